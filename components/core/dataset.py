@@ -1,0 +1,94 @@
+"""The dataset artifact: what preprocess writes and train, evaluate and export read.
+
+    dataset.json                      DatasetInfo, below
+    train-00000-of-00008.tfrecord     tf.train.Example {"image": raw uint8 bytes, "label": int64}
+    validation-00000-of-00002.tfrecord
+    test-00000-of-00002.tfrecord
+
+The pictures of a split lie in a seeded random order, so that reading the files one after another is already a
+shuffled stream. At most MAX_SHARDS files in all, however big the data: object stores move files one at a time.
+"""
+import json
+import pathlib
+from typing import Literal
+
+import pydantic
+
+from components.core.errors import PipelineError
+from components.core.files import sha256_of
+
+FORMAT_VERSION = 1
+MAX_SHARDS = 64
+INFO_FILE = "dataset.json"
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Shard(pydantic.BaseModel):
+    """One TFRecord file of a split."""
+
+    name: str
+    count: int
+    sha256: str
+
+
+class SplitInfo(pydantic.BaseModel):
+    """The pictures of one split: how many, how many of each class (in the order of class_names), and where."""
+
+    count: int
+    per_class: list[int]
+    shards: list[Shard]
+
+
+class DatasetInfo(pydantic.BaseModel):
+    """What dataset.json says."""
+
+    format_version: int = FORMAT_VERSION
+    dataset: str
+    image_shape: tuple[int, int, int] = pydantic.Field(description="height, width, channels")
+    class_names: list[str]
+    splits: dict[Split, SplitInfo]
+    mean: list[float] = pydantic.Field(description="per channel, over the training split, of pixels scaled to [0, 1]")
+    std: list[float] = pydantic.Field(description="per channel, over the training split, of pixels scaled to [0, 1]")
+    seed: int
+    quarantined: int = pydantic.Field(description="pictures left out because they could not be read")
+    source_uri: str
+    source_sha256: str
+    fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
+
+
+def read_info(directory: str | pathlib.Path) -> DatasetInfo:
+    """Reads and checks dataset.json, and that each shard it names is there.
+
+    Raises:
+        PipelineError: not a dataset artifact, another format version, or a shard is missing.
+    """
+    directory = pathlib.Path(directory)
+    path = directory / INFO_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("format_version") != FORMAT_VERSION:
+            raise PipelineError(
+                f"expected a dataset of format version {FORMAT_VERSION}, received version "
+                f"{document.get('format_version')} in {path}; run preprocess again"
+            )
+        info = DatasetInfo.model_validate(document)
+    except FileNotFoundError:
+        raise PipelineError(f"expected a dataset artifact with {INFO_FILE}, received {directory}; run preprocess first") from None
+    except (ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PipelineError(f"expected a valid {path}, received one that can't be read ({reason}); run preprocess again") from None
+    for split in info.splits.values():
+        for shard in split.shards:
+            if not (directory / shard.name).is_file():
+                raise PipelineError(f"expected the shard {shard.name} named in {path}, received none; run preprocess again")
+    return info
+
+
+def verify_shards(directory: str | pathlib.Path, info: DatasetInfo) -> None:
+    """Compares every shard's SHA-256 with dataset.json; raises PipelineError naming the first that differs."""
+    for split in info.splits.values():
+        for shard in split.shards:
+            found = sha256_of(pathlib.Path(directory) / shard.name)
+            if found != shard.sha256:
+                raise PipelineError(f"expected {shard.name} with sha256 {shard.sha256}, received {found}; run preprocess again")

@@ -1,0 +1,31 @@
+"""Errors a person can act on, and how they reach that person: as one line."""
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+class PipelineError(Exception):
+    """A failure with a known cause. Its text is one line: what was expected, what was received, what to try."""
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the process with `error: ...` on standard error and exit code 1 where a PipelineError gets this far.
+
+    Anything else is a defect of ours and keeps its traceback. Every component body and the command line run
+    inside this, so that a log's last line says what to do.
+    """
+    try:
+        yield
+    except PipelineError as error:
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """' Did you mean X?' for the known word most like `word`, or a list of the known ones where none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

@@ -1,0 +1,30 @@
+"""What every component's settings have in common: strict, frozen, and errors of one line."""
+from typing import Any, Self
+
+import pydantic
+
+from components.core.errors import PipelineError, nearest
+
+
+class Settings(pydantic.BaseModel):
+    """Base of the settings models. Unknown names and impossible values are refused, never corrected.
+
+    Each component's rules for its own parameters live in its settings.py, once; the pipeline composes them into its
+    flat parameter set (pipeline/parameters.py) and checks them before anything runs.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def checked(cls, **values: Any) -> Self:
+        """Builds the settings, or raises a PipelineError of one line about the first value that can't be."""
+        for name in values:
+            if name not in cls.model_fields:
+                raise PipelineError(f"unknown parameter {name!r}; {nearest(name, list(cls.model_fields))}")
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"]) or "parameters"
+            said = first["msg"].removeprefix("Value error, ")
+            raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {first['input']!r}") from None

@@ -1,0 +1,63 @@
+"""Writes TFRecord files of pictures without TensorFlow.
+
+Why not `tf.io.TFRecordWriter`: importing TensorFlow costs 4 seconds and 400 MB in every process that does it, and
+the format is two small, frozen ones: the TFRecord framing (length, masked CRC-32C of the length, data, masked CRC-32C
+of the data) and one protobuf message, `tf.train.Example`, of which only the values change from picture to picture.
+https://www.tensorflow.org/tutorials/load_data/tfrecord gives both; the tests read the files back with TensorFlow.
+"""
+import hashlib
+import struct
+from typing import BinaryIO
+
+import google_crc32c
+
+IMAGE_KEY = b"image"
+LABEL_KEY = b"label"
+
+
+class RecordWriter:
+    """Appends records to an open file and keeps the SHA-256 of all it wrote."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.count = 0
+
+    def write(self, image: bytes, label: int) -> None:
+        """Writes one picture: raw uint8 bytes, height x width x channels row-major, and its class index."""
+        data = example(image, label)
+        length = struct.pack("<Q", len(data))
+        record = b"".join((length, _masked_crc(length), data, _masked_crc(data)))
+        self.file.write(record)
+        self.digest.update(record)
+        self.count += 1
+
+
+def example(image: bytes, label: int) -> bytes:
+    """The bytes of tf.train.Example(features={"image": bytes_list [image], "label": int64_list [label]})."""
+    bytes_list = _field(1, image)
+    int64_list = _field(1, _varint(label))
+    features = _entry(IMAGE_KEY, _field(1, bytes_list)) + _entry(LABEL_KEY, _field(3, int64_list))
+    return _field(1, features)
+
+
+def _entry(key: bytes, feature: bytes) -> bytes:
+    return _field(1, _field(1, key) + _field(2, feature))
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(payload)) + payload
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
