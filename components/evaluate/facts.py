@@ -1,0 +1,109 @@
+"""What an evaluation found out, as plain values: the report, metrics.json and TensorBoard are drawn from this alone."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScore:
+    """How one class fared on the test split. `support` is its number of test pictures; with none, the rest is 0."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RocCurve:
+    """One class against the rest, from (0, 0) to (1, 1), thinned to a few hundred points at most.
+
+    `thresholds` are finite and fall; a picture counts as of the class where its probability reaches the threshold.
+    """
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+    thresholds: list[float]
+    auc: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationBin:
+    """The test pictures whose highest probability fell between `lower` and `upper`; `count` is 1 or more."""
+
+    lower: float
+    upper: float
+    confidence: float  # mean of the highest probabilities
+    accuracy: float  # share of the pictures that were classified correctly
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Reliability of the stated probabilities; `error` is the expected calibration error. Empty bins are left out."""
+
+    bins: list[CalibrationBin]
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One test picture and what the model said of it.
+
+    `picture` is uint8, height x width x channels, channels 1 or 3; `true` and `predicted` are class indices;
+    `probability` is what the model gave the predicted class.
+    """
+
+    picture: np.ndarray
+    true: int
+    predicted: int
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """The data set the model was trained and tested on. `counts` are pictures by split name."""
+
+    name: str
+    fingerprint: str
+    counts: dict[str, int]
+    image_shape: tuple[int, int, int]
+    source_uri: str
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationFacts:
+    """All that the evaluation report shows. Lists by class are in the order of `class_names`."""
+
+    title: str  # what was evaluated, for instance "cifar10 - seed"
+    class_names: list[str]
+    loss: float
+    confusion: np.ndarray  # integers, n x n, rows are the true class, columns the predicted one
+    per_class: list[ClassScore]
+    roc: dict[int, RocCurve]  # by class index; a class for which it is undefined is missing
+    calibration: Calibration
+    mistakes: list[Example]  # the most confident first
+    uncertain_successes: list[Example]  # the least confident first
+    data: DataFacts
+    # By epoch: loss, accuracy, val_loss, val_accuracy, learning_rate; any of them may be missing.
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
+    training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
+    notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
+    links: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> where it lies; shown, never fetched
+
+    @property
+    def count(self) -> int:
+        """Test pictures."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """Test pictures classified correctly."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test pictures classified correctly, 0 to 1."""
+        return self.correct / self.count
