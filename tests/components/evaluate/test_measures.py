@@ -1,0 +1,157 @@
+"""The figures of an evaluation, against worked examples, scikit-learn's own totals and Keras."""
+
+import math
+
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.evaluate import measures
+
+
+@pytest.fixture
+def answers():
+    """600 pictures of 5 classes and a model that is right about two times in three."""
+    random = np.random.default_rng(7)
+    labels = random.integers(0, 5, 600)
+    logits = random.normal(size=(600, 5)) + 1.8 * np.eye(5)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return labels, probabilities.astype(np.float32)
+
+
+def certain(labels, classes):
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def test_confusion_has_the_true_class_in_the_row():
+    labels = np.array([0, 0, 1, 2])
+    matrix = measures.confusion(labels, certain(np.array([0, 1, 1, 2]), 4))
+    assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+
+
+def test_scores_follow_from_the_confusion_matrix(answers):
+    labels, probabilities = answers
+    matrix = measures.confusion(labels, probabilities)
+    for k, score in enumerate(measures.per_class(labels, probabilities)):
+        assert score.recall == pytest.approx(matrix[k, k] / matrix[k].sum())
+        assert score.precision == pytest.approx(matrix[k, k] / matrix[:, k].sum())
+        assert score.f1 == pytest.approx(2 * matrix[k, k] / (matrix[k].sum() + matrix[:, k].sum()))
+        assert score.support == matrix[k].sum()
+    assert measures.accuracy(labels, probabilities) == pytest.approx(np.trace(matrix) / 600)
+
+
+def test_loss_is_that_of_keras(answers):
+    import keras
+
+    labels, probabilities = answers
+    hopeless = certain((labels + 1) % 5, 5)
+    for given in (probabilities, hopeless, certain(labels, 5)):
+        expected = float(np.mean(keras.losses.sparse_categorical_crossentropy(labels, given)))
+        assert measures.loss(labels, given) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_wilson_interval_of_published_examples():
+    # Newcombe (1998), Statistics in Medicine 17, table I, method 3.
+    for correct, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
+        assert measures.wilson_interval(correct, count) == pytest.approx((low, high), abs=6e-5)
+    assert measures.wilson_interval(29, 29) == pytest.approx((0.8830, 1.0), abs=6e-5)
+
+
+def test_roc_areas_are_those_of_scikit_learn(answers):
+    from sklearn.metrics import roc_auc_score
+
+    labels, probabilities = answers
+    curves = measures.roc_curves(labels, probabilities)
+    areas = [roc_auc_score(labels == k, probabilities[:, k]) for k in range(5)]
+    assert [curve.auc for curve in curves.values()] == pytest.approx(areas)
+    assert measures.macro_auc(curves) == pytest.approx(np.mean(areas))
+    micro = roc_auc_score(np.eye(5)[labels].ravel(), probabilities.ravel())
+    assert measures.micro_roc(labels, probabilities).auc == pytest.approx(micro)
+
+
+def test_thinned_roc_is_finite_small_and_keeps_its_area():
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 2, 20_000)
+    score = np.clip(0.25 * random.normal(size=labels.size) + 0.3 + 0.4 * labels, 0, 1)
+    curve = measures.roc_curves(labels, np.stack([1 - score, score], axis=1))[1]
+    x, y = np.array(curve.false_positive_rate), np.array(curve.true_positive_rate)
+    assert len(x) == len(y) == len(curve.thresholds) <= measures.ROC_POINTS
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert np.isfinite(curve.thresholds).all() and max(curve.thresholds) <= 1
+    assert (np.diff(x) >= 0).all() and (np.diff(y) >= 0).all() and (np.diff(curve.thresholds) <= 0).all()
+    assert np.trapezoid(y, x) == pytest.approx(curve.auc, abs=1e-3)
+
+
+def test_a_class_absent_from_the_test_split_has_zeros_and_no_curve():
+    labels = np.array([0, 1, 0, 1])
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.1, 0.8]])
+    assert set(measures.roc_curves(labels, probabilities)) == {0, 1}
+    assert measures.per_class(labels, probabilities)[2] == measures.ClassScore(0, 0, 0, 0)
+    assert math.isfinite(measures.micro_roc(labels, probabilities).auc)
+
+
+def test_one_class_only_has_no_curve_at_all():
+    labels = np.zeros(3, dtype=np.int64)
+    assert measures.roc_curves(labels, certain(labels, 2)) == {}
+    assert measures.macro_auc({}) is None
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (1, 0.0)])
+def test_all_right_and_all_wrong(shift, share):
+    labels = np.arange(30) % 3
+    probabilities = certain((labels + shift) % 3, 3)
+    assert measures.accuracy(labels, probabilities) == share
+    assert all(score.recall == share for score in measures.per_class(labels, probabilities))
+    assert measures.calibration(labels, probabilities).error == pytest.approx(1 - share)
+    assert len(measures.most_confident_mistakes(labels, probabilities, 5)) == (5 if share == 0 else 0)
+    assert len(measures.least_confident_successes(labels, probabilities, 5)) == (5 if share == 1 else 0)
+    assert math.isfinite(measures.loss(labels, probabilities))
+
+
+def test_calibration_of_a_worked_example():
+    # Three pictures said with 0.8, two right; one said with 0.55, wrong: 3/4 x |2/3 - 0.8| + 1/4 x |0 - 0.55|.
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.8, 0.2], [0.55, 0.45]])
+    result = measures.calibration(labels, probabilities)
+    assert result.error == pytest.approx(0.75 * (0.8 - 2 / 3) + 0.25 * 0.55)
+    assert [(b.count, round(b.lower * 15), round(b.upper * 15)) for b in result.bins] == [(1, 8, 9), (3, 11, 12)]
+
+
+def test_calibration_counts_every_picture_once(answers):
+    labels, probabilities = answers
+    for given in (probabilities, certain(labels, 5), np.full((600, 5), 0.2)):
+        bins = measures.calibration(labels, given).bins
+        assert sum(b.count for b in bins) == 600
+        assert all(b.lower - 1e-6 <= b.confidence <= b.upper + 1e-6 for b in bins)
+
+
+def test_mistakes_and_successes_come_in_order(answers):
+    labels, probabilities = answers
+    highest, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    wrong = measures.most_confident_mistakes(labels, probabilities, 12)
+    right = measures.least_confident_successes(labels, probabilities, 12)
+    assert (predicted[wrong] != labels[wrong]).all() and (predicted[right] == labels[right]).all()
+    assert highest[wrong].tolist() == sorted(highest[predicted != labels], reverse=True)[:12]
+    assert highest[right].tolist() == sorted(highest[predicted == labels])[:12]
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "said"),
+    [
+        ([], np.zeros((0, 3)), "test split"),
+        ([0, 1], [[0.5, 0.5]], "belong together"),
+        ([0, 3], [[0.5, 0.5], [0.5, 0.5]], "received 0 to 3"),
+        ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "NaN or infinity for 1 of 2"),
+        ([0, 1], [[2.5, -1.5], [0.5, 0.5]], "softmax"),
+        ([0, 1], [[2.5, 1.5], [0.5, 0.5]], "softmax"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(labels, probabilities, said):
+    with pytest.raises(PipelineError, match=said) as refused:
+        measures.check(np.array(labels, dtype=np.int64), np.array(probabilities))
+    assert "\n" not in str(refused.value)
+
+
+def test_half_precision_probabilities_are_accepted(answers):
+    labels, probabilities = answers
+    measures.check(labels, probabilities.astype(np.float16))
