@@ -1,0 +1,29 @@
+"""The KFP face of evaluate."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="evaluate", install_kfp_package=False)
+def evaluate(
+    dataset: Input[Dataset],
+    model: Input[Model],
+    evaluation: Output[Artifact],
+    report: Output[HTML],
+    tensorboard: Output[Artifact],
+    metrics: Output[Metrics],
+    classification: Output[ClassificationMetrics],
+) -> NamedTuple("Score", [("accuracy", float), ("loss", float)]):
+    """Measures the model on the test pictures, which nothing before this step has looked at."""
+    from components.core.errors import one_line_errors
+
+    with one_line_errors():
+        from components.core.kfp_metrics import log_classification, log_metrics
+        from components.evaluate.run import evaluate
+
+        result = evaluate(dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
+        log_metrics(metrics, result.metrics())
+        log_classification(classification, result.class_names, result.confusion, result.roc)
+    return (result.accuracy, result.loss)

@@ -1,0 +1,46 @@
+"""The KFP face of train."""
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="train", install_kfp_package=False)
+def train(
+    dataset: Input[Dataset],
+    model: Output[Model],
+    tensorboard: Output[Artifact],
+    metrics: Output[Metrics],
+    architecture: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    optimizer: str,
+    precision: str,
+    early_stopping_patience: int,
+    deterministic: bool,
+    gpus: str,
+    verbose: str,
+    seed: int,
+):
+    """Fits the convolutional network and keeps the weights that did best on the validation pictures."""
+    from components.core.errors import one_line_errors
+
+    with one_line_errors():
+        from components.core.kfp_metrics import log_metrics
+        from components.train.fit import train
+        from components.train.settings import TrainSettings
+
+        settings = TrainSettings.checked(
+            architecture=architecture,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            precision=precision,
+            early_stopping_patience=early_stopping_patience,
+            deterministic=deterministic,
+            gpus=gpus,
+            verbose=verbose,
+            seed=seed,
+        )
+        result = train(settings, dataset.path, model.path, tensorboard.path)
+        log_metrics(metrics, result.metrics())

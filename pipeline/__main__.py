@@ -1,0 +1,72 @@
+"""The command line: python -m pipeline COMMAND. The Makefile calls it; `--help` tells what there is."""
+import pathlib
+
+import click
+
+from components.core.errors import one_line_errors
+from pipeline.parameters import DEFAULT_PROFILE
+
+profile_option = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
+settings_argument = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
+
+
+@click.group()
+def main() -> None:
+    """Trains image classifiers: on this machine, or on Kubeflow Pipelines."""
+
+
+@main.command("run-local")
+@profile_option
+@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--outputs", type=click.Path(path_type=pathlib.Path), default="local_outputs", show_default=True)
+@settings_argument
+def run_local_command(profile: str, runner: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
+    """Runs the pipeline on this machine."""
+    from pipeline.local import run_local
+    from pipeline.parameters import configure
+
+    run_local(configure(profile, settings), runner, outputs)
+
+
+@main.command("compile")
+@profile_option
+@click.option("--to", type=click.Path(path_type=pathlib.Path), default="build/training.yaml", show_default=True)
+@settings_argument
+def compile_command(profile: str, to: pathlib.Path, settings: tuple[str, ...]) -> None:
+    """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
+    from pipeline.compiling import compile_pipeline
+    from pipeline.parameters import configure
+
+    compile_pipeline(configure(profile, settings).parameters, to)
+    print(f"compiled {to}")
+
+
+@main.command("config")
+@profile_option
+@settings_argument
+def config_command(profile: str, settings: tuple[str, ...]) -> None:
+    """Prints every parameter: its value, where that came from, and what it is."""
+    from pipeline.console import table
+    from pipeline.parameters import Parameters, configure
+
+    configuration = configure(profile, settings)
+    rows = [
+        (name, str(getattr(configuration.parameters, name)), configuration.origins[name], field.description or "")
+        for name, field in Parameters.model_fields.items()
+    ]
+    print(table(rows, ("name", "value", "from", "what it is")))
+
+
+@main.command("images")
+@click.argument("action", type=click.Choice(["build", "push", "list"]), default="build")
+@click.option("--target", "targets", type=click.Choice(["cpu", "gpu"]), multiple=True, default=["cpu"], show_default=True)
+def images_command(action: str, targets: tuple[str, ...]) -> None:
+    """Builds, pushes or lists the container images."""
+    from pipeline import images
+
+    {"build": images.build, "push": images.push, "list": images.show}[action](list(targets))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(prog_name="python -m pipeline")

@@ -1,0 +1,83 @@
+"""What a person sees of a local run: the steps' own lines, readable, and a bar that moves."""
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+
+from components.core.progress import LIVE_PREFIX
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Lines of kfp.local and its executor about themselves.
+_NOISE = re.compile(r"^(-+|\[KFP Executor .*|Found image .*|\d\d:\d\d:\d\d\.\d+ - INFO - .*)$")
+ERROR_PREFIX = "error: "
+
+
+class StepOutput(io.TextIOBase):
+    """Stands in for standard output while steps run: passes their lines on, keeps the last error.
+
+    kfp.local prints what a step prints, with an indent, colours and lines of its own, in pieces; this puts the
+    pieces together, leaves the noise out, and redraws a progress line (LIVE_PREFIX) in place on a terminal.
+    """
+
+    def __init__(self, target: io.TextIOBase):
+        self.target = target
+        self.terminal = target.isatty()
+        self.pending = ""
+        self.bar_shown = False
+        self.last_error = ""
+
+    def write(self, text: str) -> int:
+        self.pending += text
+        while "\n" in self.pending:
+            line, self.pending = self.pending.split("\n", 1)
+            self._line(line)
+        return len(text)
+
+    def flush(self) -> None:
+        self.target.flush()
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def say(self, line: str) -> None:
+        """Prints a line of our own, whatever is pending."""
+        self._clear_bar()
+        self.target.write(line + "\n")
+        self.target.flush()
+
+    def _line(self, line: str) -> None:
+        plain = _ANSI.sub("", line).strip()
+        if LIVE_PREFIX in plain:
+            self._clear_bar()
+            bar = plain.replace(LIVE_PREFIX, "")
+            if bar and self.terminal:
+                self.target.write(f"  {bar}")
+                self.target.flush()
+                self.bar_shown = True
+            return
+        if not plain or _NOISE.match(plain):
+            return
+        if plain.startswith(ERROR_PREFIX):
+            self.last_error = plain.removeprefix(ERROR_PREFIX)
+        self.say(f"  {_ANSI.sub('', line).rstrip().removeprefix('    ')}")
+
+    def _clear_bar(self) -> None:
+        if self.bar_shown:
+            self.target.write("\r\x1b[2K")
+            self.bar_shown = False
+
+
+@contextlib.contextmanager
+def step_output() -> Iterator[StepOutput]:
+    """Puts a StepOutput in the place of standard output."""
+    output = StepOutput(sys.stdout)
+    with contextlib.redirect_stdout(output):
+        yield output
+
+
+def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
+    """Plain text columns, as wide as their widest cell."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [header, *rows]]
+    return "\n".join(lines)

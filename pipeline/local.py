@@ -1,0 +1,309 @@
+"""Runs the pipeline on this machine through kfp.local: in Docker, or as plain processes."""
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import time
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from components.core.errors import PipelineError
+from components.core.files import write_json
+from components.core.progress import LIVE_VARIABLE
+from pipeline.console import StepOutput, step_output, table
+from pipeline.parameters import Configuration, Parameters
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RunnerName = Literal["docker", "process"]
+RunnerChoice = Literal["auto", "docker", "process"]
+
+
+@dataclasses.dataclass
+class Step:
+    """What became of one step."""
+
+    name: str
+    status: Literal["succeeded", "failed", "skipped", "not run"] = "not run"
+    cached: bool = False
+    seconds: float = 0.0
+    outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path) -> pathlib.Path:
+    """Runs all steps, prints what they print and a closing table, and writes summary.json.
+
+    Args:
+        configuration: checked parameters.
+        choice: where the steps run; "auto" takes Docker where an engine answers.
+        outputs: the directory of all local runs; `latest` in it points to this one.
+
+    Returns:
+        The run's directory.
+
+    Raises:
+        PipelineError: a step failed, or could not be started. summary.json then says "failed".
+    """
+    parameters = _with_source_version(configuration.parameters)
+    runner, image = _choose_runner(choice, parameters)
+    outputs = outputs.absolute()
+    outputs.mkdir(parents=True, exist_ok=True)
+    with _quiet_kfp(), step_output() as console:
+        run = _Run(outputs, console)
+        failure = run.go(parameters, runner, image)
+    summary = run.summarize(configuration, runner, failure)
+    _print_summary(summary, run.directory)
+    if failure:
+        raise PipelineError(failure)
+    return run.directory
+
+
+class _Run:
+    """One pass of kfp.local over the pipeline, observed task by task."""
+
+    def __init__(self, outputs: pathlib.Path, console: StepOutput):
+        from pipeline.training import STEPS
+
+        self.outputs, self.console = outputs, console
+        self.steps = {name: Step(name) for name in STEPS}
+        self.directory = outputs / "no-run"
+
+    def go(self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str]) -> str:
+        """Runs the pipeline; returns why it failed, or an empty string."""
+        from kfp import local
+
+        from pipeline.training import training_pipeline
+
+        local.init(
+            runner=_kfp_runner(runner, parameters, self.outputs),
+            pipeline_root=str(self.outputs),
+            enable_caching=True,
+            # A process and a container of the same code are not the same environment: neither answers for the other.
+            cache_root=str(self.outputs / ".cache" / runner),
+        )
+        pipeline = training_pipeline(parameters, image)
+        try:
+            with _observed(self._step):
+                pipeline()
+        except RuntimeError as error:
+            failed = next((step.name for step in self.steps.values() if step.status == "failed"), None)
+            if failed is None:
+                raise
+            return f"{failed} failed: {self.console.last_error or _first_line(error)}"
+        for step in self.steps.values():
+            if step.status == "not run":
+                step.status = "skipped"
+        return ""
+
+    def _step(self, execute: Callable, task_name: str, pipeline_resource_name: str, **rest: Any) -> tuple[dict, Any]:
+        """Executes one task in kfp.local's stead: times it, and believes its success only where its outputs exist."""
+        from kfp.local import status
+
+        # Steps inside a condition get a resource name below the run's.
+        self.directory = self.outputs / pipeline_resource_name.split("/")[0]
+        step = self.steps[task_name]
+        self.console.say(f"{task_name}")
+        began = time.monotonic()
+        task_directory = self.outputs / pipeline_resource_name / task_name
+        try:
+            outputs, state = execute(task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
+        except Exception as error:  # an engine that stopped answering, an image that went away
+            self.console.last_error = _first_line(error)
+            outputs, state = {}, status.Status.FAILURE
+        step.seconds = round(time.monotonic() - began, 2)
+        step.outputs = outputs
+        step.cached = not task_directory.exists()
+        if state == status.Status.SUCCESS and not step.cached and not _left_everything(task_directory, outputs):
+            # DockerRunner takes a container that is gone before it is asked for one that succeeded
+            # (kubeflow/pipelines#13332): only what a task left behind tells.
+            self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
+            outputs, state = {}, status.Status.FAILURE
+        step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
+        self.console.say(f"  {step.status}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
+        return outputs, state
+
+    def summarize(self, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
+        """Writes summary.json and points `latest` here."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        evaluated = self.steps["evaluate"].outputs
+        summary = {
+            "status": "failed" if failure else "succeeded",
+            "profile": configuration.profile,
+            "runner": runner,
+            "steps": [
+                {"name": step.name, "status": step.status, "cached": step.cached, "seconds": step.seconds}
+                for step in self.steps.values()
+            ],
+            "metrics": {"loss": evaluated["loss"], "accuracy": evaluated["accuracy"]} if evaluated else {},
+            "artifacts": self._artifacts(),
+        }
+        if failure:
+            summary["error"] = failure
+        write_json(self.directory / "summary.json", summary)
+        latest = self.outputs / "latest"
+        beside = self.outputs / ".latest.partial"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(self.directory.name)
+        beside.replace(latest)
+        return summary
+
+    def _artifacts(self) -> dict[str, str]:
+        places = {
+            "report": ("evaluate", "evaluation", "report.html"),
+            "tensorboard": ("train", "tensorboard", ""),
+            "saved_model": ("export", "exported", "saved_model"),
+            "model": ("train", "model", "model.keras"),
+            "dataset": ("preprocess", "dataset", ""),
+        }
+        found = {}
+        for name, (step, output, file) in places.items():
+            artifact = self.steps[step].outputs.get(output)
+            if artifact is not None:
+                found[name] = str(pathlib.Path(artifact.path) / file)
+        return found
+
+
+def _left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:
+    """Whether a task wrote its closing file and every artifact it declares."""
+    artifacts = [pathlib.Path(output.path) for output in outputs.values() if hasattr(output, "path")]
+    return (task_directory / "executor_output.json").is_file() and all(path.exists() for path in artifacts)
+
+
+@contextlib.contextmanager
+def _observed(execute_step: Callable) -> Iterator[None]:
+    """Hands each task of kfp.local to `execute_step`, together with kfp's own way of executing it.
+
+    kfp.local has no hook for this (2.17.0): the one function that both its orchestrators call is replaced meanwhile.
+    """
+    import functools
+
+    from kfp.local.orchestrator import task_executor
+
+    original = task_executor.execute_single_task
+    task_executor.execute_single_task = functools.partial(execute_step, original)
+    try:
+        yield
+    finally:
+        task_executor.execute_single_task = original
+
+
+@contextlib.contextmanager
+def _quiet_kfp() -> Iterator[None]:
+    """Leaves out kfp.local's warnings about settings that only a cluster heeds; StepOutput leaves out its log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", message=r"Task .*: settings .* have no effect")
+        logging.captureWarnings(False)
+        yield
+
+
+def _choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
+    """The runner, and the image of a step by name. Builds images that are missing where Docker is to run them."""
+    from pipeline import images
+
+    def image(step: str) -> str:
+        return images.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")
+
+    if choice == "process":
+        print("runner: processes, as asked")
+        return "process", image
+    try:
+        targets = ["cpu", "gpu"] if _gpu_count(parameters) else ["cpu"]
+        images.ensure(targets)
+    except PipelineError as reason:
+        if choice == "docker":
+            raise
+        print(f"runner: processes, since Docker can't run the steps here: {reason}")
+        return "process", image
+    print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
+    return "docker", image
+
+
+def _kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path) -> Any:
+    from kfp import local
+
+    host = {
+        "CONV2D_DOWNLOAD_CACHE": os.environ.get("CONV2D_DOWNLOAD_CACHE") or str(outputs / ".downloads"),
+        LIVE_VARIABLE: "1" if os.isatty(1) else "0",
+    }
+    if runner == "process":
+        os.environ.update(host, PYTHONPATH=str(ROOT))
+        return local.SubprocessRunner(use_venv=False)
+    import docker
+
+    options: dict[str, Any] = {}
+    source = _local_source(parameters.source)
+    if source:
+        options["mounts"] = [docker.types.Mount(str(source), str(source), type="bind", read_only=True)]
+    if _gpu_count(parameters):
+        options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
+    if network := os.environ.get("CONV2D_DOCKER_NETWORK"):
+        options["network_mode"] = network
+    return local.DockerRunner(
+        # What the containers write belongs to whoever ran make.
+        user=f"{os.getuid()}:{os.getgid()}",
+        environment={**host, "HOME": "/tmp"},  # noqa: S108 - inside the container, a tmpfs of its own
+        read_only=True,
+        tmpfs={"/tmp": "exec"},  # noqa: S108
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        shm_size="1g",
+        **options,
+    )
+
+
+def _gpu_count(parameters: Parameters) -> int:
+    return int(parameters.gpus) if parameters.gpus.isdigit() else 0
+
+
+def _local_source(source: str) -> pathlib.Path | None:
+    """The local path a SOURCE names, or None for none and for remote ones."""
+    url = urllib.parse.urlsplit(source)
+    if url.scheme == "file":
+        return pathlib.Path(urllib.parse.unquote(url.path))
+    return pathlib.Path(source).absolute() if source and "://" not in source else None
+
+
+def _with_source_version(parameters: Parameters) -> Parameters:
+    """Makes the path of a local source absolute, and puts its state into `source_version`.
+
+    kfp's cache compares arguments, not contents: a changed file behind the same path would go unnoticed. Size and
+    modification time of every file stand for the content, as they do for make.
+    """
+    path = _local_source(parameters.source)
+    if path is None:
+        return parameters
+    if not path.exists():
+        raise PipelineError(f"expected a source, received {parameters.source!r}, which does not exist")
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file())
+    for file in files:
+        facts = file.stat()
+        digest.update(f"{file.relative_to(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    version = parameters.source_version or digest.hexdigest()[:16]
+    return parameters.model_copy(update={"source": str(path.resolve()), "source_version": version})
+
+
+def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
+    rows = [
+        (step["name"], "cached" if step["cached"] else step["status"], "" if step["status"] in ("skipped", "not run") else f"{step['seconds']:.1f} s")
+        for step in summary["steps"]
+    ]
+    print()
+    print(table(rows, ("step", "result", "time")))
+    print()
+    if summary["metrics"]:
+        print(f"Test loss: {summary['metrics']['loss']:.4f} / Test accuracy: {summary['metrics']['accuracy']:.4f}")
+    if any(step["status"] == "skipped" for step in summary["steps"]):
+        print("export skipped: the accuracy is below min_accuracy")
+    for name, path in summary["artifacts"].items():
+        print(f"{name + ':':<13}{os.path.relpath(path)}")
+    print(f"{'summary:':<13}{os.path.relpath(directory / 'summary.json')}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,114 @@
+"""The training pipeline. Read it from top to bottom: it is the story of a model."""
+from collections.abc import Callable
+
+from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
+
+from components.download.component import download
+from components.evaluate.component import evaluate
+from components.export.component import export
+from components.preprocess.component import preprocess
+from components.train.component import train
+from pipeline.parameters import Parameters
+from pipeline.placement import place
+
+STEPS = ("download", "preprocess", "train", "evaluate", "export")
+
+
+def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> BaseComponent:
+    """Builds the pipeline.
+
+    Args:
+        defaults: the values its parameters have where a run gives none.
+        image: the container image of a step, by the step's name.
+
+    Returns:
+        A KFP pipeline: call it to run it under kfp.local, or hand it to the KFP compiler.
+    """
+
+    @dsl.pipeline(
+        name="training",
+        display_name="Image classifier training",
+        description="Download pictures, preprocess them, train a Conv2D classifier, evaluate it, export it if it is good enough.",
+    )
+    def training(
+        # What to learn from.
+        dataset: str = defaults.dataset,
+        source: str = defaults.source,
+        source_sha256: str = defaults.source_sha256,
+        source_version: str = defaults.source_version,
+        # How the pictures are prepared and split.
+        image_size: str = defaults.image_size,
+        resize: str = defaults.resize,
+        color: str = defaults.color,
+        validation: str = defaults.validation,
+        validation_split: float = defaults.validation_split,
+        test_split: float = defaults.test_split,
+        max_unreadable: float = defaults.max_unreadable,
+        # What is trained, and how.
+        architecture: str = defaults.architecture,
+        epochs: int = defaults.epochs,
+        batch_size: int = defaults.batch_size,
+        learning_rate: float = defaults.learning_rate,
+        optimizer: str = defaults.optimizer,
+        precision: str = defaults.precision,
+        early_stopping_patience: int = defaults.early_stopping_patience,
+        deterministic: bool = defaults.deterministic,
+        gpus: str = defaults.gpus,
+        verbose: str = defaults.verbose,
+        seed: int = defaults.seed,
+        # When it is exported, and under which name.
+        min_accuracy: float = defaults.min_accuracy,
+        model_name: str = defaults.model_name,
+        model_version: int = defaults.model_version,
+    ):
+        fetched = download(
+            dataset=dataset, source=source, source_sha256=source_sha256, source_version=source_version
+        ).set_display_name("Download")
+        place(fetched, "download", image("download"))
+
+        prepared = preprocess(
+            raw=fetched.outputs["raw"],
+            image_size=image_size,
+            resize=resize,
+            color=color,
+            validation=validation,
+            validation_split=validation_split,
+            test_split=test_split,
+            max_unreadable=max_unreadable,
+            seed=seed,
+        ).set_display_name("Preprocess")
+        place(prepared, "preprocess", image("preprocess"))
+
+        fitted = train(
+            dataset=prepared.outputs["dataset"],
+            architecture=architecture,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            precision=precision,
+            early_stopping_patience=early_stopping_patience,
+            deterministic=deterministic,
+            gpus=gpus,
+            verbose=verbose,
+            seed=seed,
+        ).set_display_name("Train")
+        place(fitted, "train", image("train"))
+
+        measured = evaluate(
+            dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]
+        ).set_display_name("Evaluate")
+        place(measured, "evaluate", image("evaluate"))
+
+        with dsl.If(measured.outputs["accuracy"] >= min_accuracy, name="Good enough"):
+            exported = export(
+                dataset=prepared.outputs["dataset"],
+                model=fitted.outputs["model"],
+                evaluation=measured.outputs["evaluation"],
+                model_name=model_name,
+                model_version=model_version,
+            ).set_display_name("Export")
+            place(exported, "export", image("export"))
+
+    return training
