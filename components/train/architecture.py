@@ -1,0 +1,90 @@
+"""The model as data: a name, or a list of Keras layers with their arguments, read from JSON or YAML text.
+
+    [{Conv2D: {filters: 32, kernel_size: 3, activation: relu}}, {MaxPooling2D: {}}, {Flatten: {}}, {Dense: {units: 128}}]
+
+The list is the body of the model. What stands around it is always ours: pixels are scaled to [0, 1] before the first
+layer, and a Dense layer with one softmax output a class follows the last (model.py). Nothing here needs Keras, so that
+a typing mistake is found before TensorFlow is loaded.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+from components.core.errors import PipelineError, nearest
+
+EXAMPLE = '[{"Conv2D": {"filters": 32, "kernel_size": 3}}, {"Flatten": {}}]'
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSpec:
+    """One layer: the name of a class in keras.layers, and the arguments for it."""
+
+    type: str
+    arguments: dict[str, Any]
+
+
+def _conv(filters: int) -> LayerSpec:
+    return LayerSpec("Conv2D", {"filters": filters, "kernel_size": 3, "activation": "relu"})
+
+
+ARCHITECTURES: dict[str, list[LayerSpec]] = {
+    # The article's: on 32x32x3 pictures and ten classes 11,169,866 parameters, nearly all of them in the first Dense.
+    "seed": [
+        _conv(32),
+        _conv(64),
+        _conv(128),
+        LayerSpec("Flatten", {}),
+        LayerSpec("Dense", {"units": 128, "activation": "relu"}),
+    ],
+}
+
+
+def parse_architecture(text: str) -> list[LayerSpec]:
+    """The layers that `text` names or lists.
+
+    Raises:
+        PipelineError: an unknown name, text that is neither JSON nor YAML, or a list of something else than layers.
+    """
+    if text.strip() in ARCHITECTURES:
+        return ARCHITECTURES[text.strip()]
+    if not text.lstrip().startswith(("[", "-")):
+        known = nearest(text.strip(), list(ARCHITECTURES))
+        raise PipelineError(f"unknown architecture {text.strip()!r}; {known} Or a list of layers such as {EXAMPLE}")
+    entries = _parse_list(text)
+    if not entries:
+        raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
+    return [_layer(position, entry) for position, entry in enumerate(entries, start=1)]
+
+
+def _parse_list(text: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        import yaml
+
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise PipelineError(
+                f"architecture: expected a JSON or YAML list of layers, received text that is neither: {reason}"
+            ) from None
+    if not isinstance(value, list):
+        raise PipelineError(f"architecture: expected a list of layers such as {EXAMPLE}, received {text!r}")
+    return value
+
+
+def _layer(position: int, entry: Any) -> LayerSpec:
+    """`{Flatten: {}}`, or where there are no arguments also `{Flatten: }` and `Flatten`."""
+    if isinstance(entry, str):
+        return LayerSpec(entry, {})
+    if isinstance(entry, dict) and len(entry) == 1:
+        [(name, arguments)] = entry.items()
+        arguments = {} if arguments is None else arguments
+        if isinstance(name, str) and isinstance(arguments, dict) and all(isinstance(key, str) for key in arguments):
+            return LayerSpec(name, arguments)
+    raise PipelineError(
+        f"architecture: expected layer {position} as one name with its arguments, such as "
+        f'{{"Conv2D": {{"filters": 32, "kernel_size": 3}}}}, received {entry!r}'
+    )

@@ -1,0 +1,144 @@
+"""Builds the Keras model from its description (architecture.py).
+
+    uint8 pictures -> Rescaling(1/255) -> the layers of the architecture -> Dense(classes, softmax, float32)
+
+The first and the last are always ours, whatever the architecture says: the model takes the dataset's own bytes, so that
+serving can't scale differently from training, and it answers with float32 probabilities whatever the precision of the
+layers between. An architecture that ends in its own softmax is refused rather than given a second one.
+"""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from components.core.errors import PipelineError, nearest
+from components.core.framework import load_keras
+from components.train.architecture import LayerSpec
+
+if TYPE_CHECKING:
+    import keras
+
+# Layers that run code from their arguments or from files, that hold layers, or that are only there to be derived from.
+REFUSED = {
+    "Bidirectional", "FlaxLayer", "InputLayer", "InputSpec", "JaxLayer", "Lambda", "Layer", "Pipeline", "RNN",
+    "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed", "TorchModuleWrapper", "Wrapper",
+}  # fmt: skip
+# What every Keras layer takes besides its own arguments.
+COMMON_ARGUMENTS = ("activity_regularizer", "dtype", "name", "trainable")
+
+
+def build_model(
+    layers: list[LayerSpec], image_shape: tuple[int, int, int], class_count: int, policy: str = "float32"
+) -> "keras.Model":
+    """The model of `layers` for uint8 pictures of `image_shape` (height, width, channels).
+
+    Args:
+        policy: the Keras dtype policy of every layer that doesn't name its own dtype, for instance "mixed_bfloat16".
+
+    Returns:
+        A Keras model: uint8 [n, height, width, channels] -> float32 [n, class_count] probabilities.
+
+    Raises:
+        PipelineError: an unknown layer or argument, or shapes that don't fit; says which layer, by place and type.
+    """
+    keras = load_keras()
+    pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
+    values = keras.layers.Rescaling(1 / 255, dtype=policy, name="scale")(pictures)
+    for position, spec in enumerate(layers, start=1):
+        where = f"architecture: layer {position} ({spec.type})"
+        layer = _build_layer(where, spec, policy)
+        try:
+            values = layer(values)
+        except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
+            raise PipelineError(
+                f"{where} doesn't fit what it receives, {_shape(values.shape)}: {_reason(error)}"
+            ) from None
+        if not hasattr(values, "shape") or any(size is not None and size < 1 for size in values.shape):
+            raise PipelineError(
+                f"{where} expected one output with something left in it, received {values}; take a layer out"
+            )
+    if len(values.shape) != 2 or values.shape[1] is None:
+        raise PipelineError(
+            f"architecture: expected the last layer to give one row of values a picture, received {_shape(values.shape)} "
+            f"from layer {len(layers)} ({layers[-1].type}); add Flatten or GlobalAveragePooling2D at the end"
+        )
+    last = layers[-1]
+    if last.type == "Softmax" or last.arguments.get("activation") == "softmax":
+        raise PipelineError(
+            f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one softmax output "
+            "a class is always added; take it out of the list"
+        )
+    classes = keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes")(values)
+    return keras.Model(pictures, classes, name="classifier")
+
+
+def _build_layer(where: str, spec: LayerSpec, policy: str) -> "keras.layers.Layer":
+    keras = load_keras()
+    known = [
+        name
+        for name, value in vars(keras.layers).items()
+        if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and name not in REFUSED
+    ]
+    if spec.type in REFUSED:
+        raise PipelineError(
+            f"{where} can't be used in an architecture: it would run code or other layers; write plain layers"
+        )
+    if spec.type not in known:
+        raise PipelineError(f"{where}: unknown layer; {nearest(spec.type, known)}")
+    cls = getattr(keras.layers, spec.type)
+    accepted = [
+        name
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
+    ]
+    accepted = sorted({*accepted, *COMMON_ARGUMENTS})
+    for name in spec.arguments:
+        if name not in accepted:
+            raise PipelineError(f"{where}: unknown argument {name!r}; {nearest(name, accepted)}")
+    try:
+        arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
+        return cls(**{"dtype": policy, **arguments})
+    except Exception as error:  # Keras raises many kinds for a bad argument
+        raise PipelineError(f"{where}: {_reason(error)}") from None
+
+
+def _argument(name: str, value: Any) -> Any:
+    """Turns a description into what Keras takes: `{"L2": {"l2": 0.001}}` for a regularizer into keras.regularizers.L2(l2=0.001).
+
+    Only names exported by the Keras module of that kind are looked up; Keras's own deserialisation, which can import
+    by name, is never reached.
+    """
+    keras = load_keras()
+    for kind in ("initializer", "regularizer", "constraint", "activation"):
+        if not name.endswith(kind) or value is None:
+            continue
+        module = getattr(keras, f"{kind}s")
+        known = [
+            key for key in vars(module) if not key.startswith("_") and key not in ("get", "serialize", "deserialize")
+        ]
+        if isinstance(value, str):
+            chosen, arguments = value, None
+        elif isinstance(value, dict) and len(value) == 1:
+            [(chosen, arguments)] = value.items()
+        else:
+            raise ValueError(f"{name}: expected a name, or one name with its arguments, received {value!r}")
+        if chosen not in known:
+            raise ValueError(f"{name}: unknown {kind} {chosen!r}; {nearest(str(chosen), known)}")
+        if arguments is None:
+            return chosen
+        if kind == "activation" or any(isinstance(part, dict) for part in arguments.values()):
+            raise ValueError(f"{name}: expected plain values, received {value!r}")
+        return getattr(module, chosen)(**arguments)
+    if isinstance(value, dict):
+        raise ValueError(f"{name}: expected a plain value, received {value!r}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    """`30 x 30 x 32`: the shape of one picture's values."""
+    return " x ".join("any" if size is None else str(size) for size in shape[1:]) or "one value"
+
+
+def _reason(error: Exception) -> str:
+    """Keras's reason as one line, without the traceback-like remarks it appends."""
+    text = str(error).partition("\n\nArguments received by")[0]
+    return " ".join(text.split()) or type(error).__name__
