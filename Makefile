@@ -1,0 +1,85 @@
+# Everything a person types. Each target makes what it needs first; `make help` lists them.
+# Any pipeline parameter can be given by name: make run-local PROFILE=cifar10 EPOCHS=3 BATCH_SIZE=128
+
+PROFILE ?= quickstart
+RUNNER  ?= auto
+OUTPUTS ?= local_outputs
+TARGET  ?= cpu
+PORT    ?= 6006
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+LOCKS  := docker/requirements
+
+# The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
+OURS     := PROFILE RUNNER OUTPUTS TARGET PORT TESTS ACTION
+GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+quote     = '$(subst ','\'',$(1))'
+SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
+
+.DEFAULT_GOAL := help
+.PHONY: help run-local pipeline-compile config tensorboard images base-image test lint format bench lock golden clean clean-runs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process and any parameter
+	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
+
+pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
+	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(SETTINGS)
+
+config: $(VENV)/local ## print every parameter, its value and where that came from
+	@$(PYTHON) -m pipeline config --profile $(call quote,$(PROFILE)) $(SETTINGS)
+
+tensorboard: $(VENV)/local ## open the dashboards of every local run: PORT=
+	@mkdir -p $(call quote,$(OUTPUTS)/tensorboard)
+	@$(VENV)/bin/tensorboard --logdir $(call quote,$(OUTPUTS)/tensorboard) --port $(PORT)
+
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu; `make images ACTION=push` sends them to the registry
+	@$(PYTHON) -m pipeline images $(or $(ACTION),build) --target $(TARGET)
+
+base-image: ## make a Python base image from Debian packages, for hosts without an image registry
+	@docker/base-image.sh
+
+test: $(VENV)/test ## run the tests: TESTS=path to run some
+	@$(PYTHON) -m pytest $(TESTS)
+
+lint: $(VENV)/test ## check style and the rules of the house
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+
+format: $(VENV)/test ## put the code in shape
+	@$(PYTHON) -m ruff check --fix . && $(PYTHON) -m ruff format .
+
+bench: $(VENV)/test ## measure the speed of everything, beside the article's own job
+	@$(PYTHON) tests/benchmarks/bench_all.py
+
+golden: $(VENV)/local ## renew tests/pipeline/training.golden.yaml after a wanted change of the pipeline
+	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
+
+lock: $(VENV)/test ## resolve pyproject.toml to the lock files
+	@docker/lock.sh
+
+clean: ## remove what was built, and the environment; runs stay
+	rm -rf build $(VENV) .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-runs: ## remove every local run and its cache
+	rm -rf $(call quote,$(OUTPUTS))
+
+# One environment; running needs less of it than testing.
+$(VENV)/local: $(LOCKS)/local.txt
+	@$(call install,local)
+
+$(VENV)/test: $(LOCKS)/test.txt
+	@$(call install,test)
+	@touch $(VENV)/local
+
+define install
+	set -e; \
+	python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 as python3, received {v[0]}.{v[1]}; install one and try again")'; \
+	echo "making the environment $(VENV) (about two minutes, once)"; \
+	test -x $(PYTHON) || python3 -m venv $(VENV); \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCKS)/$(1).txt; \
+	touch $@
+endef

@@ -1,0 +1,166 @@
+"""Measures a model on the test split and writes down what it found."""
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from components.core.dataset import DatasetInfo, read_info
+from components.core.errors import PipelineError
+from components.core.files import whole_directory, whole_file, write_json
+from components.core.reading import batches
+from components.evaluate import measures
+from components.evaluate.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.predict import predict_test_split
+from components.evaluate.report import write_report
+
+EXAMPLES = 24
+PREDICTIONS_FILE = "predictions.npz"
+METRICS_FILE = "metrics.json"
+REPORT_FILE = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What the KFP page shows. `confusion` has the true class in rows; `roc` is micro-averaged over the classes."""
+
+    accuracy: float
+    loss: float
+    class_names: list[str]
+    confusion: list[list[int]]
+    roc: dict[str, list[float]]
+    macro_f1: float
+    calibration_error: float
+    pictures: int
+
+    def metrics(self) -> dict[str, int | float]:
+        """The scalars, for the KFP Metrics artifact."""
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+            "test_pictures": self.pictures,
+        }
+
+
+def evaluate(dataset_path: str, model_path: str, evaluation_path: str, report_path: str, tensorboard_path: str) -> Evaluation:
+    """Evaluates the model artifact on the dataset artifact's test split.
+
+    Writes the evaluation artifact whole or not at all (metrics.json; predictions.npz with `labels` int64 (n,) and
+    `probabilities` float32 (n, classes), in the order of the test shards; report.html), the same report at
+    `report_path` for the KFP page, and event files for TensorBoard.
+
+    Raises:
+        PipelineError: an artifact is not what it should be, or model and data set don't fit together.
+    """
+    info = read_info(dataset_path)
+    training = _read_training(model_path)
+    if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
+        print("note: the model was trained on another state of the data set than it is measured on")
+    labels, probabilities, loss = predict_test_split(pathlib.Path(model_path) / "model.keras", dataset_path, info)
+    measures.check(labels, probabilities)
+    facts = _facts(info, training, labels, probabilities, loss, dataset_path)
+    roc = measures.micro_roc(labels, probabilities)
+    result = Evaluation(
+        accuracy=facts.accuracy,
+        loss=loss,
+        class_names=info.class_names,
+        confusion=facts.confusion.tolist(),
+        roc={"fpr": roc.false_positive_rate, "tpr": roc.true_positive_rate, "threshold": roc.thresholds},
+        macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
+        calibration_error=facts.calibration.error,
+        pictures=len(labels),
+    )
+    with whole_directory(evaluation_path) as directory:
+        write_report(directory / REPORT_FILE, facts)
+        np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)
+        write_json(directory / METRICS_FILE, _metrics_document(result, facts, info))
+        with whole_file(report_path) as copy:
+            copy.write_bytes((directory / REPORT_FILE).read_bytes())
+    from components.evaluate.board import write_board
+
+    write_board(tensorboard_path, facts, training.get("best_epoch") or 0)
+    print(f"Test loss: {loss:.4f} / Test accuracy: {result.accuracy:.4f}")
+    return result
+
+
+def _facts(
+    info: DatasetInfo, training: dict[str, Any], labels: np.ndarray, probabilities: np.ndarray, loss: float, dataset_path: str
+) -> EvaluationFacts:
+    mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
+    uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
+    pictures = _pictures(dataset_path, info, mistakes + uncertain)
+    predicted = probabilities.argmax(axis=1)
+
+    def examples(indices: list[int]) -> list[Example]:
+        return [
+            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]])) for i in indices
+        ]
+
+    absent = [info.class_names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(info.class_names)) == 0)]
+    return EvaluationFacts(
+        title=f"{info.dataset}, {_architecture_name(training)}",
+        class_names=info.class_names,
+        loss=loss,
+        confusion=measures.confusion(labels, probabilities),
+        per_class=measures.per_class(labels, probabilities),
+        roc=measures.roc_curves(labels, probabilities),
+        calibration=measures.calibration(labels, probabilities),
+        mistakes=examples(mistakes),
+        uncertain_successes=examples(uncertain),
+        data=DataFacts(
+            name=info.dataset,
+            fingerprint=info.fingerprint,
+            counts={name: split.count for name, split in info.splits.items()},
+            image_shape=info.image_shape,
+            source_uri=info.source_uri,
+        ),
+        history=training.get("history", {}),
+        best_epoch=training.get("best_epoch"),
+        training=_training_table(training),
+        notes=[f"No test picture shows: {', '.join(absent)}. Nothing is known about these classes."] if absent else [],
+    )
+
+
+def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
+    """The test pictures at `indices`."""
+    wanted, found, start = set(indices), {}, 0
+    for images, truth in batches(dataset_path, info, "test", 1024):
+        for i in [i for i in wanted if start <= i < start + len(truth)]:
+            found[i] = images[i - start].copy()
+        start += len(truth)
+    return found
+
+
+def _read_training(model_path: str) -> dict[str, Any]:
+    path = pathlib.Path(model_path) / "training.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"expected a model artifact with training.json, received {model_path}: {error}; run train first") from None
+
+
+def _architecture_name(training: dict[str, Any]) -> str:
+    name = str(training.get("parameters", {}).get("architecture", "model"))
+    return name if len(name) <= 20 else "own layers"
+
+
+def _training_table(training: dict[str, Any]) -> dict[str, Any]:
+    """What the report tells about the training, as plain labels and values."""
+    parameters = training.get("parameters", {})
+    return {name.replace("_", " "): value for name, value in {**parameters, **{k: v for k, v in training.items() if isinstance(v, str | int | float)}}.items()}
+
+
+def _metrics_document(result: Evaluation, facts: EvaluationFacts, info: DatasetInfo) -> dict[str, Any]:
+    low, high = measures.wilson_interval(facts.correct, facts.count)
+    return {
+        **result.metrics(),
+        "accuracy_interval_95": [low, high],
+        "class_names": info.class_names,
+        "confusion": result.confusion,
+        "per_class": [dataclasses.asdict(score) for score in facts.per_class],
+        "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},
+        "dataset_fingerprint": info.fingerprint,
+    }

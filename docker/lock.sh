@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Resolves pyproject.toml to docker/requirements/*.txt: every package pinned, with hashes, one version everywhere.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=docker/requirements
+uv=.venv/bin/uv
+"$uv" --version >/dev/null 2>&1 || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+lock() { # NAME EXTRA...
+    local name=$1 extras=()
+    shift
+    for extra in "$@"; do extras+=(--extra "$extra"); done
+    "$uv" pip compile --quiet pyproject.toml "${extras[@]}" "${constraint[@]}" --universal --python-version 3.11 \
+        --generate-hashes --no-emit-index-url --no-annotate --no-header "${upgrade[@]}" -o "$out/$name.txt"
+    echo "locked $out/$name.txt"
+}
+
+upgrade=("$@") # for instance --upgrade, or --upgrade-package NAME
+constraint=()
+lock test components cpu pipeline test
+constraint=(-c "$out/test.txt")
+lock local components cpu pipeline
+lock cpu components cpu
+lock gpu components gpu
