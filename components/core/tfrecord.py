@@ -5,6 +5,8 @@ the format is two small, frozen ones: the TFRecord framing (length, masked CRC-3
 of the data) and one protobuf message, `tf.train.Example`, of which only the values change from picture to picture.
 https://www.tensorflow.org/tutorials/load_data/tfrecord gives both; the tests read the files back with TensorFlow.
 """
+
+import functools
 import hashlib
 import struct
 from typing import BinaryIO
@@ -25,12 +27,20 @@ class RecordWriter:
 
     def write(self, image: bytes, label: int) -> None:
         """Writes one picture: raw uint8 bytes, height x width x channels row-major, and its class index."""
-        data = example(image, label)
-        length = struct.pack("<Q", len(data))
-        record = b"".join((length, _masked_crc(length), data, _masked_crc(data)))
-        self.file.write(record)
-        self.digest.update(record)
-        self.count += 1
+        self.append(record(image, label), 1)
+
+    def append(self, records: bytes, count: int) -> None:
+        """Writes `count` records that `record` has made, here or in another process."""
+        self.file.write(records)
+        self.digest.update(records)
+        self.count += count
+
+
+def record(image: bytes, label: int) -> bytes:
+    """One framed record: what a TFRecord file is a sequence of. About 4 microseconds for 3 kB of pixels."""
+    start, before, after = _constant_parts(len(image), label)
+    data = b"".join((before, image, after))
+    return b"".join((start, data, _masked_crc(data)))
 
 
 def example(image: bytes, label: int) -> bytes:
@@ -39,6 +49,15 @@ def example(image: bytes, label: int) -> bytes:
     int64_list = _field(1, _varint(label))
     features = _entry(IMAGE_KEY, _field(1, bytes_list)) + _entry(LABEL_KEY, _field(3, int64_list))
     return _field(1, features)
+
+
+@functools.lru_cache(maxsize=4096)
+def _constant_parts(image_size: int, label: int) -> tuple[bytes, bytes, bytes]:
+    """All of a record but the pixels and the last checksum: it is the same for all pictures of a size and class."""
+    data = example(bytes(image_size), label)
+    after = _entry(LABEL_KEY, _field(3, _field(1, _varint(label))))
+    length = struct.pack("<Q", len(data))
+    return length + _masked_crc(length), data[: len(data) - len(after) - image_size], after
 
 
 def _entry(key: bytes, feature: bytes) -> bytes:
