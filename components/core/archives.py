@@ -62,17 +62,18 @@ _DAMAGE = (
 
 
 def iter_members(
-    path: str | os.PathLike, max_bytes: int | None = None, max_members: int = MAX_MEMBERS
+    path: str | os.PathLike, max_bytes: int | None = None, max_members: int = MAX_MEMBERS, folders: bool = False
 ) -> Iterator[Member]:
     """Yields `(name, size in bytes, open binary file)` for each regular file in an archive, in the archive's order.
 
     A file is good until the next member is asked for, and can't be rewound: read it, or copy it. Names use `/`, carry
-    no leading `./`, and may repeat. Directories are left out; so are links that stay inside the archive, with one
-    printed line saying how many.
+    no leading `./`, and may repeat. Folders are left out unless asked for; so are links that stay inside the archive,
+    with one printed line saying how many.
 
     Args:
         max_bytes: all that may come out of the archive; by default the larger of 1 GiB and 200 times its size.
         max_members: entries of any kind.
+        folders: also yields the folders the archive names, as `name/` with nothing in it.
 
     Raises:
         PipelineError: not such an archive, truncated or damaged, encrypted, larger than allowed, or it holds a name
@@ -96,6 +97,9 @@ def iter_members(
             elif source is not None:
                 with MemberFile(path, name, size, source) as file:
                     yield name, size, file
+            elif folders:
+                with MemberFile(path, name, 0, io.BytesIO()) as file:
+                    yield f"{name}/", 0, file
     if links:
         print(f"skipped {links:,} links in {path.name}: only regular files are read", flush=True)
 
