@@ -6,13 +6,14 @@ RUNNER  ?= auto
 OUTPUTS ?= local_outputs
 TARGET  ?= cpu
 PORT    ?= 6006
+PYTHON3 ?= python3
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 LOCKS  := docker/requirements
 
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
-OURS     := PROFILE RUNNER OUTPUTS TARGET PORT TESTS ACTION
+OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
@@ -77,9 +78,9 @@ $(VENV)/test: $(LOCKS)/test.txt
 
 define install
 	set -e; \
-	python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 as python3, received {v[0]}.{v[1]}; install one and try again")'; \
+	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
 	echo "making the environment $(VENV) (about two minutes, once)"; \
-	test -x $(PYTHON) || python3 -m venv $(VENV); \
+	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV); \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCKS)/$(1).txt; \
 	touch $@
 endef

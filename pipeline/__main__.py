@@ -31,13 +31,16 @@ def run_local_command(profile: str, runner: str, outputs: pathlib.Path, settings
 @main.command("compile")
 @profile_option
 @click.option("--to", type=click.Path(path_type=pathlib.Path), default="build/training.yaml", show_default=True)
+@click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
 @settings_argument
-def compile_command(profile: str, to: pathlib.Path, settings: tuple[str, ...]) -> None:
+def compile_command(profile: str, to: pathlib.Path, mask_images: bool, settings: tuple[str, ...]) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
-    from pipeline.compiling import compile_pipeline
+    from pipeline import compiling
     from pipeline.parameters import configure
 
-    compile_pipeline(configure(profile, settings).parameters, to)
+    compiling.compile_pipeline(configure(profile, settings).parameters, to)
+    if mask_images:
+        to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
 
 

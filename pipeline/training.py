@@ -55,6 +55,7 @@ def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> Base
         early_stopping_patience: int = defaults.early_stopping_patience,
         deterministic: bool = defaults.deterministic,
         gpus: str = defaults.gpus,
+        memory_mb: int = defaults.memory_mb,
         verbose: str = defaults.verbose,
         seed: int = defaults.seed,
         # When it is exported, and under which name.
@@ -91,6 +92,7 @@ def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> Base
             early_stopping_patience=early_stopping_patience,
             deterministic=deterministic,
             gpus=gpus,
+            memory_mb=memory_mb,
             verbose=verbose,
             seed=seed,
         ).set_display_name("Train")

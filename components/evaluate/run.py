@@ -117,7 +117,7 @@ def _facts(
             image_shape=info.image_shape,
             source_uri=info.source_uri,
         ),
-        history=training.get("history", {}),
+        history=_history(training),
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
         notes=[f"No test picture shows: {', '.join(absent)}. Nothing is known about these classes."] if absent else [],
@@ -143,14 +143,32 @@ def _read_training(model_path: str) -> dict[str, Any]:
 
 
 def _architecture_name(training: dict[str, Any]) -> str:
-    name = str(training.get("parameters", {}).get("architecture", "model"))
+    name = str(training.get("settings", {}).get("architecture", "model"))
     return name if len(name) <= 20 else "own layers"
 
 
 def _training_table(training: dict[str, Any]) -> dict[str, Any]:
-    """What the report tells about the training, as plain labels and values."""
-    parameters = training.get("parameters", {})
-    return {name.replace("_", " "): value for name, value in {**parameters, **{k: v for k, v in training.items() if isinstance(v, str | int | float)}}.items()}
+    """What the report tells about the training: label -> value."""
+    settings = training.get("settings", {})
+    shown = {
+        "architecture": settings.get("architecture"),
+        "weights": training.get("parameters"),
+        "epochs trained": training.get("epochs"),
+        **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "seed")},
+        "precision": training.get("precision"),
+        "device": training.get("device"),
+        "seconds": training.get("seconds"),
+        "images a second": training.get("images_per_second"),
+        **training.get("versions", {}),
+    }
+    return {label.replace("_", " "): value for label, value in shown.items() if value is not None}
+
+
+def _history(training: dict[str, Any]) -> dict[str, list[float]]:
+    """The training history as one list a measure, from training.json's one entry an epoch."""
+    epochs = training.get("history", [])
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    return {name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)}
 
 
 def _metrics_document(result: Evaluation, facts: EvaluationFacts, info: DatasetInfo) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict, model_path
         f"| {name} | {score['precision']:.3f} | {score['recall']:.3f} | {score['f1']:.3f} | {score['support']} |"
         for name, score in zip(manifest.class_names, metrics["per_class"], strict=True)
     )
-    settings = "\n".join(f"- {name}: {value}" for name, value in training["parameters"].items())
+    settings = "\n".join(f"- {name}: {value}" for name, value in training["settings"].items())
     path.write_text(
         f"""# {manifest.model_name}, version {manifest.model_version}
 

@@ -18,6 +18,7 @@ def train(
     early_stopping_patience: int,
     deterministic: bool,
     gpus: str,
+    memory_mb: int,
     verbose: str,
     seed: int,
 ):
@@ -39,8 +40,11 @@ def train(
             early_stopping_patience=early_stopping_patience,
             deterministic=deterministic,
             gpus=gpus,
+            memory_mb=memory_mb,
             verbose=verbose,
             seed=seed,
         )
         result = train(settings, dataset.path, model.path, tensorboard.path)
-        log_metrics(metrics, result.metrics())
+        # KFP shows numbers only; where there is no validation split there are no figures of it.
+        figures = result.model_dump(exclude={"device", "precision"}, exclude_none=True)
+        log_metrics(metrics, figures)

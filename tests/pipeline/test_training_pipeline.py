@@ -1,0 +1,67 @@
+"""The compiled pipeline: the same bytes every time, every argument explicit, and a golden file for review."""
+import pathlib
+
+import pytest
+import yaml
+
+from pipeline.compiling import compile_pipeline, mask_images
+from pipeline.parameters import Parameters, configure
+from pipeline.training import STEPS
+
+GOLDEN = pathlib.Path(__file__).with_name("training.golden.yaml")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory) -> pathlib.Path:
+    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
+    compile_pipeline(configure("quickstart", environment={}).parameters, path)
+    return path
+
+
+def test_compiling_twice_gives_the_same_bytes(compiled, tmp_path):
+    compile_pipeline(configure("quickstart", environment={}).parameters, tmp_path / "again.yaml")
+    assert (tmp_path / "again.yaml").read_bytes() == compiled.read_bytes()
+
+
+def test_the_pipeline_is_the_golden_one(compiled):
+    assert mask_images(compiled.read_text()) == GOLDEN.read_text(), "if the change is wanted: make golden"
+
+
+def test_the_pipelines_inputs_are_the_parameters(compiled):
+    inputs = yaml.safe_load(compiled.read_text())["root"]["inputDefinitions"]["parameters"]
+    assert set(inputs) == set(Parameters.model_fields)
+    quickstart = configure("quickstart", environment={}).parameters
+    assert {name: entry["defaultValue"] for name, entry in inputs.items()} == quickstart.model_dump()
+
+
+def tasks(spec: dict) -> dict[str, dict]:
+    found = dict(spec["root"]["dag"]["tasks"])
+    for component in spec["components"].values():
+        found |= component.get("dag", {}).get("tasks", {})
+    return found
+
+
+def test_every_argument_is_passed_and_every_step_is_cached_and_named(compiled):
+    spec = yaml.safe_load(compiled.read_text())
+    found = tasks(spec)
+    assert set(STEPS) < set(found)
+    for name in STEPS:
+        component = spec["components"][f"comp-{name}"]
+        declared = component.get("inputDefinitions", {})
+        given = found[name].get("inputs", {})
+        assert set(given.get("parameters", {})) == set(declared.get("parameters", {}))
+        assert set(given.get("artifacts", {})) == set(declared.get("artifacts", {}))
+        assert found[name]["cachingOptions"] == {"enableCache": True}
+        assert found[name]["taskInfo"]["name"] == name.capitalize()
+
+
+def test_nothing_is_installed_when_a_pod_starts(compiled):
+    assert "pip install" not in compiled.read_text()
+
+
+def test_every_step_has_its_own_content_tag_and_a_share_of_a_node(compiled):
+    executors = yaml.safe_load(compiled.read_text())["deploymentSpec"]["executors"]
+    for name in STEPS:
+        container = executors[f"exec-{name}"]["container"]
+        assert f":{name}-" in container["image"]
+        assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
