@@ -6,7 +6,7 @@ from types import TracebackType
 
 # A line with this prefix is a bar for `make run-local` to redraw in place: the component's own standard output is
 # then a pipe (or a container's log), and a carriage return would not survive it.
-LIVE_PREFIX = "\x1e"
+LIVE_PREFIX = "\x01"
 LIVE_VARIABLE = "CONV2D_LIVE_PROGRESS"
 LOG_INTERVAL_S = 10.0
 REDRAW_INTERVAL_S = 0.2

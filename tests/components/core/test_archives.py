@@ -246,3 +246,12 @@ def test_a_lost_member_behind_zeros_is_noticed(tmp_path):
     path.write_bytes(data)
     with pytest.raises(PipelineError, match="more data after the end mark"):
         read_all(path)
+
+
+def test_folders_are_yielded_where_asked_for(tmp_path):
+    tar = write_tar(tmp_path / "a.tar", member("./train/empty", tarfile.DIRTYPE))
+    with zipfile.ZipFile(write_zip(tmp_path / "a.zip"), "a") as archive:
+        archive.mkdir("train/empty")
+    for path in (tar, tmp_path / "a.zip"):
+        assert "train/empty/" in {name for name, _, _ in iter_members(path, folders=True)}
+        assert read_all(path) == FILES

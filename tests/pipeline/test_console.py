@@ -1,0 +1,53 @@
+"""What a local run shows: the steps' lines, without kfp's noise, and the last error kept."""
+import io
+
+from components.core.progress import LIVE_PREFIX
+from pipeline.console import StepOutput, table
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(text: str, target: io.StringIO) -> StepOutput:
+    output = StepOutput(target)
+    for piece in text.splitlines(keepends=True):
+        # kfp prints an indent, then the line
+        output.write("    ")
+        output.write(piece)
+    return output
+
+
+def test_a_log_shows_the_steps_lines_only():
+    target = io.StringIO()
+    shown(
+        "12:00:00.123 - INFO - Executing task \x1b[96m'download'\x1b[0m\n"
+        "[KFP Executor 2026-01-01 12:00:00,1 INFO]: Looking for component\n"
+        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
+        target,
+    )
+    assert target.getvalue() == "  fetched 3 files\n    indented\n"
+
+
+def test_warnings_stay():
+    target = io.StringIO()
+    shown("12:00:00.123 - WARNING - something is odd\n", target)
+    assert "something is odd" in target.getvalue()
+
+
+def test_a_terminal_redraws_the_bar_and_clears_it():
+    target = Terminal()
+    shown(f"{LIVE_PREFIX}fetch 10%\n{LIVE_PREFIX}fetch 20%\n{LIVE_PREFIX}\ndone\n", target)
+    assert target.getvalue() == "  fetch 10%\r\x1b[2K  fetch 20%\r\x1b[2K  done\n"
+
+
+def test_the_last_error_is_kept_for_the_closing_line():
+    output = shown("error: first\nmore\nerror: expected a, received b\n", io.StringIO())
+    assert output.last_error == "expected a, received b"
+
+
+def test_a_table_is_aligned():
+    assert table([("train", "1.0 s"), ("evaluate", "2.0 s")], ("step", "time")) == (
+        "step      time\ntrain     1.0 s\nevaluate  2.0 s"
+    )
