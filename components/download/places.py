@@ -1,0 +1,63 @@
+"""The names of places to fetch from: their scheme, their parts, and what may be said of them in public."""
+
+import pathlib
+import re
+import urllib.parse
+import urllib.request
+
+from components.core.errors import PipelineError, nearest
+
+# "package" is a file inside an installed Python package, for data that came with one; only the catalog uses it.
+SCHEMES = ("file", "http", "https", "package")
+STORE_SCHEMES = ("gs", "s3", "minio")
+
+
+def scheme_of(place: str) -> str:
+    """`http` of `http://...`; `file` for a plain path.
+
+    Raises:
+        PipelineError: a scheme that can't be fetched from.
+    """
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?", place)
+    if match is None or (match[2] is None and match[1].lower() not in SCHEMES):
+        return "file"
+    scheme = match[1].lower()
+    if scheme in SCHEMES:
+        return scheme
+    if scheme in STORE_SCHEMES:
+        raise PipelineError(
+            f"expected a local path, file:// or http(s):// URI, received {public(place)}: object stores are not read "
+            "yet; copy it to a local path first"
+        )
+    raise PipelineError(f"unknown scheme {scheme!r} in {public(place)}; {nearest(scheme, list(SCHEMES))}")
+
+
+def local_path(place: str) -> pathlib.Path:
+    """The absolute path behind a plain path (`~` is the home folder) or a file:// URI.
+
+    Raises:
+        PipelineError: a file:// URI that names another host.
+    """
+    if re.match(r"file:", place, re.IGNORECASE):
+        parts = urllib.parse.urlsplit(place)
+        if parts.netloc not in ("", "localhost"):
+            raise PipelineError(f"expected file:///path, received {place}, which names the host {parts.netloc!r}")
+        place = urllib.request.url2pathname(parts.path)
+    return pathlib.Path(place).expanduser().absolute()
+
+
+def inside(place: str, name: str) -> str:
+    """The place of the file `name` in the folder or under the base URI `place`."""
+    if scheme_of(place) == "file":
+        return str(local_path(place) / name)
+    parts = urllib.parse.urlsplit(place)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{urllib.parse.quote(name)}").geturl()
+
+
+def public(place: str) -> str:
+    """The place as logs and artifacts may show it: no user, password, query or fragment; a path made absolute."""
+    if "://" not in place:
+        return place if place.startswith("package:") else str(local_path(place))
+    parts = urllib.parse.urlsplit(place)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"

@@ -1,0 +1,56 @@
+"""What a user may choose about the data's origin, and what is refused before anything is fetched."""
+
+import re
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from components.core.catalog import DATASETS
+from components.core.errors import PipelineError, nearest
+from components.core.settings import Settings
+from components.download.places import scheme_of
+
+
+class DownloadSettings(Settings):
+    """The parameters of the download step."""
+
+    dataset: str = Field("digits", description=f"one of {', '.join(DATASETS)}")
+    source: str = Field(
+        "",
+        validate_default=True,
+        description="where to take the data instead: a local path, file:// or http(s):// URI of the archive, of a "
+        "folder of class folders (image_folder), or of the folder with the four IDX files (mnist, fashion_mnist)",
+    )
+    source_sha256: str = Field(
+        "",
+        description="the SHA-256 the source must have; accepts data that differ from the published. Of several files: "
+        "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into",
+    )
+    source_version: str = Field(
+        "", description="not read; a new value makes caches miss, for instance where a local source has changed"
+    )
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, name: str) -> str:
+        if name not in DATASETS:
+            raise ValueError(f"unknown data set; {nearest(name, list(DATASETS))}")
+        return name
+
+    @field_validator("source_sha256")
+    @classmethod
+    def _hexadecimal(cls, text: str) -> str:
+        if not re.fullmatch(r"|[0-9a-fA-F]{64}", text):
+            raise ValueError("expected the 64 hexadecimal digits of a SHA-256")
+        return text.lower()
+
+    @field_validator("source")
+    @classmethod
+    def _a_place(cls, source: str, others: ValidationInfo) -> str:
+        known = DATASETS.get(others.data.get("dataset", ""))
+        if not source and known and not known.originals:
+            raise ValueError(f"{others.data['dataset']} needs one: a folder, .tar, .tar.gz or .zip of class folders")
+        try:
+            scheme_of(source)
+        except PipelineError as error:
+            raise ValueError(str(error)) from None
+        return source
