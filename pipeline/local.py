@@ -17,6 +17,7 @@ from components.core.files import write_json
 from components.core.progress import LIVE_VARIABLE
 from pipeline.console import StepOutput, step_output, table
 from pipeline.parameters import Configuration, Parameters
+from pipeline.preflight import check_architecture
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RunnerName = Literal["docker", "process"]
@@ -49,6 +50,7 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
     parameters = _with_source_version(configuration.parameters)
+    check_architecture(parameters)
     runner, image = _choose_runner(choice, parameters)
     outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,8 @@ class KnownDataset:
     class_names: tuple[str, ...] = ()
     # How validation pictures are chosen where the user does not say: the article takes Keras's way, the last fraction.
     validation: Literal["stratified", "last"] = "stratified"
+    # Height, width, channels of every picture; None where they may be of any size.
+    image_shape: tuple[int, int, int] | None = None
 
 
 # The university sends 55 to 85 kB/s since June 2026: an hour for what Google's bucket sends in seconds.
@@ -56,6 +58,7 @@ DATASETS: dict[str, KnownDataset] = {
         format="digits",
         originals=(Original("digits.csv.gz", ("package:sklearn/datasets/data/digits.csv.gz",), md5="", bytes=57_523),),
         class_names=tuple("0123456789"),
+        image_shape=(8, 8, 1),
     ),
     "cifar10": KnownDataset(
         format="cifar_binary",
@@ -71,6 +74,7 @@ DATASETS: dict[str, KnownDataset] = {
             ),
         ),
         validation="last",
+        image_shape=(32, 32, 3),
     ),
     "cifar100": KnownDataset(
         format="cifar_binary",
@@ -82,6 +86,7 @@ DATASETS: dict[str, KnownDataset] = {
                 bytes=168_513_733,
             ),
         ),
+        image_shape=(32, 32, 3),
     ),
     "mnist": KnownDataset(
         format="idx",
@@ -93,6 +98,7 @@ DATASETS: dict[str, KnownDataset] = {
             ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
         ),
         class_names=tuple("0123456789"),
+        image_shape=(28, 28, 1),
     ),
     "fashion_mnist": KnownDataset(
         format="idx",
@@ -115,6 +121,7 @@ DATASETS: dict[str, KnownDataset] = {
             "Bag",
             "Ankle boot",
         ),
+        image_shape=(28, 28, 1),
     ),
     "image_folder": KnownDataset(format="pictures", originals=()),
 }

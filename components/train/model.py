@@ -58,17 +58,23 @@ def build_model(
             )
     if len(values.shape) != 2 or values.shape[1] is None:
         raise PipelineError(
-            f"architecture: expected the last layer to give one row of values a picture, received {_shape(values.shape)} "
-            f"from layer {len(layers)} ({layers[-1].type}); add Flatten or GlobalAveragePooling2D at the end"
+            f"architecture: expected the last layer to give one row of values a picture, received "
+            f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); add Flatten or GlobalAveragePooling2D at the end"
         )
     last = layers[-1]
     if last.type == "Softmax" or last.arguments.get("activation") == "softmax":
         raise PipelineError(
-            f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one softmax output "
-            "a class is always added; take it out of the list"
+            f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one "
+            "softmax output a class is always added; take it out of the list"
         )
     classes = keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes")(values)
     return keras.Model(pictures, classes, name="classifier")
+
+
+def build_layers(layers: list[LayerSpec]) -> None:
+    """Builds each layer by itself, without a shape: finds unknown layers and arguments before there are pictures."""
+    for position, spec in enumerate(layers, start=1):
+        _build_layer(f"architecture: layer {position} ({spec.type})", spec, "float32")
 
 
 def _build_layer(where: str, spec: LayerSpec, policy: str) -> "keras.layers.Layer":
@@ -102,7 +108,7 @@ def _build_layer(where: str, spec: LayerSpec, policy: str) -> "keras.layers.Laye
 
 
 def _argument(name: str, value: Any) -> Any:
-    """Turns a description into what Keras takes: `{"L2": {"l2": 0.001}}` for a regularizer into keras.regularizers.L2(l2=0.001).
+    """Turns a description into what Keras takes: `{"L2": {"l2": 0.001}}` for a regularizer into keras.regularizers.L2.
 
     Only names exported by the Keras module of that kind are looked up; Keras's own deserialisation, which can import
     by name, is never reached.

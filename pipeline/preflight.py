@@ -1,0 +1,50 @@
+"""What can be known to fail is refused before anything runs."""
+import json
+import pathlib
+import subprocess
+import sys
+
+from components.core.catalog import DATASETS
+from components.core.errors import PipelineError
+from components.preprocess.settings import sides
+from components.train.architecture import ARCHITECTURES
+from pipeline.parameters import Parameters
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def check_architecture(parameters: Parameters) -> None:
+    """Has Keras build the layers, on the shape of the pictures where that is known.
+
+    A named architecture on pictures of their own size is known to fit and costs nothing; anything else costs the four
+    seconds of loading Keras, in a process of its own.
+
+    Raises:
+        PipelineError: an unknown layer or argument, or shapes that don't fit; names the layer.
+    """
+    if parameters.architecture in ARCHITECTURES and parameters.image_size == "auto":
+        return
+    known = DATASETS[parameters.dataset]
+    request = {
+        "architecture": parameters.architecture,
+        "image_shape": _image_shape(parameters),
+        "class_count": len(known.class_names) or 10,
+    }
+    checked = subprocess.run(
+        [sys.executable, "-m", "components.train.check"],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    if checked.returncode:
+        said = (checked.stderr.strip().splitlines() or ["the check of the architecture ended without a word"])[-1]
+        raise PipelineError(said.removeprefix("error: "))
+
+
+def _image_shape(parameters: Parameters) -> tuple[int, int, int] | None:
+    """Height, width, channels as the model will get them; None where only the data can tell."""
+    native = DATASETS[parameters.dataset].image_shape
+    size = sides(parameters.image_size) or (native and native[:2])
+    channels = {"rgb": 3, "grayscale": 1}.get(parameters.color) or (native and native[2])
+    return (*size, channels) if size and channels else None

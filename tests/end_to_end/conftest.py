@@ -1,0 +1,57 @@
+"""Runs of the real command line, shared by the tests that look at what they left."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Set by the machine, not by the person: a run in a test needs them as any run does.
+MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK", "CONV2D_BASE_IMAGE")
+
+
+class CommandLine:
+    """`python -m pipeline` in a checkout, as the Makefile calls it."""
+
+    def __init__(self, checkout: pathlib.Path):
+        self.checkout = checkout
+
+    def run_local(
+        self, outputs: pathlib.Path, *settings: str, profile: str = "quickstart", runner: str = "process"
+    ) -> subprocess.CompletedProcess:
+        """One finished local run, what it printed captured as text."""
+        command = ["-m", "pipeline", "run-local", "--profile", profile, "--runner", runner, "--outputs", str(outputs)]
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("CONV2D_") or name in MACHINE_VARIABLES
+        }
+        return subprocess.run(
+            [sys.executable, *command, *settings], cwd=self.checkout, env=environment, capture_output=True, text=True
+        )
+
+
+@pytest.fixture(scope="session")
+def command_line() -> CommandLine:
+    return CommandLine(ROOT)
+
+
+@pytest.fixture(scope="session")
+def quickstart(command_line, tmp_path_factory):
+    """The quickstart, run once as processes: its outputs directory and the finished process."""
+    outputs = tmp_path_factory.mktemp("quickstart") / "local_outputs"
+    return outputs, command_line.run_local(outputs)
+
+
+@pytest.fixture(scope="session")
+def summary_of():
+    """Reads the summary of the latest run in an outputs directory."""
+    return lambda outputs: json.loads((outputs / "latest" / "summary.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def steps_run():
+    """Names the steps of a summary that were executed: not cached, not skipped."""
+    return lambda summary: [s["name"] for s in summary["steps"] if s["status"] == "succeeded" and not s["cached"]]

@@ -1,0 +1,65 @@
+"""Bad input to a local run: one clear line, a non-zero exit, and nothing half-written left behind."""
+import tarfile
+
+import pytest
+
+# Refused before any work: not even a run's directory appears.
+REFUSED_AT_ONCE = {
+    "unknown data set": (["DATASET=cifar11"], "dataset: "),
+    "unknown key": (["EPOCH=3"], "did you mean 'epochs'"),
+    "unknown architecture": (["ARCHITECTURE=sed"], "did you mean 'seed'"),
+    "unknown layer": (['ARCHITECTURE=[{"Conv2d": {}}]'], "did you mean 'Conv2D'"),
+    "unknown layer argument": (['ARCHITECTURE=[{"Conv2D": {"filter": 3}}]'], "did you mean 'filters'"),
+    "shapes that do not fit": (
+        ['ARCHITECTURE=[{"Conv2D": {"filters": 4, "kernel_size": 9}}, {"Flatten": {}}]'],
+        "layer 1 (Conv2D)",
+    ),
+    "no epochs": (["EPOCHS=0"], "epochs: "),
+    "negative batch": (["BATCH_SIZE=-1"], "batch_size: "),
+    "all pictures validate": (["VALIDATION_SPLIT=1.0"], "validation_split: "),
+    "learning rate nan": (["LEARNING_RATE=nan"], "learning_rate: "),
+    "source missing": (["DATASET=image_folder", "SOURCE=/no/such/place"], "/no/such/place"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_AT_ONCE)
+def test_refused_before_any_work(case, command_line, tmp_path):
+    settings, said = REFUSED_AT_ONCE[case]
+    process = command_line.run_local(tmp_path / "outputs", *settings)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ")
+    assert process.stderr.count("\n") == 1
+    assert said in process.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_unknown_profile(command_line, tmp_path):
+    process = command_line.run_local(tmp_path / "outputs", profile="quikstart")
+    assert (process.returncode, process.stderr) == (1, "error: unknown profile 'quikstart'; did you mean 'quickstart'?\n")
+
+
+def test_a_failing_step_fails_the_command(command_line, tmp_path, summary_of):
+    empty = tmp_path / "empty.tar"
+    with tarfile.open(empty, "w"):
+        pass
+    outputs = tmp_path / "outputs"
+    process = command_line.run_local(outputs, "DATASET=image_folder", f"SOURCE={empty}")
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1
+    assert process.stderr.startswith("error: ")
+    assert "Traceback" not in process.stdout
+    summary = summary_of(outputs)
+    assert summary["status"] == "failed"
+    assert summary["error"] in process.stderr
+    failed = [step["name"] for step in summary["steps"] if step["status"] == "failed"]
+    assert failed in (["download"], ["preprocess"])
+    assert summary["artifacts"] == {}
+    assert not list(outputs.rglob("*.partial"))
+
+
+def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    process = command_line.run_local(tmp_path / "outputs", runner="docker")
+    assert process.returncode == 1
+    assert "RUNNER=process" in process.stderr
+    assert process.stderr.count("\n") == 1

@@ -1,0 +1,102 @@
+"""The main job, as a person runs it: what it prints, what it leaves, and what it does the second time."""
+import hashlib
+import json
+import pathlib
+import shutil
+
+STEPS = ["download", "preprocess", "train", "evaluate", "export"]
+
+
+def test_it_ends_with_the_table_the_score_and_the_paths(quickstart):
+    _, process = quickstart
+    assert process.returncode == 0, process.stdout + process.stderr
+    closing = process.stdout[process.stdout.index("step ") :]
+    assert all(f"\n{step}" in closing for step in STEPS)
+    assert "Test loss: " in closing
+    assert " / Test accuracy: 0.9" in closing
+    for artifact in ("report:", "tensorboard:", "saved_model:", "summary:"):
+        assert artifact in closing
+    assert process.stdout.isascii()
+    assert "\x1b" not in process.stdout
+
+
+def test_the_summary_says_it_all(quickstart, summary_of):
+    outputs, _ = quickstart
+    summary = summary_of(outputs)
+    assert (summary["status"], summary["profile"], summary["runner"]) == ("succeeded", "quickstart", "process")
+    assert [step["name"] for step in summary["steps"]] == STEPS
+    assert all(step["status"] == "succeeded" and not step["cached"] and step["seconds"] > 0 for step in summary["steps"])
+    assert summary["metrics"]["accuracy"] > 0.9
+    assert 0 < summary["metrics"]["loss"] < 1
+    assert set(summary["artifacts"]) == {"report", "tensorboard", "saved_model", "model", "dataset"}
+    assert all(pathlib.Path(path).exists() for path in summary["artifacts"].values())
+
+
+def test_the_export_is_whole_and_true(quickstart, summary_of):
+    summary = summary_of(quickstart[0])
+    exported = pathlib.Path(summary["artifacts"]["saved_model"]).parent
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["accuracy"] == summary["metrics"]["accuracy"]
+    listed = {file["path"]: file["sha256"] for file in manifest["files"]}
+    there = {path.relative_to(exported).as_posix(): path for path in exported.rglob("*") if path.is_file()}
+    assert set(listed) == set(there) - {"manifest.json"}
+    assert {"saved_model/1/saved_model.pb", "model.keras", "MODEL_CARD.md"} <= set(listed)
+    assert all(hashlib.sha256(there[name].read_bytes()).hexdigest() == digest for name, digest in listed.items())
+    assert max(manifest["agreement"].values()) <= 1e-4
+
+
+def test_the_saved_model_reads_digits(quickstart, summary_of):
+    import numpy as np
+    import tensorflow as tf
+
+    from components.core.dataset import read_info
+    from components.core.reading import load_split
+
+    artifacts = summary_of(quickstart[0])["artifacts"]
+    info = read_info(artifacts["dataset"])
+    pictures, labels = load_split(artifacts["dataset"], info, "test")
+    serve = tf.saved_model.load(f"{artifacts['saved_model']}/1").signatures["serving_default"]
+    answer = serve(images=tf.constant(pictures))
+    named = np.array([info.class_names.index(name.decode()) for name in answer["class_name"].numpy()])
+    assert (named == labels).mean() > 0.9
+    assert np.allclose(answer["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
+
+
+def test_unchanged_means_cached(quickstart, command_line, summary_of):
+    outputs, _ = quickstart
+    before = summary_of(outputs)
+    again = command_line.run_local(outputs)
+    assert again.returncode == 0, again.stdout + again.stderr
+    after = summary_of(outputs)
+    assert all(step["cached"] for step in after["steps"])
+    assert (after["metrics"], after["artifacts"]) == (before["metrics"], before["artifacts"])
+
+
+def test_a_parameter_reruns_what_it_must_and_no_more(quickstart, command_line, summary_of, steps_run):
+    outputs, _ = quickstart
+    assert command_line.run_local(outputs, "MODEL_NAME=renamed").returncode == 0
+    assert steps_run(summary_of(outputs)) == ["export"]
+
+
+def test_code_reruns_what_it_must_and_no_more(quickstart, command_line, tmp_path, summary_of, steps_run):
+    outputs, _ = quickstart
+    checkout = tmp_path / "checkout"
+    for part in ("components", "pipeline", "docker"):
+        shutil.copytree(command_line.checkout / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = type(command_line)(checkout)
+    assert copy.run_local(outputs).returncode == 0
+    assert steps_run(summary_of(outputs)) == []  # the same code in another place is the same code
+    with (checkout / "components" / "export" / "run.py").open("a") as module:
+        module.write("# a change\n")
+    assert copy.run_local(outputs).returncode == 0
+    assert steps_run(summary_of(outputs)) == ["export"]
+
+
+def test_below_min_accuracy_nothing_is_exported(quickstart, command_line, summary_of):
+    outputs, _ = quickstart
+    process = command_line.run_local(outputs, "MIN_ACCURACY=1.0")
+    summary = summary_of(outputs)
+    assert process.returncode == 0
+    assert summary["steps"][-1] == {"name": "export", "status": "skipped", "cached": False, "seconds": 0.0}
+    assert "saved_model" not in summary["artifacts"]
+    assert "export skipped" in process.stdout
