@@ -19,6 +19,8 @@ from pipeline.console import StepOutput, step_output, table
 from pipeline.parameters import Configuration, Parameters
 from pipeline.preflight import check_architecture
 
+# Below the outputs directory: what `make tensorboard` shows, a folder of links a run.
+BOARD = "tensorboard"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RunnerName = Literal["docker", "process"]
 RunnerChoice = Literal["auto", "docker", "process"]
@@ -55,7 +57,7 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
     outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)
     with _quiet_kfp(), step_output() as console:
-        run = _Run(outputs, console)
+        run = _Run(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
         failure = run.go(parameters, runner, image)
     summary = run.summarize(configuration, runner, failure)
     _print_summary(summary, run.directory)
@@ -67,10 +69,11 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
 class _Run:
     """One pass of kfp.local over the pipeline, observed task by task."""
 
-    def __init__(self, outputs: pathlib.Path, console: StepOutput):
+    def __init__(self, outputs: pathlib.Path, console: StepOutput, title: str):
         from pipeline.training import STEPS
 
         self.outputs, self.console = outputs, console
+        self.board = outputs / BOARD / title
         self.steps = {name: Step(name) for name in STEPS}
         self.directory = outputs / "no-run"
 
@@ -111,6 +114,7 @@ class _Run:
         self.console.say(f"{task_name}")
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
+        self._show_on_board(task_directory)
         try:
             outputs, state = execute(task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
         except Exception as error:  # an engine that stopped answering, an image that went away
@@ -128,8 +132,23 @@ class _Run:
         self.console.say(f"  {step.status}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
 
+    def _show_on_board(self, task_directory: pathlib.Path) -> None:
+        """Links a step's event files, which it is about to write, to where `make tensorboard` looks, under a short name."""
+        if task_directory.name in ("train", "evaluate"):
+            self.board.mkdir(parents=True, exist_ok=True)
+            (self.board / task_directory.name).symlink_to(os.path.relpath(task_directory / "tensorboard", self.board))
+
+    def _tidy_board(self) -> None:
+        """Takes back the links of steps that did not run."""
+        for link in self.board.glob("*"):
+            if not link.exists():
+                link.unlink()
+        with contextlib.suppress(OSError):  # there is something in it, or it never was
+            self.board.rmdir()
+
     def summarize(self, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
         """Writes summary.json and points `latest` here."""
+        self._tidy_board()
         self.directory.mkdir(parents=True, exist_ok=True)
         evaluated = self.steps["evaluate"].outputs
         summary = {
