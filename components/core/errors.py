@@ -1,4 +1,5 @@
 """Errors a person can act on, and how they reach that person: as one line."""
+
 import contextlib
 import sys
 from collections.abc import Iterator
@@ -24,8 +25,22 @@ def one_line_errors() -> Iterator[None]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """' Did you mean X?' for the known word most like `word`, or a list of the known ones where none is close."""
+    """`did you mean 'X'?` for the known word most like `word`, or the known ones where none is close.
+
+    Upper and lower case count as the same; of more than 30 known words the eight most alike are listed.
+    """
     import difflib
 
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+    spelled = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {spelled[close[0]]!r}?"
+    listed = (
+        sorted(known)
+        if len(known) <= 30
+        else [
+            *(spelled[name] for name in difflib.get_close_matches(word.lower(), list(spelled), n=8, cutoff=0.0)),
+            "...",
+        ]
+    )
+    return f"known: {', '.join(listed)}"

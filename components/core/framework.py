@@ -5,11 +5,15 @@ The import takes 4 seconds and 400 MB, so it happens inside functions, never at 
 
 import contextlib
 import os
+import pathlib
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
+
+from components.core.errors import PipelineError
 
 # TensorFlow 2.21 logs these before its own log level is read (TF_CPP_MIN_LOG_LEVEL does not reach them): information
 # lines of glog's shape, and the remark that comes in front of the first.
@@ -28,6 +32,23 @@ def load_keras() -> ModuleType:
     import keras
 
     return keras
+
+
+def load_model(path: str | pathlib.Path) -> Any:
+    """Loads a .keras file, uncompiled, without running code from it.
+
+    Raises:
+        PipelineError: there is no such file, or Keras can't read it.
+    """
+    keras = load_keras()
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise PipelineError(f"expected a model artifact with {path.name}, received none at {path}; run train first")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a file it can't read
+        reason = " ".join(str(error).split())[:300]
+        raise PipelineError(f"expected a Keras model in {path}, received one that can't be loaded: {reason}") from None
 
 
 @contextlib.contextmanager

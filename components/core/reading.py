@@ -86,6 +86,8 @@ def _read_shard(path: pathlib.Path, shard: Shard, info: DatasetInfo) -> Iterator
             images, labels, used = _parse(left + read, info)
             left = (left + read)[used:]
             count += len(labels)
+            if count > shard.count:
+                break
             yield images, labels
     if left or count != shard.count or digest.hexdigest() != shard.sha256:
         raise PipelineError(

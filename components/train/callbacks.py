@@ -1,4 +1,4 @@
-"""What happens while Keras trains: the log, the bar, TensorBoard, the best weights, and the stop when the loss is lost."""
+"""What happens while Keras trains: the log, the bar, TensorBoard, the best weights, the stop at a lost loss."""
 
 import math
 import time

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PREFETCHED_BATCHES = 4
-# Of a streamed split: pictures held to draw from. The artifact lies in random order already, so this only has to make
-# epochs differ.
-SHUFFLE_BUFFER_BYTES = 256 << 20
+# A streamed split is shuffled block by block. The artifact lies in random order already, so this only has to make
+# epochs differ; three blocks are in memory at a time (one being read, one waiting, one being used).
+SHUFFLE_BLOCK_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _fits(info: DatasetInfo, memory_bytes: int) -> bool:
 
 
 def _stream(directory: str, info: DatasetInfo, split: Split, batch_size: int, seed: int | None) -> Feed:
-    """Reads the shards in a new order every epoch and draws from a shuffle buffer; in order where `seed` is None."""
+    """Reads the shards in a new order every epoch and shuffles block by block; in order where `seed` is None."""
     load_keras()
     import tensorflow as tf
 
@@ -102,9 +102,12 @@ def _stream(directory: str, info: DatasetInfo, split: Split, batch_size: int, se
     def one_epoch(_: "tf.Tensor") -> "tf.data.Dataset":
         records = tf.data.TFRecordDataset(tf.gather(tf.constant(names), order))
         if seed is not None:
-            held = max(batch_size, min(count, SHUFFLE_BUFFER_BYTES // int(np.prod(info.image_shape))))
-            records = records.shuffle(held, seed=epoch_seed)
+            blocks = records.batch(max(batch_size, SHUFFLE_BLOCK_BYTES // int(np.prod(info.image_shape)))).enumerate()
+            records = blocks.map(shuffle).prefetch(1).unbatch()
         return records.batch(batch_size)
+
+    def shuffle(number: "tf.Tensor", block: "tf.Tensor") -> "tf.Tensor":
+        return tf.random.experimental.stateless_shuffle(block, seed=tf.stack([epoch_seed, number]))
 
     def reorder(epoch: int) -> None:
         epoch_seed.assign(np.random.default_rng((seed, epoch)).integers(2**62))

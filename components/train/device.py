@@ -1,8 +1,10 @@
 """What the model trains on, and in which arithmetic."""
 
+import contextlib
 import dataclasses
 import pathlib
 import platform
+from collections.abc import Iterator
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
@@ -32,8 +34,8 @@ def find_device(asked: str) -> Device:
     gpus = tf.config.list_physical_devices("GPU")
     if asked not in ("", "auto") and int(asked) != len(gpus):
         raise PipelineError(
-            f"expected {asked} GPUs as asked for, received {len(gpus)}; give gpus={len(gpus)} or auto, or check the node's "
-            "driver, the pod's resource limits and that the image is the GPU one"
+            f"expected {asked} GPUs as asked for, received {len(gpus)}; give gpus={len(gpus)} or "
+            "auto, or check the node's driver, the pod's resource limits and that the image is the GPU one"
         )
     if not gpus:
         name, flags = _cpu()
@@ -53,6 +55,36 @@ def choose_policy(precision: str, device: Device) -> str:
     if precision == "auto":
         precision = device.arithmetic[0]
     return "float32" if precision == "float32" else f"mixed_{precision}"
+
+
+@contextlib.contextmanager
+def device_errors(batch_size: int) -> Iterator[None]:
+    """Says in one line what TensorFlow's own errors mean while it trains: memory, a damaged shard, a missing kernel."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise PipelineError(
+            f"expected a batch of {batch_size} to fit into the device's memory, received: {_first_line(error)}; "
+            "try a smaller batch_size"
+        ) from None
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
+        raise PipelineError(
+            f"expected whole dataset shards, received: {_first_line(error)}; run preprocess again"
+        ) from None
+    except tf.errors.UnimplementedError as error:
+        raise PipelineError(
+            f"expected layers that this device can run, received: {_first_line(error)}; "
+            "try data_format channels_last, or another device"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    """TensorFlow's messages repeat the graph after the first line."""
+    lines = [line.strip() for line in str(getattr(error, "message", error)).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at node"))]
+    return (told or [type(error).__name__])[0]
 
 
 def _cpu() -> tuple[str, set[str]]:

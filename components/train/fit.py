@@ -21,7 +21,7 @@ from components.core.progress import LIVE_VARIABLE
 from components.core.reading import split_count
 from components.train.architecture import parse_architecture
 from components.train.data import training_feed, validation_feed
-from components.train.device import choose_policy, find_device
+from components.train.device import choose_policy, device_errors, find_device
 from components.train.model import build_model
 from components.train.settings import TrainSettings
 
@@ -146,15 +146,17 @@ def _fit(settings: TrainSettings, model: Any, info: DatasetInfo, dataset_path: s
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
     best = BestWeights(settings.early_stopping_patience)
     callbacks = [training.reorder, StopAtNaN(training.steps), log, best, EventFiles(tensorboard_path, log)]
+    model.optimizer.build(model.trainable_variables)  # before the first step, which would otherwise be traced twice
     began = time.perf_counter()
-    model.fit(
-        training.dataset,
-        epochs=settings.epochs,
-        validation_data=validation and validation.dataset,
-        callbacks=callbacks,
-        verbose=0,
-        shuffle=False,
-    )
+    with device_errors(settings.batch_size):
+        model.fit(
+            training.dataset,
+            epochs=settings.epochs,
+            validation_data=validation and validation.dataset,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
     return log, best, time.perf_counter() - began
 
 

@@ -58,8 +58,9 @@ def build_model(
             )
     if len(values.shape) != 2 or values.shape[1] is None:
         raise PipelineError(
-            f"architecture: expected the last layer to give one row of values a picture, received "
-            f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); add Flatten or GlobalAveragePooling2D at the end"
+            "architecture: expected the last layer to give one row of values a picture, received "
+            f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); "
+            "add Flatten or GlobalAveragePooling2D at the end"
         )
     last = layers[-1]
     if last.type == "Softmax" or last.arguments.get("activation") == "softmax":

@@ -1,0 +1,67 @@
+"""Tiny dataset artifacts, written as preprocess writes them, and an eighth of the digits to learn from."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.tfrecord import RecordWriter
+
+Pictures = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def write_dataset(directory: pathlib.Path, splits: Pictures, class_count: int, shard_count: int = 2) -> pathlib.Path:
+    """Writes uint8 pictures [n, height, width, channels] and labels [n] by split as a dataset artifact."""
+    directory.mkdir(parents=True)
+    infos = {}
+    for split, (images, labels) in splits.items():
+        shards = []
+        for number, chosen in enumerate(np.array_split(np.arange(len(labels)), shard_count)):
+            name = f"{split}-{number:05d}-of-{shard_count:05d}.tfrecord"
+            with (directory / name).open("wb") as file:
+                writer = RecordWriter(file)
+                for index in chosen:
+                    writer.write(images[index].tobytes(), int(labels[index]))
+            shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
+        per_class = np.bincount(labels, minlength=class_count).tolist()
+        infos[split] = SplitInfo(count=len(labels), per_class=per_class, shards=shards)
+    shape = tuple(splits["train"][0].shape[1:])
+    info = DatasetInfo(
+        dataset="tiny",
+        image_shape=shape,
+        class_names=[f"class {index}" for index in range(class_count)],
+        splits=infos,
+        mean=[0.5] * shape[2],
+        std=[0.25] * shape[2],
+        seed=0,
+        quarantined=0,
+        source_uri="file:///tiny",
+        source_sha256="0" * 64,
+        fingerprint="1" * 64,
+    )
+    (directory / INFO_FILE).write_text(info.model_dump_json(), encoding="utf-8")
+    return directory
+
+
+@pytest.fixture
+def dataset(tmp_path: pathlib.Path) -> Callable[..., str]:
+    """Writes splits of pictures and gives the artifact's path."""
+
+    def write(splits: Pictures, class_count: int, name: str = "dataset", shard_count: int = 2) -> str:
+        return str(write_dataset(tmp_path / name, splits, class_count, shard_count))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """1,000 real handwritten digits to train on and 297 to validate on; 1,000 does not divide by the batch size."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = (found.images * 15.9375).astype(np.uint8)[..., np.newaxis]
+    splits = {"train": slice(0, 1000), "validation": slice(1000, 1297)}
+    pictures = {split: (images[part], found.target[part]) for split, part in splits.items()}
+    return str(write_dataset(tmp_path_factory.mktemp("digits") / "dataset", pictures, class_count=10))

@@ -1,0 +1,194 @@
+"""The training step as a whole, on real handwritten digits."""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from components.core.dataset import read_info
+from components.core.errors import PipelineError
+from components.core.reading import load_split
+from components.train.fit import TrainingResult, train
+from components.train.settings import TrainSettings
+
+SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
+    """Trains a small model on the digits into tmp_path/model and tmp_path/board."""
+
+    def run(path: str = digits, model: str = "model", **settings: Any) -> TrainingResult:
+        checked = TrainSettings.checked(**{"architecture": SMALL, "epochs": 2, "gpus": "auto", **settings})
+        return train(checked, path, str(tmp_path / model), str(tmp_path / "board"))
+
+    return run
+
+
+def scalars(directory: pathlib.Path) -> dict[str, list[float]]:
+    """The values of a TensorBoard run by tag, in the order of their steps."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    found = {}
+    for tag in events.Tags()["tensors"]:
+        by_step = sorted((event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(tag))
+        assert [step for step, _ in by_step] == list(range(1, len(by_step) + 1))
+        found[tag] = [value for _, value in by_step]
+    return found
+
+
+def test_a_model_artifact_holds_what_was_learnt(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
+) -> None:
+    result = run(architecture="seed", epochs=4)
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
+
+    model = keras.models.load_model(tmp_path / "model" / "model.keras")
+    images, labels = load_split(digits, read_info(digits), "validation")
+    answers = model.predict(images, verbose=0)
+    assert model.input.dtype == "uint8"
+    assert np.mean(answers.argmax(axis=1) == labels) == pytest.approx(result.best_val_accuracy, abs=1e-6)
+    assert result.best_val_accuracy > 0.85
+    assert result.parameters == model.count_params()
+
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    history = record["history"]
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second", "seconds"):
+        assert all(entry[name] > 0 for entry in history), name
+    best = max(history, key=lambda entry: entry["val_accuracy"])
+    assert (record["best_epoch"], record["best_val_accuracy"]) == (best["epoch"], best["val_accuracy"])
+    assert record["settings"] == TrainSettings(architecture="seed", epochs=4, gpus="auto").model_dump()
+    assert record["dataset_fingerprint"] == "1" * 64
+    assert set(record["versions"]) == {"python", "keras", "tensorflow", "numpy"}
+    assert record["precision"] == "float32"
+    assert record["device"]
+
+    train_run, validation_run = scalars(tmp_path / "board/train"), scalars(tmp_path / "board/validation")
+    assert set(train_run) == {"loss", "accuracy", "learning_rate", "images_per_second"}
+    assert set(validation_run) == {"loss", "accuracy"}
+    assert train_run["loss"] == pytest.approx([entry["loss"] for entry in history])
+    assert validation_run["accuracy"] == pytest.approx([entry["val_accuracy"] for entry in history])
+
+
+def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    """Also with dropout, and where the earlier run was killed and left event files and half a model."""
+
+    def weights(seed: int) -> list[np.ndarray]:
+        run(architecture='[{"Dropout": {"rate": 0.3}}, "Flatten", {"Dense": {"units": 16}}]', seed=seed)
+        return keras.models.load_model(tmp_path / "model" / "model.keras").get_weights()
+
+    first = weights(seed=3)
+    shutil.move(tmp_path / "model", tmp_path / ".model.partial")
+    again, other = weights(seed=3), weights(seed=4)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert len(scalars(tmp_path / "board/train")["loss"]) == 2
+    assert not (tmp_path / ".model.partial").exists()
+
+
+def test_streamed_pictures_train_too(run: Callable[..., TrainingResult]) -> None:
+    assert run(memory_mb=0, epochs=5).best_val_accuracy > 0.7
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+def test_other_optimizers_train(run: Callable[..., TrainingResult], optimizer: str) -> None:
+    assert run(optimizer=optimizer, epochs=1).accuracy > 0.1
+
+
+def test_the_log_has_a_line_an_epoch(run: Callable[..., TrainingResult], capfd: pytest.CaptureFixture) -> None:
+    run(verbose="auto")
+    out, _ = capfd.readouterr()
+    lines = [line for line in out.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  loss ")
+    for word in ("  accuracy ", "  val_loss ", "  val_accuracy ", " images/s  "):
+        assert word in lines[0]
+    assert out.isascii()
+    run(verbose="0")
+    assert "epoch" not in capfd.readouterr().out
+
+
+def test_a_bar_is_drawn_where_someone_looks(
+    run: Callable[..., TrainingResult], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("CONV2D_LIVE_PROGRESS", "1")
+    monkeypatch.setattr("components.core.progress.REDRAW_INTERVAL_S", 0.0)
+    run(epochs=1)
+    drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith("\x1eepoch 1/1")]
+    assert len(drawn) == 20
+    assert "1,000 of 1,000 images" in drawn[-1]
+    assert "loss " in drawn[-1]
+
+
+def test_without_a_validation_split_the_last_epoch_counts(
+    run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str
+) -> None:
+    images, labels = load_split(digits, read_info(digits), "train")
+    result = run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
+    assert (result.best_epoch, result.best_val_accuracy, result.val_loss) == (2, None, None)
+
+
+def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., TrainingResult]) -> None:
+    result = run(early_stopping_patience=2, epochs=30, learning_rate=1e-12)
+    assert result.epochs < 30
+    assert result.epochs == result.best_epoch + 2
+
+
+def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    with pytest.raises(PipelineError) as stopped:
+        run(optimizer="sgd", learning_rate=1e30)
+    said = str(stopped.value)
+    assert "step" in said
+    assert "epoch 1" in said
+    assert "at learning rate 1e+30" in said
+    assert "try a learning rate" in said
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"gpus": "7"}, "expected 7 GPUs as asked for, received"),
+        ({"architecture": '[{"Conv2D": {"filters": 8, "kernel_size": 9}}, "Flatten"]'}, "layer 1 (Conv2D) doesn't fit"),
+    ],
+)
+def test_what_cannot_train_is_refused_before_pictures_are_read(
+    run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path, settings: dict[str, Any], said: str
+) -> None:
+    unread = tmp_path / "unread"
+    shutil.copytree(digits, unread)
+    for shard in unread.glob("*.tfrecord"):
+        shard.write_bytes(b"")
+    with pytest.raises(PipelineError, match=r"^[^\n]*$") as refused:
+        run(str(unread), **settings)
+    assert said in str(refused.value)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("memory_mb", [100, 0])
+def test_a_damaged_shard_is_named(
+    run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path, memory_mb: int
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(digits, damaged)
+    shard = damaged / "train-00001-of-00002.tfrecord"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    with pytest.raises(PipelineError, match="run preprocess again"):
+        run(str(damaged), memory_mb=memory_mb)
+
+
+def test_no_training_pictures_is_said(run: Callable[..., TrainingResult], dataset: Callable[..., str]) -> None:
+    empty = (np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, np.int64))
+    with pytest.raises(PipelineError, match="expected training pictures"):
+        run(dataset({"train": empty}, class_count=2))

@@ -1,0 +1,143 @@
+"""The model as data: what a profile says is what Keras would have built from the same words."""
+
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.train.architecture import parse_architecture
+from components.train.model import build_model
+
+SHAPE = (12, 12, 4)
+
+
+def build(layers: list[Any], **options: Any) -> keras.Model:
+    return build_model(parse_architecture(json.dumps(layers)), SHAPE, 3, **options)
+
+
+def pictures(count: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), np.uint8)
+
+
+def test_seed_is_the_articles_model() -> None:
+    model = build_model(parse_architecture("seed"), (32, 32, 3), 10)
+    assert model.count_params() == 11_170_250
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds == ["InputLayer", "Rescaling", "Conv2D", "Conv2D", "Conv2D", "Flatten", "Dense", "Dense"]
+    assert model.layers[4].output.shape == (None, 26, 26, 128)
+
+
+def test_the_model_takes_bytes_and_gives_probabilities() -> None:
+    model = build(["Flatten"])
+    assert model.input.dtype == "uint8"
+    answer = model(pictures()).numpy()
+    assert answer.shape == (5, 3)
+    assert answer.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
+    kernel, bias = model.layers[-1].get_weights()
+    logits = pictures().reshape(5, -1) / 255 @ kernel + bias
+    assert answer == pytest.approx(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), abs=1e-5)
+
+
+def test_a_mixed_policy_keeps_weights_and_answers_in_float32() -> None:
+    model = build([{"Dense": {"units": 4}}, "Flatten"], policy="mixed_bfloat16")
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+    assert model.layers[2].compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+
+
+# Every argument of keras.layers.Conv2D, as a profile would give it, and what that is in Keras's own words.
+CONV2D = [
+    ("filters", 6, 6),
+    ("kernel_size", [3, 2], (3, 2)),
+    ("strides", [2, 1], (2, 1)),
+    ("padding", "same", "same"),
+    ("data_format", "channels_first", "channels_first"),
+    ("dilation_rate", 2, 2),
+    ("groups", 2, 2),
+    ("activation", "leaky_relu", "leaky_relu"),
+    ("use_bias", False, False),
+    ("kernel_initializer", "he_normal", "he_normal"),
+    ("kernel_initializer", {"RandomUniform": {"maxval": 0.1}}, keras.initializers.RandomUniform(maxval=0.1)),
+    ("bias_initializer", "ones", "ones"),
+    ("kernel_regularizer", {"L2": {"l2": 0.001}}, keras.regularizers.L2(0.001)),
+    ("bias_regularizer", "l1", "l1"),
+    ("activity_regularizer", {"L1L2": {"l1": 0.1, "l2": 0.2}}, keras.regularizers.L1L2(0.1, 0.2)),
+    ("kernel_constraint", {"MaxNorm": {"max_value": 0.5}}, keras.constraints.MaxNorm(0.5)),
+    ("bias_constraint", "non_neg", "non_neg"),
+    ("name", "eyes", "eyes"),
+    ("trainable", False, False),
+    ("dtype", "float64", "float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "described", "meant"), CONV2D, ids=[f"{name}-{value}" for name, value, _ in CONV2D])
+def test_every_argument_of_conv2d_is_kerass(name: str, described: Any, meant: Any) -> None:
+    base = {"filters": 4, "kernel_size": 3, "name": "conv"}
+    model = build([{"Conv2D": {**base, name: described}}, "Flatten"])
+    ours = model.layers[2]
+    theirs = keras.layers.Conv2D(**{**base, name: meant})
+    scaled = pictures().astype("float32") / 255
+    theirs.build(scaled.shape)
+    assert ours.get_config() | {"dtype": None} == theirs.get_config() | {"dtype": None}
+    assert ours.dtype == theirs.dtype
+    assert ours.count_params() == theirs.count_params()
+    theirs.set_weights(ours.get_weights())
+    assert ours(scaled).numpy() == pytest.approx(theirs(scaled).numpy(), abs=1e-6)
+    assert [float(loss) for loss in ours.losses] == pytest.approx([float(loss) for loss in theirs.losses])
+
+
+def test_no_argument_of_conv2d_is_left_out() -> None:
+    import inspect
+
+    arguments = set(inspect.signature(keras.layers.Conv2D.__init__).parameters) - {"self", "kwargs"}
+    assert arguments <= {name for name, _, _ in CONV2D}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"MaxPooling2D": {}}, "BatchNormalization", {"Dropout": {"rate": 0.5}}, "Flatten"],
+        [{"SeparableConv2D": {"filters": 8, "kernel_size": 3}}, "ReLU", "GlobalAveragePooling2D"],
+        [{"RandomFlip": {"mode": "horizontal"}}, {"DepthwiseConv2D": {"kernel_size": 3}}, "Flatten"],
+        [{"Reshape": {"target_shape": [24, 24]}}, {"LSTM": {"units": 4}}],
+    ],
+)  # fmt: skip
+def test_other_layers_train(layers: list[Any]) -> None:
+    model = build(layers)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    history = model.fit(pictures(), np.arange(5) % 3, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (["Konv2D"], "layer 1 (Konv2D): unknown layer; did you mean 'Conv2D'?"),
+        (["Flatten", "Lambda"], "layer 2 (Lambda) can't be used in an architecture"),
+        ([{"TFSMLayer": {"filepath": "/tmp/x"}}], "layer 1 (TFSMLayer) can't be used"),
+        (["deserialize"], "layer 1 (deserialize): unknown layer"),
+        ([{"Conv2D": {"filters": 4, "kernelsize": 3}}], "unknown argument 'kernelsize'; did you mean 'kernel_size'?"),
+        ([{"Conv2D": {"filters": 4}}], "layer 1 (Conv2D): "),
+        ([{"Conv2D": {"filters": -4, "kernel_size": 3}}], "layer 1 (Conv2D): "),
+        ([{"Dense": {"units": 4, "activation": "rellu"}}], "unknown activation 'rellu'; did you mean 'relu'?"),
+        ([{"Dense": {"units": 4, "kernel_regularizer": {"L3": {}}}}], "kernel_regularizer: unknown regularizer 'L3'"),
+        ([{"Dense": {"units": 4, "bias_constraint": {"class_name": "MaxNorm", "config": {}}}}], "expected a name"),
+        ([{"Dense": {"units": {"class_name": "x"}}}], "units: expected a plain value"),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 9}}, {"Conv2D": {"filters": 4, "kernel_size": 9}}, "Flatten"],
+         "layer 2 (Conv2D) doesn't fit what it receives, 4 x 4 x 4: "),
+        (["Flatten", {"Conv2D": {"filters": 4, "kernel_size": 3}}], "layer 2 (Conv2D) doesn't fit what it receives"),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 3, "groups": 3}}], "layer 1 (Conv2D)"),
+        ([{"MaxPooling2D": {"pool_size": 20}}, "Flatten"], "layer 1 (MaxPooling2D)"),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 3}}], "received 10 x 10 x 4 from layer 1 (Conv2D); add Flatten"),
+        (["Flatten", {"Dense": {"units": 3, "activation": "softmax"}}], "layer 2 (Dense) ends in a softmax"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_built_is_refused_in_one_line(layers: list[Any], said: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        build(layers)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500

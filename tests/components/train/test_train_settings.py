@@ -1,0 +1,44 @@
+import pytest
+
+from components.core.errors import PipelineError
+from components.train.settings import OPTIMIZERS, TrainSettings
+
+
+def test_the_defaults_are_the_articles() -> None:
+    settings = TrainSettings()
+    assert (settings.architecture, settings.optimizer, settings.learning_rate) == ("seed", "adam", 0.001)
+    assert (settings.epochs, settings.batch_size, settings.early_stopping_patience) == (25, 50, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epochs", 0, "epochs: input should be greater than or equal to 1; received 0"),
+        ("batch_size", -1, "batch_size: input should be greater than or equal to 1; received -1"),
+        ("learning_rate", float("nan"), "learning_rate: "),
+        ("learning_rate", float("inf"), "learning_rate: "),
+        ("learning_rate", 0, "learning_rate: input should be greater than 0; received 0"),
+        ("optimizer", "adamm", "optimizer: unknown optimizer; did you mean 'adam'?; received 'adamm'"),
+        ("verbose", "3", "verbose: input should be 'auto', '0', '1' or '2'; received '3'"),
+        ("gpus", "two", "gpus: expected a number of GPUs, or auto; received 'two'"),
+        ("architecture", "sead", "architecture: unknown architecture 'sead'; did you mean 'seed'?"),
+        ("epoch", 3, "unknown parameter 'epoch'; did you mean 'epochs'?"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(name: str, value: object, said: str) -> None:
+    with pytest.raises(PipelineError) as refused:
+        TrainSettings.checked(**{name: value})
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_parameter_is_described() -> None:
+    assert all(field.description for field in TrainSettings.model_fields.values())
+
+
+def test_the_known_optimizers_are_kerass() -> None:
+    import keras
+
+    helpers = {"multioptimizer", "lossscaleoptimizer", "optimizer", "optimizermap"}
+    classes = {name.lower() for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
+    assert set(OPTIMIZERS) == classes - helpers
