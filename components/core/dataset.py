@@ -4,12 +4,16 @@
     train-00000-of-00008.tfrecord     tf.train.Example {"image": raw uint8 bytes, "label": int64}
     validation-00000-of-00002.tfrecord
     test-00000-of-00002.tfrecord
+    quarantine.json                   {"total": n, "listed": [{"name", "reason"}, ...]}: pictures that could not be read
 
 The pictures of a split lie in a seeded random order, so that reading the files one after another is already a
 shuffled stream. At most MAX_SHARDS files in all, however big the data: object stores move files one at a time.
 """
+
+import hashlib
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Literal
 
 import pydantic
@@ -57,6 +61,16 @@ class DatasetInfo(pydantic.BaseModel):
     fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
 
 
+def fingerprint_of(image_shape: tuple[int, int, int], class_names: list[str], splits: Mapping[Split, SplitInfo]) -> str:
+    """SHA-256 of what a model can learn from: shape, class names, and every shard's split and SHA-256."""
+    content = [
+        list(image_shape),
+        class_names,
+        [[split, shard.sha256] for split in SPLITS if split in splits for shard in splits[split].shards],
+    ]
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
 def read_info(directory: str | pathlib.Path) -> DatasetInfo:
     """Reads and checks dataset.json, and that each shard it names is there.
 
@@ -74,14 +88,20 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
             )
         info = DatasetInfo.model_validate(document)
     except FileNotFoundError:
-        raise PipelineError(f"expected a dataset artifact with {INFO_FILE}, received {directory}; run preprocess first") from None
+        raise PipelineError(
+            f"expected a dataset artifact with {INFO_FILE}, received {directory}; run preprocess first"
+        ) from None
     except (ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise PipelineError(f"expected a valid {path}, received one that can't be read ({reason}); run preprocess again") from None
+        raise PipelineError(
+            f"expected a valid {path}, received one that can't be read ({reason}); run preprocess again"
+        ) from None
     for split in info.splits.values():
         for shard in split.shards:
             if not (directory / shard.name).is_file():
-                raise PipelineError(f"expected the shard {shard.name} named in {path}, received none; run preprocess again")
+                raise PipelineError(
+                    f"expected the shard {shard.name} named in {path}, received none; run preprocess again"
+                )
     return info
 
 
@@ -91,4 +111,6 @@ def verify_shards(directory: str | pathlib.Path, info: DatasetInfo) -> None:
         for shard in split.shards:
             found = sha256_of(pathlib.Path(directory) / shard.name)
             if found != shard.sha256:
-                raise PipelineError(f"expected {shard.name} with sha256 {shard.sha256}, received {found}; run preprocess again")
+                raise PipelineError(
+                    f"expected {shard.name} with sha256 {shard.sha256}, received {found}; run preprocess again"
+                )

@@ -5,10 +5,12 @@ facts: the same source gives the same bytes. By format the files are:
 
     digits        digits.csv.gz, as scikit-learn bundles it: 64 pixel values 0..16 and a label a line
     cifar_binary  the official binary archive, a .tar.gz (any file name)
-    idx           train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz
+    idx           train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and
+                  t10k-labels-idx1-ubyte.gz
     pictures      one archive (.tar, .tar.gz/.tgz, .zip) of class folders, with or without a train/test(/validation)
                   level above them; a source that was a directory has been packed into pictures.tar, names sorted
 """
+
 import json
 import pathlib
 from typing import Literal
@@ -51,7 +53,9 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
         info = RawInfo.model_validate(json.loads((directory / SOURCE_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise PipelineError(f"expected a raw artifact with {SOURCE_FILE} in {directory}, received: {reason}; run download first") from None
+        raise PipelineError(
+            f"expected a raw artifact with {SOURCE_FILE} in {directory}, received: {reason}; run download first"
+        ) from None
     for file in info.files:
         path = directory / file.name
         size = path.stat().st_size if path.is_file() else None

@@ -1,0 +1,70 @@
+"""Decides the one shape all pictures get, by looking at a sample of them where the settings leave it open."""
+
+import collections
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.preprocess.chunks import MAX_BYTES
+from components.preprocess.decode import Header, Target, quiet_pillow, read_header, reason_of
+from components.preprocess.settings import PreprocessSettings, sides
+from components.preprocess.source import Source
+
+SAMPLE = 1000
+ENOUGH = 0.5
+
+
+def choose_target(settings: PreprocessSettings, source: Source) -> Target:
+    """The settings' shape; for `auto` the size that at least half of a sample has, and grey where all of it is grey.
+
+    Only what a file declares counts: a grey photograph stored as RGB is RGB.
+
+    Raises:
+        PipelineError: no size is that common, or no picture of the sample can be read.
+    """
+    headers = _headers(settings, source)
+    size = sides(settings.image_size) or _commonest(headers)
+    grey = all(header.grey for header in headers) if settings.color == "auto" else settings.color == "grayscale"
+    return Target(*size, channels=1 if grey else 3, resize=settings.resize)
+
+
+def _headers(settings: PreprocessSettings, source: Source) -> list[Header]:
+    if source.shape:
+        height, width, channels = source.shape
+        return [Header(height, width, grey=channels == 1)]
+    if settings.image_size != "auto" and settings.color != "auto":
+        return []
+    chosen = np.random.default_rng(settings.seed).choice(len(source), min(SAMPLE, len(source)), replace=False)
+    headers, reason = [], ""
+    with quiet_pillow(), source.path.open("rb") as file:
+        for picture in np.sort(chosen):
+            file.seek(source.offsets[picture])
+            try:
+                headers.append(read_header(file.read(min(source.sizes[picture], MAX_BYTES))))
+            except Exception as error:
+                reason = reason or f"{source.name(int(picture))} ({reason_of(error)})"
+    if not headers:
+        raise PipelineError(
+            f"expected pictures, received {len(chosen):,} files of which none can be read, for instance {reason}; "
+            "check what was packed"
+        )
+    return headers
+
+
+def _commonest(headers: list[Header]) -> tuple[int, int]:
+    sizes = collections.Counter((header.height, header.width) for header in headers)
+    size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
+    if count >= ENOUGH * len(headers):
+        return size
+    shorter = sorted(min(header.height, header.width) for header in headers)[len(headers) // 2]
+    smallest, largest = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
+    raise PipelineError(
+        f"expected most pictures to have one size, as image_size=auto needs, received {len(sizes):,} sizes from "
+        f"{smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} (height x width); "
+        f"choose one, for instance image_size={_usual(shorter)}"
+    )
+
+
+def _usual(side: int) -> int:
+    """The largest usual side of classifier inputs that the median picture still fills."""
+    return max((usual for usual in (32, 64, 96, 128, 160, 224) if usual <= side), default=32)
