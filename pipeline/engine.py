@@ -1,0 +1,49 @@
+"""The Docker engine that holds images and runs containers, reached by its SDK."""
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from components.core.errors import PipelineError
+
+if TYPE_CHECKING:
+    import docker
+
+
+def engine() -> "docker.DockerClient":
+    """The Docker engine, having answered.
+
+    Raises:
+        PipelineError: none answers.
+    """
+    import docker  # here: 0.2 s, which naming an image does not need
+
+    try:
+        client = docker.from_env(timeout=10)
+        client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        raise PipelineError(
+            f"expected a Docker engine at {address()}, received: {short(error)}; start one, or use RUNNER=process"
+        ) from None
+    client.api.timeout = 600  # pulls and pushes are silent for minutes
+    return client
+
+
+def address() -> str:
+    """Where the SDK looks for the engine."""
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
+def held_images(client: "docker.DockerClient", repository: str) -> dict[str, dict[str, Any]]:
+    """The engine's images of a repository by name, as its API lists them: Id, Created, Size, Labels."""
+    listed = client.api.images(name=repository)
+    return {
+        name: entry for entry in listed for name in entry["RepoTags"] or [] if name.rpartition(":")[0] == repository
+    }
+
+
+def short(error: Exception) -> str:
+    """The telling part of an error of the SDK, which nests them, on one line."""
+    words = " ".join(str(getattr(error, "explanation", None) or error).split())
+    cause = re.search(r"Error\(\d+, '([^']+)'", words)
+    return cause[1] if cause else words[:300]
