@@ -62,12 +62,12 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 
 @main.command("images")
 @click.argument("action", type=click.Choice(["build", "push", "list"]), default="build")
-@click.option("--target", "targets", type=click.Choice(["cpu", "gpu"]), multiple=True, default=["cpu"], show_default=True)
-def images_command(action: str, targets: tuple[str, ...]) -> None:
+@click.option("--target", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+def images_command(action: str, target: str) -> None:
     """Builds, pushes or lists the container images."""
     from pipeline import images
 
-    {"build": images.build, "push": images.push, "list": images.show}[action](list(targets))
+    {"build": images.build, "push": images.push, "list": images.show}[action]([target])
 
 
 if __name__ == "__main__":

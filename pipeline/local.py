@@ -234,7 +234,7 @@ def _choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[Runner
         return "process", image
     try:
         targets = ["cpu", "gpu"] if _gpu_count(parameters) else ["cpu"]
-        images.ensure(targets)
+        images.build(targets)
     except PipelineError as reason:
         if choice == "docker":
             raise

@@ -5,7 +5,7 @@ import numpy as np
 
 from components.core.dataset import DatasetInfo
 from components.core.errors import PipelineError
-from components.core.framework import load_keras
+from components.core.framework import load_model
 from components.core.progress import Progress
 from components.core.reading import batches, split_count
 
@@ -42,8 +42,8 @@ def predict_test_split(model_file: str | pathlib.Path, dataset_path: str, info: 
     import keras
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *expected], tf.uint8), tf.TensorSpec([None], tf.int64)])
-    def step(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    @tf.function(input_signature=[tf.TensorSpec([None, *expected], tf.uint8), tf.TensorSpec([None], tf.int64)], autograph=False)
+    def step(images, labels):
         probabilities = model(images, training=False)
         return probabilities, keras.losses.sparse_categorical_crossentropy(labels, probabilities)
 
@@ -60,14 +60,3 @@ def predict_test_split(model_file: str | pathlib.Path, dataset_path: str, info: 
             done = end
             progress.advance(len(truth))
     return labels, probabilities, loss / count
-
-
-def load_model(model_file: str | pathlib.Path):
-    """Loads a .keras file without running code from it; raises PipelineError of one line where that fails."""
-    keras = load_keras()
-    if not pathlib.Path(model_file).is_file():
-        raise PipelineError(f"expected a model artifact with {pathlib.Path(model_file).name}, received none at {model_file}; run train first")
-    try:
-        return keras.models.load_model(model_file, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a file it can't read
-        raise PipelineError(f"expected a Keras model in {model_file}, received one that can't be loaded: {' '.join(str(error).split())[:300]}") from None

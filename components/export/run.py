@@ -10,7 +10,7 @@ import numpy as np
 from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
-from components.core.framework import load_keras
+from components.core.framework import load_model
 from components.core.reading import batches
 from components.export.card import write_card
 from components.export.manifest import Manifest, list_files, write_manifest
@@ -37,9 +37,8 @@ def export(settings: ExportSettings, dataset_path: str, model_path: str, evaluat
     info = read_info(dataset_path)
     metrics = _read_metrics(evaluation_path)
     with fresh_process() as process, whole_directory(exported_path) as directory:
-        keras = load_keras()
         model_file = pathlib.Path(model_path) / "model.keras"
-        model = keras.models.load_model(model_file, compile=False, safe_mode=True)
+        model = load_model(model_file)
         saved_model = directory / "saved_model" / str(settings.model_version)
         write_saved_model(model, info.class_names, saved_model)
         shutil.copyfile(model_file, directory / "model.keras")

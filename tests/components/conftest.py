@@ -1,0 +1,64 @@
+"""A small dataset artifact of real digits, and a model trained on it: what evaluate and export start from."""
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.tfrecord import RecordWriter
+
+
+class Trained(NamedTuple):
+    """Paths of a dataset artifact and of a model artifact trained on it."""
+
+    dataset: str
+    model: str
+
+
+@pytest.fixture(scope="session")
+def digits_with_test(tmp_path_factory) -> str:
+    """1,000 real digits to train on, 297 to validate, 500 to test, as a dataset artifact."""
+    from sklearn.datasets import load_digits
+
+    bundle = load_digits()
+    pictures = np.round(bundle.images * (255 / 16)).astype(np.uint8)[..., None]
+    labels = bundle.target.astype(np.int64)
+    directory = tmp_path_factory.mktemp("digits") / "dataset"
+    directory.mkdir()
+    splits = {}
+    for split, chosen in {"train": slice(0, 1000), "validation": slice(1000, 1297), "test": slice(1297, None)}.items():
+        name = f"{split}-00000-of-00001.tfrecord"
+        with (directory / name).open("wb") as file:
+            writer = RecordWriter(file)
+            for picture, label in zip(pictures[chosen], labels[chosen], strict=True):
+                writer.write(picture.tobytes(), int(label))
+        shard = Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest())
+        per_class = np.bincount(labels[chosen], minlength=10).tolist()
+        splits[split] = SplitInfo(count=writer.count, per_class=per_class, shards=[shard])
+    info = DatasetInfo(
+        dataset="digits",
+        image_shape=(8, 8, 1),
+        class_names=[str(digit) for digit in range(10)],
+        splits=splits,
+        mean=[0.3],
+        std=[0.4],
+        seed=0,
+        quarantined=0,
+        source_uri="package:digits",
+        source_sha256="0" * 64,
+        fingerprint="1" * 64,
+    )
+    pathlib.Path(directory / INFO_FILE).write_text(info.model_dump_json())
+    return str(directory)
+
+
+@pytest.fixture(scope="session")
+def trained(digits_with_test, tmp_path_factory) -> Trained:
+    """The article's network after three epochs: good enough to be right mostly, and wrong sometimes."""
+    from components.train.fit import train
+    from components.train.settings import TrainSettings
+
+    place = tmp_path_factory.mktemp("trained")
+    train(TrainSettings(epochs=3, verbose="0"), digits_with_test, str(place / "model"), str(place / "board"))
+    return Trained(digits_with_test, str(place / "model"))

@@ -1,0 +1,101 @@
+"""Evaluate on a real, quickly trained model: the figures, the artifact, and what is refused."""
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from components.core.dataset import INFO_FILE, read_info
+from components.core.errors import PipelineError
+from components.core.reading import load_split
+from components.evaluate.run import evaluate
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """The trained model's evaluation: the result, and where it was written."""
+    place = tmp_path_factory.mktemp("evaluated")
+    result = evaluate(trained.dataset, trained.model, str(place / "evaluation"), str(place / "report"), str(place / "board"))
+    return result, place
+
+
+def test_the_figures_are_those_keras_gives(trained, evaluated):
+    import keras
+
+    model = keras.models.load_model(f"{trained.model}/model.keras", compile=False)
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    pictures, labels = load_split(trained.dataset, read_info(trained.dataset), "test")
+    loss, accuracy = model.evaluate(pictures, labels, batch_size=256, verbose=0)
+    assert evaluated[0].accuracy == pytest.approx(accuracy, abs=1e-7)
+    assert evaluated[0].loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_artifact_holds_metrics_predictions_and_the_report(evaluated):
+    result, place = evaluated
+    metrics = json.loads((place / "evaluation" / "metrics.json").read_text())
+    assert metrics["accuracy"] == result.accuracy
+    assert np.sum(metrics["confusion"]) == metrics["test_pictures"] == result.pictures
+    low, high = metrics["accuracy_interval_95"]
+    assert low < result.accuracy < high
+    with np.load(place / "evaluation" / "predictions.npz", allow_pickle=False) as predictions:
+        answered = predictions["probabilities"].argmax(axis=1)
+        assert (answered == predictions["labels"]).mean() == pytest.approx(result.accuracy)
+    report = (place / "report").read_text()
+    assert report == (place / "evaluation" / "report.html").read_text()
+    assert f"{100 * result.accuracy:.1f}" in report
+
+
+def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result, place = evaluated
+    events = EventAccumulator(str(place / "board" / "test"), size_guidance={"tensors": 0}).Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {"epoch_accuracy", "epoch_loss", "confusion matrix", "mistakes, most confident first"} <= tags
+    import tensorflow as tf
+
+    [score] = events.Tensors("epoch_accuracy")
+    assert float(tf.make_ndarray(score.tensor_proto)) == pytest.approx(result.accuracy)
+
+
+def test_it_prints_what_the_article_prints(trained, tmp_path, capsys):
+    result = evaluate(trained.dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+    assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out
+
+
+def altered(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
+    """A copy of the dataset with other entries in dataset.json."""
+    copy = tmp_path / "altered"
+    shutil.copytree(dataset, copy)
+    document = json.loads((copy / INFO_FILE).read_text()) | changes
+    (copy / INFO_FILE).write_text(json.dumps(document))
+    return str(copy)
+
+
+def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
+    outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+    with pytest.raises(PipelineError, match="model for pictures of"):
+        evaluate(altered(trained.dataset, tmp_path, image_shape=[4, 16, 1]), trained.model, *outputs)
+    shutil.rmtree(tmp_path / "altered")
+    with pytest.raises(PipelineError, match="model with 11 classes"):
+        evaluate(altered(trained.dataset, tmp_path, class_names=[str(i) for i in range(11)]), trained.model, *outputs)
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_no_test_pictures_is_refused(trained, tmp_path):
+    splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
+    dataset = altered(trained.dataset, tmp_path, splits={k: v for k, v in splits.items() if k != "test"})
+    with pytest.raises(PipelineError, match="expected test pictures"):
+        evaluate(dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+
+
+def test_a_file_that_is_no_model_is_refused(trained, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(trained.model, model)
+    (model / "model.keras").write_bytes(b"not a model")
+    with pytest.raises(PipelineError, match="can't be loaded"):
+        evaluate(trained.dataset, str(model), str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+    (model / "model.keras").unlink()
+    with pytest.raises(PipelineError, match="run train first"):
+        evaluate(trained.dataset, str(model), str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
