@@ -41,7 +41,7 @@ class EpochLog(keras.callbacks.Callback):
         self.last_step = batch
         if batch + 1 >= self.steps:
             self.trained = time.perf_counter()
-            self._end_bar()
+            self.close()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         seconds = self.trained - self.began
@@ -56,10 +56,8 @@ class EpochLog(keras.callbacks.Callback):
         if self.line:
             print(epoch_line(entry, self.epochs), flush=True)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._end_bar()
-
-    def _end_bar(self) -> None:
+    def close(self) -> None:
+        """Clears the bar, also one that an error left half-way."""
         if self.progress:
             self.progress.__exit__(None, None, None)
             self.progress = None

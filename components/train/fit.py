@@ -4,6 +4,7 @@ model.keras     the best epoch's weights; uint8 pictures in, float32 probabiliti
 training.json   the history by epoch, every parameter, versions, device, throughput
 """
 
+import contextlib
 import os
 import pathlib
 import platform
@@ -148,7 +149,7 @@ def _fit(settings: TrainSettings, model: Any, info: DatasetInfo, dataset_path: s
     callbacks = [training.reorder, StopAtNaN(training.steps), log, best, EventFiles(tensorboard_path, log)]
     model.optimizer.build(model.trainable_variables)  # before the first step, which would otherwise be traced twice
     began = time.perf_counter()
-    with device_errors(settings.batch_size):
+    with contextlib.closing(log), device_errors(settings.batch_size):
         model.fit(
             training.dataset,
             epochs=settings.epochs,

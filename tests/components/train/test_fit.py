@@ -12,6 +12,7 @@ import pytest
 
 from components.core.dataset import read_info
 from components.core.errors import PipelineError
+from components.core.progress import LIVE_PREFIX
 from components.core.reading import load_split
 from components.train.fit import TrainingResult, train
 from components.train.settings import TrainSettings
@@ -123,9 +124,9 @@ def test_a_bar_is_drawn_where_someone_looks(
     monkeypatch.setenv("CONV2D_LIVE_PROGRESS", "1")
     monkeypatch.setattr("components.core.progress.REDRAW_INTERVAL_S", 0.0)
     run(epochs=1)
-    drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith("\x1eepoch 1/1")]
+    drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith(f"{LIVE_PREFIX}epoch 1/1")]
     assert len(drawn) == 20
-    assert "1,000 of 1,000 images" in drawn[-1]
+    assert "100%  1,000 images" in drawn[-1]
     assert "loss " in drawn[-1]
 
 
