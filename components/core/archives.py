@@ -142,7 +142,7 @@ def inside(path: pathlib.Path, name: str) -> str:
     parts = name.replace("\\", "/").split("/")
     drive = parts[0][1:] == ":"
     if name.startswith(("/", "\\")) or ".." in parts or drive or "\0" in name:
-        raise PipelineError(f"expected members inside {path}, received {name!r}, which leads outside; refused")
+        raise PipelineError(f"expected members inside {path}, received {name!a}, which leads outside; refused")
     return posixpath.normpath(name)
 
 
@@ -152,7 +152,7 @@ def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        where = f"{member!r} in {path}" if member else str(path)
+        where = f"{member!a} in {path}" if member else str(path)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PipelineError(
             f"expected a whole archive, received a truncated or damaged one: {where} ({reason}); fetch it again"
@@ -238,7 +238,7 @@ def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterato
                     # Not tar.extractfile: its two layers cost another 0.5 s for 60,000 members.
                     yield member.name, member.size, None, tar.fileobj
                 else:
-                    what = f"{member.name!r}, a device or a sparse file"
+                    what = f"{member.name!a}, a device or a sparse file"
                     raise PipelineError(f"expected files, folders and links in {path}, received {what}; refused")
             # On to gzip's checksum, which lies at the very end, and to see that nothing was left out.
             while rest := tar.fileobj.read(1 << 20):
@@ -253,7 +253,7 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
             raise PipelineError(_bomb(path, allowed))
         for member in members:
             if member.flag_bits & 0x1:
-                what = f"{path} with {member.filename!r} encrypted"
+                what = f"{path} with {member.filename!a} encrypted"
                 raise PipelineError(f"expected a zip without a password, received {what}; pack it again without one")
             # Some Windows programs write backslashes.
             name = member.filename.replace("\\", "/")

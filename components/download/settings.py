@@ -5,7 +5,7 @@ import re
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.catalog import DATASETS
-from components.core.errors import PipelineError, nearest
+from components.core.errors import nearest
 from components.core.settings import Settings
 from components.download.places import scheme_of
 
@@ -49,8 +49,5 @@ class DownloadSettings(Settings):
         known = DATASETS.get(others.data.get("dataset", ""))
         if not source and known and not known.originals:
             raise ValueError(f"{others.data['dataset']} needs one: a folder, .tar, .tar.gz or .zip of class folders")
-        try:
-            scheme_of(source)
-        except PipelineError as error:
-            raise ValueError(str(error)) from None
+        scheme_of(source)  # its PipelineError passes through pydantic as it is, without the source's password
         return source

@@ -1,0 +1,103 @@
+"""The folder that outlives a failed run: transfers broken off half-way, and originals proven by their checksum.
+
+<key>            a finished original; only kept where a checksum names it, and proven again before each use
+<key>.part       the first bytes of one
+<key>.part.json  where they came from, so that they are never continued with bytes of another file
+<key>.lock       held while a process works on the key, so that two runs at once fetch it once
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Iterator
+
+from components.core.files import write_json
+from components.download.wanted import Wanted
+
+VARIABLE = "CONV2D_DOWNLOAD_CACHE"
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a partial file came from: a digest of the URL (which may hold a secret), the server's validator (a strong
+    ETag or a Last-Modified date; empty where it gave none), and the whole file's size where it is known."""
+
+    url: str
+    validator: str
+    total: int | None
+
+
+class Partial:
+    """A file on its way."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.origin_path = path.with_name(f"{path.name}.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes here already."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where they came from, or None where that can't be told."""
+        try:
+            return Origin(**json.loads(self.origin_path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def begin(self, origin: Origin) -> None:
+        """Empties the file for bytes of `origin`. At no moment do its bytes carry another file's origin."""
+        self.discard()
+        write_json(self.origin_path, dataclasses.asdict(origin))
+
+    def discard(self) -> None:
+        """Forgets what came so far."""
+        self.path.unlink(missing_ok=True)
+        self.origin_path.unlink(missing_ok=True)
+
+
+class Cache:
+    """The folder named by CONV2D_DOWNLOAD_CACHE, or else one beside the artifact."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = pathlib.Path(folder)
+
+    @classmethod
+    def beside(cls, artifact: str | os.PathLike) -> "Cache":
+        """The cache for an artifact that will lie at `artifact`."""
+        return cls(os.environ.get(VARIABLE) or pathlib.Path(artifact).absolute().parent / ".downloads")
+
+    def original(self, wanted: Wanted, url: str) -> pathlib.Path:
+        """Where the finished file lies or would lie: under its checksum, so that all mirrors share it, or its URL."""
+        proof = f"{wanted.checksum.algorithm}-{wanted.checksum.digits}" if wanted.checksum else f"url-{url_digest(url)}"
+        return self.folder / f"{proof}-{wanted.name}"
+
+    def partial(self, original: pathlib.Path) -> Partial:
+        """The partial file of an original."""
+        return Partial(original.with_name(f"{original.name}.part"))
+
+    @contextlib.contextmanager
+    def locked(self, original: pathlib.Path) -> Iterator[None]:
+        """Waits until no other process works on this original. The lock ends with the process, however that ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with original.with_name(f"{original.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("another run is fetching this file; waiting for it", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def url_digest(url: str) -> str:
+    """A name for a URL that gives nothing away; user and password don't count."""
+    parts = urllib.parse.urlsplit(url)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+    return hashlib.sha256(bare.encode()).hexdigest()[:32]

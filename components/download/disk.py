@@ -1,0 +1,51 @@
+"""Room on disk: looked for before it is needed, and one line where it ran out all the same."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from components.core.errors import PipelineError
+from components.core.progress import amount
+
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
+_REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission"}
+
+
+def check_room(folder: pathlib.Path, needed: int) -> None:
+    """Raises PipelineError where the file system of `folder` has less than `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise PipelineError(
+            f"expected {amount(needed, 'B')} free in {folder}, received {amount(free, 'B')}; free some space, or set "
+            "CONV2D_DOWNLOAD_CACHE and the output to a larger disk"
+        )
+
+
+def same_disk(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Whether two folders lie on one file system."""
+    return one.stat().st_dev == other.stat().st_dev
+
+
+def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """A second name for the same bytes where the file system allows it, else a copy. Neither is written to again."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def one_line_disk_errors() -> Iterator[None]:
+    """Turns a full or write-protected disk into a PipelineError."""
+    try:
+        yield
+    except OSError as error:
+        said = (_FULL | _REFUSED).get(error.errno)
+        if said is None:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        advice = "free some space" if error.errno in _FULL else "check its owner and rights"
+        raise PipelineError(f"expected to read and write files{where}, but {said}; {advice} and run again") from None

@@ -1,0 +1,59 @@
+"""Picks, by a place's scheme, who fetches from it. The one place to extend for another kind of store."""
+
+import importlib.util
+import pathlib
+
+from components.core.errors import PipelineError
+from components.core.progress import Progress
+from components.download.cache import Cache
+from components.download.disk import check_room
+from components.download.places import local_path, scheme_of
+from components.download.wanted import CHUNK, Patience, PlaceFailedError, Sums, Wanted, check_sums, sums_of
+
+
+def fetch_file(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+    """Brings the file at `place` to `target`, and says what it turned out to be.
+
+    Raises:
+        PlaceFailedError: this place has no such file; another may.
+        PipelineError: the scheme is unknown, or the disk is full.
+    """
+    scheme = scheme_of(place)
+    if scheme in ("http", "https"):
+        from components.download import web  # imports requests, which most runs don't need
+
+        return web.fetch(place, wanted, target, cache, patience)
+    return _copy(_packaged(place) if scheme == "package" else local_path(place), wanted, target)
+
+
+def local_folder(place: str) -> pathlib.Path | None:
+    """The folder at a local place; None for a file, and for what is not local."""
+    if scheme_of(place) != "file":
+        return None
+    path = local_path(place)
+    return path if path.is_dir() else None
+
+
+def _copy(source: pathlib.Path, wanted: Wanted, target: pathlib.Path) -> Sums:
+    """A plain copy, never a link: the artifact must not change with the user's file, nor share its owner."""
+    if not source.is_file():
+        what = "a folder" if source.is_dir() else "no regular file" if source.exists() else "nothing"
+        raise PlaceFailedError(f"expected the file {source}, received {what} there; check the path", f"{what} there")
+    size = source.stat().st_size
+    check_room(target.parent, size)
+    with source.open("rb") as read, target.open("wb") as write, Progress("copy", size, "B") as progress:
+        while chunk := read.read(CHUNK):
+            write.write(chunk)
+            progress.advance(len(chunk))
+    sums = sums_of(target)
+    check_sums(sums, wanted, str(source))
+    return sums
+
+
+def _packaged(place: str) -> pathlib.Path:
+    """The file of `package:<package>/<path>`, found without importing the package: scikit-learn's import costs 1 s."""
+    package, _, path = place.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise PipelineError(f"expected the installed package {package}, which holds {path}, received none; install it")
+    return pathlib.Path(found.submodule_search_locations[0]) / path

@@ -1,0 +1,87 @@
+"""What is asked of a place: a file, what would prove it, and how long to put up with trouble on the way."""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Literal
+
+from components.core.errors import PipelineError
+from components.core.progress import Progress
+
+CHUNK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """What a file turned out to be."""
+
+    bytes: int
+    md5: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Checksum:
+    """What a file must have."""
+
+    algorithm: Literal["md5", "sha256"]
+    digits: str
+
+    def of(self, sums: Sums) -> str:
+        """The file's digits under this checksum's algorithm."""
+        return sums.md5 if self.algorithm == "md5" else sums.sha256
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """One file to fetch. `bytes` is its published size, where a place that offers another one can be passed over."""
+
+    name: str
+    checksum: Checksum | None = None
+    bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long a place may misbehave. Attempts count from the last one that brought the file forward."""
+
+    connect_s: float = 15.0
+    stall_s: float = 60.0
+    attempts: int = 5
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 120.0
+
+
+class PlaceFailedError(PipelineError):
+    """One place could not deliver; another may. `reason` is the short form, without the place."""
+
+    def __init__(self, line: str, reason: str):
+        super().__init__(line)
+        self.reason = reason
+
+
+def check_sums(sums: Sums, wanted: Wanted, place: str) -> None:
+    """Raises PlaceFailedError, with both sums, where a file is not the one that was wanted."""
+    checksum = wanted.checksum
+    if checksum is None or checksum.of(sums) == checksum.digits:
+        return
+    expected, received = (f"{checksum.algorithm} {digits}" for digits in (checksum.digits, checksum.of(sums)))
+    advice = "fetch it again"
+    if checksum.algorithm == "md5":
+        advice = f"if these data are meant, give source_sha256={sums.sha256}"
+    raise PlaceFailedError(
+        f"expected {wanted.name} with {expected}, received {received} from {place}; {advice}",
+        f"{received} instead of {expected}",
+    )
+
+
+def sums_of(path: pathlib.Path) -> Sums:
+    """Reads a file once, in constant memory. XXX"""
+    size = path.stat().st_size
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file, Progress("check", size, "B") as progress:
+        while chunk := file.read(CHUNK):
+            md5.update(chunk)
+            sha256.update(chunk)
+            progress.advance(len(chunk))
+    return Sums(size, md5.hexdigest(), sha256.hexdigest())
