@@ -9,7 +9,11 @@ from components.core.progress import LIVE_PREFIX
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Lines of kfp.local and its executor about themselves.
-_NOISE = re.compile(r"^(-+|\[KFP Executor .*|Found image .*|\d\d:\d\d:\d\d\.\d+ - INFO - .*)$")
+_NOISE = re.compile(r"-+$|Found image |Pulling image |Image pull complete")
+# The executor's log messages run over many lines of JSON: what follows a header, indented or a brace, belongs to it.
+_EXECUTOR = re.compile(r"\[KFP Executor ")
+_EXECUTOR_BODY = re.compile(r"[ {}]")
+INDENT = "    "
 ERROR_PREFIX = "error: "
 
 
@@ -26,6 +30,7 @@ class StepOutput(io.TextIOBase):
         self.pending = ""
         self.bar_shown = False
         self.last_error = ""
+        self.in_executor_log = False
 
     def write(self, text: str) -> int:
         self.pending += text
@@ -47,20 +52,21 @@ class StepOutput(io.TextIOBase):
         self.target.flush()
 
     def _line(self, line: str) -> None:
-        plain = _ANSI.sub("", line).strip()
-        if LIVE_PREFIX in plain:
+        plain = _ANSI.sub("", line).rstrip().removeprefix(INDENT)
+        if plain.startswith(LIVE_PREFIX):
             self._clear_bar()
-            bar = plain.replace(LIVE_PREFIX, "")
+            bar = plain.removeprefix(LIVE_PREFIX)
             if bar and self.terminal:
                 self.target.write(f"  {bar}")
                 self.target.flush()
                 self.bar_shown = True
             return
-        if not plain or _NOISE.match(plain):
+        self.in_executor_log = bool(_EXECUTOR.match(plain) or (self.in_executor_log and _EXECUTOR_BODY.match(plain)))
+        if not plain or self.in_executor_log or _NOISE.match(plain):
             return
         if plain.startswith(ERROR_PREFIX):
             self.last_error = plain.removeprefix(ERROR_PREFIX)
-        self.say(f"  {_ANSI.sub('', line).rstrip().removeprefix('    ')}")
+        self.say(f"  {plain}")
 
     def _clear_bar(self) -> None:
         if self.bar_shown:

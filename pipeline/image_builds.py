@@ -77,7 +77,8 @@ def docker_build(context: pathlib.Path, target: str, base: str, names: list[str]
         for line in lines:
             say(f"  {line}")
         raise PipelineError(
-            f"expected the {target} image to build, docker ended with: {lines[-1] if lines else 'no word'}; see build/{log.name}"
+            f"expected the {target} image to build, docker ended with: {lines[-1] if lines else 'no word'}; "
+            f"see build/{log.name}"
         )
     say(f"built in {time.monotonic() - began:.1f} s")
 

@@ -150,7 +150,7 @@ class _Run:
         """Writes summary.json and points `latest` here."""
         self._tidy_board()
         self.directory.mkdir(parents=True, exist_ok=True)
-        evaluated = self.steps["evaluate"].outputs
+        evaluated = self.steps["evaluate"].outputs.get("metrics")
         summary = {
             "status": "failed" if failure else "succeeded",
             "profile": configuration.profile,
@@ -159,7 +159,7 @@ class _Run:
                 {"name": step.name, "status": step.status, "cached": step.cached, "seconds": step.seconds}
                 for step in self.steps.values()
             ],
-            "metrics": {"loss": evaluated["loss"], "accuracy": evaluated["accuracy"]} if evaluated else {},
+            "metrics": {name: evaluated.metadata[name] for name in ("loss", "accuracy")} if evaluated else {},
             "artifacts": self._artifacts(),
         }
         if failure:
@@ -214,12 +214,20 @@ def _observed(execute_step: Callable) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_kfp() -> Iterator[None]:
-    """Leaves out kfp.local's warnings about settings that only a cluster heeds; StepOutput leaves out its log."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        warnings.filterwarnings("ignore", message=r"Task .*: settings .* have no effect")
-        logging.captureWarnings(False)
-        yield
+    """Leaves out kfp.local's log below warnings, and its warnings about settings that only a cluster heeds."""
+
+    def is_worth_reading(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    logger = logging.getLogger()
+    logger.addFilter(is_worth_reading)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.filterwarnings("ignore", message=r"Task .*: settings .* have no effect")
+            yield
+    finally:
+        logger.removeFilter(is_worth_reading)
 
 
 def _choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:

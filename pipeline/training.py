@@ -103,7 +103,7 @@ def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> Base
         ).set_display_name("Evaluate")
         place(measured, "evaluate", image("evaluate"))
 
-        with dsl.If(measured.outputs["accuracy"] >= min_accuracy, name="Good enough"):
+        with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
             exported = export(
                 dataset=prepared.outputs["dataset"],
                 model=fitted.outputs["model"],

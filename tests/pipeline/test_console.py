@@ -22,8 +22,7 @@ def shown(text: str, target: io.StringIO) -> StepOutput:
 def test_a_log_shows_the_steps_lines_only():
     target = io.StringIO()
     shown(
-        "12:00:00.123 - INFO - Executing task \x1b[96m'download'\x1b[0m\n"
-        "[KFP Executor 2026-01-01 12:00:00,1 INFO]: Looking for component\n"
+        "[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  \"inputs\": {}\n}\n"
         "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
         target,
     )
