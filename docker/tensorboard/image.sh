@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The TensorBoard image: docker/tensorboard/image.sh name|build|push
+#
+#   name   prints its name. The tag is a hash of what goes into it, so that a tag never means something else.
+#   build  builds it, unless it is there already
+#   push   builds it and sends it to the registry that REGISTRY names (REGISTRY=europe-docker.pkg.dev/project/repository)
+#
+# BASE_IMAGE replaces python:3.11-slim, for hosts without a registry (docker/base-image.sh makes one); the tag is then
+# another. DOCKER is the docker command, if it is not the first one on the PATH.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+base=${BASE_IMAGE:-python:3.11-slim}
+docker=${DOCKER:-docker}
+parts=(docker/tensorboard/Dockerfile docker/install.sh docker/requirements/tensorboard.txt)
+tag=$({ cat "${parts[@]}"; echo "$base"; } | sha256sum | cut -c1-12)
+image=${REGISTRY:+${REGISTRY%/}/}conv2d-tensorboard:$tag
+
+fail() { echo "error: $*" >&2; exit 1; }
+
+build() {
+    "$docker" version >/dev/null 2>&1 || fail "expected a Docker engine, none answers; start one (dockerd, or: systemctl start docker)"
+    "$docker" image inspect "$image" >/dev/null 2>&1 && return
+    "$docker" build --network host --build-arg "BASE_IMAGE=$base" --file docker/tensorboard/Dockerfile --tag "$image" . >&2 ||
+        fail "the build of $image failed; its last words are above"
+}
+
+case ${1:-} in
+name) ;;
+build) build ;;
+push)
+    [ -n "${REGISTRY:-}" ] || fail "expected REGISTRY, the registry to push to; try: REGISTRY=europe-docker.pkg.dev/PROJECT/REPOSITORY $0 push"
+    build
+    "$docker" push "$image" >&2 || fail "the registry did not take $image; are you logged in? try: docker login ${REGISTRY%%/*}"
+    ;;
+*) fail "expected name, build or push, received '${1:-}'" ;;
+esac
+echo "$image"
