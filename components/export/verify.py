@@ -47,18 +47,18 @@ def answers(process: subprocess.Popen, saved_model: str, keras_model: str, pictu
 
 def main() -> None:
     """The fresh process itself."""
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
     import numpy as np
+
+    from components.core.framework import load_keras, load_model
+
+    load_keras()
     import tensorflow as tf
 
     request = json.loads(sys.stdin.readline())
     pictures = np.load(request["pictures"], allow_pickle=False)
     serve = tf.saved_model.load(request["saved_model"]).signatures["serving_default"]
     served = serve(images=tf.constant(pictures))
-    model = keras.models.load_model(request["keras_model"], compile=False, safe_mode=True)
+    model = load_model(request["keras_model"])
     print(
         json.dumps(
             {
