@@ -330,8 +330,14 @@ def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     if any(step["status"] == "skipped" for step in summary["steps"]):
         print("export skipped: the accuracy is below min_accuracy")
     for name, path in summary["artifacts"].items():
-        print(f"{name + ':':<13}{os.path.relpath(path)}")
-    print(f"{'summary:':<13}{os.path.relpath(directory / 'summary.json')}")
+        print(f"{name + ':':<13}{_shown(path)}")
+    print(f"{'summary:':<13}{_shown(directory / 'summary.json')}")
+
+
+def _shown(path: str | os.PathLike) -> str:
+    """A path as a person would type it here: relative where it lies below the current directory."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def _first_line(error: Exception) -> str:
