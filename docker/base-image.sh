@@ -20,43 +20,24 @@ fail() { echo "error: $*" >&2; exit 1; }
 command -v python3 >/dev/null || fail "expected python3 on this host; try: apt-get install python3"
 command -v debootstrap >/dev/null || fail "expected debootstrap; try: apt-get install debootstrap"
 command -v docker >/dev/null || fail "expected the docker command; try: apt-get install docker.io"
-docker version >/dev/null 2>&1 || fail "expected a Docker engine, none answers; start one (dockerd, or: systemctl start docker)"
+docker version >/dev/null 2>&1 || fail "expected a Docker engine that answers; start one (systemctl start docker)"
 
 # Where the host's own packages come from, and which parts of it (main, or main and universe).
 . /etc/os-release
 suite=${VERSION_CODENAME:-}
-sources=$(apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    grep -i "^$ID|$suite|" | sort -u || true)
+apt_sources() {
+    apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        grep -i "^$ID|$suite|" | sort -u
+}
+sources=$(apt_sources || { apt-get update -qq && apt_sources; } 2>/dev/null || true)
 mirror=$(head -1 <<<"$sources" | cut -d'|' -f4)
 components=$(cut -d'|' -f3 <<<"$sources" | paste -sd,)
 [ -n "$suite" ] && [ -n "$mirror" ] ||
-    fail "expected a Debian or Ubuntu host whose apt lists are fresh, found none for '$ID ${suite:-?}'; try: apt-get update"
-[[ $mirror != *@* ]] || fail "the apt source of $suite holds credentials, which would end in the image; put them into /etc/apt/auth.conf.d"
+    fail "expected a Debian or Ubuntu host with apt sources, found none for '$ID ${suite:-?}'; try: apt-get update"
+[[ $mirror != *@* ]] ||
+    fail "expected an apt source without credentials, which would end in the image; put them into /etc/apt/auth.conf.d"
 
-# The host's pip settings that mean the same inside a container. Values with credentials are named, never shown.
-pip_settings() {
-    python3 - <<'PYTHON'
-import configparser, os, pathlib, re, sys
-
-home = pathlib.Path(os.path.expanduser("~"))
-kept = {}
-for path in ("/etc/pip.conf", home / ".pip/pip.conf", home / ".config/pip/pip.conf"):
-    parser = configparser.RawConfigParser()
-    parser.read(path)
-    for key in ("index-url", "extra-index-url", "trusted-host", "timeout"):
-        values = parser.get("global", key, fallback="").split()
-        if any(re.search("//[^/]*@", value) for value in values):
-            print(f"base-image: {key} in {path} holds credentials: left out", file=sys.stderr)
-        values = [value for value in values if "@" not in value and not value.startswith(("file:", "/"))]
-        if values:
-            kept[key] = " ".join(values)
-print("[global]")
-print("cert = /etc/ssl/certs/ca-certificates.crt")
-for key, value in kept.items():
-    print(f"{key} = {value}")
-PYTHON
-}
-pip_conf=$(pip_settings)
+pip_conf=$(python3 "$(dirname "$0")/pip_settings.py")
 certificates=$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort)
 
 recipe=$({ cat "$0"; echo "$ID $VERSION_ID $suite $components $(dpkg --print-architecture)"; echo "$pip_conf"
@@ -80,14 +61,16 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
 say "making $image from $ID $suite (about 40 s)"
-debootstrap --variant=minbase --include="$packages" --components="$components" "$suite" "$root" "$mirror" >"$work/log" 2>&1 || {
+debootstrap --variant=minbase --include="$packages" --components="$components" \
+    "$suite" "$root" "$mirror" >"$work/log" 2>&1 || {
     { grep -vE "^I: (Retrieving|Validating|Extracting|Unpacking|Configuring)" "$work/log" || true; } | tail -5 >&2
     fail "debootstrap could not install $packages of $suite; its last words are above"
 }
 
 if [ -n "$certificates" ]; then
     xargs -d '\n' cp -t "$root/usr/local/share/ca-certificates" <<<"$certificates"
-    chroot "$root" update-ca-certificates >"$work/log" 2>&1 || fail "update-ca-certificates failed: $(tail -1 "$work/log")"
+    chroot "$root" update-ca-certificates >"$work/log" 2>&1 ||
+        fail "expected update-ca-certificates to take this host's certificates: $(tail -1 "$work/log")"
 fi
 echo "$pip_conf" >"$root/etc/pip.conf"
 
@@ -103,9 +86,11 @@ find "$root" -xdev -type f -perm /6000 -exec chmod a-s {} +
 # and stay, because compiled Python modules remember them.
 tar -C "$root" --sort=name --clamp-mtime --mtime="@$(stat -c %Y "$root/etc/debian_version")" --numeric-owner \
     --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' --exclude='./tmp/*' -c . |
-    docker import --change 'CMD ["python3"]' --change 'LABEL org.opencontainers.image.title="Python base image of the host"' \
+    docker import --change 'CMD ["python3"]' \
+        --change 'LABEL org.opencontainers.image.title="Python on the packages of its host"' \
         --change 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' \
         --change 'ENV REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt' - "$image" >/dev/null ||
     fail "the Docker engine did not take the image; is its disk full? try: docker system df"
-say "$(docker run --rm "$image" python3 --version), $(docker image inspect --format '{{.Size}}' "$image" | numfmt --to=si)B"
+size=$(docker image inspect --format '{{.Size}}' "$image" | numfmt --to=si)
+say "$(docker run --rm "$image" python3 --version), ${size}B"
 echo "$image"

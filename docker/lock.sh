@@ -22,3 +22,8 @@ constraint=(-c "$out/test.txt")
 lock local components cpu pipeline
 lock cpu components cpu
 lock gpu components gpu
+
+# kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.
+{ grep '^#' "$out/kfp.txt"; sed -n '/^kfp==/,/[^\\]$/p' "$out/local.txt"; } >"$out/kfp.txt.new"
+mv "$out/kfp.txt.new" "$out/kfp.txt"
+echo "locked $out/kfp.txt"

@@ -19,7 +19,8 @@ DEFAULT_BASE = "python:3.11-slim"
 STAND_IN_BASE = "conv2d-python-base"  # what docker/base-image.sh makes where no registry is reached
 LOGS = pathlib.Path(__file__).resolve().parent.parent / "build"
 # What a build needs to reach packages from this machine.
-PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+PASSED_ON = (*PROXIES, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 
 
 def obtain_base(client: "docker.DockerClient", wanted: str, say: Callable[[str], None]) -> str:
@@ -109,11 +110,15 @@ def builder() -> tuple[list[str], dict[str, str]]:
 
 
 def _passed_on(say: Callable[[str], None]) -> list[str]:
-    """The variables to hand to the build. An index with credentials is not: build arguments can be read later."""
+    """The variables to hand to the build.
+
+    Docker keeps the proxies' out of what it stores. Other build arguments can be read later in the machine's cache of
+    intermediate images, so an index with credentials is left out.
+    """
     passed = []
     for name in PASSED_ON:
         value = os.environ.get(name, "")
-        if name.startswith("PIP_") and "@" in value:
+        if name not in PROXIES and "@" in value:
             say(f"{name} holds credentials: not passed to the build")
         elif value and not value.startswith(("file:", "/")):
             passed.append(name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import docker
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMPONENTS = ("download", "preprocess", "train", "evaluate", "export")
+COMPONENTS = ("download", "preprocess", "train", "evaluate", "export", "notify")
 Target = Literal["cpu", "gpu"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 BASE_LABEL = "org.opencontainers.image.base.name"

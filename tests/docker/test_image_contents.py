@@ -1,0 +1,137 @@
+"""The real cpu image: what is in it, as whom it runs, and that KFP's executor starts in it."""
+
+import json
+import pathlib
+
+import pytest
+from kfp import dsl
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def run(engine, image: str, command: list[str], **options) -> str:
+    return engine.containers.run(image, command, remove=True, network_mode="none", **options).decode()
+
+
+HARDENED = {"read_only": True, "tmpfs": {"/tmp": ""}, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+
+# What a component meets, as JSON. Every import is one that components make.
+LOOK_AROUND = """
+import json, os, pathlib, sys
+import components.core.files, tensorflow
+def writable(path):
+    try:
+        pathlib.Path(path, "probe").write_text("x")
+        return True
+    except OSError:
+        return False
+print(json.dumps({
+    "uid": os.getuid(), "gid": os.getgid(), "home": os.path.expanduser("~"), "python": sys.executable,
+    "code": components.core.files.__file__, "tensorflow": tensorflow.__version__,
+    "compiled": [pathlib.Path(module.__cached__).exists() for module in (tensorflow, components.core.files)],
+    "unbuffered": os.environ["PYTHONUNBUFFERED"], "encoding": sys.getfilesystemencoding(),
+    "writable": [path for path in ("/", "/app", "/opt/venv", "/tmp") if writable(path)],
+}))
+"""
+
+
+@pytest.mark.parametrize(("user", "expected"), [(None, (10001, 10001)), ("12345:54321", (12345, 54321))])
+def test_runs_as_any_user_with_a_read_only_root(engine, cpu_image, user, expected):
+    command = ["sh", "-c", 'cd / && python3 -W error::ResourceWarning -c "$0" 2>/dev/null', LOOK_AROUND]
+    found = json.loads(run(engine, cpu_image, command, user=user, **HARDENED))
+    assert (found["uid"], found["gid"]) == expected
+    assert found["python"] == "/opt/venv/bin/python3"
+    assert found["code"] == "/app/components/core/files.py"
+    assert found["tensorflow"] == "2.21.0"
+    assert found["compiled"] == [True, True]
+    assert found["home"] == "/tmp"
+    assert found["encoding"] == "utf-8"
+    assert found["writable"] == ["/tmp"]
+
+
+@dsl.component(base_image="image", install_kfp_package=False)
+def probe(text: str, made: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
+    from components.core.files import write_json
+
+    write_json(made.path, {"text": text})
+    metrics.log_metric("length", len(text))
+    return text.upper()
+
+
+def test_kfp_s_executor_runs_a_component_in_it(engine, cpu_image, tmp_path):
+    """The command that KFP gives every container, with the input a launcher would give."""
+    out = tmp_path / "out"
+    out.mkdir(mode=0o777)
+    out.chmod(0o777)
+    artifacts = {
+        name: {"artifacts": [{"name": name, "type": {"schemaTitle": f"system.{kind}"}, "uri": f"/out/{name}"}]}
+        for name, kind in (("made", "Dataset"), ("metrics", "Metrics"))
+    }
+    executor_input = {
+        "inputs": {"parameterValues": {"text": "hello"}},
+        "outputs": {
+            "parameters": {"Output": {"outputFile": "/out/Output"}},
+            "artifacts": artifacts,
+            "outputFile": "/out/executor_output.json",
+        },
+    }
+    container = probe.component_spec.implementation.container
+    given = json.dumps(executor_input)
+    command = [*container.command, *(given if argument == "{{$}}" else argument for argument in container.args)]
+    run(engine, cpu_image, command, volumes={str(out): {"bind": "/out"}}, **HARDENED)
+    written = json.loads((out / "executor_output.json").read_text())
+    assert written["parameterValues"] == {"Output": "HELLO"}
+    assert written["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {"length": 5}
+    assert json.loads((out / "made").read_text()) == {"text": "hello"}
+
+
+@pytest.fixture(scope="module")
+def files(engine, cpu_image) -> list[str]:
+    listed = run(engine, cpu_image, ["find", "/", "-xdev", "-type", "f"], user="0:0")
+    return listed.splitlines()
+
+
+def test_holds_our_components_and_nothing_else_of_ours(files):
+    ours = {file.removeprefix("/app/") for file in files if file.startswith("/app/") and not file.endswith(".pyc")}
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "components").rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not any(part.startswith(".") for part in path.parts[1:])
+    }
+    assert ours == sources
+
+
+@pytest.mark.parametrize(
+    "unwanted",
+    [
+        "/opt/pip/",
+        "/build/",
+        "/root/.cache/",
+        "site-packages/pip/",
+        "site-packages/kubernetes/",
+        "site-packages/tensorflow/include/",
+        ".whl",
+    ],
+)
+def test_holds_no_installer_cache_or_dead_weight(files, unwanted):
+    venv = [file for file in files if not file.startswith(("/usr/", "/var/lib/"))]  # a base image has its own pip
+    assert [file for file in venv if unwanted in file] == []
+
+
+def test_adds_no_way_to_another_user(engine, cpu_image):
+    find = ["find", "/", "-xdev", "-type", "f", "-perm", "/6000"]
+    base = engine.images.get(cpu_image).labels["org.opencontainers.image.base.name"]
+    assert run(engine, cpu_image, find, user="0:0") == run(engine, base, find, user="0:0")
+
+
+def test_nothing_in_it_can_be_changed_by_who_runs_it(engine, cpu_image):
+    find = ["find", "/app", "/opt/venv", "(", "-perm", "-0002", "-o", "!", "-user", "0", ")", "!", "-type", "l"]
+    assert run(engine, cpu_image, find) == ""
+
+
+def test_its_settings_tell_nothing_of_the_machine_that_built_it(engine, cpu_image):
+    settings = engine.images.get(cpu_image).attrs["Config"]
+    assert settings["User"] == "10001:10001"
+    assert not settings["Entrypoint"]
+    names = {entry.partition("=")[0] for entry in settings["Env"]}
+    assert not {name for name in names if name.startswith("PIP_") or "PROXY" in name.upper()}

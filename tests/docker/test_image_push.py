@@ -1,0 +1,88 @@
+"""Pushing for real, to a registry on a free port of this machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+import requests
+
+from components.core.errors import PipelineError
+from pipeline import images
+
+CONFIGURATION = """\
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {directory}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+@pytest.fixture
+def registry(tmp_path, lacking):
+    """host:port of an empty registry. Engines speak plain HTTP to registries on the loopback device."""
+    binary = shutil.which("docker-registry") or shutil.which("registry")
+    if binary is None:
+        lacking("expected a registry to push to; try: apt-get install docker-registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    configuration = tmp_path / "registry.yml"
+    configuration.write_text(CONFIGURATION.format(directory=tmp_path / "registry", port=port))
+    with (tmp_path / "registry.log").open("wb") as log:
+        process = subprocess.Popen([binary, "serve", configuration], stdout=log, stderr=log)
+    try:
+        for _ in range(200):
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/v2/", timeout=1).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, registry, monkeypatch):
+    monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/team/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
+    said = []
+    pushed = images.push(["cpu"], say=said.append)
+    assert len(pushed) == len(images.COMPONENTS)
+    for component in images.COMPONENTS:
+        name = images.image(component)
+        digest = next(line for line in said if line.startswith(f"pushed {name} ")).rpartition(" ")[2]
+        path, _, tag = name.removeprefix(f"{registry}/").rpartition(":")
+        served = requests.head(
+            f"http://{registry}/v2/{path}/manifests/{tag}",
+            headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+            timeout=10,
+        )
+        assert served.headers["Docker-Content-Digest"] == digest
+        assert f"{name.rpartition(':')[0]}@{digest}" in pushed
+
+    (small / "components/train/logic.py").write_text("changed")
+    said.clear()
+    again = images.push(["cpu"], say=said.append)
+    there_already = [line for line in said if line.startswith("there already: ")]
+    assert len(again) == 1 and len(there_already) == len(images.COMPONENTS) - 1
+    assert [line for line in said if line.startswith(f"pushed {images.image('train')} sha256:")]
+
+
+def test_an_image_on_a_stand_in_base_does_not_go_under_the_real_one_s_tag(engine, small, registry, monkeypatch):
+    stand_in = os.environ["BASE_IMAGE"]
+    monkeypatch.delenv("BASE_IMAGE")
+    monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
+    monkeypatch.setattr(images, "obtain_base", lambda client, wanted, say: stand_in)
+    with pytest.raises(PipelineError, match=f"built on its stand-in {stand_in}; .* BASE_IMAGE={stand_in}"):
+        images.push(["cpu"], say=lambda line: None)
+    assert requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"] == []
+
+
+def test_a_registry_that_is_not_there_is_one_line(engine, small, monkeypatch):
+    monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"127.0.0.1:9/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
+    with pytest.raises(PipelineError, match="expected the registry to take .*refused.*docker login") as failure:
+        images.push(["cpu"], say=lambda line: None)
+    assert "\n" not in str(failure.value)
