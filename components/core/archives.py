@@ -4,8 +4,7 @@ Nothing is ever written, so no member can land anywhere; still every name is che
 labels and reports. The kind is told by the file's first bytes, never by its name. Memory is constant for tars; a zip's
 central directory is held whole, about 600 bytes a member.
 
-Measured on 60,000 small JPEGs in a .tar.gz of 20 MB: 1.6 s with every byte read, of which 0.2 s is decompression and
-the rest tarfile's parsing of headers.
+Measured on 60,000 small JPEGs in a .tar.gz of 20 MB: 1.4 s of CPU with every byte read, of which 0.3 s decompression.
 """
 
 import contextlib
@@ -23,6 +22,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from components.core.errors import PipelineError
+from components.core.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
 
 ArchiveKind = Literal["tar", "tar.gz", "zip"]
 Member = tuple[str, int, "MemberFile"]
@@ -31,16 +31,6 @@ MAX_MEMBERS = 50_000_000
 # Pictures hardly compress, so an archive that unpacks to 200 times its size is not one of pictures.
 MAX_EXPANSION = 200
 ALWAYS_ALLOWED_BYTES = 1 << 30
-# Long names and extended attributes of one member; tarfile reads them whole into memory.
-MAX_HEADER_BYTES = 1 << 20
-TAR_BLOCK = 512
-_EXTENDED_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 _OTHER_KINDS = {
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
@@ -116,7 +106,7 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
     path = pathlib.Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(TAR_BLOCK)
+            start = file.read(tarfile.BLOCKSIZE)
     except (FileNotFoundError, IsADirectoryError):
         raise PipelineError(f"expected an archive, received {path}, which is not a file") from None
     if not start:
@@ -125,11 +115,11 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
         return "zip"
     if start.startswith(b"\x1f\x8b"):
         with damage_named(path), gzip.open(path) as unpacked:
-            start = unpacked.read(TAR_BLOCK)
-        if _is_tar(start):
+            start = unpacked.read(tarfile.BLOCKSIZE)
+        if is_tar(start):
             return "tar.gz"
         raise PipelineError(f"expected a .tar.gz, received {path}, which is gzip around something that is no tar")
-    if _is_tar(start):
+    if is_tar(start):
         return "tar"
     what = next((name for magic, name in _OTHER_KINDS.items() if start.startswith(magic)), None)
     if what is None:
@@ -201,22 +191,6 @@ class _Counted:
         return data
 
 
-class _StrictHeader(tarfile.TarInfo):
-    """tarfile takes a broken or missing header after the first one as the end of the archive; here it is damage."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_StrictHeader":
-        try:
-            header = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
-            raise
-        except tarfile.HeaderError as error:
-            raise EOFError(f"no end mark: {error}") from None
-        if header.size < 0 or (header.type in _EXTENDED_HEADERS and header.size > MAX_HEADER_BYTES):
-            raise EOFError(f"a header of {header.size:,} bytes")
-        return header
-
-
 # What the two readers below yield: name, size, where a link leads (None for no link), open bytes (None for no file).
 _Entry = tuple[str, int, str | None, BinaryIO | None]
 
@@ -225,7 +199,7 @@ def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterato
     with gzip.open(path) if kind == "tar.gz" else path.open("rb") as file:
         counted = _Counted(path, file, allowed)
         # A stream ("r|"): the other mode seeks, and a backward seek in gzip decompresses from the start again.
-        with tarfile.open(fileobj=counted, mode="r|", tarinfo=_StrictHeader) as tar:
+        with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader) as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # else it keeps every header it ever read
                 if member.issym():
@@ -271,16 +245,6 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
 def _link_target(name: str, target: str) -> str:
     """Where a symbolic link leads, seen from the archive's root."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-
-
-def _is_tar(block: bytes) -> bool:
-    try:
-        tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
-    except tarfile.EOFHeaderError:
-        return True  # an empty tar is a tar
-    except tarfile.HeaderError:
-        return False
-    return True
 
 
 def _bomb(path: pathlib.Path, allowed: int) -> str:

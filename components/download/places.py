@@ -56,8 +56,10 @@ def inside(place: str, name: str) -> str:
 
 def public(place: str) -> str:
     """The place as logs and artifacts may show it: no user, password, query or fragment; a path made absolute."""
-    if "://" not in place:
-        return place if place.startswith("package:") else str(local_path(place))
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", place)
+    if place.startswith("package:"):
+        return place
+    if scheme is None or scheme[1].lower() == "file":
+        return str(local_path(place))
     parts = urllib.parse.urlsplit(place)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

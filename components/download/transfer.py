@@ -219,17 +219,19 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _why(error: BaseException, patience: Patience) -> str:
     """A network error in few words. Never its own text: that quotes the URL, with whatever secret is in it."""
-    for cause in _causes(error):
-        if isinstance(cause, requests.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-            return f"no connection within {duration(patience.connect_s)}"
-        if isinstance(cause, TimeoutError | urllib3.exceptions.ReadTimeoutError):
-            return f"no data for {duration(patience.stall_s)}"
+    causes = _causes(error)
+    for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate can't be verified ({cause.verify_message})"
         if isinstance(cause, socket.gaierror):
             return "its name is unknown (is there a network?)"
-        if isinstance(cause, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
-            return "the connection ended early"
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
             return cause.strerror[0].lower() + cause.strerror[1:]
+    for cause in causes:
+        if isinstance(cause, requests.ConnectTimeout):
+            return f"no connection within {duration(patience.connect_s)}"
+        if isinstance(cause, TimeoutError):
+            return f"no data for {duration(patience.stall_s)}"
+        if isinstance(cause, http.client.IncompleteRead | ConnectionError):
+            return "the connection ended early"
     return f"the request failed ({type(error).__name__})"

@@ -169,9 +169,17 @@ def test_a_header_that_claims_to_be_huge_is_not_read_into_memory(tmp_path):
         read_all(path)
 
 
-def test_long_names_are_read(tmp_path):
-    name = "/".join(["directory" * 9] * 5) + "/picture.jpg"
-    assert name in read_all(write_tar(tmp_path / "a.tar", member(name)))
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_and_odd_names_are_read_in_each_form_of_tar(tmp_path, form):
+    names = ["a" * 100, "b" * 99, "/".join(["directory" * 9] * 2) + "/picture.jpg"]
+    if form != tarfile.USTAR_FORMAT:
+        names += ["/".join(["directory" * 9] * 5) + "/picture.jpg", "Käse/猫.jpg"]
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+        for name in names:
+            info = member(name)
+            info.size = len(name)
+            tar.addfile(info, io.BytesIO(name[::-1].encode()[: len(name)]))
+    assert read_all(tmp_path / "a.tar") == {name: name[::-1].encode()[: len(name)] for name in names}
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):

@@ -1,0 +1,64 @@
+"""Servers, a cache of its own for each test, and fetches with a short patience."""
+
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from components.core.catalog import KnownDataset, Original
+from components.core.raw import RawInfo
+from components.download.fetch import fetch
+from components.download.settings import DownloadSettings
+from components.download.wanted import Patience
+from tests.components.download.faulty_server import PATIENCE, Server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def second_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    yield from server.__wrapped__(monkeypatch)
+
+
+@pytest.fixture
+def cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CONV2D_DOWNLOAD_CACHE", str(folder))
+    return folder
+
+
+Fetch = Callable[..., RawInfo]
+
+
+@pytest.fixture
+def fetch_known(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
+    """Fetches originals as a data set of the catalog would be, with a short patience."""
+
+    def run(*originals: Original, raw: str = "raw", patience: Patience = PATIENCE, **settings: str) -> RawInfo:
+        known = KnownDataset("idx" if len(originals) > 1 else "cifar_binary", originals)
+        return fetch(DownloadSettings.checked(dataset="cifar10", **settings), known, str(tmp_path / raw), patience)
+
+    return run
+
+
+@pytest.fixture
+def fetch_pictures(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
+    """Fetches a source of class folders, with a short patience."""
+
+    def run(source: str | pathlib.Path, patience: Patience = PATIENCE, **settings: str) -> RawInfo:
+        checked = DownloadSettings.checked(dataset="image_folder", source=str(source), **settings)
+        return fetch(checked, KnownDataset("pictures", ()), str(tmp_path / "raw"), patience)
+
+    return run

@@ -1,0 +1,182 @@
+"""Data from a path or a file:// URI: copied byte for byte, or refused with one line that says why."""
+
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.core.archives import iter_members
+from components.core.errors import PipelineError
+from components.core.raw import read_raw
+from components.download.fetch import download
+from components.download.settings import DownloadSettings
+from tests.components.download.faulty_server import original, tar_gz
+
+DATA = tar_gz()
+SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "cifar10-jpeg.tar.gz"
+
+
+@pytest.fixture
+def archive(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "my pictures.tgz"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_a_path_is_copied_and_made_absolute(archive, fetch_pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    info = fetch_pictures("my pictures.tgz")
+    copied = tmp_path / "raw/pictures.tar.gz"
+    assert copied.read_bytes() == DATA
+    assert info.uri == str(archive)
+    assert copied.stat().st_ino != archive.stat().st_ino
+    assert read_raw(tmp_path / "raw") == info
+    assert not (tmp_path / "cache").exists(), "a local source needs no cache"
+
+
+@pytest.mark.parametrize("prefix", ["file://", "file://localhost", "file:"])
+def test_a_file_uri(archive, fetch_pictures, prefix):
+    info = fetch_pictures(prefix + str(archive).replace(" ", "%20"))
+    assert info.files[0].sha256 == hashlib.sha256(DATA).hexdigest()
+
+
+def test_the_same_source_gives_the_same_artifact(archive, fetch_pictures, tmp_path):
+    fetch_pictures(archive)
+    first = (tmp_path / "raw/source.json").read_bytes()
+    os.utime(archive, (1, 1))
+    fetch_pictures(archive)
+    assert (tmp_path / "raw/source.json").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "received an empty file"),
+        (b"<html>", "which is a web page"),
+        (b"just text", "which is no archive at all"),
+        (gzip.compress(b"just text" * 99), "gzip around something that is no tar"),
+        (DATA[: len(DATA) // 2], "truncated or damaged"),
+        (DATA[:-1], "truncated or damaged"),
+        (gzip.decompress(DATA)[:200_000], "truncated or damaged"),
+        (DATA[:5000] + b"\0" * 100 + DATA[5100:], "truncated or damaged"),
+        (bytes(10240), "without any member"),
+        (b"PK\x05\x06" + bytes(18), "without any member"),
+        (b"PK\x03\x04" + bytes(99), "truncated or damaged"),
+    ],
+)
+def test_what_is_no_archive_is_refused_and_leaves_nothing(archive, fetch_pictures, tmp_path, content, said):
+    archive.write_bytes(content)
+    with pytest.raises(PipelineError, match=said) as refused:
+        fetch_pictures(archive)
+    assert str(archive) in str(refused.value)
+    assert "partial" not in str(refused.value), "the person never saw the temporary folder"
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("/no/such/place.tar", "expected the file /no/such/place.tar, received nothing there"),
+        ("/dev/zero", "received no regular file there"),
+        ("file://elsewhere/x.tar", "names the host 'elsewhere'"),
+        ("gs://bucket/x.tar", "object stores are not read yet"),
+        ("s3://me:hush@bucket/x.tar?hush", "received s3://bucket/x.tar: object stores are not read yet"),
+        ("htp://host/x.tar", "unknown scheme 'htp' in htp://host/x.tar; did you mean 'http'"),
+    ],
+)
+def test_sources_that_can_not_be(fetch_pictures, tmp_path, source, said):
+    with pytest.raises(PipelineError, match=said):
+        fetch_pictures(source)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_sum_of_ones_own_is_refused_with_both(archive, fetch_pictures):
+    digest = hashlib.sha256(DATA).hexdigest()
+    with pytest.raises(PipelineError, match=f"sha256 {'0' * 64}, received sha256 {digest}"):
+        fetch_pictures(archive, source_sha256="0" * 64)
+    assert fetch_pictures(archive, source_sha256=digest).sha256 == digest
+
+
+def test_published_data_from_a_path_must_be_the_published(archive, fetch_known):
+    with pytest.raises(PipelineError) as refused:
+        fetch_known(original(b"the published data"), source=str(archive))
+    assert hashlib.md5(b"the published data").hexdigest() in str(refused.value)
+    assert hashlib.md5(DATA).hexdigest() in str(refused.value)
+    digest = hashlib.sha256(DATA).hexdigest()
+    assert fetch_known(original(b"the published data"), source=str(archive), source_sha256=digest).sha256 == digest
+    assert fetch_known(original(DATA), source=str(archive)).sha256 == digest
+
+
+def test_a_cifar_archive_is_a_tar_gz(archive, fetch_known):
+    tar = gzip.decompress(DATA)
+    archive.write_bytes(tar)
+    with pytest.raises(PipelineError, match="received a .tar; give the official"):
+        fetch_known(original(tar), source=str(archive))
+
+
+def test_idx_files_from_a_folder(fetch_known, tmp_path):
+    magic = {"train-images-idx3-ubyte.gz": b"\0\0\x08\x03", "train-labels-idx1-ubyte.gz": b"\0\0\x08\x01"}
+    files = {name: gzip.compress(start + b"data") for name, start in magic.items()}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    originals = [original(data, name=name) for name, data in files.items()]
+    info = fetch_known(*originals, source=str(tmp_path))
+    assert info.uri == str(tmp_path)
+    assert [file.name for file in info.files] == list(files)
+    (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(PipelineError, match="train-labels-idx1-ubyte.gz, received nothing there"):
+        fetch_known(*originals, source=str(tmp_path))
+
+
+def test_an_idx_file_that_is_none(fetch_known, tmp_path):
+    data = {"train-images-idx3-ubyte.gz": gzip.compress(b"text"), "train-labels-idx1-ubyte.gz": b"text"}
+    for name, content in data.items():
+        (tmp_path / name).write_bytes(content)
+    images, labels = (original(content, name=name) for name, content in data.items())
+    with pytest.raises(PipelineError, match="no IDX file of bytes"):
+        fetch_known(images, labels, source=str(tmp_path))
+    with pytest.raises(PipelineError, match="expected a .gz file"):
+        fetch_known(labels, images, source=str(tmp_path))
+
+
+def test_digits_come_with_scikit_learn_and_without_importing_it(tmp_path):
+    program = (
+        "import sys\n"
+        "from components.download.fetch import download\n"
+        "from components.download.settings import DownloadSettings\n"
+        "download(DownloadSettings.checked(), sys.argv[1])\n"
+        "print([name for name in ('sklearn', 'numpy', 'tensorflow', 'requests', 'kfp') if name in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "raw")]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": "."}, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+    info = read_raw(tmp_path / "raw")
+    assert info.format == "digits"
+    with gzip.open(tmp_path / "raw/digits.csv.gz", "rt") as lines:
+        rows = [line.split(",") for line in lines]
+    assert (len(rows), {len(row) for row in rows}) == (1797, {65})
+    assert (
+        json.loads((tmp_path / "raw/source.json").read_text())["uri"] == "package:sklearn/datasets/data/digits.csv.gz"
+    )
+
+
+def test_digits_from_a_file_of_ones_own(tmp_path):
+    (tmp_path / "mine.csv.gz").write_bytes(gzip.compress(b"0,1,2\n"))
+    settings = DownloadSettings.checked(dataset="digits", source=str(tmp_path / "mine.csv.gz"))
+    assert download(settings, str(tmp_path / "raw")).files[0].name == "digits.csv.gz"
+    (tmp_path / "mine.csv.gz").write_bytes(b"0,1,2\n")
+    with pytest.raises(PipelineError, match="expected a .gz file in .*mine.csv.gz, received something else"):
+        download(settings, str(tmp_path / "raw"))
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the photographs are not here")
+def test_sixty_thousand_photographs(fetch_pictures, tmp_path):
+    info = fetch_pictures(SHARED)
+    assert info.sha256 == "00a78acaf3d7c27307ba029958650e48cba76f3704c03e4cd1dd6bf77963ed47"
+    assert sum(1 for _ in iter_members(tmp_path / "raw" / info.files[0].name)) == 60_000

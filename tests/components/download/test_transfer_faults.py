@@ -1,0 +1,364 @@
+"""Each fault a server can have: the right bytes in the end, or one clear line. Never a wrong or partial file."""
+
+import email.utils
+import gzip
+import hashlib
+import json
+import pathlib
+import shutil
+import threading
+import time
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.raw import read_raw
+from tests.components.download.faulty_server import PATIENCE, Answer, original, tar_gz
+
+DATA = tar_gz()
+HALF = len(DATA) // 2
+
+
+def fetched(tmp_path: pathlib.Path, name: str = "small.tar.gz") -> bytes:
+    assert read_raw(tmp_path / "raw").files[0].name == name
+    return (tmp_path / "raw" / name).read_bytes()
+
+
+def nothing_but_the_cache(tmp_path: pathlib.Path) -> bool:
+    return [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+@pytest.fixture
+def place(server) -> str:
+    server.files["/small.tar.gz"] = DATA
+    return server.url("/small.tar.gz")
+
+
+def test_a_whole_file(server, place, fetch_known, tmp_path, cache):
+    info = fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+    assert info.uri == place
+    assert info.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert [seen.headers["accept-encoding"] for seen in server.seen] == ["identity"]
+    assert not list(cache.glob("*.part*"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(stop_after=HALF),
+        Answer(stop_after=HALF, how="reset"),
+        Answer(stop_after=HALF, how="stall"),
+        Answer(stop_after=HALF, length=None, chunked=True),
+    ],
+    ids=["truncated", "reset", "stall", "chunked"],
+)
+def test_what_broke_off_is_continued_where_it_did(server, place, fetch_known, tmp_path, fault):
+    server.answers = [fault]
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+    assert len(server.seen) == 2
+    already = int(server.seen[1].range.removeprefix("bytes=").removesuffix("-"))
+    assert 0 < already <= HALF
+    assert server.seen[1].status == 206
+    assert server.seen[1].headers["if-range"] == f'"{hashlib.md5(DATA).hexdigest()}"'
+    assert server.seen[1].sent == len(DATA) - already
+
+
+def test_a_server_that_breaks_off_again_and_again_still_delivers(server, place, fetch_known, tmp_path):
+    server.answers = [Answer(stop_after=70_000) for _ in range(4)]
+    assert len(server.answers) > PATIENCE.attempts
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+
+
+def test_a_server_that_always_breaks_off_at_the_same_byte_is_given_up(server, place, fetch_known, tmp_path):
+    server.answers = [Answer(stop_after=HALF)] + [Answer(stop_after=0)] * 99
+    with pytest.raises(PipelineError, match="received: the connection ended early"):
+        fetch_known(original(DATA, place))
+    assert len(server.seen) == PATIENCE.attempts
+    assert nothing_but_the_cache(tmp_path)
+
+
+def test_a_server_without_ranges_starts_over(server, place, fetch_known, tmp_path):
+    server.answers = [Answer(stop_after=HALF, knows_ranges=False), Answer(knows_ranges=False)]
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+    assert [seen.status for seen in server.seen] == [200, 200]
+
+
+def test_a_server_without_ranges_that_never_gets_to_the_end_is_given_up(server, place, fetch_known):
+    server.answers = [Answer(stop_after=HALF, knows_ranges=False) for _ in range(99)]
+    with pytest.raises(PipelineError, match="the connection ended early"):
+        fetch_known(original(DATA, place))
+    assert len(server.seen) == PATIENCE.attempts
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_passing_trouble_is_waited_for(server, place, fetch_known, tmp_path, status):
+    server.answers = [Answer(status=status, body=b"busy")]
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+    assert [seen.status for seen in server.seen] == [status, 200]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_refusals_are_not_asked_twice(server, place, fetch_known, tmp_path, status):
+    server.answers = [Answer(status=status, body=b"no")]
+    with pytest.raises(PipelineError, match=f"received: HTTP {status}"):
+        fetch_known(original(DATA, place))
+    assert len(server.seen) == 1
+    assert nothing_but_the_cache(tmp_path)
+
+
+def test_trouble_that_does_not_pass_is_given_up(server, place, fetch_known):
+    server.answers = [Answer(status=503, body=b"") for _ in range(99)]
+    with pytest.raises(PipelineError, match="HTTP 503"):
+        fetch_known(original(DATA, place))
+    assert len(server.seen) == PATIENCE.attempts
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_honoured(server, place, fetch_known, tmp_path, as_date):
+    until = int(time.time()) + 2
+    value = email.utils.formatdate(until, usegmt=True) if as_date else "1"
+    server.answers = [Answer(status=429, body=b"", headers={"Retry-After": value})]
+    began = time.time()
+    fetch_known(original(DATA, place))
+    assert time.time() >= (until if as_date else began + 1)
+    assert fetched(tmp_path) == DATA
+
+
+def test_a_longer_wait_than_patience_allows_is_not_begun(server, place, fetch_known):
+    server.answers = [Answer(status=503, body=b"", headers={"Retry-After": "3600"})]
+    with pytest.raises(PipelineError, match="HTTP 503"):
+        fetch_known(original(DATA, place))
+    assert len(server.seen) == 1
+
+
+def test_wrong_bytes_are_refused_with_both_sums(server, place, fetch_known, tmp_path, cache):
+    wrong = bytes([DATA[0] ^ 1]) + DATA[1:]
+    server.files["/small.tar.gz"] = wrong
+    with pytest.raises(PipelineError) as refused:
+        fetch_known(original(DATA, place))
+    assert hashlib.md5(DATA).hexdigest() in str(refused.value)
+    assert hashlib.md5(wrong).hexdigest() in str(refused.value)
+    assert nothing_but_the_cache(tmp_path)
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+
+
+def test_another_size_is_refused_before_it_is_fetched(server, place, fetch_known):
+    server.files["/small.tar.gz"] = DATA * 2
+    with pytest.raises(PipelineError, match=f"a file of {2 * len(DATA):,} bytes instead of {len(DATA):,}"):
+        fetch_known(original(DATA, place))
+
+
+@pytest.mark.parametrize("if_range", [True, False], ids=["if-range known", "if-range ignored"])
+def test_a_file_that_changes_midway_is_not_glued(server, fetch_pictures, tmp_path, if_range):
+    """Without a checksum only the validator can tell."""
+    new = tar_gz(310_000)
+    server.files["/p.tar.gz"] = new
+    server.answers = [Answer(body=DATA, stop_after=HALF), Answer(knows_if_range=if_range)]
+    fetch_pictures(server.url("/p.tar.gz"))
+    assert fetched(tmp_path, "pictures.tar.gz") == new
+
+
+def test_without_a_validator_or_checksum_nothing_is_continued(server, fetch_pictures, tmp_path):
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [Answer(stop_after=HALF, etag=""), Answer(etag="")]
+    fetch_pictures(server.url("/p.tar.gz"))
+    assert fetched(tmp_path, "pictures.tar.gz") == DATA
+    assert [seen.range for seen in server.seen] == [None, None]
+
+
+def test_a_weak_etag_proves_nothing_but_a_date_does(server, fetch_pictures, tmp_path):
+    server.files["/p.tar.gz"] = DATA
+    headers = {"Last-Modified": "Tue, 03 Nov 2026 10:00:00 GMT"}
+    server.answers = [
+        Answer(stop_after=HALF, etag='W/"1"', headers=headers),
+        Answer(knows_if_range=False, headers=headers, etag='W/"1"'),
+    ]
+    fetch_pictures(server.url("/p.tar.gz"))
+    assert fetched(tmp_path, "pictures.tar.gz") == DATA
+    assert server.seen[1].headers["if-range"] == headers["Last-Modified"]
+    assert server.seen[1].status == 206
+
+
+def test_another_part_than_the_one_asked_for_is_not_used(server, place, fetch_known, tmp_path):
+    server.answers = [Answer(stop_after=HALF), Answer(range_shift=-1000)]
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
+    assert [seen.status for seen in server.seen] == [200, 206, 200]
+
+
+@pytest.mark.parametrize("length", [len(DATA) + 1000, 10**9])
+def test_a_length_that_is_too_long_never_makes_a_whole_file(server, fetch_pictures, tmp_path, length):
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [Answer(length=length) for _ in range(99)]
+    with pytest.raises(PipelineError, match="fewer bytes|then the end|connection ended early"):
+        fetch_pictures(server.url("/p.tar.gz"))
+    assert nothing_but_the_cache(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(length=HALF), Answer(length=None, stop_after=HALF)], ids=["too short", "none"]
+)
+def test_half_an_archive_is_refused_even_where_the_server_calls_it_whole(server, fetch_pictures, tmp_path, answer):
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [answer]
+    with pytest.raises(PipelineError, match="truncated or damaged"):
+        fetch_pictures(server.url("/p.tar.gz"))
+    assert nothing_but_the_cache(tmp_path)
+
+
+@pytest.mark.parametrize("answer", [Answer(length=None), Answer(chunked=True)], ids=["no length", "chunked"])
+def test_a_length_need_not_be_known(server, fetch_pictures, tmp_path, answer):
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [answer]
+    fetch_pictures(server.url("/p.tar.gz"))
+    assert fetched(tmp_path, "pictures.tar.gz") == DATA
+
+
+def test_a_web_page_in_place_of_an_archive_is_named(server, fetch_pictures, tmp_path):
+    server.answers = [Answer(body=b"<!doctype html><html>Please log in</html>")]
+    with pytest.raises(PipelineError, match="which is a web page"):
+        fetch_pictures(server.url("/p.tar.gz"))
+    assert nothing_but_the_cache(tmp_path)
+
+
+def test_an_encoding_on_the_way_is_not_undone(server, fetch_pictures, tmp_path):
+    """Some servers call a .tar.gz a gzip-encoded tar; the bytes to keep are the ones sent."""
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [Answer(headers={"Content-Encoding": "gzip"})]
+    fetch_pictures(server.url("/p.tar.gz"))
+    assert fetched(tmp_path, "pictures.tar.gz") == DATA
+
+
+def test_redirects_are_followed(server, place, fetch_known, tmp_path):
+    server.answers = [Answer(status=302, body=b"", headers={"Location": "/small.tar.gz?signature=hush"})]
+    info = fetch_known(original(DATA, server.url("/here")))
+    assert fetched(tmp_path) == DATA
+    assert info.uri == server.url("/here")
+
+
+def test_redirects_without_end_are_given_up(server, place, fetch_known):
+    server.answers = [Answer(status=302, body=b"", headers={"Location": "/"}) for _ in range(99)]
+    with pytest.raises(PipelineError, match="TooManyRedirects"):
+        fetch_known(original(DATA, place))
+
+
+def test_nobody_listens(fetch_known, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(PipelineError, match="received: connection refused"):
+        fetch_known(original(DATA, "http://127.0.0.1:9/x?token=hush"))
+
+
+def test_no_secret_is_written_or_said(server, fetch_pictures, tmp_path, cache, capsys):
+    server.files["/p.tar.gz"] = DATA
+    server.answers = [Answer(status=503, body=b""), Answer(stop_after=HALF), Answer(status=404, body=b"")]
+    source = server.url("/p.tar.gz?token=hush-2", user="me:hush-1@")
+    with pytest.raises(PipelineError) as refused:
+        fetch_pictures(source)
+    written = "".join(path.name + (path.read_text() if path.suffix == ".json" else "") for path in cache.iterdir())
+    assert ".part.json" in written
+    info = fetch_pictures(source)
+    assert info.uri == server.url("/p.tar.gz")
+    assert server.seen[-1].headers["authorization"].startswith("Basic ")
+    assert server.seen[-1].path.endswith("token=hush-2")
+    said = capsys.readouterr()
+    everything = (str(refused.value), written, said.out, said.err, (tmp_path / "raw/source.json").read_text())
+    assert not any("hush" in text or "bWU6" in text for text in everything)
+
+
+def test_mirrors_are_tried_in_turn(server, second_server, fetch_known, tmp_path, capsys):
+    second_server.files["/good"] = DATA
+    server.answers = [Answer(status=404, body=b""), Answer(body=DATA[::-1])]
+    info = fetch_known(original(DATA, server.url("/gone"), server.url("/wrong"), second_server.url("/good")))
+    assert fetched(tmp_path) == DATA
+    assert info.uri == server.url("/gone"), "the artifact must not depend on which mirror was up"
+    assert f"no small.tar.gz from {server.url('/gone')}: HTTP 404" in capsys.readouterr().out
+
+
+def test_another_mirror_continues_what_one_began(server, second_server, fetch_known, tmp_path):
+    second_server.files["/small"] = DATA
+    server.answers = [Answer(body=DATA, stop_after=HALF)] + [Answer(status=500, body=b"")] * 99
+    fetch_known(original(DATA, server.url("/small"), second_server.url("/small")))
+    assert fetched(tmp_path) == DATA
+    assert [seen.range for seen in second_server.seen] == [f"bytes={HALF}-"]
+    assert second_server.seen[0].sent == len(DATA) - HALF
+    assert "if-range" not in second_server.seen[0].headers, "its validators are its own"
+
+
+def test_a_mirrors_wrong_beginning_is_not_held_against_the_next(server, second_server, fetch_known, tmp_path):
+    second_server.files["/small"] = DATA
+    wrong = bytes(len(DATA))
+    server.answers = [Answer(body=wrong, stop_after=HALF)] + [Answer(status=500, body=b"")] * 99
+    fetch_known(original(DATA, server.url("/small"), second_server.url("/small")))
+    assert fetched(tmp_path) == DATA
+    assert [seen.range for seen in second_server.seen] == [f"bytes={HALF}-", None]
+
+
+def test_all_mirrors_failing_is_one_line_that_names_each(server, fetch_known, tmp_path):
+    with pytest.raises(PipelineError) as failed:
+        fetch_known(original(DATA, server.url("/a"), server.url("/b")))
+    assert server.url("/a") + ": HTTP 404" in str(failed.value)
+    assert server.url("/b") + ": HTTP 404" in str(failed.value)
+    assert "\n" not in str(failed.value)
+    assert nothing_but_the_cache(tmp_path)
+
+
+def test_an_original_is_fetched_once_and_proven_each_time(server, place, fetch_known, tmp_path, cache):
+    wanted = original(DATA, place)
+    first = fetch_known(wanted)
+    assert fetch_known(wanted, raw="again") == first
+    assert len(server.seen) == 1
+    assert (tmp_path / "again/small.tar.gz").read_bytes() == DATA
+    assert (tmp_path / "again/source.json").read_bytes() == (tmp_path / "raw/source.json").read_bytes()
+    kept = next(cache.glob("md5-*small.tar.gz"))
+    kept.unlink()
+    kept.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
+    assert fetch_known(wanted, raw="third") == first
+    assert len(server.seen) == 2
+
+
+def test_runs_at_once_fetch_an_original_once(server, place, fetch_known, tmp_path):
+    wanted = original(DATA, place)
+    runs = [threading.Thread(target=fetch_known, args=(wanted,), kwargs={"raw": f"raw{i}"}) for i in range(4)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(server.seen) == 1
+    assert [(tmp_path / f"raw{i}/small.tar.gz").read_bytes() for i in range(4)] == [DATA] * 4
+
+
+def test_a_users_own_sum_stands_in_for_the_published_one(server, place, fetch_known, tmp_path):
+    others = original(b"the published data", "http://127.0.0.1:9/never")
+    with pytest.raises(PipelineError) as refused:
+        fetch_known(others, source=place)
+    digest = hashlib.sha256(DATA).hexdigest()
+    assert others.md5 in str(refused.value)
+    assert f"give source_sha256={digest}" in str(refused.value)
+    assert fetch_known(others, source=place, source_sha256=digest.upper()).sha256 == digest
+    with pytest.raises(PipelineError, match=f"sha256 {'0' * 64}, received sha256 {digest}"):
+        fetch_known(others, source=place, source_sha256="0" * 64)
+    assert fetched(tmp_path) == DATA, "what was there stays when a new fetch fails"
+
+
+def test_the_four_idx_files_come_from_a_base_uri(server, fetch_known, tmp_path, cache):
+    magic = {"images-idx3": b"\0\0\x08\x03", "labels-idx1": b"\0\0\x08\x01"}
+    files = {f"{a}-{b}-ubyte.gz": gzip.compress(magic[b] + b"x" * 99) for a in ("train", "t10k") for b in magic}
+    server.files = {f"/mnist/{name}": data for name, data in files.items()}
+    originals = [original(data, name=name) for name, data in files.items()]
+    info = fetch_known(*originals, source=server.url("/mnist/?a=1"))
+    assert info.uri == server.url("/mnist/")
+    assert {name: (tmp_path / "raw" / name).read_bytes() for name in files} == files
+    listing = sorted(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+    assert info.sha256 == hashlib.sha256("".join(listing).encode()).hexdigest()
+    assert json.loads((tmp_path / "raw/source.json").read_text())["bytes"] == sum(map(len, files.values()))
+    shutil.rmtree(cache)
+    server.files["/mnist/t10k-labels-idx1-ubyte.gz"] = gzip.compress(b"\0\0\x08\x01other")
+    with pytest.raises(PipelineError, match="expected t10k-labels-idx1-ubyte.gz with md5"):
+        fetch_known(*originals, source=server.url("/mnist"))
+    with pytest.raises(PipelineError, match=f"expected sha256 {info.sha256}, received"):
+        fetch_known(*originals, source=server.url("/mnist"), source_sha256=info.sha256)
