@@ -89,8 +89,8 @@ class _Attempts:
         return max(random.uniform(longest / 2, longest), state.outcome.exception().retry_after)  # noqa: S311
 
     def say(self, state: tenacity.RetryCallState) -> None:
-        at = amount(self.partial.size, "B")
-        print(f"broken off at {at}: {state.outcome.exception()}; again in {duration(state.upcoming_sleep)}", flush=True)
+        at = f" at {amount(self.partial.size, 'B')}" if self.partial.size else ""
+        print(f"{state.outcome.exception()}{at}; trying again in {duration(state.upcoming_sleep)}", flush=True)
 
 
 def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Wanted, patience: Patience) -> None:
