@@ -63,7 +63,6 @@ def iter_members(
     Args:
         max_bytes: all that may come out of the archive; by default the larger of 1 GiB and 200 times its size.
         max_members: entries of any kind.
-        folders: yield directories too, as empty members whose names end with `/`; an empty class is only seen so.
         folders: also yields the folders the archive names, as `name/` with nothing in it.
 
     Raises:
@@ -88,8 +87,6 @@ def iter_members(
             elif source is not None:
                 with MemberFile(path, name, size, source) as file:
                     yield name, size, file
-            elif folders:
-                yield f"{name}/", 0, MemberFile(path, name, 0, io.BytesIO())
             elif folders:
                 with MemberFile(path, name, 0, io.BytesIO()) as file:
                     yield f"{name}/", 0, file
