@@ -1,0 +1,119 @@
+"""Everything renders, and Kubernetes would take it: checked strictly, by the schemas of its three newest minors."""
+
+import copy
+import json
+
+import kubernetes_validate
+import pytest
+from kubeflow_trainer_api import models as trainer
+from kubernetes_validate import utils
+
+from tests.k8s.manifests import find, kustomizations, name_of, pods, predictor_pod
+
+MINORS = sorted(
+    {utils.major_minor(version) for version in utils.all_versions()}, key=lambda minor: int(minor.split(".")[1])
+)[-3:]
+CUSTOM = {"InferenceService", "TrainingRuntime"}
+
+
+def test_the_overlays_are_all_there():
+    assert {
+        "base",
+        "overlays/local",
+        "overlays/gke",
+        "overlays/eks",
+        "overlays/serving",
+        "overlays/serving/kserve",
+    } <= set(kustomizations())
+
+
+@pytest.fixture(scope="module")
+def different(rendered):
+    """Each object once, however many overlays hold it."""
+    return list(
+        {json.dumps(thing, sort_keys=True): thing for objects in rendered.values() for thing in objects}.values()
+    )
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_object_fits_the_schema(different, minor):
+    for thing in different:
+        if thing["kind"] not in CUSTOM:
+            assert kubernetes_validate.validate(thing, minor, strict=True) == minor, name_of(thing)
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_pods_inside_custom_resources_fit_the_schema(different, minor):
+    for pod in pods(different):
+        if pod.kind in CUSTOM:
+            validate_pod(pod.spec, minor)
+
+
+def validate_pod(spec: dict, minor: str) -> None:
+    kubernetes_validate.validate(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}, minor, strict=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", ("spec", "template", "spec", "serviceAccoutName"), "tensorboard"),
+        ("Deployment", ("spec", "replicas"), "one"),
+        ("Service", ("spec", "ports"), {"port": 80}),
+        ("NetworkPolicy", ("spec", "policyTypes"), "Egress"),
+    ],
+)
+def test_a_mistake_does_not_fit(rendered, kind, path, value):
+    thing = copy.deepcopy(next(thing for thing in rendered["base"] if thing["kind"] == kind))
+    into = thing
+    for key in path[:-1]:
+        into = into[key]
+    into[path[-1]] = value
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(thing, MINORS[-1], strict=True)
+
+
+@pytest.mark.parametrize("path", ["overlays/gke", "overlays/eks"])
+def test_the_training_runtime_is_one_to_trainer(rendered, path):
+    """Against the models that Kubeflow Trainer publishes. They drop what they don't know: so nothing may be missing."""
+    runtime = find(rendered[path], "TrainingRuntime")
+    assert lost(runtime, trainer.TrainerV1alpha1TrainingRuntime.from_dict(runtime).to_dict()) == []
+
+
+def test_a_field_unknown_to_trainer_is_found(rendered):
+    runtime = copy.deepcopy(find(rendered["overlays/gke"], "TrainingRuntime"))
+    runtime["spec"]["mlPolicy"]["nodes"] = 2
+    assert lost(runtime, trainer.TrainerV1alpha1TrainingRuntime.from_dict(runtime).to_dict()) == [
+        ".spec.mlPolicy.nodes"
+    ]
+
+
+def lost(given, kept, path: str = "") -> list[str]:
+    """The places in `given` that are not in `kept`."""
+    if isinstance(given, dict):
+        return [
+            place
+            for key, value in given.items()
+            for place in (lost(value, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key}"])
+        ]
+    if isinstance(given, list):
+        return [place for i, value in enumerate(given) for place in lost(value, kept[i], f"{path}[{i}]")]
+    return []
+
+
+def test_the_inference_service_says_what_kserve_needs(rendered):
+    """No schema of KServe's is on a registry: its pod is checked above, its own fields here, by its reference."""
+    service = find(rendered["overlays/serving/kserve"], "InferenceService")
+    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
+    assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    model = service["spec"]["predictor"]["model"]
+    assert model["storageUri"].startswith(("gs://", "s3://"))
+    assert (model["modelFormat"]["name"], model["runtime"]) == ("tensorflow", "kserve-tensorflow-serving")
+
+
+def test_a_field_unknown_to_kserve_is_found(rendered):
+    service = copy.deepcopy(find(rendered["overlays/serving/kserve"], "InferenceService"))
+    service["spec"]["predictor"]["model"]["storageURL"] = "gs://bucket"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        validate_pod(predictor_pod(service)["spec"], MINORS[-1])

@@ -1,0 +1,91 @@
+"""The policies hold everywhere, and each of them can fail."""
+
+import copy
+
+import pytest
+
+from tests.k8s.manifests import find
+from tests.k8s.policies import violations
+
+
+def test_no_overlay_breaks_a_policy(overlay):
+    assert violations(overlay) == []
+
+
+def pod(objects):
+    return find(objects, "Deployment", "tensorboard")["spec"]["template"]["spec"]
+
+
+def container(objects):
+    return pod(objects)["containers"][0]
+
+
+def rule(objects):
+    return find(objects, "Role", "conv2d-runner")["rules"][0]
+
+
+# By the words that tell it: what is done to good manifests.
+BROKEN = {
+    "runs as root: securityContext.runAsNonRoot": lambda o: pod(o)["securityContext"].pop("runAsNonRoot"),
+    "its user is the image's": lambda o: pod(o)["securityContext"].update(runAsUser=0),
+    "system calls are not filtered": lambda o: pod(o)["securityContext"].pop("seccompProfile"),
+    "shares the node's: hostNetwork": lambda o: pod(o).update(hostNetwork=True),
+    "shares the node's: hostPID": lambda o: pod(o).update(hostPID=True),
+    "has no service account of its own": lambda o: pod(o).pop("serviceAccountName"),
+    "carries a token to the API server": lambda o: pod(o).pop("automountServiceAccountToken"),
+    "mounts the node's files": lambda o: pod(o)["volumes"].append({"name": "disk", "hostPath": {"path": "/"}}),
+    "may fill the node's disk": lambda o: pod(o)["volumes"].append({"name": "scratch", "emptyDir": {}}),
+    "root file system is writable": lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem"),
+    "may gain privileges": lambda o: container(o)["securityContext"].pop("allowPrivilegeEscalation"),
+    "is privileged": lambda o: container(o)["securityContext"].update(privileged=True),
+    "keeps capabilities": lambda o: container(o)["securityContext"]["capabilities"].update(add=["NET_ADMIN"]),
+    "tensorboard: runs as root": lambda o: container(o)["securityContext"].update(runAsUser=0),
+    "takes a port of the node": lambda o: container(o)["ports"][0].update(hostPort=6006),
+    "requests no cpu": lambda o: container(o)["resources"]["requests"].pop("cpu"),
+    "requests no memory": lambda o: container(o)["resources"]["requests"].pop("memory"),
+    "has no limit on memory": lambda o: container(o)["resources"].pop("limits"),
+    "requests more memory than its limit": lambda o: container(o)["resources"]["requests"].update(memory="3Gi"),
+    "tensorboard is whatever is newest": lambda o: container(o).update(image="registry:5000/conv2d-tensorboard"),
+    ":latest is whatever is newest": lambda o: container(o).update(image="conv2d-tensorboard:latest"),
+    "is no hash of its content": lambda o: container(o).update(image="conv2d-tensorboard:v1"),
+    "has an odd digest": lambda o: container(o).update(image="conv2d-tensorboard@sha256:1234"),
+    "is a server without a readinessProbe": lambda o: container(o).pop("readinessProbe"),
+    "is a server without a livenessProbe": lambda o: container(o).pop("livenessProbe"),
+    "container first: keeps capabilities": lambda o: pod(o).update(initContainers=[{"name": "first", "image": "a:1"}]),
+    "is published: type LoadBalancer": lambda o: find(o, "Service")["spec"].update(type="LoadBalancer"),
+    "is a secret in a manifest": lambda o: o.append({"kind": "Secret", "metadata": {"name": "key"}}),
+    "does not enforce the restricted": lambda o: find(o, "Namespace")["metadata"].pop("labels"),
+    "Kubeflow's to set: app.kubernetes.io/part-of": lambda o: find(o, "Namespace")["metadata"]["labels"].update(
+        {"app.kubernetes.io/part-of": "conv2d"}
+    ),
+    "reaches beyond its namespace": lambda o: find(o, "RoleBinding", "conv2d-runner").update(kind="ClusterRoleBinding"),
+    "has a wildcard in verbs": lambda o: rule(o).update(verbs=["*"]),
+    "has a wildcard in resources": lambda o: rule(o).update(resources=["*"]),
+    "may read every secret": lambda o: rule(o).update(resources=["secrets"]),
+    "may do more than look at pods": lambda o: rule(o).update(resources=["pods"]),
+    "ask the node for its credentials": lambda o: find(o, "NetworkPolicy", "conv2d-tensorboard")["spec"]["egress"][0][
+        "to"
+    ][0]["ipBlock"].pop("except"),
+    "no policy denies Ingress by default": lambda o: o.remove(find(o, "NetworkPolicy", "conv2d-deny")),
+    "no policy denies Egress by default": lambda o: find(o, "NetworkPolicy", "conv2d-deny")["spec"].update(egress=[{}]),
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_broken_manifest_is_told(rendered, words):
+    objects = copy.deepcopy(rendered["base"])
+    BROKEN[words](objects)
+    told = violations(objects)
+    assert any(words in line for line in told), told
+
+
+def test_pods_in_custom_resources_are_held_to_the_policies(rendered):
+    objects = copy.deepcopy(rendered["overlays/gke"] + rendered["overlays/serving/kserve"])
+    node = find(objects, "TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"][
+        "template"
+    ]
+    node["spec"]["hostNetwork"] = True
+    find(objects, "InferenceService")["spec"]["predictor"]["model"].pop("securityContext")
+    told = violations(objects)
+    assert "TrainingRuntime/conv2d-jax: shares the node's: hostNetwork" in told
+    assert "InferenceService/conv2d: container kserve-container: its root file system is writable" in told
