@@ -43,7 +43,7 @@ def plan_shards(orders: list[np.ndarray], record_bytes: int) -> list[PlannedShar
     size = max(SHARD_BYTES, total / (MAX_SHARDS - len(orders)))
     shards = []
     for split, order in enumerate(orders):
-        count = math.ceil(len(order) * record_bytes / size)
+        count = min(math.ceil(len(order) * record_bytes / size), len(order))
         shards += [
             PlannedShard(f"{SPLITS[split]}-{number:05d}-of-{count:05d}.tfrecord", split, pictures)
             for number, pictures in enumerate(np.array_split(order, count))

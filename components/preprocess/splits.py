@@ -31,7 +31,8 @@ def assign_splits(source: Source, settings: PreprocessSettings, validation: str)
     splits = source.given.copy()
     words = {VALIDATION: "as the source gives it", TEST: "as the source gives it"}
     if TEST not in splits:
-        splits[stratified(source.labels, settings.test_split, settings.seed, TEST)] = TEST
+        training = np.flatnonzero(splits == TRAIN)
+        splits[training[stratified(source.labels[training], settings.test_split, settings.seed, TEST)]] = TEST
         words[TEST] = f"a random {percent(settings.test_split)} of each class, seed {settings.seed}"
     if VALIDATION not in splits:
         training = np.flatnonzero(splits == TRAIN)
@@ -48,8 +49,8 @@ def assign_splits(source: Source, settings: PreprocessSettings, validation: str)
     for split in (TRAIN, VALIDATION, TEST):
         if split not in splits:
             raise PipelineError(
-                f"expected pictures to {'train' if split == TRAIN else SPLITS[split]} with, received too few to split: "
-                f"{len(source):,} pictures of {len(source.class_names)} classes; add pictures or change the splits"
+                f"expected some {SPLITS[split]} pictures, received too few to split: {len(source):,} pictures of "
+                f"{len(source.class_names)} classes; add pictures or change the splits"
             )
     missing = np.setdiff1d(np.arange(len(source.class_names)), source.labels[splits == TRAIN])
     if len(missing):

@@ -1,0 +1,79 @@
+"""Small sources of every kind, made on the spot: pictures, archives of them, binary files."""
+
+import gzip
+import io
+import pathlib
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from PIL import Image
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    """A picture file's bytes."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def noise(number: int, height: int = 8, width: int = 8, channels: int = 3) -> np.ndarray:
+    """Pixels that differ from number to number."""
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png(number: int, height: int = 8, width: int = 8) -> bytes:
+    return encoded(Image.fromarray(noise(number, height, width)))
+
+
+def class_folders(counts: Mapping[str, int], height: int = 8, width: int = 8, start: int = 0) -> dict[str, bytes]:
+    """Members of an archive: `counts` different pictures in each folder."""
+    members = {}
+    for folder, count in counts.items():
+        for number in range(count):
+            members[f"{folder}/{number:04d}.png"] = png(start + len(members), height, width)
+    return members
+
+
+def archive(path: pathlib.Path, members: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> pathlib.Path:
+    """Packs members, in their order, into the kind of archive the path's ending says; a name with `/` at its end is a
+    folder."""
+    pairs = list(members.items()) if isinstance(members, Mapping) else list(members)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, data in pairs:
+                packed.writestr(zipfile.ZipInfo(name), data)
+        return path
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as packed:
+        for name, data in pairs:
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.size = len(data)
+            info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            packed.addfile(info, io.BytesIO(data))
+    return path
+
+
+def cifar_archive(
+    path: pathlib.Path,
+    batches: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    names: tuple[str, str] = ("batches.meta.txt", "cat dog bird"),
+    label_bytes: int = 1,
+) -> pathlib.Path:
+    """An archive in CIFAR's binary layout from file name -> (uint8 pictures [n, 32, 32, 3], labels [n])."""
+    members = {}
+    for name, (pictures, labels) in batches.items():
+        planes = pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
+        fine = labels.astype(np.uint8)[:, None]
+        coarse = np.full_like(fine, 77)
+        members[f"cifar/{name}"] = np.concatenate([*[coarse] * (label_bytes - 1), fine, planes], axis=1).tobytes()
+    members[f"cifar/{names[0]}"] = ("\n".join(names[1].split()) + "\n\n").encode()
+    return archive(path, members)
+
+
+def idx_file(path: pathlib.Path, values: np.ndarray) -> pathlib.Path:
+    """uint8 values as a gzipped IDX file."""
+    header = np.array([2048 + values.ndim, *values.shape], ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0))
+    return path

@@ -1,0 +1,170 @@
+"""The data report: what it says is what preprocess found."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from components.core.dataset import DatasetInfo, SplitInfo
+from components.core.errors import PipelineError
+from components.preprocess.facts import DataFacts, Duplicate, Quarantined, SizeRange
+from components.preprocess.report import write_data_report
+from tests.components.core.page_browser import needs_chromium, seen_by_chromium
+from tests.components.core.page_checks import read_page
+
+
+def facts_of(names, counts, shape=(8, 8, 3), samples=4, **others):
+    """The facts of a data set with `counts` by split and class."""
+    random = np.random.default_rng(5)
+    info = DatasetInfo(
+        dataset="photos",
+        image_shape=shape,
+        class_names=names,
+        splits={split: SplitInfo(count=sum(c), per_class=c, shards=[]) for split, c in counts.items()},
+        mean=[0.4914] * shape[2],
+        std=[0.2023] * shape[2],
+        seed=42,
+        quarantined=0,
+        source_uri="https://example.org/photos.tar",
+        source_sha256="ab" * 32,
+        fingerprint="cd" * 32,
+    )
+    pictures = samples
+    if isinstance(samples, int):
+        pictures = {name: [random.integers(0, 256, shape, np.uint8) for _ in range(samples)] for name in names}
+    given = {
+        "dataset": "photos",
+        "info": info,
+        "samples": pictures,
+        "duplicates": 0,
+        "duplicate_examples": [],
+        "quarantined": 0,
+        "quarantine": [],
+        "ignored": {},
+        "validation": "the last 20 % of the training pictures",
+        "test": "as the source gives it",
+        "original_height": SizeRange(32, 48.5, 6000),
+        "original_width": SizeRange(31, 64.0, 4000),
+        "conversions": {},
+        "seconds": 12.34,
+        "pictures_per_second": 5312.4,
+    }
+    return DataFacts(**(given | others))
+
+
+NAMES = ["cat", "dog", "ship"]
+COUNTS = {"train": [1400, 1300, 1200], "validation": [350, 300, 250], "test": [500, 500, 500]}
+
+
+def written(tmp_path, facts):
+    write_data_report(tmp_path / "data_report.html", facts)
+    return read_page(tmp_path / "data_report.html")
+
+
+def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
+    page = written(tmp_path, facts_of(NAMES, COUNTS, conversions={"greyscale to RGB": 12345}))
+    for said in (
+        "6,300 pictures of 3 classes, each 8 × 8 pixels, in colour",
+        "For training 3,900",
+        "For validation 900",
+        "For the test 1,500",
+        "train 3,900 61.9 % the rest",
+        "validation 900 14.3 % the last 20 % of the training pictures",
+        "test 1,500 23.8 % as the source gives it",
+        "ship 1,950 1,200 250 500 dog 2,100 1,300 300 500 cat 2,250 1,400 350 500",  # the rarest first
+        "Width 31 64 4,000 Height 32 48.5 6,000",
+        "greyscale to RGB 12,345",
+        "https://example.org/photos.tar",
+        "ab" * 32,
+        "cd" * 32,
+        "0.4914, 0.4914, 0.4914",
+        "12.3 s, 5,312 pictures/s",
+    ):
+        assert said in page.text
+    assert page.count("img") == 12
+    assert page.count("ul", "notes") == 0
+
+
+def test_a_sound_data_set_says_so(tmp_path):
+    text = written(tmp_path, facts_of(NAMES, {"train": [5, 5, 5], "test": [2, 2, 2]})).text
+    assert "Every class has the same number of pictures" in text
+    assert "None: no picture occurs" in text
+    assert "Nothing: every file of the source was a picture" in text
+    assert "Every picture was taken as it is" in text
+
+
+def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    facts = facts_of(
+        NAMES,
+        {"train": [900, 300, 200], "test": [500, 0, 100]},
+        duplicates=57,
+        duplicate_examples=[Duplicate([("train", "a/1.jpg"), ("test", "b/2.jpg")], picture)],
+        quarantined=300,
+        quarantine=[Quarantined(f"cat/{i}.jpg", "truncated") for i in range(100)],
+        ignored={"not a picture by its extension": 3},
+    )
+    page = written(tmp_path, facts)
+    said_first = page.text.partition("Training, validation, test")[0]
+    for said in (
+        "57 pictures are in more than one split",
+        "no picture of dog",
+        "uneven: cat has 1,400",
+        "300 files could not",
+    ):
+        assert said in said_first
+    for said in ("The first 1:", "a/1.jpg", "b/2.jpg", "here are the first 100", "70 more", "cat/99.jpg truncated"):
+        assert said in page.text
+    assert "not a picture by its extension 3" in page.text
+
+
+def test_hostile_names_stay_text(tmp_path):
+    hostile = "<script>alert(1)</script>"
+    facts = facts_of(
+        [hostile, '"><img src=x onerror=alert(1)>'],
+        {"train": [5, 5]},
+        dataset=hostile,
+        quarantined=1,
+        quarantine=[Quarantined("</table>.jpg", "<b>")],
+    )
+    page = written(tmp_path, facts)
+    assert hostile in page.text and "</table>.jpg <b>" in page.text
+
+
+def test_nan_is_refused_and_nothing_is_written(tmp_path):
+    facts = dataclasses.replace(facts_of(NAMES, COUNTS), pictures_per_second=math.nan)
+    with pytest.raises(PipelineError, match="nan for data.pictures_per_second"):
+        write_data_report(tmp_path / "data_report.html", facts)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(10, 100), (30, 120), (100, 100), (1000, 112)])
+def test_samples_stay_few_however_many_the_classes(tmp_path, classes, shown):
+    names = [f"class {i}" for i in range(classes)]
+    page = written(tmp_path, facts_of(names, {"train": [10] * classes}, samples=12, shape=(8, 8, 1)))
+    assert page.count("img") == shown
+    assert ("Shown are 112 of 1,000 classes" in page.text) == (classes == 1000)
+
+
+def test_a_thousand_classes_of_photographs_make_a_small_page(tmp_path):
+    names = [f"n{i:08d} a rather long name" for i in range(1000)]
+    random = np.random.default_rng(0)
+    # Smooth like a photograph, with some noise on top.
+    slope = np.linspace(40, 200, 160)[:, None, None] + np.zeros((160, 160, 3))
+    photographs = {name: [(slope + random.normal(0, 12, slope.shape)).clip(0, 255).astype(np.uint8)] for name in names}
+    page = written(tmp_path, facts_of(names, {"train": [10] * 1000}, samples=photographs))
+    assert len(page.source.encode()) < 2_000_000
+    assert all(name in page.text for name in names)
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_a_browser_shows_it_without_complaint(tmp_path, width, dark):
+    long = "a/rather/deep/folder/" + "name" * 30 + ".jpg"
+    facts = facts_of(NAMES, COUNTS, quarantined=1, quarantine=[Quarantined(long, "truncated " * 20)])
+    write_data_report(tmp_path / "data_report.html", facts)
+    seen = seen_by_chromium(tmp_path / "data_report.html", width, dark)
+    assert seen.console == []
+    assert (seen.requests, seen.wider_than_frame, seen.dark) == (0, 0, dark)
+    assert seen.pictures == 12
