@@ -2,7 +2,8 @@
 
 Throughout, `labels` are integers, shape (n,), and `probabilities` are floats, shape (n, c): a row a picture, a column
 a class, each row summing to 1. `check` says so once, at the door; the other functions rely on it. The prediction is
-the class of the highest probability.
+the class of the highest probability. The loss is not here: Keras computes it from the logits, which probabilities
+rounded to 0 no longer tell (predict.py).
 
 scikit-learn does the counting. It is imported where it is used: that takes a second.
 """
@@ -15,7 +16,6 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.evaluate.facts import Calibration, CalibrationBin, ClassScore, RocCurve
 
-KERAS_EPSILON = 1e-7
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
 
@@ -50,23 +50,6 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
         raise PipelineError(
             "expected probabilities that sum to 1 for each picture, received others; end the model with a softmax"
         )
-
-
-def loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The mean sparse categorical cross-entropy, in nats, as Keras computes it from probabilities.
-
-    Keras clips to [1e-7, 1 - 1e-7] and normalises the clipped row again. One difference is worth knowing: where a
-    model ends in a softmax, `model.evaluate` reaches behind it to the logits and clips nothing, so a picture that
-    was classified wrongly with full certainty can cost it more than the 16.1 it costs here.
-    """
-    clipped = np.clip(probabilities.astype(np.float64), KERAS_EPSILON, 1 - KERAS_EPSILON)
-    of_truth = clipped[np.arange(labels.size), labels]
-    return float(np.mean(np.log(clipped.sum(axis=1)) - np.log(of_truth)))
-
-
-def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The share of pictures whose class got the highest probability, 0 to 1."""
-    return float(np.mean(probabilities.argmax(axis=1) == labels))
 
 
 def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,0 +1,62 @@
+"""The HTML pages people look at: one file each, readable anywhere, for ever.
+
+A page is a headline and a list of sections, each a small Jinja template beside the code that fills it; this package
+holds what all pages share. Nothing on a page comes from elsewhere: styles, charts and pictures are inside the file, and
+no script is needed to read it. It follows the reader's light or dark setting and fits a phone.
+"""
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from components.core.files import whole_file
+from components.core.page import charts, numbers, pictures
+
+HERE = pathlib.Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a page with a heading of its own, and the template that fills it."""
+
+    anchor: str
+    title: str
+    template: str
+
+
+def write_page(
+    path: str | os.PathLike,
+    templates: pathlib.Path,
+    kind: str,
+    title: str,
+    sections: list[Section],
+    **values: Any,
+) -> None:
+    """Writes a self-contained page, whole or not at all.
+
+    Args:
+        path: the HTML file to write.
+        templates: the folder with `headline.html` and the sections' templates.
+        kind: what sort of page it is, shown above the title.
+        title: what it is about.
+        sections: in reading order.
+        **values: what the templates name. A name a template wants and does not get is an error, not a blank.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([templates, HERE]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=numbers.percent, count=numbers.count, plain=numbers.plain)
+    environment.globals.update(picture=pictures.picture)
+    # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
+    drawing = environment.get_template("chart.html")
+    environment.filters["draw"] = lambda chart: charts.Drawing(chart).render(drawing)
+    text = environment.get_template("base.html").render(kind=kind, title=title, sections=sections, **values)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

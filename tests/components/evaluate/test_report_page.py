@@ -1,0 +1,202 @@
+"""The evaluation report: what it says is what was given, and nobody's class names can break it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.evaluate import measures
+from components.evaluate.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.report import frequent_confusions, write_report
+from tests.components.core.page_browser import needs_chromium, seen_by_chromium
+from tests.components.core.page_checks import read_page
+
+
+def facts_of(labels, probabilities, names, **others):
+    """The facts of an evaluation of random 8 x 8 pictures, as evaluate gathers them."""
+    random = np.random.default_rng(3)
+
+    def examples(indices):
+        return [
+            Example(random.integers(0, 256, (8, 8, 1), np.uint8), int(labels[i]), int(k), float(probabilities[i, k]))
+            for i in indices
+            for k in [probabilities[i].argmax()]
+        ]
+
+    measures.check(labels, probabilities)
+    given = {
+        "title": "digits, seed",
+        "class_names": names,
+        "loss": 0.123456,
+        "confusion": measures.confusion(labels, probabilities),
+        "per_class": measures.per_class(labels, probabilities),
+        "roc": measures.roc_curves(labels, probabilities),
+        "calibration": measures.calibration(labels, probabilities),
+        "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
+        "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
+        "data": DataFacts(
+            "digits", "f1" * 32, {"train": 1200, "test": len(labels)}, (8, 8, 1), "https://example.org/digits"
+        ),
+        "history": {
+            "loss": [1.5, 0.7, 0.4],
+            "accuracy": [0.5, 0.8, 0.9],
+            "val_loss": [1.2, 0.8, 0.9],
+            "val_accuracy": [0.6, 0.75, 0.7],
+            "learning_rate": [0.001, 0.001, 0.001],
+        },
+        "best_epoch": 2,
+        "training": {"architecture": "seed", "parameters": 1147466, "learning rate": 0.001},
+    }
+    return EvaluationFacts(**(given | others))
+
+
+def answers(classes, count, seed=7):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, count)
+    logits = random.normal(size=(count, classes)) + 2 * np.eye(classes)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return labels, probabilities
+
+
+def written(tmp_path, facts):
+    write_report(tmp_path / "report.html", facts)
+    return read_page(tmp_path / "report.html")
+
+
+NAMES = ["cat", "dog", "ship", "truck"]
+
+
+def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
+    facts = facts_of(*answers(4, 500), NAMES)
+    page = written(tmp_path, facts)
+    low, high = measures.wilson_interval(facts.correct, 500)
+    for said in (
+        f"{100 * facts.accuracy:.1f} % of the test pictures were classified correctly: {facts.correct} of 500",
+        f"between {100 * low:.1f} % and {100 * high:.1f} %",
+        f"Test accuracy {facts.accuracy:.4f} Test loss 0.1235",
+        f"Mean ROC area {measures.macro_auc(facts.roc):.4f} Calibration error {100 * facts.calibration.error:.1f} %",
+        "The weights of epoch 2 were kept",
+        "1,147,466",
+        "f1" * 32,
+        "https://example.org/digits",
+        "8 × 8 × 1",
+    ):
+        assert said in page.text
+    for k, score in enumerate(facts.per_class):
+        shares = " ".join(f"{100 * share:.1f} %" for share in (score.recall, score.precision, score.f1))
+        assert f"{NAMES[k]} {shares} {score.support} {facts.roc[k].auc:.3f}" in page.text
+        assert " ".join([NAMES[k], *map(str, facts.confusion[k])]).replace(" ", "") in page.text.replace(" ", "")
+    for b in facts.calibration.bins:
+        assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
+    assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
+    assert page.count("figure", "chart") == 2 + 4 + 2  # learning (the rate never changed), ROC, calibration
+
+
+def test_frequent_confusions_count_off_the_diagonal():
+    found = frequent_confusions(np.array([[5, 1, 0], [3, 6, 1], [0, 0, 9]]))
+    assert [(c.true, c.predicted, c.times, c.share) for c in found] == [
+        (1, 0, 3, 0.3),
+        (0, 1, 1, 1 / 6),
+        (1, 2, 1, 0.1),
+    ]
+
+
+def test_hostile_names_stay_text(tmp_path):
+    names = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></svg>", "{{ 7 * 7 }} & ümläut"]
+    links = {"model": "javascript:alert(1)"}
+    page = written(tmp_path, facts_of(*answers(4, 200), names, title=names[0], notes=[names[1]], links=links))
+    for name in names:
+        assert name in page.text
+
+
+@pytest.mark.parametrize("where", ["loss", "history", "calibration", "roc", "training"])
+def test_nan_is_refused_by_name_and_nothing_is_written(tmp_path, where):
+    facts = facts_of(*answers(4, 50), NAMES)
+    bad = {
+        "loss": math.nan,
+        "history": {"loss": [1.0, math.inf]},
+        "calibration": dataclasses.replace(facts.calibration, error=math.nan),
+        "roc": {0: dataclasses.replace(facts.roc[0], auc=math.nan)},
+        "training": {"seconds": math.nan},
+    }[where]
+    with pytest.raises(PipelineError, match=f"received (nan|inf) for evaluation.{where}"):
+        write_report(tmp_path / "report.html", dataclasses.replace(facts, **{where: bad}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_correct_says_so_instead_of_showing_mistakes(tmp_path):
+    labels = np.arange(40) % 4
+    page = written(tmp_path, facts_of(labels, np.eye(4)[labels], NAMES))
+    assert page.text.count("every test picture was classified correctly") == 2
+    assert "100.0 % of the test pictures" in page.text
+    assert page.count("img") == 24
+
+
+def test_all_wrong_says_so_too(tmp_path):
+    labels = np.arange(40) % 4
+    page = written(tmp_path, facts_of(labels, np.eye(4)[(labels + 1) % 4], NAMES))
+    assert "no test picture was classified correctly" in page.text
+    assert "cat was taken for dog (10 times" in page.text
+
+
+def test_an_absent_class_is_named_and_has_no_scores(tmp_path):
+    labels, probabilities = answers(4, 100)
+    labels[labels == 2] = 3
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES))
+    assert "The test split has no picture of ship" in page.text
+    assert "ship – – – 0 – –" in page.text
+    assert page.count("figure", "chart") == 2 + 3 + 2
+
+
+def test_test_pictures_of_one_class_only(tmp_path):
+    page = written(tmp_path, facts_of(np.zeros(9, np.int64), np.full((9, 2), 0.5), ["cat", "dog"]))
+    assert "pictures of one class only" in page.text and "Mean ROC area" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("history", "sections", "charts"),
+    [
+        ({}, 7, 0),
+        ({"loss": [1.0], "val_accuracy": [0.5]}, 8, 0),
+        ({"loss": [1.0, 0.5], "learning_rate": [0.1, 0.2]}, 8, 2),
+    ],
+)
+def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, charts):
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, history=history, best_epoch=None))
+    assert page.count("section") == sections
+    assert page.count("figure", "chart") == charts + 4 + 2
+    assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
+
+
+def test_a_thousand_classes_make_a_small_page(tmp_path):
+    names = [f"n{i:08d} a rather long name" for i in range(1000)]
+    labels, probabilities = answers(1000, 3000)
+    photographs = [
+        Example(np.random.default_rng(i).integers(0, 256, (224, 224, 3), np.uint8), 0, 1, 0.5) for i in range(24)
+    ]
+    facts = facts_of(labels, probabilities, names, mistakes=photographs, uncertain_successes=photographs)
+    page = written(tmp_path, facts)
+    # Noise is the hardest picture to compress there is.
+    assert len(page.source.encode()) < 2_000_000
+    assert page.count("table", "heat") == 0 and "most frequent of" in page.text
+    assert "The other 970 classes" in page.text and "12 hardest of" in page.text
+    assert all(name in page.text for name in names)
+
+
+def test_the_same_facts_make_the_same_bytes(tmp_path):
+    facts = facts_of(*answers(4, 100), NAMES)
+    pages = [written(tmp_path, facts).source for _ in range(2)]
+    assert pages[0] == pages[1]
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "dark", "classes"), [(390, True, 30), (1280, False, 10)])
+def test_a_browser_shows_it_without_complaint(tmp_path, width, dark, classes):
+    names = [f"class with a longish name {i}" for i in range(classes)]
+    write_report(tmp_path / "report.html", facts_of(*answers(classes, 2000), names))
+    seen = seen_by_chromium(tmp_path / "report.html", width, dark)
+    assert seen.console == []
+    assert (seen.requests, seen.wider_than_frame, seen.dark) == (0, 0, dark)
+    assert seen.pictures == 48
