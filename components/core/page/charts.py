@@ -15,6 +15,7 @@ from typing import Any, Literal
 Look = Literal["accent", "ink", "reference"]
 MOST_MARKERS = 12
 DIGIT_WIDTH = 6.5  # of the 11-pixel labels, in SVG units, with room to spare
+LABEL_DIGITS = 5  # room left for at least these, so that charts under each other line up
 RIGHT, BOTTOM = 10, 34
 TOP, TOP_WITH_MARK = 8, 18
 
@@ -102,7 +103,7 @@ class Drawing:
 
     def __init__(self, chart: Chart):
         self.chart = chart
-        self.left = 8 + round(DIGIT_WIDTH * max(len(label) for _, label in chart.y.ticks))
+        self.left = 8 + round(DIGIT_WIDTH * max(LABEL_DIGITS, *(len(label) for _, label in chart.y.ticks)))
         self.right = chart.width - RIGHT
         self.top, self.bottom = (TOP_WITH_MARK if chart.mark else TOP), chart.height - BOTTOM
 
