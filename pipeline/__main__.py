@@ -4,7 +4,9 @@ import pathlib
 import click
 
 from components.core.errors import one_line_errors
+from pipeline.cluster_commands import COMMANDS, cluster_options
 from pipeline.parameters import DEFAULT_PROFILE
+from pipeline.placement_settings import ClusterOptions
 
 profile_option = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
 settings_argument = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
@@ -32,13 +34,16 @@ def run_local_command(profile: str, runner: str, outputs: pathlib.Path, settings
 @profile_option
 @click.option("--to", type=click.Path(path_type=pathlib.Path), default="build/training.yaml", show_default=True)
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
+@cluster_options
 @settings_argument
-def compile_command(profile: str, to: pathlib.Path, mask_images: bool, settings: tuple[str, ...]) -> None:
+def compile_command(
+    profile: str, to: pathlib.Path, mask_images: bool, settings: tuple[str, ...], cluster: ClusterOptions
+) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline import compiling
     from pipeline.parameters import configure
 
-    compiling.compile_pipeline(configure(profile, settings).parameters, to)
+    compiling.compile_pipeline(configure(profile, settings).parameters, to, cluster)
     if mask_images:
         to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
@@ -68,6 +73,10 @@ def images_command(action: str, target: str) -> None:
     from pipeline import images
 
     {"build": images.build, "push": images.push, "list": images.show}[action]([target])
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

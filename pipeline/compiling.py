@@ -1,26 +1,40 @@
 """Compiles the pipeline to the YAML that Kubeflow runs."""
+
 import pathlib
 import re
+from collections.abc import Iterator
 
 from kfp import compiler
 
 from components.core.files import whole_file
 from pipeline import images
 from pipeline.parameters import Parameters
+from pipeline.placement import gpu_steps
+from pipeline.placement_settings import ClusterOptions, check_gpus
 from pipeline.preflight import check_architecture
-from pipeline.training import training_pipeline
+from pipeline.training import STEPS, training_pipeline
+
+NO_OPTIONS = ClusterOptions()
 
 
-def compile_pipeline(defaults: Parameters, path: pathlib.Path) -> None:
+def compile_pipeline(defaults: Parameters, path: pathlib.Path, cluster: ClusterOptions = NO_OPTIONS) -> None:
     """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes."""
+    check_gpus(defaults.gpus)
     check_architecture(defaults)
-    gpu = defaults.gpus not in ("", "0")
-    pipeline = training_pipeline(defaults, lambda step: images.image(step, "gpu" if gpu and step == "train" else "cpu"))
+    wanted = dict(step_images(defaults, cluster))
+    pipeline = training_pipeline(defaults, wanted.__getitem__, cluster)
     with whole_file(path) as partial:
         # The compiler goes by the ending.
         yaml = partial.with_name(f"{partial.name}.yaml")
         compiler.Compiler().compile(pipeline, str(yaml))
         yaml.replace(partial)
+
+
+def step_images(defaults: Parameters, cluster: ClusterOptions) -> Iterator[tuple[str, str]]:
+    """Each step and its image. Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more."""
+    on_gpu = gpu_steps(cluster) if int(defaults.gpus) else set()
+    for step in (*STEPS, "notify") if cluster.webhook_secret else STEPS:
+        yield step, images.image(step, "gpu" if step in on_gpu else "cpu")
 
 
 def mask_images(compiled: str) -> str:

@@ -18,6 +18,7 @@ from components.download.settings import DownloadSettings
 from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
 from components.train.settings import TrainSettings
+from pipeline.placement_settings import PlacementSettings
 
 PROFILES = pathlib.Path(__file__).with_name("profiles")
 DEFAULT_PROFILE = "quickstart"
@@ -32,8 +33,8 @@ HOST_VARIABLES = {
 }
 
 
-class Parameters(DownloadSettings, PreprocessSettings, TrainSettings, ExportSettings):
-    """Every component's settings, flat, and the gate's."""
+class Parameters(DownloadSettings, PreprocessSettings, TrainSettings, ExportSettings, PlacementSettings):
+    """Every component's settings, flat, the gate's, and where training runs on a cluster."""
 
     min_accuracy: float = pydantic.Field(0.0, ge=0, le=1, description="test accuracy from which the model is exported")
 

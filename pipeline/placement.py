@@ -1,33 +1,187 @@
-"""Which task runs where: image, CPU, memory, time limit.
+"""Which task runs where on a cluster: image, CPU, memory, GPUs, which nodes, how long, how often again.
 
-KFP's local runners ignore all of it but the image.
+Training, and evaluation on request, go to GPU nodes; everything else to small CPU nodes. What may be chosen when a run
+is started is a pipeline parameter (PlacementSettings, and `gpus`), so that one compiled file serves an L4, an H100, MIG
+slices or no GPU:
+
+- gpus=0 puts `<gpu_type>: 0` into the pod's limits. The scheduler skips a request of zero, so that any node will do.
+- A count or type that KFP can't read stops the step's driver; so both are checked before submission.
+- The images are fixed when the file is compiled (kfp.local can't run a parameter's image): compiled with gpus of 1 or
+  more, train has the GPU image, which also trains on a CPU, given gpus=0; compiled with 0 it has the CPU image.
+
+KFP 2.17 has no field for a pod's priority class: priority is Kueue's, by two pod labels (ClusterOptions).
+
+kfp.local ignores all of it but retries, which it would sleep through: it is given no ClusterOptions.
 """
-import dataclasses
 
-from kfp import dsl
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from kfp import dsl, kubernetes
+from kfp.dsl.pipeline_channel import PipelineChannel
+
+from components.notify.component import notify, notify_failure
+from components.notify.message import SECRET_KEYS
+from pipeline.placement_settings import ClusterOptions
+
+HOUR = 3600
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What one task gets on a cluster. Memory in Kubernetes notation."""
+    """What one task gets. Memory in Kubernetes notation; `hours` bounds a pod from its first moment on a node.
+
+    The time limit is also what ends a run whose image can't be pulled: KFP itself would wait for ever.
+    """
 
     cpu: str
     memory: str
+    hours: int
+    retries: int = 2
 
 
-# Requests equal limits, so that a node that takes the pod also keeps it.
+# Every step is safe to run again: retries are
+# for nodes that go away (spot) and origins that stumble.
 PLACES = {
-    "download": Place(cpu="1", memory="1Gi"),
-    "preprocess": Place(cpu="2", memory="2Gi"),
-    "train": Place(cpu="2", memory="6Gi"),
-    "evaluate": Place(cpu="2", memory="4Gi"),
-    "export": Place(cpu="2", memory="4Gi"),
+    "download": Place(cpu="1", memory="1Gi", hours=3, retries=3),  # the slowest known origin takes an hour
+    "preprocess": Place(cpu="2", memory="2Gi", hours=2),
+    "train": Place(cpu="", memory="", hours=48, retries=3),  # CPU and memory are parameters
+    "evaluate": Place(cpu="2", memory="4Gi", hours=1),
+    "export": Place(cpu="2", memory="4Gi", hours=1),
+    "notify": Place(cpu="100m", memory="256Mi", hours=1, retries=0),
 }
+BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
+# Pictures go from loader processes to the training process, and gradients between GPUs (NCCL), through /dev/shm; a
+# container's own is 64 MB. What is in it counts as the container's memory.
+SHARED_MEMORY = "2Gi"
+# Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
+ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
 
-def place(task: dsl.PipelineTask, name: str, image: str) -> None:
-    """Gives a task its image and its share of a node."""
-    where = PLACES[name]
-    task.set_container_image(image)
-    task.set_cpu_request(where.cpu).set_cpu_limit(where.cpu)
-    task.set_memory_request(where.memory).set_memory_limit(where.memory)
+@dataclasses.dataclass(frozen=True)
+class GpuNodes:
+    """The pipeline's parameters that choose nodes for training, and its share of them, as its body sees them."""
+
+    gpus: Any
+    gpu_type: Any
+    node_selector: Any
+    tolerations: Any
+    node_affinity: Any
+    cpu: Any
+    memory: Any
+
+
+class Placement:
+    """Places the tasks of one pipeline. `cluster` is None for kfp.local: then a task gets its image and no more."""
+
+    def __init__(self, image: Callable[[str], str], cluster: ClusterOptions | None, gpu_nodes: GpuNodes):
+        self.image, self.cluster, self.gpu_nodes = image, cluster, gpu_nodes
+
+    def place(self, task: dsl.PipelineTask, name: str) -> None:
+        """Gives a task its image and, on a cluster, its kind of node, its share of it, time limit and retries."""
+        task.set_container_image(self.image(name))
+        if self.cluster is None:
+            return
+        where = PLACES[name]
+        if name in gpu_steps(self.cluster):
+            _on_gpu_node(task, self.gpu_nodes, self.cluster)
+        else:
+            _off_gpu_nodes(task)
+        if name == "train":
+            _share(task, self.gpu_nodes.cpu, self.gpu_nodes.memory)
+        else:
+            _share(task, where.cpu, where.memory)
+        kubernetes.set_timeout(task, where.hours * HOUR)
+        if where.retries:
+            task.set_retry(where.retries, **BACKOFF)
+
+
+def gpu_steps(cluster: ClusterOptions) -> set[str]:
+    """The steps that go to GPU nodes."""
+    return {"train", "evaluate"} if cluster.evaluate_on == "gpu" else {"train"}
+
+
+def _share(task: dsl.PipelineTask, cpu: Any, memory: Any) -> None:
+    """Requests equal limits, so that a node that takes the pod also keeps it."""
+    _register(task, cpu, memory)
+    task.set_cpu_request(cpu).set_cpu_limit(cpu)
+    task.set_memory_request(memory).set_memory_limit(memory)
+
+
+def _on_gpu_node(task: dsl.PipelineTask, nodes: GpuNodes, cluster: ClusterOptions) -> None:
+    _register(task, nodes.gpu_type, nodes.gpus)
+    task.set_accelerator_type(nodes.gpu_type).set_accelerator_limit(nodes.gpus)
+    kubernetes.add_node_selector_json(task, nodes.node_selector)
+    kubernetes.add_toleration_json(task, nodes.tolerations)
+    kubernetes.add_node_affinity_json(task, nodes.node_affinity)
+    kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)  # noqa: S108
+    if cluster.queue:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", cluster.queue)
+    if cluster.priority:
+        kubernetes.add_pod_label(task, "kueue.x-k8s.io/priority-class", cluster.priority)
+
+
+def _register(task: dsl.PipelineTask, *values: Any) -> None:
+    """Tells KFP that a task uses these parameters.
+
+    Its setters of resources don't (2.17.0): below an exit handler the step would refer to a parameter that the handler
+    is not given, and fail as it starts.
+    """
+    task.register_pipeline_channels([value for value in values if isinstance(value, PipelineChannel)])
+
+
+def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
+    """A wish, not a rule: where there is no room elsewhere, an untainted GPU node will do."""
+    without = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
+    kubernetes.add_node_affinity(task, match_expressions=without, weight=100)
+
+
+Told = Literal["exported", "not exported: below min_accuracy"]
+
+
+class Webhook:
+    """Tells the team's webhook how a run ended. Off (no secret named, or not on a cluster) it adds nothing at all.
+
+    One message a run: `tell` from the pipeline's end, where the accuracy is known; else KFP's exit handler, which knows
+    the cause but gets no outputs of the steps it guards.
+    """
+
+    def __init__(self, placement: Placement):
+        self.placement = placement
+        self.secret = placement.cluster.webhook_secret if placement.cluster else ""
+
+    @contextlib.contextmanager
+    def on_failure(self) -> Iterator[None]:
+        """Guards the steps in its body."""
+        if not self.secret:
+            yield
+            return
+        told = notify_failure(run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        self._place(told.set_display_name("Tell of failure"))
+        with dsl.ExitHandler(told, name="Training"):
+            yield
+
+    def tell(self, outcome: Told, accuracy: Any, after: dsl.PipelineTask | None = None) -> None:
+        """Tells of a run that came to its end, which is the end of `after`."""
+        if self.secret:
+            told = notify(
+                outcome=outcome,
+                accuracy=accuracy,
+                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+                run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            )
+            self._place((told.after(after) if after else told).set_display_name("Tell of the end"))
+
+    def tell_otherwise(self, outcome: Told, accuracy: Any) -> None:
+        """Tells of a run that came to its end without what the dsl.If just before is about."""
+        if self.secret:
+            with dsl.Else():
+                self.tell(outcome, accuracy)
+
+    def _place(self, task: dsl.PipelineTask) -> None:
+        self.placement.place(task, "notify")
+        task.set_caching_options(False)
+        # optional: a secret that is not there means that nobody is told, not that the run fails.
+        kubernetes.use_secret_as_env(task, self.secret, SECRET_KEYS, optional=True)

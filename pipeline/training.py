@@ -10,17 +10,21 @@ from components.export.component import export
 from components.preprocess.component import preprocess
 from components.train.component import train
 from pipeline.parameters import Parameters
-from pipeline.placement import place
+from pipeline.placement import GpuNodes, Placement, Webhook
+from pipeline.placement_settings import ClusterOptions
 
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
 
 
-def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> BaseComponent:
+def training_pipeline(
+    defaults: Parameters, image: Callable[[str], str], cluster: ClusterOptions | None = None
+) -> BaseComponent:
     """Builds the pipeline.
 
     Args:
         defaults: the values its parameters have where a run gives none.
         image: the container image of a step, by the step's name.
+        cluster: what is fixed about a cluster at compile time; None: the pipeline is for kfp.local.
 
     Returns:
         A KFP pipeline: call it to run it under kfp.local, or hand it to the KFP compiler.
@@ -29,7 +33,8 @@ def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> Base
     @dsl.pipeline(
         name="training",
         display_name="Image classifier training",
-        description="Download pictures, preprocess them, train a Conv2D classifier, evaluate it, export it if it is good enough.",
+        description="Download pictures, preprocess them, train a Conv2D classifier, evaluate it, "
+        "export it if it is good enough.",
     )
     def training(
         # What to learn from.
@@ -62,55 +67,69 @@ def training_pipeline(defaults: Parameters, image: Callable[[str], str]) -> Base
         min_accuracy: float = defaults.min_accuracy,
         model_name: str = defaults.model_name,
         model_version: int = defaults.model_version,
+        # Where it is trained, on a cluster.
+        train_cpu: str = defaults.train_cpu,
+        train_memory: str = defaults.train_memory,
+        gpu_type: str = defaults.gpu_type,
+        node_selector: dict = defaults.node_selector,
+        tolerations: list = defaults.tolerations,
+        node_affinity: dict = defaults.node_affinity,
     ):
-        fetched = download(
-            dataset=dataset, source=source, source_sha256=source_sha256, source_version=source_version
-        ).set_display_name("Download")
-        place(fetched, "download", image("download"))
+        where = GpuNodes(gpus, gpu_type, node_selector, tolerations, node_affinity, train_cpu, train_memory)
+        placement = Placement(image, cluster, where)
+        place, webhook = placement.place, Webhook(placement)
 
-        prepared = preprocess(
-            raw=fetched.outputs["raw"],
-            image_size=image_size,
-            resize=resize,
-            color=color,
-            validation=validation,
-            validation_split=validation_split,
-            test_split=test_split,
-            max_unreadable=max_unreadable,
-            seed=seed,
-        ).set_display_name("Preprocess")
-        place(prepared, "preprocess", image("preprocess"))
+        with webhook.on_failure():
+            fetched = download(
+                dataset=dataset, source=source, source_sha256=source_sha256, source_version=source_version
+            ).set_display_name("Download")
+            place(fetched, "download")
 
-        fitted = train(
-            dataset=prepared.outputs["dataset"],
-            architecture=architecture,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            optimizer=optimizer,
-            precision=precision,
-            early_stopping_patience=early_stopping_patience,
-            deterministic=deterministic,
-            gpus=gpus,
-            memory_mb=memory_mb,
-            verbose=verbose,
-            seed=seed,
-        ).set_display_name("Train")
-        place(fitted, "train", image("train"))
+            prepared = preprocess(
+                raw=fetched.outputs["raw"],
+                image_size=image_size,
+                resize=resize,
+                color=color,
+                validation=validation,
+                validation_split=validation_split,
+                test_split=test_split,
+                max_unreadable=max_unreadable,
+                seed=seed,
+            ).set_display_name("Preprocess")
+            place(prepared, "preprocess")
 
-        measured = evaluate(
-            dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]
-        ).set_display_name("Evaluate")
-        place(measured, "evaluate", image("evaluate"))
-
-        with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
-            exported = export(
+            fitted = train(
                 dataset=prepared.outputs["dataset"],
-                model=fitted.outputs["model"],
-                evaluation=measured.outputs["evaluation"],
-                model_name=model_name,
-                model_version=model_version,
-            ).set_display_name("Export")
-            place(exported, "export", image("export"))
+                architecture=architecture,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                optimizer=optimizer,
+                precision=precision,
+                early_stopping_patience=early_stopping_patience,
+                deterministic=deterministic,
+                gpus=gpus,
+                memory_mb=memory_mb,
+                verbose=verbose,
+                seed=seed,
+            ).set_display_name("Train")
+            place(fitted, "train")
+
+            measured = evaluate(
+                dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]
+            ).set_display_name("Evaluate")
+            place(measured, "evaluate")
+
+            with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
+                exported = export(
+                    dataset=prepared.outputs["dataset"],
+                    model=fitted.outputs["model"],
+                    evaluation=measured.outputs["evaluation"],
+                    model_name=model_name,
+                    model_version=model_version,
+                ).set_display_name("Export")
+                place(exported, "export")
+                webhook.tell("exported", measured.outputs["Output"], after=exported)
+            webhook.tell_otherwise("not exported: below min_accuracy", measured.outputs["Output"])
 
     return training

@@ -1,0 +1,28 @@
+"""The KFP faces of notify: one for a run that got to its end, one that KFP starts when a run has failed."""
+
+from kfp import dsl
+from kfp.dsl import PipelineTaskFinalStatus
+
+
+@dsl.component(base_image="notify", install_kfp_package=False)
+def notify(outcome: str, accuracy: float, run_name: str, run_id: str):
+    """Tells the team's webhook how a run ended that reached its end."""
+    from components.core.errors import one_line_errors
+
+    with one_line_errors():
+        from components.notify.message import Outcome, tell
+
+        tell(Outcome(run_name, run_id, outcome, accuracy=accuracy))
+
+
+@dsl.component(base_image="notify", install_kfp_package=False)
+def notify_failure(status: PipelineTaskFinalStatus, run_name: str, run_id: str):
+    """Tells the team's webhook why a run failed; says nothing of one that succeeded, which `notify` has told."""
+    from components.core.errors import one_line_errors
+
+    with one_line_errors():
+        from components.notify.message import Outcome, tell
+
+        if status.state != "SUCCEEDED":
+            step = status.pipeline_task_name or ""
+            tell(Outcome(run_name, run_id, status.state.lower(), cause=status.error_message or "", step=step))

@@ -1,0 +1,92 @@
+"""The message to a team's webhook, in the JSON that Slack, Mattermost, Rocket.Chat and Discord (with /slack) read.
+
+The webhook's URL is a secret: whoever has it can post. So it is no pipeline parameter, which KFP would show and keep;
+it reaches the pod as an environment variable from a Kubernetes secret, and no line printed here contains it.
+"""
+
+import dataclasses
+import os
+import time
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from components.core.errors import PipelineError
+
+# The keys of the Kubernetes secret, and the variables they become.
+SECRET_KEYS = {"url": "NOTIFY_WEBHOOK_URL", "ui": "NOTIFY_UI_URL"}
+TRIES = 3
+TIMEOUT_S = 10.0
+LONGEST_CAUSE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended, in a word or two; `accuracy`, of the test pictures, is None where none was measured."""
+
+    run_name: str
+    run_id: str
+    outcome: str
+    accuracy: float | None = None
+    cause: str = ""
+    step: str = ""
+
+
+def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
+    """The JSON body: one readable `text`. `ui` is where people open Kubeflow Pipelines, for the link."""
+    first = f"{_plain(outcome.run_name)}: {outcome.outcome}"
+    if outcome.accuracy is not None:
+        first += f", test accuracy {outcome.accuracy:.4f}"
+    lines = [first]
+    if outcome.cause or outcome.step:
+        cause = _plain(outcome.cause)[:LONGEST_CAUSE] or "no cause given"
+        lines.append(f"{outcome.step}: {cause}" if outcome.step else cause)
+    lines.append(f"{ui.rstrip('/')}/#/runs/details/{outcome.run_id}" if ui else f"run {outcome.run_id}")
+    return {"text": "\n".join(lines)}
+
+
+def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
+    """Posts the message where a webhook is set. A webhook that is down must not fail a run: that is only printed.
+
+    Returns:
+        Whether the message was taken.
+
+    Raises:
+        PipelineError: what is set is no http(s) URL; the text does not contain it.
+    """
+    url = environment.get(SECRET_KEYS["url"], "").strip()
+    if not url:
+        print("no webhook is set: nobody is told")
+        return False
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
+    body = message(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(pause_s * attempt)
+        said = _post(url, body)
+        if not said:
+            print("the webhook took the message")
+            return True
+        if said.startswith("HTTP 4"):
+            break
+    print(f"the webhook did not take the message: {said}; look at the secret's `url`. The run is not affected")
+    return False
+
+
+def _post(url: str, body: dict[str, Any]) -> str:
+    """Why the webhook did not take it, or nothing. Names the kind of an error only: its text would hold the URL."""
+    import requests
+
+    try:
+        # A redirect would hand the message to another place than the secret's.
+        answer = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as error:
+        return type(error).__name__
+    return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
+
+
+def _plain(text: str) -> str:
+    """One line, without the three characters that Slack reads as markup."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

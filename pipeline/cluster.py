@@ -1,0 +1,236 @@
+"""Kubeflow Pipelines as this project speaks to it: by the SDK's client, with time limits, patience and plain errors."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from components.core.errors import PipelineError
+
+if TYPE_CHECKING:
+    import kfp
+
+Result = TypeVar("Result")
+# As the kfp command and the SDK name them.
+ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
+NAMESPACE_VARIABLES = ("KFP_NAMESPACE",)
+TOKEN_VARIABLES = ("KFP_EXISTING_TOKEN", "KFP_TOKEN")
+# Seconds to connect, and of silence while an answer is read. The SDK itself would wait for ever.
+TIMEOUT_S = (10, 60)
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """Where KFP answers, and as whom.
+
+    Attributes:
+        url: http(s)://...; empty: what the SDK finds, inside a cluster or by the kubeconfig.
+        namespace: the user's, on a KFP of many users; empty: the SDK's own setting.
+        token: a bearer token; from the environment only, since every process may read a command line.
+    """
+
+    url: str = ""
+    namespace: str = ""
+    token: str = dataclasses.field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return self.url or "the cluster of the kubeconfig"
+
+
+def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """The endpoint of the options, else of the environment, else none: then the SDK looks itself.
+
+    Raises:
+        PipelineError: a URL that is none, or none given where the SDK would find nothing either.
+    """
+    url = url or _first(environment, ENDPOINT_VARIABLES)
+    parts = urllib.parse.urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!r}")
+    if parts.username or parts.password:
+        raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
+    kubeconfig = environment.get("KUBECONFIG") or str(pathlib.Path.home() / ".kube" / "config")
+    reachable = "KUBERNETES_SERVICE_HOST" in environment or any(
+        pathlib.Path(path).is_file() for path in kubeconfig.split(os.pathsep)
+    )
+    if not url and not reachable:
+        raise PipelineError(
+            "expected to know where Kubeflow Pipelines is, found no endpoint and no kubeconfig; give --endpoint or set "
+            "KFP_ENDPOINT, for instance http://localhost:8080 beside "
+            "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`"
+        )
+    return Endpoint(
+        url.rstrip("/"),
+        namespace or _first(environment, NAMESPACE_VARIABLES),
+        _first(environment, TOKEN_VARIABLES).strip(),
+    )
+
+
+def connect(endpoint: Endpoint, patience_s: float = 30.0) -> "kfp.Client":
+    """A client of a KFP that has answered.
+
+    Raises:
+        PipelineError: nothing answers, something else answers, or the token is refused.
+    """
+    import kfp
+    import kfp_server_api
+
+    class Client(kfp.Client):
+        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
+            # The SDK's own tries five times, 5 s apart, logs a traceback each time, and takes a web page for an answer.
+            health = self._healthz_api.healthz_service_get_healthz
+            answer = json.loads(health(_request_timeout=TIMEOUT_S, _preload_content=False).data)
+            return kfp_server_api.V2beta1GetHealthzResponse(multi_user=bool(answer.get("multi_user")))
+
+    def answered() -> kfp.Client:
+        try:
+            with warnings.catch_warnings(), quiet():
+                warnings.simplefilter("ignore")
+                client = Client(
+                    host=endpoint.url or None,
+                    namespace=endpoint.namespace or "kubeflow",
+                    existing_token=endpoint.token or None,
+                )
+            _limit_time(client._run_api.api_client.rest_client)
+            client.get_kfp_healthz()
+        except (ValueError, AttributeError, TypeError):  # an answer, but not of this API: a login page, another service
+            raise PipelineError(
+                f"expected Kubeflow Pipelines at {endpoint}, received something else, such as a login page; "
+                "the endpoint is the UI's or ml-pipeline's own address, without a path such as /#/runs"
+            ) from None
+        return client
+
+    return patiently(answered, endpoint, patience_s)
+
+
+def patiently(
+    call: Callable[[], Result], endpoint: Endpoint, patience_s: float, again: Callable[[Exception], None] | None = None
+) -> Result:
+    """Calls, and again after failures that may pass, each pause twice the last, until `patience_s` is used up.
+
+    Args:
+        again: told each failure that is followed by another try.
+
+    Raises:
+        PipelineError: the last failure, or the first that will not pass, in one line.
+    """
+    import tenacity
+
+    first = min(1.0, patience_s / 10)
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(may_pass),
+        stop=tenacity.stop_after_delay(patience_s),
+        wait=tenacity.wait_exponential_jitter(multiplier=first, max=30, jitter=first),
+        before_sleep=(lambda state: again(state.outcome.exception())) if again else None,
+        reraise=True,
+    )
+    try:
+        return retrying(call)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise explain(error, endpoint) from None
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a failure is one of connections, load or restarts."""
+    import urllib3
+
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return not isinstance(error, urllib3.exceptions.LocationValueError)
+    return getattr(error, "status", None) in (408, 429, 500, 502, 503, 504) and not _permanent(_said(error))
+
+
+def explain(error: Exception, endpoint: Endpoint) -> Exception:
+    """The one line for what the client raised; what is a defect of ours comes back as it is."""
+    import urllib3
+    from kfp_server_api import ApiException
+
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, no answer: {_reason(error)}; is it the right "
+                             "endpoint, and is the port-forward or VPN up?")  # fmt: skip
+    if not isinstance(error, ApiException):
+        return error
+    said = _said(error)
+    lower = said.lower()
+    who = f"namespace {endpoint.namespace}" if endpoint.namespace else "the default namespace"
+    if "single-user mode" in lower:
+        why = f"{said}; this KFP has one user and no namespaces: leave out --namespace and KFP_NAMESPACE"
+    elif "quota" in lower:
+        why = f"the quota of {who} is used up: {said}; wait for other runs, delete old ones, or have it raised"
+    elif "namespace" in lower and ("not found" in lower or "does not exist" in lower or "empty" in lower):
+        why = f"{said}; give the namespace of your Kubeflow profile with --namespace or KFP_NAMESPACE"
+    elif error.status == 401 or "unauthenticated" in lower:
+        why = "it does not accept the token: missing, wrong or expired; set KFP_EXISTING_TOKEN to a fresh one"
+    elif error.status == 403:
+        why = f"no permission in {who}: {said}; ask for the role kubeflow-edit there, or give another --namespace"
+    elif error.status == 404:
+        why = f"not found: {said}; is it the right endpoint and namespace?"
+    elif not error.status:
+        why = f"no secure connection: {said}; is the certificate trusted here?"
+    else:
+        why = f"{error.status}: {said}"
+    return PipelineError(f"Kubeflow Pipelines at {endpoint}: {why}")
+
+
+def run_link(client: "kfp.Client", run_id: str) -> str:
+    """Where a person sees the run."""
+    return f"{client._get_url_prefix().rstrip('/')}/#/runs/details/{run_id}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Leaves out the links that the client prints of itself."""
+    with contextlib.redirect_stdout(None):
+        yield
+
+
+def _limit_time(rest: Any) -> None:
+    """Gives every request of a client a time limit; the SDK passes none, and has no setting for one."""
+    original = rest.request
+
+    def request(*arguments: Any, _request_timeout: Any = None, **named: Any) -> Any:
+        return original(*arguments, _request_timeout=_request_timeout or TIMEOUT_S, **named)
+
+    rest.request = request
+
+
+def _said(error: BaseException) -> str:
+    """What the server said of it, one line, without Go's inner errors and without anything of the request."""
+    body = getattr(error, "body", None) or getattr(error, "reason", None) or type(error).__name__
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        answer = json.loads(body)
+        details = [entry.get("error_message") for entry in answer.get("details") or [] if isinstance(entry, dict)]
+        body = next((text for text in details if text), None) or answer.get("message") or answer.get("error") or body
+    if "<html" in str(body).lower():
+        body = f"a web page, {getattr(error, 'reason', '')}"
+    return _public(" ".join(str(body).split()))[:300]
+
+
+def _permanent(said: str) -> bool:
+    """KFP wraps some refusals into a 500."""
+    return any(word in said.lower() for word in ("unauthenticated", "quota", "single-user mode", "permission"))
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "reason", None) or error
+    words = " ".join(str(inner).split())
+    words = re.sub(r"<[^>]*>:? ?|\w*Connection\w*\([^)]*\):? ?", "", words)
+    return _public(words)[:200] or type(inner).__name__
+
+
+def _public(text: str) -> str:
+    """Without the credentials of a URL."""
+    return re.sub(r"//[^/@\s]+@", "//", text)
+
+
+def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
+    return next((environment[name] for name in names if environment.get(name)), "")

@@ -1,0 +1,141 @@
+"""What a user may choose about where a run happens, and what is refused before anything is submitted."""
+
+import dataclasses
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from components.core.errors import PipelineError, nearest
+from components.core.settings import Settings
+
+NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
+LABEL_VALUE = re.compile(rf"({NAME})?")
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$"
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
+AFFINITY_KEYS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+
+
+class PlacementSettings(Settings):
+    """The run-time parameters that place the training step; kfp.local ignores them.
+
+    The mappings and lists may be given as JSON text. They keep their types in the pipeline: KFP's back end refuses a
+    toleration that is a string.
+    """
+
+    train_cpu: str = Field("2", pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$", description="CPUs the training pod gets")
+    train_memory: str = Field("6Gi", pattern=QUANTITY, description="memory the training pod gets, /dev/shm included")
+    gpu_type: str = Field(
+        "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
+    )
+    node_selector: dict[str, str] = Field({}, description="labels that the training pod's node must have, as JSON")
+    tolerations: list[dict[str, Any]] = Field([], description="taints that the training pod tolerates, as JSON")
+    node_affinity: dict[str, Any] = Field({}, description="Kubernetes nodeAffinity of the training pod, as JSON")
+
+    @field_validator("gpu_type")
+    @classmethod
+    def _an_extended_resource(cls, name: str) -> str:
+        if "/" not in name or not LABEL_KEY.fullmatch(name):
+            raise ValueError("expected a resource such as nvidia.com/gpu")
+        return name
+
+    @field_validator("train_cpu", "train_memory", mode="before")
+    @classmethod
+    def _a_number_is_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @field_validator("node_selector", "tolerations", "node_affinity", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any, field: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"expected JSON: {error.msg} at character {error.pos + 1}") from None
+        return [value] if field.field_name == "tolerations" and isinstance(value, dict) else value
+
+    @field_validator("node_selector")
+    @classmethod
+    def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key, value in labels.items():
+            if not LABEL_KEY.fullmatch(key) or not LABEL_VALUE.fullmatch(value):
+                raise ValueError(f'expected labels such as {{"pool": "gpu"}}, not {key!r}: {value!r}')
+        return labels
+
+    @field_validator("tolerations")
+    @classmethod
+    def _tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for toleration in tolerations:
+            _check_toleration(toleration)
+        return tolerations
+
+    @field_validator("node_affinity")
+    @classmethod
+    def _affinity(cls, affinity: dict[str, Any]) -> dict[str, Any]:
+        for key, value in affinity.items():
+            if key not in AFFINITY_KEYS:
+                raise ValueError(f"unknown key {key!r}; {nearest(key, list(AFFINITY_KEYS))}")
+            wanted: type = dict if key.startswith("required") else list
+            if not isinstance(value, wanted):
+                raise ValueError(f"expected {'an object' if wanted is dict else 'a list'} under {key}")
+        return affinity
+
+
+def _check_toleration(toleration: dict[str, Any]) -> None:
+    """Refuses what Kubernetes would refuse, when the pod is made and the run already fails."""
+    for key in toleration:
+        if key not in TOLERATION_KEYS:
+            raise ValueError(f"unknown key {key!r} in a toleration; {nearest(key, list(TOLERATION_KEYS))}")
+    operator, effect = toleration.get("operator", "Equal"), toleration.get("effect", "")
+    if operator not in ("Exists", "Equal"):
+        raise ValueError(f"expected operator Exists or Equal in a toleration, not {operator!r}")
+    if operator == "Exists" and toleration.get("value"):
+        raise ValueError("a toleration with operator Exists has no value")
+    if operator == "Equal" and not toleration.get("key"):
+        raise ValueError("a toleration without a key has operator Exists")
+    if effect and effect not in EFFECTS:
+        raise ValueError(f"expected effect {', '.join(EFFECTS)} or none in a toleration, not {effect!r}")
+    seconds = toleration.get("tolerationSeconds")
+    if seconds is not None and (effect != "NoExecute" or not isinstance(seconds, int)):
+        raise ValueError("tolerationSeconds is a whole number, with effect NoExecute only")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterOptions:
+    """What is fixed when the pipeline is compiled for a cluster.
+
+    Attributes:
+        evaluate_on: "gpu" sends evaluate to the same nodes, with the same GPUs and the GPU image, as train.
+        queue: Kueue's LocalQueue for the GPU steps; empty: none.
+        priority: Kueue's WorkloadPriorityClass for the GPU steps; empty: the queue's own.
+        webhook_secret: the Kubernetes secret with the webhook's `url` (and `ui`, where people open KFP, for links) to
+            tell when a run ends; empty: nobody is told, and no pod is started for it.
+    """
+
+    evaluate_on: Literal["cpu", "gpu"] = "cpu"
+    queue: str = ""
+    priority: str = ""
+    webhook_secret: str = ""
+
+    def __post_init__(self) -> None:
+        for option in ("queue", "priority"):
+            if not LABEL_VALUE.fullmatch(getattr(self, option)):
+                raise PipelineError(f"expected a Kubernetes name for the {option}, received {getattr(self, option)!r}")
+        if not re.fullmatch(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", self.webhook_secret):
+            raise PipelineError(
+                "expected the name of a Kubernetes secret for the webhook, which holds its URL: "
+                "kubectl create secret generic conv2d-webhook --from-literal=url=..."
+            )
+
+
+def check_gpus(gpus: str) -> None:
+    """Refuses a GPU count that a cluster can't schedule by, `auto` among them.
+
+    Raises:
+        PipelineError: no whole number.
+    """
+    if not (gpus.isascii() and gpus.isdecimal()):
+        raise PipelineError(f"gpus: expected a number on a cluster, such as 0 or 1, received {gpus!r}")

@@ -1,0 +1,101 @@
+"""What the small HTTP servers of the tests share: routes, recorded requests, and faults put in front of them."""
+
+import contextlib
+import http.server
+import json
+import socket
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+
+class Api:
+    """A real HTTP server on a free loopback port. Subclasses answer in `handle`.
+
+    Attributes:
+        requests: (method, path, query, body) of every request, in order.
+        faults: (method, start of the path, fault) to come before answers, each once, in order: a status with a body,
+            "drop" (the connection ends without an answer), or "drop after" (only once the request has taken effect).
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.authorizations: list[str | None] = []
+        self.faults: list[tuple[str, str, Any]] = []
+        self.lock = threading.Lock()
+
+    def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
+        """The status, and the answer as an object for JSON or as text."""
+        raise NotImplementedError
+
+    def count(self, method: str, path: str) -> int:
+        return sum(1 for request in self.requests if request[:2] == (method, path))
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Yields the server's URL."""
+        api = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                url = urllib.parse.urlsplit(self.path)
+                query = dict(urllib.parse.parse_qsl(url.query))
+                text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = json.loads(text) if text else None
+                with api.lock:
+                    api.requests.append((self.command, url.path, query, body))
+                    api.authorizations.append(self.headers.get("Authorization"))
+                    fault = api._fault(self.command, url.path)
+                    if fault == "drop":
+                        return self.drop()
+                    status, answer = fault or api.handle(self.command, url.path, query, body, self.headers)
+                    if fault is None and api._fault(self.command, url.path, "drop after"):
+                        return self.drop()
+                return self.send(status, answer)
+
+            def send(self, status: int, answer: Any) -> None:
+                headers = {}
+                if isinstance(answer, tuple):
+                    answer, headers = answer
+                is_text = isinstance(answer, str)
+                data = (answer if is_text else json.dumps(answer)).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html" if is_text else "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(data)
+
+            def drop(self) -> None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_RDWR)
+
+            do_GET = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _fault(self, method: str, path: str, only: str | None = None) -> Any:
+        for index, (wanted, start, fault) in enumerate(self.faults):
+            after = fault == "drop after"
+            if wanted == method and path.startswith(start) and after == (only == "drop after"):
+                del self.faults[index]
+                return fault
+        return None

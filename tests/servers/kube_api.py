@@ -1,0 +1,83 @@
+"""A small server that answers as the Kubernetes API does about pods, their logs, workflows, nodes and a few names."""
+
+import json
+import pathlib
+from typing import Any
+
+from tests.servers.http_api import Api
+
+
+class KubeApi(Api):
+    """What is in `objects`, by path; all else is not found. `logs` are by pod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pods: list[dict] = []
+        self.logs: dict[str, str] = {}
+        self.objects: dict[str, Any] = {}
+        self.forbidden: set[str] = set()
+
+    def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
+        if path in self.forbidden:
+            return 403, status(403, "Forbidden", f"cannot get {path}")
+        parts = path.strip("/").split("/")
+        if parts[-1] == "log":
+            return 200, self.logs.get(parts[-2], "")
+        if parts[-1] == "pods":
+            return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self.pods}
+        if path in self.objects:
+            return 200, self.objects[path]
+        if parts[-1] == "workflows":
+            return 200, {"items": []}
+        return 404, status(404, "NotFound", f"{parts[-2]} {parts[-1]!r} not found")
+
+
+def status(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+
+
+def pod(step: str, phase: str, waiting: tuple[str, str] | None = None, unschedulable: str = "") -> dict[str, Any]:
+    """A pod of a run as KFP's Argo makes them."""
+    name = f"training-x7k2p-system-container-impl-{step}"
+    state = {"phase": phase, "conditions": [], "containerStatuses": []}
+    if waiting:
+        state["containerStatuses"] = [
+            {
+                "name": "main",
+                "ready": False,
+                "restartCount": 0,
+                "image": "i",
+                "imageID": "",
+                "state": {"waiting": {"reason": waiting[0], "message": waiting[1]}},
+            }
+        ]
+    if unschedulable:
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
+        state["conditions"] = [condition]
+    annotations = {"workflows.argoproj.io/node-name": f"training-x7k2p.root.{step}.executor"}
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"containers": [{"name": "main", "image": "i"}]},
+        "status": state,
+    }
+
+
+def kubeconfig(path: pathlib.Path, url: str) -> pathlib.Path:
+    """Writes a kubeconfig whose only cluster is at `url`."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(document))
+    return path
