@@ -17,7 +17,8 @@ from components.core.archives import iter_members
 from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.preprocess.layout import Folder, read_layout
-from components.preprocess.source import Source, printable
+from components.preprocess.source import Source
+from components.preprocess.wording import printable
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".jp2")

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from components.core.errors import PipelineError
-from components.preprocess.source import TEST, TRAIN, VALIDATION, listed
+from components.preprocess.source import TEST, TRAIN, VALIDATION
+from components.preprocess.wording import listed
 
 SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "test": TEST}
 SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}

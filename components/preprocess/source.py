@@ -45,18 +45,6 @@ class Source:
         return len(self.labels)
 
 
-def printable(name: str) -> str:
-    """A file's name as text any encoding can hold: bytes that are no UTF-8 and control characters are escaped."""
-    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def listed(names: list[str], most: int = 5) -> str:
-    """Names for one line of ASCII, the first few of them."""
-    shown = ", ".join(printable(name).encode("ascii", "backslashreplace").decode("ascii") for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
-
-
 def pixel_source(
     class_names: Sequence[str],
     labels: np.ndarray,

@@ -7,7 +7,8 @@ import numpy as np
 from components.core.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.preprocess.settings import PreprocessSettings
-from components.preprocess.source import TEST, TRAIN, VALIDATION, Source, listed
+from components.preprocess.source import TEST, TRAIN, VALIDATION, Source
+from components.preprocess.wording import listed, percent
 
 # Beside the labels, so that the order has a random stream of its own.
 ORDER = 2**32 - 1
@@ -86,8 +87,3 @@ def last(count: int, share: float) -> slice:
 def shuffled(splits: np.ndarray, split: int, seed: int) -> np.ndarray:
     """The pictures of a split in the order they are written: one random permutation, int64."""
     return np.random.default_rng([seed, split, ORDER]).permutation(np.flatnonzero(splits == split))
-
-
-def percent(share: float) -> str:
-    """`20 %`, `0.5 %`."""
-    return f"{100 * share:.3g} %"

@@ -8,7 +8,8 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.preprocess.chunks import Outcome
 from components.preprocess.facts import Quarantined, SizeRange
-from components.preprocess.source import Source, listed
+from components.preprocess.source import Source
+from components.preprocess.wording import listed, percent
 
 QUARANTINE_LISTED = 1000
 
@@ -52,7 +53,7 @@ class Tally:
         if self.quarantined > self.max_unreadable * len(self.source):
             picture, reason = self.failures[0]
             raise PipelineError(
-                f"expected at most {self.max_unreadable:.3%} of {len(self.source):,} pictures to be unreadable "
+                f"expected at most {percent(self.max_unreadable)} of {len(self.source):,} pictures to be unreadable "
                 f"(max_unreadable), received {self.quarantined:,} in the first {self.done:,}, for instance "
                 f"{listed([self.source.name(picture)])} ({listed([reason])}); repair or remove them"
             )
