@@ -99,7 +99,6 @@ def _facts(
             Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]])) for i in indices
         ]
 
-    absent = [info.class_names[k] for k in np.flatnonzero(np.bincount(labels, minlength=len(info.class_names)) == 0)]
     return EvaluationFacts(
         title=f"{info.dataset}, {_architecture_name(training)}",
         class_names=info.class_names,
@@ -120,7 +119,6 @@ def _facts(
         history=_history(training),
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
-        notes=[f"No test picture shows: {', '.join(absent)}. Nothing is known about these classes."] if absent else [],
     )
 
 
