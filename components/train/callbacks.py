@@ -1,12 +1,18 @@
 """What happens while Keras trains: the log, the bar, TensorBoard, the best weights, the stop at a lost loss."""
 
 import math
+import pathlib
 import time
 from typing import Any
 
+import numpy as np
+
 from components.core.errors import PipelineError
+from components.core.files import remove
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
+from components.train.checkpoint import Checkpoint, model_state
+from components.train.optimizer import current_learning_rate
 
 keras = load_keras()
 
@@ -26,7 +32,7 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.perf_counter()
-        self.learning_rate = float(self.model.optimizer.learning_rate)
+        self.learning_rate = current_learning_rate(self.model.optimizer)
         self.last_step = -1
         if self.bar:
             self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images")
@@ -76,6 +82,9 @@ class BestWeights(keras.callbacks.Callback):
     """Keeps the weights of the best epoch: the highest validation accuracy, the earlier of equals.
 
     Without a validation split there is nothing to judge by, and the last epoch counts as the best.
+
+    Args:
+        patience: training stops after so many epochs without a better one; 0: it never stops early.
     """
 
     def __init__(self, patience: int):
@@ -86,12 +95,37 @@ class BestWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         accuracy = (logs or {}).get("val_accuracy")
         if accuracy is None or self.accuracy is None or accuracy > self.accuracy:
-            self.epoch, self.accuracy, self.weights = epoch + 1, accuracy, self.model.get_weights()
-        elif self.patience and epoch + 1 - self.epoch >= self.patience:
+            self.epoch, self.weights = epoch + 1, self.model.get_weights()
+            self.accuracy = None if accuracy is None else float(accuracy)
+        elif self.patience_lost(epoch + 1):
             print(
                 f"no better validation accuracy for {self.patience} epochs: stopped after epoch {epoch + 1}", flush=True
             )
             self.model.stop_training = True
+
+    def patience_lost(self, epochs: int) -> bool:
+        """Whether training ends after so many epochs."""
+        return bool(self.patience) and epochs - self.epoch >= self.patience
+
+    def restore(self, model: "keras.Model", state: dict[str, Any], weights: list[np.ndarray]) -> None:
+        """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""
+        self.epoch, self.accuracy = state["best_epoch"], state["best_accuracy"]
+        self.weights = weights or model.get_weights()
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Writes the checkpoint after each epoch, once all else that the epoch's end does is done."""
+
+    def __init__(self, checkpoint: Checkpoint, log: EpochLog, best: BestWeights):
+        super().__init__()
+        self.checkpoint, self.log, self.best = checkpoint, log, best
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        arrays = model_state(self.model)
+        if self.best.epoch != epoch + 1:
+            arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
+        state = {"history": self.log.history, "best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
+        self.checkpoint.save(arrays, state)
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -114,7 +148,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            rate = float(self.model.optimizer.learning_rate)
+            rate = current_learning_rate(self.model.optimizer)
             raise PipelineError(
                 f"expected a finite loss, received {loss} {where} at learning rate {rate:g}; "
                 "try a learning rate ten times smaller, or precision float32"
@@ -123,34 +157,44 @@ class StopAtNaN(keras.callbacks.Callback):
 
 class EventFiles(keras.callbacks.Callback):
     """Scalars for TensorBoard by epoch, written while training runs: sub-runs train/ and validation/, which TensorBoard
-    draws into one chart, as they bear the same tags."""
+    draws into one chart, as they bear the same tags.
+
+    A run that is resumed, or started afresh where an earlier one was killed, writes its whole history anew, so that no
+    epoch is drawn twice.
+    """
+
+    SCALARS = {
+        "train": ("loss", "accuracy", "learning_rate", "images_per_second"),
+        "validation": ("val_loss", "val_accuracy"),
+    }
 
     def __init__(self, directory: str, log: EpochLog):
         super().__init__()
-        self.directory, self.log = directory, log
+        self.directory, self.log = pathlib.Path(directory), log
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         import tensorflow as tf
 
-        self.writers = {
-            run: tf.summary.create_file_writer(f"{self.directory}/{run}") for run in ("train", "validation")
-        }
+        self.writers = {}
+        for run in self.SCALARS:
+            remove(self.directory / run)
+            self.writers[run] = tf.summary.create_file_writer(str(self.directory / run))
+        for entry in self.log.history:
+            self._write(entry)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        import tensorflow as tf
-
-        entry = self.log.history[-1]
-        scalars = {
-            "train": ("loss", "accuracy", "learning_rate", "images_per_second"),
-            "validation": ("val_loss", "val_accuracy"),
-        }
-        for run, names in scalars.items():
-            with self.writers[run].as_default(step=epoch + 1):
-                for name in names:
-                    if name in entry:
-                        tf.summary.scalar(name.removeprefix("val_"), entry[name])
-            self.writers[run].flush()
+        self._write(self.log.history[-1])
 
     def on_train_end(self, logs: dict | None = None) -> None:
         for writer in self.writers.values():
             writer.close()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        import tensorflow as tf
+
+        for run, names in self.SCALARS.items():
+            with self.writers[run].as_default(step=entry["epoch"]):
+                for name in names:
+                    if name in entry:
+                        tf.summary.scalar(name.removeprefix("val_"), entry[name])
+            self.writers[run].flush()

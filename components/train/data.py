@@ -69,11 +69,11 @@ def feed_from_memory(images: np.ndarray, labels: np.ndarray, batch_size: int, se
         images, labels = tf.constant(images), tf.constant(labels)
         order = tf.Variable(np.arange(count, dtype=np.int32), trainable=False)
 
-    def batch(step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        chosen = order[step * batch_size : (step + 1) * batch_size]
+    def gather(places: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        chosen = tf.gather(order, places)
         return tf.gather(images, chosen), tf.gather(labels, chosen)
 
-    dataset = tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(PREFETCHED_BATCHES)
+    dataset = tf.data.Dataset.range(count).batch(batch_size).map(gather).prefetch(PREFETCHED_BATCHES)
     reorder = None if seed is None else _at_epoch_start(lambda epoch: order.assign(order_of(seed, epoch, count)))
     return Feed(dataset, steps, count, reorder)
 

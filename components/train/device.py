@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import platform
 from collections.abc import Iterator
+from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
@@ -17,6 +18,18 @@ class Device:
     name: str
     gpus: int
     arithmetic: tuple[str, ...]
+
+    def strategy(self) -> Any:
+        """How the model's copies are spread: a whole one on each GPU, with the batch divided among them; on several
+        logical CPU devices likewise, which is how this is tested without GPUs."""
+        import tensorflow as tf
+
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return (
+            tf.distribute.MirroredStrategy([each.name for each in devices])
+            if len(devices) > 1
+            else tf.distribute.get_strategy()
+        )
 
 
 def find_device(asked: str) -> Device:

@@ -6,24 +6,25 @@ training.json   the history by epoch, every parameter, versions, device, through
 
 import contextlib
 import os
-import pathlib
 import platform
 import statistics
-import time
+import sys
 from typing import Any
 
 import pydantic
 
 from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
-from components.core.files import remove, whole_directory, write_json
+from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras
 from components.core.progress import LIVE_VARIABLE
 from components.core.reading import split_count
 from components.train.architecture import parse_architecture
-from components.train.data import training_feed, validation_feed
-from components.train.device import choose_policy, device_errors, find_device
+from components.train.checkpoint import Checkpoint, restore_model_state
+from components.train.data import Feed, training_feed, validation_feed
+from components.train.device import Device, choose_policy, device_errors, find_device
 from components.train.model import build_model
+from components.train.optimizer import make_optimizer
 from components.train.settings import TrainSettings
 
 MODEL_FILE = "model.keras"
@@ -54,10 +55,12 @@ def train(
 ) -> TrainingResult:
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
-    Event files appear in `tensorboard_path` while it runs.
+    Event files appear in `tensorboard_path` while it runs. With a `checkpoint_path`, a run that was killed goes on
+    where it was (the rules are in checkpoint.py); the checkpoint is deleted once the model is there.
 
     Raises:
-        PipelineError: the dataset, the architecture or the device is not what it should be, or the loss is NaN.
+        PipelineError: the dataset, the architecture, the device or the checkpoint is not what it should be, or the
+            loss is NaN.
     """
     info = read_info(dataset_path)
     if not split_count(info, "train"):
@@ -70,18 +73,23 @@ def train(
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    layers = parse_architecture(settings.architecture)
-    model = build_model(layers, info.image_shape, len(info.class_names), policy)
-    model.compile(
-        optimizer=make_optimizer(settings),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
-    log, best, seconds = _fit(settings, model, info, dataset_path, tensorboard_path)
 
-    last = log.history[-1]
-    speeds = [entry["images_per_second"] for entry in log.history]
+    checkpoint = Checkpoint(checkpoint_path, identity(settings, info, policy)) if checkpoint_path else None
+    saved = checkpoint.load() if checkpoint else None
+    layers = parse_architecture(settings.architecture)
+    with device.strategy().scope():
+        model = build_model(layers, info.image_shape, len(info.class_names), policy)
+        steps = -(-split_count(info, "train") // settings.batch_size)
+        model.compile(
+            optimizer=make_optimizer(settings, settings.epochs * steps),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
+
+    history, best = _fit(settings, model, info, device, dataset_path, tensorboard_path, checkpoint, saved)
+    last = history[-1]
+    speeds = [entry["images_per_second"] for entry in history]
     result = TrainingResult(
         best_epoch=best.epoch,
         best_val_accuracy=best.accuracy,
@@ -89,8 +97,8 @@ def train(
         accuracy=last["accuracy"],
         val_loss=last.get("val_loss"),
         val_accuracy=last.get("val_accuracy"),
-        epochs=len(log.history),
-        seconds=round(seconds, 3),
+        epochs=len(history),
+        seconds=round(sum(entry["seconds"] for entry in history), 3),
         images_per_second=statistics.median(speeds[1:] or speeds),
         parameters=model.count_params(),
         device=device.name,
@@ -100,24 +108,39 @@ def train(
     final.set_weights(best.weights)
     with whole_directory(model_path) as directory:
         final.save(directory / MODEL_FILE)
-        write_json(directory / TRAINING_FILE, training_record(settings, info, log.history, result))
+        write_json(directory / TRAINING_FILE, training_record(settings, info, history, result))
+    if checkpoint:
+        checkpoint.delete()
     return result
 
 
-def make_optimizer(settings: TrainSettings) -> Any:
-    """The Keras optimizer that the settings name."""
-    keras = load_keras()
-    classes = {name.lower(): value for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
-    return classes[settings.optimizer](learning_rate=settings.learning_rate)
+def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[str, Any]:
+    """All that decides what a run's weights become."""
+    return {
+        **settings.model_dump(exclude={"verbose", "gpus"}),
+        "precision": policy,
+        "dataset_fingerprint": info.fingerprint,
+        **{name: version for name, version in versions().items() if name in ("keras", "tensorflow")},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what the result depends on."""
+    import numpy as np
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "keras": load_keras().__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def training_record(
     settings: TrainSettings, info: DatasetInfo, history: list[dict[str, Any]], result: TrainingResult
 ) -> dict[str, Any]:
     """What training.json says."""
-    import numpy as np
-    import tensorflow as tf
-
     return {
         **result.model_dump(),
         "dataset": info.dataset,
@@ -126,44 +149,65 @@ def training_record(
         "image_shape": list(info.image_shape),
         "settings": settings.model_dump(),
         "history": history,
-        "versions": {
-            "python": platform.python_version(),
-            "keras": load_keras().__version__,
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
     }
 
 
-def _fit(settings: TrainSettings, model: Any, info: DatasetInfo, dataset_path: str, tensorboard_path: str) -> tuple:
-    from components.train.callbacks import BestWeights, EpochLog, EventFiles, StopAtNaN
+def _fit(
+    settings: TrainSettings,
+    model: Any,
+    info: DatasetInfo,
+    device: Device,
+    dataset_path: str,
+    tensorboard_path: str,
+    checkpoint: Checkpoint | None,
+    saved: tuple | None,
+) -> tuple[list[dict[str, Any]], Any]:
+    """Keras's fit with our callbacks: the history by epoch, and the best weights."""
+    from components.train.callbacks import BestWeights, EpochLog, EventFiles, SaveCheckpoint, StopAtNaN
 
     memory = settings.memory_mb * 10**6
     training = training_feed(dataset_path, info, settings.batch_size, settings.seed, memory)
     validation = validation_feed(dataset_path, info, settings.batch_size, memory)
-    for run in ("train", "validation"):  # of an earlier try that was killed: its curves would be drawn over these
-        remove(pathlib.Path(tensorboard_path) / run)
     bar, line = _verbosity(settings.verbose)
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
     best = BestWeights(settings.early_stopping_patience)
     callbacks = [training.reorder, StopAtNaN(training.steps), log, best, EventFiles(tensorboard_path, log)]
-    model.optimizer.build(model.trainable_variables)  # before the first step, which would otherwise be traced twice
-    began = time.perf_counter()
+    if line:
+        print(_what_is_ahead(settings, model, device, training), flush=True)
+    if saved:
+        arrays, state = saved
+        weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
+        restore_model_state(model, weights, checkpoint.path)
+        log.history = state["history"]
+        best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
+        if line:
+            print(f"resumed from {checkpoint.path} after epoch {len(log.history)}", flush=True)
+    if checkpoint:
+        callbacks.append(SaveCheckpoint(checkpoint, log, best))
+    done = len(log.history)
     with contextlib.closing(log), device_errors(settings.batch_size):
         model.fit(
             training.dataset,
-            epochs=settings.epochs,
+            initial_epoch=done,
+            epochs=done if best.patience_lost(done) else settings.epochs,
             validation_data=validation and validation.dataset,
             callbacks=callbacks,
             verbose=0,
             shuffle=False,
         )
-    return log, best, time.perf_counter() - began
+    return log.history, best
+
+
+def _what_is_ahead(settings: TrainSettings, model: Any, device: Device, training: Feed) -> str:
+    asked = " (auto)" if settings.precision == "auto" else ""
+    return (
+        f"train {model.count_params():,} parameters on {training.count:,} images, batch {settings.batch_size}, "
+        f"{training.steps:,} steps an epoch; {device.name}, {choose_policy(settings.precision, device)}{asked}"
+    )
 
 
 def _verbosity(verbose: str) -> tuple[bool, bool]:
     """Whether to draw a bar, and whether to print a line an epoch."""
-    import sys
-
     drawn = sys.stdout.isatty() or os.environ.get(LIVE_VARIABLE) == "1"
     return {"0": (False, False), "1": (True, True), "2": (False, True), "auto": (drawn, True)}[verbose]

@@ -36,6 +36,9 @@ class TrainSettings(Settings):
     epochs: int = Field(25, ge=1, description="passes over the training pictures")
     batch_size: int = Field(50, ge=1, description="pictures a step")
     learning_rate: float = Field(0.001, gt=0, description="the optimizer's learning rate")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how the learning rate goes: it stays, or falls to 0 over all epochs"
+    )
     optimizer: str = Field("adam", description="any optimizer of keras.optimizers, by name")
     verbose: Literal["auto", "0", "1", "2"] = Field(
         "auto",

@@ -1,0 +1,139 @@
+"""Epoch checkpoints: training that is killed at any moment and started again ends with the same result.
+
+The rules of resuming, in this order:
+
+1. Without a checkpoint path, or where no checkpoint lies there, training starts with epoch 1.
+2. A checkpoint that can't be read whole is refused by name. It is never skipped: who deletes it decides to lose it.
+3. A checkpoint of another run (other settings, other pictures, other versions of Keras or TensorFlow) is refused by
+   name, and the difference is said.
+4. Otherwise training goes on with the epoch after the checkpoint's, or straight to the model where none is left.
+
+Nothing else is state. Weights, the optimizer's slots and step, the seeds of dropout, the best weights and the history
+are in the checkpoint; the learning rate is a function of the step, the order of pictures of seed and epoch, early
+stopping of the history. So on the CPU the resumed run's weights equal the uninterrupted run's to the last bit.
+
+A checkpoint is one .npz file, written beside and renamed, flushed to the disk before that: there is always a whole one.
+"""
+
+import io
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.core.files import whole_file
+from components.core.framework import load_keras
+
+FILE = "checkpoint.npz"
+FORMAT_VERSION = 1
+HEADER = "header.json"
+
+
+class Checkpoint:
+    """The checkpoint file in a directory.
+
+    Args:
+        directory: where it lies; a run that is started again is given the same one.
+        identity: all that makes a run this run, as plain values by name; a checkpoint of another identity is foreign.
+    """
+
+    def __init__(self, directory: str | os.PathLike, identity: dict[str, Any]):
+        self.path = pathlib.Path(directory) / FILE
+        self.identity = json.loads(json.dumps(identity))
+
+    def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        """Writes arrays and plain values, whole or not at all."""
+        header = {"format_version": FORMAT_VERSION, "identity": self.identity, "state": state}
+        with whole_file(self.path) as partial, partial.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                archive.writestr(HEADER, json.dumps(header))
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """The arrays and values last saved; None where there is no checkpoint.
+
+        Raises:
+            PipelineError: it can't be read whole, or is another run's.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                header = json.loads(archive.read(HEADER))
+                self._compare(header)
+                arrays = {
+                    name.removesuffix(".npy"): np.lib.format.read_array(
+                        io.BytesIO(archive.read(name)), allow_pickle=False
+                    )
+                    for name in archive.namelist()
+                    if name != HEADER
+                }
+                return arrays, header["state"]
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            raise PipelineError(
+                f"expected a whole checkpoint in {self.path}, received one that can't be read ({_one_line(error)}); "
+                "delete it to train from the start"
+            ) from None
+
+    def delete(self) -> None:
+        """Removes it: the model it was leading to is there."""
+        self.path.unlink(missing_ok=True)
+
+    def _compare(self, header: dict[str, Any]) -> None:
+        if header["format_version"] != FORMAT_VERSION:
+            raise PipelineError(
+                f"expected a checkpoint of format version {FORMAT_VERSION}, received version "
+                f"{header['format_version']} in {self.path}; delete it to train from the start"
+            )
+        theirs = header["identity"]
+        for name in sorted({*self.identity, *theirs}):
+            if self.identity.get(name) != theirs.get(name):
+                raise PipelineError(
+                    f"expected a checkpoint of this run in {self.path}, received one with {name} "
+                    f"{theirs.get(name)!r} where this run has {self.identity.get(name)!r}; "
+                    "delete it to train from the start, or choose another checkpoint path"
+                )
+
+
+def model_state(model: Any) -> dict[str, np.ndarray]:
+    """Every value that training changes, by a name that says where it belongs: weights, running statistics, seeds, and
+    the optimizer's variables. Metrics begin anew each epoch and are left out."""
+    ops = load_keras().ops
+    return {name: ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
+
+
+def restore_model_state(model: Any, arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
+    """Puts back what model_state() gave; the model has been built and compiled in the same way.
+
+    Raises:
+        PipelineError: the arrays are of another model.
+    """
+    variables = _variables(model)
+    if {name: tuple(variable.shape) for name, variable in variables.items()} != {
+        name: array.shape for name, array in arrays.items()
+    }:
+        raise PipelineError(
+            f"expected a checkpoint of this model in {path}, received other weights; delete it to train from the start"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    metrics = {id(variable) for variable in model.metrics_variables}
+    own = [variable for variable in model.variables if id(variable) not in metrics]
+    named = {f"model/{place:04d}": variable for place, variable in enumerate(own)}
+    return named | {f"optimizer/{place:04d}": value for place, value in enumerate(model.optimizer.variables)}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
