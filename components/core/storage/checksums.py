@@ -1,0 +1,66 @@
+"""Checksums of whole objects: computed in constant memory, compared with what the store promised."""
+
+import hashlib
+import pathlib
+
+import google_crc32c
+
+from components.core.files import CHUNK
+from components.core.storage.backend import Stored
+from components.core.storage.errors import Corrupted
+
+# The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
+ALGORITHMS = ("crc32c", "sha256", "md5")
+
+
+class _Crc32c(google_crc32c.Checksum):
+    def hexdigest(self) -> str:
+        return self.digest().hex()
+
+
+def _new(algorithm: str):
+    if algorithm == "crc32c":
+        return _Crc32c()
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def digest_of(data: bytes, algorithm: str) -> str:
+    """The checksum of `data` in hexadecimal. CRC-32C runs at 20 GB/s, SHA-256 at 0.9, MD5 at 0.5."""
+    digest = _new(algorithm)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def digest_of_file(path: pathlib.Path, algorithm: str) -> str:
+    """The checksum of a file's bytes in hexadecimal."""
+    digest = _new(algorithm)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def known(stored: Stored) -> str | None:
+    """The algorithm to compare `stored` by; None where the store promised nothing."""
+    return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), None)
+
+
+def check_data(data: bytes, stored: Stored, uri: str) -> None:
+    """Raises Corrupted unless `data` has the size and the checksum of `stored`."""
+    algorithm = known(stored)
+    found = digest_of(data, algorithm) if algorithm else ""
+    _compare(len(data), algorithm, found, stored, uri)
+
+
+def check_file(path: pathlib.Path, stored: Stored, uri: str) -> None:
+    """Raises Corrupted unless the file has the size and the checksum of `stored`."""
+    algorithm = known(stored)
+    found = digest_of_file(path, algorithm) if algorithm else ""
+    _compare(path.stat().st_size, algorithm, found, stored, uri)
+
+
+def _compare(size: int, algorithm: str | None, found: str, stored: Stored, uri: str) -> None:
+    if size != stored.size:
+        raise Corrupted(f"expected {stored.size:,} bytes of {uri}, received {size:,}; run again")
+    if algorithm and found != stored.checksums[algorithm]:
+        raise Corrupted(f"expected {uri} with {algorithm} {stored.checksums[algorithm]}, received {found}; run again")

@@ -1,0 +1,210 @@
+"""Objects into files: parallel, in ranges, resumed, checked.
+
+A file of more than one chunk is written into `.NAME.partial` at its places, in any order, and `.NAME.partial.done`
+lists the chunks that are there, so that a process that was killed goes on where it was. The whole is compared with
+the store's checksum before it gets its name; where it differs, it is fetched once more from the start.
+"""
+
+import contextlib
+import os
+import pathlib
+import threading
+from collections.abc import Iterator
+
+from components.core.progress import Progress
+from components.core.storage import checksums
+from components.core.storage.backend import Stored
+from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
+from components.core.storage.location import local_parts
+from components.core.storage.parallel import Task, run_all
+
+# A damaged or replaced object is fetched again from the start this many times in all.
+ROUNDS = 3
+
+
+def download_file(store, key: str, path: pathlib.Path, label: str) -> Stored:
+    """Fetches one object; returns its description."""
+    return download_files(store, [(store.stat(key), path)], label)[0]
+
+
+def download_directory(store, prefix: str, path: pathlib.Path, label: str) -> list[Stored]:
+    """Fetches all objects below `prefix` into `path`, and returns their descriptions."""
+    top = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+    found = list(store.list(prefix))
+    if not found:
+        raise NotFound(f"expected objects below {store.uri(prefix)}/, received none; check the prefix")
+    return download_files(
+        store, [(stored, path.joinpath(*local_parts(stored.key[len(top) :]))) for stored in found], label
+    )
+
+
+def download_files(store, wanted: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
+    """Fetches objects as they were listed into files; returns their descriptions."""
+    landings = [Landing(store, stored, path) for stored, path in wanted]
+    left = [landing for landing in landings if not landing.there_already()]
+    there = sum(landing.here for landing in landings)
+    with Progress(label, sum(stored.size for stored, _ in wanted), "B", start=there) as progress:
+        counter = Counter(progress)
+        for last in (False,) * (ROUNDS - 1) + (True,):
+            tasks = (task for landing in left for task in landing.tasks(counter))
+            run_all(tasks, store.limits.workers, store.limits.window)
+            left = [landing for landing in left if landing.failure]
+            if not left:
+                break
+            if last:
+                raise left[0].failure
+            for landing in left:
+                landing.start_over(counter)
+    return [landing.stored for landing in landings]
+
+
+class Counter:
+    """Progress for many threads."""
+
+    def __init__(self, progress: Progress):
+        self.progress, self.lock = progress, threading.Lock()
+
+    def add(self, amount: int) -> None:
+        """Adds `amount` bytes, negative where some turned out to be no good."""
+        with self.lock:
+            self.progress.advance(amount)
+
+
+class Landing:
+    """One object on its way into one file.
+
+    Attributes:
+        here: bytes that are there from an earlier run.
+        failure: why this round's bytes are no good; None where they are, or are still coming.
+    """
+
+    def __init__(self, store, stored: Stored, path: pathlib.Path):
+        self.store, self.stored, self.path = store, stored, path
+        self.partial = path.with_name(f".{path.name}.partial")
+        self.journal = path.with_name(f".{path.name}.partial.done")
+        self.lock = threading.Lock()
+        self.failure: Exception | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Plans what to fetch, given what an earlier run left."""
+        chunk, size = self.store.limits.chunk, self.stored.size
+        self.ranges = [(start, min(start + chunk, size)) for start in range(0, size, chunk)] or [(0, 0)]
+        self.done = self._read_journal() if len(self.ranges) > 1 else set()
+        self.here = sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done)
+
+    def there_already(self) -> bool:
+        """Whether the file has its name already and is provably the object."""
+        if not checksums.known(self.stored) or not self.path.is_file():
+            return False
+        try:
+            checksums.check_file(self.path, self.stored, "")
+        except Corrupted:
+            return False
+        self.here = self.stored.size
+        return True
+
+    def tasks(self, counter: Counter) -> Iterator[Task]:
+        """The requests that are left to make."""
+        with _told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        if len(self.ranges) == 1:
+            yield Task(self.stored.size, lambda: self._whole(counter))
+            return
+        if not self.done:
+            self._write_journal_head()
+        left = [number for number in range(len(self.ranges)) if number not in self.done]
+        if not left:
+            yield Task(0, lambda: self._land(counter))
+        for number in left:
+            start, end = self.ranges[number]
+            yield Task(end - start, lambda number=number: self._chunk(number, counter))
+
+    def start_over(self, counter: Counter) -> None:
+        """Forgets all that was fetched, and asks anew what there is to fetch."""
+        self.partial.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+        counter.add(-sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done))
+        self.failure = None
+        self.stored = self.store.stat(self.stored.key)
+        self.begin()
+
+    def _whole(self, counter: Counter) -> None:
+        """A small object: one request, and no partial file to come back to."""
+        try:
+            data, answered = self.store.get(self.stored, 0, None)
+            checksums.check_data(data, self._promised(answered), self.store.uri(self.stored.key))
+        except (Corrupted, PreconditionFailed) as failure:
+            self.failure = failure
+            return
+        with _told(self.path):
+            self.partial.write_bytes(data)
+            self.partial.replace(self.path)
+        counter.add(len(data))
+
+    def _chunk(self, number: int, counter: Counter) -> None:
+        if self.failure:
+            return
+        start, end = self.ranges[number]
+        try:
+            data, answered = self.store.get(self.stored, start, end)
+        except PreconditionFailed as changed:
+            self.failure = changed
+            return
+        with _told(self.path):
+            descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.pwrite(descriptor, data, start)
+            finally:
+                os.close(descriptor)
+        counter.add(len(data))
+        with self.lock:
+            self.stored = self._promised(answered)
+            with _told(self.path), self.journal.open("a", encoding="ascii") as journal:
+                journal.write(f"{number}\n")
+            self.done.add(number)
+            complete = len(self.done) == len(self.ranges)
+        if complete:
+            self._land(counter)
+
+    def _land(self, counter: Counter) -> None:
+        try:
+            checksums.check_file(self.partial, self.stored, self.store.uri(self.stored.key))
+        except Corrupted as failure:
+            self.failure = failure
+            return
+        with _told(self.path):
+            self.partial.replace(self.path)
+            self.journal.unlink(missing_ok=True)
+
+    def _promised(self, answered: Stored) -> Stored:
+        """What is known of the whole object: S3 tells our checksum with the answer, not in the listing."""
+        sums = {**answered.checksums, **self.stored.checksums}
+        return Stored(self.stored.key, self.stored.size, self.stored.generation, sums, self.stored.updated)
+
+    def _journal_head(self) -> str:
+        return f"{self.stored.generation} {self.stored.size} {self.store.limits.chunk}"
+
+    def _write_journal_head(self) -> None:
+        with _told(self.path):
+            self.partial.unlink(missing_ok=True)
+            self.journal.write_text(f"{self._journal_head()}\n", encoding="utf-8")
+
+    def _read_journal(self) -> set[int]:
+        """The chunks that an earlier run wrote, if it fetched the same generation. A torn last line does not count."""
+        try:
+            head, *lines = self.journal.read_text(encoding="utf-8").split("\n")[:-1]
+            if head != self._journal_head() or not self.partial.is_file():
+                return set()
+            return {int(line) for line in lines if line.isdigit() and int(line) < len(self.ranges)}
+        except (OSError, ValueError):
+            return set()
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path) -> Iterator[None]:
+    """Makes one line of what the local disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"can't write {path}: {error.strerror}; check the disk and the path") from None

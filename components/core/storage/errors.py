@@ -1,0 +1,45 @@
+# ruff: noqa: N818  (the words are the stores' own: NotFound, PreconditionFailed)
+"""What can go wrong with a store, each as one line: what was expected, what was received, what to try."""
+
+from components.core.errors import PipelineError
+
+
+class StorageError(PipelineError):
+    """Any failure of a store with a known cause."""
+
+
+class NotFound(StorageError):
+    """There is no such object. The bucket is there: where it is not, BucketMissing says so."""
+
+
+class BucketMissing(StorageError):
+    """There is no such bucket. Not a NotFound: a missing bucket must never read as "no checkpoint yet"."""
+
+
+class Denied(StorageError):
+    """The store refused the credentials, or there were none."""
+
+
+class PreconditionFailed(StorageError):
+    """The object was not in the state that a conditional request named: somebody else was first."""
+
+
+class Corrupted(StorageError):
+    """The bytes received (or stored) are not those that their checksum promises."""
+
+
+class Unreachable(StorageError):
+    """The store did not answer properly before the deadline, through all retries."""
+
+
+class Transient(Exception):
+    """A failure worth another try: never leaves this package.
+
+    Args:
+        reason: a few words, for instance `503 from the server`.
+        wait_s: how long the server asked us to wait (Retry-After), 0 where it said nothing.
+    """
+
+    def __init__(self, reason: str, wait_s: float = 0.0):
+        super().__init__(reason)
+        self.wait_s = wait_s

@@ -1,0 +1,293 @@
+"""gs:// over google-cloud-storage. Credentials and endpoint come from the client's own chain (ADC, Workload Identity,
+STORAGE_EMULATOR_HOST)."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import pathlib
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+
+import google.auth.exceptions
+import requests
+import requests.adapters
+import urllib3.exceptions
+from google.api_core import exceptions as api
+from google.cloud import storage
+from google.cloud.storage import exceptions as media
+from google.cloud.storage import transfer_manager
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from components.core.storage import checksums
+from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.errors import (
+    BucketMissing,
+    Corrupted,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Transient,
+)
+from components.core.storage.retry import LONGEST_PAUSE_S
+
+CONNECT_TIMEOUT_S = 10.0
+LISTED_FIELDS = "items(name,size,generation,crc32c,md5Hash,updated),prefixes,nextPageToken"
+# Google takes the pieces of a resumable upload in multiples of this.
+RESUMABLE_UNIT = 256 << 10
+CONTENT_TYPE = "application/octet-stream"
+RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+BROKEN_CONNECTION = (
+    ConnectionError,
+    TimeoutError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+    urllib3.exceptions.PoolError,
+    google.auth.exceptions.TransportError,
+)
+# JSON and XML that were cut or damaged on their way. AttributeError is the client's own way to say so of XML.
+UNREADABLE_ANSWER = (
+    json.JSONDecodeError,
+    requests.exceptions.InvalidJSONError,
+    ElementTree.ParseError,
+    UnicodeDecodeError,
+)
+LOG_IN = "run `gcloud auth application-default login`, or give the pod a service account with Workload Identity"
+
+
+class GcsBackend:
+    """Objects of one bucket."""
+
+    def __init__(self, bucket: str, limits: Limits):
+        self.name, self.limits = bucket, limits
+        self.timeout = (CONNECT_TIMEOUT_S, limits.stall_s)
+        try:
+            # project=None: objects need no project, and looking for one fails where only a user is logged in.
+            self.client = storage.Client(project=None)
+        except google.auth.exceptions.DefaultCredentialsError:
+            raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
+        except google.auth.exceptions.GoogleAuthError as error:
+            raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
+        self.wire = _Wire(limits)
+        for scheme in ("https://", "http://"):
+            self.client._http.mount(scheme, self.wire)
+        self.bucket = self.client.bucket(bucket)
+
+    def page(self, prefix: str, flat: bool, token: str | None) -> Page:
+        listing = self.client.list_blobs(
+            self.bucket,
+            prefix=prefix,
+            delimiter=None if flat else "/",
+            page_token=token,
+            fields=LISTED_FIELDS,
+            retry=None,
+            timeout=self.timeout,
+        )
+        blobs = list(next(listing.pages, ()))
+        return Page([_stored(blob) for blob in blobs], sorted(listing.prefixes), listing.next_page_token)
+
+    def stat(self, key: str) -> Stored:
+        blob = self.bucket.blob(key)
+        blob.reload(retry=None, timeout=self.timeout)
+        return _stored(blob)
+
+    def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
+        blob = self.bucket.blob(key)
+        ranged = {} if end is None else {"start": start, "end": end - 1}
+        into = io.BytesIO()
+        # raw: what is stored, also where it is stored gzipped; single shot: one read instead of 8 KiB pieces.
+        # The client's own check covers whole downloads only; the Store checks every one.
+        blob.download_to_file(
+            into,
+            **ranged,
+            if_generation_match=int(generation) if generation else None,
+            raw_download=True,
+            single_shot_download=True,
+            checksum=None,
+            retry=None,
+            timeout=self.timeout,
+        )
+        data = into.getvalue()
+        if end is not None and len(data) != end - start:
+            raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
+        return data, _stored(blob, size=len(data))
+
+    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
+        blob = self.bucket.blob(key)
+        blob.upload_from_file(
+            io.BytesIO(data),
+            size=len(data),
+            content_type=CONTENT_TYPE,
+            checksum="crc32c",
+            if_generation_match=_generation_match(condition),
+            retry=None,
+            timeout=self.timeout,
+        )
+        return self._checked(_stored(blob), checksums.digest_of(data, "crc32c"))
+
+    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+        crc32c = checksums.digest_of_file(path, "crc32c")
+        blob = self.bucket.blob(key)
+        try:
+            if condition.absent or condition.generation is not None:
+                # The parallel upload knows no preconditions (Google's XML API has none for it): one stream, resumable.
+                blob.chunk_size = -(-self.limits.part // RESUMABLE_UNIT) * RESUMABLE_UNIT
+                blob.upload_from_filename(
+                    os.fspath(path),
+                    content_type=CONTENT_TYPE,
+                    checksum="crc32c",
+                    if_generation_match=_generation_match(condition),
+                    retry=self._patience(),
+                    timeout=self.timeout,
+                )
+                sent(path.stat().st_size)
+            else:
+                with self.wire.counting(f"/{self.name}/{key}", sent):
+                    transfer_manager.upload_chunks_concurrently(
+                        os.fspath(path),
+                        blob,
+                        content_type=CONTENT_TYPE,
+                        chunk_size=self.limits.part,
+                        max_workers=self.limits.part_workers,
+                        worker_type=transfer_manager.THREAD,
+                        checksum="crc32c",
+                        retry=self._patience(),
+                    )
+        except Exception as error:
+            # The answer may be lost and the object there all the same.
+            if isinstance(self.explain(error, key), Transient | NotFound):
+                with contextlib.suppress(api.NotFound):
+                    blob.reload(retry=self._patience(), timeout=self.timeout)
+                    if _stored(blob).checksums.get("crc32c") == crc32c:
+                        return _stored(blob)
+            raise
+        blob.reload(retry=self._patience(), timeout=self.timeout)
+        return self._checked(_stored(blob), crc32c)
+
+    def copy(self, source: str, target: str) -> None:
+        blob, token = self.bucket.blob(target), None
+        while True:
+            token, _, _ = blob.rewrite(self.bucket.blob(source), token=token, retry=None, timeout=self.timeout)
+            if token is None:
+                return
+
+    def delete(self, key: str, generation: str | None) -> None:
+        match = int(generation) if generation else None
+        self.bucket.blob(key).delete(if_generation_match=match, retry=None, timeout=self.timeout)
+
+    def explain(self, error: Exception, key: str) -> Exception:
+        uri = f"gs://{self.name}/{key}"
+        if isinstance(error, api.RetryError) and error.cause is not None:
+            error = error.cause
+        if isinstance(error, google.auth.exceptions.RefreshError | google.auth.exceptions.InvalidOperation):
+            return Denied(f"Google credentials for gs://{self.name} were refused or have expired; {LOG_IN}")
+        if isinstance(error, media.DataCorruption):
+            return Transient("the store received other bytes than were sent")
+        if isinstance(error, BROKEN_CONNECTION):
+            return Transient(_reason(error))
+        if isinstance(error, UNREADABLE_ANSWER):
+            return Transient("unreadable answer from the store")
+        if isinstance(error, api.GoogleAPICallError):
+            return self._explain_status(error.code, error.message, uri, error.response)
+        if isinstance(error, media.InvalidResponse):
+            return self._explain_status(error.response.status_code, error.response.text, uri, error.response)
+        return error
+
+    def _explain_status(
+        self, status: int | None, message: str, uri: str, response: requests.Response | None
+    ) -> Exception:
+        if status in RETRIED_STATUS:
+            wait = (response.headers.get("Retry-After") or "") if response is not None else ""
+            return Transient(f"answer {status} from the store", float(wait) if wait.isdigit() else 0.0)
+        if status == 404:
+            if "bucket does not exist" in message:
+                return BucketMissing(f"expected a bucket gs://{self.name}, received none; create it or check the name")
+            return NotFound(f"expected an object {uri}, received none; check the name")
+        if status == 412:
+            return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
+        if status == 401:
+            return Denied(f"Google credentials for gs://{self.name} were refused or have expired; {LOG_IN}")
+        if status == 403:
+            return Denied(f"no permission for {uri}; grant roles/storage.objectUser on gs://{self.name}")
+        if status == 400 and any(word in message.lower() for word in ("crc32c", "md5", "digest", "hash")):
+            return Transient("the store received other bytes than were sent")
+        # A partial content that isn't one, a redirect: the answer was damaged on its way.
+        if status is None or status < 400:
+            return Transient(f"unexpected answer {status}")
+        return StorageError(f"gs://{self.name} refused the request for {uri} with status {status}")
+
+    def _checked(self, stored: Stored, crc32c: str) -> Stored:
+        if stored.checksums.get("crc32c") != crc32c:
+            raise Corrupted(f"gs://{self.name}/{stored.key} was stored with other bytes than were sent; run again")
+        return stored
+
+    def _patience(self):
+        delays = {"initial": self.limits.first_pause_s, "maximum": LONGEST_PAUSE_S}
+        return DEFAULT_RETRY.with_delay(**delays).with_timeout(self.limits.deadline_s)
+
+
+class _Wire(requests.adapters.HTTPAdapter):
+    """What the client's session is missing: room for every worker's connection (a session keeps 10, and drops and
+    re-opens the others each time), a stall limit on the requests that pass none (the parts of an upload), and the
+    bytes of parts that have arrived, for the progress bar."""
+
+    def __init__(self, limits: Limits):
+        super().__init__(pool_connections=4, pool_maxsize=limits.workers + limits.part_workers)
+        self.stall_s = limits.stall_s
+        self.listeners: dict[str, Callable[[int], None]] = {}
+
+    @contextlib.contextmanager
+    def counting(self, path: str, sent: Callable[[int], None]) -> Iterator[None]:
+        """Calls `sent` with the size of every part that is accepted under this URL path."""
+        self.listeners[path] = sent
+        try:
+            yield
+        finally:
+            del self.listeners[path]
+
+    def send(self, request: requests.PreparedRequest, **settings) -> requests.Response:
+        settings["timeout"] = (CONNECT_TIMEOUT_S, self.stall_s)
+        response = super().send(request, **settings)
+        if self.listeners and request.method == "PUT" and response.ok:
+            sent = self.listeners.get(urllib.parse.unquote(urllib.parse.urlsplit(request.url).path))
+            if sent:
+                sent(len(request.body))
+        return response
+
+
+def _generation_match(condition: Condition) -> int | None:
+    # Generation 0 is Google's way to say "no live object".
+    if condition.absent:
+        return 0
+    return int(condition.generation) if condition.generation is not None else None
+
+
+def _stored(blob: storage.Blob, size: int | None = None) -> Stored:
+    sums = {
+        name: base64.b64decode(value).hex()
+        for name, value in (("crc32c", blob.crc32c), ("md5", blob.md5_hash))
+        if value
+    }
+    updated = blob.updated.timestamp() if blob.updated else 0.0
+    return Stored(blob.name, blob.size if size is None else size, str(blob.generation), sums, updated)
+
+
+def _reason(error: Exception) -> str:
+    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return "no answer in time"
+    if "refused" in text:
+        return "connection refused"
+    if "resolve" in text or "name or service" in text:
+        return "host name not found"
+    if "certificate" in text:
+        return "TLS certificate not trusted"
+    return "connection broken"

@@ -1,0 +1,338 @@
+"""s3:// and minio:// over boto3. Credentials, region and endpoint come from the client's own chain (environment, IRSA,
+profile, AWS_ENDPOINT_URL)."""
+
+import base64
+import concurrent.futures
+import contextlib
+import functools
+import os
+import pathlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.loaders
+import botocore.parsers
+import botocore.session
+from botocore import exceptions as boto
+
+from components.core.storage import checksums
+from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.errors import (
+    BucketMissing,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Transient,
+)
+from components.core.storage.retry import patiently
+
+CONNECT_TIMEOUT_S = 10.0
+# Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
+IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:9000"
+MAX_PARTS = 10_000
+# The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
+# that was uploaded in parts.
+CRC32C = "crc32c"
+MD5_DIGITS = 32
+NOT_THERE = {"NoSuchKey", "404", "NotFound"}
+REFUSED = {
+    "AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "InvalidObjectState",
+}  # fmt: skip
+BAD_CREDENTIALS = {
+    "401", "Unauthorized", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
+    "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "InvalidClientTokenId",
+}  # fmt: skip
+DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "XAmzContentChecksumMismatch"}
+RETRIED_CODES = {
+    "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
+    "RequestLimitExceeded", "OperationAborted", "ConditionalRequestConflict", "RequestTimeoutException",
+    "TooManyRequests",
+}  # fmt: skip
+RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
+BROKEN_CONNECTION = (
+    boto.HTTPClientError,
+    boto.IncompleteReadError,
+    boto.ConnectionError,
+    # XML that was cut or damaged on its way.
+    botocore.parsers.ResponseParserError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+class S3Backend:
+    """Objects of one bucket. `scheme` is the one the user wrote, for messages."""
+
+    def __init__(self, scheme: str, bucket: str, limits: Limits):
+        self.scheme, self.name, self.limits = scheme, bucket, limits
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if scheme == "minio" and not endpoint:
+            endpoint = IN_CLUSTER_ENDPOINT
+        config = botocore.config.Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=limits.stall_s,
+            max_pool_connections=limits.workers + limits.part_workers,
+            # Tried again by the Store, which knows the deadline.
+            retries={"total_max_attempts": 1},
+            # boto3's own default, a checksum trailing the body, is what many compatible stores fail on; Content-MD5
+            # is understood by all of them, and the Store compares the whole object's CRC-32C.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"} if endpoint else None,
+        )
+        # A region is needed to sign, and means nothing to a store of one's own.
+        region = {"region_name": os.environ.get("AWS_REGION") or "us-east-1"} if endpoint else {}
+        try:
+            session = botocore.session.get_session()
+            session.register_component("data_loader", _service_descriptions())
+            client = boto3.session.Session(botocore_session=session).client
+            self.client = client("s3", endpoint_url=endpoint, config=config, **region)
+        except (boto.BotoCoreError, ValueError) as error:
+            raise self._explain_setup(error) from None
+
+    def page(self, prefix: str, flat: bool, token: str | None) -> Page:
+        answer = self.client.list_objects_v2(
+            Bucket=self.name,
+            Prefix=prefix,
+            **({} if flat else {"Delimiter": "/"}),
+            **({"ContinuationToken": token} if token else {}),
+        )
+        objects = [_stored(item["Key"], item) for item in answer.get("Contents", ())]
+        directories = [item["Prefix"] for item in answer.get("CommonPrefixes", ())]
+        return Page(objects, directories, answer.get("NextContinuationToken"))
+
+    def stat(self, key: str) -> Stored:
+        try:
+            answer = self.client.head_object(Bucket=self.name, Key=key)
+        except boto.ClientError as error:
+            # A HEAD has no body to say what is missing.
+            if _status(error) == 404:
+                self.client.head_bucket(Bucket=self.name)
+            raise
+        return _stored(key, answer)
+
+    def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
+        answer = self.client.get_object(
+            Bucket=self.name,
+            Key=key,
+            **({} if end is None else {"Range": f"bytes={start}-{end - 1}"}),
+            **({} if generation is None else {"IfMatch": generation}),
+        )
+        with contextlib.closing(answer["Body"]) as body:
+            data = body.read()
+        if end is not None and len(data) != end - start:
+            raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
+        return data, _stored(key, answer, size=len(data))
+
+    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
+        crc32c = checksums.digest_of(data, CRC32C)
+        md5 = checksums.digest_of(data, "md5")
+        answer = self.client.put_object(
+            Bucket=self.name,
+            Key=key,
+            Body=data,
+            ContentMD5=_base64(md5),
+            Metadata={CRC32C: crc32c},
+            **_headers(condition),
+        )
+        _compare_etag(answer, md5)
+        return Stored(key, len(data), answer["ETag"], {CRC32C: crc32c})
+
+    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+        crc32c = checksums.digest_of_file(path, CRC32C)
+        size = path.stat().st_size
+        part = max(self.limits.part, -(-size // MAX_PARTS))
+        uri = f"{self.scheme}://{self.name}/{key}"
+        upload = self._patiently(
+            f"begin the upload of {uri}",
+            key,
+            lambda: self.client.create_multipart_upload(Bucket=self.name, Key=key, Metadata={CRC32C: crc32c}),
+        )["UploadId"]
+        stop = threading.Event()
+
+        def send(number: int) -> dict:
+            if stop.is_set():
+                raise Transient("another part failed")
+            with path.open("rb") as file:
+                file.seek((number - 1) * part)
+                data = file.read(part)
+            etag = self._patiently(
+                f"upload part {number} of {uri}", key, lambda: self._put_part(key, upload, number, data)
+            )
+            sent(len(data))
+            return {"PartNumber": number, "ETag": etag}
+
+        try:
+            with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
+                futures = [pool.submit(send, number) for number in range(1, -(-size // part) + 1)]
+                done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION)
+                failed = next((future.exception() for future in done if future.exception()), None)
+                if failed:
+                    stop.set()
+                    raise failed
+                parts = [future.result() for future in futures]
+            answer = self._complete(key, upload, parts, condition, crc32c, uri)
+        except BaseException:
+            self._abort(key, upload)
+            raise
+        return Stored(key, size, answer["ETag"], {CRC32C: crc32c})
+
+    def copy(self, source: str, target: str) -> None:
+        self.client.copy_object(Bucket=self.name, Key=target, CopySource={"Bucket": self.name, "Key": source})
+
+    def delete(self, key: str, generation: str | None) -> None:
+        if generation is None:
+            self.client.delete_object(Bucket=self.name, Key=key)
+        else:
+            self.client.delete_object(Bucket=self.name, Key=key, IfMatch=generation)
+
+    def explain(self, error: Exception, key: str) -> Exception:
+        uri = f"{self.scheme}://{self.name}/{key}"
+        if isinstance(error, boto.ClientError):
+            return self._explain_code(error, uri)
+        if isinstance(error, BROKEN_CONNECTION):
+            return Transient(_reason(error))
+        if isinstance(error, boto.BotoCoreError):
+            return self._explain_setup(error)
+        return error
+
+    def _explain_code(self, error: boto.ClientError, uri: str) -> Exception:
+        """By the code alone: the message in an answer may repeat key ids and signed strings."""
+        code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
+        bucket = f"{self.scheme}://{self.name}"
+        if code == "NoSuchBucket" or (status == 404 and error.operation_name in ("HeadBucket", "ListObjectsV2")):
+            return BucketMissing(f"expected a bucket {bucket}, received none; create it or check the name and endpoint")
+        if code in BAD_CREDENTIALS or status == 401:
+            return Denied(f"the credentials for {bucket} were refused or have expired ({code}); {self._log_in()}")
+        if code == "PreconditionFailed" or status == 412:
+            return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
+        if code in RETRIED_CODES or status in RETRIED_STATUS:
+            return Transient(f"answer {status} {code} from the store")
+        if code in NOT_THERE or status == 404:
+            return NotFound(f"expected an object {uri}, received none; check the name")
+        if code in REFUSED or status == 403:
+            return Denied(
+                f"no permission for {uri}; allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+            )
+        if code in DAMAGED:
+            return Transient("the store received other bytes than were sent")
+        if status is None or status < 400:
+            return Transient(f"unexpected answer {status}")
+        return StorageError(f"{bucket} refused the request for {uri} with status {status} {code}")
+
+    def _explain_setup(self, error: Exception) -> Exception:
+        bucket = f"{self.scheme}://{self.name}"
+        if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+            return Denied(f"no usable credentials found for {bucket}; {self._log_in()}")
+        if isinstance(error, ValueError) and "endpoint" in str(error):
+            return StorageError("expected AWS_ENDPOINT_URL to be an http:// or https:// URL, received another value")
+        # Named, not quoted: such texts repeat settings.
+        return StorageError(f"the S3 client can't work with the settings for {bucket} ({type(error).__name__})")
+
+    def _log_in(self) -> str:
+        if self.scheme == "minio":
+            return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from the secret mlpipeline-minio-artifact"
+        return (
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso login`, or give the pod an IAM role"
+        )
+
+    def _patiently(
+        self, what: str, key: str, attempt: Callable[[], Any], retried: Callable[[], Any] = lambda: None
+    ) -> Any:
+        return patiently(attempt, lambda error: self.explain(error, key), what, self.limits, retried)
+
+    def _put_part(self, key: str, upload: str, number: int, data: bytes) -> str:
+        md5 = checksums.digest_of(data, "md5")
+        answer = self.client.upload_part(
+            Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=data, ContentMD5=_base64(md5)
+        )
+        _compare_etag(answer, md5)
+        return answer["ETag"]
+
+    def _complete(self, key: str, upload: str, parts: list[dict], condition: Condition, crc32c: str, uri: str) -> dict:
+        def attempt() -> dict:
+            return self.client.complete_multipart_upload(
+                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **_headers(condition)
+            )
+
+        retries = []
+        try:
+            return self._patiently(f"finish the upload of {uri}", key, attempt, lambda: retries.append(1))
+        except (NotFound, PreconditionFailed):
+            # No such upload, or something there already: an earlier try may have finished it, its answer lost.
+            if retries:
+                found = self._patiently(
+                    f"look at {uri}", key, lambda: self.client.head_object(Bucket=self.name, Key=key)
+                )
+                if found.get("Metadata", {}).get(CRC32C) == crc32c:
+                    return found
+            raise
+
+    def _abort(self, key: str, upload: str) -> None:
+        """Frees the parts, which are paid for until then; a bucket's lifecycle rule is the net below."""
+        with contextlib.suppress(boto.BotoCoreError, boto.ClientError, OSError):
+            self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
+
+
+@functools.cache
+def _service_descriptions() -> botocore.loaders.Loader:
+    """What services can do, read from JSON once: each session reads it anew otherwise, 0.14 of a client's 0.16 s."""
+    return botocore.loaders.create_loader()
+
+
+def _headers(condition: Condition) -> dict[str, str]:
+    if condition.absent:
+        return {"IfNoneMatch": "*"}
+    return {"IfMatch": condition.generation} if condition.generation is not None else {}
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def _plain_md5(answer: dict) -> str | None:
+    """The MD5 inside an ETag: whole one-request objects, not encrypted by KMS or a customer's key."""
+    etag = answer.get("ETag", "").strip('"').lower()
+    hexadecimal = len(etag) == MD5_DIGITS and not set(etag) - set("0123456789abcdef")
+    encrypted = answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
+    return etag if hexadecimal and not encrypted else None
+
+
+def _compare_etag(answer: dict, md5: str) -> None:
+    """For stores that take Content-MD5 without a look at it."""
+    found = _plain_md5(answer)
+    if found is not None and found != md5:
+        raise Transient("the store received other bytes than were sent")
+
+
+def _stored(key: str, answer: dict, size: int | None = None) -> Stored:
+    """From an answer about one object (HEAD, GET), or from an item of a listing."""
+    sums = {}
+    if CRC32C in answer.get("Metadata", {}):
+        sums[CRC32C] = answer["Metadata"][CRC32C]
+    # A listing does not tell whether the object is encrypted, and so whether its ETag is an MD5.
+    if "ResponseMetadata" in answer and (md5 := _plain_md5(answer)):
+        sums["md5"] = md5
+    if size is None:
+        size = answer["Size"] if "Size" in answer else answer["ContentLength"]
+    return Stored(key, size, answer["ETag"], sums, answer["LastModified"].timestamp())
+
+
+def _status(error: boto.ClientError) -> int | None:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+
+def _reason(error: Exception) -> str:
+    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return "no answer in time"
+    if "refused" in text or "could not connect" in text:
+        return "connection refused"
+    if "ssl" in text or "certificate" in text:
+        return "TLS certificate not trusted"
+    return "connection broken"

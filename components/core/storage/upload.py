@@ -1,0 +1,62 @@
+"""Files into objects: small ones many at once, large ones in parallel parts one after another."""
+
+import pathlib
+
+from components.core.progress import Progress
+from components.core.storage.backend import ALWAYS, Condition, Stored
+from components.core.storage.download import Counter
+from components.core.storage.errors import StorageError
+from components.core.storage.local import PARTIAL
+from components.core.storage.parallel import Task, run_all
+
+
+def upload_directory(store, path: pathlib.Path, prefix: str, label: str) -> list[Stored]:
+    """Stores all files below `path`; returns their descriptions, sorted by key."""
+    if not path.is_dir():
+        raise StorageError(f"expected a directory to upload, received {path}")
+    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file() and PARTIAL not in file.name)
+    if not names:
+        raise StorageError(f"expected files to upload below {path}, received none")
+    prefix = prefix.strip("/")
+    keys = [f"{prefix}/{name.as_posix()}" if prefix else name.as_posix() for name in names]
+    return upload_files(store, [(path / name, key) for name, key in zip(names, keys, strict=True)], label)
+
+
+def upload_files(
+    store, files: list[tuple[pathlib.Path, str]], label: str, condition: Condition = ALWAYS
+) -> list[Stored]:
+    """Stores files under the keys given beside them; returns their descriptions in the same order."""
+    sizes = {path: _size(path) for path, _ in files}
+    results: dict[str, Stored] = {}
+    with Progress(label, sum(sizes[path] for path, _ in files), "B") as progress:
+        counter = Counter(progress)
+
+        def small(path: pathlib.Path, key: str) -> None:
+            data = _read(path)
+            results[key] = store.put(key, data, condition)
+            counter.add(len(data))
+
+        tasks = (
+            Task(sizes[path], lambda path=path, key=key: small(path, key))
+            for path, key in files
+            if sizes[path] <= store.limits.part
+        )
+        run_all(tasks, store.limits.workers, store.limits.window)
+        for path, key in files:
+            if sizes[path] > store.limits.part:
+                results[key] = store.put_large(key, path, condition, counter.add)
+    return [results[key] for _, key in files]
+
+
+def _size(path: pathlib.Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None

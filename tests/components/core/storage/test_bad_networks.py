@@ -1,0 +1,251 @@
+"""Stores and networks on bad days: the right bytes or a clear line, never a wrong or partial object taken as whole."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.storage import (
+    Denied,
+    Limits,
+    PreconditionFailed,
+    StorageError,
+    Unreachable,
+    open_store,
+)
+from tests.servers.fixtures import SMALL
+from tests.servers.s3 import SECRET_KEY
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.6, "stall_s": 0.25})
+# One chunk or part; several of them.
+SIZES = [1000, 5 * SMALL.part + 17]
+ON_THE_WAY_BACK = ["status:503", "status:429", "status:500", "reset", "lose", "truncate", "stall", "corrupt"]
+ON_THE_WAY_THERE = ["status:503", "status:429", "reset", "lose", "corrupt-upload"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("deed", ON_THE_WAY_BACK)
+def test_a_download_survives(bucket, deed, size, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "there").write_bytes(data := os.urandom(size))
+    store.upload_file(tmp_path / "there", "payload")
+    fault = bucket.proxy.fail(deed, times=2, method="GET", path="payload")
+    store.download_file("payload", tmp_path / "back" / "payload")
+    assert fault.seen == 2
+    assert (tmp_path / "back" / "payload").read_bytes() == data
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["payload"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("deed", ON_THE_WAY_THERE)
+def test_an_upload_survives(bucket, deed, size, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "there").write_bytes(data := os.urandom(size))
+    # The body of a small upload to GCS, and of a part of a large one; both are PUTs on S3.
+    small_gcs = bucket.scheme == "gs" and size <= SMALL.part
+    fault = bucket.proxy.fail(
+        deed, times=2, method="POST" if small_gcs else "PUT", path="/o" if small_gcs else "payload"
+    )
+    store.upload_file(tmp_path / "there", "payload")
+    assert fault.seen == 2
+    bucket.proxy.faults.clear()
+    assert store.stat("payload").size == size
+    store.download_file("payload", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == data
+
+
+@pytest.mark.parametrize("deed", ["lose", "status:503", "reset"])
+def test_the_last_step_of_a_large_upload_survives(bucket, deed, tmp_path):
+    """Where the answer is lost, the store has the object, and asking again finds no such upload."""
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "there").write_bytes(data := os.urandom(5 * SMALL.part))
+    fault = bucket.proxy.fail(deed, method="POST", path="uploadId=")
+    store.upload_file(tmp_path / "there", "payload")
+    assert fault.seen == 1
+    assert store.read_bytes("payload") == data
+
+
+@pytest.mark.parametrize("deed", [*ON_THE_WAY_BACK, "refuse:AccessDenied"])
+def test_a_download_that_can_not_succeed_leaves_nothing(bucket, deed, tmp_path):
+    store = open_store(bucket.uri, IMPATIENT)
+    store.write_bytes("payload", os.urandom(1000))
+    bucket.proxy.fail(deed, times=1000, path="payload")
+    with pytest.raises(StorageError) as raised:
+        store.download_file("payload", tmp_path / "back" / "payload")
+    assert_one_line(raised.value)
+    assert not (tmp_path / "back" / "payload").exists()
+
+
+@pytest.mark.parametrize("deed", [*ON_THE_WAY_THERE, "refuse:AccessDenied"])
+@pytest.mark.parametrize("size", SIZES)
+def test_an_upload_that_can_not_succeed_leaves_nothing(bucket, deed, size, tmp_path):
+    store = open_store(bucket.uri, IMPATIENT)
+    (tmp_path / "there").write_bytes(os.urandom(size))
+    # Losing only the answer leaves a whole object, which is no harm: here the store never gets a right one.
+    deed = "reset" if deed == "lose" else deed
+    for method in ("PUT", "POST"):
+        bucket.proxy.fail(deed, times=1000, method=method)
+    with pytest.raises(StorageError) as raised:
+        store.upload_file(tmp_path / "there", "payload")
+    assert_one_line(raised.value)
+    bucket.proxy.faults.clear()
+    assert not store.exists("payload")
+
+
+def test_a_store_that_is_down_is_given_up_at_the_deadline(bucket):
+    store = open_store(bucket.uri, IMPATIENT)
+    bucket.proxy.fail("status:503", times=10_000)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"could not read .*key: answer 503.*gave up after \d+ tries"):
+        store.read_bytes("key")
+    assert time.monotonic() - began < 10 * IMPATIENT.deadline_s
+
+
+def test_nothing_listening_is_a_clear_line(bucket, monkeypatch):
+    for name in ("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(Unreachable, match="connection refused"):
+        open_store(bucket.uri, IMPATIENT).read_bytes("key")
+
+
+@pytest.mark.parametrize("deed", ["lose", "status:503", "reset"])
+def test_a_claim_whose_answer_was_lost_is_still_ours(bucket, deed):
+    """The retry of a create-if-absent finds its own object there, and must not take it for another's."""
+    store = open_store(bucket.uri, SMALL)
+    bucket.proxy.fail(
+        deed, path="/o" if bucket.scheme == "gs" else "claim", method="POST" if bucket.scheme == "gs" else "PUT"
+    )
+    stored = store.write_bytes("claim", b"mine", if_absent=True)
+    assert store.read("claim") == (b"mine", store.read("claim")[1])
+    with pytest.raises(PreconditionFailed):
+        store.write_bytes("claim", b"theirs", if_absent=True)
+    # And the token that was returned is the object's, so that compare-and-set goes on from it.
+    store.write_bytes("claim", b"mine, moved", if_generation=stored.generation)
+
+
+def test_an_object_replaced_while_it_is_read_is_read_whole(bucket, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "file").write_bytes(os.urandom(10 * SMALL.chunk))
+    store.upload_file(tmp_path / "file", "payload")
+    old = store.stat("payload")
+    (tmp_path / "file").write_bytes(new := os.urandom(12 * SMALL.chunk))
+    store.upload_file(tmp_path / "file", "payload")
+    store.download_files([(old, tmp_path / "back")])
+    assert (tmp_path / "back").read_bytes() == new
+
+
+def test_an_object_damaged_in_the_store_is_refused(bucket, tmp_path):
+    """Bytes that do not have the checksum that was stored with them."""
+    store = open_store(bucket.uri, IMPATIENT)
+    (tmp_path / "file").write_bytes(os.urandom(3 * SMALL.part))
+    store.upload_file(tmp_path / "file", "payload")
+    bucket.proxy.fail("corrupt", times=1000, method="GET", path="payload")
+    # On GCS a GET also describes the object; only its media is damaged here.
+    if bucket.scheme == "gs":
+        bucket.proxy.faults[0].path = "alt=media"
+    with pytest.raises(StorageError, match="payload with crc32c [0-9a-f]{8}, received [0-9a-f]{8}") as raised:
+        store.download_file("payload", tmp_path / "back" / "payload")
+    assert_one_line(raised.value)
+    assert not (tmp_path / "back" / "payload").exists()
+
+
+def test_a_killed_download_goes_on_where_it_was(bucket, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "file").write_bytes(data := os.urandom(20 * SMALL.chunk))
+    store.upload_file(tmp_path / "file", "payload")
+    bucket.proxy.fail("hold", path=f"bytes={12 * SMALL.chunk}-")
+    code = (
+        "import sys; from components.core.storage import Limits, open_store; from tests.servers.fixtures import SMALL\n"
+        "limits = Limits(**{**vars(SMALL), 'workers': 1, 'stall_s': 60})\n"
+        "open_store(sys.argv[1], limits).download_file('payload', sys.argv[2])"
+    )
+    target = tmp_path / "back" / "payload"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, bucket.uri, str(target)], cwd=ROOT, env={**os.environ, **bucket.environment}
+    )
+    try:
+        assert bucket.proxy.held.wait(30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not target.exists()
+    bucket.proxy.released.set()
+    bucket.proxy.requests.clear()
+    store.download_file("payload", target)
+    assert target.read_bytes() == data
+    assert sorted(asked.partition("=")[2] for asked in chunks(bucket.proxy)) == sorted(
+        f"{number * SMALL.chunk}-{(number + 1) * SMALL.chunk - 1}" for number in range(12, 20)
+    )
+    assert [path.name for path in target.parent.iterdir()] == ["payload"]
+
+
+def test_a_foreign_partial_file_does_no_harm(bucket, tmp_path):
+    """Left over from another generation, or damaged on disk."""
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "file").write_bytes(data := os.urandom(6 * SMALL.chunk))
+    store.upload_file(tmp_path / "file", "payload")
+    stored = store.stat("payload")
+    partial, journal = tmp_path / ".back.partial", tmp_path / ".back.partial.done"
+    for head in (f"{stored.generation} {stored.size} {SMALL.chunk}", "another 1 2", "", "\xff"):
+        partial.write_bytes(os.urandom(6 * SMALL.chunk))
+        journal.write_text(f"{head}\n0\n1\n2\nx\n77\n4")
+        store.download_file("payload", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == data
+        (tmp_path / "back").unlink()
+
+
+def test_files_that_are_there_are_not_fetched_again(gcs, tmp_path):
+    store = open_store(gcs.uri, SMALL)
+    for number in range(5):
+        store.write_bytes(f"dir/{number}", os.urandom(1000))
+    store.download_directory("dir", tmp_path / "back")
+    (tmp_path / "back" / "3").write_bytes(b"damaged")
+    gcs.proxy.requests.clear()
+    store.download_directory("dir", tmp_path / "back")
+    assert [asked.partition("?")[0].rpartition("%2F")[2] for asked in gcs.proxy.requests if "alt=media" in asked] == [
+        "3"
+    ]
+
+
+@pytest.mark.parametrize(
+    "deed", ["status:401", "refuse:ExpiredToken", "refuse:InvalidAccessKeyId", "refuse:SignatureDoesNotMatch"]
+)
+def test_expired_credentials_are_said_at_once(bucket, deed, capfd):
+    if bucket.scheme == "gs" and deed != "status:401":
+        pytest.skip("S3's own words")
+    store = open_store(bucket.uri, SMALL)
+    bucket.proxy.fail(deed, times=1000)
+    # An answer to a HEAD has no body to say why.
+    why = "refused or have expired"
+    for said, attempt in (
+        (why, lambda: store.read_bytes("key")),
+        (why if bucket.scheme == "gs" else "no permission", lambda: store.stat("key")),
+        (why, lambda: store.write_bytes("key", b"x")),
+        (why, lambda: store.delete("key")),
+        (why, lambda: list(store.list())),
+    ):
+        if deed == "status:401":
+            said = why
+        with pytest.raises(Denied, match=said) as raised:
+            attempt()
+        assert_one_line(raised.value)
+    assert len(bucket.proxy.requests) <= 10, "credentials that were refused are not worth many tries"
+    assert SECRET_KEY not in "".join(capfd.readouterr())
+
+
+def chunks(proxy) -> list[str]:
+    """The byte ranges asked for, in order."""
+    return [asked.rpartition(" ")[2] for asked in proxy.requests if "bytes=" in asked]
+
+
+def assert_one_line(error: PipelineError) -> None:
+    """One line, in words, without a secret, an address with a query or a Python object in it."""
+    text = str(error)
+    assert text and "\n" not in text and "<" not in text and "X-Amz" not in text and SECRET_KEY not in text
+    assert error.__cause__ is None

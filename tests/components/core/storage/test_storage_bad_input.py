@@ -1,0 +1,208 @@
+"""What a person can get wrong about storage: one clear line each."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.core.storage import BucketMissing, Denied, StorageError, open_store
+from tests.servers.fixtures import SMALL
+from tests.servers.s3 import SECRET_KEY
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("ftp://host/x", "received the scheme 'ftp'; known: file, gs, minio, s3"),
+        ("minoi://bucket", "did you mean 'minio'"),
+        ("gs://", "without a bucket"),
+        ("s3:///key", "without a bucket"),
+        ("gs://my bucket/x", "expected a bucket name"),
+        ("gs://b", "expected a bucket name"),
+        ("file://relative/path", "expected file:///an/absolute/path"),
+        ("gs://bucket/a\nb", "control characters"),
+    ],
+)
+def test_impossible_places(uri, said):
+    with pytest.raises(StorageError, match=said) as raised:
+        open_store(uri)
+    assert "\n" not in str(raised.value)
+
+
+def test_credentials_in_a_uri_are_refused_and_not_repeated():
+    with pytest.raises(StorageError, match="credentials in it") as raised:
+        open_store("s3://AKIA:very-secret@bucket/key")
+    assert "very-secret" not in str(raised.value) and "AKIA" not in str(raised.value)
+
+
+def test_a_missing_bucket_is_not_a_missing_object(bucket, tmp_path):
+    (tmp_path / "small").write_bytes(b"x")
+    (tmp_path / "large").write_bytes(os.urandom(3 * SMALL.part))
+    store = open_store(f"{bucket.scheme}://no-such-bucket/prefix", SMALL)
+    for attempt in (
+        lambda: store.read_bytes("key"),
+        lambda: store.stat("key"),
+        lambda: store.exists("key"),
+        lambda: store.write_bytes("key", b"x"),
+        lambda: list(store.list()),
+        lambda: store.directories(),
+        lambda: store.upload_file(tmp_path / "small", "key"),
+        lambda: store.upload_file(tmp_path / "large", "key"),
+        lambda: store.download_file("key", tmp_path / "x"),
+        lambda: store.download_directory("", tmp_path / "x"),
+    ):
+        with pytest.raises(BucketMissing, match="expected a bucket .*no-such-bucket, received none"):
+            attempt()
+
+
+def test_no_permission(bucket, tmp_path):
+    name = bucket.uri.split("/")[2]
+    forbidden = bucket.server.state.forbidden if bucket.scheme == "gs" else bucket.server.forbidden
+    forbidden.add(name)
+    (tmp_path / "large").write_bytes(os.urandom(3 * SMALL.part))
+    store = open_store(bucket.uri, SMALL)
+    for attempt in (
+        lambda: store.read_bytes("key"),
+        lambda: store.stat("key"),
+        lambda: store.write_bytes("key", b"x"),
+        lambda: list(store.list()),
+        lambda: store.delete("key"),
+        lambda: store.upload_file(tmp_path / "large", "key"),
+    ):
+        with pytest.raises(Denied, match="no permission for .*; (grant roles/|allow s3:)") as raised:
+            attempt()
+        assert SECRET_KEY not in str(raised.value)
+
+
+def test_credentials_that_are_not_the_servers(bucket, monkeypatch):
+    if bucket.scheme == "gs":
+        monkeypatch.setattr(bucket.server.state, "token", "the-right-token")
+    else:
+        monkeypatch.setattr(bucket.server, "accepted", "the-right-key")
+    with pytest.raises(Denied, match="refused or have expired"):
+        open_store(bucket.uri, SMALL).read_bytes("key")
+
+
+def test_no_google_credentials(monkeypatch, tmp_path):
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    # No home with a login in it, and no metadata server to ask.
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with pytest.raises(Denied, match="no Google credentials found for gs://bucket; run `gcloud auth"):
+        open_store("gs://bucket")
+
+
+def test_google_credentials_that_are_not_credentials(monkeypatch, tmp_path):
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    (tmp_path / "key.json").write_text('{"type": "service_account", "private_key": "very-secret"}')
+    for path in (tmp_path / "key.json", tmp_path / "missing.json"):
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+        with pytest.raises(Denied, match="Google credentials") as raised:
+            open_store("gs://bucket")
+        assert "very-secret" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "minio"])
+def test_no_aws_credentials(s3, scheme, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://bucket; set AWS_ACCESS_KEY_ID"):
+        open_store(f"{scheme}://bucket", SMALL).read_bytes("key")
+
+
+def test_an_endpoint_that_is_none(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "seaweedfs:9000")
+    with pytest.raises(StorageError, match="expected AWS_ENDPOINT_URL to be an http"):
+        open_store("s3://bucket", SMALL)
+
+
+def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
+    """The same server by its other name, and the in-cluster service where no endpoint is set."""
+    name = s3.uri.split("/")[2]
+    open_store(f"minio://{name}", SMALL).write_bytes("key", b"x")
+    assert open_store(f"s3://{name}", SMALL).read_bytes("key") == b"x"
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:9000"
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "package"),
+    [("gs://bucket", "google.cloud.storage", "google-cloud-storage"), ("s3://bucket", "boto3", "boto3")],
+)
+def test_a_missing_client_names_what_to_install(uri, module, package):
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from components.core.errors import one_line_errors\n"
+        "from components.core.storage import open_store\n"
+        f"with one_line_errors(): open_store({uri!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert f"needs the package {package}" in done.stderr and "pip install 'conv2d-pipeline[components]'" in done.stderr
+
+
+def test_heavy_clients_are_loaded_only_for_their_scheme(tmp_path):
+    code = (
+        "import sys; from components.core.storage import open_store\n"
+        "open_store(sys.argv[1]).write_bytes('a', b'b')\n"
+        "heavy = [name for name in ('google.cloud.storage', 'boto3', 'botocore', 'requests') if name in sys.modules]\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
+
+
+def test_local_files_in_the_way(tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    store.write_bytes("a", b"x")
+    with pytest.raises(StorageError, match="can't use .*store/a/b: "):
+        store.write_bytes("a/b", b"x")
+    store.write_bytes("dir/file", b"x")
+    with pytest.raises(StorageError, match="received a directory"):
+        store.write_bytes("dir", b"x")
+    with pytest.raises(StorageError, match="received a directory"):
+        store.read_bytes("dir")
+    with pytest.raises(StorageError, match="File name too long"):
+        store.write_bytes("n" * 300, b"x")
+
+
+def test_local_files_that_can_not_be_used(place, tmp_path):
+    store = open_store(place.uri, SMALL)
+    with pytest.raises(StorageError, match="can't read .*missing: No such file"):
+        store.upload_file(tmp_path / "missing", "key")
+    with pytest.raises(StorageError, match="expected a directory to upload"):
+        store.upload_directory(tmp_path / "missing", "key")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StorageError, match="expected files to upload below .*empty, received none"):
+        store.upload_directory(tmp_path / "empty", "key")
+    store.write_bytes("key", b"x")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="can't write .*file/below"):
+        store.download_file("key", tmp_path / "file" / "below")
+
+
+def test_a_full_disk_is_a_clear_line(gcs, tmp_path):
+    store = open_store(gcs.uri, SMALL)
+    (tmp_path / "file").write_bytes(os.urandom(5 * SMALL.chunk))
+    store.upload_file(tmp_path / "file", "key")
+    code = (
+        "import resource, signal, sys; from components.core.storage import open_store\n"
+        "from components.core.errors import one_line_errors; from tests.servers.fixtures import SMALL\n"
+        "store = open_store(sys.argv[1], SMALL)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2 * SMALL.chunk, 2 * SMALL.chunk))\n"
+        "with one_line_errors(): store.download_file('key', sys.argv[2])"
+    )
+    environment = {**os.environ, **gcs.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, gcs.uri, str(tmp_path / "back")],
+        cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: can't write") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "back").exists()

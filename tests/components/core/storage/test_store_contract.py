@@ -1,0 +1,197 @@
+"""What every store promises, shown on a local directory, a GCS server and an S3 server alike."""
+
+import concurrent.futures
+import os
+
+import pytest
+
+from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
+from tests.servers.fixtures import SMALL
+
+ODD_KEYS = [
+    "a b.txt",
+    "a#b?c=d&e%20f.txt",
+    "täglich/Größe 漢字 🙂.txt",
+    "plus+plus/semi;colon,comma",
+    "dots...and~tilde'\"quotes",
+]
+
+
+@pytest.fixture
+def store(place):
+    return open_store(place.uri, SMALL)
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_any_key_goes_there_and_back(store, key, tmp_path):
+    stored = store.write_bytes(key, b"some bytes")
+    assert stored.key == key and stored.size == 10
+    assert store.read_bytes(key) == b"some bytes"
+    assert [found.key for found in store.list()] == [key]
+    store.copy(key, f"copied/{key}")
+    store.download_file(f"copied/{key}", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"some bytes"
+    store.delete(key)
+    assert not store.exists(key)
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL.chunk, SMALL.chunk + 1, SMALL.part, SMALL.part + 1, 5 * SMALL.part + 17])
+def test_files_of_every_size_go_there_and_back(store, size, tmp_path):
+    data = os.urandom(size)
+    (tmp_path / "there").write_bytes(data)
+    stored = store.upload_file(tmp_path / "there", "deep/down/file.bin")
+    assert (stored.key, stored.size) == ("deep/down/file.bin", size)
+    store.download_file("deep/down/file.bin", tmp_path / "back" / "file.bin")
+    assert (tmp_path / "back" / "file.bin").read_bytes() == data
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["file.bin"]
+
+
+def test_an_object_is_replaced_whole(store, tmp_path):
+    for size in (5 * SMALL.part, 3, 2 * SMALL.part):
+        (tmp_path / "there").write_bytes(data := os.urandom(size))
+        store.upload_file(tmp_path / "there", "file")
+        store.download_file("file", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == data
+
+
+def test_directories_go_there_and_back(store, tmp_path):
+    files = {"a.txt": b"a", "sub/b.bin": os.urandom(3 * SMALL.part), "sub/sub/c": b"", "z": os.urandom(SMALL.chunk)}
+    for name, data in files.items():
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_bytes(data)
+    store.write_bytes("beside", b"not part of it")
+    store.write_bytes("dir2/neither", b"nor this")
+    sent = store.upload_directory(tmp_path / "there", "dir")
+    assert [stored.key for stored in sent] == [f"dir/{name}" for name in sorted(files)]
+    got = store.download_directory("dir", tmp_path / "back")
+    assert sorted(stored.key for stored in got) == sorted(f"dir/{name}" for name in files)
+    back = tmp_path / "back"
+    assert {path.relative_to(back).as_posix(): path.read_bytes() for path in back.rglob("*") if path.is_file()} == files
+
+
+def test_listing(store):
+    for key in ("m/1/x", "m/2/y", "m/2/z", "m/top", "n"):
+        store.write_bytes(key, key.encode())
+    assert [stored.key for stored in store.list()] == ["m/1/x", "m/2/y", "m/2/z", "m/top", "n"]
+    assert [(stored.key, stored.size) for stored in store.list("m/2")] == [("m/2/y", 5), ("m/2/z", 5)]
+    assert store.directories("m") == ["1", "2"]
+    assert store.directories() == ["m"]
+    assert [stored.key for stored in store.files("m")] == ["m/top"]
+    assert list(store.list("nothing")) == [] and store.directories("nothing") == []
+    assert next(store.list("m/2")).updated > 1_600_000_000
+
+
+def test_listing_in_pages(store, place, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    if place.scheme == "gs":
+        monkeypatch.setattr(place.server.state, "page", 3)
+    keys = [f"{number:02d}/x" for number in range(10)]
+    for key in keys:
+        store.write_bytes(key, b"")
+    assert [stored.key for stored in store.list()] == keys
+    assert store.directories() == [key[:2] for key in keys]
+
+
+def test_a_condition_that_fails_changes_nothing(store):
+    first = store.write_bytes("pointer", b"one", if_absent=True)
+    with pytest.raises(PreconditionFailed):
+        store.write_bytes("pointer", b"two", if_absent=True)
+    second = store.write_bytes("pointer", b"two", if_generation=first.generation)
+    assert second.generation != first.generation
+    with pytest.raises(PreconditionFailed):
+        store.write_bytes("pointer", b"three", if_generation=first.generation)
+    with pytest.raises(PreconditionFailed):
+        store.write_bytes("elsewhere", b"three", if_generation=first.generation)
+    data, stored = store.read("pointer")
+    assert (data, stored.generation) == (b"two", second.generation)
+    assert not store.exists("elsewhere")
+
+
+def test_a_file_can_be_written_once(store, tmp_path):
+    (tmp_path / "large").write_bytes(os.urandom(3 * SMALL.part))
+    store.upload_file(tmp_path / "large", "file", if_absent=True)
+    first = store.stat("file")
+    (tmp_path / "large").write_bytes(os.urandom(4 * SMALL.part))
+    with pytest.raises(PreconditionFailed):
+        store.upload_file(tmp_path / "large", "file", if_absent=True)
+    assert store.stat("file").generation == first.generation
+
+
+def test_of_many_who_create_one_wins(store):
+    def create(number: int) -> bool:
+        try:
+            store.write_bytes("claim", str(number).encode(), if_absent=True)
+        except PreconditionFailed:
+            return False
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        won = [number for number, done in enumerate(pool.map(create, range(24))) if done]
+    assert len(won) == 1
+    assert store.read_bytes("claim") == str(won[0]).encode()
+
+
+def test_compare_and_set_loses_no_update(store):
+    store.write_bytes("count", b"0")
+
+    def add(times: int) -> None:
+        while times:
+            data, stored = store.read("count")
+            try:
+                store.write_bytes("count", str(int(data) + 1).encode(), if_generation=stored.generation)
+            except PreconditionFailed:
+                continue
+            times -= 1
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, [5] * 4))
+    assert store.read_bytes("count") == b"20"
+
+
+def test_what_is_missing_is_named(store, tmp_path):
+    for look in (store.stat, store.read_bytes, lambda key: store.download_file(key, tmp_path / "x")):
+        with pytest.raises(NotFound, match="expected an object .*no/such.bin, received none"):
+            look("no/such.bin")
+    with pytest.raises(NotFound, match="expected objects below .*nothing/, received none"):
+        store.download_directory("nothing", tmp_path / "x")
+    store.delete("no/such.bin")
+    assert not (tmp_path / "x").exists()
+
+
+def test_deleting_leaves_no_directory(store):
+    store.write_bytes("model/7/saved_model.pb", b"x")
+    store.write_bytes("model/champion.json", b"x")
+    store.delete("model/7/saved_model.pb")
+    assert store.directories("model") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("", "empty"), ("k" * 1025, "1025 bytes"), ("ü" * 513, "1026 bytes"), ("a\nb", "control"), ("a\x00b", "control")],
+)
+def test_impossible_keys_are_refused(bucket, key, said):
+    store = open_store(bucket.uri.removesuffix("/some/prefix"), SMALL)
+    with pytest.raises(StorageError, match=said):
+        store.write_bytes(key, b"")
+    assert bucket.proxy.requests == []
+
+
+@pytest.mark.parametrize("key", ["../out", "/abs", "a//b", "a/./b", "a/../../b"])
+def test_keys_that_lead_out_of_the_directory_are_refused(gcs, tmp_path, key):
+    store = open_store(gcs.uri, SMALL)
+    store.write_bytes(f"evil/{key}", b"x")
+    with pytest.raises(StorageError, match="can be a local file"):
+        store.download_directory("evil", tmp_path / "in")
+    with pytest.raises(StorageError, match="can be a local file"):
+        open_store(str(tmp_path / "in")).write_bytes(key, b"x")
+    assert not (tmp_path / "out").exists()
+
+
+def test_markers_of_directories_are_not_files(bucket, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    store.write_bytes("photos/", b"")
+    store.write_bytes("photos/cat/", b"")
+    store.write_bytes("photos/cat/1.jpg", b"x")
+    assert [stored.key for stored in store.list()] == ["photos/cat/1.jpg"]
+    store.download_directory("photos", tmp_path / "photos")
+    assert (tmp_path / "photos" / "cat" / "1.jpg").read_bytes() == b"x"

@@ -1,0 +1,364 @@
+"""A Google Cloud Storage server in memory, for tests: the part of the JSON and XML APIs that google-cloud-storage uses.
+
+Unlike the emulators on PyPI it honours ifGenerationMatch atomically, as
+https://cloud.google.com/storage/docs/request-preconditions says, checks CRC-32C and MD5 of what it receives, speaks
+resumable and XML multipart uploads and ranged reads, and tells a missing bucket from a missing object.
+
+    python -m tests.servers.gcs --bucket NAME [--port PORT]      prints its URL and serves until it is killed
+"""
+
+import argparse
+import base64
+import dataclasses
+import datetime
+import email.utils
+import hashlib
+import http.server
+import itertools
+import json
+import re
+import socket
+import threading
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+import google_crc32c
+
+OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/([^/]+)")
+LISTING = re.compile(r"/storage/v1/b/([^/]+)/o/?")
+UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/([^/]+)/o")
+REWRITE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/rewriteTo/b/([^/]+)/o/([^/]+)")
+XML = re.compile(r"/([^/]+)/(.+)")
+PAGE = 1000
+# Google computes no MD5 of objects uploaded in parts; this does not of large ones, where it would be the slowest step.
+MD5_LIMIT = 8 << 20
+
+
+@dataclasses.dataclass
+class Object:
+    """One live object."""
+
+    data: bytes
+    generation: int
+    updated: datetime.datetime
+    crc32c: str
+    md5: str | None
+
+
+class RefusedError(Exception):
+    """Ends a request with a status and a message."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+class State:
+    """The buckets, and what tests set about them.
+
+    Attributes:
+        forbidden: buckets on which the caller has no permission.
+        token: the only bearer token accepted; None accepts any caller.
+        page: objects a page of a listing.
+    """
+
+    def __init__(self, buckets: tuple[str, ...] = ()):
+        self.buckets: dict[str, dict[str, Object]] = {name: {} for name in buckets}
+        self.forbidden: set[str] = set()
+        self.token: str | None = None
+        self.page = PAGE
+        self.lock = threading.Lock()
+        self.generations = itertools.count(1_700_000_000_000_000)
+        self.sessions: dict[str, dict] = {}
+        self.uploads: dict[str, dict[int, bytes]] = {}
+
+    def bucket(self, name: str) -> dict[str, Object]:
+        """The objects of a bucket, by name."""
+        if name in self.forbidden:
+            raise RefusedError(403, "caller does not have storage.objects access to the bucket.")
+        if name not in self.buckets:
+            raise RefusedError(404, "The specified bucket does not exist.")
+        return self.buckets[name]
+
+    def object(self, bucket: str, name: str, query: dict[str, str]) -> Object:
+        """A live object, if the request's preconditions hold."""
+        found = self.bucket(bucket).get(name)
+        if found is None:
+            raise RefusedError(404, f"No such object: {bucket}/{name}")
+        _check(found, query)
+        return found
+
+    def write(self, bucket: str, name: str, data: bytes, query: dict[str, str], claimed: dict[str, str]) -> Object:
+        """Makes an object live, if the preconditions hold and the claimed checksums are right."""
+        crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+        md5 = base64.b64encode(hashlib.md5(data).digest()).decode() if len(data) <= MD5_LIMIT else None
+        for kind, found in (("crc32c", crc32c), ("md5Hash", md5)):
+            if claimed.get(kind) not in (None, found):
+                raise RefusedError(400, f"Provided {kind} {claimed[kind]!r} doesn't match calculated {kind} {found!r}.")
+        with self.lock:
+            objects = self.bucket(bucket)
+            _check(objects.get(name), query)
+            now = datetime.datetime.now(datetime.UTC)
+            objects[name] = Object(data, next(self.generations), now, crc32c, md5)
+            return objects[name]
+
+    def delete(self, bucket: str, name: str, query: dict[str, str]) -> None:
+        """Removes a live object, if the preconditions hold."""
+        with self.lock:
+            self.object(bucket, name, query)
+            del self.buckets[bucket][name]
+
+
+def _check(live: Object | None, query: dict[str, str]) -> None:
+    generation = live.generation if live else 0
+    if "ifGenerationMatch" in query and int(query["ifGenerationMatch"]) != generation:
+        raise RefusedError(412, "At least one of the pre-conditions you specified did not hold.")
+    if "ifGenerationNotMatch" in query and int(query["ifGenerationNotMatch"]) == generation:
+        raise RefusedError(412, "At least one of the pre-conditions you specified did not hold.")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    state: State
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def log_message(self, *arguments) -> None:
+        pass
+
+    def handle_any(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+        body = self.body()
+        xml = False
+        try:
+            if self.state.token and self.headers.get("Authorization") != f"Bearer {self.state.token}":
+                raise RefusedError(401, "Invalid Credentials")
+            if match := REWRITE.fullmatch(url.path):
+                return self.rewrite(*map(urllib.parse.unquote, match.groups()), query)
+            if match := UPLOAD.fullmatch(url.path):
+                return self.upload(urllib.parse.unquote(match[1]), query, body)
+            if match := OBJECT.fullmatch(url.path):
+                return self.one(*map(urllib.parse.unquote, match.groups()), query)
+            if match := LISTING.fullmatch(url.path):
+                return self.listing(urllib.parse.unquote(match[1]), query)
+            if match := XML.fullmatch(url.path):
+                xml = True
+                return self.multipart(*map(urllib.parse.unquote, match.groups()), query, body)
+            raise RefusedError(400, f"this server does not know {self.command} {self.path}")
+        except RefusedError as refused:
+            if xml:
+                code = "BadDigest" if refused.status == 400 else "Refused"
+                text = f"<Error><Code>{code}</Code><Message>{refused}</Message><Details>-</Details></Error>"
+                return self.answer(refused.status, text.encode(), {"Content-Type": "application/xml"})
+            if query.get("alt") == "media":
+                return self.answer(refused.status, str(refused).encode(), {"Content-Type": "text/html"})
+            return self.json({"error": {"code": refused.status, "message": str(refused)}}, refused.status)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
+
+    def body(self) -> bytearray:
+        left = int(self.headers.get("Content-Length") or 0)
+        data, at = bytearray(left), 0
+        view = memoryview(data)
+        while at < left:
+            count = self.rfile.readinto(view[at:])
+            if not count:
+                raise ConnectionError("the request ended early")
+            at += count
+        return data
+
+    def one(self, bucket: str, name: str, query: dict[str, str]) -> None:
+        if self.command == "DELETE":
+            self.state.delete(bucket, name, query)
+            return self.answer(204)
+        found = self.state.object(bucket, name, query)
+        if query.get("alt") != "media":
+            return self.json(resource(bucket, name, found))
+        hashes = [f"crc32c={found.crc32c}"] + ([f"md5={found.md5}"] if found.md5 else [])
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "X-Goog-Hash": ",".join(hashes),
+            "X-Goog-Generation": str(found.generation),
+            "X-Goog-Stored-Content-Length": str(len(found.data)),
+            "Last-Modified": email.utils.format_datetime(found.updated, usegmt=True),
+        }
+        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, end = int(asked[1]), min(int(asked[2] or len(found.data)), len(found.data) - 1)
+            if start >= len(found.data):
+                raise RefusedError(416, "The requested range cannot be satisfied.")
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(found.data)}"
+            return self.answer(206, memoryview(found.data)[start : end + 1], headers)
+        return self.answer(200, memoryview(found.data), headers)
+
+    def listing(self, bucket: str, query: dict[str, str]) -> None:
+        with self.state.lock:
+            objects = dict(self.state.bucket(bucket))
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
+        entries: dict[str, Object | None] = {}
+        for name in sorted(objects, key=str.encode):
+            if not name.startswith(prefix):
+                continue
+            cut = name.find(delimiter, len(prefix)) if delimiter else -1
+            entries[name if cut < 0 else name[: cut + 1]] = objects[name] if cut < 0 else None
+        names = [name for name in entries if name > query.get("pageToken", "")]
+        page, more = names[: self.state.page], len(names) > self.state.page
+        answer = {
+            "items": [resource(bucket, name, entries[name]) for name in page if entries[name]],
+            "prefixes": [name for name in page if not entries[name]],
+        }
+        self.json(answer | ({"nextPageToken": page[-1]} if more else {}))
+
+    def rewrite(self, bucket: str, name: str, bucket_to: str, name_to: str, query: dict[str, str]) -> None:
+        data = self.state.object(bucket, name, {}).data
+        written = self.state.write(bucket_to, name_to, data, query, {})
+        size = str(len(data))
+        done = {"done": True, "objectSize": size, "totalBytesRewritten": size}
+        self.json(done | {"resource": resource(bucket_to, name_to, written)})
+
+    def upload(self, bucket: str, query: dict[str, str], body: bytearray) -> None:
+        kind = query.get("uploadType")
+        if kind == "multipart":
+            claimed, data = _related(body, self.headers["Content-Type"])
+            return self.written(bucket, claimed.get("name") or query["name"], data, query, claimed)
+        if kind == "media":
+            return self.written(bucket, query["name"], bytes(body), query, {})
+        if kind == "resumable" and self.command == "POST":
+            self.state.bucket(bucket)
+            claimed = json.loads(body or b"{}")
+            name = claimed.get("name") or query["name"]
+            with self.state.lock:
+                _check(self.state.buckets[bucket].get(name), query)
+                session = str(next(self.state.generations))
+                self.state.sessions[session] = {"name": name, "query": query, "claimed": claimed, "data": bytearray()}
+            place = f"http://{self.headers['Host']}{urllib.parse.urlsplit(self.path).path}"
+            return self.answer(200, b"", {"Location": f"{place}?uploadType=resumable&upload_id={session}"})
+        if kind == "resumable" and self.command == "PUT":
+            return self.resumed(bucket, query["upload_id"], body)
+        raise RefusedError(400, f"unknown upload {kind}")
+
+    def resumed(self, bucket: str, session_id: str, body: bytearray) -> None:
+        session = self.state.sessions.get(session_id)
+        if session is None:
+            raise RefusedError(410, "no such upload")
+        span = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", self.headers.get("Content-Range", "bytes */*"))
+        data: bytearray = session["data"]
+        if span[1] is not None and int(span[1]) <= len(data):
+            data[int(span[1]) :] = body
+        if span[3] != "*" and len(data) == int(span[3]):
+            del self.state.sessions[session_id]
+            return self.written(bucket, session["name"], bytes(data), session["query"], session["claimed"])
+        return self.answer(308, b"", {"Range": f"bytes=0-{len(data) - 1}"} if data else {})
+
+    def written(self, bucket: str, name: str, data: bytes, query: dict[str, str], claimed: dict) -> None:
+        self.json(resource(bucket, name, self.state.write(bucket, name, data, query, claimed)))
+
+    def multipart(self, bucket: str, name: str, query: dict[str, str], body: bytearray) -> None:
+        """The XML API's multipart upload."""
+        self.state.bucket(bucket)
+        if self.command == "POST" and "uploads" in query:
+            upload = str(next(self.state.generations))
+            self.state.uploads[upload] = {}
+            tag = "InitiateMultipartUploadResult"
+            text = f'<{tag} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>{upload}</UploadId></{tag}>'
+            return self.answer(200, text.encode(), {"Content-Type": "application/xml"})
+        parts = self.state.uploads.get(query.get("uploadId", ""))
+        if parts is None:
+            raise RefusedError(404, "The requested upload was not found.")
+        if self.command == "PUT":
+            data = bytes(body)
+            crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+            for claim in self.headers.get("X-Goog-Hash", "").split(","):
+                kind, _, value = claim.strip().partition("=")
+                if kind == "crc32c" and value != crc32c:
+                    raise RefusedError(400, "The CRC32C you specified did not match what we received.")
+            parts[int(query["partNumber"])] = data
+            return self.answer(200, b"", {"ETag": f'"{crc32c}"', "X-Goog-Hash": f"crc32c={crc32c}"})
+        if self.command == "DELETE":
+            del self.state.uploads[query["uploadId"]]
+            return self.answer(204)
+        numbers = [
+            int(node.text) for node in ElementTree.fromstring(bytes(body)).iter() if node.tag.endswith("PartNumber")
+        ]
+        if numbers != sorted(parts):
+            raise RefusedError(400, "One or more of the specified parts could not be found.")
+        self.state.write(bucket, name, b"".join(parts[number] for number in numbers), {}, {})
+        del self.state.uploads[query["uploadId"]]
+        return self.answer(200, b"<CompleteMultipartUploadResult/>", {"Content-Type": "application/xml"})
+
+    def json(self, value: dict, status: int = 200) -> None:
+        self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json; charset=UTF-8"})
+
+    def answer(self, status: int, body: bytes | memoryview = b"", headers: dict[str, str] | None = None) -> None:
+        lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        if status != 204:
+            lines.append(f"Content-Length: {len(body)}")
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode())
+        if len(body):
+            self.wfile.write(body)
+
+
+def resource(bucket: str, name: str, found: Object) -> dict[str, str]:
+    """The JSON resource of an object."""
+    return {
+        "kind": "storage#object",
+        "bucket": bucket,
+        "name": name,
+        "size": str(len(found.data)),
+        "generation": str(found.generation),
+        "metageneration": "1",
+        "crc32c": found.crc32c,
+        **({"md5Hash": found.md5} if found.md5 else {}),
+        "updated": found.updated.isoformat().replace("+00:00", "Z"),
+        "timeCreated": found.updated.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def _related(body: bytearray, content_type: str) -> tuple[dict, bytes]:
+    """The metadata and the data of a multipart/related upload."""
+    boundary = re.search(r'boundary="?([^";]+)', content_type)[1].strip("'").encode()
+    _, first, second = bytes(body).split(b"--" + boundary + b"\r\n", 2) if boundary else (b"", b"", b"")
+    metadata = first.partition(b"\r\n\r\n")[2]
+    data = second.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--" + boundary + b"--")[0]
+    return json.loads(metadata), data
+
+
+class GcsServer:
+    """The server in a thread of this process: `with GcsServer("bucket") as server: server.url`."""
+
+    def __init__(self, *buckets: str, port: int = 0):
+        self.state = State(buckets)
+        handler = type("BoundHandler", (Handler,), {"state": self.state})
+        self.server = _Server(("127.0.0.1", port), handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self) -> "GcsServer":
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *raised) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address) -> None:
+        """A client that goes away is what the tests are about."""
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bucket", action="append", required=True)
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    with GcsServer(*arguments.bucket, port=arguments.port) as running:
+        print(running.url, flush=True)
+        threading.Event().wait()

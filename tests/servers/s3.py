@@ -1,0 +1,91 @@
+"""An S3 server in memory, for tests: moto's, with what S3 promises and moto leaves out.
+
+- Conditional writes are atomic (moto looks and writes in two steps, and its threads can come between).
+- Content-MD5 is checked.
+- Buckets can be forbidden, credentials can be refused, as S3 would say it.
+"""
+
+import base64
+import functools
+import hashlib
+import io
+import threading
+from collections.abc import Callable, Iterable
+
+import boto3
+import botocore.config
+import moto.s3.models
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key-that-must-never-be-printed"
+
+
+class S3Server:
+    """The server in a thread of this process: `with S3Server("bucket") as server: server.url`.
+
+    Attributes:
+        forbidden: buckets on which the caller has no permission.
+        accepted: the only access key id accepted; None accepts any.
+    """
+
+    def __init__(self, *buckets: str):
+        self.buckets, self.forbidden, self.accepted = buckets, set(), None
+        self.lock = threading.Lock()
+        # S3 wants parts of 5 MiB; tests want small ones.
+        moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
+        self.app = DomainDispatcherApplication(create_backend_app)
+        self.server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self) -> "S3Server":
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        for bucket in self.buckets:
+            self.client.create_bucket(Bucket=bucket)
+        return self
+
+    def __exit__(self, *raised) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    @functools.cached_property
+    def client(self):
+        """A client of the official library, as the owner of everything."""
+        config = botocore.config.Config(s3={"addressing_style": "path"})
+        keys = {"aws_access_key_id": self.accepted or ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+        session = boto3.session.Session(region_name="us-east-1", **keys)
+        return session.client("s3", endpoint_url=self.url, config=config)
+
+    def _answer(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        request = Request(environ)
+        refusal = self._refusal(request)
+        if refusal:
+            return refusal(environ, start_response)
+        if request.headers.get("If-None-Match") or request.headers.get("If-Match"):
+            with self.lock:
+                return list(self.app(environ, start_response))
+        return self.app(environ, start_response)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self.accepted and f"Credential={self.accepted}/" not in request.headers.get("Authorization", ""):
+            return _error(403, "InvalidAccessKeyId")
+        if request.path.split("/")[1] in self.forbidden:
+            return _error(403, "AccessDenied")
+        claimed = request.headers.get("Content-MD5")
+        if claimed:
+            data = request.get_data()
+            request.environ["wsgi.input"] = io.BytesIO(data)
+            if claimed != base64.b64encode(hashlib.md5(data).digest()).decode():
+                return _error(400, "BadDigest")
+        return None
+
+
+class _Quiet(MotoRequestHandler):
+    def log(self, *arguments) -> None:
+        pass
+
+
+def _error(status: int, code: str) -> Response:
+    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} for {SECRET_KEY}</Message></Error>"
+    return Response(text, status, content_type="application/xml")
