@@ -134,9 +134,9 @@ class _Run:
 
     def _show_on_board(self, task_directory: pathlib.Path) -> None:
         """Links a step's event files, which it is about to write, to where `make tensorboard` looks, under a short name."""
-        if task_directory.name in ("train", "evaluate"):
+        if name := {"train": "fit", "evaluate": "final"}.get(task_directory.name):
             self.board.mkdir(parents=True, exist_ok=True)
-            (self.board / task_directory.name).symlink_to(os.path.relpath(task_directory / "tensorboard", self.board))
+            (self.board / name).symlink_to(os.path.relpath(task_directory / "tensorboard", self.board))
 
     def _tidy_board(self) -> None:
         """Takes back the links of steps that did not run."""
@@ -217,7 +217,7 @@ def _quiet_kfp() -> Iterator[None]:
     """Leaves out kfp.local's log below warnings, and its warnings about settings that only a cluster heeds."""
 
     def is_worth_reading(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
+        return record.levelno >= logging.WARNING and not str(record.msg).startswith(("Task ", "Pipeline "))
 
     logger = logging.getLogger()
     logger.addFilter(is_worth_reading)

@@ -13,8 +13,8 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
 
     writer = tf.summary.create_file_writer(f"{path}/test")
     with writer.as_default(step=epoch):
-        tf.summary.scalar("epoch_accuracy", facts.accuracy)
-        tf.summary.scalar("epoch_loss", facts.loss)
+        tf.summary.scalar("accuracy", facts.accuracy)
+        tf.summary.scalar("loss", facts.loss)
         for name, score in zip(facts.class_names, facts.per_class, strict=True):
             if score.support:
                 tf.summary.scalar(f"recall by class/{name}", score.recall)

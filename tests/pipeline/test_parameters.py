@@ -1,6 +1,7 @@
 """Where parameter values come from, and which are refused."""
 import pytest
 
+from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from pipeline.parameters import Parameters, configure, profile_names
 
@@ -27,7 +28,8 @@ def test_every_profile_is_valid(name):
 def test_the_cifar10_profile_is_the_articles_job():
     values = configure("cifar10", environment={}).parameters
     assert (values.dataset, values.architecture, values.optimizer) == ("cifar10", "seed", "adam")
-    assert (values.batch_size, values.epochs, values.validation, values.validation_split) == (50, 25, "last", 0.2)
+    assert (values.batch_size, values.epochs, values.validation_split) == (50, 25, 0.2)
+    assert (values.validation, DATASETS["cifar10"].validation) == ("auto", "last")
     assert (values.learning_rate, values.precision) == (0.001, "float32")
 
 

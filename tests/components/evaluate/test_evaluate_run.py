@@ -52,10 +52,10 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
     result, place = evaluated
     events = EventAccumulator(str(place / "board" / "test"), size_guidance={"tensors": 0}).Reload()
     tags = set(events.Tags()["tensors"])
-    assert {"epoch_accuracy", "epoch_loss", "confusion matrix", "mistakes, most confident first"} <= tags
+    assert {"accuracy", "loss", "confusion matrix", "mistakes, most confident first"} <= tags
     import tensorflow as tf
 
-    [score] = events.Tensors("epoch_accuracy")
+    [score] = events.Tensors("accuracy")
     assert float(tf.make_ndarray(score.tensor_proto)) == pytest.approx(result.accuracy)
 
 
