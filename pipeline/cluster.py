@@ -49,7 +49,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
     Raises:
         PipelineError: a URL that is none, or none given where the SDK would find nothing either.
     """
-    url = url or _first(environment, ENDPOINT_VARIABLES)
+    url = url or first_set(environment, ENDPOINT_VARIABLES)
     parts = urllib.parse.urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!r}")
@@ -67,8 +67,8 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         )
     return Endpoint(
         url.rstrip("/"),
-        namespace or _first(environment, NAMESPACE_VARIABLES),
-        _first(environment, TOKEN_VARIABLES).strip(),
+        namespace or first_set(environment, NAMESPACE_VARIABLES),
+        first_set(environment, TOKEN_VARIABLES).strip(),
     )
 
 
@@ -232,5 +232,6 @@ def _public(text: str) -> str:
     return re.sub(r"//[^/@\s]+@", "//", text)
 
 
-def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
+def first_set(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The value of the first of these variables that has one."""
     return next((environment[name] for name in names if environment.get(name)), "")

@@ -8,7 +8,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.parameters import DEFAULT_PROFILE
-from pipeline.placement_settings import ClusterOptions
+from pipeline.placement_settings import ClusterOptions, placement_file
 
 
 def cluster_options(command: Callable) -> Callable:
@@ -48,6 +48,9 @@ def run_options(command: Callable) -> Callable:
             click.option(
                 "--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file."
             ),
+            click.option(
+                "--placement", default="", help="A file of NAME=VALUE lines that say where, k8s/overlays/*/runs.env."
+            ),
             click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs."),
             click.option("--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."),
             click.option(
@@ -85,6 +88,7 @@ def watch_options(command: Callable) -> Callable:
 @click.option("--cache/--no-cache", default=True, show_default=True, help="May take earlier runs' results.")
 def submit_command(
     profile: str,
+    placement: str,
     settings: tuple[str, ...],
     experiment: str,
     service_account: str,
@@ -99,7 +103,7 @@ def submit_command(
     from pipeline.parameters import configure
     from pipeline.submit import pods_namespace, prepare, submit
 
-    configuration = configure(profile, settings)
+    configuration = configure(profile, [*(placement_file(placement) if placement else []), *settings])
     compiled = prepare(configuration, cluster, check_images)
     client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, cache)
     if watch:
@@ -132,6 +136,7 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 def schedule_command(
     cron: str,
     profile: str,
+    placement: str,
     settings: tuple[str, ...],
     experiment: str,
     service_account: str,
@@ -147,7 +152,7 @@ def schedule_command(
     from pipeline.submit import prepare
 
     wanted = check_cron(cron)
-    configuration = configure(profile, settings)
+    configuration = configure(profile, [*(placement_file(placement) if placement else []), *settings])
     compiled = prepare(configuration, cluster, check_images)
     made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account, cache)
     print(f"scheduled {made} ({identity}) at {wanted} (seconds first), in UTC unless this KFP is set otherwise")
@@ -186,10 +191,11 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @click.option("--endpoint", "url", default="", help="KFP's address; else KFP_ENDPOINT, else the kubeconfig.")
 @click.option("--namespace", default="", help="Of your Kubeflow profile; else KFP_NAMESPACE.")
 @click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Whose placement to check.")
+@click.option("--placement", default="", help="A file of NAME=VALUE lines that say where.")
 @click.option("--bucket", default="", help="Object store to try, such as gs://bucket/prefix.")
 @click.option("--tensorboard", default="", help="TensorBoard's address.")
 @click.option("--webhook-secret", default="", help="The secret that must be there.")
-@click.option("--service-account", default="pipeline-runner", show_default=True, help="Of the pods.")
+@click.option("--service-account", default="conv2d-runner", show_default=True, help="Of the pods.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: a list of checks.")
 @click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
 def doctor_command(as_json: bool, **wanted: Any) -> None:

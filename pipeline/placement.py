@@ -4,7 +4,7 @@ Training, and evaluation on request, go to GPU nodes; everything else to small C
 is started is a pipeline parameter (PlacementSettings, and `gpus`), so that one compiled file serves an L4, an H100, MIG
 slices or no GPU:
 
-- gpus=0 puts `<gpu_type>: 0` into the pod's limits. The scheduler skips a request of zero, so that any node will do.
+- gpus=0 puts `<accelerator>: 0` into the pod's limits. The scheduler skips a request of zero, so that any node will do.
 - A count or type that KFP can't read stops the step's driver; so both are checked before submission.
 - The images are fixed when the file is compiled (kfp.local can't run a parameter's image): compiled with gpus of 1 or
   more, train has the GPU image, which also trains on a CPU, given gpus=0; compiled with 0 it has the CPU image.
@@ -65,7 +65,7 @@ class GpuNodes:
     """The pipeline's parameters that choose nodes for training, and its share of them, as its body sees them."""
 
     gpus: Any
-    gpu_type: Any
+    accelerator: Any
     node_selector: Any
     tolerations: Any
     node_affinity: Any
@@ -111,8 +111,8 @@ def _share(task: dsl.PipelineTask, cpu: Any, memory: Any) -> None:
 
 
 def _on_gpu_node(task: dsl.PipelineTask, nodes: GpuNodes, cluster: ClusterOptions) -> None:
-    _register(task, nodes.gpu_type, nodes.gpus)
-    task.set_accelerator_type(nodes.gpu_type).set_accelerator_limit(nodes.gpus)
+    _register(task, nodes.accelerator, nodes.gpus)
+    task.set_accelerator_type(nodes.accelerator).set_accelerator_limit(nodes.gpus)
     kubernetes.add_node_selector_json(task, nodes.node_selector)
     kubernetes.add_toleration_json(task, nodes.tolerations)
     kubernetes.add_node_affinity_json(task, nodes.node_affinity)

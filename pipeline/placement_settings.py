@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 from typing import Any, Literal
 
@@ -28,14 +29,14 @@ class PlacementSettings(Settings):
 
     train_cpu: str = Field("2", pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$", description="CPUs the training pod gets")
     train_memory: str = Field("6Gi", pattern=QUANTITY, description="memory the training pod gets, /dev/shm included")
-    gpu_type: str = Field(
+    accelerator: str = Field(
         "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
     )
     node_selector: dict[str, str] = Field({}, description="labels that the training pod's node must have, as JSON")
     tolerations: list[dict[str, Any]] = Field([], description="taints that the training pod tolerates, as JSON")
     node_affinity: dict[str, Any] = Field({}, description="Kubernetes nodeAffinity of the training pod, as JSON")
 
-    @field_validator("gpu_type")
+    @field_validator("accelerator")
     @classmethod
     def _an_extended_resource(cls, name: str) -> str:
         if "/" not in name or not LABEL_KEY.fullmatch(name):
@@ -129,6 +130,30 @@ class ClusterOptions:
                 "expected the name of a Kubernetes secret for the webhook, which holds its URL: "
                 "kubectl create secret generic conv2d-webhook --from-literal=url=..."
             )
+
+
+def placement_file(path: str | pathlib.Path) -> list[str]:
+    """The NAME=VALUE settings of a file of them, such as k8s/overlays/gke/runs.env; `#` begins a comment line.
+
+    The file is written so that `kfp run create` takes its lines too, which reads values as JSON: there a GPU count is
+    "1" in quotes, since KFP drops a number without a word. Here the quotes are taken off.
+
+    Raises:
+        PipelineError: there is no such file, or a line that is no setting.
+    """
+    try:
+        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise PipelineError(
+            f"expected a file of NAME=VALUE lines, received {str(path)!r}, which can't be read"
+        ) from None
+    settings = []
+    for line in map(str.strip, lines):
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            quoted = re.fullmatch(r'"([^"\\]*)"', value)
+            settings.append(f"{name}={quoted[1]}" if quoted else line)
+    return settings
 
 
 def check_gpus(gpus: str) -> None:

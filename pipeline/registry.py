@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,33 @@ def look_up(place: Place) -> str:
     return f"{place.host} answered {answer.status_code}"
 
 
-def _authorization(session: "requests.Session", refused: "requests.Response", place: Place) -> str | None:
+def may_push(place: Place) -> str:
+    """Nothing where an upload may begin, else why not. The upload is given up at once; nothing is stored."""
+    import requests
+
+    url = place.url.replace(f"/manifests/{place.tag}", "/blobs/uploads/")
+    with requests.Session() as session:
+        try:
+            answer = session.post(url, timeout=TIMEOUT_S)
+            if answer.status_code == 401:
+                authorization = _authorization(session, answer, place, "pull,push")
+                if authorization:
+                    session.headers["Authorization"] = authorization
+                    answer = session.post(url, timeout=TIMEOUT_S)
+            if answer.status_code == 202:
+                upload = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
+                # Credentials stay with the registry, wherever it keeps its uploads.
+                if urllib.parse.urlsplit(upload).netloc == place.host:
+                    session.delete(upload, timeout=TIMEOUT_S)
+                return ""
+        except requests.RequestException as error:
+            return f"{place.host} does not answer here ({type(error).__name__})"
+    return f"{place.host} does not let us write {place.path} ({answer.status_code})"
+
+
+def _authorization(
+    session: "requests.Session", refused: "requests.Response", place: Place, actions: str = "pull"
+) -> str | None:
     """What the registry wants to see: the user's docker login, or a token that it hands out for asking."""
     login = _docker_login(place.host)
     challenge = refused.headers.get("WWW-Authenticate", "")
@@ -119,7 +146,7 @@ def _authorization(session: "requests.Session", refused: "requests.Response", pl
     realm = fields.get("realm", "")
     if not realm.startswith(("https://", place.url.split("/v2/")[0])):
         return None
-    query = {"service": fields.get("service", ""), "scope": f"repository:{place.path}:pull"}
+    query = {"service": fields.get("service", ""), "scope": f"repository:{place.path}:{actions}"}
     headers = {"Authorization": f"Basic {login}"} if login else {}
     answer = session.get(realm, params=query, timeout=TIMEOUT_S, headers=headers)
     if answer.status_code != 200:

@@ -281,7 +281,7 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (['NODE_SELECTOR={"pool": 3}'], "node_selector"),
         (['NODE_SELECTOR={"po ol": "x"}'], "node_selector: "),
         (['NODE_AFFINITY={"required": {}}'], "node_affinity: unknown key"),
-        (["GPU_TYPE=gpu"], "gpu_type: expected a resource such as"),
+        (["ACCELERATOR=gpu"], "accelerator: expected a resource such as"),
         (["TRAIN_MEMORY=lots"], "train_memory: "),
         (["SOURCE=/tmp/pictures", "DATASET=image_folder"], "a path on this machine"),
     ],

@@ -17,12 +17,14 @@ class Api:
         requests: (method, path, query, body) of every request, in order.
         faults: (method, start of the path, fault) to come before answers, each once, in order: a status with a body,
             "drop" (the connection ends without an answer), or "drop after" (only once the request has taken effect).
+        date: what the server takes the time to be; empty: as it is.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.authorizations: list[str | None] = []
         self.faults: list[tuple[str, str, Any]] = []
+        self.date = ""
         self.lock = threading.Lock()
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
@@ -77,6 +79,9 @@ class Api:
                     self.connection.shutdown(socket.SHUT_RDWR)
 
             do_GET = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return api.date or super().date_time_string(timestamp)
 
             def log_message(self, *arguments: Any) -> None:
                 pass

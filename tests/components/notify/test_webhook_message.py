@@ -1,0 +1,80 @@
+"""The message to a team's webhook: what it says, that it stays a secret, and that one that is down harms nobody."""
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.notify.message import Outcome, message, tell
+from tests.servers.http_api import Api
+
+PATH = "/services/T000/B000/s3cret"
+
+
+class Webhook(Api):
+    def handle(self, method, path, query, body, headers):
+        return 200, "ok"
+
+
+def test_a_success_tells_accuracy_and_link():
+    text = message(Outcome("cifar10 2026", "run-1", "exported", accuracy=0.62349), "https://kfp.example/")["text"]
+    assert text == "cifar10 2026: exported, test accuracy 0.6235\nhttps://kfp.example/#/runs/details/run-1"
+
+
+def test_a_failure_tells_its_cause_on_one_line_without_markup():
+    cause = "error: <!channel> see\nA & B " + "x" * 1000
+    text = message(Outcome("nightly", "run-1", "failed", cause=cause, step="train"))["text"]
+    lines = text.split("\n")
+    assert lines[0] == "nightly: failed"
+    assert lines[1].startswith("train: error: &lt;!channel&gt; see A &amp; B xxx")
+    assert len(lines[1]) < 550
+    assert lines[2] == "run run-1"
+
+
+def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
+    webhook = Webhook()
+    with webhook.serving() as url:
+        assert tell(
+            Outcome("n", "r", "exported", 0.5), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}\n", "NOTIFY_UI_URL": "http://k"}
+        )
+    assert webhook.requests == [
+        ("POST", PATH, {}, {"text": "n: exported, test accuracy 0.5000\nhttp://k/#/runs/details/r"})
+    ]
+    assert "s3cret" not in "".join(capsys.readouterr())
+
+
+def test_none_set_is_no_error(capsys):
+    assert not tell(Outcome("n", "r", "exported"), {})
+    assert "nobody is told" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries", "said"),
+    [
+        ((503, "x"), 3, "HTTP 503"),
+        ("drop", 3, "ConnectionError"),
+        ((404, "no_team"), 1, "HTTP 404"),
+        ((302, ""), 3, "HTTP 302"),
+    ],
+)
+def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, said):
+    webhook = Webhook()
+    webhook.faults = [("POST", "/", fault)] * 3
+    with webhook.serving() as url:
+        assert not tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+    assert len(webhook.requests) == tries
+    printed = "".join(capsys.readouterr())
+    assert said in printed
+    assert "s3cret" not in printed
+    assert "127.0.0.1" not in printed
+
+
+def test_one_failure_is_tried_again():
+    webhook = Webhook()
+    webhook.faults = [("POST", "/", (503, "x"))]
+    with webhook.serving() as url:
+        assert tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+
+
+def test_what_is_no_url_is_refused_without_being_shown():
+    with pytest.raises(PipelineError) as caught:
+        tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": "s3cret-token"})
+    assert "s3cret" not in str(caught.value)

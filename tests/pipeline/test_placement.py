@@ -1,0 +1,258 @@
+"""The compiled pipeline read back: what each step's pod gets, and that one file serves any GPU or none."""
+
+import copy
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from components.core.errors import PipelineError
+from components.notify.message import SECRET_KEYS
+from pipeline.compiling import compile_pipeline
+from pipeline.parameters import configure
+from pipeline.placement import PLACES
+from pipeline.placement_settings import ClusterOptions, PlacementSettings, placement_file
+from pipeline.training import STEPS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+EVERYTHING = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="conv2d-webhook")
+
+
+@pytest.fixture(scope="module")
+def compile_to(tmp_path_factory):
+    """Compiles; returns the pipeline's document and its executors' Kubernetes settings by step."""
+
+    def compiled(*settings: str, cluster: ClusterOptions = ClusterOptions()):  # noqa: B008
+        path = tmp_path_factory.mktemp("compiled") / "training.yaml"
+        compile_pipeline(configure("quickstart", settings, {}).parameters, path, cluster)
+        pipeline, platform = yaml.safe_load_all(path.read_text())
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        return pipeline, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
+
+    return compiled
+
+
+@pytest.fixture(scope="module")
+def plain(compile_to):
+    return compile_to("GPUS=1")
+
+
+def container(pipeline: dict, step: str) -> dict:
+    return pipeline["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
+
+
+def groups(pipeline: dict) -> list[dict]:
+    """Every graph in the file: the root's and those of conditions and exit handlers, each as a component."""
+    return [pipeline["root"], *(component for component in pipeline["components"].values() if "dag" in component)]
+
+
+def tasks(pipeline: dict) -> dict[str, dict]:
+    return {name: task for group in groups(pipeline) for name, task in group["dag"]["tasks"].items()}
+
+
+def test_the_training_pods_gpus_cpus_and_memory_are_run_time_parameters(plain):
+    pipeline, _ = plain
+    resources = container(pipeline, "train")["resources"]
+    parameter = "{{{{$.inputs.parameters['pipelinechannel--{}']}}}}".format
+    assert resources["accelerator"] == {"resourceCount": parameter("gpus"), "resourceType": parameter("accelerator")}
+    for which in ("Request", "Limit"):
+        assert resources[f"resourceCpu{which}"] == parameter("train_cpu")
+        assert resources[f"resourceMemory{which}"] == parameter("train_memory")
+    inputs = pipeline["root"]["inputDefinitions"]["parameters"]
+    # KFP drops a count that is a number, and refuses tolerations that are a string.
+    types = {"gpus": "STRING", "accelerator": "STRING", "node_selector": "STRUCT", "tolerations": "LIST"}
+    assert {name: inputs[name]["parameterType"] for name in types} == types
+    assert inputs["gpus"]["defaultValue"] == "1"
+
+
+def test_the_training_pods_nodes_are_run_time_parameters(plain):
+    train = plain[1]["train"]
+    assert train["nodeSelector"] == {"nodeSelectorJson": {"componentInputParameter": "node_selector"}}
+    assert train["tolerations"] == [{"tolerationJson": {"componentInputParameter": "tolerations"}}]
+    assert train["nodeAffinity"] == [{"nodeAffinityJson": {"componentInputParameter": "node_affinity"}}]
+
+
+def test_the_training_pod_has_shared_memory(plain):
+    mount = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": "2Gi"}  # noqa: S108
+    assert plain[1]["train"]["emptyDirMounts"] == [mount]
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "train"])
+def test_every_other_step_is_small_and_keeps_off_gpu_nodes(plain, step):
+    pipeline, platform = plain
+    resources = container(pipeline, step)["resources"]
+    assert "accelerator" not in resources
+    for which in ("Request", "Limit"):
+        assert resources[f"resourceCpu{which}"] == PLACES[step].cpu
+        assert resources[f"resourceMemory{which}"] == PLACES[step].memory
+    assert "tolerations" not in platform[step]
+    (wish,) = platform[step]["nodeAffinity"]
+    assert wish["weight"] == 100
+    assert {"key": "nvidia.com/gpu.present", "operator": "DoesNotExist"} in wish["matchExpressions"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
+    pipeline, platform = plain
+    assert platform[step]["activeDeadlineSeconds"] == str(PLACES[step].hours * 3600)
+    policy = tasks(pipeline)[step]["retryPolicy"]
+    assert policy == {
+        "maxRetryCount": PLACES[step].retries,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": "600s",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "cluster", "on_gpu_image"),
+    [
+        ([], ClusterOptions(), set()),
+        (["GPUS=0"], ClusterOptions(evaluate_on="gpu"), set()),
+        (["GPUS=8"], ClusterOptions(), {"train"}),
+        (["GPUS=1"], ClusterOptions(evaluate_on="gpu"), {"train", "evaluate"}),
+    ],
+)
+def test_the_gpu_image_goes_to_gpu_steps_of_a_pipeline_compiled_for_gpus(compile_to, settings, cluster, on_gpu_image):
+    pipeline, _ = compile_to(*settings, cluster=cluster)
+    assert {step for step in STEPS if f":{step}-gpu-" in container(pipeline, step)["image"]} == on_gpu_image
+
+
+def test_one_file_serves_every_kind_of_gpu_and_none(compile_to):
+    """Only defaults differ, which a run overrides; not a line of what is executed does."""
+    settings = (
+        ["GPUS=1"],
+        ["GPUS=8", 'NODE_SELECTOR={"gpu": "h100"}', f'TOLERATIONS=[{{"key": "{"x"}", "operator": "Exists"}}]'],
+        ["GPUS=2", "ACCELERATOR=nvidia.com/mig-1g.10gb", "TRAIN_CPU=12", "TRAIN_MEMORY=85Gi"],
+    )
+    files = [copy.deepcopy(compile_to(*some)) for some in settings]
+    for pipeline, _ in files:
+        for parameter in pipeline["root"]["inputDefinitions"]["parameters"].values():
+            parameter.pop("defaultValue")
+    assert files[0] == files[1] == files[2]
+
+
+def test_evaluation_on_request_goes_where_training_goes(compile_to):
+    pipeline, platform = compile_to("GPUS=1", cluster=ClusterOptions(evaluate_on="gpu"))
+    for what in ("nodeSelector", "tolerations", "nodeAffinity", "emptyDirMounts"):
+        assert platform["evaluate"][what] == platform["train"][what]
+    assert container(pipeline, "evaluate")["resources"]["accelerator"]
+    assert container(pipeline, "evaluate")["resources"]["resourceMemoryLimit"] == PLACES["evaluate"].memory
+
+
+def test_queue_and_priority_are_kueues_labels_on_gpu_steps_only(compile_to):
+    _, platform = compile_to("GPUS=1", cluster=ClusterOptions(queue="team", priority="urgent"))
+    labels = {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "urgent"}
+    assert platform["train"]["podMetadata"]["labels"] == labels
+    assert [step for step in platform if "podMetadata" in platform[step]] == ["train"]
+
+
+@pytest.mark.parametrize("cluster", [ClusterOptions(), EVERYTHING])
+def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(compile_to, cluster):
+    """KFP's compiler does not see to that below an exit handler; the step would fail as it starts."""
+    pipeline, platform = compile_to("GPUS=1", cluster=cluster)
+    for group in groups(pipeline):
+        given = set(group.get("inputDefinitions", {}).get("parameters", {}))
+        for name, task in group["dag"]["tasks"].items():
+            asked = set(re.findall(r"'componentInputParameter': '([^']+)'", str(task.get("inputs"))))
+            asked |= set(re.findall(r"'componentInputParameter': '([^']+)'", str(platform.get(name))))
+            assert asked <= given, name
+            used = set(re.findall(r"parameters\['(pipelinechannel--[^']+)'\]", str(resources_of(pipeline, task))))
+            assert used <= set(task.get("inputs", {}).get("parameters", {})), name
+
+
+def resources_of(pipeline: dict, task: dict) -> dict:
+    label = pipeline["components"][task["componentRef"]["name"]].get("executorLabel", "")
+    return pipeline["deploymentSpec"]["executors"].get(label, {}).get("container", {}).get("resources", {})
+
+
+def test_the_webhook_adds_nothing_when_it_is_off(plain):
+    pipeline, platform = plain
+    assert set(platform) == set(STEPS)
+    assert set(tasks(pipeline)) - {"condition-1"} == set(STEPS)
+
+
+def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compile_to):
+    pipeline, platform = compile_to("GPUS=1", cluster=EVERYTHING)
+    found = tasks(pipeline)
+    assert found["notify-failure"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert found["notify-failure"]["inputs"]["parameters"]["status"] == {
+        "taskFinalStatus": {"producerTask": "exit-handler-1"}
+    }
+    told = [
+        found[name]["inputs"]["parameters"]["outcome"]["runtimeValue"]["constant"] for name in ("notify", "notify-2")
+    ]
+    assert told == ["exported", "not exported: below min_accuracy"]
+    assert found["notify"]["dependentTasks"] == ["export"]
+    for name in ("notify", "notify-2", "notify-failure"):
+        assert found[name]["cachingOptions"] == {}
+        assert "retryPolicy" not in found[name]
+    for name in ("notify", "notify-failure"):
+        (secret,) = platform[name]["secretAsEnv"]
+        assert (secret["secretName"], secret["optional"]) == ("conv2d-webhook", True)
+        assert {entry["secretKey"]: entry["envVar"] for entry in secret["keyToEnv"]} == SECRET_KEYS
+
+
+def test_kfp_local_gets_images_and_nothing_else():
+    """Its retries would sleep, and resources that are parameters would be arguments of the step in its cache key."""
+    from pipeline.training import training_pipeline
+
+    pipeline = training_pipeline(configure("quickstart", environment={}).parameters, lambda step: f"python:{step}")
+    document = pipeline.pipeline_spec
+    assert not pipeline.platform_spec.platforms
+    assert "retry_policy" not in str(document)
+    assert "resource_cpu_limit" not in str(document)
+
+
+# Settings.
+
+
+def test_json_text_and_values_are_the_same_setting():
+    text = PlacementSettings.checked(tolerations=f"[{str(TOLERATION)}]".replace("'", '"'), node_selector='{"a": "b"}')
+    assert text == PlacementSettings.checked(tolerations=[TOLERATION], node_selector={"a": "b"})
+    assert PlacementSettings.checked(tolerations=TOLERATION).tolerations == [TOLERATION]
+    assert PlacementSettings.checked(train_cpu=4, train_memory="10Gi").train_cpu == "4"
+
+
+@pytest.mark.parametrize(
+    "toleration",
+    [
+        {"operator": "Exists"},
+        {"key": "a", "value": "b", "effect": "NoSchedule"},
+        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+    ],
+)
+def test_tolerations_that_kubernetes_takes_are_taken(toleration):
+    assert PlacementSettings.checked(tolerations=[toleration]).tolerations == [toleration]
+
+
+@pytest.mark.parametrize(
+    "toleration",
+    [
+        {},
+        {"key": "a", "operator": "Is"},
+        {"value": "b"},
+        {"key": "a", "operator": "Exists", "tolerationSeconds": 60},
+        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
+        {"key": "a", "operator": "Exists", "toleration_seconds": 60},
+    ],
+)
+def test_tolerations_that_kubernetes_refuses_are_refused(toleration):
+    with pytest.raises(PipelineError, match="tolerations: "):
+        PlacementSettings.checked(tolerations=[toleration])
+
+
+def test_a_placement_file_gives_the_same_to_both_commands(tmp_path):
+    path = tmp_path / "runs.env"
+    path.write_text('# spot\ngpus="1"\n\naccelerator=nvidia.com/gpu\ntolerations=[{"operator":"Exists"}]\n')
+    assert placement_file(path) == ["gpus=1", "accelerator=nvidia.com/gpu", 'tolerations=[{"operator":"Exists"}]']
+    assert configure("quickstart", placement_file(path), {}).parameters.gpus == "1"
+    with pytest.raises(PipelineError, match="can't be read"):
+        placement_file(tmp_path / "none.env")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("k8s/overlays/*/runs.env")), ids=lambda path: path.parent.name)
+def test_the_overlays_placements_are_valid(path):
+    assert configure("cifar10", placement_file(path), {}).parameters.gpus != "0"
