@@ -1,4 +1,5 @@
 """The training pipeline. Read it from top to bottom: it is the story of a model."""
+
 from collections.abc import Callable
 
 from kfp import dsl
@@ -70,12 +71,12 @@ def training_pipeline(
         # Where it is trained, on a cluster.
         train_cpu: str = defaults.train_cpu,
         train_memory: str = defaults.train_memory,
-        gpu_type: str = defaults.gpu_type,
+        accelerator: str = defaults.accelerator,
         node_selector: dict = defaults.node_selector,
         tolerations: list = defaults.tolerations,
         node_affinity: dict = defaults.node_affinity,
     ):
-        where = GpuNodes(gpus, gpu_type, node_selector, tolerations, node_affinity, train_cpu, train_memory)
+        where = GpuNodes(gpus, accelerator, node_selector, tolerations, node_affinity, train_cpu, train_memory)
         placement = Placement(image, cluster, where)
         place, webhook = placement.place, Webhook(placement)
 
@@ -115,9 +116,9 @@ def training_pipeline(
             ).set_display_name("Train")
             place(fitted, "train")
 
-            measured = evaluate(
-                dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]
-            ).set_display_name("Evaluate")
+            measured = evaluate(dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]).set_display_name(
+                "Evaluate"
+            )
             place(measured, "evaluate")
 
             with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
