@@ -1,4 +1,5 @@
 """The command line: python -m pipeline COMMAND. The Makefile calls it; `--help` tells what there is."""
+
 import pathlib
 
 import click
@@ -8,7 +9,9 @@ from pipeline.cluster_commands import COMMANDS, cluster_options
 from pipeline.parameters import DEFAULT_PROFILE
 from pipeline.placement_settings import ClusterOptions
 
-profile_option = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
+profile_option = click.option(
+    "--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file."
+)
 settings_argument = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
 
 

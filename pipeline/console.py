@@ -1,4 +1,5 @@
 """What a person sees of a local run: the steps' own lines, readable, and a bar that moves."""
+
 import contextlib
 import io
 import re
@@ -85,5 +86,8 @@ def step_output() -> Iterator[StepOutput]:
 def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
     """Plain text columns, as wide as their widest cell."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [header, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
     return "\n".join(lines)

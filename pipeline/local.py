@@ -1,29 +1,24 @@
 """Runs the pipeline on this machine through kfp.local: in Docker, or as plain processes."""
+
 import contextlib
 import dataclasses
-import hashlib
-import json
-import logging
 import os
 import pathlib
 import time
-import urllib.parse
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 from components.core.errors import PipelineError
 from components.core.files import write_json
-from components.core.progress import LIVE_VARIABLE
 from pipeline.console import StepOutput, step_output, table
+from pipeline.local_runner import RunnerChoice, RunnerName, choose_runner, kfp_runner, remove_containers
+from pipeline.local_source import with_source_version
+from pipeline.local_tasks import left_everything, observed_tasks, quiet_kfp
 from pipeline.parameters import Configuration, Parameters
 from pipeline.preflight import check_architecture
 
 # Below the outputs directory: what `make tensorboard` shows, a folder of links a run.
 BOARD = "tensorboard"
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-RunnerName = Literal["docker", "process"]
-RunnerChoice = Literal["auto", "docker", "process"]
 
 
 @dataclasses.dataclass
@@ -51,14 +46,18 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
     Raises:
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
-    parameters = _with_source_version(configuration.parameters)
+    parameters = with_source_version(configuration.parameters)
     check_architecture(parameters)
-    runner, image = _choose_runner(choice, parameters)
+    runner, image = choose_runner(choice, parameters)
     outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)
-    with _quiet_kfp(), step_output() as console:
-        run = _Run(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
-        failure = run.go(parameters, runner, image)
+    with quiet_kfp(), step_output() as console:
+        run = LocalRun(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
+        try:
+            failure = run.go(parameters, runner, image)
+        finally:
+            if runner == "docker":
+                remove_containers(outputs)
     summary = run.summarize(configuration, runner, failure)
     _print_summary(summary, run.directory)
     if failure:
@@ -66,7 +65,7 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
     return run.directory
 
 
-class _Run:
+class LocalRun:
     """One pass of kfp.local over the pipeline, observed task by task."""
 
     def __init__(self, outputs: pathlib.Path, console: StepOutput, title: str):
@@ -84,7 +83,7 @@ class _Run:
         from pipeline.training import training_pipeline
 
         local.init(
-            runner=_kfp_runner(runner, parameters, self.outputs),
+            runner=kfp_runner(runner, parameters, self.outputs),
             pipeline_root=str(self.outputs),
             enable_caching=True,
             # A process and a container of the same code are not the same environment: neither answers for the other.
@@ -92,13 +91,13 @@ class _Run:
         )
         pipeline = training_pipeline(parameters, image)
         try:
-            with _observed(self._step):
+            with observed_tasks(self._step):
                 pipeline()
         except RuntimeError as error:
             failed = next((step.name for step in self.steps.values() if step.status == "failed"), None)
             if failed is None:
                 raise
-            return f"{failed} failed: {self.console.last_error or _first_line(error)}"
+            return f"{failed} failed: {self.console.last_error or first_line(error)}"
         for step in self.steps.values():
             if step.status == "not run":
                 step.status = "skipped"
@@ -118,22 +117,22 @@ class _Run:
         try:
             outputs, state = execute(task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
         except Exception as error:  # an engine that stopped answering, an image that went away
-            self.console.last_error = _first_line(error)
+            self.console.last_error = first_line(error)
             outputs, state = {}, status.Status.FAILURE
         step.seconds = round(time.monotonic() - began, 2)
-        step.outputs = outputs
         step.cached = not task_directory.exists()
-        if state == status.Status.SUCCESS and not step.cached and not _left_everything(task_directory, outputs):
+        if state == status.Status.SUCCESS and not step.cached and not left_everything(task_directory, outputs):
             # DockerRunner takes a container that is gone before it is asked for one that succeeded
             # (kubeflow/pipelines#13332): only what a task left behind tells.
             self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
             outputs, state = {}, status.Status.FAILURE
+        step.outputs = outputs
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
         self.console.say(f"  {step.status}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
 
     def _show_on_board(self, task_directory: pathlib.Path) -> None:
-        """Links a step's event files, which it is about to write, to where `make tensorboard` looks, under a short name."""
+        """Links the event files a step is about to write to where `make tensorboard` looks, under a short name."""
         if name := {"train": "fit", "evaluate": "final"}.get(task_directory.name):
             self.board.mkdir(parents=True, exist_ok=True)
             (self.board / name).symlink_to(os.path.relpath(task_directory / "tensorboard", self.board))
@@ -188,138 +187,13 @@ class _Run:
         return found
 
 
-def _left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:
-    """Whether a task wrote its closing file and every artifact it declares."""
-    artifacts = [pathlib.Path(output.path) for output in outputs.values() if hasattr(output, "path")]
-    return (task_directory / "executor_output.json").is_file() and all(path.exists() for path in artifacts)
-
-
-@contextlib.contextmanager
-def _observed(execute_step: Callable) -> Iterator[None]:
-    """Hands each task of kfp.local to `execute_step`, together with kfp's own way of executing it.
-
-    kfp.local has no hook for this (2.17.0): the one function that both its orchestrators call is replaced meanwhile.
-    """
-    import functools
-
-    from kfp.local.orchestrator import task_executor
-
-    original = task_executor.execute_single_task
-    task_executor.execute_single_task = functools.partial(execute_step, original)
-    try:
-        yield
-    finally:
-        task_executor.execute_single_task = original
-
-
-@contextlib.contextmanager
-def _quiet_kfp() -> Iterator[None]:
-    """Leaves out kfp.local's log below warnings, and its warnings about settings that only a cluster heeds."""
-
-    def is_worth_reading(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING and not str(record.msg).startswith(("Task ", "Pipeline "))
-
-    logger = logging.getLogger()
-    logger.addFilter(is_worth_reading)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            warnings.filterwarnings("ignore", message=r"Task .*: settings .* have no effect")
-            yield
-    finally:
-        logger.removeFilter(is_worth_reading)
-
-
-def _choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
-    """The runner, and the image of a step by name. Builds images that are missing where Docker is to run them."""
-    from pipeline import images
-
-    def image(step: str) -> str:
-        return images.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")
-
-    if choice == "process":
-        print("runner: processes, as asked")
-        return "process", image
-    try:
-        targets = ["cpu", "gpu"] if _gpu_count(parameters) else ["cpu"]
-        images.build(targets)
-    except PipelineError as reason:
-        if choice == "docker":
-            raise
-        print(f"runner: processes, since Docker can't run the steps here: {reason}")
-        return "process", image
-    print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
-    return "docker", image
-
-
-def _kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path) -> Any:
-    from kfp import local
-
-    host = {
-        "CONV2D_DOWNLOAD_CACHE": os.environ.get("CONV2D_DOWNLOAD_CACHE") or str(outputs / ".downloads"),
-        LIVE_VARIABLE: "1" if os.isatty(1) else "0",
-    }
-    if runner == "process":
-        os.environ.update(host, PYTHONPATH=str(ROOT))
-        return local.SubprocessRunner(use_venv=False)
-    import docker
-
-    options: dict[str, Any] = {}
-    source = _local_source(parameters.source)
-    if source:
-        options["mounts"] = [docker.types.Mount(str(source), str(source), type="bind", read_only=True)]
-    if _gpu_count(parameters):
-        options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
-    if network := os.environ.get("CONV2D_DOCKER_NETWORK"):
-        options["network_mode"] = network
-    return local.DockerRunner(
-        # What the containers write belongs to whoever ran make.
-        user=f"{os.getuid()}:{os.getgid()}",
-        environment={**host, "HOME": "/tmp"},  # noqa: S108 - inside the container, a tmpfs of its own
-        read_only=True,
-        tmpfs={"/tmp": "exec"},  # noqa: S108
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        shm_size="1g",
-        **options,
-    )
-
-
-def _gpu_count(parameters: Parameters) -> int:
-    return int(parameters.gpus) if parameters.gpus.isdigit() else 0
-
-
-def _local_source(source: str) -> pathlib.Path | None:
-    """The local path a SOURCE names, or None for none and for remote ones."""
-    url = urllib.parse.urlsplit(source)
-    if url.scheme == "file":
-        return pathlib.Path(urllib.parse.unquote(url.path))
-    return pathlib.Path(source).absolute() if source and "://" not in source else None
-
-
-def _with_source_version(parameters: Parameters) -> Parameters:
-    """Makes the path of a local source absolute, and puts its state into `source_version`.
-
-    kfp's cache compares arguments, not contents: a changed file behind the same path would go unnoticed. Size and
-    modification time of every file stand for the content, as they do for make.
-    """
-    path = _local_source(parameters.source)
-    if path is None:
-        return parameters
-    if not path.exists():
-        raise PipelineError(f"expected a source, received {parameters.source!r}, which does not exist")
-    digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file())
-    for file in files:
-        facts = file.stat()
-        digest.update(f"{file.relative_to(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    version = parameters.source_version or digest.hexdigest()[:16]
-    return parameters.model_copy(update={"source": str(path.resolve()), "source_version": version})
-
-
 def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     rows = [
-        (step["name"], "cached" if step["cached"] else step["status"], "" if step["status"] in ("skipped", "not run") else f"{step['seconds']:.1f} s")
+        (
+            step["name"],
+            "cached" if step["cached"] else step["status"],
+            "" if step["status"] in ("skipped", "not run") else f"{step['seconds']:.1f} s",
+        )
         for step in summary["steps"]
     ]
     print()
@@ -340,5 +214,5 @@ def _shown(path: str | os.PathLike) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

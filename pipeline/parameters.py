@@ -3,6 +3,7 @@
 Precedence: command line, then environment (CONV2D_EPOCHS=3), then profile, then default. An unknown name anywhere is
 an error that names the nearest known one.
 """
+
 import dataclasses
 import json
 import os
@@ -94,7 +95,9 @@ def configure(
     ):
         for name, value in settings.items():
             if name not in Parameters.model_fields:
-                raise PipelineError(f"unknown parameter {name!r} in {origin}; {nearest(name, list(Parameters.model_fields))}")
+                raise PipelineError(
+                    f"unknown parameter {name!r} in {origin}; {nearest(name, list(Parameters.model_fields))}"
+                )
             values[name], origins[name] = value, origin
     return Configuration(profile, Parameters.checked(**values), origins)
 

@@ -1,4 +1,5 @@
 """Pictures for TensorBoard, drawn with Pillow: a confusion matrix, and a sheet of examples with captions."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Files and directories that appear whole or not at all."""
+
 import contextlib
 import hashlib
 import json
@@ -44,7 +45,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes `value` as readable JSON, whole or not at all. NaN and Infinity are refused: other tools can't read them."""
+    """Writes `value` as readable JSON, whole or not at all. NaN and Infinity are refused: few other tools read them."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -1,4 +1,5 @@
 """Metrics for the KFP page: finite plain numbers in the artifact, and the same in its file."""
+
 import math
 from typing import Any
 
@@ -22,7 +23,9 @@ def log_metrics(artifact: Any, values: dict[str, int | float | str]) -> None:
     write_json(artifact.path, values)
 
 
-def log_classification(artifact: Any, class_names: list[str], confusion: list[list[int]], roc: dict[str, list[float]]) -> None:
+def log_classification(
+    artifact: Any, class_names: list[str], confusion: list[list[int]], roc: dict[str, list[float]]
+) -> None:
     """Logs a confusion matrix (rows are the true class) and one ROC curve on a KFP ClassificationMetrics artifact.
 
     Args:

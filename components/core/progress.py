@@ -1,4 +1,5 @@
 """Progress of long work: a bar on a terminal, a plain line now and then in a log."""
+
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ BAR_WIDTH = 24
 class Progress:
     """Counts work done and says how far it is, how fast it goes and how long it will take.
 
-    Use as a context manager: `with Progress("decode", total=60_000, unit="pictures") as progress: progress.advance(500)`.
+    A context manager: `with Progress("decode", total=60_000, unit="pictures") as progress: progress.advance(500)`.
 
     Args:
         label: what is being done, one word where possible.
@@ -45,7 +46,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.terminal and not self.live:
             print("\r\x1b[2K", end="", flush=True)
         elif self.live:

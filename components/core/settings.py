@@ -1,4 +1,5 @@
 """What every component's settings have in common: strict, frozen, and errors of one line."""
+
 from typing import Any, Self
 
 import pydantic

@@ -1,4 +1,5 @@
 """The evaluation in TensorBoard: its figures, the confusion matrix, and the pictures it got wrong."""
+
 from components.core.drawing import confusion_picture, picture_sheet
 from components.evaluate.facts import EvaluationFacts, Example
 
@@ -19,7 +20,10 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
             if score.support:
                 tf.summary.scalar(f"recall by class/{name}", score.recall)
         tf.summary.image("confusion matrix", confusion_picture(facts.confusion, facts.class_names)[None])
-        for title, examples in (("mistakes, most confident first", facts.mistakes), ("right, least confident first", facts.uncertain_successes)):
+        for title, examples in (
+            ("mistakes, most confident first", facts.mistakes),
+            ("right, least confident first", facts.uncertain_successes),
+        ):
             if examples:
                 tf.summary.image(title, _sheet(examples, facts.class_names)[None])
     writer.close()
@@ -27,6 +31,7 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
 
 def _sheet(examples: list[Example], names: list[str]):
     captions = [
-        f"{names[e.predicted]} {e.probability:.0%}" + ("" if e.true == e.predicted else f", is {names[e.true]}") for e in examples
+        f"{names[e.predicted]} {e.probability:.0%}" + ("" if e.true == e.predicted else f", is {names[e.true]}")
+        for e in examples
     ]
     return picture_sheet([e.picture for e in examples], captions, [e.true == e.predicted for e in examples])

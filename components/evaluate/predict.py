@@ -1,4 +1,5 @@
 """Runs the model over the test pictures, once."""
+
 import pathlib
 
 import numpy as np
@@ -14,7 +15,9 @@ from components.core.reading import batches, split_count
 BATCH_SIZE = 256
 
 
-def predict_test_split(model_file: str | pathlib.Path, dataset_path: str, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray, float]:
+def predict_test_split(
+    model_file: str | pathlib.Path, dataset_path: str, info: DatasetInfo
+) -> tuple[np.ndarray, np.ndarray, float]:
     """The model's answers on the test split, in the artifact's order.
 
     Returns:
@@ -28,8 +31,8 @@ def predict_test_split(model_file: str | pathlib.Path, dataset_path: str, info: 
     expected, received = tuple(info.image_shape), tuple(model.input_shape[1:])
     if received != expected:
         raise PipelineError(
-            f"expected a model for pictures of {expected} (height, width, channels) as in the data set, received one for "
-            f"{received}; train on this data set"
+            f"expected a model for pictures of {expected} (height, width, channels) as in the data set, "
+            f"received one for {received}; train on this data set"
         )
     if model.output_shape[-1] != len(info.class_names):
         raise PipelineError(
@@ -42,7 +45,9 @@ def predict_test_split(model_file: str | pathlib.Path, dataset_path: str, info: 
     import keras
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *expected], tf.uint8), tf.TensorSpec([None], tf.int64)], autograph=False)
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *expected], tf.uint8), tf.TensorSpec([None], tf.int64)], autograph=False
+    )
     def step(images, labels):
         probabilities = model(images, training=False)
         return probabilities, keras.losses.sparse_categorical_crossentropy(labels, probabilities)

@@ -1,4 +1,5 @@
 """Measures a model on the test split and writes down what it found."""
+
 import dataclasses
 import json
 import pathlib
@@ -45,7 +46,9 @@ class Evaluation:
         }
 
 
-def evaluate(dataset_path: str, model_path: str, evaluation_path: str, report_path: str, tensorboard_path: str) -> Evaluation:
+def evaluate(
+    dataset_path: str, model_path: str, evaluation_path: str, report_path: str, tensorboard_path: str
+) -> Evaluation:
     """Evaluates the model artifact on the dataset artifact's test split.
 
     Writes the evaluation artifact whole or not at all (metrics.json; predictions.npz with `labels` int64 (n,) and
@@ -87,7 +90,12 @@ def evaluate(dataset_path: str, model_path: str, evaluation_path: str, report_pa
 
 
 def _facts(
-    info: DatasetInfo, training: dict[str, Any], labels: np.ndarray, probabilities: np.ndarray, loss: float, dataset_path: str
+    info: DatasetInfo,
+    training: dict[str, Any],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    loss: float,
+    dataset_path: str,
 ) -> EvaluationFacts:
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
@@ -96,7 +104,8 @@ def _facts(
 
     def examples(indices: list[int]) -> list[Example]:
         return [
-            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]])) for i in indices
+            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
+            for i in indices
         ]
 
     return EvaluationFacts(
@@ -137,7 +146,9 @@ def _read_training(model_path: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PipelineError(f"expected a model artifact with training.json, received {model_path}: {error}; run train first") from None
+        raise PipelineError(
+            f"expected a model artifact with training.json, received {model_path}: {error}; run train first"
+        ) from None
 
 
 def _architecture_name(training: dict[str, Any]) -> str:
@@ -166,7 +177,9 @@ def _history(training: dict[str, Any]) -> dict[str, list[float]]:
     """The training history as one list a measure, from training.json's one entry an epoch."""
     epochs = training.get("history", [])
     names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    return {name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)}
+    return {
+        name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)
+    }
 
 
 def _metrics_document(result: Evaluation, facts: EvaluationFacts, info: DatasetInfo) -> dict[str, Any]:
