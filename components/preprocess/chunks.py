@@ -15,7 +15,7 @@ from components.core.tfrecord import record
 from components.preprocess.decode import Decoded, Target, decode, quiet_pillow, reason_of
 
 HASH_BYTES = 8
-MAX_BYTES = 1 << 28
+MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is quarantined instead of read into memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,8 @@ def open_picture(
 
 def _histogram(decoded: list[Decoded], target: Target) -> np.ndarray:
     """Counts pixel values in C, 1.1 ms for 512 pictures of 32x32x3; NumPy's sum and sum of squares take 13 ms."""
+    if not decoded:
+        return np.zeros((target.channels, 256), np.int64)
     pixels = b"".join(picture.pixels for picture in decoded)
     tall = Image.frombuffer(target.mode, (target.width, target.height * len(decoded)), pixels, "raw", target.mode, 0, 1)
-    counts = tall.histogram() if decoded else [0] * 256 * target.channels
-    return np.array(counts, np.int64).reshape(target.channels, 256)
+    return np.array(tall.histogram(), np.int64).reshape(target.channels, 256)
