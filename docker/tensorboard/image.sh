@@ -3,7 +3,7 @@
 #
 #   name   prints its name. The tag is a hash of what goes into it, so that a tag never means something else.
 #   build  builds it, unless it is there already
-#   push   builds it and sends it to the registry that REGISTRY names (REGISTRY=europe-docker.pkg.dev/project/repository)
+#   push   builds it and sends it to the registry that REGISTRY names (REGISTRY=registry.example.com/my-project)
 #
 # BASE_IMAGE replaces python:3.11-slim, for hosts without a registry (docker/base-image.sh makes one); the tag is then
 # another. DOCKER is the docker command, if it is not the first one on the PATH.
@@ -19,9 +19,11 @@ image=${REGISTRY:+${REGISTRY%/}/}conv2d-tensorboard:$tag
 fail() { echo "error: $*" >&2; exit 1; }
 
 build() {
-    "$docker" version >/dev/null 2>&1 || fail "expected a Docker engine, none answers; start one (dockerd, or: systemctl start docker)"
+    "$docker" version >/dev/null 2>&1 ||
+        fail "expected a Docker engine, none answers; start one (dockerd, or: systemctl start docker)"
     "$docker" image inspect "$image" >/dev/null 2>&1 && return
-    "$docker" build --network host --build-arg "BASE_IMAGE=$base" --file docker/tensorboard/Dockerfile --tag "$image" . >&2 ||
+    "$docker" build --network host --build-arg "BASE_IMAGE=$base" --tag "$image" \
+        --file docker/tensorboard/Dockerfile . >&2 ||
         fail "the build of $image failed; its last words are above"
 }
 
@@ -29,7 +31,8 @@ case ${1:-} in
 name) ;;
 build) build ;;
 push)
-    [ -n "${REGISTRY:-}" ] || fail "expected REGISTRY, the registry to push to; try: REGISTRY=europe-docker.pkg.dev/PROJECT/REPOSITORY $0 push"
+    [ -n "${REGISTRY:-}" ] ||
+        fail "expected REGISTRY, the registry to push to; try: REGISTRY=registry.example.com/my-project $0 push"
     build
     "$docker" push "$image" >&2 || fail "the registry did not take $image; are you logged in? try: docker login ${REGISTRY%%/*}"
     ;;

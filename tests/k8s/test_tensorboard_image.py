@@ -1,0 +1,176 @@
+"""The TensorBoard image: its tag, what is in it, and that it shows a run in gs:// and in s3:// while it grows."""
+
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+import yaml
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from tests.k8s.manifests import K8S, ROOT
+from tests.servers.gcs import GcsServer
+from tests.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
+
+LOCKS = ROOT / "docker/requirements"
+KEY = "v2/artifacts/training/8d1f/train/tensorboard/train/events.out.tfevents.1700000000.pod.1.0"
+RUN = "training/8d1f/train/tensorboard/train"
+
+
+def image_name(base: str | None = None) -> str:
+    environment = {key: value for key, value in os.environ.items() if key not in ("BASE_IMAGE", "REGISTRY")}
+    environment |= {"BASE_IMAGE": base} if base else {}
+    command = [ROOT / "docker/tensorboard/image.sh", "name"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_manifests_run_the_image_that_the_sources_make():
+    kustomization = yaml.safe_load((K8S / "base/kustomization.yaml").read_text())
+    (entry,) = [image for image in kustomization["images"] if image["name"] == "conv2d-tensorboard"]
+    assert entry["newTag"] == image_name().rpartition(":")[2], "put the new tag into k8s/base/kustomization.yaml"
+
+
+def pinned(lock: str) -> dict[str, set[str]]:
+    versions = {}
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", (LOCKS / lock).read_text(), re.MULTILINE):
+        versions.setdefault(name, set()).add(version)
+    return versions
+
+
+def test_the_lock_holds_no_tensorflow_and_the_trainers_versions():
+    inside, trainers = pinned("tensorboard.txt"), pinned("cpu.txt")
+    assert {"tensorboard", "gcsfs", "boto3"} <= set(inside)
+    assert not {name for name in inside if name.startswith("tensorflow") or name == "keras"}
+    differing = {
+        name: (inside[name], trainers[name]) for name in set(inside) & set(trainers) if inside[name] != trainers[name]
+    }
+    assert not differing
+
+
+@pytest.fixture(scope="module")
+def image():
+    """The image of the sources as they are, on whichever base image it was built."""
+    listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    try:
+        held = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("no Docker engine answers")
+    for base in (None, *(name for name in held if "python" in name)):
+        if image_name(base) in held:
+            return image_name(base)
+    pytest.skip("the image is not built: BASE_IMAGE=$(docker/base-image.sh) docker/tensorboard/image.sh build")
+
+
+class GoogleStore:
+    """Cloud Storage's stand-in, and what a container needs to reach it."""
+
+    def __init__(self, server: GcsServer):
+        self.uri, self.server = "gs://artifacts", server
+        self.environment = {"STORAGE_EMULATOR_HOST": server.url}
+
+    def put(self, key: str, data: bytes) -> None:
+        url = f"{self.server.url}/upload/storage/v1/b/artifacts/o?uploadType=media&name={key}"
+        urllib.request.urlopen(urllib.request.Request(url, data=data, method="POST"), timeout=10).close()
+
+
+class AmazonStore:
+    """S3's stand-in, and what a container needs to reach it."""
+
+    def __init__(self, server: S3Server):
+        self.uri, self.server = "s3://artifacts", server
+        keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        self.environment = keys | {"AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}
+
+    def put(self, key: str, data: bytes) -> None:
+        self.server.client.put_object(Bucket="artifacts", Key=key, Body=data)
+
+
+@pytest.fixture(params=["gs", "s3"])
+def store(request, image):
+    if request.param == "gs":
+        with GcsServer("artifacts") as server:
+            yield GoogleStore(server)
+    else:
+        with S3Server("artifacts") as server:
+            yield AmazonStore(server)
+
+
+def events(*steps: int) -> bytes:
+    """The records of an event file, written now: one accuracy a step. Of old ones TensorBoard expects no growth."""
+    written = io.BytesIO()
+    writer = RecordWriter(written)
+    for step in steps:
+        value = Summary.Value(tag="epoch_accuracy", simple_value=step / 10)
+        writer.write(Event(step=step, wall_time=time.time(), summary=Summary(value=[value])).SerializeToString())
+    return written.getvalue()
+
+
+@pytest.fixture
+def tensorboard(image, store):
+    """The container as the Deployment runs it: its user, read-only, no capabilities. Yields its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    environment = [part for pair in store.environment.items() for part in ("--env", "=".join(pair))]
+    told = [f"--logdir={store.uri}/v2/artifacts", "--reload_interval=1", "--reload_multifile=true", f"--port={port}"]
+    command = ["docker", "run", "--detach", "--network", "host", *hardened, *environment, image, *told]
+    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
+
+
+def shown(url: str) -> list[int]:
+    """The steps of the run's accuracy that the page would draw."""
+    wanted = json.dumps([{"plugin": "scalars", "tag": "epoch_accuracy", "run": RUN}])
+    form = f'--x\r\nContent-Disposition: form-data; name="requests"\r\n\r\n{wanted}\r\n--x--\r\n'.encode()
+    request = urllib.request.Request(f"{url}/data/plugin/timeseries/timeSeries", data=form, method="POST")
+    request.add_header("Content-Type", "multipart/form-data; boundary=x")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            series = json.load(answer)[0].get("runToSeries", {})
+    except OSError:
+        return []
+    return [point["step"] for point in series.get(RUN, [])]
+
+
+def wait_until(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.2)
+
+
+def test_a_run_is_shown_while_it_grows(store, tensorboard):
+    """The object is uploaded anew, longer, as the trainer does it."""
+    wait_until(lambda: answers(tensorboard))
+    assert shown(tensorboard) == []
+    store.put(KEY, events(1, 2))
+    wait_until(lambda: shown(tensorboard) == [1, 2])
+    store.put(KEY, events(1, 2) + events(3, 4, 5))
+    wait_until(lambda: shown(tensorboard) == [1, 2, 3, 4, 5])
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/data/environment", timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_the_pod_says_what_the_image_is(image):
+    """The user of the image is the pod's, and the image brings the arguments that the pod relies on."""
+    done = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=True)
+    config = json.loads(done.stdout)[0]["Config"]
+    assert config["User"] == "10001:10001"
+    assert "--load_fast=false" in config["Entrypoint"]
+    assert "--port=6006" in config["Entrypoint"]
