@@ -1,0 +1,228 @@
+"""Killed at any moment, same result: by interrupts at chosen steps in this process, and by SIGKILL in real ones."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.train import checkpoint as checkpoints
+from components.train import fit
+from components.train.callbacks import StopAtNaN
+from components.train.checkpoint import FILE, Checkpoint
+from components.train.settings import TrainSettings
+
+# Everything that has state: running statistics, dropout's seeds, a schedule, momentum.
+STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
+SETTINGS = {"architecture": STATEFUL, "epochs": 4, "schedule": "linear", "learning_rate": 0.01, "gpus": "auto"}
+
+
+class Interruption(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def train(tmp_path: pathlib.Path, digits: str) -> Callable[..., list[np.ndarray]]:
+    """Trains with a checkpoint path and gives the weights of the model artifact."""
+
+    def train(name: str, **settings: Any) -> list[np.ndarray]:
+        checked = TrainSettings.checked(**SETTINGS | settings)
+        place = tmp_path / name
+        fit.train(checked, digits, str(place / "model"), str(place / "board"), str(place / "checkpoint"))
+        return keras.models.load_model(place / "model" / "model.keras").get_weights()
+
+    return train
+
+
+def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Lets training run that many steps more and then ends it."""
+    left = [step]
+
+    def count(self: StopAtNaN, batch: int, logs: dict | None = None) -> None:
+        if not left[0]:
+            raise Interruption
+        left[0] -= 1
+
+    monkeypatch.setattr(StopAtNaN, "on_train_batch_end", count)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"precision": "float16"},
+        {"precision": "bfloat16", "early_stopping_patience": 1, "learning_rate": 0.2},
+        {"memory_mb": 0},
+    ],
+    ids=str,
+)
+def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
+    train: Callable[..., list[np.ndarray]],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    tmp_path: pathlib.Path,
+) -> None:
+    whole = train("whole", **settings)
+    for steps in (
+        25,
+        20,
+    ):  # within the second epoch; then, as it is run again, at its end, before the checkpoint is written
+        interrupt_at(monkeypatch, steps)
+        with pytest.raises(Interruption):
+            train("interrupted", **settings)
+        monkeypatch.undo()
+        assert not (tmp_path / "interrupted" / "model").exists()
+    assert same(train("interrupted", **settings), whole)
+    assert not list((tmp_path / "interrupted" / "checkpoint").iterdir())
+
+
+def test_an_interrupt_while_the_checkpoint_is_written_costs_one_epoch(
+    train: Callable[..., list[np.ndarray]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    whole = train("whole")
+    written = []
+
+    def flush(descriptor: int) -> None:
+        written.append(descriptor)
+        if len(written) == 3:
+            raise Interruption
+
+    monkeypatch.setattr(checkpoints.os, "fsync", flush)
+    with pytest.raises(Interruption):
+        train("interrupted")
+    monkeypatch.undo()
+    capfd.readouterr()
+    assert same(train("interrupted"), whole)
+    said = capfd.readouterr().out
+    assert "after epoch 2" in said
+    assert "epoch 1/4" not in said
+    assert "epoch 3/4" in said
+
+
+def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
+    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    whole = train("whole")
+
+    def interrupt(*arguments: Any) -> None:
+        raise Interruption
+
+    monkeypatch.setattr(fit, "training_record", interrupt)
+    with pytest.raises(Interruption):
+        train("interrupted")
+    monkeypatch.undo()
+    capfd.readouterr()
+    assert same(train("interrupted"), whole)
+    assert "epoch 4/4" not in capfd.readouterr().out
+
+
+@pytest.fixture
+def left_over(
+    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> pathlib.Path:
+    """The checkpoint of a run that was interrupted in its second epoch."""
+    interrupt_at(monkeypatch, 30)
+    with pytest.raises(Interruption):
+        train("run")
+    monkeypatch.undo()
+    return tmp_path / "run" / "checkpoint" / FILE
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flip", "other file", "no header"])
+def test_a_corrupt_checkpoint_is_refused_by_name(
+    left_over: pathlib.Path, train: Callable[..., list[np.ndarray]], damage: str
+) -> None:
+    data = bytearray(left_over.read_bytes())
+    if damage == "empty":
+        left_over.write_bytes(b"")
+    elif damage == "cut":
+        left_over.write_bytes(data[:-100])
+    elif damage == "flip":
+        data[len(data) // 2] ^= 1
+        left_over.write_bytes(data)
+    elif damage == "other file":
+        left_over.write_text("no checkpoint")
+    else:
+        np.savez(left_over, weights=np.zeros(3))
+    with pytest.raises(PipelineError, match=r"expected a whole checkpoint in .*checkpoint.npz.* delete it") as refused:
+        train("run")
+    assert "\n" not in str(refused.value)
+    assert left_over.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch_size": 40}, "one with batch_size 50 where this run has 40"),
+        ({"epochs": 5}, "one with epochs 4 where this run has 5"),
+        ({"architecture": "seed"}, "one with architecture"),
+        ({"precision": "bfloat16"}, "one with precision 'float32' where this run has 'mixed_bfloat16'"),
+    ],
+    ids=str,
+)
+def test_a_foreign_checkpoint_is_refused_by_name(
+    left_over: pathlib.Path, train: Callable[..., list[np.ndarray]], settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PipelineError, match="checkpoint.npz") as refused:
+        train("run", **settings)
+    assert said in str(refused.value)
+    assert left_over.exists()
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(tmp_path: pathlib.Path) -> None:
+    Checkpoint(tmp_path, {"dataset_fingerprint": "a"}).save({}, {})
+    with pytest.raises(PipelineError, match="dataset_fingerprint 'a' where this run has 'b'"):
+        Checkpoint(tmp_path, {"dataset_fingerprint": "b"}).load()
+
+
+PROGRAM = """
+import sys
+from components.train.fit import train
+from components.train.settings import TrainSettings
+dataset, place = sys.argv[1:]
+settings = TrainSettings.checked(architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True)
+train(settings, dataset, place + "/model", place + "/board", place + "/checkpoint")
+"""
+
+
+def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.Path, digits: str) -> None:
+    """SIGKILL at moments of the second and the fourth epoch that differ from run to run, whatever is done just then."""
+    command = [sys.executable, "-c", PROGRAM.format(architecture=STATEFUL), digits]
+    root = pathlib.Path(__file__).parents[3]
+    rng = np.random.default_rng()
+
+    def start(place: pathlib.Path) -> subprocess.Popen:
+        return subprocess.Popen([*command, str(place)], cwd=root, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    killed = tmp_path / "killed"
+    for epoch in ("epoch 2/6", "epoch 4/6"):
+        process = start(killed)
+        for line in process.stdout:
+            if line.startswith(epoch):
+                break
+        time.sleep(rng.uniform(0, 0.3))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (killed / "model").exists() or process.returncode == 0
+    whole = tmp_path / "whole"
+    for place in (killed, whole):
+        assert start(place).communicate()[0] is not None
+    first, second = (keras.models.load_model(place / "model" / "model.keras") for place in (killed, whole))
+    assert same(first.get_weights(), second.get_weights())
+    shutil.rmtree(tmp_path / "killed")
