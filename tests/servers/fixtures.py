@@ -10,22 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.core.storage import Limits
 from tests.servers.gcs import GcsServer
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
-# Small, so that a file of a few hundred kilobytes has parts and a stall is noticed soon.
-SMALL = Limits(
-    deadline_s=20.0,
-    stall_s=0.5,
-    workers=8,
-    chunk=64 << 10,
-    part=128 << 10,
-    part_workers=4,
-    window=1 << 20,
-    first_pause_s=0.02,
-)
 NOT_INHERITED = (
     "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
     "AWS_SESSION_TOKEN", "AWS_PROFILE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy",

@@ -34,13 +34,17 @@ LONGEST_STALL_S = 30.0
 
 @dataclasses.dataclass
 class Fault:
-    """A deed for the next `times` requests with that method, where `path` is a piece of `PATH bytes=FROM-TO`."""
+    """A deed for requests with that method, where `path` is a piece of `PATH bytes=FROM-TO`.
+
+    It happens `times` times, after the first `skip` such requests.
+    """
 
     deed: str
     times: int
     method: str
     path: str
     seen: int = 0
+    skip: int = 0
 
 
 @dataclasses.dataclass
@@ -110,6 +114,9 @@ class Proxy:
             self.requests.append(f"{method} {path}".rstrip())
             for fault in self.faults:
                 if fault.times > 0 and fault.method in ("", method) and fault.path in urllib.parse.unquote(path):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     fault.times -= 1
                     fault.seen += 1
                     return fault.deed
@@ -149,7 +156,8 @@ class _Connection(socketserver.BaseRequestHandler):
             client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if deed == "hold":
             proxy.held.set()
-            proxy.released.wait(LONGEST_STALL_S)
+            if not proxy.released.wait(LONGEST_STALL_S) or proxy.closing.is_set():
+                return False
         if deed == "reset":
             client.reset()
             return False

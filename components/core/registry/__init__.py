@@ -22,6 +22,7 @@ Why it is so:
 """
 
 from components.core.registry.champion import Champion
+from components.core.registry.exported import read_export
 from components.core.registry.registry import Registry, Version
 
-__all__ = ["Champion", "Registry", "Version"]
+__all__ = ["Champion", "Registry", "Version", "read_export"]

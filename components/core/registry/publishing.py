@@ -16,9 +16,10 @@ ABANDONED_S = 24 * 3600.0
 
 def publish(store: Store, name: str, files: dict[str, pathlib.Path], facts: dict[str, Any]) -> int:
     """Publishes files, by their paths below the version's directory; returns its number."""
+    manifest = bundle.describe(files, facts)
     number = claim(store, name)
     beside, place = f"{layout.staging(name)}/{number}", layout.place(name, number)
-    manifest = bundle.write(store, beside, files, facts, f"publish {name} {number}")
+    bundle.write(store, beside, files, manifest, f"publish {name} {number}")
     _copy(store, beside, place, [below for below in manifest.files if below != layout.SAVED_MODEL])
     _copy(store, beside, place, [layout.SAVED_MODEL])
     bundle.check_listing(store, place, manifest)

@@ -60,14 +60,10 @@ def files_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
     return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
-def write(
-    store: Store, prefix: str, files: dict[str, pathlib.Path], facts: dict[str, Any], label: str = "upload"
-) -> Manifest:
-    """Uploads files and then the manifest that makes them count."""
-    manifest = describe(files, facts)
+def write(store: Store, prefix: str, files: dict[str, pathlib.Path], manifest: Manifest, label: str = "upload") -> None:
+    """Uploads files, and then the manifest that describes them and makes them count."""
     store.upload_files([(path, f"{prefix}/{name}") for name, path in files.items()], label)
     write_manifest(store, prefix, manifest)
-    return manifest
 
 
 def write_manifest(store: Store, prefix: str, manifest: Manifest, *, if_absent: bool = False) -> None:

@@ -27,7 +27,8 @@ class Checkpoints:
         Whole or not at all, at whatever moment the process ends. Then removes all but the `keep` newest.
         """
         place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
-        bundle.write(self.store, place, bundle.files_below(pathlib.Path(directory)), {"step": step}, "checkpoint")
+        files = bundle.files_below(pathlib.Path(directory))
+        bundle.write(self.store, place, files, bundle.describe(files, {"step": step}), "checkpoint")
         older = [other for other in self._places() if other != place and _step(other) <= step]
         # What has no manifest was cut off by a kill: it takes none of the kept ones' room.
         whole = [other for other in older if self.store.exists(f"{other}/{bundle.MANIFEST}")]

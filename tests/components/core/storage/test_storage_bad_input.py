@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from components.core.storage import BucketMissing, Denied, StorageError, open_store
-from tests.servers.fixtures import SMALL
 from tests.servers.s3 import SECRET_KEY
+from tests.servers.small import SMALL
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_a_clear_line(gcs, tmp_path):
     store.upload_file(tmp_path / "file", "key")
     code = (
         "import resource, signal, sys; from components.core.storage import open_store\n"
-        "from components.core.errors import one_line_errors; from tests.servers.fixtures import SMALL\n"
+        "from components.core.errors import one_line_errors; from tests.servers.small import SMALL\n"
         "store = open_store(sys.argv[1], SMALL)\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2 * SMALL.chunk, 2 * SMALL.chunk))\n"

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
-from tests.servers.fixtures import SMALL
+from tests.servers.small import SMALL
 
 ODD_KEYS = [
     "a b.txt",

@@ -1,0 +1,210 @@
+"""What the components build on a store: mirrors of originals, checkpoints, directories kept alike."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from components.core.files import sha256_of
+from components.core.storage import BucketMissing, StorageError, Unreachable
+from components.core.storage.backend import Limits
+from components.core.storage.checkpoints import Checkpoints
+from components.core.storage.mirror import Mirror
+from components.core.storage.sync import DirectorySync
+from tests.servers.small import SMALL
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+IDENTITY = "md5-c32a1d4ab5d03f1284b67883e8d87530"
+
+
+@pytest.fixture
+def original(tmp_path) -> pathlib.Path:
+    """A fetched file of several parts."""
+    path = tmp_path / "originals" / "cifar.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(os.urandom(3 * SMALL.part))
+    return path
+
+
+def test_a_mirror_gives_back_what_it_was_given(place, original, tmp_path):
+    mirror = Mirror(place.uri, SMALL)
+    assert not mirror.fetch(IDENTITY, tmp_path / "back")
+    mirror.keep(IDENTITY, original, {"uri": "https://example.org/cifar.tar.gz"})
+    assert mirror.fetch(IDENTITY, tmp_path / "back")
+    assert sha256_of(tmp_path / "back") == sha256_of(original)
+    assert not mirror.fetch("md5-of-another", tmp_path / "other")
+
+
+def test_a_mirror_is_written_once(gcs, original, tmp_path):
+    mirror = Mirror(gcs.uri, SMALL)
+    mirror.keep(IDENTITY, original)
+    first = original.read_bytes()
+    original.write_bytes(os.urandom(1000))
+    mirror.keep(IDENTITY, original)
+    assert mirror.fetch(IDENTITY, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == first
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "shorter", "gone", "manifest"])
+def test_a_damaged_mirror_is_told_and_repaired(gcs, original, tmp_path, capsys, damage):
+    mirror = Mirror(gcs.uri, SMALL)
+    mirror.keep(IDENTITY, original)
+    key = next(stored.key for stored in mirror.store.list() if stored.key.endswith("cifar.tar.gz"))
+    if damage == "gone":
+        mirror.store.delete(key)
+    elif damage == "manifest":
+        mirror.store.delete(f"originals/{IDENTITY}/manifest.json")
+    else:
+        mirror.store.write_bytes(key, os.urandom(3 * SMALL.part if damage == "other bytes" else 10))
+    assert not mirror.fetch(IDENTITY, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+    said = capsys.readouterr().out
+    assert said == "" if damage == "manifest" else said.startswith("mirror: expected ") and said.count("\n") == 1
+    mirror.keep(IDENTITY, original)
+    assert mirror.fetch(IDENTITY, tmp_path / "back")
+
+
+def test_a_mirror_in_a_missing_bucket_is_an_error(gcs, original, tmp_path):
+    mirror = Mirror("gs://no-such-bucket/mirror", SMALL)
+    with pytest.raises(BucketMissing):
+        mirror.fetch(IDENTITY, tmp_path / "back")
+
+
+def save(checkpoints: Checkpoints, step: int, directory: pathlib.Path) -> None:
+    (directory / "weights").mkdir(parents=True, exist_ok=True)
+    (directory / "weights" / "w.bin").write_bytes(step.to_bytes(4, "big") * 50_000)
+    (directory / "state.json").write_text(str(step))
+    checkpoints.save(directory, step)
+
+
+def test_the_newest_checkpoint_comes_back(place, tmp_path):
+    checkpoints = Checkpoints(place.uri, keep=2, limits=SMALL)
+    assert checkpoints.newest(tmp_path / "back") is None
+    for step in (1, 2, 10, 11):
+        save(checkpoints, step, tmp_path / "local")
+    assert Checkpoints(place.uri, limits=SMALL).newest(tmp_path / "back") == 11
+    assert (tmp_path / "back" / "state.json").read_text() == "11"
+    assert (tmp_path / "back" / "weights" / "w.bin").read_bytes() == (11).to_bytes(4, "big") * 50_000
+    assert [child.partition("-")[0] for child in checkpoints.store.directories()] == ["0000000010", "0000000011"]
+    checkpoints.delete()
+    assert checkpoints.newest(tmp_path / "none") is None and not (tmp_path / "none").exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(gcs, tmp_path, capsys):
+    checkpoints = Checkpoints(gcs.uri, keep=3, limits=SMALL)
+    for step in (1, 2, 3):
+        save(checkpoints, step, tmp_path / "local")
+    one, two, three = checkpoints.store.directories()
+    checkpoints.store.write_bytes(f"{three}/state.json", b"?")
+    checkpoints.store.delete(f"{two}/manifest.json")
+    assert checkpoints.newest(tmp_path / "back") == 1
+    said = capsys.readouterr().out
+    assert f"{three} is refused: expected " in said and "state.json with sha256" in said and said.count("\n") == 1
+
+
+def test_a_step_saved_again_does_not_touch_the_one_before(gcs, tmp_path):
+    """A re-driven step saves the same epoch again, and is killed in the middle."""
+    checkpoints = Checkpoints(gcs.uri, limits=SMALL)
+    save(checkpoints, 5, tmp_path / "local")
+    code = (
+        "import sys; from components.core.storage.checkpoints import Checkpoints\n"
+        "from tests.servers.small import SMALL\n"
+        "Checkpoints(sys.argv[1], limits=SMALL).save(sys.argv[2], 5)"
+    )
+    gcs.proxy.fail("hold", path="partNumber")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, gcs.uri, str(tmp_path / "local")],
+        cwd=ROOT,
+        env={**os.environ, **gcs.environment},
+    )
+    try:
+        assert gcs.proxy.held.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+    gcs.proxy.faults.clear()
+    assert checkpoints.newest(tmp_path / "back") == 5
+    save(checkpoints, 6, tmp_path / "local")
+    assert checkpoints.newest(tmp_path / "again") == 6
+
+
+def test_a_store_that_is_down_never_reads_as_no_checkpoint(bucket, tmp_path):
+    limits = Limits(**{**vars(SMALL), "deadline_s": 0.5})
+    save(Checkpoints(bucket.uri, limits=limits), 1, tmp_path / "local")
+    bucket.proxy.fail("status:503", times=1000)
+    with pytest.raises(Unreachable):
+        Checkpoints(bucket.uri, limits=limits).newest(tmp_path / "back")
+
+
+def test_a_growing_directory_is_kept_alike(place, tmp_path):
+    logs = tmp_path / "logs"
+    (logs / "train").mkdir(parents=True)
+    sync = DirectorySync(logs, place.uri, limits=SMALL)
+    events = logs / "train" / "events.1"
+    for length in (10, 1000, SMALL.part + 1, 3 * SMALL.part):
+        events.write_bytes(b"e" * length)
+        assert sync.once() == 1
+        assert sync.store.stat("train/events.1").size == length
+        assert sync.once() == 0
+    (logs / "validation").mkdir()
+    (logs / "validation" / "events.2").write_bytes(b"more")
+    assert sync.once() == 1
+    assert [stored.key for stored in sync.store.list()] == ["train/events.1", "validation/events.2"]
+
+
+def test_the_last_bytes_arrive_for_sure(place, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with pytest.raises(ValueError, match="training broke"), DirectorySync(logs, place.uri, 3600, SMALL) as sync:
+        (logs / "events").write_bytes(b"the end")
+        raise ValueError("training broke")
+    assert sync.store.read_bytes("events") == b"the end"
+
+
+def test_an_upload_happens_soon_when_asked(gcs, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with DirectorySync(logs, gcs.uri, 3600, SMALL) as sync:
+        (logs / "events").write_bytes(b"epoch 1")
+        arrived = threading.Event()
+        once = sync.once
+        sync.once = lambda: (once(), arrived.set())
+        sync.soon()
+        assert arrived.wait(20)
+        assert sync.store.read_bytes("events") == b"epoch 1"
+
+
+def test_a_store_that_fails_meanwhile_does_not_stop_training(gcs, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    limits = Limits(**{**vars(SMALL), "deadline_s": 0.2})
+    with DirectorySync(logs, gcs.uri, 3600, limits) as sync:
+        (logs / "events").write_bytes(b"epoch 1")
+        fault = gcs.proxy.fail("status:503", times=100_000)
+        tried = threading.Event()
+        once = sync.once
+
+        def attempt() -> int:
+            try:
+                return once()
+            finally:
+                tried.set()
+
+        sync.once = attempt
+        sync.soon()
+        assert tried.wait(20)
+        fault.times = 0
+    assert sync.store.read_bytes("events") == b"epoch 1"
+    assert "is uploaded at the next turn" in capsys.readouterr().out
+
+
+def test_a_store_that_fails_to_the_end_is_an_error(gcs, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "events").write_bytes(b"epoch 1")
+    gcs.proxy.fail("refuse:AccessDenied", times=1000)
+    with pytest.raises(StorageError, match="no permission"), DirectorySync(logs, gcs.uri, 3600, SMALL):
+        pass
