@@ -38,8 +38,8 @@ fi
 
 say "installing Kubeflow Pipelines $kubeflow (about five minutes the first time)"
 k apply --kustomize "$manifests/cluster-scoped-resources?ref=$kubeflow" >/dev/null ||
-    fail "Kubeflow's manifests could not be applied; is there a release $kubeflow, and does this machine reach github.com?"
-k wait --for condition=established --timeout 60s crd/workflows.argoproj.io crd/scheduledworkflows.kubeflow.org >/dev/null
+    fail "Kubeflow's manifests could not be applied; is there a release $kubeflow, and is github.com in reach?"
+k wait --for condition=established --timeout 60s crd/workflows.argoproj.io >/dev/null
 # Not env/dev, which the quick start names: it takes the images of the day.
 k apply --kustomize "$manifests/env/platform-agnostic?ref=$kubeflow" >/dev/null
 k --namespace kubeflow wait --for condition=available --timeout 15m deployment --all >/dev/null ||
