@@ -39,6 +39,11 @@ class Endpoint:
     namespace: str = ""
     token: str = dataclasses.field(default="", repr=False)
 
+    @property
+    def users(self) -> str | None:
+        """The namespace to name to KFP; None for its own, `kubeflow`: a KFP of one user refuses any."""
+        return self.namespace if self.namespace != "kubeflow" and self.namespace else None
+
     def __str__(self) -> str:
         return self.url or "the cluster of the kubeconfig"
 

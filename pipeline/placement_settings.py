@@ -24,7 +24,8 @@ class PlacementSettings(Settings):
     """The run-time parameters that place the training step; kfp.local ignores them.
 
     The mappings and lists may be given as JSON text. They keep their types in the pipeline: KFP's back end refuses a
-    toleration that is a string.
+    toleration that is a string, and takes a count or an amount only as a string. `kfp run create` makes a number of
+    gpus=1 (the pod then gets no GPU, and the step says so and ends) and of train_cpu=4: write gpus='"1"' there.
     """
 
     train_cpu: str = Field("2", pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$", description="CPUs the training pod gets")

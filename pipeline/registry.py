@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import urllib.parse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -159,11 +160,24 @@ def _authorization(
 
 
 def _docker_login(host: str) -> str | None:
-    """The login that `docker login` left in its file. Logins in a keychain are not asked for."""
+    """What `docker login` left for the host: in its file, or with the helper that it names (gcloud, ecr-login)."""
     directory = pathlib.Path(os.environ.get("DOCKER_CONFIG") or pathlib.Path.home() / ".docker")
     try:
-        entry = json.loads((directory / "config.json").read_text(encoding="utf-8"))["auths"][host]["auth"]
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        helper = config.get("credHelpers", {}).get(host) or config.get("credsStore")
+        if helper and re.fullmatch(r"[\w.-]+", helper):
+            said = subprocess.run(
+                [f"docker-credential-{helper}", "get"],
+                input=host,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
+            ).stdout
+            answer = json.loads(said)
+            return base64.b64encode(f"{answer['Username']}:{answer['Secret']}".encode()).decode()
+        entry = config["auths"][host]["auth"]
         base64.b64decode(entry, validate=True)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, subprocess.SubprocessError):
         return None
     return entry

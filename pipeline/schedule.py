@@ -97,9 +97,7 @@ def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s
     found, token = [], ""
     while True:
         page = patiently(
-            lambda token=token: client.list_recurring_runs(
-                page_token=token, page_size=100, namespace=endpoint.namespace or None
-            ),
+            lambda token=token: client.list_recurring_runs(page_token=token, page_size=100, namespace=endpoint.users),
             endpoint,
             patience_s,
         )

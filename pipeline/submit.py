@@ -102,7 +102,7 @@ def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patie
 
     def obtain() -> str:
         with quiet():
-            return client.create_experiment(name, namespace=endpoint.namespace or None).experiment_id
+            return client.create_experiment(name, namespace=endpoint.users).experiment_id
 
     return patiently(obtain, endpoint, patience_s)
 

@@ -55,7 +55,7 @@ def check_namespace(wanted: "Wanted", client: "kfp.Client") -> Check:
     """Whether this user may work in the namespace."""
     endpoint = find_endpoint(wanted.url, wanted.namespace)
     try:
-        patiently(lambda: client.list_experiments(page_size=1, namespace=endpoint.namespace or None), endpoint, 3.0)
+        patiently(lambda: client.list_experiments(page_size=1, namespace=endpoint.users), endpoint, 3.0)
     except PipelineError as error:
         said, _, fix = str(error).partition("; ")
         return failed("experiments", said, fix)

@@ -1,5 +1,6 @@
 """Submission and following against a real HTTP server that speaks KFP's API, through everything that goes wrong."""
 
+import base64
 import os
 import pathlib
 import subprocess
@@ -148,6 +149,15 @@ def test_a_submission_whose_answer_is_lost_starts_one_run_only(compiled, fault):
     assert api.faults == []
 
 
+def test_a_server_that_falls_silent_is_not_waited_for_for_ever(compiled, monkeypatch):
+    monkeypatch.setattr("pipeline.cluster.TIMEOUT_S", (5, 0.2))
+    api = KfpApi(STORY)
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", "stall"), ("POST", "/apis/v2beta1/runs", "stall")]
+    said = run(api, compiled, Watch(interval=0.01, patience=5.0))
+    assert said[-1] == "the run succeeded"
+    assert api.faults == []
+
+
 def test_a_connection_that_stays_lost_leaves_the_run_alone(compiled):
     api = KfpApi([Moment("RUNNING")])
     api.faults = [("GET", "/apis/v2beta1/runs/run-2", "drop")] * 100
@@ -199,6 +209,10 @@ def test_a_refusal_is_one_clear_line_and_not_tried_again(compiled, path, fault, 
 def test_a_namespace_that_is_not_ones_own(compiled):
     with pytest.raises(PipelineError, match="no permission in namespace theirs: .*; ask for"):
         run(KfpApi(STORY, namespaces=("mine",)), compiled, namespace="theirs")
+
+
+def test_kubeflows_own_namespace_is_none_to_a_kfp_of_one_user(compiled):
+    assert run(KfpApi(STORY), compiled, namespace="kubeflow")[-1] == "the run succeeded"
 
 
 def test_a_namespace_on_a_kfp_of_one_user(compiled):
@@ -330,6 +344,26 @@ def test_images_are_looked_up_in_their_registry(guarded):
             PipelineError, match="expected the registry to have .*:train-2, it has not; try make images"
         ):
             check_images([f"{name}:train-2", f"{name}:export-1"])
+
+
+def test_a_login_with_dockers_credential_helper_is_used(tmp_path, monkeypatch):
+    helper = tmp_path / "bin" / "docker-credential-teamstore"
+    helper.parent.mkdir()
+    helper.write_text('#!/bin/sh\nread host\nprintf \'{"Username": "ana", "Secret": "%s"}\' "${host%:*}"\n')
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{helper.parent}{os.pathsep}{os.environ['PATH']}")
+
+    class Basic(Api):
+        def handle(self, method, path, query, body, headers):
+            return (200, {}) if headers.get("Authorization") else (401, ({}, {"WWW-Authenticate": 'Basic realm="r"'}))
+
+    registry = Basic()
+    with registry.serving() as url:
+        host = url.removeprefix("http://")
+        (tmp_path / "no-docker").mkdir()
+        (tmp_path / "no-docker" / "config.json").write_text(f'{{"credHelpers": {{"{host}": "teamstore"}}}}')
+        assert check_images([f"{host}/team/conv2d:train-1"]) == []
+    assert registry.authorizations[-1] == f"Basic {base64.b64encode(b'ana:127.0.0.1').decode()}"
 
 
 def test_a_registry_that_can_not_be_asked_is_a_note():

@@ -16,7 +16,8 @@ class Api:
     Attributes:
         requests: (method, path, query, body) of every request, in order.
         faults: (method, start of the path, fault) to come before answers, each once, in order: a status with a body,
-            "drop" (the connection ends without an answer), or "drop after" (only once the request has taken effect).
+            "drop" (the connection ends without an answer), "stall" (no answer until the server stops), or "drop after"
+            (dropped, once the request has taken effect).
         date: what the server takes the time to be; empty: as it is.
     """
 
@@ -26,6 +27,7 @@ class Api:
         self.faults: list[tuple[str, str, Any]] = []
         self.date = ""
         self.lock = threading.Lock()
+        self.stopped = threading.Event()
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         """The status, and the answer as an object for JSON or as text."""
@@ -51,8 +53,11 @@ class Api:
                     api.requests.append((self.command, url.path, query, body))
                     api.authorizations.append(self.headers.get("Authorization"))
                     fault = api._fault(self.command, url.path)
-                    if fault == "drop":
-                        return self.drop()
+                if fault == "stall":
+                    api.stopped.wait(30)
+                if fault in ("drop", "stall"):
+                    return self.drop()
+                with api.lock:
                     status, answer = fault or api.handle(self.command, url.path, query, body, self.headers)
                     if fault is None and api._fault(self.command, url.path, "drop after"):
                         return self.drop()
@@ -93,6 +98,7 @@ class Api:
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
+            self.stopped.set()
             server.shutdown()
             server.server_close()
             thread.join()
