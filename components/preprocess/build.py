@@ -5,9 +5,10 @@
     write     decode them in their final order, on all cores, into shards   shards.py, chunks.py, decode.py
     tell      dataset.json, quarantine.json, the report                     tally.py, examples.py, report.py
 
-The same raw bytes and settings give the same bytes out, whatever the number of cores. Memory: about 80 bytes a picture
-for index and tally, and 4 MB of pixels for each of three chunks a core. Disk: the decompressed source once more, beside
-the result, until the step ends. CIFAR-10's 60,000 pictures as JPEG take XXX s on two cores.
+The same raw bytes and settings give the same bytes out, whatever the number of cores. Disk: the decompressed source
+once more, beside the result, until the step ends. Memory: 110 bytes a picture, and 4 MB of pixels for each of three
+chunks a core; 123 MB in all processes together for CIFAR-10's 60,000 pictures. On two cores those take 4.6 s as JPEGs
+in a .tar.gz (13,000 a second; 8.2 s where simplejpeg is missing), 4.2 s as a binary archive.
 """
 
 import contextlib
