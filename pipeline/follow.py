@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 WAITING = ("PENDING", "RUNTIME_STATE_UNSPECIFIED", "PAUSED")
-STEP_NAMES = ("download", "preprocess", "train", "evaluate", "export", "notify", "notify-failure", "notify-2")
 LAST_LINES = 5
 
 
@@ -148,9 +147,22 @@ def _end(client: "kfp.Client", run: Any, seen: _Seen) -> None:
 
 
 def _steps(run: Any) -> list[Any]:
-    """The tasks that are our steps; KFP lists its drivers and groups beside them."""
+    """The tasks that run a container of ours; KFP lists its drivers and groups beside them."""
     tasks = (run.run_details.task_details if run.run_details else None) or []
-    return sorted((task for task in tasks if task.display_name in STEP_NAMES), key=_started)
+    ours = _container_tasks(run.pipeline_spec or {})
+    return sorted((task for task in tasks if task.display_name in ours), key=_started)
+
+
+def _container_tasks(document: dict[str, Any]) -> set[str]:
+    """The names of a compiled pipeline's tasks that have an executor, in whatever condition or handler they are."""
+    pipeline = document.get("pipeline_spec", document)
+    components = pipeline.get("components", {})
+    return {
+        name
+        for group in (pipeline.get("root", {}), *components.values())
+        for name, task in group.get("dag", {}).get("tasks", {}).items()
+        if "executorLabel" in components.get(task["componentRef"]["name"], {})
+    }
 
 
 def _started(task: Any) -> float:
