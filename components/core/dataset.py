@@ -58,6 +58,9 @@ class DatasetInfo(pydantic.BaseModel):
     quarantined: int = pydantic.Field(description="pictures left out because they could not be read")
     source_uri: str
     source_sha256: str
+    resize: Literal["resize", "crop"] = pydantic.Field(
+        "crop", description="how pictures of another size came to image_shape: stretched, or the middle cut out"
+    )
     fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
 
 

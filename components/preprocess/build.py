@@ -2,7 +2,7 @@
 
     read      index the pictures of the source, whatever its format         reading.py, folders.py, cifar.py, ...
     choose    the shape they all get, and the split each one goes into      targets.py, splits.py
-    write     decode them in their final order, on all cores, into shards   shards.py, chunks.py, decode.py
+    write     decode them in their final order, on all cores, into shards   shards.py, chunks.py, core/decode.py
     tell      dataset.json, quarantine.json, the report                     tally.py, examples.py, report.py
 
 The same raw bytes and settings give the same bytes out, whatever the number of cores. Disk: the decompressed source
@@ -20,12 +20,12 @@ from collections.abc import Iterator
 
 from components.core.catalog import DATASETS
 from components.core.dataset import INFO_FILE, SPLITS, DatasetInfo, fingerprint_of, read_info
+from components.core.decode import Target
 from components.core.errors import PipelineError
 from components.core.files import remove, whole_directory, write_json
 from components.core.progress import amount
 from components.core.raw import RawInfo, read_raw
 from components.preprocess import examples
-from components.preprocess.decode import Target
 from components.preprocess.facts import DataFacts
 from components.preprocess.processes import Processes, usable_cores
 from components.preprocess.reading import read_source
@@ -139,6 +139,7 @@ def _dataset_info(
         quarantined=tally.quarantined,
         source_uri=raw_info.uri,
         source_sha256=raw_info.sha256,
+        resize=target.resize,
         fingerprint=fingerprint_of(shape, source.class_names, splits),
     )
 

@@ -1,4 +1,5 @@
 """The KFP face of preprocess."""
+
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Output
 

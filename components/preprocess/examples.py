@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from components.core.dataset import SPLITS
+from components.core.decode import Target, quiet_pillow
 from components.preprocess.chunks import open_picture
-from components.preprocess.decode import Target, quiet_pillow
 from components.preprocess.facts import Duplicate
 from components.preprocess.source import Source
 from components.preprocess.tally import Tally

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.core.dataset import MAX_SHARDS, SPLITS, Shard, SplitInfo
+from components.core.decode import Target
 from components.core.progress import Progress
 from components.core.tfrecord import RecordWriter, record
 from components.preprocess.chunks import Chunk, process
-from components.preprocess.decode import Target
 from components.preprocess.processes import Processes
 from components.preprocess.source import TRAIN, Source
 from components.preprocess.tally import Tally

@@ -4,9 +4,9 @@ import collections
 
 import numpy as np
 
+from components.core.decode import Header, Target, quiet_pillow, read_header, reason_of
 from components.core.errors import PipelineError
 from components.preprocess.chunks import MAX_BYTES
-from components.preprocess.decode import Header, Target, quiet_pillow, read_header, reason_of
 from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.source import Source
 

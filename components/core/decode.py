@@ -33,7 +33,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
-from components.preprocess.jpeg import decode_plain_jpeg
+from components.core.jpeg import decode_plain_jpeg
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
