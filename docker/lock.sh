@@ -4,7 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=docker/requirements
 uv=.venv/bin/uv
-"$uv" --version >/dev/null 2>&1 || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 lock() { # NAME EXTRA...
     local name=$1 extras=()

@@ -1,4 +1,5 @@
 """What can be known to fail is refused before anything runs."""
+
 import json
 import pathlib
 import subprocess

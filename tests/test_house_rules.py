@@ -1,4 +1,5 @@
 """The rules of the house, read off the source: what may import what, and that nothing runs at import time."""
+
 import ast
 import importlib.metadata
 import pathlib
@@ -71,7 +72,10 @@ def test_a_broken_rule_is_seen(path, imported):
 def test_no_module_bears_the_name_of_a_dependency():
     known = set(importlib.metadata.packages_distributions()) | set(sys.stdlib_module_names)
     # As top-level names only: components/core/... are reached through their package.
-    tops = {path.name.removesuffix(".py") for path in ROOT.glob("*") if path.is_dir() or path.suffix == ".py"} - {"tests", "docker"}
+    tops = {path.name.removesuffix(".py") for path in ROOT.glob("*") if path.is_dir() or path.suffix == ".py"} - {
+        "tests",
+        "docker",
+    }
     assert tops & known == set()
 
 

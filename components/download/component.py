@@ -1,4 +1,5 @@
 """The KFP face of download."""
+
 from kfp import dsl
 from kfp.dsl import Artifact, Output
 

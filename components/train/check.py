@@ -3,6 +3,7 @@
 Reads one JSON line from standard input: {"architecture": text, "image_shape": [h, w, c] or null, "class_count": n}.
 Loading Keras takes four seconds; whoever starts this decides when it is worth them.
 """
+
 import json
 import sys
 

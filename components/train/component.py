@@ -1,4 +1,5 @@
 """The KFP face of train."""
+
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 

@@ -1,4 +1,5 @@
 """A small dataset artifact of real digits, and a model trained on it: what evaluate and export start from."""
+
 import pathlib
 from typing import NamedTuple
 

@@ -1,4 +1,5 @@
 """Runs of the real command line, shared by the tests that look at what they left."""
+
 import json
 import os
 import pathlib

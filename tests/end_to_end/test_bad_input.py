@@ -1,4 +1,5 @@
 """Bad input to a local run: one clear line, a non-zero exit, and nothing half-written left behind."""
+
 import tarfile
 
 import pytest
@@ -35,7 +36,10 @@ def test_refused_before_any_work(case, command_line, tmp_path):
 
 def test_unknown_profile(command_line, tmp_path):
     process = command_line.run_local(tmp_path / "outputs", profile="quikstart")
-    assert (process.returncode, process.stderr) == (1, "error: unknown profile 'quikstart'; did you mean 'quickstart'?\n")
+    assert (process.returncode, process.stderr) == (
+        1,
+        "error: unknown profile 'quikstart'; did you mean 'quickstart'?\n",
+    )
 
 
 def test_a_failing_step_fails_the_command(command_line, tmp_path, summary_of):

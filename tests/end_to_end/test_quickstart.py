@@ -1,4 +1,5 @@
 """The main job, as a person runs it: what it prints, what it leaves, and what it does the second time."""
+
 import hashlib
 import json
 import pathlib
@@ -25,7 +26,9 @@ def test_the_summary_says_it_all(quickstart, summary_of):
     summary = summary_of(outputs)
     assert (summary["status"], summary["profile"], summary["runner"]) == ("succeeded", "quickstart", "process")
     assert [step["name"] for step in summary["steps"]] == STEPS
-    assert all(step["status"] == "succeeded" and not step["cached"] and step["seconds"] > 0 for step in summary["steps"])
+    assert all(
+        step["status"] == "succeeded" and not step["cached"] and step["seconds"] > 0 for step in summary["steps"]
+    )
     assert summary["metrics"]["accuracy"] > 0.9
     assert 0 < summary["metrics"]["loss"] < 1
     assert set(summary["artifacts"]) == {"report", "tensorboard", "saved_model", "model", "dataset"}

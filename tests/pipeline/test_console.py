@@ -1,4 +1,5 @@
 """What a local run shows: the steps' lines, without kfp's noise, and the last error kept."""
+
 import io
 
 from components.core.progress import LIVE_PREFIX
@@ -22,7 +23,7 @@ def shown(text: str, target: io.StringIO) -> StepOutput:
 def test_a_log_shows_the_steps_lines_only():
     target = io.StringIO()
     shown(
-        "[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  \"inputs\": {}\n}\n"
+        '[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  "inputs": {}\n}\n'
         "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
         target,
     )

@@ -1,4 +1,5 @@
 """Where parameter values come from, and which are refused."""
+
 import pytest
 
 from components.core.catalog import DATASETS

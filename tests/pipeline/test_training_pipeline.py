@@ -1,4 +1,5 @@
 """The compiled pipeline: the same bytes every time, every argument explicit, and a golden file for review."""
+
 import pathlib
 import re
 

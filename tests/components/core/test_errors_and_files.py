@@ -1,4 +1,5 @@
 """Errors of one line, and files that appear whole or not at all."""
+
 import json
 import signal
 import subprocess

@@ -1,4 +1,5 @@
 """Progress: plain lines in a log, marked lines under make run-local, sizes and times for people."""
+
 import pytest
 
 from components.core import progress

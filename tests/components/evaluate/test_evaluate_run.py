@@ -1,4 +1,5 @@
 """Evaluate on a real, quickly trained model: the figures, the artifact, and what is refused."""
+
 import json
 import pathlib
 import shutil
@@ -16,7 +17,9 @@ from components.evaluate.run import evaluate
 def evaluated(trained, tmp_path_factory):
     """The trained model's evaluation: the result, and where it was written."""
     place = tmp_path_factory.mktemp("evaluated")
-    result = evaluate(trained.dataset, trained.model, str(place / "evaluation"), str(place / "report"), str(place / "board"))
+    result = evaluate(
+        trained.dataset, trained.model, str(place / "evaluation"), str(place / "report"), str(place / "board")
+    )
     return result, place
 
 

@@ -1,4 +1,5 @@
 """Export: whole or not at all, and only what answers as it was measured."""
+
 import json
 import pathlib
 import shutil
