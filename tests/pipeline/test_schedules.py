@@ -1,7 +1,5 @@
 """Recurring runs against a real HTTP server that speaks KFP's API."""
 
-import pathlib
-
 import pytest
 
 from components.core.errors import PipelineError
@@ -9,15 +7,6 @@ from pipeline.cluster import Endpoint
 from pipeline.parameters import configure
 from pipeline.schedule import check_cron, schedule, schedules, unschedule
 from tests.servers.kfp_api import KfpApi, error
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory) -> pathlib.Path:
-    from pipeline.compiling import compile_pipeline
-
-    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compile_pipeline(configure("quickstart", environment={}).parameters, path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -54,13 +43,13 @@ def test_an_impossible_time_names_its_field(cron, said):
     assert "UTC" in str(caught.value) or said.startswith("minute,")
 
 
-def test_a_schedule_is_made_listed_and_removed(compiled):
+def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
     api = KfpApi()
     with api.serving() as url:
         place = Endpoint(url)
         configuration = configure("quickstart", ["EPOCHS=3"], {})
-        name, identity = schedule(configuration, compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
-        schedule(configuration, compiled, "0 0 1 * *", place, "conv2d", name="monthly", patience_s=0.5)
+        name, identity = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
+        schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly", patience_s=0.5)
         assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
         assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
@@ -70,7 +59,7 @@ def test_a_schedule_is_made_listed_and_removed(compiled):
         steps = sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
         assert not steps["train"]["cachingOptions"].get("enableCache")
         with pytest.raises(PipelineError, match="there is a schedule 'quickstart' already"):
-            schedule(configuration, compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
         with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
             unschedule("monthy", place)
         assert unschedule(name, place) == identity
@@ -80,14 +69,14 @@ def test_a_schedule_is_made_listed_and_removed(compiled):
             unschedule(name, place)
 
 
-def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedule(compiled):
+def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedule(quickstart_compiled):
     api = KfpApi()
     api.faults = [("POST", "/apis/v2beta1/recurringruns", error(403, 7, "not authorized"))]
     with api.serving() as url:
         configuration = configure("quickstart", environment={})
         with pytest.raises(PipelineError, match="no permission in the default namespace"):
-            schedule(configuration, compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
         api.faults = [("POST", "/apis/v2beta1/recurringruns", "drop after")]
         with pytest.raises(PipelineError, match="no answer"):
-            schedule(configuration, compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
         assert len(api.recurring) == 1

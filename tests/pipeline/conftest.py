@@ -1,0 +1,36 @@
+"""Fixtures of the tests about clusters."""
+
+import pathlib
+
+import pytest
+
+from pipeline.parameters import configure
+from tests.servers.kube_api import KubeApi, kubeconfig
+
+
+@pytest.fixture
+def bare_home(tmp_path, monkeypatch):
+    """Nobody's kubeconfig, docker login or KFP settings."""
+    for name in ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT", "KFP_NAMESPACE", "KFP_EXISTING_TOKEN", "KFP_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker"))
+
+
+@pytest.fixture(scope="session")
+def quickstart_compiled(tmp_path_factory) -> pathlib.Path:
+    from pipeline.compiling import compile_pipeline
+
+    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
+    compile_pipeline(configure("quickstart", environment={}).parameters, path)
+    return path
+
+
+@pytest.fixture
+def kube(tmp_path, monkeypatch):
+    api = KubeApi()
+    with api.serving() as url:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", url)))
+        # The client reads KUBECONFIG once, when it is imported.
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        yield api
