@@ -53,7 +53,7 @@ format: $(VENV)/test ## put the code in shape
 	@$(PYTHON) -m ruff check --fix . && $(PYTHON) -m ruff format .
 
 bench: $(VENV)/test ## measure the speed of everything, beside the article's own job
-	@$(PYTHON) tests/benchmarks/bench_all.py
+	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(PYTHON) "$$bench" || exit 1; done
 
 golden: $(VENV)/local ## renew tests/pipeline/training.golden.yaml after a wanted change of the pipeline
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
