@@ -6,6 +6,8 @@ import pathlib
 import pytest
 from kfp import dsl
 
+from pipeline import images
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -91,7 +93,7 @@ def files(engine, cpu_image) -> list[str]:
     return listed.splitlines()
 
 
-def test_holds_our_components_and_nothing_else_of_ours(files):
+def test_holds_our_components_and_nothing_else_of_ours(cpu_image, files):
     """Beside train and core the image may hold older files, of components that changed since: nothing runs them."""
     ours = {file.removeprefix("/app/") for file in files if file.startswith("/app/") and not file.endswith(".pyc")}
     assert {file.split("/")[0] for file in ours} == {"components"}
@@ -101,6 +103,8 @@ def test_holds_our_components_and_nothing_else_of_ours(files):
         for path in (ROOT / "components" / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
     }
+    if images.image("train") != cpu_image:
+        pytest.skip("the sources were edited since the image was made")
     assert {file for file in ours if file.startswith(("components/core/", "components/train/"))} == sources
 
 
