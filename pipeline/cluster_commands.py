@@ -14,7 +14,7 @@ from pipeline.placement_settings import ClusterOptions, placement_file
 def cluster_options(command: Callable) -> Callable:
     """Adds the options that are fixed at compile time; hands them on as `cluster`."""
 
-    @click.option("--evaluate-on", type=click.Choice(["cpu", "gpu"]), default="cpu", help="gpu: on the nodes of training.")
+    @click.option("--evaluate-on", type=click.Choice(["cpu", "gpu"]), default="cpu", help="gpu: where training is.")
     @click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps.")
     @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
     @click.option("--webhook-secret", default="", help="Kubernetes secret with the `url` to tell when a run ends.")
