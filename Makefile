@@ -13,13 +13,22 @@ PYTHON := $(VENV)/bin/python
 LOCKS  := docker/requirements
 
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
-OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION
+OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
+            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
+            BUCKET TENSORBOARD
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
+# option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
+dashed    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
+options   = $(foreach name,$(1),$(if $($(name)),$(call dashed,$(name)) $(call quote,$($(name)))))
+WHERE     = ENDPOINT NAMESPACE
+COMPILED  = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET
+RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local pipeline-compile config tensorboard images base-image test lint format bench lock golden clean clean-runs
+.PHONY: help run-local config tensorboard models test lint format bench lock golden images base-image \
+        pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +37,40 @@ run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|p
 	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
-	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(SETTINGS)
+	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(call options,$(COMPILED)) $(SETTINGS)
+
+pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0
+	@$(PYTHON) -m pipeline submit --profile $(call quote,$(PROFILE)) $(if $(filter 0,$(WATCH)),--no-watch) $(call options,$(RUN)) $(SETTINGS)
+
+schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly
+	@$(PYTHON) -m pipeline schedule $(call quote,$(CRON)) --profile $(call quote,$(PROFILE)) $(call options,NAME $(RUN)) $(SETTINGS)
+
+schedules: $(VENV)/local ## list what is scheduled
+	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
+
+unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
+	@$(PYTHON) -m pipeline unschedule $(call quote,$(NAME)) $(call options,$(WHERE))
+
+doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
+	@$(PYTHON) -m pipeline doctor --profile $(call quote,$(PROFILE)) $(if $(JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) $(SETTINGS)
+
+cluster-up: ## a kind cluster with Kubeflow Pipelines on this machine (needs kind, kubectl and the network)
+	@k8s/cluster-up.sh
+
+cluster-down: ## remove it
+	@k8s/cluster-down.sh
 
 config: $(VENV)/local ## print every parameter, its value and where that came from
 	@$(PYTHON) -m pipeline config --profile $(call quote,$(PROFILE)) $(SETTINGS)
 
-tensorboard: $(VENV)/local ## open the dashboards of every local run: PORT=
+ifdef CLUSTER
+tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1 those of the cluster: NAMESPACE=
+	@kubectl -n $(or $(NAMESPACE),kubeflow) port-forward service/tensorboard $(PORT):80
+else
+tensorboard: $(VENV)/local
 	@mkdir -p $(call quote,$(OUTPUTS)/tensorboard)
 	@$(VENV)/bin/tensorboard --logdir $(call quote,$(OUTPUTS)/tensorboard) --port $(PORT)
+endif
 
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu; `make images ACTION=push` sends them to the registry
 	@$(PYTHON) -m pipeline images $(or $(ACTION),build) --target $(TARGET)
