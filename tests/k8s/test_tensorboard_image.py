@@ -54,17 +54,21 @@ def test_the_lock_holds_no_tensorflow_and_the_trainers_versions():
     assert not differing
 
 
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def image():
     """The image of the sources as they are, on whichever base image it was built."""
-    listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    written = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
     try:
-        held = subprocess.run(listed, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+        for name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "conv2d-tensorboard").split():
+            if name == image_name(docker("image", "inspect", "--format", written, name)):
+                return name
     except (OSError, subprocess.SubprocessError):
         pytest.skip("no Docker engine answers")
-    for base in (None, *(name for name in held if "python" in name)):
-        if image_name(base) in held:
-            return image_name(base)
     pytest.skip("the image is not built: BASE_IMAGE=$(docker/base-image.sh) docker/tensorboard/image.sh build")
 
 
@@ -120,12 +124,11 @@ def tensorboard(image, store):
     hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     environment = [part for pair in store.environment.items() for part in ("--env", "=".join(pair))]
     told = [f"--logdir={store.uri}/v2/artifacts", "--reload_interval=1", "--reload_multifile=true", f"--port={port}"]
-    command = ["docker", "run", "--detach", "--network", "host", *hardened, *environment, image, *told]
-    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    container = docker("run", "--detach", "--network", "host", *hardened, *environment, image, *told)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
+        docker("rm", "--force", container)
 
 
 def shown(url: str) -> list[int]:
@@ -169,8 +172,7 @@ def answers(url: str) -> bool:
 
 def test_the_pod_says_what_the_image_is(image):
     """The user of the image is the pod's, and the image brings the arguments that the pod relies on."""
-    done = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=True)
-    config = json.loads(done.stdout)[0]["Config"]
+    config = json.loads(docker("image", "inspect", image))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert "--load_fast=false" in config["Entrypoint"]
     assert "--port=6006" in config["Entrypoint"]
