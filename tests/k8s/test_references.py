@@ -86,6 +86,7 @@ def test_a_run_and_a_multi_node_training_go_to_the_same_gpus(rendered, cloud):
     lines = [line for line in (K8S / f"overlays/{cloud}/runs.env").read_text().splitlines() if not line.startswith("#")]
     assert all(" " not in line for line in lines), "a shell would take it apart"
     parameters = dict(line.split("=", 1) for line in lines)
+    assert isinstance(json.loads(parameters["gpus"]), str), "kfp would make a number of it, and Kubeflow no GPU"
     job = find(rendered[f"overlays/{cloud}"], "TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"][0]
     node = job["template"]["spec"]["template"]["spec"]
     assert json.loads(parameters["node_selector"]) == node["nodeSelector"]
