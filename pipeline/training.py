@@ -42,6 +42,7 @@ def training_pipeline(
         dataset: str = defaults.dataset,
         source: str = defaults.source,
         source_sha256: str = defaults.source_sha256,
+        mirror: str = defaults.mirror,
         source_version: str = defaults.source_version,
         # How the pictures are prepared and split.
         image_size: str = defaults.image_size,
@@ -83,7 +84,11 @@ def training_pipeline(
 
         with webhook.on_failure():
             fetched = download(
-                dataset=dataset, source=source, source_sha256=source_sha256, source_version=source_version
+                dataset=dataset,
+                source=source,
+                source_sha256=source_sha256,
+                mirror=mirror,
+                source_version=source_version,
             ).set_display_name("Download")
             place(fetched, "download")
 

@@ -1,5 +1,6 @@
 """Download: brings the source of a data set, byte for byte, into the raw artifact."""
 
+import contextlib
 import hashlib
 import pathlib
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from components.core.raw import SOURCE_FILE, RawFile, RawInfo
 from components.download import packing
 from components.download.cache import Cache
 from components.download.disk import one_line_disk_errors
+from components.download.mirror import Mirror
 from components.download.places import inside, public
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
-from components.download.transport import fetch_file, local_folder
+from components.download.transport import fetch_file, folder_at
 from components.download.wanted import Checksum, Patience, PlaceFailedError, Sums, Wanted, sums_of
 
 PICTURES = "pictures"
@@ -38,9 +40,10 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
     """`download` of a data set that need not be in the catalog."""
     with one_line_disk_errors(), whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
+        mirror = Mirror(settings.mirror) if settings.mirror else None
         files = {}
         for wanted, tried in _errands(settings, known):
-            path, sums = _run(wanted, tried, known, folder, cache, patience)
+            path, sums = _run(wanted, tried, known, folder, cache, patience, mirror)
             files[path.name] = sums
         info = _describe(settings, known, files)
         if settings.source_sha256 not in ("", info.sha256):
@@ -74,29 +77,41 @@ def _run(
     folder: pathlib.Path,
     cache: Cache,
     patience: Patience,
+    mirror: Mirror | None,
 ) -> tuple[pathlib.Path, Sums]:
     """One errand: fetches, looks the file over, and gives it its final name."""
     path = folder / wanted.name
-    pictures = local_folder(tried[0]) if known.format == "pictures" else None
-    if pictures is not None:
-        packing.pack(pictures, path)
-        sums = sums_of(path)
-    else:
-        place, sums = _from_any(wanted, tried, path, cache, patience)
-        check(path, known.format, public(place), proven=wanted.checksum is not None)
+    with folder_at(tried[0], cache) if known.format == "pictures" else contextlib.nullcontext() as pictures:
+        if pictures is not None:
+            packing.pack(pictures, path)
+            sums = sums_of(path)
+        else:
+            place, sums = _from_any(wanted, tried, path, cache, patience, mirror)
+            check(path, known.format, public(place), proven=wanted.checksum is not None)
     if known.format == "pictures":
         path = path.rename(folder / f"{PICTURES}.{archive_kind(path)}")
     return path, sums
 
 
 def _from_any(
-    wanted: Wanted, tried: tuple[str, ...], target: pathlib.Path, cache: Cache, patience: Patience
+    wanted: Wanted,
+    tried: tuple[str, ...],
+    target: pathlib.Path,
+    cache: Cache,
+    patience: Patience,
+    mirror: Mirror | None,
 ) -> tuple[str, Sums]:
-    """Fetches from the first place that can deliver; returns the place, too."""
+    """Fetches from the first place that can deliver; returns the place, too. The mirror is asked before all."""
+    here = cache.original(wanted, tried[0]).is_file()
+    if mirror is not None and not here and (sums := mirror.fetch(wanted, target)) is not None:
+        return tried[0], sums
     failures = []
     for place in tried:
         try:
-            return place, fetch_file(place, wanted, target, cache, patience)
+            sums = fetch_file(place, wanted, target, cache, patience)
+            if mirror is not None:
+                mirror.keep(wanted, target, public(place))
+            return place, sums
         except PlaceFailedError as failure:
             if len(tried) == 1:
                 raise

@@ -6,10 +6,11 @@ import urllib.parse
 import urllib.request
 
 from components.core.errors import PipelineError, nearest
+from components.core.storage import location
 
 # "package" is a file inside an installed Python package, for data that came with one; only the catalog uses it.
-SCHEMES = ("file", "http", "https", "package")
 STORE_SCHEMES = ("gs", "s3", "minio")
+SCHEMES = ("file", "http", "https", "package", *STORE_SCHEMES)
 
 
 def scheme_of(place: str) -> str:
@@ -22,13 +23,10 @@ def scheme_of(place: str) -> str:
     if match is None or (match[2] is None and match[1].lower() not in SCHEMES):
         return "file"
     scheme = match[1].lower()
+    if scheme in STORE_SCHEMES:
+        location.parse(place)
     if scheme in SCHEMES:
         return scheme
-    if scheme in STORE_SCHEMES:
-        raise PipelineError(
-            f"expected a local path, file:// or http(s):// URI, received {public(place)}: object stores are not read "
-            "yet; copy it to a local path first"
-        )
     raise PipelineError(f"unknown scheme {scheme!r} in {public(place)}; {nearest(scheme, list(SCHEMES))}")
 
 
@@ -50,6 +48,8 @@ def inside(place: str, name: str) -> str:
     """The place of the file `name` in the folder or under the base URI `place`."""
     if scheme_of(place) == "file":
         return str(local_path(place) / name)
+    if scheme_of(place) in STORE_SCHEMES:
+        return f"{place.rstrip('/')}/{name}"
     parts = urllib.parse.urlsplit(place)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{urllib.parse.quote(name)}").geturl()
 
@@ -61,5 +61,7 @@ def public(place: str) -> str:
         return place
     if scheme is None or scheme[1].lower() == "file":
         return str(local_path(place))
+    if scheme[1].lower() in STORE_SCHEMES and "@" not in place:
+        return place  # `?` and `#` are plain characters there
     parts = urllib.parse.urlsplit(place)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from components.core.catalog import DATASETS
 from components.core.errors import nearest
 from components.core.settings import Settings
+from components.core.storage import location
 from components.download.places import scheme_of
 
 
@@ -17,13 +18,19 @@ class DownloadSettings(Settings):
     source: str = Field(
         "",
         validate_default=True,
-        description="where to take the data instead: a local path, file:// or http(s):// URI of the archive, of a "
-        "folder of class folders (image_folder), or of the folder with the four IDX files (mnist, fashion_mnist)",
+        description="where to take the data instead: a local path, or a file, http(s), gs, s3 or minio URI, of the "
+        "archive, of a folder of class folders (image_folder), or of the folder with the four IDX files (mnist, "
+        "fashion_mnist)",
     )
     source_sha256: str = Field(
         "",
         description="the SHA-256 the source must have; accepts data that differ from the published. Of several files: "
         "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into",
+    )
+    mirror: str = Field(
+        "",
+        description="a gs, s3 or minio URI or a directory where the team keeps fetched originals: those with a known "
+        "checksum are taken from there, and put there when they had to be fetched",
     )
     source_version: str = Field(
         "", description="not read; a new value makes caches miss, for instance where a local source has changed"
@@ -35,6 +42,13 @@ class DownloadSettings(Settings):
         if name not in DATASETS:
             raise ValueError(f"unknown data set; {nearest(name, list(DATASETS))}")
         return name
+
+    @field_validator("mirror")
+    @classmethod
+    def _a_store(cls, uri: str) -> str:
+        if uri:
+            location.parse(uri)
+        return uri
 
     @field_validator("source_sha256")
     @classmethod

@@ -1,13 +1,16 @@
 """Picks, by a place's scheme, who fetches from it. The one place to extend for another kind of store."""
 
+import contextlib
 import importlib.util
 import pathlib
+from collections.abc import Iterator
 
 from components.core.errors import PipelineError
+from components.core.files import remove
 from components.core.progress import Progress
 from components.download.cache import Cache
 from components.download.disk import check_room
-from components.download.places import local_path, scheme_of
+from components.download.places import STORE_SCHEMES, local_path, scheme_of
 from components.download.wanted import CHUNK, Patience, PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
@@ -23,15 +26,31 @@ def fetch_file(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache, p
         from components.download import web  # imports requests, which most runs don't need
 
         return web.fetch(place, wanted, target, cache, patience)
+    if scheme in STORE_SCHEMES:
+        from components.download import objects
+
+        return objects.fetch(place, wanted, target, cache)
     return _copy(_packaged(place) if scheme == "package" else local_path(place), wanted, target)
 
 
-def local_folder(place: str) -> pathlib.Path | None:
-    """The folder at a local place; None for a file, and for what is not local."""
-    if scheme_of(place) != "file":
-        return None
-    path = local_path(place)
-    return path if path.is_dir() else None
+@contextlib.contextmanager
+def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
+    """The folder at a place, here for as long as the block runs; None where there is a file, or nothing."""
+    scheme = scheme_of(place)
+    if scheme in STORE_SCHEMES:
+        from components.download import objects
+
+        if not objects.is_folder(place):
+            yield None
+            return
+        folder = objects.fetch_folder(place, cache)
+        try:
+            yield folder
+        finally:
+            remove(folder)
+        return
+    path = local_path(place) if scheme == "file" else None
+    yield path if path and path.is_dir() else None
 
 
 def _copy(source: pathlib.Path, wanted: Wanted, target: pathlib.Path) -> Sums:

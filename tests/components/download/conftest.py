@@ -12,6 +12,7 @@ from components.download.fetch import fetch
 from components.download.settings import DownloadSettings
 from components.download.wanted import Patience
 from tests.components.download.faulty_server import PATIENCE, Server
+from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+"""The team's own copies of originals: a slow origin is paid for once a team, not once a run."""
+
+import pathlib
+
+from components.core.storage import StorageError, mirror
+from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
+
+
+class Mirror:
+    """Originals with a known checksum, in the store at `uri`.
+
+    A file that nothing proves is neither kept nor taken: nobody could tell an old copy from a new origin.
+    """
+
+    def __init__(self, uri: str):
+        self.uri, self.kept = uri, mirror.Mirror(uri)
+
+    def fetch(self, wanted: Wanted, target: pathlib.Path) -> Sums | None:
+        """Brings the team's copy to `target`; None where there is none, or one that proves wrong."""
+        if wanted.checksum is None:
+            return None
+        try:
+            if not self.kept.fetch(_identity(wanted), target):
+                return None
+        except StorageError as failure:
+            print(f"mirror: {failure}; fetching the original instead", flush=True)
+            return None
+        sums = sums_of(target)
+        try:
+            check_sums(sums, wanted, self.uri)
+        except PlaceFailedError as wrong:
+            print(f"mirror: {wrong}; fetching the original instead", flush=True)
+            target.unlink()
+            return None
+        print(f"{wanted.name} from the mirror {self.uri}", flush=True)
+        return sums
+
+    def keep(self, wanted: Wanted, path: pathlib.Path, origin: str) -> None:
+        """Gives the team a copy. One that can't be given is told, and costs this run nothing."""
+        if wanted.checksum is None:
+            return
+        try:
+            self.kept.keep(_identity(wanted), path, {"origin": origin})
+        except StorageError as failure:
+            print(f"mirror: {wanted.name} was not kept: {failure}", flush=True)
+
+
+def _identity(wanted: Wanted) -> str:
+    return f"{wanted.checksum.algorithm}-{wanted.checksum.digits}"

@@ -1,0 +1,113 @@
+"""Sources and the team's mirror in object stores: real servers, reached through a proxy that can fail."""
+
+import hashlib
+import io
+import pathlib
+import tarfile
+
+import pytest
+
+from components.core.catalog import Original
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.download import objects
+
+PICTURES = {"cat/1.png": b"first cat", "cat/2.png": b"second cat", "dog/a b#1?.png": b"odd name"}
+
+
+def archive_bytes() -> bytes:
+    """A small tar of class folders."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in PICTURES.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def names_in(tar: pathlib.Path) -> dict[str, bytes]:
+    with tarfile.open(tar) as opened:
+        return {member.name: opened.extractfile(member).read() for member in opened if member.isfile()}
+
+
+def test_an_archive_in_a_bucket_is_fetched_byte_for_byte(bucket, fetch_pictures, tmp_path):
+    open_store(bucket.uri).write_bytes("photos.tar", archive_bytes())
+    info = fetch_pictures(f"{bucket.uri}/photos.tar")
+    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == archive_bytes()
+    assert info.uri == f"{bucket.uri}/photos.tar"
+    assert info.sha256 == hashlib.sha256(archive_bytes()).hexdigest()
+
+
+def test_a_prefix_of_class_folders_is_packed_as_a_local_folder_is(bucket, fetch_pictures, tmp_path):
+    store = open_store(bucket.uri)
+    for name, data in PICTURES.items():
+        store.write_bytes(f"photos/{name}", data)
+        path = tmp_path / "local" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    info = fetch_pictures(f"{bucket.uri}/photos")
+    assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
+    assert info.sha256 == fetch_pictures(tmp_path / "local").sha256
+
+
+def test_nothing_of_a_folder_stays_in_the_cache(gcs, fetch_pictures, cache):
+    open_store(gcs.uri).write_bytes("photos/cat/1.png", b"x")
+    fetch_pictures(f"{gcs.uri}/photos/")
+    assert list(cache.rglob("*.png")) == []
+
+
+def test_what_is_not_there_is_one_line(bucket, fetch_pictures, tmp_path):
+    with pytest.raises(PipelineError) as refused:
+        fetch_pictures(f"{bucket.uri}/nothing.tar")
+    assert f"{bucket.uri}/nothing.tar" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_an_own_sum_is_compared(gcs, fetch_pictures):
+    open_store(gcs.uri).write_bytes("photos.tar", archive_bytes())
+    with pytest.raises(PipelineError, match="expected pictures with sha256 0000"):
+        fetch_pictures(f"{gcs.uri}/photos.tar", source_sha256="0" * 64)
+
+
+@pytest.mark.parametrize("deed", ["reset", "truncate", "corrupt"])
+def test_a_bad_network_gives_the_right_bytes_or_a_line(bucket, fetch_pictures, tmp_path, deed):
+    open_store(bucket.uri).write_bytes("photos.tar", archive_bytes())
+    bucket.proxy.fail(deed, times=1, method="GET", path="photos.tar")
+    fetch_pictures(f"{bucket.uri}/photos.tar")
+    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == archive_bytes()
+
+
+def test_the_state_of_a_source_changes_with_its_objects(bucket):
+    store = open_store(bucket.uri)
+    store.write_bytes("photos/cat/1.png", b"one")
+    folder, file = f"{bucket.uri}/photos", f"{bucket.uri}/photos/cat/1.png"
+    before = objects.state(folder), objects.state(file)
+    assert before == (objects.state(folder), objects.state(file))
+    store.write_bytes("photos/cat/1.png", b"two")
+    assert objects.state(folder) != before[0]
+    assert objects.state(file) != before[1]
+
+
+def original(server, data: bytes) -> Original:
+    server.files["/data.bin"] = data
+    return Original("data.bin", (server.url("/data.bin"),), hashlib.md5(data).hexdigest(), len(data))
+
+
+def test_the_mirror_is_filled_once_and_then_asked_first(bucket, server, fetch_known, cache, tmp_path):
+    wanted = original(server, archive_bytes())
+    fetch_known(wanted, mirror=bucket.uri)
+    for kept in cache.glob("*"):
+        kept.unlink()
+    asked = len(server.seen)
+    info = fetch_known(wanted, raw="again", mirror=bucket.uri)
+    assert len(server.seen) == asked, "the origin was not asked a second time"
+    assert (tmp_path / "again" / "data.bin").read_bytes() == archive_bytes()
+    assert info.uri == server.url("/data.bin"), "the artifact does not depend on who delivered"
+
+
+def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fetch_known, capsys):
+    gcs.proxy.fail("status:403", times=10_000)
+    fetch_known(original(server, archive_bytes()), mirror=gcs.uri)
+    assert "mirror" in capsys.readouterr().out
