@@ -11,6 +11,7 @@ from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.download import objects
+from tests.components.download.faulty_server import Server, original, tar_gz
 
 PICTURES = {"cat/1.png": b"first cat", "cat/2.png": b"second cat", "dog/a b#1?.png": b"odd name"}
 
@@ -90,24 +91,26 @@ def test_the_state_of_a_source_changes_with_its_objects(bucket):
     assert objects.state(file) != before[1]
 
 
-def original(server, data: bytes) -> Original:
-    server.files["/data.bin"] = data
-    return Original("data.bin", (server.url("/data.bin"),), hashlib.md5(data).hexdigest(), len(data))
+def served(server: Server, data: bytes) -> Original:
+    """An original that the server has."""
+    server.files["/small.tar.gz"] = data
+    return original(data, server.url("/small.tar.gz"))
 
 
 def test_the_mirror_is_filled_once_and_then_asked_first(bucket, server, fetch_known, cache, tmp_path):
-    wanted = original(server, archive_bytes())
+    data = tar_gz()
+    wanted = served(server, data)
     fetch_known(wanted, mirror=bucket.uri)
     for kept in cache.glob("*"):
         kept.unlink()
     asked = len(server.seen)
     info = fetch_known(wanted, raw="again", mirror=bucket.uri)
     assert len(server.seen) == asked, "the origin was not asked a second time"
-    assert (tmp_path / "again" / "data.bin").read_bytes() == archive_bytes()
-    assert info.uri == server.url("/data.bin"), "the artifact does not depend on who delivered"
+    assert (tmp_path / "again" / "small.tar.gz").read_bytes() == data
+    assert info.uri == server.url("/small.tar.gz"), "the artifact does not depend on who delivered"
 
 
 def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fetch_known, capsys):
     gcs.proxy.fail("status:403", times=10_000)
-    fetch_known(original(server, archive_bytes()), mirror=gcs.uri)
+    fetch_known(served(server, tar_gz()), mirror=gcs.uri)
     assert "mirror" in capsys.readouterr().out
