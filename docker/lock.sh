@@ -21,6 +21,7 @@ constraint=(-c "$out/test.txt")
 lock local components cpu pipeline
 lock cpu components cpu
 lock gpu components gpu
+lock tensorboard dashboard
 
 # kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.
 { grep '^#' "$out/kfp.txt"; sed -n '/^kfp==/,/[^\\]$/p' "$out/local.txt"; } >"$out/kfp.txt.new"

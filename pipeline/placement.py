@@ -57,6 +57,12 @@ BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_durati
 # container's own is 64 MB. What is in it counts as the container's memory.
 SHARED_MEMORY = "2Gi"
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
+# The user of our images.
+USER = 10001
+# Kubeflow's own store, minio://: the steps that read sources or write while they run need its keys themselves.
+STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
+STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
+STORE_STEPS = ("download", "train", "export")
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
 
@@ -94,6 +100,11 @@ class Placement:
         else:
             _share(task, where.cpu, where.memory)
         kubernetes.set_timeout(task, where.hours * HOUR)
+        # What the namespace's Pod Security "restricted" asks for; the launcher's container takes it over.
+        kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+        if name in STORE_STEPS:
+            # optional: a cluster whose store is GCS or S3 proper has no such secret.
+            kubernetes.use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)
         if where.retries:
             task.set_retry(where.retries, **BACKOFF)
 

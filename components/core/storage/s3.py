@@ -90,7 +90,7 @@ class S3Backend:
             session = botocore.session.get_session()
             session.register_component("data_loader", _service_descriptions())
             client = boto3.session.Session(botocore_session=session).client
-            self.client = client("s3", endpoint_url=endpoint, config=config, **region)
+            self.client = client("s3", endpoint_url=endpoint, config=config, **region, **_credentials(scheme))
         except (boto.BotoCoreError, ValueError) as error:
             raise self._explain_setup(error) from None
 
@@ -235,7 +235,7 @@ class S3Backend:
 
     def _log_in(self) -> str:
         if self.scheme == "minio":
-            return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from the secret mlpipeline-minio-artifact"
+            return "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY from the secret mlpipeline-minio-artifact"
         return (
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso login`, or give the pod an IAM role"
         )
@@ -282,6 +282,15 @@ class S3Backend:
 def _service_descriptions() -> botocore.loaders.Loader:
     """What services can do, read from JSON once: each session reads it anew otherwise, 0.14 of a client's 0.16 s."""
     return botocore.loaders.create_loader()
+
+
+def _credentials(scheme: str) -> dict[str, str]:
+    """Kubeflow's own store has credentials of its own, under names of their own: AWS's would stand in the way of a
+    pod's IAM role where a run uses both stores."""
+    names = {"aws_access_key_id": "MINIO_ACCESS_KEY", "aws_secret_access_key": "MINIO_SECRET_KEY"}
+    if scheme != "minio" or not all(os.environ.get(variable) for variable in names.values()):
+        return {}
+    return {argument: os.environ[variable] for argument, variable in names.items()}
 
 
 def _headers(condition: Condition) -> dict[str, str]:
