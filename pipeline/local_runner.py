@@ -59,6 +59,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
 
     host = {
         "CONV2D_DOWNLOAD_CACHE": os.environ.get("CONV2D_DOWNLOAD_CACHE") or str(outputs / ".downloads"),
+        "CONV2D_CHECKPOINTS": str(outputs / ".checkpoints"),
         LIVE_VARIABLE: "1" if os.isatty(1) else "0",
     }
     if runner == "process":

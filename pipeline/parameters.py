@@ -16,6 +16,7 @@ import yaml
 
 from components.core.errors import PipelineError, nearest
 from components.download.settings import DownloadSettings
+from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
 from components.train.settings import TrainSettings
@@ -27,6 +28,7 @@ ENVIRONMENT_PREFIX = "CONV2D_"
 # CONV2D_* variables that set how things run here, not what is trained; no parameters.
 HOST_VARIABLES = {
     "CONV2D_DOCKER_NETWORK",
+    "CONV2D_CHECKPOINTS",
     "CONV2D_DOWNLOAD_CACHE",
     "CONV2D_IMAGE_REPOSITORY",
     "CONV2D_LIVE_PROGRESS",
@@ -34,7 +36,9 @@ HOST_VARIABLES = {
 }
 
 
-class Parameters(DownloadSettings, PreprocessSettings, TrainSettings, ExportSettings, PlacementSettings):
+class Parameters(
+    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
+):
     """Every component's settings, flat, the gate's, and where training runs on a cluster."""
 
     min_accuracy: float = pydantic.Field(0.0, ge=0, le=1, description="test accuracy from which the model is exported")

@@ -3,6 +3,7 @@
 import math
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,9 @@ class EventFiles(keras.callbacks.Callback):
 
     A run that is resumed, or started afresh where an earlier one was killed, writes its whole history anew, so that no
     epoch is drawn twice.
+
+    Args:
+        upload: called after each epoch, to have the files sent on; must not wait for it.
     """
 
     SCALARS = {
@@ -168,9 +172,9 @@ class EventFiles(keras.callbacks.Callback):
         "validation": ("val_loss", "val_accuracy"),
     }
 
-    def __init__(self, directory: str, log: EpochLog):
+    def __init__(self, directory: str, log: EpochLog, upload: Callable[[], None] = lambda: None):
         super().__init__()
-        self.directory, self.log = pathlib.Path(directory), log
+        self.directory, self.log, self.upload = pathlib.Path(directory), log, upload
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         import tensorflow as tf
@@ -184,6 +188,7 @@ class EventFiles(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self._write(self.log.history[-1])
+        self.upload()
 
     def on_train_end(self, logs: dict | None = None) -> None:
         for writer in self.writers.values():

@@ -21,6 +21,8 @@ def train(
     deterministic: bool,
     gpus: str,
     memory_mb: int,
+    checkpoints: str,
+    tensorboard_uri: str,
     verbose: str,
     seed: int,
 ):
@@ -44,10 +46,12 @@ def train(
             deterministic=deterministic,
             gpus=gpus,
             memory_mb=memory_mb,
+            checkpoints=checkpoints,
+            tensorboard_uri=tensorboard_uri,
             verbose=verbose,
             seed=seed,
         )
-        result = train(settings, dataset.path, model.path, tensorboard.path)
+        result = train(settings, dataset.path, model.path, tensorboard.path, tensorboard_artifact=tensorboard.uri)
         # KFP shows numbers only; where there is no validation split there are no figures of it.
         figures = result.model_dump(exclude={"device", "precision"}, exclude_none=True)
         log_metrics(metrics, figures)

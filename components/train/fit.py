@@ -6,9 +6,11 @@ training.json   the history by epoch, every parameter, versions, device, through
 
 import contextlib
 import os
+import pathlib
 import platform
 import statistics
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
@@ -23,9 +25,11 @@ from components.train.architecture import parse_architecture
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, training_feed, validation_feed
 from components.train.device import Device, choose_policy, device_errors, find_device
+from components.train.live_board import live_board
 from components.train.model import build_model
 from components.train.optimizer import make_optimizer
 from components.train.settings import TrainSettings
+from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"
@@ -51,12 +55,20 @@ class TrainingResult(pydantic.BaseModel):
 
 
 def train(
-    settings: TrainSettings, dataset_path: str, model_path: str, tensorboard_path: str, checkpoint_path: str = ""
+    settings: TrainSettings,
+    dataset_path: str,
+    model_path: str,
+    tensorboard_path: str,
+    checkpoint_path: str = "",
+    tensorboard_artifact: str = "",
 ) -> TrainingResult:
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
-    Event files appear in `tensorboard_path` while it runs. With a `checkpoint_path`, a run that was killed goes on
-    where it was (the rules are in checkpoint.py); the checkpoint is deleted once the model is there.
+    Event files appear in `tensorboard_path` while it runs, and in a store: in `settings.tensorboard_uri`, else at
+    `tensorboard_artifact`, where that is a store's URI.
+
+    A run that was killed goes on where it was (the rules are in checkpoint.py), from the checkpoint in
+    `checkpoint_path`, else below `settings.checkpoints`; it is deleted once the model is there.
 
     Raises:
         PipelineError: the dataset, the architecture, the device or the checkpoint is not what it should be, or the
@@ -74,7 +86,9 @@ def train(
 
         tf.config.experimental.enable_op_determinism()
 
-    checkpoint = Checkpoint(checkpoint_path, identity(settings, info, policy)) if checkpoint_path else None
+    this_run = identity(settings, info, policy)
+    place = checkpoint_path or checkpoint_place(settings.checkpoints, this_run)
+    checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
     saved = checkpoint.load() if checkpoint else None
     layers = parse_architecture(settings.architecture)
     with device.strategy().scope():
@@ -87,7 +101,11 @@ def train(
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 
-    history, best = _fit(settings, model, info, device, dataset_path, tensorboard_path, checkpoint, saved)
+    board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{run_key(this_run)}"
+    with live_board(tensorboard_path, board, tensorboard_artifact) as upload_board:
+        history, best = _fit(
+            settings, model, info, device, dataset_path, tensorboard_path, checkpoint, saved, upload_board
+        )
     last = history[-1]
     speeds = [entry["images_per_second"] for entry in history]
     result = TrainingResult(
@@ -117,7 +135,7 @@ def train(
 def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[str, Any]:
     """All that decides what a run's weights become."""
     return {
-        **settings.model_dump(exclude={"verbose", "gpus"}),
+        **settings.model_dump(exclude={"verbose", "gpus", "checkpoints", "tensorboard_uri"}),
         "precision": policy,
         "dataset_fingerprint": info.fingerprint,
         **{name: version for name, version in versions().items() if name in ("keras", "tensorflow")},
@@ -162,6 +180,7 @@ def _fit(
     tensorboard_path: str,
     checkpoint: Checkpoint | None,
     saved: tuple | None,
+    upload_board: Callable[[], None],
 ) -> tuple[list[dict[str, Any]], Any]:
     """Keras's fit with our callbacks: the history by epoch, and the best weights."""
     from components.train.callbacks import BestWeights, EpochLog, EventFiles, SaveCheckpoint, StopAtNaN
@@ -172,7 +191,13 @@ def _fit(
     bar, line = _verbosity(settings.verbose)
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
     best = BestWeights(settings.early_stopping_patience)
-    callbacks = [training.reorder, StopAtNaN(training.steps), log, best, EventFiles(tensorboard_path, log)]
+    callbacks = [
+        training.reorder,
+        StopAtNaN(training.steps),
+        log,
+        best,
+        EventFiles(tensorboard_path, log, upload_board),
+    ]
     if line:
         print(_what_is_ahead(settings, model, device, training), flush=True)
     if saved:

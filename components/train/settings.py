@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
+from components.core.storage import location
 from components.train.architecture import parse_architecture
 
 # keras.optimizers' classes in lower case, spelled out so that a mistake is found without the import; a test compares.
@@ -53,6 +54,14 @@ class TrainSettings(Settings):
     early_stopping_patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: train all epochs"
     )
+    checkpoints: str = Field(
+        "",
+        description="a directory or a gs, s3 or minio URI for checkpoints while it trains; a run that was killed and "
+        "is started again goes on from there",
+    )
+    tensorboard_uri: str = Field(
+        "", description="a gs, s3 or minio URI to which event files go while it trains, in a folder a run"
+    )
     memory_mb: int = Field(
         2048, ge=0, description="pictures of up to this many MB are held in memory while training; more are streamed"
     )
@@ -72,6 +81,13 @@ class TrainSettings(Settings):
         if name.lower() not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer; {nearest(name, list(OPTIMIZERS))}")
         return name.lower()
+
+    @field_validator("checkpoints", "tensorboard_uri")
+    @classmethod
+    def _a_place(cls, uri: str) -> str:
+        if uri:
+            location.parse(uri)
+        return uri
 
     @field_validator("gpus")
     @classmethod

@@ -1,0 +1,133 @@
+"""Checkpoints and event files in object stores: real servers, and training that is cut off and started again."""
+
+import json
+import pathlib
+import time
+
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.train.fit import train
+from components.train.live_board import live_board
+from components.train.settings import TrainSettings
+from components.train.stored_checkpoint import StoredCheckpoint, checkpoint_place, open_checkpoint, run_key
+
+SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"Flatten": {}}]'
+IDENTITY = {"seed": 1, "dataset_fingerprint": "abc"}
+
+
+def settings(**more) -> TrainSettings:
+    return TrainSettings.checked(architecture=SMALL, batch_size=100, verbose="2", **more)
+
+
+def test_a_run_has_one_key_and_no_other_run_has_it():
+    assert run_key(IDENTITY) == run_key(dict(reversed(IDENTITY.items())))
+    assert run_key(IDENTITY) != run_key(IDENTITY | {"seed": 2})
+
+
+def test_the_place_is_the_users_else_the_machines_else_none(monkeypatch):
+    monkeypatch.delenv("CONV2D_CHECKPOINTS", raising=False)
+    assert checkpoint_place("", IDENTITY) == ""
+    assert checkpoint_place("gs://b/c/", IDENTITY) == f"gs://b/c/{run_key(IDENTITY)}"
+    monkeypatch.setenv("CONV2D_CHECKPOINTS", "/here")
+    assert checkpoint_place("", IDENTITY) == f"/here/{run_key(IDENTITY)}"
+
+
+def test_a_checkpoint_in_a_store_outlives_the_machine(bucket, tmp_path):
+    for scratch in ("one", "two"):
+        (tmp_path / scratch).mkdir()
+    weights = {"model/0000": np.arange(6, dtype=np.float32)}
+    open_checkpoint(f"{bucket.uri}/run", IDENTITY, tmp_path / "one").save(weights, {"history": [{"epoch": 1}]})
+    elsewhere = open_checkpoint(f"{bucket.uri}/run", IDENTITY, tmp_path / "two")
+    arrays, state = elsewhere.load()
+    assert np.array_equal(arrays["model/0000"], weights["model/0000"])
+    assert state == {"history": [{"epoch": 1}]}
+    elsewhere.delete()
+    assert list(open_store(f"{bucket.uri}/run").list()) == []
+    assert list((tmp_path / "two").iterdir()) == []
+
+
+def test_a_checkpoint_of_another_run_is_refused_by_name(gcs, tmp_path):
+    StoredCheckpoint(f"{gcs.uri}/run", IDENTITY, tmp_path).save({}, {"history": [{}]})
+    with pytest.raises(PipelineError, match="one with seed 1 where this run has 2"):
+        StoredCheckpoint(f"{gcs.uri}/run", IDENTITY | {"seed": 2}, tmp_path).load()
+
+
+class CutOffError(Exception):
+    """Stands for the end of the pod."""
+
+
+def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits, tmp_path, capsys):
+    chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
+    saves = []
+
+    def cut_off(checkpoint, arrays, state):
+        original_save(checkpoint, arrays, state)
+        saves.append(len(state["history"]))
+        if len(saves) == 2:
+            raise CutOffError
+
+    original_save = StoredCheckpoint.save
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOffError):
+        patch.setattr(StoredCheckpoint, "save", cut_off)
+        train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    assert not (tmp_path / "model").exists()
+    train(chosen, digits, str(tmp_path / "again" / "model"), str(tmp_path / "again" / "board"))
+    assert "after epoch 2" in capsys.readouterr().out
+    history = json.loads((tmp_path / "again" / "model" / "training.json").read_text())["history"]
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
+
+
+def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
+    chosen = settings(epochs=2, tensorboard_uri=f"{bucket.uri}/boards")
+    board = tmp_path / "board"
+    train(chosen, digits, str(tmp_path / "model"), str(board))
+    store = open_store(f"{bucket.uri}/boards")
+    [run] = store.directories()
+    assert run.startswith("tiny-")
+    stored = {item.key.removeprefix(f"{run}/"): store.read_bytes(item.key) for item in store.list()}
+    local = {path.relative_to(board).as_posix(): path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    assert stored == local
+    assert {pathlib.PurePath(name).parts[0] for name in stored} == {"train", "validation"}
+
+
+def test_an_epoch_is_in_the_store_before_the_run_ends(gcs, tmp_path):
+    board = tmp_path / "board"
+    board.mkdir()
+    store = open_store(f"{gcs.uri}/boards")
+    store.write_bytes("events.old", b"of an earlier try")
+    with live_board(str(board), f"{gcs.uri}/boards", "") as upload:
+        (board / "events").write_bytes(b"epoch 1")
+        upload()
+        _until(store, "events")
+        assert [item.key for item in store.list()] == ["events"]
+        (board / "events").write_bytes(b"epoch 1, epoch 2")
+    assert store.read_bytes("events") == b"epoch 1, epoch 2"
+
+
+def _until(store, key: str) -> None:
+    """Waits for an upload that another thread was asked for; the test's time limit ends it where none comes."""
+    while not store.exists(key):
+        time.sleep(0.02)
+
+
+def test_without_credentials_for_its_own_artifact_training_goes_on(gcs, tmp_path, capsys):
+    gcs.proxy.fail("status:403", times=10_000)
+    with live_board(str(tmp_path), "", f"{gcs.uri}/artifact") as upload:
+        upload()
+    assert "TensorBoard shows this run only when it has ended" in capsys.readouterr().out
+
+
+def test_what_the_user_asked_for_is_an_error_where_it_can_not_be(gcs, tmp_path):
+    gcs.proxy.fail("status:403", times=10_000)
+    with pytest.raises(PipelineError, match="permission"), live_board(str(tmp_path), f"{gcs.uri}/boards", ""):
+        pass
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard_uri"])
+def test_a_place_that_is_none_is_refused_at_once(name):
+    with pytest.raises(PipelineError, match="scheme 'gcs'"):
+        settings(**{name: "gcs://bucket/x"})
