@@ -2,35 +2,62 @@
 
 import hashlib
 import pathlib
-import urllib.parse
 
 from components.core.errors import PipelineError
+from components.download.places import STORE_SCHEMES, local_path, public, scheme_of
 from pipeline.parameters import Parameters
+
+HEAD_TIMEOUT_S = 10
+# What a server says that changes with the file.
+VALIDATORS = ("ETag", "Last-Modified", "Content-Length")
 
 
 def local_source(source: str) -> pathlib.Path | None:
     """The local path a SOURCE names, or None for none and for remote ones."""
-    url = urllib.parse.urlsplit(source)
-    if url.scheme == "file":
-        return pathlib.Path(urllib.parse.unquote(url.path))
-    return pathlib.Path(source).absolute() if source and "://" not in source else None
+    return local_path(source) if source and scheme_of(source) == "file" else None
 
 
 def with_source_version(parameters: Parameters) -> Parameters:
-    """Makes the path of a local source absolute, and puts its state into `source_version`.
+    """Makes the path of a local source absolute, and puts the source's state into `source_version`.
 
-    kfp's cache compares arguments, not contents: a changed file behind the same path would go unnoticed. Size and
-    modification time of every file stand for the content, as they do for make.
+    kfp's cache compares arguments, not contents: a changed file behind the same name would go unnoticed.
+
+    Raises:
+        PipelineError: a local source does not exist, or its store can't be asked.
     """
-    path = local_source(parameters.source)
-    if path is None:
+    source = parameters.source
+    if not source or parameters.source_version:
         return parameters
+    path = local_source(source)
+    if path is None:
+        return parameters.model_copy(update={"source_version": _remote_state(source)})
     if not path.exists():
-        raise PipelineError(f"expected a source, received {parameters.source!r}, which does not exist")
+        raise PipelineError(f"expected a source, received {source!r}, which does not exist")
+    return parameters.model_copy(update={"source": str(path.resolve()), "source_version": _local_state(path)})
+
+
+def _local_state(path: pathlib.Path) -> str:
+    """Size and modification time of every file stand for the content, as they do for make."""
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file())
     for file in files:
         facts = file.stat()
         digest.update(f"{file.relative_to(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    version = parameters.source_version or digest.hexdigest()[:16]
-    return parameters.model_copy(update={"source": str(path.resolve()), "source_version": version})
+    return digest.hexdigest()[:16]
+
+
+def _remote_state(source: str) -> str:
+    """What the store or server says that changes with the data; empty where a server says nothing, or nothing yet."""
+    if scheme_of(source) in STORE_SCHEMES:
+        from components.download import objects
+
+        return objects.state(source)
+    import requests
+
+    try:
+        answer = requests.head(source, allow_redirects=True, timeout=HEAD_TIMEOUT_S)
+        answer.raise_for_status()
+    except requests.RequestException:
+        return ""  # download will try again, and say what is wrong with it
+    said = [f"{name}: {answer.headers[name]}" for name in VALIDATORS if name in answer.headers]
+    return hashlib.sha256("\n".join([public(source), *said]).encode()).hexdigest()[:16] if said else ""
