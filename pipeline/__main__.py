@@ -6,6 +6,7 @@ import click
 
 from components.core.errors import one_line_errors
 from pipeline.cluster_commands import COMMANDS, cluster_options
+from pipeline.models_command import models
 from pipeline.parameters import DEFAULT_PROFILE
 from pipeline.placement_settings import ClusterOptions
 
@@ -78,7 +79,7 @@ def images_command(action: str, target: str) -> None:
     {"build": images.build, "push": images.push, "list": images.show}[action]([target])
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, models):
     main.add_command(command)
 
 
