@@ -116,6 +116,6 @@ define install
 	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
 	echo "making the environment $(VENV) (about two minutes, once)"; \
 	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV); \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCKS)/$(1).txt; \
+	$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes --requirement $(LOCKS)/$(1).txt; \
 	touch $@
 endef
