@@ -64,12 +64,21 @@ def training_pipeline(
         deterministic: bool = defaults.deterministic,
         gpus: str = defaults.gpus,
         memory_mb: int = defaults.memory_mb,
+        checkpoints: str = defaults.checkpoints,
+        tensorboard_uri: str = defaults.tensorboard_uri,
         verbose: str = defaults.verbose,
         seed: int = defaults.seed,
-        # When it is exported, and under which name.
+        # How it must behave, when it is exported, under which name, and as what.
+        behaviour: str = defaults.behaviour,
+        behaviour_kept: float = defaults.behaviour_kept,
+        behaviour_certain: float = defaults.behaviour_certain,
+        behaviour_mirrored: str = defaults.behaviour_mirrored,
         min_accuracy: float = defaults.min_accuracy,
         model_name: str = defaults.model_name,
         model_version: int = defaults.model_version,
+        formats: str = defaults.formats,
+        int8_tolerance: float = defaults.int8_tolerance,
+        proof_pictures: int = defaults.proof_pictures,
         # Where it is trained, on a cluster.
         train_cpu: str = defaults.train_cpu,
         train_memory: str = defaults.train_memory,
@@ -118,14 +127,21 @@ def training_pipeline(
                 deterministic=deterministic,
                 gpus=gpus,
                 memory_mb=memory_mb,
+                checkpoints=checkpoints,
+                tensorboard_uri=tensorboard_uri,
                 verbose=verbose,
                 seed=seed,
             ).set_display_name("Train")
             place(fitted, "train")
 
-            measured = evaluate(dataset=prepared.outputs["dataset"], model=fitted.outputs["model"]).set_display_name(
-                "Evaluate"
-            )
+            measured = evaluate(
+                dataset=prepared.outputs["dataset"],
+                model=fitted.outputs["model"],
+                behaviour=behaviour,
+                behaviour_kept=behaviour_kept,
+                behaviour_certain=behaviour_certain,
+                behaviour_mirrored=behaviour_mirrored,
+            ).set_display_name("Evaluate")
             place(measured, "evaluate")
 
             with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
@@ -135,6 +151,9 @@ def training_pipeline(
                     evaluation=measured.outputs["evaluation"],
                     model_name=model_name,
                     model_version=model_version,
+                    formats=formats,
+                    int8_tolerance=int8_tolerance,
+                    proof_pictures=proof_pictures,
                 ).set_display_name("Export")
                 place(exported, "export")
                 webhook.tell("exported", measured.outputs["Output"], after=exported)

@@ -36,6 +36,10 @@ class KnownDataset:
     validation: Literal["stratified", "last"] = "stratified"
     # Height, width, channels of every picture; None where they may be of any size.
     image_shape: tuple[int, int, int] | None = None
+    # Whether a picture mirrored left to right is still of its class: not so of characters, unknown of own pictures.
+    mirrored: bool = False
+    # What its authors, or those who pass it on, say of its use; empty where that is not for us to know.
+    licence: str = ""
 
 
 # The university sends 55 to 85 kB/s since June 2026: an hour for what Google's bucket sends in seconds.
@@ -59,6 +63,7 @@ DATASETS: dict[str, KnownDataset] = {
         originals=(Original("digits.csv.gz", ("package:sklearn/datasets/data/digits.csv.gz",), md5="", bytes=57_523),),
         class_names=tuple("0123456789"),
         image_shape=(8, 8, 1),
+        licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     ),
     "cifar10": KnownDataset(
         format="cifar_binary",
@@ -75,6 +80,8 @@ DATASETS: dict[str, KnownDataset] = {
         ),
         validation="last",
         image_shape=(32, 32, 3),
+        mirrored=True,
+        licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
     ),
     "cifar100": KnownDataset(
         format="cifar_binary",
@@ -87,6 +94,8 @@ DATASETS: dict[str, KnownDataset] = {
             ),
         ),
         image_shape=(32, 32, 3),
+        mirrored=True,
+        licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
     ),
     "mnist": KnownDataset(
         format="idx",
@@ -99,6 +108,7 @@ DATASETS: dict[str, KnownDataset] = {
         ),
         class_names=tuple("0123456789"),
         image_shape=(28, 28, 1),
+        licence="CC BY-SA 3.0 (LeCun and Cortes), as those who pass it on state it",
     ),
     "fashion_mnist": KnownDataset(
         format="idx",
@@ -122,6 +132,8 @@ DATASETS: dict[str, KnownDataset] = {
             "Ankle boot",
         ),
         image_shape=(28, 28, 1),
+        mirrored=True,
+        licence="MIT (Zalando SE)",
     ),
     "image_folder": KnownDataset(format="pictures", originals=()),
 }

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from components.core.dataset import DatasetInfo
 from components.core.errors import PipelineError
 
 # TensorFlow 2.21 logs these before its own log level is read (TF_CPP_MIN_LOG_LEVEL does not reach them): information
@@ -49,6 +50,27 @@ def load_model(path: str | pathlib.Path) -> Any:
     except Exception as error:  # Keras raises many kinds for a file it can't read
         reason = " ".join(str(error).split())[:300]
         raise PipelineError(f"expected a Keras model in {path}, received one that can't be loaded: {reason}") from None
+
+
+def load_fitting_model(path: str | pathlib.Path, info: DatasetInfo) -> Any:
+    """Loads a .keras file that takes the data set's pictures and answers with its classes.
+
+    Raises:
+        PipelineError: as load_model, or the model was made for other pictures or another number of classes.
+    """
+    model = load_model(path)
+    expected, received = tuple(info.image_shape), tuple(model.input_shape[1:])
+    if received != expected:
+        raise PipelineError(
+            f"expected a model for pictures of {expected} (height, width, channels) as in the data set, received one "
+            f"for {received}; train on this data set"
+        )
+    if model.output_shape[-1] != len(info.class_names):
+        raise PipelineError(
+            f"expected a model with {len(info.class_names)} classes as in the data set, received one with "
+            f"{model.output_shape[-1]}; train on this data set"
+        )
+    return model
 
 
 @contextlib.contextmanager

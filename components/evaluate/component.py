@@ -13,6 +13,10 @@ def evaluate(
     tensorboard: Output[Artifact],
     metrics: Output[Metrics],
     classification: Output[ClassificationMetrics],
+    behaviour: str,
+    behaviour_kept: float,
+    behaviour_certain: float,
+    behaviour_mirrored: str,
 ) -> float:
     """Measures the model on the test pictures, which nothing before this step has looked at.
 
@@ -23,8 +27,15 @@ def evaluate(
     with one_line_errors():
         from components.core.kfp_metrics import log_classification, log_metrics
         from components.evaluate.run import evaluate
+        from components.evaluate.settings import EvaluateSettings
 
-        result = evaluate(dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
+        settings = EvaluateSettings.checked(
+            behaviour=behaviour,
+            behaviour_kept=behaviour_kept,
+            behaviour_certain=behaviour_certain,
+            behaviour_mirrored=behaviour_mirrored,
+        )
+        result = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
         log_metrics(metrics, result.metrics())
         log_classification(classification, result.class_names, result.confusion, result.roc)
     return result.accuracy

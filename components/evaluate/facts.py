@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from components.evaluate.behaviour import Check
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassScore:
@@ -91,6 +93,7 @@ class EvaluationFacts:
     best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
+    behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty where it was not tested
     links: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> where it lies; shown, never fetched
 
     @property

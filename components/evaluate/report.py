@@ -70,6 +70,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         matrix_shown=len(facts.class_names) <= MATRIX_CLASSES,
         rows=_rows(facts, confusions),
         listed=LISTED,
+        failed=[check for check in facts.behaviour if not check.passed],
         learning_charts=learning_charts(facts),
         roc_charts=roc_charts(facts),
         calibration_charts=calibration_charts(facts.calibration),
@@ -96,9 +97,11 @@ def _sections(facts: EvaluationFacts) -> list[Section]:
         Section("successes", "Least confident successes", "successes.html"),
         Section("calibration", "Calibration", "calibration.html"),
         Section("roc", "ROC by class", "roc.html"),
+        Section("behaviour", "How it behaves", "behaviour.html"),
         Section("facts", "Data and training", "facts.html"),
     ]
-    return sections if any(facts.history.values()) else sections[1:]
+    known = {"learning": any(facts.history.values()), "behaviour": bool(facts.behaviour)}
+    return [section for section in sections if known.get(section.anchor, True)]
 
 
 def _rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]:

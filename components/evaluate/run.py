@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from components.core.catalog import DATASETS
 from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
+from components.core.framework import load_fitting_model
 from components.core.reading import batches
 from components.evaluate import measures
+from components.evaluate.behaviour import PICTURES, Check, behaviour_checks
 from components.evaluate.facts import DataFacts, EvaluationFacts, Example
-from components.evaluate.predict import predict_test_split
+from components.evaluate.predict import predict_test_split, predictor
 from components.evaluate.report import write_report
+from components.evaluate.settings import EvaluateSettings
 
 EXAMPLES = 24
 PREDICTIONS_FILE = "predictions.npz"
@@ -47,7 +51,12 @@ class Evaluation:
 
 
 def evaluate(
-    dataset_path: str, model_path: str, evaluation_path: str, report_path: str, tensorboard_path: str
+    settings: EvaluateSettings,
+    dataset_path: str,
+    model_path: str,
+    evaluation_path: str,
+    report_path: str,
+    tensorboard_path: str,
 ) -> Evaluation:
     """Evaluates the model artifact on the dataset artifact's test split.
 
@@ -62,9 +71,11 @@ def evaluate(
     training = _read_training(model_path)
     if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
         print("note: the model was trained on another state of the data set than it is measured on")
-    labels, probabilities, loss = predict_test_split(pathlib.Path(model_path) / "model.keras", dataset_path, info)
+    model = load_fitting_model(pathlib.Path(model_path) / "model.keras", info)
+    labels, probabilities, loss = predict_test_split(model, dataset_path, info)
     measures.check(labels, probabilities)
-    facts = _facts(info, training, labels, probabilities, loss, dataset_path)
+    behaviour = _behaviour(settings, model, dataset_path, info)
+    facts = _facts(info, training, labels, probabilities, loss, behaviour, dataset_path)
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,
@@ -79,14 +90,28 @@ def evaluate(
     with whole_directory(evaluation_path) as directory:
         write_report(directory / REPORT_FILE, facts)
         np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)
-        write_json(directory / METRICS_FILE, _metrics_document(result, facts, info))
+        write_json(directory / METRICS_FILE, _metrics_document(result, facts, info, settings))
         with whole_file(report_path) as copy:
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
     from components.evaluate.board import write_board
 
     write_board(tensorboard_path, facts, training.get("best_epoch") or 0)
+    for check in behaviour:
+        if not check.passed:
+            print(f"warning: behaviour: {check.said}")
     print(f"Test loss: {loss:.4f} / Test accuracy: {result.accuracy:.4f}")
     return result
+
+
+def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: DatasetInfo) -> list[Check]:
+    if settings.behaviour == "off":
+        return []
+    known = DATASETS.get(info.dataset)
+    mirrored = {"yes": True, "no": False, "auto": known is not None and known.mirrored}[settings.behaviour_mirrored]
+    pictures, _ = next(batches(dataset_path, info, "test", PICTURES))
+    return behaviour_checks(
+        predictor(model), pictures, settings.behaviour_kept, settings.behaviour_certain, mirrored, info.seed
+    )
 
 
 def _facts(
@@ -95,6 +120,7 @@ def _facts(
     labels: np.ndarray,
     probabilities: np.ndarray,
     loss: float,
+    behaviour: list[Check],
     dataset_path: str,
 ) -> EvaluationFacts:
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
@@ -128,6 +154,8 @@ def _facts(
         history=_history(training),
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
+        notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
+        behaviour=behaviour,
     )
 
 
@@ -182,7 +210,9 @@ def _history(training: dict[str, Any]) -> dict[str, list[float]]:
     }
 
 
-def _metrics_document(result: Evaluation, facts: EvaluationFacts, info: DatasetInfo) -> dict[str, Any]:
+def _metrics_document(
+    result: Evaluation, facts: EvaluationFacts, info: DatasetInfo, settings: EvaluateSettings
+) -> dict[str, Any]:
     low, high = measures.wilson_interval(facts.correct, facts.count)
     return {
         **result.metrics(),
@@ -192,4 +222,12 @@ def _metrics_document(result: Evaluation, facts: EvaluationFacts, info: DatasetI
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],
         "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},
         "dataset_fingerprint": info.fingerprint,
+        "behaviour": {
+            "mode": settings.behaviour,
+            "failed": [check.said for check in facts.behaviour if not check.passed],
+            "checks": [
+                {name: getattr(check, name) for name in ("name", "said", "value", "limit", "at_least", "passed")}
+                for check in facts.behaviour
+            ],
+        },
     }

@@ -1,55 +1,170 @@
 """MODEL_CARD.md: the facts of the artifacts, for whoever is about to use the model."""
+
 import json
 import pathlib
+from typing import Any
 
+from components.core.catalog import DATASETS
 from components.export.manifest import Manifest
 
+UNSURE = 5
+OWN_PICTURES = "of the pictures' source; this pipeline does not know it"
 
-def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict, model_path: str) -> None:
-    """Writes the card as Markdown."""
+
+def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], model_path: str) -> None:
+    """Writes the card as Markdown.
+
+    Args:
+        metrics: the evaluation's metrics.json.
+        model_path: the model artifact, whose training.json says how it was trained.
+    """
     training = json.loads((pathlib.Path(model_path) / "training.json").read_text(encoding="utf-8"))
+    parts = [
+        _purpose(manifest),
+        _scores(manifest, metrics),
+        _limits(metrics),
+        _formats(manifest),
+        _use(manifest),
+        _data(manifest),
+        _training(manifest, training),
+    ]
+    path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _purpose(manifest: Manifest) -> str:
     height, width, channels = manifest.image_shape
+    kind = "grey" if channels == 1 else "colour"
+    return f"""# {manifest.model_name}, version {manifest.model_version}
+
+Sorts {kind} pictures of {height} x {width} pixels into {len(manifest.class_names)} classes: \
+{", ".join(map(_text, manifest.class_names))}. It answers every picture with one of these, also one that shows nothing
+of the kind.
+"""
+
+
+def _scores(manifest: Manifest, metrics: dict[str, Any]) -> str:
     low, high = metrics["accuracy_interval_95"]
-    classes = "\n".join(
-        f"| {name} | {score['precision']:.3f} | {score['recall']:.3f} | {score['f1']:.3f} | {score['support']} |"
+    rows = [
+        (
+            _text(name),
+            *(f"{score[key]:.3f}" if score["support"] else "-" for key in ("precision", "recall", "f1")),
+            score["support"],
+        )
         for name, score in zip(manifest.class_names, metrics["per_class"], strict=True)
-    )
-    settings = "\n".join(f"- {name}: {value}" for name, value in training["settings"].items())
-    path.write_text(
-        f"""# {manifest.model_name}, version {manifest.model_version}
-
-Sorts pictures into {len(manifest.class_names)} classes: {", ".join(manifest.class_names)}.
-
-## How well
+    ]
+    return f"""## How well
 
 Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), test loss {manifest.loss:.4f}, on
 {metrics["test_pictures"]:,} pictures that were not used for training.
 
-| class | precision | recall | F1 | pictures |
-| --- | --- | --- | --- | --- |
-{classes}
+{_table(("class", "precision", "recall", "F1", "pictures"), rows)}
+"""
 
-## How to use it
 
-Input: uint8 pictures, {height} x {width} x {channels} (height, width, channels), values 0 to 255; scaling is inside the
-model. Output: the class name, and a probability for each class in the order above.
+def _limits(metrics: dict[str, Any]) -> str:
+    names = metrics["class_names"]
+    scores = list(zip(names, metrics["per_class"], strict=True))
+    weakest = sorted((entry for entry in scores if entry[1]["support"]), key=lambda entry: entry[1]["recall"])[:UNSURE]
+    absent = [_text(name) for name, score in scores if not score["support"]]
+    said = [
+        "Found least often: " + ", ".join(f"{_text(name)} ({score['recall']:.1%})" for name, score in weakest) + ".",
+        f"Stated probabilities and accuracy differ by {metrics['calibration_error']:.1%} on average "
+        "(expected calibration error).",
+    ]
+    if absent:
+        said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
+    behaviour = metrics.get("behaviour", {}).get("checks", [])
+    said += [
+        f"{check['said'][0].upper()}{check['said'][1:]}: {'holds' if check['passed'] else 'FAILS'}."
+        for check in behaviour
+    ]
+    if not behaviour:
+        said.append("Its answers to changed, blank and noisy pictures were not tested.")
+    return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in said) + "\n"
+
+
+def _formats(manifest: Manifest) -> str:
+    rows = [
+        (
+            name,
+            f"`{proved.path}`",
+            f"{proved.bytes / 1e6:.2f} MB",
+            proved.runtime,
+            f"{proved.accuracy:.4f}",
+            f"{proved.agreement:.2%}",
+            f"{proved.latency_ms:.3g} ms",
+            f"{proved.batch_latency_ms:.3g} ms",
+        )
+        for name, proved in manifest.formats.items()
+    ]
+    counts = sorted({f"{proved.pictures:,}" for proved in manifest.formats.values()})
+    columns = ("format", "file", "size", "run by", "accuracy", "same class", "one picture", "a picture of a batch")
+    return f"""## Formats
+
+Each answered {" or ".join(counts)} test pictures in a fresh process before it was exported. "Same class": as the
+model that was evaluated. Times are of the machine that exported.
+
+{_table(columns, rows)}
+"""
+
+
+def _use(manifest: Manifest) -> str:
+    height, width, channels = manifest.image_shape
+    return f"""## How to use it
+
+Input `images`: uint8, batch x {height} x {width} x {channels} (height, width, channels), values 0 to 255; scaling is
+inside the model. Output `probabilities`: float32, batch x {len(manifest.class_names)}, in the order of the classes.
+The SavedModel also gives `class_name`, and its signature `encoded` takes `image_bytes`: JPEG or PNG files of any size.
 
     import tensorflow as tf
-    serve = tf.saved_model.load("saved_model/{manifest.model_version}").signatures["serving_default"]
-    serve(images=pictures)["class_name"]
+    model = tf.saved_model.load("{manifest.formats["saved_model"].path}")
+    model.signatures["serving_default"](images=pictures)["class_name"]
+    model.signatures["encoded"](image_bytes=tf.constant([open("picture.jpg", "rb").read()]))["class_name"]
+"""
 
-## Data
 
-- data set: {manifest.dataset}
-- fingerprint: {manifest.dataset_fingerprint}
-- source: {manifest.source_uri}
-- source sha256: {manifest.source_sha256}
+def _data(manifest: Manifest) -> str:
+    known = DATASETS.get(manifest.dataset)
+    facts = {
+        "data set": _text(manifest.dataset),
+        "licence": (known.licence if known else "") or OWN_PICTURES,
+        "fingerprint": manifest.dataset_fingerprint,
+        "source": _text(manifest.source_uri),
+        "source sha256": manifest.source_sha256,
+    }
+    return f"## Data\n\n{_facts(facts)}\n"
 
-## Training
 
-{settings}
+def _training(manifest: Manifest, training: dict[str, Any]) -> str:
+    settings = {name: _text(str(value)) for name, value in training["settings"].items()}
+    facts = {
+        "weights": f"{training['parameters']:,}" if "parameters" in training else None,
+        "epochs trained": training.get("epochs"),
+        "epoch kept": training.get("best_epoch"),
+        "device": training.get("device"),
+        "layers computed in": training.get("precision"),
+    }
+    trained_with = ", ".join(f"{name} {version}" for name, version in training.get("versions", {}).items())
+    exported_with = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    return f"""## Training
 
-Versions: {", ".join(f"{name} {version}" for name, version in manifest.versions.items())}
-""",
-        encoding="utf-8",
-    )
+{_facts(settings | {name: value for name, value in facts.items() if value is not None})}
+
+Trained with {trained_with or "versions that were not recorded"}; exported with {exported_with}; code revision \
+{manifest.code_revision}.
+"""
+
+
+def _facts(values: dict[str, Any]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())
+
+
+def _table(header: tuple[str, ...], rows: list[tuple]) -> str:
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [header, ("---",) * len(header), *rows])
+
+
+def _text(value: str) -> str:
+    """A name as text: nobody's class names make markup of a table."""
+    for sign in "\\`*_[]<>|#":
+        value = value.replace(sign, f"\\{sign}")
+    return " ".join(value.split())

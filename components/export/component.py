@@ -1,6 +1,7 @@
 """The KFP face of export."""
+
 from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Markdown, Model, Output
 
 
 @dsl.component(base_image="export", install_kfp_package=False)
@@ -9,16 +10,32 @@ def export(
     model: Input[Model],
     evaluation: Input[Artifact],
     exported: Output[Model],
+    card: Output[Markdown],
     model_name: str,
     model_version: int,
+    formats: str,
+    int8_tolerance: float,
+    proof_pictures: int,
 ):
     """Writes what serving loads, and proves in a fresh process that it answers as it was measured."""
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.export.run import export
+        import pathlib
+        import shutil
+
+        from components.export.run import CARD_FILE, export
         from components.export.settings import ExportSettings
 
-        settings = ExportSettings.checked(model_name=model_name, model_version=model_version)
+        settings = ExportSettings.checked(
+            model_name=model_name,
+            model_version=model_version,
+            formats=formats,
+            int8_tolerance=int8_tolerance,
+            proof_pictures=proof_pictures,
+        )
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
-    exported.metadata.update(model_name=model_name, model_version=model_version, files=len(manifest.files))
+        shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
+    exported.metadata.update(
+        model_name=model_name, model_version=model_version, formats=settings.formats, files=len(manifest.files)
+    )

@@ -1,9 +1,14 @@
-"""manifest.json: every file of an export with its SHA-256, and where it all came from."""
+"""manifest.json: every file of an export with its SHA-256, how each format proved itself, and where all came from."""
+
+import json
 import pathlib
+from typing import Literal
 
 import pydantic
 
+from components.core.errors import PipelineError
 from components.core.files import sha256_of, write_json
+from components.export.verify import FormatProof
 
 MANIFEST_FILE = "manifest.json"
 
@@ -16,6 +21,13 @@ class ExportedFile(pydantic.BaseModel):
     sha256: str
 
 
+class ExportedFormat(FormatProof):
+    """One format: where it lies inside the export, its size, and its proof."""
+
+    path: str
+    bytes: int
+
+
 class Manifest(pydantic.BaseModel):
     """What manifest.json says."""
 
@@ -23,14 +35,16 @@ class Manifest(pydantic.BaseModel):
     model_version: int
     class_names: list[str]
     image_shape: tuple[int, int, int]
+    resize: Literal["resize", "crop"] = "crop"
     accuracy: float
     loss: float
     dataset: str
     dataset_fingerprint: str
     source_uri: str
     source_sha256: str
+    code_revision: str = ""
     versions: dict[str, str]
-    agreement: dict[str, float] = pydantic.Field(description="largest difference to evaluate's probabilities, by format")
+    formats: dict[str, ExportedFormat]
     files: list[ExportedFile]
 
 
@@ -43,6 +57,24 @@ def list_files(directory: pathlib.Path) -> list[ExportedFile]:
     ]
 
 
+def size_of(path: pathlib.Path) -> int:
+    """Bytes of a file, or of all files below a directory."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
 def write_manifest(directory: pathlib.Path, manifest: Manifest) -> None:
     """Writes manifest.json into `directory`."""
     write_json(directory / MANIFEST_FILE, manifest.model_dump(mode="json"))
+
+
+def read_manifest(directory: pathlib.Path) -> Manifest:
+    """Reads the manifest of an export artifact.
+
+    Raises:
+        PipelineError: there is none, or it is not one.
+    """
+    try:
+        return Manifest.model_validate(json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise PipelineError(f"expected an export with {MANIFEST_FILE}, received {directory}: {reason}") from None

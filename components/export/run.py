@@ -1,107 +1,186 @@
 """Writes the export artifact: what serving loads, with the proof that it answers as evaluate measured."""
+
 import importlib.metadata
 import json
 import pathlib
 import shutil
-import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
-from components.core.framework import load_model
-from components.core.reading import batches
+from components.core.framework import load_fitting_model
+from components.core.reading import batches, split_count
+from components.core.revision import code_revision
 from components.export.card import write_card
-from components.export.manifest import Manifest, list_files, write_manifest
+from components.export.converted import freeze, write_litert, write_onnx
+from components.export.formats import FORMATS, parse_formats, require_packages
+from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
 from components.export.saved_model import write_saved_model
 from components.export.settings import ExportSettings
-from components.export.verify import answers, fresh_process
+from components.export.verify import FormatProof, Verifier
 
-# As many pictures as evaluate's batches hold: the same batch sums in the same order.
-PROOF_PICTURES = 256
-# Float32 rounding of one batch against another: a wrong weight or a forgotten scaling differs by far more.
+# Float32 rounding of one runtime against another reaches 1e-5; a wrong weight or a forgotten scaling is far above this.
 TOLERANCE = 1e-4
+CALIBRATION_PICTURES = 200
+CARD_FILE = "MODEL_CARD.md"
 
 
-def export(settings: ExportSettings, dataset_path: str, model_path: str, evaluation_path: str, exported_path: str) -> Manifest:
-    """Exports the model artifact as a SavedModel and a .keras file.
+def export(
+    settings: ExportSettings, dataset_path: str, model_path: str, evaluation_path: str, exported_path: str
+) -> Manifest:
+    """Exports the model artifact in the formats that the settings name.
 
-    The export artifact holds saved_model/<version>/ (signature in saved_model.py), model.keras, MODEL_CARD.md and
-    manifest.json. It appears only after a fresh process has loaded both formats and answered test pictures as
-    evaluate's predictions say.
+    The export artifact holds saved_model/<version>/ (signatures in saved_model.py), the other formats' files
+    (formats.py), MODEL_CARD.md and manifest.json. It appears only after a fresh process has answered test pictures
+    with every one of them as evaluate's predictions say, and has put the SavedModel to the serving smoke test.
 
     Raises:
-        PipelineError: an artifact is missing or does not fit, or a format answers otherwise than it was measured.
+        PipelineError: an artifact is missing or does not fit, a format's package is missing, the model can't be
+            converted, or a format answers otherwise than it was measured.
     """
+    formats = parse_formats(settings.formats)
+    require_packages(formats)
     info = read_info(dataset_path)
-    metrics = _read_metrics(evaluation_path)
-    with fresh_process() as process, whole_directory(exported_path) as directory:
+    metrics = _read_metrics(evaluation_path, info)
+    with (
+        Verifier(dataset_path, evaluation_path, settings.proof_pictures) as verifier,
+        whole_directory(exported_path) as directory,
+    ):
         model_file = pathlib.Path(model_path) / "model.keras"
-        model = load_model(model_file)
-        saved_model = directory / "saved_model" / str(settings.model_version)
-        write_saved_model(model, info.class_names, saved_model)
-        shutil.copyfile(model_file, directory / "model.keras")
-        agreement = _prove(process, saved_model, directory / "model.keras", dataset_path, evaluation_path, info)
+        model = load_fitting_model(model_file, info)
+        paths = {name: directory / FORMATS[name].path.format(version=settings.model_version) for name in formats}
+        for name in _written(paths, model, model_file, dataset_path, info):
+            verifier.check(name, paths[name])
+        proofs = verifier.proofs()
+        for name, proof in proofs.items():
+            _judge(name, proof, settings.int8_tolerance)
+            _say(name, proof)
         manifest = Manifest(
             model_name=settings.model_name,
             model_version=settings.model_version,
             class_names=info.class_names,
             image_shape=info.image_shape,
+            resize=info.resize,
             accuracy=metrics["accuracy"],
             loss=metrics["loss"],
             dataset=info.dataset,
             dataset_fingerprint=info.fingerprint,
             source_uri=info.source_uri,
             source_sha256=info.source_sha256,
-            versions={name: importlib.metadata.version(name) for name in ("keras", "numpy")} | {"tensorflow": _tensorflow_version()},
-            agreement=agreement,
+            code_revision=code_revision(),
+            versions=_versions(),
+            formats={
+                name: ExportedFormat(
+                    **proof.model_dump(),
+                    path=paths[name].relative_to(directory).as_posix(),
+                    bytes=size_of(paths[name]),
+                )
+                for name, proof in proofs.items()
+            },
             files=[],
         )
-        write_card(directory / "MODEL_CARD.md", manifest, metrics, model_path)
+        write_card(directory / CARD_FILE, manifest, metrics, model_path)
         manifest = manifest.model_copy(update={"files": list_files(directory)})
         write_manifest(directory, manifest)
     size = sum(file.bytes for file in manifest.files)
-    print(f"exported {settings.model_name} version {settings.model_version}: {len(manifest.files)} files, {size / 1e6:.1f} MB")
+    print(
+        f"exported {settings.model_name} version {settings.model_version}: {len(manifest.files)} files, "
+        f"{size / 1e6:.1f} MB"
+    )
     return manifest
 
 
-def _prove(
-    process, saved_model: pathlib.Path, keras_model: pathlib.Path, dataset_path: str, evaluation_path: str, info: DatasetInfo
-) -> dict[str, float]:
-    """The largest difference between each format's probabilities and evaluate's, by format; refuses too large ones."""
-    pictures, _ = next(batches(dataset_path, info, "test", PROOF_PICTURES))
-    with np.load(pathlib.Path(evaluation_path) / "predictions.npz", allow_pickle=False) as predictions:
-        measured = predictions["probabilities"][: len(pictures)]
-    with tempfile.TemporaryDirectory() as scratch:
-        proof = pathlib.Path(scratch) / "pictures.npy"
-        np.save(proof, pictures)
-        answered = answers(process, str(saved_model), str(keras_model), str(proof))
-    agreement = {}
-    for name in ("saved_model", "keras"):
-        difference = float(np.abs(np.asarray(answered[name], np.float32) - measured).max())
-        if not difference <= TOLERANCE:
+def _written(
+    paths: dict[str, pathlib.Path], model: Any, model_file: pathlib.Path, dataset_path: str, info: DatasetInfo
+) -> Iterator[str]:
+    """Writes each format, the quick ones first, and gives its name when it is there."""
+    frozen = None
+    for name, path in paths.items():
+        if name == "saved_model":
+            write_saved_model(model, info, path)
+        elif name == "keras":
+            shutil.copyfile(model_file, path)
+        elif name == "onnx":
+            write_onnx(model, path)
+        else:
+            frozen = frozen or freeze(model)
+            write_litert(frozen, path, _calibration(dataset_path, info) if name == "litert_int8" else None)
+        yield name
+
+
+def _calibration(dataset_path: str, info: DatasetInfo) -> np.ndarray:
+    """The first training pictures, which lie in a random order."""
+    if not split_count(info, "train"):
+        raise PipelineError(
+            f"expected training pictures in {dataset_path} to calibrate litert_int8 with, received none; run "
+            "preprocess again, or leave litert_int8 out of formats"
+        )
+    return next(batches(dataset_path, info, "train", CALIBRATION_PICTURES))[0]
+
+
+def _judge(name: str, proof: FormatProof, int8_tolerance: float) -> None:
+    """Refuses a format that does not answer as evaluate measured."""
+    if FORMATS[name].exact:
+        if not proof.largest_difference <= TOLERANCE:
             raise PipelineError(
-                f"expected the {name} export to answer test pictures as evaluate measured, within {TOLERANCE}; received "
-                f"probabilities that differ by {difference:.2g}; nothing was exported"
+                f"expected the {name} export to answer test pictures as evaluate measured, within {TOLERANCE}; "
+                f"received probabilities that differ by {proof.largest_difference:.2g}; nothing was exported"
             )
-        agreement[name] = difference
-    probable = [info.class_names[i] for i in np.asarray(answered["saved_model"]).argmax(axis=1)]
-    if answered["class_names"] != probable:
-        raise PipelineError("expected the saved_model export to name the most probable class, received other names; nothing was exported")
-    print(f"proved on {len(pictures)} test pictures in a fresh process: largest difference {max(agreement.values()):.1g}")
-    return agreement
+    elif not proof.accuracy >= proof.evaluated_accuracy - int8_tolerance:
+        raise PipelineError(
+            f"expected the {name} export to lose at most {int8_tolerance} of the accuracy (int8_tolerance), received "
+            f"{proof.accuracy:.4f} where evaluate measured {proof.evaluated_accuracy:.4f} on {proof.pictures:,} test "
+            f"pictures; nothing was exported; leave {name} out of formats, or allow more"
+        )
 
 
-def _read_metrics(evaluation_path: str) -> dict:
-    path = pathlib.Path(evaluation_path) / "metrics.json"
+def _say(name: str, proof: FormatProof) -> None:
+    print(
+        f"{name}: accuracy {proof.accuracy:.4f} on {proof.pictures:,} test pictures in a fresh process, largest "
+        f"difference {proof.largest_difference:.1g}, {proof.latency_ms:.3g} ms a picture alone, "
+        f"{proof.batch_latency_ms:.3g} ms in batches"
+    )
+
+
+def _read_metrics(evaluation_path: str, info: DatasetInfo) -> dict:
+    """metrics.json, once model, data and evaluation are known to be about the same.
+
+    Raises:
+        PipelineError: it is missing, is about other data, or says that the model failed its behaviour tests.
+    """
+    directory = pathlib.Path(evaluation_path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(f"expected an evaluation artifact with metrics.json, received: {error}; run evaluate first") from None
+        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+        with np.load(directory / "predictions.npz", allow_pickle=False) as predictions:
+            answered = predictions["probabilities"].shape
+    except (OSError, ValueError, KeyError) as error:
+        raise PipelineError(
+            f"expected an evaluation artifact with metrics.json and predictions.npz, received: {error}; "
+            "run evaluate first"
+        ) from None
+    count = split_count(info, "test")
+    if not count:
+        raise PipelineError("expected test pictures to prove the export on, received none; set test_split above 0")
+    if answered != (count, len(info.class_names)) or metrics.get("dataset_fingerprint") != info.fingerprint:
+        raise PipelineError(
+            f"expected the evaluation of {count:,} test pictures of {len(info.class_names)} classes of this data set, "
+            f"received one of {answered[0]:,} pictures of {answered[-1]} classes; run evaluate on this data set"
+        )
+    behaviour = metrics.get("behaviour", {})
+    if behaviour.get("mode") == "fail" and behaviour["failed"]:
+        raise PipelineError(
+            "expected a model that passes its behaviour tests, received one that fails: "
+            f"{'; '.join(behaviour['failed'])}; nothing was exported; train on more varied pictures, or set "
+            "behaviour=warn"
+        )
+    return metrics
 
 
-def _tensorflow_version() -> str:
+def _versions() -> dict[str, str]:
     import tensorflow as tf
 
-    return tf.__version__
+    return {name: importlib.metadata.version(name) for name in ("keras", "numpy")} | {"tensorflow": tf.__version__}

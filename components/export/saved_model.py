@@ -1,25 +1,34 @@
 """The SavedModel that TF Serving and KServe load."""
+
 import pathlib
+from typing import Any
 
-INPUT_NAME = "images"
+from components.core.dataset import DatasetInfo
+from components.core.files import write_json
+from components.export.encoded import decode_picture
+
+PICTURES, BYTES = "serving_default", "encoded"
+# The directory that the format leaves to its users; servers ignore it.
+DESCRIPTION = "assets.extra/model.json"
 
 
-def write_saved_model(model, class_names: list[str], path: pathlib.Path) -> None:
-    """Writes `model` as a SavedModel with one signature, "serving_default".
+def write_saved_model(model: Any, info: DatasetInfo, path: pathlib.Path) -> None:
+    """Writes `model` as a SavedModel with two signatures.
 
-    Signature: `images` uint8 [batch, height, width, channels] -> `class_name` string [batch], the most probable class,
-    and `probabilities` float32 [batch, classes] in the order of `class_names`.
+    "serving_default" takes `images`, uint8 [batch, height, width, channels]; "encoded" takes `image_bytes`, string
+    [batch]: JPEG or PNG files of any size, brought to the model's as encoded.py says. Both give `class_name` string
+    [batch], the most probable class, and `probabilities` float32 [batch, classes] in the order of the data set's
+    class names. Those, the shape and the way of resizing lie beside it, in assets.extra/model.json.
 
     Args:
         model: a keras.Model that takes the data set's uint8 pictures.
-        class_names: in the order of the model's outputs.
         path: the version directory to write.
     """
-    import keras
     import tensorflow as tf
 
-    names = tf.constant(class_names)
+    names = tf.constant(info.class_names)
 
+    @tf.function(input_signature=[tf.TensorSpec([None, *info.image_shape], tf.uint8, name="images")], autograph=False)
     def serve(images):
         probabilities = tf.cast(model(images, training=False), tf.float32)
         return {
@@ -27,11 +36,12 @@ def write_saved_model(model, class_names: list[str], path: pathlib.Path) -> None
             "probabilities": probabilities,
         }
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        name="serving_default",
-        fn=serve,
-        input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name=INPUT_NAME)],
-    )
-    archive.write_out(str(path), verbose=False)
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
+    def serve_encoded(image_bytes):
+        return serve(tf.map_fn(lambda one: decode_picture(one, info), image_bytes, fn_output_signature=tf.uint8))
+
+    # Not keras.export.ExportArchive: that of Keras 3.15 writes every weight twice.
+    served = tf.Module()
+    served.weights = [variable.value for variable in model.variables]
+    tf.saved_model.save(served, str(path), signatures={PICTURES: serve, BYTES: serve_encoded})
+    write_json(path / DESCRIPTION, info.model_dump(mode="json", include={"class_names", "image_shape", "resize"}))

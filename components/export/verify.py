@@ -1,72 +1,203 @@
-"""Loads an export in a fresh process, as a server would, and answers the test pictures with it.
+"""Answers the test pictures with every exported file, in a fresh process and by the file's own runtime.
 
-Run as `python -m components.export.verify`: started before the export is written, so that its four seconds of
-importing TensorFlow overlap with the writing. It then reads one JSON line from standard input, {"saved_model",
-"keras_model", "pictures"}: paths of the version directory, the .keras file and an .npy of uint8 pictures, and prints
-one JSON line: the probabilities by format, as lists, and the class names answered.
+`python -m components.export.verify` is started before the export is written, so that its four seconds of importing
+TensorFlow overlap with the writing, and proves each file while the next is being converted. It reads one JSON object a
+line from standard input: first {"dataset", "evaluation", "pictures"}, then {"format", "path"} for each file; and prints
+one for each file, {"format", ...FormatProof} or {"format", "error"}, when the input has ended. The latency of a single
+picture is taken then, with nothing else going on.
 """
+
 import contextlib
+import importlib.metadata
 import json
+import pathlib
+import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from typing import Any, Self
 
+import numpy as np
+import pydantic
+
+from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
+from components.core.reading import batches
+
+# As many pictures as evaluate's batches hold: the same batch sums in the same order.
+BATCH = 256
+SMOKE_PICTURES = 8
+TIMED_CALLS = 30
 
 
-@contextlib.contextmanager
-def fresh_process() -> Iterator[subprocess.Popen]:
-    """A process that is importing what it needs; hand it to `answers`. Killed on leaving, should it still run."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "components.export.verify"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+class FormatProof(pydantic.BaseModel):
+    """How an exported file answered test pictures, beside the answers that evaluate measured."""
+
+    runtime: str
+    pictures: int
+    accuracy: float
+    evaluated_accuracy: float = pydantic.Field(description="of the evaluated model, on the same pictures")
+    agreement: float = pydantic.Field(description="share of the pictures given the same class as evaluate saw")
+    largest_difference: float = pydantic.Field(description="between probabilities, over all pictures and classes")
+    latency_ms: float = pydantic.Field(description="of one picture alone, the median")
+    batch_latency_ms: float = pydantic.Field(description=f"a picture in batches of {BATCH}, the median of the batches")
+    smoke: list[str] = pydantic.Field(default=[], description="what was asked in the serving smoke test")
 
 
-def answers(process: subprocess.Popen, saved_model: str, keras_model: str, pictures: str) -> dict:
-    """What the export answers, in the fresh process: {"saved_model": [[..]], "keras": [[..]], "class_names": [..]}.
+class Verifier:
+    """The fresh process, from the side of who started it. Leaving the context ends it."""
 
-    Raises:
-        PipelineError: the export can't be loaded or called.
-    """
-    request = json.dumps({"saved_model": saved_model, "keras_model": keras_model, "pictures": pictures})
-    output, errors = process.communicate(request + "\n")
-    if process.returncode != 0:
-        reason = (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        raise PipelineError(f"expected the exported model to load in a fresh process, received: {reason}; nothing was exported")
-    return json.loads(output.splitlines()[-1])
+    def __init__(self, dataset: str, evaluation: str, pictures: int):
+        self.asked: list[str] = []
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the context
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "components.export.verify"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        self._send({"dataset": dataset, "evaluation": evaluation, "pictures": pictures})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.log.close()
+
+    def check(self, name: str, path: pathlib.Path) -> None:
+        """Has format `name` at `path` checked; does not wait."""
+        self.asked.append(name)
+        self._send({"format": name, "path": str(path)})
+
+    def proofs(self) -> dict[str, FormatProof]:
+        """Waits for all that was asked.
+
+        Raises:
+            PipelineError: a file can't be loaded or run; names its format.
+        """
+        output, _ = self.process.communicate()
+        answers = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        proofs = {}
+        for answer in answers:
+            name = answer.pop("format")
+            if "error" in answer:
+                raise PipelineError(f"the {name} export failed its check: {answer['error']}; nothing was exported")
+            proofs[name] = FormatProof.model_validate(answer)
+        if missing := [name for name in self.asked if name not in proofs]:
+            self.log.seek(0)
+            said = self.log.read().decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else f"exit code {self.process.returncode}"
+            raise PipelineError(
+                f"expected the {missing[0]} export to run in a fresh process, which ended: {reason}; nothing was "
+                "exported"
+            )
+        return proofs
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has ended: proofs() tells why
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
 
 
 def main() -> None:
     """The fresh process itself."""
-    import numpy as np
-
-    from components.core.framework import load_keras, load_model
+    from components.core.framework import load_keras
 
     load_keras()
-    import tensorflow as tf
+    messages = (json.loads(line) for line in sys.stdin)
+    if (context := next(messages, None)) is None:
+        return
+    info = read_info(context["dataset"])
+    with np.load(pathlib.Path(context["evaluation"]) / "predictions.npz", allow_pickle=False) as predictions:
+        measured = predictions["probabilities"]
+    limit = min(context["pictures"] or len(measured), len(measured))
+    checked = [_checked(message, context["dataset"], info, measured[:limit]) for message in messages]
+    for finish in checked:
+        print(json.dumps(next(finish)), flush=True)
 
-    request = json.loads(sys.stdin.readline())
-    pictures = np.load(request["pictures"], allow_pickle=False)
-    serve = tf.saved_model.load(request["saved_model"]).signatures["serving_default"]
-    served = serve(images=tf.constant(pictures))
-    model = load_model(request["keras_model"])
-    print(
-        json.dumps(
-            {
-                "saved_model": served["probabilities"].numpy().tolist(),
-                "class_names": [name.decode() for name in served["class_name"].numpy()],
-                "keras": model.predict(pictures, batch_size=len(pictures), verbose=0).astype("float32").tolist(),
-            }
-        )
+
+def _checked(message: dict[str, str], dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
+    """Proves one file at once; the finished answer, with the latencies, is what the iterator gives when asked."""
+    work = _work(message["format"], message["path"], dataset, info, measured)
+    try:
+        next(work)
+    except Exception as error:
+        return iter([{"format": message["format"], "error": _one_line(error)}])
+    return work
+
+
+def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
+    from components.export.runtimes import open_runtime, runtime_package
+    from components.export.smoke import smoke_test
+
+    answer = open_runtime(name, path)
+    right = same = done = evaluated = 0
+    largest = 0.0
+    seconds = []
+    for pictures, labels in _first(batches(dataset, info, "test", BATCH), len(measured)):
+        began = time.perf_counter()
+        probabilities = np.asarray(answer(pictures), np.float32)
+        seconds.append((time.perf_counter() - began) / len(pictures))
+        expected = measured[done : done + len(pictures)]
+        given, wanted = probabilities.argmax(axis=1), expected.argmax(axis=1)
+        right += int((given == labels).sum())
+        evaluated += int((wanted == labels).sum())
+        same += int((given == wanted).sum())
+        difference = float(np.abs(probabilities - expected).max())
+        if not np.isfinite(difference):
+            raise PipelineError("expected finite probabilities, received NaN or infinity")
+        largest = max(largest, difference)
+        done += len(pictures)
+    few = pictures[:SMOKE_PICTURES]
+    smoke = smoke_test(path, few) if name == "saved_model" else []
+    yield {}
+    alone = []
+    for _ in range(TIMED_CALLS):
+        began = time.perf_counter()
+        answer(few[:1])
+        alone.append(time.perf_counter() - began)
+    package = runtime_package(name)
+    proof = FormatProof(
+        runtime=f"{package} {_version(package)}",
+        pictures=done,
+        accuracy=right / done,
+        evaluated_accuracy=evaluated / done,
+        agreement=same / done,
+        largest_difference=largest,
+        latency_ms=round(1e3 * statistics.median(alone), 3),
+        batch_latency_ms=round(1e3 * statistics.median(seconds), 3),
+        smoke=smoke,
+    )
+    yield {"format": name, **proof.model_dump()}
+
+
+def _first(found: Iterator[tuple[np.ndarray, np.ndarray]], count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches until `count` pictures were given."""
+    for pictures, labels in found:
+        yield pictures[:count], labels[:count]
+        count -= len(labels)
+        if count <= 0:
+            return
+
+
+def _version(package: str) -> str:
+    if package == "tensorflow":  # its distribution has another name on each platform
+        import tensorflow as tf
+
+        return tf.__version__
+    return importlib.metadata.version(package)
+
+
+def _one_line(error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, PipelineError)
+        else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     )
 
 

@@ -45,7 +45,7 @@ def test_the_export_is_whole_and_true(quickstart, summary_of):
     assert set(listed) == set(there) - {"manifest.json"}
     assert {"saved_model/1/saved_model.pb", "model.keras", "MODEL_CARD.md"} <= set(listed)
     assert all(hashlib.sha256(there[name].read_bytes()).hexdigest() == digest for name, digest in listed.items())
-    assert max(manifest["agreement"].values()) <= 1e-4
+    assert max(proved["largest_difference"] for proved in manifest["formats"].values()) <= 1e-4
 
 
 def test_the_saved_model_reads_digits(quickstart, summary_of):

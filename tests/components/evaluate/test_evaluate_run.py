@@ -11,6 +11,7 @@ from components.core.dataset import INFO_FILE, read_info
 from components.core.errors import PipelineError
 from components.core.reading import load_split
 from components.evaluate.run import evaluate
+from components.evaluate.settings import EvaluateSettings
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,12 @@ def evaluated(trained, tmp_path_factory):
     """The trained model's evaluation: the result, and where it was written."""
     place = tmp_path_factory.mktemp("evaluated")
     result = evaluate(
-        trained.dataset, trained.model, str(place / "evaluation"), str(place / "report"), str(place / "board")
+        EvaluateSettings(),
+        trained.dataset,
+        trained.model,
+        str(place / "evaluation"),
+        str(place / "report"),
+        str(place / "board"),
     )
     return result, place
 
@@ -63,7 +69,14 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
 
 
 def test_it_prints_what_the_article_prints(trained, tmp_path, capsys):
-    result = evaluate(trained.dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+    result = evaluate(
+        EvaluateSettings(),
+        trained.dataset,
+        trained.model,
+        str(tmp_path / "e"),
+        str(tmp_path / "r"),
+        str(tmp_path / "b"),
+    )
     assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out
 
 
@@ -79,10 +92,17 @@ def altered(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
 def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     with pytest.raises(PipelineError, match="model for pictures of"):
-        evaluate(altered(trained.dataset, tmp_path, image_shape=[4, 16, 1]), trained.model, *outputs)
+        evaluate(
+            EvaluateSettings(), altered(trained.dataset, tmp_path, image_shape=[4, 16, 1]), trained.model, *outputs
+        )
     shutil.rmtree(tmp_path / "altered")
     with pytest.raises(PipelineError, match="model with 11 classes"):
-        evaluate(altered(trained.dataset, tmp_path, class_names=[str(i) for i in range(11)]), trained.model, *outputs)
+        evaluate(
+            EvaluateSettings(),
+            altered(trained.dataset, tmp_path, class_names=[str(i) for i in range(11)]),
+            trained.model,
+            *outputs,
+        )
     assert not (tmp_path / "evaluation").exists()
 
 
@@ -90,7 +110,9 @@ def test_no_test_pictures_is_refused(trained, tmp_path):
     splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
     dataset = altered(trained.dataset, tmp_path, splits={k: v for k, v in splits.items() if k != "test"})
     with pytest.raises(PipelineError, match="expected test pictures"):
-        evaluate(dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+        evaluate(
+            EvaluateSettings(), dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b")
+        )
 
 
 def test_a_file_that_is_no_model_is_refused(trained, tmp_path):
@@ -98,7 +120,21 @@ def test_a_file_that_is_no_model_is_refused(trained, tmp_path):
     shutil.copytree(trained.model, model)
     (model / "model.keras").write_bytes(b"not a model")
     with pytest.raises(PipelineError, match="can't be loaded"):
-        evaluate(trained.dataset, str(model), str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+        evaluate(
+            EvaluateSettings(),
+            trained.dataset,
+            str(model),
+            str(tmp_path / "e"),
+            str(tmp_path / "r"),
+            str(tmp_path / "b"),
+        )
     (model / "model.keras").unlink()
     with pytest.raises(PipelineError, match="run train first"):
-        evaluate(trained.dataset, str(model), str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b"))
+        evaluate(
+            EvaluateSettings(),
+            trained.dataset,
+            str(model),
+            str(tmp_path / "e"),
+            str(tmp_path / "r"),
+            str(tmp_path / "b"),
+        )

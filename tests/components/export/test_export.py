@@ -7,33 +7,75 @@ import shutil
 import numpy as np
 import pytest
 
+from components.core.dataset import INFO_FILE
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
-from components.evaluate.run import evaluate
+from components.export.card import write_card
 from components.export.run import export
 from components.export.settings import ExportSettings
 
 
 @pytest.fixture(scope="module")
-def evaluation(trained, tmp_path_factory) -> str:
-    place = tmp_path_factory.mktemp("evaluated")
-    evaluate(trained.dataset, trained.model, str(place / "evaluation"), str(place / "report"), str(place / "board"))
-    return str(place / "evaluation")
+def exported(trained, evaluation, tmp_path_factory):
+    """An export in the default formats: its manifest, and where it lies."""
+    place = tmp_path_factory.mktemp("default") / "exported"
+    return export(ExportSettings(model_version=7), trained.dataset, trained.model, evaluation, str(place)), place
 
 
-def test_what_is_exported_is_listed_and_proved(trained, evaluation, tmp_path):
-    exported = tmp_path / "exported"
-    manifest = export(ExportSettings(model_version=7), trained.dataset, trained.model, evaluation, str(exported))
-    assert json.loads((exported / "manifest.json").read_text()) == manifest.model_dump(mode="json")
+def test_what_is_exported_is_listed_and_proved(exported):
+    manifest, place = exported
+    assert json.loads((place / "manifest.json").read_text()) == manifest.model_dump(mode="json")
     files = {file.path: file.sha256 for file in manifest.files}
     assert {"saved_model/7/saved_model.pb", "model.keras", "MODEL_CARD.md"} <= set(files)
-    assert all(sha256_of(exported / path) == digest for path, digest in files.items())
-    assert set(manifest.agreement) == {"saved_model", "keras"}
-    assert all(difference <= 1e-4 for difference in manifest.agreement.values())
-    card = (exported / "MODEL_CARD.md").read_text()
-    assert f"Test accuracy {manifest.accuracy:.4f}" in card
-    assert manifest.dataset_fingerprint in card
-    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
+    assert all(sha256_of(place / path) == digest for path, digest in files.items())
+    assert set(manifest.formats) == {"saved_model", "keras"}
+    for proved in manifest.formats.values():
+        assert proved.largest_difference <= 1e-4
+        assert (proved.pictures, proved.agreement, proved.accuracy) == (500, 1.0, manifest.accuracy)
+        assert proved.bytes > 100_000
+        assert proved.latency_ms > 0 < proved.batch_latency_ms
+    # Every weight is written once: Keras's own export writes it twice.
+    assert manifest.formats["saved_model"].bytes < 1.5 * manifest.formats["keras"].bytes
+    assert [path.name for path in place.parent.iterdir()] == ["exported"]
+
+
+def test_the_card_is_made_of_facts(exported, evaluation):
+    manifest, place = exported
+    card = (place / "MODEL_CARD.md").read_text()
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    for said in (
+        f"Test accuracy {manifest.accuracy:.4f}",
+        f"| 3 | {metrics['per_class'][3]['precision']:.3f} |",
+        manifest.dataset_fingerprint,
+        manifest.source_sha256,
+        "licence: CC BY 4.0",
+        "package:digits",
+        "| keras | `model.keras` |",
+        "- epochs: 3",
+        f"code revision {manifest.code_revision}",
+        f"tensorflow {manifest.versions['tensorflow']}",
+        *(f"{check['said'][1:]}: " for check in metrics["behaviour"]["checks"]),
+    ):
+        assert said in card
+
+
+def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    write_card(tmp_path / "card.md", exported[0], metrics, trained.model)
+    card = (tmp_path / "card.md").read_text()
+    assert "| 4 | - | - | - | 0 |" in card
+    assert "Not tested at all, for want of test pictures: 4." in card
+
+
+def test_class_names_stay_text(exported, trained, evaluation, tmp_path):
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    names = ["a|b", "<script>", "[x](y)", *metrics["class_names"][3:]]
+    manifest = exported[0].model_copy(update={"class_names": names})
+    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, trained.model)
+    card = (tmp_path / "card.md").read_text()
+    assert "| a\\|b |" in card and "\\<script\\>" in card and "\\[x\\](y)" in card
+    assert "<script>" not in card
 
 
 def test_a_model_that_answers_otherwise_than_measured_is_not_exported(trained, evaluation, tmp_path):
@@ -53,6 +95,48 @@ def test_without_an_evaluation_nothing_is_exported(trained, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def altered_metrics(evaluation: str, tmp_path: pathlib.Path, **changes) -> str:
+    copy = tmp_path / "evaluation"
+    shutil.copytree(evaluation, copy)
+    document = json.loads((copy / "metrics.json").read_text()) | changes
+    (copy / "metrics.json").write_text(json.dumps(document))
+    return str(copy)
+
+
+def altered_dataset(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    document = json.loads((copy / INFO_FILE).read_text()) | changes
+    (copy / INFO_FILE).write_text(json.dumps(document))
+    return str(copy)
+
+
+def test_an_evaluation_of_other_data_is_refused(trained, evaluation, tmp_path):
+    other = altered_metrics(evaluation, tmp_path, dataset_fingerprint="2" * 64)
+    with pytest.raises(PipelineError, match="run evaluate on this data set"):
+        export(ExportSettings(), trained.dataset, trained.model, other, str(tmp_path / "exported"))
+
+
+def test_a_model_for_other_pictures_is_refused(trained, evaluation, tmp_path):
+    dataset = altered_dataset(trained.dataset, tmp_path, image_shape=[4, 16, 1])
+    with pytest.raises(PipelineError, match=r"model for pictures of \(4, 16, 1\)"):
+        export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
+
+
+def test_no_test_pictures_is_refused(trained, evaluation, tmp_path):
+    splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
+    dataset = altered_dataset(trained.dataset, tmp_path, splits={k: v for k, v in splits.items() if k != "test"})
+    with pytest.raises(PipelineError, match="expected test pictures"):
+        export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
+
+
+def test_a_model_that_fails_its_behaviour_tests_is_not_exported_where_that_was_asked(trained, evaluation, tmp_path):
+    behaviour = {"mode": "fail", "failed": ["3.0% of 500 test pictures keep their class"], "checks": []}
+    failing = altered_metrics(evaluation, tmp_path, behaviour=behaviour)
+    with pytest.raises(PipelineError, match="one that fails: 3.0% of 500 .* set behaviour=warn"):
+        export(ExportSettings(), trained.dataset, trained.model, failing, str(tmp_path / "exported"))
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "Upper", "-dash"])
 def test_a_model_name_is_a_plain_name(name):
     with pytest.raises(PipelineError, match="model_name"):
@@ -66,11 +150,11 @@ def test_a_version_is_a_positive_number():
 
 def test_an_older_export_survives_a_failing_one(trained, evaluation, tmp_path):
     exported = tmp_path / "exported"
-    export(ExportSettings(), trained.dataset, trained.model, evaluation, str(exported))
-    before = sha256_of(exported / "manifest.json")
+    exported.mkdir()
+    (exported / "manifest.json").write_text("older")
     broken = tmp_path / "model"
     shutil.copytree(trained.model, broken)
     pathlib.Path(broken, "model.keras").write_bytes(b"no model")
     with pytest.raises(PipelineError, match="can't be loaded"):
         export(ExportSettings(), trained.dataset, str(broken), evaluation, str(exported))
-    assert sha256_of(exported / "manifest.json") == before
+    assert (exported / "manifest.json").read_text() == "older"

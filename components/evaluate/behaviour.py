@@ -1,0 +1,112 @@
+"""Tests of the model's behaviour: small changes of a picture keep its class, and nothing is not taken for something.
+
+The test split says how often the model is right on pictures like those it learned from. These say, without labels, how
+it takes what serving will bring: other light, another framing, pictures of nothing. Ribeiro et al. (2020), "Beyond
+Accuracy: Behavioral Testing of NLP models with CheckList", calls them invariance tests.
+
+    brightness   every other picture 10 % brighter, the rest 10 % darker
+    shift        1/32 of its width or height to one side, right, left, down and up in turn: 1 pixel of a 32 x 32 picture
+    mirror       left to right; only where that keeps the class, as it does not for digits
+    blank        black, grey and white
+    noise        32 pictures of evenly distributed random pixels
+
+500 pictures four times: a fifth of evaluating 10,000.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+PICTURES = 500
+BRIGHTER = 0.1
+SHIFT = 1 / 32
+BLANKS = (0, 128, 255)
+NOISE_PICTURES = 32
+
+# uint8 [n, height, width, channels] -> probabilities [n, classes]
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One behaviour test: `value` is a share or a certainty, 0 to 1, that must be at least or at most `limit`.
+
+    `said` is what came of it, as a sentence without its end; `example` is one of the pictures that were shown.
+    """
+
+    name: str
+    said: str
+    value: float
+    limit: float
+    at_least: bool
+    example: np.ndarray
+
+    @property
+    def passed(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def behaviour_checks(
+    predict: Predict, pictures: np.ndarray, kept: float, certain: float, mirrored: bool, seed: int = 0
+) -> list[Check]:
+    """Runs all tests.
+
+    Args:
+        predict: the model.
+        pictures: uint8 [n, height, width, channels], of which the first 500 are taken; 1 or more.
+        kept: least share of pictures that must keep their class under a change.
+        certain: certainty above which a blank picture, or the median noise picture, must not be answered.
+        mirrored: whether mirrored pictures are of the same class.
+        seed: of the noise.
+    """
+    pictures = pictures[:PICTURES]
+    classes = predict(pictures).argmax(axis=1)
+
+    def keeps(name: str, how: str, changed: np.ndarray) -> Check:
+        share = float((predict(changed).argmax(axis=1) == classes).mean())
+        said = f"{share:.1%} of {len(changed):,} test pictures keep their class {how} (expected: {kept:.0%} or more)"
+        return Check(name, said, share, kept, True, changed[0])
+
+    def doubts(name: str, what: str, shown: np.ndarray, figure: Callable[[np.ndarray], float]) -> Check:
+        certainty = float(figure(predict(shown).max(axis=1)))
+        said = f"{what} is answered with a certainty of {certainty:.1%} (expected: {certain:.0%} or less)"
+        return Check(name, said, certainty, certain, False, shown[0])
+
+    blanks = np.stack([np.full(pictures.shape[1:], level, np.uint8) for level in BLANKS])
+    noise = np.random.default_rng(seed).integers(0, 256, (NOISE_PICTURES, *pictures.shape[1:]), np.uint8)
+    checks = [
+        keeps("Brightness", "when 10 % brighter or darker", brightened(pictures)),
+        keeps("Shift", "when shifted by 1/32 of their side", shifted(pictures)),
+    ]
+    if mirrored:
+        checks.append(keeps("Mirror", "when mirrored left to right", np.ascontiguousarray(pictures[:, :, ::-1])))
+    # The blank picture that is answered with most certainty, but the typical noise: one in 32 may look like something.
+    checks.append(doubts("Blank", "a black, grey or white picture", blanks, np.max))
+    checks.append(doubts("Noise", "a picture of random pixels", noise, np.median))
+    return checks
+
+
+def brightened(pictures: np.ndarray) -> np.ndarray:
+    """Every other picture times 1.1, the rest times 0.9, as uint8."""
+    factors = np.where(np.arange(len(pictures)) % 2 == 0, 1 + BRIGHTER, 1 - BRIGHTER)
+    scaled = pictures * factors.astype(np.float32)[:, None, None, None]
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+
+
+def shifted(pictures: np.ndarray) -> np.ndarray:
+    """Each picture moved by 1/32 of its side, the edge repeated; between pixels where that is no whole number."""
+    result = np.empty_like(pictures)
+    for turn, (axis, sign) in enumerate(((2, 1), (2, -1), (1, 1), (1, -1))):
+        result[turn::4] = _moved(pictures[turn::4], axis, sign * SHIFT * pictures.shape[axis])
+    return result
+
+
+def _moved(pictures: np.ndarray, axis: int, pixels: float) -> np.ndarray:
+    side = pictures.shape[axis]
+    source = (np.arange(side) - pixels).clip(0, side - 1)
+    lower = np.floor(source).astype(np.int64)
+    upper = np.minimum(lower + 1, side - 1)
+    share = (source - lower).astype(np.float32).reshape([side if i == axis else 1 for i in range(4)])
+    between = pictures.take(lower, axis) * (1 - share) + pictures.take(upper, axis) * share
+    return np.rint(between).astype(np.uint8)

@@ -1,0 +1,62 @@
+"""The formats a model can be exported in: what each is called, where it lies, and which packages it takes."""
+
+import dataclasses
+import importlib.util
+
+from components.core.errors import PipelineError, nearest
+
+SERVED = "saved_model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        path: below the export artifact; {version} stands for the model's version.
+        packages: import names of what writes and runs it, beyond TensorFlow and Keras.
+        exact: it must give the evaluated probabilities but for rounding; otherwise about the same accuracy.
+    """
+
+    path: str
+    packages: tuple[str, ...] = ()
+    exact: bool = True
+
+
+FORMATS = {
+    SERVED: Format("saved_model/{version}"),
+    "keras": Format("model.keras"),
+    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "litert": Format("model.tflite", ("ai_edge_litert",)),
+    "litert_int8": Format("model_int8.tflite", ("ai_edge_litert",), exact=False),
+}
+
+
+def parse_formats(text: str) -> list[str]:
+    """The formats named in a comma-separated list, in the order of FORMATS, each once.
+
+    Raises:
+        PipelineError: an unknown name, or saved_model is not among them.
+    """
+    wanted = {name.strip().lower() for name in text.split(",") if name.strip()}
+    for name in sorted(wanted):
+        if name not in FORMATS:
+            raise PipelineError(f"unknown format {name!r}; {nearest(name, list(FORMATS))}")
+    if SERVED not in wanted:
+        raise PipelineError(f"expected {SERVED} among the formats, as it is what is served")
+    return [name for name in FORMATS if name in wanted]
+
+
+def require_packages(formats: list[str]) -> None:
+    """Refuses a format whose packages are not installed, before any work is done.
+
+    Raises:
+        PipelineError: names the first such format, its packages, and the extra that brings them.
+    """
+    for name in formats:
+        missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
+        if missing:
+            raise PipelineError(
+                f"expected {' and '.join(missing)} to be installed for the format {name}, received none; install this "
+                f"project's extra 'formats', or leave {name} out of formats"
+            )

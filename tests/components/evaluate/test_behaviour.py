@@ -1,0 +1,138 @@
+"""Behaviour tests, on predict functions whose behaviour is known, and on a trained model."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.evaluate.behaviour import behaviour_checks, brightened, shifted
+from components.evaluate.run import evaluate
+from components.evaluate.settings import EvaluateSettings
+
+
+def pictures(count: int = 40, shape: tuple[int, int, int] = (32, 32, 3)) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, *shape), np.uint8)
+
+
+def certain_of(classes: np.ndarray, certainty: float, count: int = 10) -> np.ndarray:
+    rest = (1 - certainty) / (count - 1)
+    return np.where(np.arange(count) == classes[:, None], certainty, rest)
+
+
+def checks(predict, certain: float = 0.9, **given) -> dict:
+    given = {"kept": 0.8, "certain": certain, "mirrored": True} | given
+    return {check.name: check for check in behaviour_checks(predict, pictures(), **given)}
+
+
+def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
+    found = checks(lambda shown: certain_of(np.zeros(len(shown), int), 0.99))
+    assert {name: check.passed for name, check in found.items()} == {
+        "Brightness": True,
+        "Shift": True,
+        "Mirror": True,
+        "Blank": False,
+        "Noise": False,
+    }
+    assert [found[name].value for name in ("Brightness", "Shift", "Mirror")] == [1, 1, 1]
+    assert found["Blank"].value == pytest.approx(0.99)
+    assert found["Blank"].said == (
+        "a black, grey or white picture is answered with a certainty of 99.0% (expected: 90% or less)"
+    )
+
+
+def test_a_model_that_sees_only_the_left_edge_fails_the_mirror_alone():
+    def predict(shown):
+        return certain_of(
+            (shown[:, :, :8].mean(axis=(1, 2, 3)) > shown[:, :, -8:].mean(axis=(1, 2, 3))).astype(int), 0.6
+        )
+
+    found = checks(predict)
+    assert found["Mirror"].value == 0
+    assert not found["Mirror"].passed and found["Brightness"].passed and found["Blank"].passed
+    assert "Mirror" not in checks(predict, mirrored=False)
+
+
+def test_a_model_that_counts_light_fails_the_brightness():
+    found = checks(lambda shown: certain_of((shown.mean(axis=(1, 2, 3)) * 10).astype(int) % 10, 0.5))
+    assert found["Brightness"].value < 0.5 and not found["Brightness"].passed
+    assert found["Mirror"].passed
+
+
+def test_one_certain_blank_is_enough_but_noise_goes_by_the_median():
+    def predict(shown):
+        dark = shown.max(axis=(1, 2, 3)) == 0
+        first = np.arange(len(shown)) == 0
+        return certain_of(np.zeros(len(shown), int), 0.5) + np.where(dark | first, 0.45, 0)[:, None] * np.eye(10)[0]
+
+    found = checks(predict)
+    assert found["Blank"].value == pytest.approx(0.95)
+    assert found["Noise"].value == pytest.approx(0.5)
+
+
+def test_at_most_500_pictures_are_shown_five_times():
+    seen = []
+
+    def predict(shown):
+        seen.append(len(shown))
+        return certain_of(np.zeros(len(shown), int), 0.5)
+
+    behaviour_checks(predict, pictures(700, (8, 8, 1)), 0.8, 0.9, True)
+    assert seen == [500, 500, 500, 500, 3, 32]
+
+
+def test_brightness_goes_up_and_down_and_stays_a_picture():
+    given = np.full((4, 2, 2, 1), 100, np.uint8)
+    given[2:] = 250
+    changed = brightened(given)
+    assert changed.dtype == np.uint8
+    assert changed[:, 0, 0, 0].tolist() == [110, 90, 255, 225]
+
+
+def test_a_shift_is_one_pixel_of_32_in_four_directions_with_the_edge_repeated():
+    given = pictures(4)
+    right, left, down, up = shifted(given)
+    np.testing.assert_array_equal(right[:, 1:], given[0][:, :-1])
+    np.testing.assert_array_equal(right[:, 0], given[0][:, 0])
+    np.testing.assert_array_equal(left[:, :-1], given[1][:, 1:])
+    np.testing.assert_array_equal(down[1:], given[2][:-1])
+    np.testing.assert_array_equal(up[:-1], given[3][1:])
+
+
+def test_small_pictures_are_shifted_by_a_part_of_a_pixel():
+    ramp = np.broadcast_to(np.arange(0, 128, 16, dtype=np.uint8)[None, :, None], (8, 8, 1))
+    [moved] = shifted(ramp[None])
+    assert moved[0, :, 0].tolist() == [0, 12, 28, 44, 60, 76, 92, 108]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tested", "said"),
+    [("warn", True, "warning: behaviour: "), ("fail", True, "warning"), ("off", False, None)],
+)
+def test_evaluate_says_what_fails_and_writes_it_down(trained, tmp_path, capsys, mode, tested, said):
+    settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0)
+    paths = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+    evaluate(settings, trained.dataset, trained.model, *paths)
+    behaviour = json.loads(pathlib.Path(paths[0], "metrics.json").read_text())["behaviour"]
+    assert behaviour["mode"] == mode
+    names = [check["name"] for check in behaviour["checks"]]
+    # Mirrored digits are others, or none.
+    assert names == (["Brightness", "Shift", "Blank", "Noise"] if tested else [])
+    out = capsys.readouterr().out
+    report = pathlib.Path(paths[1]).read_text()
+    if tested:
+        assert said in out
+        assert [check["name"] for check in behaviour["checks"] if not check["passed"]][-2:] == ["Blank", "Noise"]
+        assert "How it behaves" in report and all(sentence in report for sentence in behaviour["failed"])
+    else:
+        assert "behaviour" not in out and "How it behaves" not in report
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("behaviour", "strict"), ("behaviour_kept", 1.5), ("behaviour_certain", -0.1), ("behaviour_mirrored", "maybe")],
+)
+def test_settings_that_can_not_be_are_named(name, value):
+    with pytest.raises(PipelineError, match=f"{name}: "):
+        EvaluateSettings.checked(**{name: value})

@@ -1,0 +1,189 @@
+"""Every format, run by its own runtime: what a user names, what is missing, and what a bfloat16-trained model gives."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from components.core.dataset import INFO_FILE, read_info
+from components.core.errors import PipelineError
+from components.core.reading import load_split
+from components.export import formats as known
+from components.export.formats import FORMATS, parse_formats, require_packages
+from components.export.run import _judge, export
+from components.export.runtimes import open_runtime
+from components.export.settings import ExportSettings
+from components.export.verify import FormatProof
+from components.train.fit import train
+from components.train.settings import TrainSettings
+from tests.components.export.conftest import evaluated
+
+needs_all = pytest.mark.skipif(
+    any(known.importlib.util.find_spec(package) is None for kind in FORMATS.values() for package in kind.packages),
+    reason="needs the extra 'formats'",
+)
+
+
+@pytest.fixture(scope="module")
+def everything(digits_with_test, tmp_path_factory):
+    """All formats of a network with the usual layers, trained in bfloat16: the manifest, and where it lies."""
+    place = tmp_path_factory.mktemp("bfloat16")
+    layers = [
+        {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same", "use_bias": False}},
+        {"BatchNormalization": {"momentum": 0.8}},
+        {"ReLU": {}},
+        {"MaxPooling2D": {"pool_size": 2}},
+        {"DepthwiseConv2D": {"kernel_size": 3, "activation": "relu"}},
+        {"Dropout": {"rate": 0.1}},
+        {"Flatten": {}},
+        {"Dense": {"units": 64, "activation": "relu"}},
+    ]
+    settings = TrainSettings(
+        architecture=json.dumps(layers), epochs=4, learning_rate=0.005, precision="bfloat16", verbose="0"
+    )
+    train(settings, digits_with_test, str(place / "model"), str(place / "board"))
+    evaluation = evaluated(digits_with_test, str(place / "model"), place)
+    asked = ExportSettings(formats=",".join(FORMATS), proof_pictures=300)
+    manifest = export(asked, digits_with_test, str(place / "model"), evaluation, str(place / "exported"))
+    return manifest, place / "exported"
+
+
+@needs_all
+def test_each_format_answers_as_the_bfloat16_trained_model_was_measured(everything):
+    manifest, _ = everything
+    assert list(manifest.formats) == list(FORMATS)
+    assert manifest.accuracy > 0.7
+    for name, proved in manifest.formats.items():
+        assert proved.pictures == 300
+        if FORMATS[name].exact:
+            assert proved.largest_difference <= 1e-4 and proved.agreement == 1
+        else:
+            assert proved.largest_difference > 1e-4 and proved.accuracy >= proved.evaluated_accuracy - 0.02
+    assert manifest.formats["litert_int8"].bytes < 0.6 * manifest.formats["litert"].bytes
+    runtimes = {name: proved.runtime.split()[0] for name, proved in manifest.formats.items()}
+    assert runtimes == {
+        "saved_model": "tensorflow",
+        "keras": "keras",
+        "onnx": "onnxruntime",
+        "litert": "ai-edge-litert",
+        "litert_int8": "ai-edge-litert",
+    }
+
+
+@needs_all
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_each_file_takes_any_number_of_pictures(everything, digits_with_test, name):
+    manifest, exported = everything
+    pictures, labels = load_split(digits_with_test, read_info(digits_with_test), "test")
+    answer = open_runtime(name, exported / manifest.formats[name].path)
+    given = [answer(pictures[:count]) for count in (1, 5, 500)]
+    assert [part.shape for part in given] == [(1, 10), (5, 10), (500, 10)]
+    assert given[2].dtype == np.float32
+    assert (given[2].argmax(axis=1) == labels).mean() > 0.7
+    np.testing.assert_allclose(given[0], given[2][:1], atol=1e-5)
+
+
+@needs_all
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_file_that_is_no_model_is_one_line(tmp_path, name):
+    (tmp_path / "model.keras").write_bytes(b"no model at all")
+    with pytest.raises(PipelineError, match="can't be loaded") as said:
+        open_runtime(name, tmp_path / "model.keras")
+    assert "\n" not in str(said.value)
+
+
+@needs_all
+def test_int8_without_training_pictures_is_refused(digits_with_test, trained, evaluation, tmp_path):
+    import shutil
+
+    dataset = tmp_path / "dataset"
+    shutil.copytree(digits_with_test, dataset)
+    document = json.loads((dataset / INFO_FILE).read_text())
+    del document["splits"]["train"]
+    (dataset / INFO_FILE).write_text(json.dumps(document))
+    asked = ExportSettings(formats="saved_model,litert_int8")
+    with pytest.raises(PipelineError, match="expected training pictures .* to calibrate litert_int8"):
+        export(asked, str(dataset), trained.model, evaluation, str(tmp_path / "exported"))
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+@needs_all
+def test_layers_that_a_format_can_not_hold_are_named_with_it(tmp_path):
+    from components.core.framework import load_keras
+
+    keras = load_keras()
+    import tensorflow as tf
+
+    from components.export.converted import freeze, write_litert
+
+    pictures = keras.Input((8, 8, 1), dtype="uint8")
+    values = keras.ops.cast(pictures, "float32")
+    # Present in TensorFlow, absent from LiteRT's own operations.
+    values = keras.layers.Lambda(lambda x: tf.raw_ops.Betainc(a=x + 1.0, b=x + 1.0, x=x * 0), output_shape=(8, 8, 1))(
+        values
+    )
+    model = keras.Model(pictures, keras.layers.Flatten()(values))
+    with pytest.raises(PipelineError, match="can be converted to litert, .* leave litert out of formats") as said:
+        write_litert(freeze(model), pathlib.Path(tmp_path / "model.tflite"))
+    assert "\n" not in str(said.value)
+
+
+def proof(**changes) -> FormatProof:
+    values = {
+        "runtime": "r 1",
+        "pictures": 100,
+        "accuracy": 0.9,
+        "evaluated_accuracy": 0.9,
+        "agreement": 1.0,
+        "largest_difference": 1e-6,
+        "latency_ms": 1.0,
+        "batch_latency_ms": 1.0,
+    }
+    return FormatProof(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "refused"),
+    [
+        ("onnx", {"largest_difference": 9e-5}, None),
+        ("onnx", {"largest_difference": 2e-4}, "the onnx export to answer"),
+        ("keras", {"largest_difference": float("nan")}, "the keras export to answer"),
+        ("litert_int8", {"largest_difference": 0.5, "accuracy": 0.89}, None),
+        ("litert_int8", {"accuracy": 0.87}, "the litert_int8 export to lose at most 0.02"),
+        ("litert_int8", {"accuracy": float("nan")}, "the litert_int8 export to lose"),
+        ("litert_int8", {"accuracy": 0.95}, None),
+    ],
+)
+def test_a_format_is_judged_by_its_own_tolerance(name, changes, refused):
+    if refused is None:
+        _judge(name, proof(**changes), 0.02)
+    else:
+        with pytest.raises(PipelineError, match=refused):
+            _judge(name, proof(**changes), 0.02)
+
+
+def test_formats_are_named_in_any_order_and_case():
+    assert parse_formats(" ONNX, saved_model,onnx,") == ["saved_model", "onnx"]
+    assert ExportSettings(formats="keras,saved_model").formats == "saved_model,keras"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("saved_model,onx", "unknown format 'onx'; did you mean 'onnx'\\?"),
+        ("saved_model,tflite", "unknown format 'tflite'; "),
+        ("keras", "expected saved_model among the formats"),
+        ("", "expected saved_model among the formats"),
+    ],
+)
+def test_formats_that_can_not_be_are_one_line(text, said):
+    with pytest.raises(PipelineError, match=f"formats: .*{said}"):
+        ExportSettings.checked(formats=text)
+
+
+def test_a_missing_package_is_named_with_its_format_and_the_extra(monkeypatch):
+    monkeypatch.setitem(known.FORMATS, "onnx", known.Format("model.onnx", ("no_such_package_here",)))
+    with pytest.raises(PipelineError, match="no_such_package_here .* the format onnx, .* extra 'formats'"):
+        require_packages(["saved_model", "onnx"])
+    require_packages(["saved_model", "keras"])

@@ -1,0 +1,132 @@
+"""The SavedModel as a server's clients meet it: encoded pictures as preprocess would take them, and the smoke test."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.core.dataset import DatasetInfo, read_info
+from components.core.decode import Target, decode
+from components.core.errors import PipelineError
+from components.core.framework import load_keras, load_model
+from components.core.reading import load_split
+from components.export.encoded import decode_picture
+from components.export.saved_model import BYTES, DESCRIPTION, PICTURES, write_saved_model
+from components.export.smoke import smoke_test
+
+
+@pytest.fixture(scope="module")
+def served(trained, tmp_path_factory):
+    """The digits model as a SavedModel: its path, the data set's description, and test pictures."""
+    path = tmp_path_factory.mktemp("served") / "1"
+    info = read_info(trained.dataset)
+    write_saved_model(load_model(f"{trained.model}/model.keras"), info, path)
+    return path, info, load_split(trained.dataset, info, "test")[0]
+
+
+def photograph(mode: str, size: tuple[int, int]) -> Image.Image:
+    """Smooth colours and fine detail: what resizing and colour conversion get wrong first."""
+    height, width = size
+    y, x = np.mgrid[0:height, 0:width]
+    random = np.random.default_rng(5)
+    waves = [np.sin(x / 3 + i) * np.cos(y / 4 - i) * 100 + 128 + random.normal(0, 12, size) for i in range(4)]
+    rgba = Image.fromarray(np.stack(waves, -1).clip(0, 255).astype(np.uint8), "RGBA")
+    return rgba.convert(mode) if mode != "I;16" else Image.fromarray((waves[0].clip(0, 255) * 257).astype(np.uint16))
+
+
+def file_of(image: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **({"quality": 92} if kind == "JPEG" else {}))
+    return file.getvalue()
+
+
+def info_of(shape: tuple[int, int, int], resize: str) -> DatasetInfo:
+    return DatasetInfo.model_construct(image_shape=shape, resize=resize)
+
+
+@pytest.mark.parametrize("resize", ["crop", "resize"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "kind", "size"),
+    [
+        ("RGB", "JPEG", (32, 32)),
+        ("RGB", "JPEG", (61, 47)),
+        ("L", "JPEG", (20, 90)),
+        ("RGB", "PNG", (45, 33)),
+        ("RGBA", "PNG", (45, 33)),
+        ("LA", "PNG", (32, 32)),
+        ("P", "PNG", (40, 40)),
+        ("1", "PNG", (50, 50)),
+        ("L", "PNG", (50, 50)),
+        ("I;16", "PNG", (33, 64)),
+        ("RGB", "PNG", (9, 13)),
+    ],
+)
+def test_encoded_pictures_become_what_preprocess_makes_of_them(mode, kind, size, channels, resize):
+    load_keras()
+    import tensorflow as tf
+
+    payload = file_of(photograph(mode, size), kind)
+    shape = (32, 32, channels)
+    ours = decode_picture(tf.constant(payload), info_of(shape, resize)).numpy()
+    theirs = np.frombuffer(decode(payload, None, Target(*shape, resize=resize)).pixels, np.uint8).reshape(shape)
+    difference = np.abs(ours.astype(int) - theirs.astype(int))
+    assert difference.max() <= (0 if size == (32, 32) and mode == "RGB" else 1)
+    assert difference.mean() < 0.25
+
+
+def test_both_signatures_name_the_class(served):
+    load_keras()
+    import tensorflow as tf
+
+    path, info, pictures = served
+    loaded = tf.saved_model.load(str(path))
+    by_pixels = loaded.signatures[PICTURES](images=tf.constant(pictures[:20]))
+    files = [file_of(Image.fromarray(picture.squeeze(2)), "PNG") for picture in pictures[:20]]
+    by_files = loaded.signatures[BYTES](image_bytes=tf.constant(files))
+    np.testing.assert_allclose(by_pixels["probabilities"], by_files["probabilities"], atol=1e-5)
+    named = [name.decode() for name in by_files["class_name"].numpy()]
+    assert named == [info.class_names[i] for i in by_pixels["probabilities"].numpy().argmax(axis=1)]
+    assert json.loads((path / DESCRIPTION).read_text()) == {
+        "image_shape": [8, 8, 1],
+        "class_names": info.class_names,
+        "resize": "crop",
+    }
+
+
+def test_a_good_model_passes_the_smoke_test(served):
+    path, _, pictures = served
+    asked = smoke_test(path, pictures[:3])
+    assert asked[0] == "a batch of 3" and "a JPEG file of 19 x 9 pixels" in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda tf, images: tf.ones([1, 10]) / 10, "a row of probabilities for a batch"),
+        (lambda tf, images: tf.zeros([tf.shape(images)[0], 10]), "a row of probabilities for a batch"),
+        (
+            lambda tf, images: tf.nn.softmax(
+                tf.one_hot(tf.fill([tf.shape(images)[0]], tf.shape(images)[0] % 10), 10) * 9.0
+            ),
+            "the same answer for one picture",
+        ),
+    ],
+)
+def test_a_model_that_serves_badly_fails_the_smoke_test(served, tmp_path, answer, said):
+    load_keras()
+    import tensorflow as tf
+
+    _, info, pictures = served
+
+    class Model:
+        input_shape, variables = (None, 8, 8, 1), ()
+
+        def __call__(self, images, training):
+            return answer(tf, images)
+
+    write_saved_model(Model(), info, tmp_path / "1")
+    with pytest.raises(PipelineError, match=said):
+        smoke_test(tmp_path / "1", pictures[:3])
