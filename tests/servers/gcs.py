@@ -4,7 +4,7 @@ Unlike the emulators on PyPI it honours ifGenerationMatch atomically, as
 https://cloud.google.com/storage/docs/request-preconditions says, checks CRC-32C and MD5 of what it receives, speaks
 resumable and XML multipart uploads and ranged reads, and tells a missing bucket from a missing object.
 
-    python -m tests.servers.gcs --bucket NAME [--port PORT]      prints its URL and serves until it is killed
+    python -m tests.servers.gcs --bucket NAME [--latency-ms MS]     prints its URL and serves until it is killed
 """
 
 import argparse
@@ -12,37 +12,44 @@ import base64
 import dataclasses
 import datetime
 import email.utils
-import hashlib
 import http.server
 import itertools
 import json
 import re
 import socket
 import threading
+import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
 
 import google_crc32c
 
 OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/([^/]+)")
+BUCKET = re.compile(r"/storage/v1/b/([^/]+)")
 LISTING = re.compile(r"/storage/v1/b/([^/]+)/o/?")
 UPLOAD = re.compile(r"(?:/resumable)?/upload/storage/v1/b/([^/]+)/o")
 REWRITE = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/rewriteTo/b/([^/]+)/o/([^/]+)")
 XML = re.compile(r"/([^/]+)/(.+)")
 PAGE = 1000
-# Google computes no MD5 of objects uploaded in parts; this does not of large ones, where it would be the slowest step.
-MD5_LIMIT = 8 << 20
 
 
 @dataclasses.dataclass
 class Object:
     """One live object."""
 
-    data: bytes
+    parts: list[bytes]
+    size: int
     generation: int
     updated: datetime.datetime
     crc32c: str
-    md5: str | None
+
+    def pieces(self, start: int, end: int) -> Iterator[memoryview]:
+        """The bytes [start, end), without copying them."""
+        for part in self.parts:
+            if start < len(part) and end > 0:
+                yield memoryview(part)[max(start, 0) : end]
+            start, end = start - len(part), end - len(part)
 
 
 class RefusedError(Exception):
@@ -60,6 +67,7 @@ class State:
         forbidden: buckets on which the caller has no permission.
         token: the only bearer token accepted; None accepts any caller.
         page: objects a page of a listing.
+        latency_s: added to every request.
     """
 
     def __init__(self, buckets: tuple[str, ...] = ()):
@@ -67,6 +75,7 @@ class State:
         self.forbidden: set[str] = set()
         self.token: str | None = None
         self.page = PAGE
+        self.latency_s = 0.0
         self.lock = threading.Lock()
         self.generations = itertools.count(1_700_000_000_000_000)
         self.sessions: dict[str, dict] = {}
@@ -88,18 +97,21 @@ class State:
         _check(found, query)
         return found
 
-    def write(self, bucket: str, name: str, data: bytes, query: dict[str, str], claimed: dict[str, str]) -> Object:
-        """Makes an object live, if the preconditions hold and the claimed checksums are right."""
-        crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
-        md5 = base64.b64encode(hashlib.md5(data).digest()).decode() if len(data) <= MD5_LIMIT else None
-        for kind, found in (("crc32c", crc32c), ("md5Hash", md5)):
-            if claimed.get(kind) not in (None, found):
-                raise RefusedError(400, f"Provided {kind} {claimed[kind]!r} doesn't match calculated {kind} {found!r}.")
+    def write(self, bucket: str, name: str, parts: list[bytes], query: dict[str, str], claimed: dict) -> Object:
+        """Makes an object live, if the preconditions hold and the claimed checksum is right.
+
+        Of the two checksums only CRC-32C is computed, as Google does for composite objects.
+        """
+        crc32c = _crc32c(parts)
+        if claimed.get("crc32c") not in (None, crc32c):
+            raise RefusedError(
+                400, f"Provided CRC32C {claimed['crc32c']!r} doesn't match calculated CRC32C {crc32c!r}."
+            )
         with self.lock:
             objects = self.bucket(bucket)
             _check(objects.get(name), query)
             now = datetime.datetime.now(datetime.UTC)
-            objects[name] = Object(data, next(self.generations), now, crc32c, md5)
+            objects[name] = Object(parts, sum(map(len, parts)), next(self.generations), now, crc32c)
             return objects[name]
 
     def delete(self, bucket: str, name: str, query: dict[str, str]) -> None:
@@ -107,6 +119,13 @@ class State:
         with self.lock:
             self.object(bucket, name, query)
             del self.buckets[bucket][name]
+
+
+def _crc32c(parts: list[bytes]) -> str:
+    checksum = 0
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
 
 
 def _check(live: Object | None, query: dict[str, str]) -> None:
@@ -131,6 +150,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def handle_any(self) -> None:
+        if self.state.latency_s:
+            time.sleep(self.state.latency_s)
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
         body = self.body()
@@ -144,6 +165,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.upload(urllib.parse.unquote(match[1]), query, body)
             if match := OBJECT.fullmatch(url.path):
                 return self.one(*map(urllib.parse.unquote, match.groups()), query)
+            if match := BUCKET.fullmatch(url.path):
+                name = urllib.parse.unquote(match[1])
+                self.state.bucket(name)
+                return self.json({"kind": "storage#bucket", "name": name, "location": "US", "projectNumber": "1"})
             if match := LISTING.fullmatch(url.path):
                 return self.listing(urllib.parse.unquote(match[1]), query)
             if match := XML.fullmatch(url.path):
@@ -154,22 +179,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if xml:
                 code = "BadDigest" if refused.status == 400 else "Refused"
                 text = f"<Error><Code>{code}</Code><Message>{refused}</Message><Details>-</Details></Error>"
-                return self.answer(refused.status, text.encode(), {"Content-Type": "application/xml"})
+                return self.answer(refused.status, [text.encode()], {"Content-Type": "application/xml"})
             if query.get("alt") == "media":
-                return self.answer(refused.status, str(refused).encode(), {"Content-Type": "text/html"})
+                return self.answer(refused.status, [str(refused).encode()], {"Content-Type": "text/html"})
             return self.json({"error": {"code": refused.status, "message": str(refused)}}, refused.status)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
 
-    def body(self) -> bytearray:
-        left = int(self.headers.get("Content-Length") or 0)
-        data, at = bytearray(left), 0
-        view = memoryview(data)
-        while at < left:
-            count = self.rfile.readinto(view[at:])
-            if not count:
-                raise ConnectionError("the request ended early")
-            at += count
+    def body(self) -> bytes:
+        length = int(self.headers.get("Content-Length") or 0)
+        data = self.rfile.read(length)
+        if len(data) < length:
+            raise ConnectionError("the request ended early")
         return data
 
     def one(self, bucket: str, name: str, query: dict[str, str]) -> None:
@@ -179,21 +200,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         found = self.state.object(bucket, name, query)
         if query.get("alt") != "media":
             return self.json(resource(bucket, name, found))
-        hashes = [f"crc32c={found.crc32c}"] + ([f"md5={found.md5}"] if found.md5 else [])
         headers = {
             "Content-Type": "application/octet-stream",
-            "X-Goog-Hash": ",".join(hashes),
+            "X-Goog-Hash": f"crc32c={found.crc32c}",
             "X-Goog-Generation": str(found.generation),
-            "X-Goog-Stored-Content-Length": str(len(found.data)),
+            "X-Goog-Stored-Content-Length": str(found.size),
             "Last-Modified": email.utils.format_datetime(found.updated, usegmt=True),
         }
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            start, end = int(asked[1]), min(int(asked[2] or len(found.data)), len(found.data) - 1)
-            if start >= len(found.data):
+            start, end = int(asked[1]), min(int(asked[2] or found.size), found.size - 1) + 1
+            if start >= found.size:
                 raise RefusedError(416, "The requested range cannot be satisfied.")
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(found.data)}"
-            return self.answer(206, memoryview(found.data)[start : end + 1], headers)
-        return self.answer(200, memoryview(found.data), headers)
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+            return self.answer(206, list(found.pieces(start, end)), headers)
+        return self.answer(200, list(found.pieces(0, found.size)), headers)
 
     def listing(self, bucket: str, query: dict[str, str]) -> None:
         with self.state.lock:
@@ -214,19 +234,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.json(answer | ({"nextPageToken": page[-1]} if more else {}))
 
     def rewrite(self, bucket: str, name: str, bucket_to: str, name_to: str, query: dict[str, str]) -> None:
-        data = self.state.object(bucket, name, {}).data
-        written = self.state.write(bucket_to, name_to, data, query, {})
-        size = str(len(data))
+        written = self.state.write(bucket_to, name_to, self.state.object(bucket, name, {}).parts, query, {})
+        size = str(written.size)
         done = {"done": True, "objectSize": size, "totalBytesRewritten": size}
         self.json(done | {"resource": resource(bucket_to, name_to, written)})
 
-    def upload(self, bucket: str, query: dict[str, str], body: bytearray) -> None:
+    def upload(self, bucket: str, query: dict[str, str], body: bytes) -> None:
         kind = query.get("uploadType")
         if kind == "multipart":
             claimed, data = _related(body, self.headers["Content-Type"])
             return self.written(bucket, claimed.get("name") or query["name"], data, query, claimed)
         if kind == "media":
-            return self.written(bucket, query["name"], bytes(body), query, {})
+            return self.written(bucket, query["name"], body, query, {})
         if kind == "resumable" and self.command == "POST":
             self.state.bucket(bucket)
             claimed = json.loads(body or b"{}")
@@ -236,12 +255,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 session = str(next(self.state.generations))
                 self.state.sessions[session] = {"name": name, "query": query, "claimed": claimed, "data": bytearray()}
             place = f"http://{self.headers['Host']}{urllib.parse.urlsplit(self.path).path}"
-            return self.answer(200, b"", {"Location": f"{place}?uploadType=resumable&upload_id={session}"})
+            return self.answer(200, [], {"Location": f"{place}?uploadType=resumable&upload_id={session}"})
         if kind == "resumable" and self.command == "PUT":
             return self.resumed(bucket, query["upload_id"], body)
         raise RefusedError(400, f"unknown upload {kind}")
 
-    def resumed(self, bucket: str, session_id: str, body: bytearray) -> None:
+    def resumed(self, bucket: str, session_id: str, body: bytes) -> None:
         session = self.state.sessions.get(session_id)
         if session is None:
             raise RefusedError(410, "no such upload")
@@ -252,12 +271,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if span[3] != "*" and len(data) == int(span[3]):
             del self.state.sessions[session_id]
             return self.written(bucket, session["name"], bytes(data), session["query"], session["claimed"])
-        return self.answer(308, b"", {"Range": f"bytes=0-{len(data) - 1}"} if data else {})
+        return self.answer(308, [], {"Range": f"bytes=0-{len(data) - 1}"} if data else {})
 
     def written(self, bucket: str, name: str, data: bytes, query: dict[str, str], claimed: dict) -> None:
-        self.json(resource(bucket, name, self.state.write(bucket, name, data, query, claimed)))
+        self.json(resource(bucket, name, self.state.write(bucket, name, [data], query, claimed)))
 
-    def multipart(self, bucket: str, name: str, query: dict[str, str], body: bytearray) -> None:
+    def multipart(self, bucket: str, name: str, query: dict[str, str], body: bytes) -> None:
         """The XML API's multipart upload."""
         self.state.bucket(bucket)
         if self.command == "POST" and "uploads" in query:
@@ -265,42 +284,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.state.uploads[upload] = {}
             tag = "InitiateMultipartUploadResult"
             text = f'<{tag} xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><UploadId>{upload}</UploadId></{tag}>'
-            return self.answer(200, text.encode(), {"Content-Type": "application/xml"})
+            return self.answer(200, [text.encode()], {"Content-Type": "application/xml"})
         parts = self.state.uploads.get(query.get("uploadId", ""))
         if parts is None:
             raise RefusedError(404, "The requested upload was not found.")
         if self.command == "PUT":
-            data = bytes(body)
-            crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+            crc32c = _crc32c([body])
             for claim in self.headers.get("X-Goog-Hash", "").split(","):
                 kind, _, value = claim.strip().partition("=")
                 if kind == "crc32c" and value != crc32c:
                     raise RefusedError(400, "The CRC32C you specified did not match what we received.")
-            parts[int(query["partNumber"])] = data
-            return self.answer(200, b"", {"ETag": f'"{crc32c}"', "X-Goog-Hash": f"crc32c={crc32c}"})
+            parts[int(query["partNumber"])] = body
+            return self.answer(200, [], {"ETag": f'"{crc32c}"', "X-Goog-Hash": f"crc32c={crc32c}"})
         if self.command == "DELETE":
             del self.state.uploads[query["uploadId"]]
             return self.answer(204)
-        numbers = [
-            int(node.text) for node in ElementTree.fromstring(bytes(body)).iter() if node.tag.endswith("PartNumber")
-        ]
+        numbers = [int(node.text) for node in ElementTree.fromstring(body).iter() if node.tag.endswith("PartNumber")]
         if numbers != sorted(parts):
             raise RefusedError(400, "One or more of the specified parts could not be found.")
-        self.state.write(bucket, name, b"".join(parts[number] for number in numbers), {}, {})
+        self.state.write(bucket, name, [parts[number] for number in numbers], {}, {})
         del self.state.uploads[query["uploadId"]]
-        return self.answer(200, b"<CompleteMultipartUploadResult/>", {"Content-Type": "application/xml"})
+        return self.answer(200, [b"<CompleteMultipartUploadResult/>"], {"Content-Type": "application/xml"})
 
     def json(self, value: dict, status: int = 200) -> None:
-        self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json; charset=UTF-8"})
+        self.answer(status, [json.dumps(value).encode()], {"Content-Type": "application/json; charset=UTF-8"})
 
-    def answer(self, status: int, body: bytes | memoryview = b"", headers: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, pieces: Sequence[bytes] = (), headers: dict[str, str] | None = None) -> None:
         lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if status != 204:
-            lines.append(f"Content-Length: {len(body)}")
+            lines.append(f"Content-Length: {sum(map(len, pieces))}")
         self.wfile.write("\r\n".join([*lines, "", ""]).encode())
-        if len(body):
-            self.wfile.write(body)
+        for piece in pieces:
+            self.wfile.write(piece)
 
 
 def resource(bucket: str, name: str, found: Object) -> dict[str, str]:
@@ -309,32 +325,31 @@ def resource(bucket: str, name: str, found: Object) -> dict[str, str]:
         "kind": "storage#object",
         "bucket": bucket,
         "name": name,
-        "size": str(len(found.data)),
+        "size": str(found.size),
         "generation": str(found.generation),
         "metageneration": "1",
         "crc32c": found.crc32c,
-        **({"md5Hash": found.md5} if found.md5 else {}),
         "updated": found.updated.isoformat().replace("+00:00", "Z"),
         "timeCreated": found.updated.isoformat().replace("+00:00", "Z"),
     }
 
 
-def _related(body: bytearray, content_type: str) -> tuple[dict, bytes]:
+def _related(body: bytes, content_type: str) -> tuple[dict, bytes]:
     """The metadata and the data of a multipart/related upload."""
-    boundary = re.search(r'boundary="?([^";]+)', content_type)[1].strip("'").encode()
-    _, first, second = bytes(body).split(b"--" + boundary + b"\r\n", 2) if boundary else (b"", b"", b"")
-    metadata = first.partition(b"\r\n\r\n")[2]
-    data = second.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--" + boundary + b"--")[0]
-    return json.loads(metadata), data
+    boundary = b"\r\n--" + re.search(r'boundary="?([^";]+)', content_type)[1].strip("'").encode()
+    metadata_from = body.find(b"\r\n\r\n") + 4
+    metadata_to = body.find(boundary, metadata_from)
+    data_from = body.find(b"\r\n\r\n", metadata_to + len(boundary)) + 4
+    return json.loads(body[metadata_from:metadata_to]), body[data_from : body.rfind(boundary)]
 
 
 class GcsServer:
     """The server in a thread of this process: `with GcsServer("bucket") as server: server.url`."""
 
-    def __init__(self, *buckets: str, port: int = 0):
+    def __init__(self, *buckets: str):
         self.state = State(buckets)
         handler = type("BoundHandler", (Handler,), {"state": self.state})
-        self.server = _Server(("127.0.0.1", port), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def __enter__(self) -> "GcsServer":
@@ -357,8 +372,9 @@ class _Server(http.server.ThreadingHTTPServer):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--bucket", action="append", required=True)
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency-ms", type=float, default=0, help="added to every request")
     arguments = parser.parse_args()
-    with GcsServer(*arguments.bucket, port=arguments.port) as running:
+    with GcsServer(*arguments.bucket) as running:
+        running.state.latency_s = arguments.latency_ms / 1000
         print(running.url, flush=True)
         threading.Event().wait()

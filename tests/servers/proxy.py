@@ -15,17 +15,13 @@ What can happen to a request (the `deed`):
     corrupt         one byte of the answer's body is another one
     corrupt-upload  one byte of the request's body is another one
     hold            waits until `proxy.released` is set, then goes on as if nothing had been
-
-`latency_s` is added to every request. Also a program, for benchmarks: python -m tests.servers.proxy URL LATENCY_MS
 """
 
-import argparse
 import dataclasses
 import socket
 import socketserver
 import struct
 import threading
-import time
 import urllib.parse
 
 PIECE = 1 << 18
@@ -79,9 +75,9 @@ class Proxy:
         released: what `hold` waits for.
     """
 
-    def __init__(self, upstream: str, latency_s: float = 0.0):
+    def __init__(self, upstream: str):
         place = urllib.parse.urlsplit(upstream)
-        self.upstream, self.latency_s = (place.hostname, place.port), latency_s
+        self.upstream = (place.hostname, place.port)
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.released = threading.Event()
@@ -150,8 +146,6 @@ class _Connection(socketserver.BaseRequestHandler):
         """Passes one request and its answer on; returns whether the connection goes on."""
         method, path = head.lines[0].decode("latin-1").split(" ")[:2]
         deed = proxy.deed(method, f"{path} {head.field(b'range').decode()}")
-        if proxy.latency_s:
-            time.sleep(proxy.latency_s)
         if b"100-continue" in head.field(b"expect").lower():
             client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if deed == "hold":
@@ -270,13 +264,3 @@ def _refusal(deed: str, method: str) -> bytes:
     wait = "Retry-After: 0\r\n" if status in ("429", "503") else ""
     head = f"HTTP/1.1 {status} Chosen\r\nContent-Length: {len(body)}\r\n{wait}\r\n".encode()
     return head if method == "HEAD" else head + body
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("upstream")
-    parser.add_argument("latency_ms", type=float)
-    arguments = parser.parse_args()
-    with Proxy(arguments.upstream, arguments.latency_ms / 1000) as running:
-        print(running.url, flush=True)
-        threading.Event().wait()

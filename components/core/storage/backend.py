@@ -58,7 +58,7 @@ class Limits:
         part: bytes a part of a large upload (S3 wants 5 MiB at least); a smaller file goes up in one request.
         part_workers: parts of one large upload at a time.
         first_pause_s: the longest pause before the second try; it doubles with each further one.
-        window: bytes in memory at once for reads and small uploads. A large upload holds part * part_workers besides.
+        window: bytes in memory at once for reads and small uploads. Uploads hold part * part_workers besides.
     """
 
     deadline_s: float = 300.0

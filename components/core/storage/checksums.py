@@ -11,6 +11,8 @@ from components.core.storage.errors import Corrupted
 
 # The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
 ALGORITHMS = ("crc32c", "sha256", "md5")
+# `etag-BYTES`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts of BYTES.
+ETAG_OF_PARTS = "etag-"
 
 
 class _Crc32c(google_crc32c.Checksum):
@@ -18,9 +20,29 @@ class _Crc32c(google_crc32c.Checksum):
         return self.digest().hex()
 
 
+class _EtagOfParts:
+    def __init__(self, part: int):
+        self.part, self.left, self.digests = part, 0, []
+
+    def update(self, data: bytes) -> None:
+        while data:
+            if not self.left:
+                self.digests.append(hashlib.md5(usedforsecurity=False))
+                self.left = self.part
+            piece, data = data[: self.left], data[self.left :]
+            self.digests[-1].update(piece)
+            self.left -= len(piece)
+
+    def hexdigest(self) -> str:
+        whole = hashlib.md5(b"".join(digest.digest() for digest in self.digests), usedforsecurity=False)
+        return f"{whole.hexdigest()}-{len(self.digests)}"
+
+
 def _new(algorithm: str):
     if algorithm == "crc32c":
         return _Crc32c()
+    if algorithm.startswith(ETAG_OF_PARTS):
+        return _EtagOfParts(int(algorithm.removeprefix(ETAG_OF_PARTS)))
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
@@ -42,7 +64,8 @@ def digest_of_file(path: pathlib.Path, algorithm: str) -> str:
 
 def known(stored: Stored) -> str | None:
     """The algorithm to compare `stored` by; None where the store promised nothing."""
-    return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), None)
+    of_parts = (algorithm for algorithm in stored.checksums if algorithm.startswith(ETAG_OF_PARTS))
+    return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), next(of_parts, None))
 
 
 def check_data(data: bytes, stored: Stored, uri: str) -> None:

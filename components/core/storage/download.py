@@ -89,6 +89,10 @@ class Landing:
     def begin(self) -> None:
         """Plans what to fetch, given what an earlier run left."""
         chunk, size = self.store.limits.chunk, self.stored.size
+        if size > chunk and not checksums.known(self.stored):
+            # S3's listings tell no checksums.
+            self.stored = self.store.stat(self.stored.key)
+            size = self.stored.size
         self.ranges = [(start, min(start + chunk, size)) for start in range(0, size, chunk)] or [(0, 0)]
         self.done = self._read_journal() if len(self.ranges) > 1 else set()
         self.here = sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done)

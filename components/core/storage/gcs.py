@@ -76,8 +76,14 @@ class GcsBackend:
         except google.auth.exceptions.GoogleAuthError as error:
             raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
         self.wire = _Wire(limits)
+        session = self.client._http
         for scheme in ("https://", "http://"):
-            self.client._http.mount(scheme, self.wire)
+            session.mount(scheme, self.wire)
+        # Proxies and CA bundle are read from the environment once: requests does it for every request, which is 3 of
+        # the 5.5 ms of CPU that one costs.
+        session.proxies.update(requests.utils.get_environ_proxies(self.client.api_endpoint))
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        session.trust_env = False
         self.bucket = self.client.bucket(bucket)
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
@@ -101,7 +107,7 @@ class GcsBackend:
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         blob = self.bucket.blob(key)
         ranged = {} if end is None else {"start": start, "end": end - 1}
-        into = io.BytesIO()
+        into = _Whole()
         # raw: what is stored, also where it is stored gzipped; single shot: one read instead of 8 KiB pieces.
         # The client's own check covers whole downloads only; the Store checks every one.
         blob.download_to_file(
@@ -114,7 +120,7 @@ class GcsBackend:
             retry=None,
             timeout=self.timeout,
         )
-        data = into.getvalue()
+        data = into.data
         if end is not None and len(data) != end - start:
             raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
         return data, _stored(blob, size=len(data))
@@ -262,6 +268,15 @@ class _Wire(requests.adapters.HTTPAdapter):
         return response
 
 
+class _Whole:
+    """A file to write to once: keeps the bytes object it is given, where io.BytesIO would copy it."""
+
+    data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data = self.data + data if self.data else data
+
+
 def _generation_match(condition: Condition) -> int | None:
     # Generation 0 is Google's way to say "no live object".
     if condition.absent:
@@ -270,13 +285,14 @@ def _generation_match(condition: Condition) -> int | None:
 
 
 def _stored(blob: storage.Blob, size: int | None = None) -> Stored:
-    sums = {
-        name: base64.b64decode(value).hex()
-        for name, value in (("crc32c", blob.crc32c), ("md5", blob.md5_hash))
-        if value
-    }
-    updated = blob.updated.timestamp() if blob.updated else 0.0
-    return Stored(blob.name, blob.size if size is None else size, str(blob.generation), sums, updated)
+    try:
+        sums = {"crc32c": blob.crc32c, "md5": blob.md5_hash}
+        sums = {name: base64.b64decode(value).hex() for name, value in sums.items() if value}
+        updated = blob.updated.timestamp() if blob.updated else 0.0
+        size = int(blob.size) if size is None else size
+        return Stored(blob.name, size, str(int(blob.generation)), sums, updated)
+    except (ValueError, TypeError):
+        raise Transient("unreadable answer from the store") from None
 
 
 def _reason(error: Exception) -> str:

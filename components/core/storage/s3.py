@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,13 @@ class S3Backend:
             if _status(error) == 404:
                 self.client.head_bucket(Bucket=self.name)
             raise
-        return _stored(key, answer)
+        stored = _stored(key, answer)
+        if not stored.checksums and (parts := re.search(r"-(\d+)\"?$", stored.generation)) and not _encrypted(answer):
+            # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was.
+            part = self.client.head_object(Bucket=self.name, Key=key, PartNumber=1)["ContentLength"]
+            if -(-stored.size // max(part, 1)) == int(parts[1]):
+                stored.checksums[f"{checksums.ETAG_OF_PARTS}{part}"] = stored.generation.strip('"').lower()
+        return stored
 
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         answer = self.client.get_object(
@@ -307,8 +314,12 @@ def _plain_md5(answer: dict) -> str | None:
     """The MD5 inside an ETag: whole one-request objects, not encrypted by KMS or a customer's key."""
     etag = answer.get("ETag", "").strip('"').lower()
     hexadecimal = len(etag) == MD5_DIGITS and not set(etag) - set("0123456789abcdef")
-    encrypted = answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
-    return etag if hexadecimal and not encrypted else None
+    return etag if hexadecimal and not _encrypted(answer) else None
+
+
+def _encrypted(answer: dict) -> bool:
+    """Whether the ETag is no MD5 because of encryption by KMS or a customer's key."""
+    return answer.get("ServerSideEncryption") not in (None, "AES256") or "SSECustomerAlgorithm" in answer
 
 
 def _compare_etag(answer: dict, md5: str) -> None:

@@ -1,4 +1,4 @@
-"""Files into objects: small ones many at once, large ones in parallel parts one after another."""
+"""Files into objects: small ones many at once, large ones in parallel parts."""
 
 import pathlib
 
@@ -27,6 +27,8 @@ def upload_files(
 ) -> list[Stored]:
     """Stores files under the keys given beside them; returns their descriptions in the same order."""
     sizes = {path: _size(path) for path, _ in files}
+    limits = store.limits
+    held_by_large = limits.part * limits.part_workers
     results: dict[str, Stored] = {}
     with Progress(label, sum(sizes[path] for path, _ in files), "B") as progress:
         counter = Counter(progress)
@@ -36,15 +38,17 @@ def upload_files(
             results[key] = store.put(key, data, condition)
             counter.add(len(data))
 
+        def large(path: pathlib.Path, key: str) -> None:
+            results[key] = store.put_large(key, path, condition, counter.add)
+
+        # The large ones first: the small ones fill the time in which those wait for answers.
         tasks = (
             Task(sizes[path], lambda path=path, key=key: small(path, key))
-            for path, key in files
-            if sizes[path] <= store.limits.part
+            if sizes[path] <= limits.part
+            else Task(held_by_large, lambda path=path, key=key: large(path, key))
+            for path, key in sorted(files, key=lambda file: -sizes[file[0]])
         )
-        run_all(tasks, store.limits.workers, store.limits.window)
-        for path, key in files:
-            if sizes[path] > store.limits.part:
-                results[key] = store.put_large(key, path, condition, counter.add)
+        run_all(tasks, limits.workers, limits.window + held_by_large)
     return [results[key] for _, key in files]
 
 

@@ -88,23 +88,23 @@ def test_a_fetched_version_is_the_published_one(anywhere, saved_model, tmp_path)
     assert (tmp_path / "fetched" / "manifest.json").is_file()
 
 
-def test_the_champion_moves_and_rolls_back(anywhere, saved_model):
+def test_the_champion_moves_and_rolls_back(registry, saved_model):
     for _ in range(4):
-        anywhere.publish("digits", saved_model)
-    assert anywhere.champion("digits") is None
+        registry.publish("digits", saved_model)
+    assert registry.champion("digits") is None
     with pytest.raises(NotFound, match="expected a champion of digits to roll back, received none"):
-        anywhere.rollback("digits")
+        registry.rollback("digits")
     for number in (1, 2, 3):
-        anywhere.promote("digits", number, over=number - 1)
-    assert anywhere.champion("digits").version == 3
-    assert [found.number for found in anywhere.versions("digits") if found.champion] == [3]
-    assert anywhere.show("digits").number == 3
-    assert anywhere.promote("digits", 3).version == 3
-    assert anywhere.rollback("digits").version == 2
-    assert anywhere.rollback("digits").version == 1
+        registry.promote("digits", number, over=number - 1)
+    assert registry.champion("digits").version == 3
+    assert [found.number for found in registry.versions("digits") if found.champion] == [3]
+    assert registry.show("digits").number == 3
+    assert registry.promote("digits", 3).version == 3
+    assert registry.rollback("digits").version == 2
+    assert registry.rollback("digits").version == 1
     with pytest.raises(StorageError, match="expected an earlier champion of digits"):
-        anywhere.rollback("digits")
-    assert anywhere.champion("digits").version == 1
+        registry.rollback("digits")
+    assert registry.champion("digits").version == 1
 
 
 def test_a_rollback_skips_what_is_gone(registry, saved_model):
@@ -142,24 +142,24 @@ def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model,
     assert anywhere.champion("digits").version == 2
 
 
-def test_deleting_is_guarded(anywhere, saved_model):
+def test_deleting_is_guarded(registry, saved_model):
     for number in (1, 2, 3, 4):
-        anywhere.publish("digits", saved_model)
+        registry.publish("digits", saved_model)
         if number < 4:
-            anywhere.promote("digits", number)
+            registry.promote("digits", number)
     with pytest.raises(StorageError, match="version 3 is the champion of digits, never deleted; promote another first"):
-        anywhere.delete("digits", 3, force=True)
+        registry.delete("digits", 3, force=True)
     with pytest.raises(
         StorageError, match="version 2 is what a rollback of digits would choose; delete it with --force"
     ):
-        anywhere.delete("digits", 2)
+        registry.delete("digits", 2)
     with pytest.raises(NotFound, match="expected version 9 of digits, received none; there: 1, 2, 3, 4"):
-        anywhere.delete("digits", 9)
-    anywhere.delete("digits", 1)
-    anywhere.delete("digits", 2, force=True)
-    anywhere.delete("digits", 4)
-    assert [found.number for found in anywhere.versions("digits")] == [3]
-    assert anywhere.store.directories("models/digits") == ["3"]
+        registry.delete("digits", 9)
+    registry.delete("digits", 1)
+    registry.delete("digits", 2, force=True)
+    registry.delete("digits", 4)
+    assert [found.number for found in registry.versions("digits")] == [3]
+    assert registry.store.directories("models/digits") == ["3"]
 
 
 def test_a_number_is_never_used_twice(registry, saved_model):
@@ -312,10 +312,10 @@ def publisher(place, saved_model, name="digits", times=1) -> subprocess.Popen:
 
 
 def test_publishers_at_once_never_share_a_number(place, anywhere, saved_model):
-    processes = [publisher(place, saved_model, times=3) for _ in range(3)]
+    processes = [publisher(place, saved_model, times=2) for _ in range(2)]
     numbers = [int(line) for process in processes for line in process.communicate(timeout=60)[0].split()]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert sorted(numbers) == list(range(1, 10))
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(numbers) == [1, 2, 3, 4]
     for number in numbers:
         anywhere.show("digits", number)
 

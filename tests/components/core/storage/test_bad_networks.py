@@ -22,7 +22,7 @@ from tests.servers.s3 import SECRET_KEY
 from tests.servers.small import SMALL
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
-IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.6, "stall_s": 0.25})
+IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.4, "stall_s": 0.2})
 # One chunk or part; several of them.
 SIZES = [1000, 5 * SMALL.part + 17]
 ON_THE_WAY_BACK = ["status:503", "status:429", "status:500", "reset", "lose", "truncate", "stall", "corrupt"]
@@ -71,31 +71,27 @@ def test_the_last_step_of_a_large_upload_survives(bucket, deed, tmp_path):
     assert store.read_bytes("payload") == data
 
 
-@pytest.mark.parametrize("deed", [*ON_THE_WAY_BACK, "refuse:AccessDenied"])
+@pytest.mark.parametrize("deed", ["status:503", "truncate", "stall", "corrupt", "refuse:AccessDenied"])
 def test_a_download_that_can_not_succeed_leaves_nothing(bucket, deed, tmp_path):
-    store = open_store(bucket.uri, IMPATIENT)
-    store.write_bytes("payload", os.urandom(1000))
+    open_store(bucket.uri, SMALL).write_bytes("payload", os.urandom(1000))
     bucket.proxy.fail(deed, times=1000, path="payload")
     with pytest.raises(StorageError) as raised:
-        store.download_file("payload", tmp_path / "back" / "payload")
+        open_store(bucket.uri, IMPATIENT).download_file("payload", tmp_path / "back" / "payload")
     assert_one_line(raised.value)
     assert not (tmp_path / "back" / "payload").exists()
 
 
-@pytest.mark.parametrize("deed", [*ON_THE_WAY_THERE, "refuse:AccessDenied"])
+@pytest.mark.parametrize("deed", ["status:503", "reset", "corrupt-upload", "refuse:AccessDenied"])
 @pytest.mark.parametrize("size", SIZES)
 def test_an_upload_that_can_not_succeed_leaves_nothing(bucket, deed, size, tmp_path):
-    store = open_store(bucket.uri, IMPATIENT)
     (tmp_path / "there").write_bytes(os.urandom(size))
-    # Losing only the answer leaves a whole object, which is no harm: here the store never gets a right one.
-    deed = "reset" if deed == "lose" else deed
     for method in ("PUT", "POST"):
         bucket.proxy.fail(deed, times=1000, method=method)
     with pytest.raises(StorageError) as raised:
-        store.upload_file(tmp_path / "there", "payload")
+        open_store(bucket.uri, IMPATIENT).upload_file(tmp_path / "there", "payload")
     assert_one_line(raised.value)
     bucket.proxy.faults.clear()
-    assert not store.exists("payload")
+    assert not open_store(bucket.uri, SMALL).exists("payload")
 
 
 def test_a_store_that_is_down_is_given_up_at_the_deadline(bucket):
@@ -104,7 +100,7 @@ def test_a_store_that_is_down_is_given_up_at_the_deadline(bucket):
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"could not read .*key: answer 503.*gave up after \d+ tries"):
         store.read_bytes("key")
-    assert time.monotonic() - began < 10 * IMPATIENT.deadline_s
+    assert time.monotonic() - began < 30
 
 
 def test_nothing_listening_is_a_clear_line(bucket, monkeypatch):
@@ -142,7 +138,7 @@ def test_an_object_replaced_while_it_is_read_is_read_whole(bucket, tmp_path):
 
 def test_an_object_damaged_in_the_store_is_refused(bucket, tmp_path):
     """Bytes that do not have the checksum that was stored with them."""
-    store = open_store(bucket.uri, IMPATIENT)
+    store = open_store(bucket.uri, SMALL)
     (tmp_path / "file").write_bytes(os.urandom(3 * SMALL.part))
     store.upload_file(tmp_path / "file", "payload")
     bucket.proxy.fail("corrupt", times=1000, method="GET", path="payload")
@@ -152,6 +148,25 @@ def test_an_object_damaged_in_the_store_is_refused(bucket, tmp_path):
     with pytest.raises(StorageError, match="payload with crc32c [0-9a-f]{8}, received [0-9a-f]{8}") as raised:
         store.download_file("payload", tmp_path / "back" / "payload")
     assert_one_line(raised.value)
+    assert not (tmp_path / "back" / "payload").exists()
+
+
+@pytest.mark.parametrize("size", [1000, 5 * SMALL.part + 17])
+def test_objects_of_other_tools_are_checked_too(s3, size, tmp_path):
+    """Uploaded without our checksum, in one piece and in parts: by their ETag."""
+    from boto3.s3.transfer import TransferConfig
+
+    (tmp_path / "there").write_bytes(data := os.urandom(size))
+    name, _, prefix = s3.uri.removeprefix("s3://").partition("/")
+    parts = TransferConfig(multipart_threshold=SMALL.part, multipart_chunksize=SMALL.part)
+    s3.server.client.upload_file(str(tmp_path / "there"), name, f"{prefix}/dir/payload", Config=parts)
+    store = open_store(s3.uri, SMALL)
+    store.download_directory("dir", tmp_path / "back")
+    assert (tmp_path / "back" / "payload").read_bytes() == data
+    (tmp_path / "back" / "payload").unlink()
+    s3.proxy.fail("corrupt", times=1000, method="GET", path="payload")
+    with pytest.raises(StorageError, match=r"payload with (md5|etag-\d+) [0-9a-f]{32}"):
+        store.download_directory("dir", tmp_path / "back")
     assert not (tmp_path / "back" / "payload").exists()
 
 

@@ -107,11 +107,11 @@ def test_google_credentials_that_are_not_credentials(monkeypatch, tmp_path):
         assert "very-secret" not in str(raised.value) and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("scheme", ["s3", "minio"])
-def test_no_aws_credentials(s3, scheme, monkeypatch):
+@pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS_ACCESS_KEY_ID"), ("minio", "MINIO_ACCESS_KEY")])
+def test_no_keys(s3, scheme, variable, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://bucket; set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://bucket; set {variable}"):
         open_store(f"{scheme}://bucket", SMALL).read_bytes("key")
 
 
@@ -126,6 +126,13 @@ def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
     name = s3.uri.split("/")[2]
     open_store(f"minio://{name}", SMALL).write_bytes("key", b"x")
     assert open_store(f"s3://{name}", SMALL).read_bytes("key") == b"x"
+    # Keys of its own come before AWS's, which are left to s3://.
+    monkeypatch.setattr(s3.server, "accepted", "the-key-of-minio")
+    monkeypatch.setenv("MINIO_ACCESS_KEY", "the-key-of-minio")
+    monkeypatch.setenv("MINIO_SECRET_KEY", SECRET_KEY)
+    assert open_store(f"minio://{name}", SMALL).read_bytes("key") == b"x"
+    with pytest.raises(Denied):
+        open_store(f"s3://{name}", SMALL).read_bytes("key")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:9000"
 
