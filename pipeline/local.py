@@ -12,7 +12,7 @@ from components.core.errors import PipelineError
 from components.core.files import write_json
 from pipeline.console import StepOutput, step_output, table
 from pipeline.local_runner import RunnerChoice, RunnerName, choose_runner, kfp_runner, remove_containers
-from pipeline.local_source import with_source_version
+from pipeline.local_source import with_places
 from pipeline.local_tasks import left_everything, observed_tasks, quiet_kfp
 from pipeline.parameters import Configuration, Parameters
 from pipeline.preflight import check_architecture
@@ -46,7 +46,7 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
     Raises:
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
-    parameters = with_source_version(configuration.parameters)
+    parameters = with_places(configuration.parameters)
     check_architecture(parameters)
     runner, image = choose_runner(choice, parameters)
     outputs = outputs.absolute()

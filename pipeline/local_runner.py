@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_VARIABLE
-from pipeline.local_source import local_source
+from pipeline.local_source import local_source, written_places
 from pipeline.parameters import Parameters
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -72,6 +72,9 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     if credentials := os.environ.get(GOOGLE_CREDENTIALS):
         readable.append(pathlib.Path(credentials).absolute())
         environment[GOOGLE_CREDENTIALS] = str(readable[-1])
+    written = written_places(parameters)
+    for path in written:
+        path.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
@@ -81,7 +84,8 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
         # What the containers write belongs to whoever ran make.
         user=f"{os.getuid()}:{os.getgid()}",
         environment={**environment, **host, "HOME": "/tmp"},  # noqa: S108 - inside the container, a tmpfs of its own
-        mounts=[docker.types.Mount(str(path), str(path), type="bind", read_only=True) for path in readable if path],
+        mounts=[docker.types.Mount(str(path), str(path), type="bind", read_only=True) for path in readable if path]
+        + [docker.types.Mount(str(path), str(path), type="bind") for path in written],
         read_only=True,
         tmpfs={"/tmp": "exec"},  # noqa: S108
         cap_drop=["ALL"],

@@ -1,4 +1,4 @@
-"""The data's source, as a local run needs to know it: where it lies on this machine, and whether it changed."""
+"""The places a run names, as a local run needs to know them: where they lie on this machine, and what changed."""
 
 import hashlib
 import pathlib
@@ -10,6 +10,8 @@ from pipeline.parameters import Parameters
 HEAD_TIMEOUT_S = 10
 # What a server says that changes with the file.
 VALIDATORS = ("ETag", "Last-Modified", "Content-Length")
+# Parameters that name a place to write to: a store's URI, or a local directory.
+WRITTEN = ("mirror", "checkpoints", "tensorboard_uri", "publish_uri")
 
 
 def local_source(source: str) -> pathlib.Path | None:
@@ -17,14 +19,22 @@ def local_source(source: str) -> pathlib.Path | None:
     return local_path(source) if source and scheme_of(source) == "file" else None
 
 
-def with_source_version(parameters: Parameters) -> Parameters:
-    """Makes the path of a local source absolute, and puts the source's state into `source_version`.
+def written_places(parameters: Parameters) -> list[pathlib.Path]:
+    """The local directories that the steps write to, besides their artifacts."""
+    return [local_path(place) for name in WRITTEN if (place := getattr(parameters, name)) and "://" not in place]
+
+
+def with_places(parameters: Parameters) -> Parameters:
+    """Makes local paths absolute, and puts the source's state into `source_version`.
 
     kfp's cache compares arguments, not contents: a changed file behind the same name would go unnoticed.
 
     Raises:
         PipelineError: a local source does not exist, or its store can't be asked.
     """
+    places = {name: getattr(parameters, name) for name in WRITTEN}
+    absolute = {name: str(local_path(place)) for name, place in places.items() if place and "://" not in place}
+    parameters = parameters.model_copy(update=absolute)
     source = parameters.source
     if not source or parameters.source_version:
         return parameters

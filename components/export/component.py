@@ -13,6 +13,7 @@ def export(
     card: Output[Markdown],
     model_name: str,
     model_version: int,
+    publish_uri: str,
     formats: str,
     int8_tolerance: float,
     proof_pictures: int,
@@ -25,17 +26,22 @@ def export(
         import shutil
 
         from components.export.run import CARD_FILE, export
+        from components.export.publish import publish
         from components.export.settings import ExportSettings
 
         settings = ExportSettings.checked(
             model_name=model_name,
             model_version=model_version,
+            publish_uri=publish_uri,
             formats=formats,
             int8_tolerance=int8_tolerance,
             proof_pictures=proof_pictures,
         )
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
         shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
+        published = publish(settings.publish_uri, settings.model_name, exported.path) if settings.publish_uri else 0
     exported.metadata.update(
         model_name=model_name, model_version=model_version, formats=settings.formats, files=len(manifest.files)
     )
+    if published:
+        exported.metadata.update(published_version=published)

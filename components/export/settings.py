@@ -4,6 +4,7 @@ import pydantic
 
 from components.core.errors import PipelineError
 from components.core.settings import Settings
+from components.core.storage import location
 from components.export.formats import parse_formats
 
 
@@ -14,6 +15,9 @@ class ExportSettings(Settings):
         "classifier", pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$", description="name of the exported model"
     )
     model_version: int = pydantic.Field(1, ge=1, description="numeric version directory that TF Serving loads")
+    publish_uri: str = pydantic.Field(
+        "", description="a gs, s3 or minio URI or a directory: the model registry to publish the export to"
+    )
     formats: str = pydantic.Field(
         "saved_model,keras",
         description="what to export, separated by commas: saved_model, keras, onnx, litert, litert_int8",
@@ -24,6 +28,13 @@ class ExportSettings(Settings):
     proof_pictures: int = pydantic.Field(
         2000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
     )
+
+    @pydantic.field_validator("publish_uri")
+    @classmethod
+    def _a_store(cls, uri: str) -> str:
+        if uri:
+            location.parse(uri)
+        return uri
 
     @pydantic.field_validator("formats")
     @classmethod

@@ -8,23 +8,23 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.storage import open_store
-from pipeline.local_source import local_source, with_source_version
+from pipeline.local_source import local_source, with_places, written_places
 from pipeline.parameters import Parameters
 from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
 
 
 def version(source) -> str:
-    return with_source_version(Parameters(dataset="image_folder", source=str(source))).source_version
+    return with_places(Parameters(dataset="image_folder", source=str(source))).source_version
 
 
 def test_without_a_source_there_is_nothing_to_say():
-    assert with_source_version(Parameters()) == Parameters()
+    assert with_places(Parameters()) == Parameters()
 
 
 def test_a_local_path_becomes_absolute(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert with_source_version(Parameters(dataset="image_folder", source="photos")).source == str(tmp_path / "photos")
+    assert with_places(Parameters(dataset="image_folder", source="photos")).source == str(tmp_path / "photos")
     assert local_source(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
     assert local_source("gs://bucket/x") is None
 
@@ -93,3 +93,10 @@ def test_a_server_that_does_not_answer_is_left_to_download(server):
 def test_a_missing_local_source_is_refused():
     with pytest.raises(PipelineError, match="does not exist"):
         version("/no/such/place")
+
+
+def test_places_to_write_to_become_absolute_and_are_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    placed = with_places(Parameters(publish_uri="registry", checkpoints="gs://bucket/x"))
+    assert (placed.publish_uri, placed.checkpoints) == (str(tmp_path / "registry"), "gs://bucket/x")
+    assert written_places(placed) == [tmp_path / "registry"]

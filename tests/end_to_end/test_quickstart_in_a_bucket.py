@@ -1,0 +1,55 @@
+"""The whole quickstart with its source, event files, checkpoints and registry in an object store's emulator."""
+
+import gzip
+import pathlib
+
+import pytest
+import sklearn
+
+from components.core.registry import Registry
+from components.core.storage import open_store
+from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
+
+DIGITS = pathlib.Path(sklearn.__file__).parent / "datasets" / "data" / "digits.csv.gz"
+
+
+@pytest.fixture
+def store(gcs):  # noqa: F811
+    """A bucket with the digits in it."""
+    store = open_store(gcs.uri)
+    store.upload_file(DIGITS, "data/digits.csv.gz")
+    return store
+
+
+def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_run, tmp_path):
+    uri = store.uri()
+    settings = [
+        f"SOURCE={uri}/data/digits.csv.gz",
+        f"MIRROR={uri}/mirror",
+        f"CHECKPOINTS={uri}/checkpoints",
+        f"TENSORBOARD_URI={uri}/boards",
+        f"PUBLISH_URI={uri}",
+        "EPOCHS=4",
+    ]
+    outputs = tmp_path / "outputs"
+    process = command_line.run_local(outputs, *settings)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert summary_of(outputs)["metrics"]["accuracy"] > 0.9
+
+    registry = Registry(uri)
+    [version] = registry.versions("digits")
+    assert registry.champion("digits").version == version.number == 1
+    assert version.facts["source_uri"] == f"{uri}/data/digits.csv.gz"
+    assert store.exists("models/digits/1/saved_model.pb")
+
+    [board] = store.directories("boards")
+    events = [item for item in store.list(f"boards/{board}") if "tfevents" in item.key]
+    assert {item.key.split("/")[2] for item in events} == {"train", "validation"}
+    assert list(store.list("checkpoints")) == [], "they are deleted once the model is there"
+
+    assert command_line.run_local(outputs, *settings).returncode == 0
+    assert steps_run(summary_of(outputs)) == [], "unchanged in the bucket means cached"
+    changed = gzip.compress(gzip.decompress(DIGITS.read_bytes()), mtime=1)
+    store.write_bytes("data/digits.csv.gz", changed)
+    assert command_line.run_local(outputs, *settings).returncode == 0
+    assert steps_run(summary_of(outputs))[0] == "download"
