@@ -15,7 +15,7 @@ LOCKS  := docker/requirements
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
 OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
             ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD
+            BUCKET TENSORBOARD MODEL IMAGE OUT TOP
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 # option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
@@ -27,7 +27,7 @@ RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local config tensorboard models test lint format bench lock golden images base-image \
+.PHONY: help run-local predict config tensorboard models test lint format bench lock golden images base-image \
         pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -35,6 +35,9 @@ help: ## list the targets
 
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process and any parameter
 	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
+
+predict: $(VENV)/local ## tell the class of a picture, or of a folder of them: IMAGE=cat.png MODEL= TOP=3 OUT=answers.csv
+	@$(PYTHON) -m pipeline predict $(call options,MODEL OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
 	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(call options,$(COMPILED)) $(SETTINGS)

@@ -79,6 +79,19 @@ def images_command(action: str, target: str) -> None:
     {"build": images.build, "push": images.push, "list": images.show}[action]([target])
 
 
+@main.command("predict")
+@click.option("--model", default="", help="An export, a SavedModel, a .keras, .onnx or .tflite; else the latest run's.")
+@click.option("--out", default="", help="A CSV file to write.")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes told of each picture.")
+@click.option("--outputs", type=click.Path(path_type=pathlib.Path), default="local_outputs", show_default=True)
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+def predict_command(model: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]) -> None:
+    """Tells the classes of pictures, or of all pictures in a folder."""
+    from pipeline.predict import predict
+
+    predict(model, images, out, top, outputs)
+
+
 for command in (*COMMANDS, models):
     main.add_command(command)
 

@@ -16,6 +16,7 @@ WITHOUT_TENSORFLOW = [
     "pipeline.__main__",
     "pipeline.compiling",
     "pipeline.local",
+    "pipeline.predict",
     "components.download.fetch",
     "components.preprocess.build",
     "components.train.settings",

@@ -15,13 +15,6 @@ from components.export.run import export
 from components.export.settings import ExportSettings
 
 
-@pytest.fixture(scope="module")
-def exported(trained, evaluation, tmp_path_factory):
-    """An export in the default formats: its manifest, and where it lies."""
-    place = tmp_path_factory.mktemp("default") / "exported"
-    return export(ExportSettings(model_version=7), trained.dataset, trained.model, evaluation, str(place)), place
-
-
 def test_what_is_exported_is_listed_and_proved(exported):
     manifest, place = exported
     assert json.loads((place / "manifest.json").read_text()) == manifest.model_dump(mode="json")
