@@ -8,7 +8,8 @@ from components.core.files import write_json
 from components.core.registry import champion as pointer
 from components.core.registry import layout, publishing
 from components.core.registry.champion import Champion
-from components.core.storage import Limits, NotFound, StorageError, bundle, open_store
+from components.core.storage import Corrupted, Limits, NotFound, StorageError, bundle, open_store
+from components.core.storage.errors import tell
 from components.core.storage.parallel import Task, run_all
 
 
@@ -51,7 +52,7 @@ class Registry:
         return [child for child in children if layout.NAME.fullmatch(child) and layout.numbers(self.store, child)]
 
     def versions(self, name: str) -> list[Version]:
-        """The published versions, oldest first. What has no manifest is not published."""
+        """The published versions, oldest first. What has no manifest is not published; a damaged one is named."""
         champion = self.champion(name)
         found: dict[int, Version] = {}
 
@@ -60,6 +61,8 @@ class Registry:
                 found[number] = self._version(name, number, champion)
             except NotFound:
                 return
+            except Corrupted as damaged:
+                tell(f"version {number} of {name} is left out: {damaged}")
 
         tasks = (Task(0, lambda number=number: look(number)) for number in layout.numbers(self.store, name))
         run_all(tasks, self.store.limits.workers, self.store.limits.window)

@@ -11,7 +11,7 @@ import uuid
 
 from components.core.storage import bundle
 from components.core.storage.backend import Limits
-from components.core.storage.errors import Corrupted, NotFound
+from components.core.storage.errors import Corrupted, NotFound, tell
 from components.core.storage.store import open_store
 
 
@@ -46,7 +46,7 @@ class Checkpoints:
             except NotFound:
                 continue
             except Corrupted as damaged:
-                print(f"checkpoint {self.store.uri(place)} is refused: {damaged}", flush=True)
+                tell(f"checkpoint {self.store.uri(place)} is refused: {damaged}")
                 continue
             return _step(place)
         return None

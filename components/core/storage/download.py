@@ -8,10 +8,11 @@ the store's checksum before it gets its name; where it differs, it is fetched on
 import contextlib
 import os
 import pathlib
+import shutil
 import threading
 from collections.abc import Iterator
 
-from components.core.progress import Progress
+from components.core.progress import Progress, amount
 from components.core.storage import checksums
 from components.core.storage.backend import Stored
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
@@ -43,6 +44,8 @@ def download_files(store, wanted: list[tuple[Stored, pathlib.Path]], label: str)
     landings = [Landing(store, stored, path) for stored, path in wanted]
     left = [landing for landing in landings if not landing.there_already()]
     there = sum(landing.here for landing in landings)
+    if wanted:
+        _require_room(wanted[0][1], sum(stored.size for stored, _ in wanted) - there)
     with Progress(label, sum(stored.size for stored, _ in wanted), "B", start=there) as progress:
         counter = Counter(progress)
         for last in (False,) * (ROUNDS - 1) + (True,):
@@ -58,16 +61,26 @@ def download_files(store, wanted: list[tuple[Stored, pathlib.Path]], label: str)
     return [landing.stored for landing in landings]
 
 
+def _require_room(path: pathlib.Path, needed: int) -> None:
+    """Refuses at once what would fill the disk in an hour."""
+    there = next(parent for parent in path.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise StorageError(
+            f"expected {amount(needed, 'B')} free for {path.parent}, received {amount(free, 'B')}; make room"
+        )
+
+
 class Counter:
     """Progress for many threads."""
 
     def __init__(self, progress: Progress):
         self.progress, self.lock = progress, threading.Lock()
 
-    def add(self, amount: int) -> None:
-        """Adds `amount` bytes, negative where some turned out to be no good."""
+    def add(self, count: int) -> None:
+        """Adds `count` bytes, negative where some turned out to be no good."""
         with self.lock:
-            self.progress.advance(amount)
+            self.progress.advance(count)
 
 
 class Landing:

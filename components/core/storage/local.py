@@ -104,6 +104,10 @@ class LocalBackend:
                         _require(target, condition.generation)
                     beside.replace(target)
                 return _describe(key)
+        except FileNotFoundError:
+            if target.parent.exists():
+                raise
+            raise _removed(target.parent) from None
         finally:
             beside.unlink(missing_ok=True)
 
@@ -131,10 +135,15 @@ def _locked(directory: pathlib.Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if not directory.exists():
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(directory))
+            raise _removed(directory)
         yield
     finally:
         os.close(descriptor)
+
+
+def _removed(directory: pathlib.Path) -> OSError:
+    """Deleting the last object of a directory removes it: perhaps between making it and writing into it."""
+    return OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(directory))
 
 
 def _unfinished(name: str) -> bool:

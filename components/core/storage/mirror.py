@@ -10,7 +10,7 @@ from typing import Any
 from components.core.files import sha256_of
 from components.core.storage import bundle
 from components.core.storage.backend import Limits
-from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed
+from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, tell
 from components.core.storage.store import open_store
 
 
@@ -41,7 +41,7 @@ class Mirror:
         except NotFound:
             return False
         except Corrupted as damaged:
-            print(f"mirror: {damaged}; fetching the original instead", flush=True)
+            tell(f"mirror: {damaged}; fetching the original instead")
             return False
         return True
 

@@ -8,7 +8,7 @@ import tenacity
 
 from components.core.progress import duration
 from components.core.storage.backend import Limits
-from components.core.storage.errors import Transient, Unreachable
+from components.core.storage.errors import Transient, Unreachable, tell
 
 Result = TypeVar("Result")
 LONGEST_PAUSE_S = 20.0
@@ -49,7 +49,7 @@ def patiently(
     def before_pause(state: tenacity.RetryCallState) -> None:
         pause = state.next_action.sleep
         if pause >= TOLD_PAUSE_S:
-            print(f"storage: {what}: {state.outcome.exception()}; again in {duration(pause)}", flush=True)
+            tell(f"storage: {what}: {state.outcome.exception()}; again in {duration(pause)}")
         retried()
 
     jitter = tenacity.wait_random_exponential(multiplier=limits.first_pause_s, max=LONGEST_PAUSE_S)

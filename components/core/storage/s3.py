@@ -33,7 +33,7 @@ from components.core.storage.retry import patiently
 
 CONNECT_TIMEOUT_S = 10.0
 # Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
-IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:9000"
+IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
 MAX_PARTS = 10_000
 # The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
 # that was uploaded in parts.

@@ -6,7 +6,7 @@ import tempfile
 import threading
 
 from components.core.storage.backend import Limits
-from components.core.storage.errors import StorageError
+from components.core.storage.errors import StorageError, tell
 from components.core.storage.local import PARTIAL
 from components.core.storage.store import open_store
 
@@ -46,7 +46,7 @@ class DirectorySync:
         except StorageError as failure:
             if error is None:
                 raise
-            print(f"storage: the last files of {self.directory} were not uploaded: {failure}", flush=True)
+            tell(f"storage: the last files of {self.directory} were not uploaded: {failure}")
 
     def soon(self) -> None:
         """Asks for a turn now; does not wait for it."""
@@ -69,7 +69,7 @@ class DirectorySync:
             try:
                 self.once()
             except StorageError as failure:
-                print(f"storage: {failure}; {self.directory} is uploaded at the next turn", flush=True)
+                tell(f"storage: {failure}; {self.directory} is uploaded at the next turn")
 
     def _changed(self, path: pathlib.Path) -> bool:
         try:

@@ -392,3 +392,26 @@ def test_sweeping_spares_publishers_at_work(registry, saved_model):
     assert registry.sweep("digits", older_than_s=0) == [2]
     assert layout.numbers(registry.store, "digits") == [1]
     assert [found.number for found in registry.versions("digits")] == [1]
+
+
+def test_a_damaged_version_does_not_hide_the_others(registry, saved_model, capsys):
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/digits/2/manifest.json", b"{")
+    assert [found.number for found in registry.versions("digits")] == [1, 3]
+    said = capsys.readouterr().out
+    assert said.startswith("version 2 of digits is left out: expected a manifest in ") and said.count("\n") == 1
+
+
+def test_a_claim_that_was_overwritten_is_not_ours(registry, saved_model, monkeypatch):
+    """A store that creates without atomicity lets two create the same claim: the second is noticed by its token."""
+    write, others = registry.store.write_bytes, []
+
+    def overwritten(key, data, **condition):
+        stored = write(key, data, **condition)
+        if condition.get("if_absent") and ".claims" in key and not others:
+            others.append(write(key, b"another publisher's"))
+        return stored
+
+    monkeypatch.setattr(registry.store, "write_bytes", overwritten)
+    assert registry.publish("digits", saved_model).number == 2

@@ -253,6 +253,36 @@ def test_expired_credentials_are_said_at_once(bucket, deed, capfd):
     assert SECRET_KEY not in "".join(capfd.readouterr())
 
 
+def test_no_secret_reaches_any_output(s3, tmp_path):
+    """Another process, its warnings and tracebacks included, through every kind of failure."""
+    token = "session-token-that-must-never-be-printed"
+    code = (
+        "import sys, warnings; warnings.simplefilter('always')\n"
+        "from components.core.storage import Limits, StorageError, open_store\n"
+        "from tests.servers.small import SMALL\n"
+        "store = open_store(sys.argv[1], Limits(**{**vars(SMALL), 'deadline_s': 0.3, 'stall_s': 0.2}))\n"
+        "for attempt in (lambda: store.read('key'), lambda: store.write_bytes('key', b'x'), lambda: list(store.list()),\n"
+        "                lambda: store.upload_file(sys.argv[2], 'key'), lambda: store.stat('key')):\n"
+        "    try: attempt()\n"
+        "    except StorageError as error: print(error, repr(error), error.__cause__)\n"
+        "store.read_bytes('key')"
+    )
+    (tmp_path / "large").write_bytes(os.urandom(3 * SMALL.part))
+    for deed in ("refuse:SignatureDoesNotMatch", "refuse:Unheard-of", "status:503", "status:400", "reset", "corrupt"):
+        s3.proxy.faults.clear()
+        s3.proxy.fail(deed, times=10_000)
+        done = subprocess.run(
+            [sys.executable, "-c", code, s3.uri, str(tmp_path / "large")],
+            cwd=ROOT,
+            env={**os.environ, **s3.environment, "AWS_SESSION_TOKEN": token},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1, deed
+        for secret in (SECRET_KEY, token):
+            assert secret not in done.stdout + done.stderr, deed
+
+
 def chunks(proxy) -> list[str]:
     """The byte ranges asked for, in order."""
     return [asked.rpartition(" ")[2] for asked in proxy.requests if "bytes=" in asked]

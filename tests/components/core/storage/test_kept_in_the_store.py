@@ -9,10 +9,11 @@ import threading
 import pytest
 
 from components.core.files import sha256_of
-from components.core.storage import BucketMissing, StorageError, Unreachable
+from components.core.storage import BucketMissing, NotFound, StorageError, Unreachable, open_store
 from components.core.storage.backend import Limits
 from components.core.storage.checkpoints import Checkpoints
 from components.core.storage.mirror import Mirror
+from components.core.storage.source import find
 from components.core.storage.sync import DirectorySync
 from tests.servers.small import SMALL
 
@@ -71,6 +72,27 @@ def test_a_mirror_in_a_missing_bucket_is_an_error(gcs, original, tmp_path):
     mirror = Mirror("gs://no-such-bucket/mirror", SMALL)
     with pytest.raises(BucketMissing):
         mirror.fetch(IDENTITY, tmp_path / "back")
+
+
+def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    store.write_bytes("photos.tar", b"archive")
+    store.write_bytes("photos/cat/1.jpg", b"cat")
+    store.write_bytes("photos/dog/2.jpg", b"dogs")
+    one = find(f"{bucket.uri}/photos.tar", SMALL)
+    assert (one.is_file, one.name, one.bytes) == (True, "photos.tar", 7)
+    one.fetch(tmp_path / "photos.tar")
+    assert (tmp_path / "photos.tar").read_bytes() == b"archive"
+    for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
+        many = find(uri, SMALL)
+        assert (many.is_file, many.name, many.bytes, len(many.objects)) == (False, "photos", 7, 2)
+    many.fetch(tmp_path / "photos")
+    assert (tmp_path / "photos" / "dog" / "2.jpg").read_bytes() == b"dogs"
+    assert len(find(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects) == 3
+    with pytest.raises(NotFound, match="expected an object .*/phot or objects below it, received none"):
+        find(f"{bucket.uri}/phot", SMALL)
+    with pytest.raises(StorageError, match="expected gs://, s3:// or minio://bucket/key"):
+        find("/a/path")
 
 
 def save(checkpoints: Checkpoints, step: int, directory: pathlib.Path) -> None:

@@ -134,7 +134,7 @@ def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
     with pytest.raises(Denied):
         open_store(f"s3://{name}", SMALL).read_bytes("key")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:9000"
+    assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:8333"
 
 
 @pytest.mark.parametrize(
