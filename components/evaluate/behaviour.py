@@ -32,11 +32,11 @@ Predict = Callable[[np.ndarray], np.ndarray]
 class Check:
     """One behaviour test: `value` is a share or a certainty, 0 to 1, that must be at least or at most `limit`.
 
-    `said` is what came of it, as a sentence without its end; `example` is one of the pictures that were shown.
+    `shown` says what the model was shown, `example` is one of those pictures.
     """
 
     name: str
-    said: str
+    shown: str
     value: float
     limit: float
     at_least: bool
@@ -45,6 +45,14 @@ class Check:
     @property
     def passed(self) -> bool:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    @property
+    def said(self) -> str:
+        """What came of it: a sentence without its end."""
+        value, limit = f"{100 * self.value:.1f} %", f"{100 * self.limit:.0f} %"
+        if self.at_least:
+            return f"{value} of test pictures {self.shown} keep their class (expected: {limit} or more)"
+        return f"{self.shown} answered with a certainty of {value} (expected: {limit} or less)"
 
 
 def behaviour_checks(
@@ -63,24 +71,21 @@ def behaviour_checks(
     pictures = pictures[:PICTURES]
     classes = predict(pictures).argmax(axis=1)
 
-    def keeps(name: str, how: str, changed: np.ndarray) -> Check:
+    def keeps(name: str, shown: str, changed: np.ndarray) -> Check:
         share = float((predict(changed).argmax(axis=1) == classes).mean())
-        said = f"{share:.1%} of {len(changed):,} test pictures keep their class {how} (expected: {kept:.0%} or more)"
-        return Check(name, said, share, kept, True, changed[0])
+        return Check(name, shown, share, kept, True, changed[0])
 
-    def doubts(name: str, what: str, shown: np.ndarray, figure: Callable[[np.ndarray], float]) -> Check:
-        certainty = float(figure(predict(shown).max(axis=1)))
-        said = f"{what} is answered with a certainty of {certainty:.1%} (expected: {certain:.0%} or less)"
-        return Check(name, said, certainty, certain, False, shown[0])
+    def doubts(name: str, shown: str, nothing: np.ndarray, figure: Callable[[np.ndarray], float]) -> Check:
+        return Check(name, shown, float(figure(predict(nothing).max(axis=1))), certain, False, nothing[0])
 
     blanks = np.stack([np.full(pictures.shape[1:], level, np.uint8) for level in BLANKS])
     noise = np.random.default_rng(seed).integers(0, 256, (NOISE_PICTURES, *pictures.shape[1:]), np.uint8)
     checks = [
-        keeps("Brightness", "when 10 % brighter or darker", brightened(pictures)),
-        keeps("Shift", "when shifted by 1/32 of their side", shifted(pictures)),
+        keeps("Brightness", "10 % brighter or darker", brightened(pictures)),
+        keeps("Shift", "shifted by 1/32 of a side", shifted(pictures)),
     ]
     if mirrored:
-        checks.append(keeps("Mirror", "when mirrored left to right", np.ascontiguousarray(pictures[:, :, ::-1])))
+        checks.append(keeps("Mirror", "mirrored left to right", np.ascontiguousarray(pictures[:, :, ::-1])))
     # The blank picture that is answered with most certainty, but the typical noise: one in 32 may look like something.
     checks.append(doubts("Blank", "a black, grey or white picture", blanks, np.max))
     checks.append(doubts("Noise", "a picture of random pixels", noise, np.median))

@@ -38,7 +38,10 @@ def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
     assert [found[name].value for name in ("Brightness", "Shift", "Mirror")] == [1, 1, 1]
     assert found["Blank"].value == pytest.approx(0.99)
     assert found["Blank"].said == (
-        "a black, grey or white picture is answered with a certainty of 99.0% (expected: 90% or less)"
+        "a black, grey or white picture answered with a certainty of 99.0 % (expected: 90 % or less)"
+    )
+    assert found["Mirror"].said == (
+        "100.0 % of test pictures mirrored left to right keep their class (expected: 80 % or more)"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.evaluate import measures
+from components.evaluate.behaviour import Check
 from components.evaluate.facts import DataFacts, EvaluationFacts, Example
 from components.evaluate.report import frequent_confusions, write_report
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
@@ -168,6 +169,19 @@ def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, c
     assert page.count("section") == sections
     assert page.count("figure", "chart") == charts + 4 + 2
     assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
+
+
+def test_behaviour_is_told_in_words_and_numbers(tmp_path):
+    example = np.zeros((8, 8, 1), np.uint8)
+    checks = [
+        Check("Shift", "shifted by 1/32 of a side", 0.625, 0.8, True, example),
+        Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example),
+    ]
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, behaviour=checks))
+    assert "1 of 2 tests fails." in page.text
+    assert "shifted by 1/32 of a side 62.5 % – 80 % or more fails" in page.text
+    assert "a picture of random pixels – 30.0 % 90 % or less holds" in page.text
+    assert page.count("section") == 9
 
 
 def test_a_thousand_classes_make_a_small_page(tmp_path):

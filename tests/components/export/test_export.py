@@ -124,9 +124,9 @@ def test_no_test_pictures_is_refused(trained, evaluation, tmp_path):
 
 
 def test_a_model_that_fails_its_behaviour_tests_is_not_exported_where_that_was_asked(trained, evaluation, tmp_path):
-    behaviour = {"mode": "fail", "failed": ["3.0% of 500 test pictures keep their class"], "checks": []}
+    behaviour = {"mode": "fail", "failed": ["3.0 % of test pictures keep their class"], "checks": []}
     failing = altered_metrics(evaluation, tmp_path, behaviour=behaviour)
-    with pytest.raises(PipelineError, match="one that fails: 3.0% of 500 .* set behaviour=warn"):
+    with pytest.raises(PipelineError, match="one that fails: 3.0 % of .* set behaviour=warn"):
         export(ExportSettings(), trained.dataset, trained.model, failing, str(tmp_path / "exported"))
 
 
