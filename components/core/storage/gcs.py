@@ -4,34 +4,22 @@ STORAGE_EMULATOR_HOST)."""
 import base64
 import contextlib
 import io
-import json
 import os
 import pathlib
 import urllib.parse
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 
 import google.auth.exceptions
 import requests
 import requests.adapters
-import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.cloud import storage
-from google.cloud.storage import exceptions as media
 from google.cloud.storage import transfer_manager
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from components.core.storage import checksums
+from components.core.storage import checksums, gcs_errors
 from components.core.storage.backend import Condition, Limits, Page, Stored
-from components.core.storage.errors import (
-    BucketMissing,
-    Corrupted,
-    Denied,
-    NotFound,
-    PreconditionFailed,
-    StorageError,
-    Transient,
-)
+from components.core.storage.errors import Corrupted, Denied, NotFound, Transient
 from components.core.storage.retry import LONGEST_PAUSE_S
 
 CONNECT_TIMEOUT_S = 10.0
@@ -39,27 +27,6 @@ LISTED_FIELDS = "items(name,size,generation,crc32c,md5Hash,updated),prefixes,nex
 # Google takes the pieces of a resumable upload in multiples of this.
 RESUMABLE_UNIT = 256 << 10
 CONTENT_TYPE = "application/octet-stream"
-RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
-BROKEN_CONNECTION = (
-    ConnectionError,
-    TimeoutError,
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-    urllib3.exceptions.ProtocolError,
-    urllib3.exceptions.TimeoutError,
-    urllib3.exceptions.PoolError,
-    google.auth.exceptions.TransportError,
-)
-# JSON and XML that were cut or damaged on their way. AttributeError is the client's own way to say so of XML.
-UNREADABLE_ANSWER = (
-    json.JSONDecodeError,
-    requests.exceptions.InvalidJSONError,
-    ElementTree.ParseError,
-    UnicodeDecodeError,
-)
-LOG_IN = "run `gcloud auth application-default login`, or give the pod a service account with Workload Identity"
 
 
 class GcsBackend:
@@ -72,9 +39,9 @@ class GcsBackend:
             # project=None: objects need no project, and looking for one fails where only a user is logged in.
             self.client = storage.Client(project=None)
         except google.auth.exceptions.DefaultCredentialsError:
-            raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
+            raise Denied(f"no Google credentials found for gs://{bucket}; {gcs_errors.LOG_IN}") from None
         except google.auth.exceptions.GoogleAuthError as error:
-            raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
+            raise Denied(f"Google credentials can't be used ({type(error).__name__}); {gcs_errors.LOG_IN}") from None
         self.wire = _Wire(limits)
         session = self.client._http
         if not session.is_mtls:
@@ -167,6 +134,9 @@ class GcsBackend:
                         checksum="crc32c",
                         retry=self._patience(),
                     )
+        except AttributeError:
+            # The client's way to say that XML was damaged on its way.
+            raise Transient("unreadable answer from the store") from None
         except Exception as error:
             # The answer may be lost and the object there all the same.
             if isinstance(self.explain(error, key), Transient | NotFound):
@@ -190,45 +160,7 @@ class GcsBackend:
         self.bucket.blob(key).delete(if_generation_match=match, retry=None, timeout=self.timeout)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        uri = f"gs://{self.name}/{key}"
-        if isinstance(error, api.RetryError) and error.cause is not None:
-            error = error.cause
-        if isinstance(error, google.auth.exceptions.RefreshError | google.auth.exceptions.InvalidOperation):
-            return Denied(f"Google credentials for gs://{self.name} were refused or have expired; {LOG_IN}")
-        if isinstance(error, media.DataCorruption):
-            return Transient("the store received other bytes than were sent")
-        if isinstance(error, BROKEN_CONNECTION):
-            return Transient(_reason(error))
-        if isinstance(error, UNREADABLE_ANSWER):
-            return Transient("unreadable answer from the store")
-        if isinstance(error, api.GoogleAPICallError):
-            return self._explain_status(error.code, error.message, uri, error.response)
-        if isinstance(error, media.InvalidResponse):
-            return self._explain_status(error.response.status_code, error.response.text, uri, error.response)
-        return error
-
-    def _explain_status(
-        self, status: int | None, message: str, uri: str, response: requests.Response | None
-    ) -> Exception:
-        if status in RETRIED_STATUS:
-            wait = (response.headers.get("Retry-After") or "") if response is not None else ""
-            return Transient(f"answer {status} from the store", float(wait) if wait.isdigit() else 0.0)
-        if status == 404:
-            if "bucket does not exist" in message:
-                return BucketMissing(f"expected a bucket gs://{self.name}, received none; create it or check the name")
-            return NotFound(f"expected an object {uri}, received none; check the name")
-        if status == 412:
-            return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
-        if status == 401:
-            return Denied(f"Google credentials for gs://{self.name} were refused or have expired; {LOG_IN}")
-        if status == 403:
-            return Denied(f"no permission for {uri}; grant roles/storage.objectUser on gs://{self.name}")
-        if status == 400 and any(word in message.lower() for word in ("crc32c", "md5", "digest", "hash")):
-            return Transient("the store received other bytes than were sent")
-        # A partial content that isn't one, a redirect: the answer was damaged on its way.
-        if status is None or status < 400:
-            return Transient(f"unexpected answer {status}")
-        return StorageError(f"gs://{self.name} refused the request for {uri} with status {status}")
+        return gcs_errors.explain(error, f"gs://{self.name}", key)
 
     def _checked(self, stored: Stored, crc32c: str) -> Stored:
         if stored.checksums.get("crc32c") != crc32c:
@@ -294,17 +226,3 @@ def _stored(blob: storage.Blob, size: int | None = None) -> Stored:
         return Stored(blob.name, size, str(int(blob.generation)), sums, updated)
     except (ValueError, TypeError):
         raise Transient("unreadable answer from the store") from None
-
-
-def _reason(error: Exception) -> str:
-    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
-    text = f"{type(error).__name__} {error}".lower()
-    if "timeout" in text or "timed out" in text:
-        return "no answer in time"
-    if "refused" in text:
-        return "connection refused"
-    if "resolve" in text or "name or service" in text:
-        return "host name not found"
-    if "certificate" in text:
-        return "TLS certificate not trusted"
-    return "connection broken"

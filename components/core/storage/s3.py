@@ -15,20 +15,12 @@ from typing import Any
 import boto3
 import botocore.config
 import botocore.loaders
-import botocore.parsers
 import botocore.session
 from botocore import exceptions as boto
 
-from components.core.storage import checksums
+from components.core.storage import checksums, s3_errors
 from components.core.storage.backend import Condition, Limits, Page, Stored
-from components.core.storage.errors import (
-    BucketMissing,
-    Denied,
-    NotFound,
-    PreconditionFailed,
-    StorageError,
-    Transient,
-)
+from components.core.storage.errors import NotFound, PreconditionFailed, Transient
 from components.core.storage.retry import patiently
 
 CONNECT_TIMEOUT_S = 10.0
@@ -39,30 +31,6 @@ MAX_PARTS = 10_000
 # that was uploaded in parts.
 CRC32C = "crc32c"
 MD5_DIGITS = 32
-NOT_THERE = {"NoSuchKey", "404", "NotFound"}
-REFUSED = {
-    "AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "InvalidObjectState",
-}  # fmt: skip
-BAD_CREDENTIALS = {
-    "401", "Unauthorized", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
-    "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "InvalidClientTokenId",
-}  # fmt: skip
-DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "XAmzContentChecksumMismatch"}
-RETRIED_CODES = {
-    "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
-    "RequestLimitExceeded", "OperationAborted", "ConditionalRequestConflict", "RequestTimeoutException",
-    "TooManyRequests",
-}  # fmt: skip
-RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
-BROKEN_CONNECTION = (
-    boto.HTTPClientError,
-    boto.IncompleteReadError,
-    boto.ConnectionError,
-    # XML that was cut or damaged on its way.
-    botocore.parsers.ResponseParserError,
-    ConnectionError,
-    TimeoutError,
-)
 
 
 class S3Backend:
@@ -93,7 +61,7 @@ class S3Backend:
             client = boto3.session.Session(botocore_session=session).client
             self.client = client("s3", endpoint_url=endpoint, config=config, **region, **_credentials(scheme))
         except (boto.BotoCoreError, ValueError) as error:
-            raise self._explain_setup(error) from None
+            raise s3_errors.explain_setup(error, f"{scheme}://{bucket}") from None
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         answer = self.client.list_objects_v2(
@@ -111,7 +79,7 @@ class S3Backend:
             answer = self.client.head_object(Bucket=self.name, Key=key)
         except boto.ClientError as error:
             # A HEAD has no body to say what is missing.
-            if _status(error) == 404:
+            if s3_errors.status_of(error) == 404:
                 self.client.head_bucket(Bucket=self.name)
             raise
         stored = _stored(key, answer)
@@ -198,54 +166,7 @@ class S3Backend:
             self.client.delete_object(Bucket=self.name, Key=key, IfMatch=generation)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        uri = f"{self.scheme}://{self.name}/{key}"
-        if isinstance(error, boto.ClientError):
-            return self._explain_code(error, uri)
-        if isinstance(error, BROKEN_CONNECTION):
-            return Transient(_reason(error))
-        if isinstance(error, boto.BotoCoreError):
-            return self._explain_setup(error)
-        return error
-
-    def _explain_code(self, error: boto.ClientError, uri: str) -> Exception:
-        """By the code alone: the message in an answer may repeat key ids and signed strings."""
-        code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
-        bucket = f"{self.scheme}://{self.name}"
-        if code == "NoSuchBucket" or (status == 404 and error.operation_name in ("HeadBucket", "ListObjectsV2")):
-            return BucketMissing(f"expected a bucket {bucket}, received none; create it or check the name and endpoint")
-        if code in BAD_CREDENTIALS or status == 401:
-            return Denied(f"the credentials for {bucket} were refused or have expired ({code}); {self._log_in()}")
-        if code == "PreconditionFailed" or status == 412:
-            return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
-        if code in RETRIED_CODES or status in RETRIED_STATUS:
-            return Transient(f"answer {status} {code} from the store")
-        if code in NOT_THERE or status == 404:
-            return NotFound(f"expected an object {uri}, received none; check the name")
-        if code in REFUSED or status == 403:
-            return Denied(
-                f"no permission for {uri}; allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
-            )
-        if code in DAMAGED:
-            return Transient("the store received other bytes than were sent")
-        if status is None or status < 400:
-            return Transient(f"unexpected answer {status}")
-        return StorageError(f"{bucket} refused the request for {uri} with status {status} {code}")
-
-    def _explain_setup(self, error: Exception) -> Exception:
-        bucket = f"{self.scheme}://{self.name}"
-        if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
-            return Denied(f"no usable credentials found for {bucket}; {self._log_in()}")
-        if isinstance(error, ValueError) and "endpoint" in str(error):
-            return StorageError("expected AWS_ENDPOINT_URL to be an http:// or https:// URL, received another value")
-        # Named, not quoted: such texts repeat settings.
-        return StorageError(f"the S3 client can't work with the settings for {bucket} ({type(error).__name__})")
-
-    def _log_in(self) -> str:
-        if self.scheme == "minio":
-            return "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY from the secret mlpipeline-minio-artifact"
-        return (
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso login`, or give the pod an IAM role"
-        )
+        return s3_errors.explain(error, f"{self.scheme}://{self.name}", key)
 
     def _patiently(
         self, what: str, key: str, attempt: Callable[[], Any], retried: Callable[[], Any] = lambda: None
@@ -340,19 +261,3 @@ def _stored(key: str, answer: dict, size: int | None = None) -> Stored:
     if size is None:
         size = answer["Size"] if "Size" in answer else answer["ContentLength"]
     return Stored(key, size, answer["ETag"], sums, answer["LastModified"].timestamp())
-
-
-def _status(error: boto.ClientError) -> int | None:
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-
-
-def _reason(error: Exception) -> str:
-    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
-    text = f"{type(error).__name__} {error}".lower()
-    if "timeout" in text or "timed out" in text:
-        return "no answer in time"
-    if "refused" in text or "could not connect" in text:
-        return "connection refused"
-    if "ssl" in text or "certificate" in text:
-        return "TLS certificate not trusted"
-    return "connection broken"

@@ -1,0 +1,103 @@
+"""What google-cloud-storage's exceptions mean."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import google.auth.exceptions
+import requests
+import urllib3.exceptions
+from google.api_core import exceptions as api
+from google.cloud.storage import exceptions as media
+
+from components.core.storage.errors import (
+    BucketMissing,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Transient,
+)
+
+RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+BROKEN_CONNECTION = (
+    ConnectionError,
+    TimeoutError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+    urllib3.exceptions.PoolError,
+    google.auth.exceptions.TransportError,
+)
+# JSON and XML that were cut or damaged on their way.
+UNREADABLE_ANSWER = (
+    json.JSONDecodeError,
+    requests.exceptions.InvalidJSONError,
+    ElementTree.ParseError,
+    UnicodeDecodeError,
+)
+LOG_IN = "run `gcloud auth application-default login`, or give the pod a service account with Workload Identity"
+
+
+def explain(error: Exception, bucket: str, key: str) -> Exception:
+    """Translates an exception of the client into one of `errors`, or Transient; a defect comes back as it is.
+
+    Args:
+        bucket: with its scheme, `gs://bucket`.
+    """
+    uri = f"{bucket}/{key}"
+    if isinstance(error, api.RetryError) and error.cause is not None:
+        error = error.cause
+    if isinstance(error, google.auth.exceptions.RefreshError | google.auth.exceptions.InvalidOperation):
+        return Denied(f"Google credentials for {bucket} were refused or have expired; {LOG_IN}")
+    if isinstance(error, media.DataCorruption):
+        return Transient("the store received other bytes than were sent")
+    if isinstance(error, BROKEN_CONNECTION):
+        if "certificate" in str(error).lower():
+            return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set REQUESTS_CA_BUNDLE")
+        return Transient(_reason(error))
+    if isinstance(error, UNREADABLE_ANSWER):
+        return Transient("unreadable answer from the store")
+    if isinstance(error, api.GoogleAPICallError):
+        return _explain_status(error.code, error.message, bucket, uri, error.response)
+    if isinstance(error, media.InvalidResponse):
+        return _explain_status(error.response.status_code, error.response.text, bucket, uri, error.response)
+    return error
+
+
+def _explain_status(
+    status: int | None, message: str, bucket: str, uri: str, response: requests.Response | None
+) -> Exception:
+    if status in RETRIED_STATUS:
+        wait = (response.headers.get("Retry-After") or "") if response is not None else ""
+        return Transient(f"answer {status} from the store", float(wait) if wait.isdigit() else 0.0)
+    if status == 404:
+        if "bucket does not exist" in message:
+            return BucketMissing(f"expected a bucket {bucket}, received none; create it or check the name")
+        return NotFound(f"expected an object {uri}, received none; check the name")
+    if status == 412:
+        return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
+    if status == 401:
+        return Denied(f"Google credentials for {bucket} were refused or have expired; {LOG_IN}")
+    if status == 403:
+        return Denied(f"no permission for {uri}; grant roles/storage.objectUser on {bucket}")
+    if status == 400 and any(word in message.lower() for word in ("crc32c", "md5", "digest", "hash")):
+        return Transient("the store received other bytes than were sent")
+    # A partial content that isn't one, a redirect: the answer was damaged on its way.
+    if status is None or status < 400:
+        return Transient(f"unexpected answer {status}")
+    return StorageError(f"{bucket} refused the request for {uri} with status {status}")
+
+
+def _reason(error: Exception) -> str:
+    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return "no answer in time"
+    if "refused" in text:
+        return "connection refused"
+    if "resolve" in text or "name or service" in text:
+        return "host name not found"
+    return "connection broken"

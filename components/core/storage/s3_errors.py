@@ -1,0 +1,108 @@
+"""What boto3's exceptions mean."""
+
+import botocore.parsers
+from botocore import exceptions as boto
+
+from components.core.storage.errors import (
+    BucketMissing,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Transient,
+)
+
+NOT_THERE = {"NoSuchKey", "404", "NotFound"}
+REFUSED = {
+    "AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "InvalidObjectState",
+}  # fmt: skip
+BAD_CREDENTIALS = {
+    "401", "Unauthorized", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
+    "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "InvalidClientTokenId",
+}  # fmt: skip
+DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "XAmzContentChecksumMismatch"}
+RETRIED_CODES = {
+    "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
+    "RequestLimitExceeded", "OperationAborted", "ConditionalRequestConflict", "RequestTimeoutException",
+    "TooManyRequests",
+}  # fmt: skip
+RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
+BROKEN_CONNECTION = (
+    boto.HTTPClientError,
+    boto.IncompleteReadError,
+    boto.ConnectionError,
+    # XML that was cut or damaged on its way.
+    botocore.parsers.ResponseParserError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def explain(error: Exception, bucket: str, key: str) -> Exception:
+    """Translates an exception of the client into one of `errors`, or Transient; a defect comes back as it is.
+
+    Args:
+        bucket: with its scheme, `s3://bucket`.
+    """
+    if isinstance(error, boto.ClientError):
+        return _explain_code(error, bucket, f"{bucket}/{key}")
+    if isinstance(error, BROKEN_CONNECTION):
+        if "certificate" in str(error).lower():
+            return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set AWS_CA_BUNDLE")
+        return Transient(_reason(error))
+    if isinstance(error, boto.BotoCoreError):
+        return explain_setup(error, bucket)
+    return error
+
+
+def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
+    """By the code alone: the message in an answer may repeat key ids and signed strings."""
+    code, status = error.response.get("Error", {}).get("Code", ""), status_of(error)
+    if code == "NoSuchBucket" or (status == 404 and error.operation_name in ("HeadBucket", "ListObjectsV2")):
+        return BucketMissing(f"expected a bucket {bucket}, received none; create it or check the name and endpoint")
+    if code in BAD_CREDENTIALS or status == 401:
+        return Denied(f"the credentials for {bucket} were refused or have expired ({code}); {_log_in(bucket)}")
+    if code == "PreconditionFailed" or status == 412:
+        return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
+    if code in RETRIED_CODES or status in RETRIED_STATUS:
+        return Transient(f"answer {status} {code} from the store")
+    if code in NOT_THERE or status == 404:
+        return NotFound(f"expected an object {uri}, received none; check the name")
+    if code in REFUSED or status == 403:
+        return Denied(f"no permission for {uri}; allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket")
+    if code in DAMAGED:
+        return Transient("the store received other bytes than were sent")
+    if status is None or status < 400:
+        return Transient(f"unexpected answer {status}")
+    return StorageError(f"{bucket} refused the request for {uri} with status {status} {code}")
+
+
+def explain_setup(error: Exception, bucket: str) -> StorageError:
+    """What is wrong with the settings or the credentials."""
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+        return Denied(f"no usable credentials found for {bucket}; {_log_in(bucket)}")
+    if isinstance(error, ValueError) and "endpoint" in str(error):
+        return StorageError("expected AWS_ENDPOINT_URL to be an http:// or https:// URL, received another value")
+    # Named, not quoted: such texts repeat settings.
+    return StorageError(f"the S3 client can't work with the settings for {bucket} ({type(error).__name__})")
+
+
+def _log_in(bucket: str) -> str:
+    if bucket.startswith("minio:"):
+        return "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY from the secret mlpipeline-minio-artifact"
+    return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso login`, or give the pod an IAM role"
+
+
+def status_of(error: boto.ClientError) -> int | None:
+    """The HTTP status of the answer; None where there was none."""
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+
+def _reason(error: Exception) -> str:
+    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return "no answer in time"
+    if "refused" in text or "could not connect" in text:
+        return "connection refused"
+    return "connection broken"
