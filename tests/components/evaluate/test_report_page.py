@@ -179,8 +179,8 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     ]
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, behaviour=checks))
     assert "1 of 2 tests fails." in page.text
-    assert "shifted by 1/32 of a side 62.5 % – 80 % or more fails" in page.text
-    assert "a picture of random pixels – 30.0 % 90 % or less holds" in page.text
+    assert "shifted by 1/32 of a side fails 62.5 % – 80 % or more" in page.text
+    assert "a picture of random pixels holds – 30.0 % 90 % or less" in page.text
     assert page.count("section") == 9
 
 
