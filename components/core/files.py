@@ -39,7 +39,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield beside
-        os.replace(beside, target)
+        beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -54,7 +54,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 def sha256_of(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal, read in constant memory."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with pathlib.Path(path).open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -25,8 +25,8 @@ def export(
         import pathlib
         import shutil
 
-        from components.export.run import CARD_FILE, export
         from components.export.publish import publish
+        from components.export.run import CARD_FILE, export
         from components.export.settings import ExportSettings
 
         settings = ExportSettings.checked(
