@@ -5,7 +5,8 @@ import pathlib
 import shutil
 
 from components.core.files import remove
-from components.core.storage import NotFound, Store, open_store
+from components.core.storage import NotFound
+from components.core.storage.source import Source, find
 from components.download.cache import Cache, url_digest
 from components.download.disk import check_room, link_or_copy
 from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
@@ -18,14 +19,16 @@ def fetch(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache) -> Sum
         PlaceFailedError: there is no such object, or it is another file than the wanted one.
         StorageError: the store does not answer, or refuses.
     """
-    store, key = _object(place)
     original = cache.original(wanted, place)
     with cache.locked(original):
         try:
-            check_room(cache.folder, store.stat(key).size)
-            store.download_file(key, original)
+            source = find(place)
         except NotFound as missing:
             raise PlaceFailedError(str(missing), "no such object") from None
+        if not source.is_file:
+            raise PlaceFailedError(f"expected an object at {place}, received a prefix of objects", "a prefix")
+        check_room(cache.folder, source.bytes)
+        source.fetch(original)
         sums = sums_of(original)
         try:
             check_sums(sums, wanted, place)
@@ -37,9 +40,11 @@ def fetch(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache) -> Sum
 
 
 def is_folder(place: str) -> bool:
-    """Whether objects lie below `place`, taken as a folder, and none at it."""
-    store, key = _object(place)
-    return not store.exists(key) and next(store.list(f"{key}/"), None) is not None
+    """Whether objects lie below `place`, and none at it."""
+    try:
+        return not find(place).is_file
+    except NotFound:
+        return False
 
 
 def fetch_folder(place: str, cache: Cache) -> pathlib.Path:
@@ -50,34 +55,27 @@ def fetch_folder(place: str, cache: Cache) -> pathlib.Path:
     Raises:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
     """
+    source = find(place)
     folder = cache.folder / f"objects-{url_digest(place)}"
-    _forget_deleted(open_store(place), folder)
-    open_store(place).download_directory("", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _forget_deleted(source, folder)
+    check_room(cache.folder, source.bytes)
+    source.fetch(folder)
     return folder
 
 
 def state(place: str) -> str:
     """A digest of what lies at `place` now, by the store's own generations: another one where anything changed."""
-    store, key = _object(place)
-    found = [store.stat(key)] if store.exists(key) else list(store.list(f"{key}/"))
     digest = hashlib.sha256()
-    for stored in found:
+    for stored in find(place).objects:
         digest.update(f"{stored.key}\0{stored.generation}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _object(place: str) -> tuple[Store, str]:
-    """The store of a place's parent, and the name in it."""
-    parent, _, name = place.rstrip("/").rpartition("/")
-    if parent.endswith(":/"):  # the whole bucket: a folder
-        return open_store(place), ""
-    return open_store(parent), name
-
-
-def _forget_deleted(store: Store, folder: pathlib.Path) -> None:
-    """Removes files of an earlier try that the store holds no more."""
-    if not folder.is_dir():
-        return
-    there = {stored.key for stored in store.list()}
+def _forget_deleted(source: Source, folder: pathlib.Path) -> None:
+    """Removes an earlier try's files where the store holds some of them no more."""
+    top = f"{source.key}/" if source.key else ""
+    there = {stored.key.removeprefix(top) for stored in source.objects}
     if any(path.is_file() and path.relative_to(folder).as_posix() not in there for path in folder.rglob("*")):
         shutil.rmtree(folder)
+        folder.mkdir()
