@@ -16,10 +16,10 @@ lock() { # NAME EXTRA...
 
 upgrade=("$@") # for instance --upgrade, or --upgrade-package NAME
 constraint=()
-lock test components cpu pipeline test
+lock test components cpu formats pipeline test
 constraint=(-c "$out/test.txt")
-lock local components cpu pipeline
-lock cpu components cpu
+lock local components cpu formats pipeline
+lock cpu components cpu formats
 lock gpu components gpu
 lock tensorboard dashboard
 
