@@ -184,7 +184,17 @@ class LocalRun:
             artifact = self.steps[step].outputs.get(output)
             if artifact is not None:
                 found[name] = str(pathlib.Path(artifact.path) / file)
+        if "data_report" in self.steps["preprocess"].outputs:
+            found["data_report"] = str(_with_ending(self.steps["preprocess"].outputs["data_report"].path))
         return found
+
+
+def _with_ending(page: str) -> pathlib.Path:
+    """A link to an HTML page that KFP stored without an ending: browsers go by it."""
+    link = pathlib.Path(f"{page}.html")
+    if not link.exists():
+        link.symlink_to(pathlib.Path(page).name)
+    return link
 
 
 def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:

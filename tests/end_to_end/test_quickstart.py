@@ -31,7 +31,8 @@ def test_the_summary_says_it_all(quickstart, summary_of):
     )
     assert summary["metrics"]["accuracy"] > 0.9
     assert 0 < summary["metrics"]["loss"] < 1
-    assert set(summary["artifacts"]) == {"report", "tensorboard", "saved_model", "model", "dataset"}
+    promised = {"report", "tensorboard", "saved_model", "model", "dataset", "data_report"}
+    assert set(summary["artifacts"]) == promised
     assert all(pathlib.Path(path).exists() for path in summary["artifacts"].values())
 
 
