@@ -23,7 +23,7 @@ def test_a_run_that_succeeds_is_followed_step_by_step(quickstart_compiled):
     assert not [line for line in said if "driver" in line]
     assert said[-1] == "the run succeeded"
     sent = api.runs["run-2"]
-    assert sent["runtime_config"]["parameters"]["epochs"] == 12
+    assert sent["runtime_config"]["parameters"]["epochs"] == configure("quickstart", environment={}).parameters.epochs
     assert sent["runtime_config"]["parameters"]["tolerations"] == []
     assert set(sent["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
 
