@@ -15,7 +15,7 @@ LOCKS  := docker/requirements
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
 OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
             ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD MODEL IMAGE OUT TOP
+            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 # option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
@@ -38,6 +38,9 @@ run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|p
 
 predict: $(VENV)/local ## tell the class of a picture, or of a folder of them: IMAGE=cat.png MODEL= TOP=3 OUT=answers.csv
 	@$(PYTHON) -m pipeline predict $(call options,MODEL OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
+
+models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits', 'champion digits 2', 'rollback digits'
+	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(ARGS),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
 	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(call options,$(COMPILED)) $(SETTINGS)
