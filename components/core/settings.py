@@ -1,10 +1,22 @@
 """What every component's settings have in common: strict, frozen, and errors of one line."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 
 from components.core.errors import PipelineError, nearest
+from components.core.storage import location
+
+
+def _store_place(uri: str) -> str:
+    if uri:
+        location.parse(uri)
+    return uri
+
+
+# A setting that names a place for objects: a store's URI or a local directory, refused at once where it is neither.
+# Empty: none.
+StorePlace = Annotated[str, pydantic.AfterValidator(_store_place)]
 
 
 class Settings(pydantic.BaseModel):

@@ -6,8 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.catalog import DATASETS
 from components.core.errors import nearest
-from components.core.settings import Settings
-from components.core.storage import location
+from components.core.settings import Settings, StorePlace
 from components.download.places import scheme_of
 
 
@@ -27,7 +26,7 @@ class DownloadSettings(Settings):
         description="the SHA-256 the source must have; accepts data that differ from the published. Of several files: "
         "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into",
     )
-    mirror: str = Field(
+    mirror: StorePlace = Field(
         "",
         description="a gs, s3 or minio URI or a directory where the team keeps fetched originals: those with a known "
         "checksum are taken from there, and put there when they had to be fetched",
@@ -42,13 +41,6 @@ class DownloadSettings(Settings):
         if name not in DATASETS:
             raise ValueError(f"unknown data set; {nearest(name, list(DATASETS))}")
         return name
-
-    @field_validator("mirror")
-    @classmethod
-    def _a_store(cls, uri: str) -> str:
-        if uri:
-            location.parse(uri)
-        return uri
 
     @field_validator("source_sha256")
     @classmethod

@@ -3,8 +3,7 @@
 import pydantic
 
 from components.core.errors import PipelineError
-from components.core.settings import Settings
-from components.core.storage import location
+from components.core.settings import Settings, StorePlace
 from components.export.formats import parse_formats
 
 
@@ -15,7 +14,7 @@ class ExportSettings(Settings):
         "classifier", pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$", description="name of the exported model"
     )
     model_version: int = pydantic.Field(1, ge=1, description="numeric version directory that TF Serving loads")
-    publish_uri: str = pydantic.Field(
+    publish_uri: StorePlace = pydantic.Field(
         "", description="a gs, s3 or minio URI or a directory: the model registry to publish the export to"
     )
     formats: str = pydantic.Field(
@@ -28,13 +27,6 @@ class ExportSettings(Settings):
     proof_pictures: int = pydantic.Field(
         2000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
     )
-
-    @pydantic.field_validator("publish_uri")
-    @classmethod
-    def _a_store(cls, uri: str) -> str:
-        if uri:
-            location.parse(uri)
-        return uri
 
     @pydantic.field_validator("formats")
     @classmethod

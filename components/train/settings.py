@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from components.core.errors import PipelineError, nearest
-from components.core.settings import Settings
-from components.core.storage import location
+from components.core.settings import Settings, StorePlace
 from components.train.architecture import parse_architecture
 
 # keras.optimizers' classes in lower case, spelled out so that a mistake is found without the import; a test compares.
@@ -54,12 +53,12 @@ class TrainSettings(Settings):
     early_stopping_patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: train all epochs"
     )
-    checkpoints: str = Field(
+    checkpoints: StorePlace = Field(
         "",
         description="a directory or a gs, s3 or minio URI for checkpoints while it trains; a run that was killed and "
         "is started again goes on from there",
     )
-    tensorboard_uri: str = Field(
+    tensorboard_uri: StorePlace = Field(
         "", description="a gs, s3 or minio URI to which event files go while it trains, in a folder a run"
     )
     memory_mb: int = Field(
@@ -81,13 +80,6 @@ class TrainSettings(Settings):
         if name.lower() not in OPTIMIZERS:
             raise ValueError(f"unknown optimizer; {nearest(name, list(OPTIMIZERS))}")
         return name.lower()
-
-    @field_validator("checkpoints", "tensorboard_uri")
-    @classmethod
-    def _a_place(cls, uri: str) -> str:
-        if uri:
-            location.parse(uri)
-        return uri
 
     @field_validator("gpus")
     @classmethod

@@ -143,4 +143,4 @@ def test_what_cannot_be_measured_is_refused_in_one_line(labels, probabilities, s
 
 def test_half_precision_probabilities_are_accepted(answers):
     labels, probabilities = answers
-    measures.check(labels, probabilities.astype(np.float16))
+    assert measures.check(labels, probabilities.astype(np.float16)) is None
