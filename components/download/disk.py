@@ -1,17 +1,14 @@
 """Room on disk: looked for before it is needed, and one line where it ran out all the same."""
 
 import contextlib
-import errno
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 
+from components.core import disk
 from components.core.errors import PipelineError
 from components.core.progress import amount
-
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
-_REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission"}
 
 
 def check_room(folder: pathlib.Path, needed: int) -> None:
@@ -43,9 +40,8 @@ def one_line_disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = (_FULL | _REFUSED).get(error.errno)
+        said = disk.trouble(error, "free some space and run again", "check its owner and rights and run again")
         if said is None:
             raise
         where = f" {error.filename}" if error.filename else ""
-        advice = "free some space" if error.errno in _FULL else "check its owner and rights"
-        raise PipelineError(f"expected to read and write files{where}, but {said}; {advice} and run again") from None
+        raise PipelineError(f"expected to read and write files{where}, but {said}") from None

@@ -12,12 +12,12 @@ in a .tar.gz (13,000 a second; 8.2 s where simplejpeg is missing), 4.2 s as a bi
 """
 
 import contextlib
-import errno
 import pathlib
 import shutil
 import time
 from collections.abc import Iterator
 
+from components.core import disk
 from components.core.catalog import DATASETS
 from components.core.dataset import INFO_FILE, SPLITS, DatasetInfo, fingerprint_of, read_info
 from components.core.decode import Target
@@ -42,8 +42,6 @@ QUARANTINE_FILE = "quarantine.json"
 # Below this, starting processes (0.3 to 0.7 s of a core each) costs more than it saves: 8 MB of photographs are decoded
 # in 0.2 s, of small JPEGs in 0.5 s.
 WORTH_PROCESSES_BYTES = 8 << 20
-FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
-REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission"}
 
 
 def preprocess(
@@ -159,12 +157,11 @@ def _one_line_disk_errors(dataset_path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = (FULL | REFUSED).get(error.errno)
+        said = disk.trouble(error, "free some space, or choose a smaller image_size", "check owner and rights")
         if said is None:
             raise
-        advice = "free some space, or choose a smaller image_size" if error.errno in FULL else "check owner and rights"
         raise PipelineError(
-            f"expected to write the data set into {pathlib.Path(dataset_path).parent}, but {said}; {advice}"
+            f"expected to write the data set into {pathlib.Path(dataset_path).parent}, but {said}"
         ) from None
 
 
