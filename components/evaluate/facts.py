@@ -75,6 +75,59 @@ class DataFacts:
 
 
 @dataclasses.dataclass(frozen=True)
+class ChampionFacts:
+    """The champion, measured on the same test pictures, in the same order, by the same code.
+
+    `confusion` and `per_class` are what measures.py gives for its answers. Only pictures that one of the two gets right
+    and the other wrong tell them apart: `only_challenger` and `only_champion` count those that this one alone gets
+    right. `p_value` is 0 to 1, of the test that `test` names, for instance "McNemar's exact test, one-sided".
+    """
+
+    name: str  # as people call it, for instance "digits version 3"
+    confusion: np.ndarray
+    per_class: list[ClassScore]
+    only_challenger: int
+    only_champion: int
+    p_value: float
+    test: str
+
+    @property
+    def correct(self) -> int:
+        """Test pictures classified correctly."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test pictures classified correctly, 0 to 1."""
+        return self.correct / int(self.confusion.sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Reason:
+    """One thing the gate looked at: a sentence without its end, with the numbers in it, and whether it speaks for it.
+
+    For instance: "accuracy 0.6423 reaches min_accuracy 0.6".
+    """
+
+    said: str
+    holds: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class GateFacts:
+    """The gate's decision on the evaluated model, the challenger.
+
+    The report draws its box at the top from `passed` and `reasons`, and the section on champion and challenger where
+    there is a `champion`. None where none was measured: there is none yet, or it could not be read, which the reasons
+    then say.
+    """
+
+    passed: bool
+    reasons: list[Reason]
+    champion: ChampionFacts | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationFacts:
     """All that the evaluation report shows. Lists by class are in the order of `class_names`."""
 
@@ -94,6 +147,7 @@ class EvaluationFacts:
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
     behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty where it was not tested
+    gate: GateFacts | None = None  # None: no gate was asked
     links: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> where it lies; shown, never fetched
 
     @property

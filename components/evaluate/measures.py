@@ -66,6 +66,27 @@ def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def paired_difference_interval(better: int, worse: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true difference of two accuracies on the same pictures with the given confidence.
+
+    Agresti and Min (2005), "Simple improved confidence intervals for comparing matched proportions": Wald's interval
+    after half a picture was added to each of the four ways in which two models can be right or wrong.
+
+    Args:
+        better: pictures that only the first model gets right.
+        worse: pictures that only the second one does.
+        count: all pictures.
+
+    Returns:
+        Lowest and highest accuracy of the first minus that of the second, within -1 to 1.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    better, worse, count = better + 0.5, worse + 0.5, count + 2
+    difference = (better - worse) / count
+    spread = z * math.sqrt((better + worse) / count - difference**2) / math.sqrt(count)
+    return max(-1.0, difference - spread), min(1.0, difference + spread)
+
+
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The confusion matrix, int64, (c, c): rows are the true class, columns the predicted one."""
     from sklearn.metrics import confusion_matrix

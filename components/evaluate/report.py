@@ -6,14 +6,14 @@ out here.
 
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.evaluate.facts import EvaluationFacts
-from components.evaluate.measures import macro_auc, wilson_interval
+from components.evaluate.measures import macro_auc, paired_difference_interval, wilson_interval
 from components.evaluate.report_charts import calibration_charts, learning_charts, roc_charts
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -28,6 +28,15 @@ class Confusion(NamedTuple):
     predicted: int
     times: int
     share: float
+
+
+class Duel(NamedTuple):
+    """A class as champion and challenger find it: shares of its test pictures."""
+
+    index: int
+    champion: float
+    challenger: float
+    support: int
 
 
 class Row(NamedTuple):
@@ -71,6 +80,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         rows=_rows(facts, confusions),
         listed=LISTED,
         failed=[check for check in facts.behaviour if not check.passed],
+        versus=versus(facts),
         learning_charts=learning_charts(facts),
         roc_charts=roc_charts(facts),
         calibration_charts=calibration_charts(facts.calibration),
@@ -88,8 +98,31 @@ def frequent_confusions(confusion: np.ndarray) -> list[Confusion]:
     return [Confusion(int(true[i]), int(predicted[i]), int(times[i]), float(shares[i])) for i in order]
 
 
+def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
+    """What the section on champion and challenger shows beyond the facts; None where no champion was measured."""
+    champion = facts.gate.champion if facts.gate else None
+    if champion is None:
+        return None
+    better, worse, count = champion.only_challenger, champion.only_champion, facts.count
+    classes = [
+        Duel(k, before.recall, now.recall, now.support)
+        for k, (before, now) in enumerate(zip(champion.per_class, facts.per_class, strict=True))
+        if now.support
+    ]
+    return {
+        "difference": facts.accuracy - champion.accuracy,
+        "difference_interval": paired_difference_interval(better, worse, count),
+        "champion_interval": wilson_interval(champion.correct, count),
+        "champion_f1": float(np.mean([score.f1 for score in champion.per_class])),
+        "both": facts.correct - better,
+        "neither": count - facts.correct - worse,
+        "classes": sorted(classes, key=lambda duel: duel.challenger - duel.champion),
+    }
+
+
 def _sections(facts: EvaluationFacts) -> list[Section]:
     sections = [
+        Section("champion", "Champion and challenger", "champion.html"),
         Section("learning", "How it learned", "learning.html"),
         Section("confusions", "What it confuses", "confusions.html"),
         Section("classes", "Class by class", "classes.html"),
@@ -100,7 +133,11 @@ def _sections(facts: EvaluationFacts) -> list[Section]:
         Section("behaviour", "How it behaves", "behaviour.html"),
         Section("facts", "Data and training", "facts.html"),
     ]
-    known = {"learning": any(facts.history.values()), "behaviour": bool(facts.behaviour)}
+    known = {
+        "champion": facts.gate is not None and facts.gate.champion is not None,
+        "learning": any(facts.history.values()),
+        "behaviour": bool(facts.behaviour),
+    }
     return [section for section in sections if known.get(section.anchor, True)]
 
 

@@ -52,7 +52,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=numbers.percent, count=numbers.count, plain=numbers.plain)
+    environment.filters.update(percent=numbers.percent, points=numbers.points, count=numbers.count, plain=numbers.plain)
     environment.globals.update(picture=pictures.picture)
     # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
     drawing = environment.get_template("chart.html")

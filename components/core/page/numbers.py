@@ -21,6 +21,13 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{text} %".replace(" ", NO_BREAK_SPACE)
 
 
+def points(difference: float, digits: int = 1) -> str:
+    """A difference of two shares in percentage points, with its sign: 0.0123 as `+1.2 points`."""
+    rounded = round(100 * difference, digits)
+    sign = "+" if rounded > 0 else "\u2212" if rounded < 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f} points".replace(" ", NO_BREAK_SPACE)
+
+
 def count(number: int) -> str:
     """12345 as `12,345`."""
     return f"{number:,}"

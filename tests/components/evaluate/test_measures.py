@@ -144,3 +144,21 @@ def test_what_cannot_be_measured_is_refused_in_one_line(labels, probabilities, s
 def test_half_precision_probabilities_are_accepted(answers):
     labels, probabilities = answers
     assert measures.check(labels, probabilities.astype(np.float16)) is None
+
+
+def test_paired_difference_interval_holds_the_truth_as_often_as_it_says():
+    # Two models, right on 70 % and 72 % of pictures, drawn 2,000 times.
+    random = np.random.default_rng(5)
+    count, both, better, worse = 400, 0.6, 0.12, 0.10
+    drawn = random.multinomial(count, [both, better, worse, 1 - both - better - worse], size=2000)
+    intervals = [measures.paired_difference_interval(int(row[1]), int(row[2]), count) for row in drawn]
+    assert 0.94 < np.mean([low <= better - worse <= high for low, high in intervals]) < 0.96 + 0.01
+
+
+@pytest.mark.parametrize(("better", "worse", "count"), [(0, 0, 1), (0, 0, 500), (5, 0, 5), (0, 5, 5), (3, 2, 5)])
+def test_paired_difference_interval_stays_an_interval(better, worse, count):
+    low, high = measures.paired_difference_interval(better, worse, count)
+    assert -1 <= low < high <= 1
+    assert low <= (better - worse) / count <= high or abs(better - worse) == count
+    mirrored = measures.paired_difference_interval(worse, better, count)
+    assert mirrored == pytest.approx((-high, -low))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
-from components.evaluate.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.facts import ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Reason
 from components.evaluate.report import frequent_confusions, write_report
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
 from tests.components.core.page_checks import read_page
@@ -182,6 +183,61 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     assert "shifted by 1/32 of a side fails 62.5 % – 80 % or more" in page.text
     assert "a picture of random pixels holds – 30.0 % 90 % or less" in page.text
     assert page.count("section") == 9
+
+
+def gate_of(labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",)):
+    """A gate that compared with a champion, as the gate hands it to the report."""
+    right, before = (given.argmax(axis=1) == labels for given in (probabilities, champion))
+    facts = ChampionFacts(
+        name="digits version 3",
+        confusion=measures.confusion(labels, champion),
+        per_class=measures.per_class(labels, champion),
+        only_challenger=int((right & ~before).sum()),
+        only_champion=int((before & ~right).sum()),
+        p_value=0.0123,
+        test="McNemar's exact test, one-sided",
+    )
+    return GateFacts(passed, [Reason(said, passed) for said in reasons], facts)
+
+
+def test_the_champion_stands_beside_the_challenger(tmp_path):
+    labels, probabilities = answers(4, 500)
+    _, champion = answers(4, 500, seed=8)
+    gate = gate_of(labels, probabilities, champion)
+    facts = facts_of(labels, probabilities, NAMES, gate=gate)
+    page = written(tmp_path, facts)
+    before = gate.champion
+    points = 100 * (facts.accuracy - before.accuracy)
+    for said in (
+        "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
+        "The champion, digits version 3, is what serves now.",
+        f"{points:+.1f} points".replace("-", "\u2212"),
+        f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
+        f"Only the challenger is right {before.only_challenger} Only the champion is right {before.only_champion}",
+        "McNemar's exact test, one-sided: p = 0.012.",
+    ):
+        assert said in page.text
+    both, neither = (int(found) for found in re.findall(r"Both are (?:right|wrong) (\d+)", page.text))
+    assert both + neither + before.only_challenger + before.only_champion == 500
+    for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
+        assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
+
+
+def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
+    reasons = [
+        Reason("accuracy 0.7000 is below min_accuracy 0.8", False),
+        Reason("there is no champion yet", True),
+    ]
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, gate=GateFacts(False, reasons)))
+    assert (
+        "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
+    )
+    assert "Champion and challenger" not in page.text
+
+
+def test_without_a_gate_nothing_is_said_of_one(tmp_path):
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES))
+    assert "gate" not in page.text
 
 
 def test_a_thousand_classes_make_a_small_page(tmp_path):
