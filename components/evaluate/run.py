@@ -1,7 +1,6 @@
 """Measures a model on the test split and writes down what it found."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -9,18 +8,17 @@ import numpy as np
 
 from components.core.catalog import DATASETS
 from components.core.dataset import DatasetInfo, read_info
-from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.core.framework import load_fitting_model
 from components.core.reading import batches
 from components.evaluate import measures
 from components.evaluate.behaviour import PICTURES, Check, behaviour_checks
-from components.evaluate.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.facts import EvaluationFacts
+from components.evaluate.gather import gather, read_training
 from components.evaluate.predict import predict_test_split, predictor
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
 
-EXAMPLES = 24
 PREDICTIONS_FILE = "predictions.npz"
 METRICS_FILE = "metrics.json"
 REPORT_FILE = "report.html"
@@ -68,14 +66,14 @@ def evaluate(
         PipelineError: an artifact is not what it should be, or model and data set don't fit together.
     """
     info = read_info(dataset_path)
-    training = _read_training(model_path)
+    training = read_training(model_path)
     if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
         print("note: the model was trained on another state of the data set than it is measured on")
     model = load_fitting_model(pathlib.Path(model_path) / "model.keras", info)
     labels, probabilities, loss = predict_test_split(model, dataset_path, info)
     measures.check(labels, probabilities)
     behaviour = _behaviour(settings, model, dataset_path, info)
-    facts = _facts(info, training, labels, probabilities, loss, behaviour, dataset_path)
+    facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path)
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,
@@ -112,102 +110,6 @@ def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: 
     return behaviour_checks(
         predictor(model), pictures, settings.behaviour_kept, settings.behaviour_certain, mirrored, info.seed
     )
-
-
-def _facts(
-    info: DatasetInfo,
-    training: dict[str, Any],
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    loss: float,
-    behaviour: list[Check],
-    dataset_path: str,
-) -> EvaluationFacts:
-    mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
-    uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
-    pictures = _pictures(dataset_path, info, mistakes + uncertain)
-    predicted = probabilities.argmax(axis=1)
-
-    def examples(indices: list[int]) -> list[Example]:
-        return [
-            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
-            for i in indices
-        ]
-
-    return EvaluationFacts(
-        title=f"{info.dataset}, {_architecture_name(training)}",
-        class_names=info.class_names,
-        loss=loss,
-        confusion=measures.confusion(labels, probabilities),
-        per_class=measures.per_class(labels, probabilities),
-        roc=measures.roc_curves(labels, probabilities),
-        calibration=measures.calibration(labels, probabilities),
-        mistakes=examples(mistakes),
-        uncertain_successes=examples(uncertain),
-        data=DataFacts(
-            name=info.dataset,
-            fingerprint=info.fingerprint,
-            counts={name: split.count for name, split in info.splits.items()},
-            image_shape=info.image_shape,
-            source_uri=info.source_uri,
-        ),
-        history=_history(training),
-        best_epoch=training.get("best_epoch"),
-        training=_training_table(training),
-        notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
-        behaviour=behaviour,
-    )
-
-
-def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
-    """The test pictures at `indices`."""
-    wanted, found, start = set(indices), {}, 0
-    for images, truth in batches(dataset_path, info, "test", 1024):
-        for i in [i for i in wanted if start <= i < start + len(truth)]:
-            found[i] = images[i - start].copy()
-        start += len(truth)
-    return found
-
-
-def _read_training(model_path: str) -> dict[str, Any]:
-    path = pathlib.Path(model_path) / "training.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"expected a model artifact with training.json, received {model_path}: {error}; run train first"
-        ) from None
-
-
-def _architecture_name(training: dict[str, Any]) -> str:
-    name = str(training.get("settings", {}).get("architecture", "model"))
-    return name if len(name) <= 20 else "own layers"
-
-
-def _training_table(training: dict[str, Any]) -> dict[str, Any]:
-    """What the report tells about the training: label -> value."""
-    settings = training.get("settings", {})
-    shown = {
-        "architecture": settings.get("architecture"),
-        "weights": training.get("parameters"),
-        "epochs trained": training.get("epochs"),
-        **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "seed")},
-        "precision": training.get("precision"),
-        "device": training.get("device"),
-        "seconds": training.get("seconds"),
-        "images a second": training.get("images_per_second"),
-        **training.get("versions", {}),
-    }
-    return {label.replace("_", " "): value for label, value in shown.items() if value is not None}
-
-
-def _history(training: dict[str, Any]) -> dict[str, list[float]]:
-    """The training history as one list a measure, from training.json's one entry an epoch."""
-    epochs = training.get("history", [])
-    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    return {
-        name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)
-    }
 
 
 def _metrics_document(
