@@ -31,6 +31,41 @@ class RocCurve:
 
 
 @dataclasses.dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """One class against the rest, as the required probability falls: recall rises from 0 to 1. Thinned like RocCurve.
+
+    `average_precision` is the sum of precision times the step in recall over the whole curve.
+    """
+
+    recall: list[float]
+    precision: list[float]
+    average_precision: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """Test pictures that have about as much of a property, from `lower` to `upper`; `count` is 1 or more.
+
+    `example` is the picture in their middle: uint8, height x width x channels, channels 1 or 3.
+    """
+
+    lower: float
+    upper: float
+    correct: int
+    count: int
+    example: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """The test pictures by a property that a picture has: `meaning` says what that is, in words, without an end."""
+
+    name: str
+    meaning: str
+    bands: list[Band]  # from the least to the most
+
+
+@dataclasses.dataclass(frozen=True)
 class CalibrationBin:
     """The test pictures whose highest probability fell between `lower` and `upper`; `count` is 1 or more."""
 
@@ -65,13 +100,17 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """The data set the model was trained and tested on. `counts` are pictures by split name."""
+    """The data set the model was trained and tested on.
+
+    `counts` are pictures by split name; `image_shape` is height, width, channels; `left_out` counts pictures that could
+    not be read; `resize` says how pictures of other sizes came to that shape: "resize" (stretched) or "crop".
+    """
 
     name: str
-    fingerprint: str
     counts: dict[str, int]
     image_shape: tuple[int, int, int]
-    source_uri: str
+    left_out: int
+    resize: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +176,7 @@ class EvaluationFacts:
     confusion: np.ndarray  # integers, n x n, rows are the true class, columns the predicted one
     per_class: list[ClassScore]
     roc: dict[int, RocCurve]  # by class index; a class for which it is undefined is missing
+    precision_recall: dict[int, PrecisionRecallCurve]  # likewise
     calibration: Calibration
     mistakes: list[Example]  # the most confident first
     uncertain_successes: list[Example]  # the least confident first
@@ -146,9 +186,10 @@ class EvaluationFacts:
     best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
+    slices: list[Slice] = dataclasses.field(default_factory=list)
     behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty where it was not tested
     gate: GateFacts | None = None  # None: no gate was asked
-    links: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> where it lies; shown, never fetched
+    lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
 
     @property
     def count(self) -> int:

@@ -8,10 +8,14 @@ import numpy as np
 
 from components.core.dataset import DatasetInfo
 from components.core.errors import PipelineError
+from components.core.files import sha256_of
 from components.core.reading import batches
+from components.core.revision import code_revision
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
 from components.evaluate.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.slices import examples as slice_examples
+from components.evaluate.slices import properties_of_all, slices
 
 EXAMPLES = 24
 
@@ -24,6 +28,7 @@ def gather(
     loss: float,
     behaviour: list[Check],
     dataset_path: str,
+    model_path: str,
 ) -> EvaluationFacts:
     """Gathers all that the report shows.
 
@@ -35,7 +40,8 @@ def gather(
     """
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
-    pictures = _pictures(dataset_path, info, mistakes + uncertain)
+    looks = properties_of_all(batches(dataset_path, info, "test", 256))
+    pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
     predicted = probabilities.argmax(axis=1)
 
     def examples(indices: list[int]) -> list[Example]:
@@ -51,22 +57,35 @@ def gather(
         confusion=measures.confusion(labels, probabilities),
         per_class=measures.per_class(labels, probabilities),
         roc=measures.roc_curves(labels, probabilities),
+        precision_recall=measures.precision_recall_curves(labels, probabilities),
         calibration=measures.calibration(labels, probabilities),
         mistakes=examples(mistakes),
         uncertain_successes=examples(uncertain),
         data=DataFacts(
             name=info.dataset,
-            fingerprint=info.fingerprint,
             counts={name: split.count for name, split in info.splits.items()},
             image_shape=info.image_shape,
-            source_uri=info.source_uri,
+            left_out=info.quarantined,
+            resize=info.resize,
         ),
         history=_history(training),
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
         notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
+        slices=slices(looks, predicted == labels, pictures),
         behaviour=behaviour,
+        lineage=_lineage(info, model_path),
     )
+
+
+def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:
+    return {
+        "source": info.source_uri,
+        "SHA-256 of the source": info.source_sha256,
+        "fingerprint of the data set": info.fingerprint,
+        "SHA-256 of model.keras": sha256_of(pathlib.Path(model_path) / "model.keras"),
+        "code revision": code_revision(),
+    }
 
 
 def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:

@@ -14,10 +14,10 @@ import statistics
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.evaluate.facts import Calibration, CalibrationBin, ClassScore, RocCurve
+from components.evaluate.facts import Calibration, CalibrationBin, ClassScore, PrecisionRecallCurve, RocCurve
 
 CALIBRATION_BINS = 15
-ROC_POINTS = 200
+CURVE_POINTS = 200
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -114,6 +114,27 @@ def roc_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, RocCu
     return {k: _roc(labels == k, probabilities[:, k]) for k in classes if 0 < seen[k] < labels.size}
 
 
+def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, PrecisionRecallCurve]:
+    """Precision and recall of each class as the required probability falls, by class index.
+
+    A class that no test picture has, or that all have, is left out, as in `roc_curves`.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    curves = {}
+    seen = np.bincount(labels, minlength=probabilities.shape[1])
+    for k in range(probabilities.shape[1]):
+        if 0 < seen[k] < labels.size:
+            truth, score = labels == k, probabilities[:, k]
+            # From the highest threshold down, without the last point (recall 0, precision 1), which no threshold gives.
+            precision, recall, _ = precision_recall_curve(truth, score, drop_intermediate=True)
+            precision, recall = precision[-2::-1], recall[-2::-1]
+            kept = _along(recall + np.abs(np.diff(precision, prepend=precision[0])).cumsum())
+            area = float(average_precision_score(truth, score))
+            curves[k] = PrecisionRecallCurve(recall[kept].tolist(), precision[kept].tolist(), area)
+    return curves
+
+
 def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
     """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average)."""
     truth = labels[:, None] == np.arange(probabilities.shape[1])
@@ -166,12 +187,20 @@ def _roc(truth: np.ndarray, score: np.ndarray) -> RocCurve:
     # Points evenly spaced along the curve (its length is 2, counted along the axes) keep its corners, where most of
     # the pictures are; the area is that of the whole curve. The first threshold is infinite by definition: KFP and
     # JSON want a number, and no probability exceeds 1.
-    along = false_positive + true_positive
-    kept = np.unique(np.searchsorted(along, np.linspace(0, 2, ROC_POINTS - 1)).clip(0, along.size - 1))
-    kept = np.unique(np.append(kept, along.size - 1))
+    kept = _along(false_positive + true_positive)
     return RocCurve(
         false_positive[kept].tolist(),
         true_positive[kept].tolist(),
         np.minimum(thresholds[kept], 1.0).tolist(),
         float(auc(false_positive, true_positive)),
     )
+
+
+def _along(length: np.ndarray) -> np.ndarray:
+    """Indices of at most CURVE_POINTS points evenly spaced by `length`, the way along a curve that only grows.
+
+    The first and the last are among them.
+    """
+    wanted = np.linspace(length[0], length[-1], CURVE_POINTS - 1)
+    kept = np.searchsorted(length, wanted).clip(0, length.size - 1)
+    return np.unique(np.append(kept, length.size - 1))

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from components.core import card
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
-from components.evaluate.facts import EvaluationFacts
+from components.evaluate.facts import Band, EvaluationFacts, Slice
 from components.evaluate.measures import macro_auc, paired_difference_interval, wilson_interval
-from components.evaluate.report_charts import calibration_charts, learning_charts, roc_charts
+from components.evaluate.report_charts import calibration_charts, learning_charts, precision_recall_charts, roc_charts
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 MATRIX_CLASSES = 30  # a bigger confusion matrix can't be read; its largest entries are listed
-LISTED = 30  # rows shown at once of a list that may be long
 
 
 class Confusion(NamedTuple):
@@ -39,14 +39,28 @@ class Duel(NamedTuple):
     support: int
 
 
+class BandRow(NamedTuple):
+    """A band of a slice: the share of right answers, its 95 % interval, and how far it is from that of all pictures.
+
+    `beyond` tells that the share of all pictures lies outside the interval.
+    """
+
+    band: Band
+    share: float
+    interval: tuple[float, float]
+    difference: float
+    beyond: bool
+
+
 class Row(NamedTuple):
-    """A class as the per-class table shows it; `worst` is its most frequent confusion."""
+    """A class as the per-class table shows it: `interval` is of its recall, `worst` its most frequent confusion."""
 
     index: int
     precision: float
     recall: float
     f1: float
     support: int
+    interval: tuple[float, float] | None
     auc: float | None
     worst: Confusion | None
 
@@ -78,11 +92,15 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         row_shares=facts.confusion / np.maximum(facts.confusion.sum(axis=1, keepdims=True), 1),
         matrix_shown=len(facts.class_names) <= MATRIX_CLASSES,
         rows=_rows(facts, confusions),
-        listed=LISTED,
         failed=[check for check in facts.behaviour if not check.passed],
         versus=versus(facts),
         learning_charts=learning_charts(facts),
+        slices=_slices(facts),
         roc_charts=roc_charts(facts),
+        precision_recall_charts=precision_recall_charts(facts),
+        purpose=card.purpose(facts.data.image_shape, facts.class_names),
+        limits=_limits(facts),
+        licence=card.licence(facts.data.name),
         calibration_charts=calibration_charts(facts.calibration),
     )
 
@@ -121,24 +139,42 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
 
 
 def _sections(facts: EvaluationFacts) -> list[Section]:
-    sections = [
-        Section("champion", "Champion and challenger", "champion.html"),
-        Section("learning", "How it learned", "learning.html"),
-        Section("confusions", "What it confuses", "confusions.html"),
-        Section("classes", "Class by class", "classes.html"),
-        Section("mistakes", "Most confident mistakes", "mistakes.html"),
-        Section("successes", "Least confident successes", "successes.html"),
-        Section("calibration", "Calibration", "calibration.html"),
-        Section("roc", "ROC by class", "roc.html"),
-        Section("behaviour", "How it behaves", "behaviour.html"),
-        Section("facts", "Data and training", "facts.html"),
+    return [
+        Section(
+            "champion", "Champion and challenger", wanted=facts.gate is not None and facts.gate.champion is not None
+        ),
+        Section("learning", "How it learned", wanted=any(facts.history.values())),
+        Section("confusions", "What it confuses"),
+        Section("classes", "Class by class"),
+        Section("slices", "By what the pictures look like", wanted=bool(facts.slices)),
+        Section("mistakes", "Most confident mistakes"),
+        Section("successes", "Least confident successes"),
+        Section("calibration", "Calibration"),
+        Section("curves", "ROC and precision-recall"),
+        Section("behaviour", "How it behaves", wanted=bool(facts.behaviour)),
+        Section("facts", "Data and training"),
+        Section("card", "Model card"),
     ]
-    known = {
-        "champion": facts.gate is not None and facts.gate.champion is not None,
-        "learning": any(facts.history.values()),
-        "behaviour": bool(facts.behaviour),
-    }
-    return [section for section in sections if known.get(section.anchor, True)]
+
+
+def _limits(facts: EvaluationFacts) -> list[str]:
+    scores = zip(facts.class_names, facts.per_class, strict=True)
+    return card.limits(
+        [card.ClassResult(name, score.recall, score.support) for name, score in scores],
+        facts.calibration.error,
+        [(check.said, check.passed) for check in facts.behaviour],
+    )
+
+
+def _slices(facts: EvaluationFacts) -> list[tuple[Slice, list[BandRow]]]:
+    """Each slice with its bands as the table shows them."""
+    return [(found, [_band_row(band, facts.accuracy) for band in found.bands]) for found in facts.slices]
+
+
+def _band_row(band: Band, overall: float) -> BandRow:
+    low, high = wilson_interval(band.correct, band.count)
+    share = band.correct / band.count
+    return BandRow(band, share, (low, high), share - overall, not low <= overall <= high)
 
 
 def _rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]:
@@ -148,6 +184,8 @@ def _rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]:
         worst.setdefault(confusion.true, confusion)
     rows = []
     for k, score in enumerate(facts.per_class):
+        found = int(facts.confusion[k, k])
+        interval = wilson_interval(found, score.support) if score.support else None
         auc = facts.roc[k].auc if k in facts.roc else None
-        rows.append(Row(k, score.precision, score.recall, score.f1, score.support, auc, worst.get(k)))
+        rows.append(Row(k, score.precision, score.recall, score.f1, score.support, interval, auc, worst.get(k)))
     return sorted(rows, key=lambda row: (row.support == 0, row.f1))

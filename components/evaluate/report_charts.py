@@ -6,7 +6,7 @@ from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis
 from components.core.page.numbers import percent
 from components.evaluate.facts import Calibration, EvaluationFacts
 
-ROC_CHARTS = 12
+CLASS_CHARTS = 12
 LOOKS: dict[str, Look] = {"validation": "accent", "training": "ink", "learning rate": "accent"}
 
 
@@ -42,11 +42,11 @@ def learning_charts(facts: EvaluationFacts) -> list[Chart]:
 
 
 def roc_charts(facts: EvaluationFacts) -> list[Chart]:
-    """Small charts, a class each, the least area first; at most ROC_CHARTS."""
+    """Small charts, a class each, the least area first; at most CLASS_CHARTS."""
     x, y = share_axis("false alarms", (0, 1)), share_axis("", (0, 0.5, 1))
     guessing = Line("guessing", [(0, 0), (1, 1)], "reference", markers=False)
     charts = []
-    for k, curve in sorted(facts.roc.items(), key=lambda item: item[1].auc)[:ROC_CHARTS]:
+    for k, curve in sorted(facts.roc.items(), key=lambda item: item[1].auc)[:CLASS_CHARTS]:
         name = facts.class_names[k]
         points = list(zip(curve.false_positive_rate, curve.true_positive_rate, strict=True))
         said = f"ROC curve of {name} against the rest; area under the curve {curve.auc:.3f}."
@@ -54,6 +54,23 @@ def roc_charts(facts: EvaluationFacts) -> list[Chart]:
         charts.append(
             Chart(f"roc-{k}", f"{name}  {curve.auc:.3f}", said, x, y, lines, legend=False, width=170, height=150)
         )
+    return charts
+
+
+def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
+    """Small charts, a class each, the least average precision first; at most CLASS_CHARTS."""
+    x, y = share_axis("found", (0, 1)), share_axis("", (0, 0.5, 1))
+    charts = []
+    for k, curve in sorted(facts.precision_recall.items(), key=lambda item: item[1].average_precision)[:CLASS_CHARTS]:
+        name, share = facts.class_names[k], facts.per_class[k].support / facts.count
+        points = list(zip(curve.recall, curve.precision, strict=True))
+        said = f"Precision and recall of {name} against the rest; average precision {curve.average_precision:.3f}."
+        lines = [
+            Line(name, points, markers=False),
+            Line("guessing", [(0, share), (1, share)], "reference", markers=False),
+        ]
+        title = f"{name}  {curve.average_precision:.3f}"
+        charts.append(Chart(f"precision-{k}", title, said, x, y, lines, legend=False, width=170, height=150))
     return charts
 
 

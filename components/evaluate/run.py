@@ -73,7 +73,7 @@ def evaluate(
     labels, probabilities, loss = predict_test_split(model, dataset_path, info)
     measures.check(labels, probabilities)
     behaviour = _behaviour(settings, model, dataset_path, info)
-    facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path)
+    facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,

@@ -4,11 +4,8 @@ import json
 import pathlib
 from typing import Any
 
-from components.core.catalog import DATASETS
+from components.core import card
 from components.export.manifest import Manifest
-
-UNSURE = 5
-OWN_PICTURES = "of the pictures' source; this pipeline does not know it"
 
 
 def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], model_path: str) -> None:
@@ -32,14 +29,8 @@ def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], 
 
 
 def _purpose(manifest: Manifest) -> str:
-    height, width, channels = manifest.image_shape
-    kind = "grey" if channels == 1 else "colour"
-    return f"""# {manifest.model_name}, version {manifest.model_version}
-
-Sorts {kind} pictures of {height} x {width} pixels into {len(manifest.class_names)} classes: \
-{", ".join(map(_text, manifest.class_names))}. It answers every picture with one of these, also one that shows nothing
-of the kind.
-"""
+    purpose = card.purpose(manifest.image_shape, manifest.class_names, _text)
+    return f"# {manifest.model_name}, version {manifest.model_version}\n\n{purpose}\n"
 
 
 def _scores(manifest: Manifest, metrics: dict[str, Any]) -> str:
@@ -62,25 +53,14 @@ Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), t
 
 
 def _limits(metrics: dict[str, Any]) -> str:
-    names = metrics["class_names"]
-    scores = list(zip(names, metrics["per_class"], strict=True))
-    weakest = sorted((entry for entry in scores if entry[1]["support"]), key=lambda entry: entry[1]["recall"])[:UNSURE]
-    absent = [_text(name) for name, score in scores if not score["support"]]
-    said = [
-        "Found least often: " + ", ".join(f"{_text(name)} ({score['recall']:.1%})" for name, score in weakest) + ".",
-        f"Stated probabilities and accuracy differ by {metrics['calibration_error']:.1%} on average "
-        "(expected calibration error).",
-    ]
-    if absent:
-        said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
-    behaviour = metrics.get("behaviour", {}).get("checks", [])
-    said += [
-        f"{check['said'][0].upper()}{check['said'][1:]}: {'holds' if check['passed'] else 'FAILS'}."
-        for check in behaviour
-    ]
-    if not behaviour:
-        said.append("Its answers to changed, blank and noisy pictures were not tested.")
-    return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in said) + "\n"
+    scores = zip(metrics["class_names"], metrics["per_class"], strict=True)
+    sentences = card.limits(
+        [card.ClassResult(name, score["recall"], score["support"]) for name, score in scores],
+        metrics["calibration_error"],
+        [(check["said"], check["passed"]) for check in metrics.get("behaviour", {}).get("checks", [])],
+        _text,
+    )
+    return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
 
 
 def _formats(manifest: Manifest) -> str:
@@ -124,10 +104,9 @@ The SavedModel also gives `class_name`, and its signature `encoded` takes `image
 
 
 def _data(manifest: Manifest) -> str:
-    known = DATASETS.get(manifest.dataset)
     facts = {
         "data set": _text(manifest.dataset),
-        "licence": (known.licence if known else "") or OWN_PICTURES,
+        "licence": card.licence(manifest.dataset),
         "fingerprint": manifest.dataset_fingerprint,
         "source": _text(manifest.source_uri),
         "source sha256": manifest.source_sha256,

@@ -12,7 +12,6 @@ from components.core.page.numbers import require_finite
 from components.preprocess.facts import DataFacts
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-LISTED = 30  # rows shown at once of a list that may be long
 SAMPLES = 120  # pictures in all: 300 to 600 kB
 SAMPLES_OF_A_CLASS = 10
 
@@ -48,21 +47,19 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         largest=max((row.total for row in classes), default=0),
         missing=_missing(facts),
         samples=_samples(facts),
-        listed=LISTED,
     )
 
 
 def _sections(facts: DataFacts) -> list[Section]:
-    sections = [
-        Section("splits", "Training, validation, test", "splits.html"),
-        Section("classes", "Balance of the classes", "balance.html"),
-        Section("samples", "What it looks like", "samples.html"),
-        Section("duplicates", "Same picture in two splits", "duplicates.html"),
-        Section("left-out", "Left out", "left_out.html"),
-        Section("shapes", "Sizes and conversions", "shapes.html"),
-        Section("source", "Where it comes from", "source.html"),
+    return [
+        Section("splits", "Training, validation, test"),
+        Section("classes", "Balance of the classes"),
+        Section("samples", "What it looks like", wanted=bool(facts.samples)),
+        Section("duplicates", "Same picture in two splits"),
+        Section("left_out", "Left out"),
+        Section("shapes", "Sizes and conversions"),
+        Section("source", "Where it comes from"),
     ]
-    return sections if facts.samples else [section for section in sections if section.anchor != "samples"]
 
 
 def _classes(facts: DataFacts) -> list[ClassCount]:

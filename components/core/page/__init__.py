@@ -1,8 +1,8 @@
 """The HTML pages people look at: one file each, readable anywhere, for ever.
 
 A page is a headline and a list of sections, each a small Jinja template beside the code that fills it; this package
-holds what all pages share. Nothing on a page comes from elsewhere: styles, charts and pictures are inside the file, and
-no script is needed to read it. It follows the reader's light or dark setting and fits a phone.
+holds what all pages share, parts.html the macros. Nothing on a page comes from elsewhere: styles, charts and pictures
+are inside the file, and no script is needed to read it. It follows the reader's light or dark setting and fits a phone.
 """
 
 import dataclasses
@@ -14,15 +14,19 @@ from components.core.files import whole_file
 from components.core.page import charts, numbers, pictures
 
 HERE = pathlib.Path(__file__).parent
+LISTED = 30  # rows shown at once of a list that may be long
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a page with a heading of its own, and the template that fills it."""
+    """A part of a page with a heading of its own: `name`.html fills it, and a link to #`name` leads to it.
 
-    anchor: str
+    One that is not `wanted`, because there is nothing to say, is left out.
+    """
+
+    name: str
     title: str
-    template: str
+    wanted: bool = True
 
 
 def write_page(
@@ -53,10 +57,11 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters.update(percent=numbers.percent, points=numbers.points, count=numbers.count, plain=numbers.plain)
-    environment.globals.update(picture=pictures.picture)
+    environment.globals.update(picture=pictures.picture, listed=LISTED)
     # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
     drawing = environment.get_template("chart.html")
     environment.filters["draw"] = lambda chart: charts.Drawing(chart).render(drawing)
-    text = environment.get_template("base.html").render(kind=kind, title=title, sections=sections, **values)
+    wanted = [section for section in sections if section.wanted]
+    text = environment.get_template("base.html").render(kind=kind, title=title, sections=wanted, **values)
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -28,11 +28,12 @@ def templates(tmp_path):
 
 
 def test_a_page_is_a_headline_and_sections(templates, tmp_path):
-    sections = [Section("first", "First words", "words.html")]
+    sections = [Section("words", "First words"), Section("other", "Nothing to say", wanted=False)]
     write_page(
         tmp_path / "page.html", templates, "Test page", "A & B", sections, claim="<b>", word="<script>alert(1)</script>"
     )
     page = read_page(tmp_path / "page.html")
+    assert "Nothing to say" not in page.text
     for said in ("Test page", "A & B", "First words", "<b>", "<script>alert(1)</script>"):
         assert said in page.text
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["page.html"]
@@ -41,7 +42,7 @@ def test_a_page_is_a_headline_and_sections(templates, tmp_path):
 def test_a_value_that_is_missing_leaves_the_old_page_alone(templates, tmp_path):
     (tmp_path / "page.html").write_text("old")
     with pytest.raises(jinja2.UndefinedError, match="word"):
-        write_page(tmp_path / "page.html", templates, "Test", "T", [Section("a", "A", "words.html")], claim="x")
+        write_page(tmp_path / "page.html", templates, "Test", "T", [Section("words", "A")], claim="x")
     assert (tmp_path / "page.html").read_text() == "old"
 
 

@@ -65,7 +65,7 @@ def test_thinned_roc_is_finite_small_and_keeps_its_area():
     score = np.clip(0.25 * random.normal(size=labels.size) + 0.3 + 0.4 * labels, 0, 1)
     curve = measures.roc_curves(labels, np.stack([1 - score, score], axis=1))[1]
     x, y = np.array(curve.false_positive_rate), np.array(curve.true_positive_rate)
-    assert len(x) == len(y) == len(curve.thresholds) <= measures.ROC_POINTS
+    assert len(x) == len(y) == len(curve.thresholds) <= measures.CURVE_POINTS
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
     assert np.isfinite(curve.thresholds).all() and max(curve.thresholds) <= 1
     assert (np.diff(x) >= 0).all() and (np.diff(y) >= 0).all() and (np.diff(curve.thresholds) <= 0).all()
@@ -162,3 +162,27 @@ def test_paired_difference_interval_stays_an_interval(better, worse, count):
     assert low <= (better - worse) / count <= high or abs(better - worse) == count
     mirrored = measures.paired_difference_interval(worse, better, count)
     assert mirrored == pytest.approx((-high, -low))
+
+
+def test_precision_recall_of_a_worked_example():
+    # The class's three pictures come first, second and fifth of five by their probability.
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    labels = np.array([1, 1, 0, 0, 1])
+    curve = measures.precision_recall_curves(labels, np.stack([1 - scores, scores], axis=1))[1]
+    assert curve.average_precision == pytest.approx((1 + 1 + 3 / 5) / 3)
+    points = list(zip(curve.recall, curve.precision, strict=True))
+    assert points[-1] == (1, pytest.approx(3 / 5))
+    assert (pytest.approx(2 / 3), 1) in points
+
+
+def test_precision_recall_curves_are_thinned_and_keep_their_ends(answers):
+    labels, probabilities = answers
+    many, all_of = np.tile(labels, 20), np.tile(probabilities, (20, 1))
+    jittered = all_of + np.random.default_rng(2).uniform(0, 1e-3, all_of.shape)
+    curves = measures.precision_recall_curves(many, jittered)
+    assert set(curves) == set(measures.roc_curves(many, jittered))
+    for k, curve in curves.items():
+        assert len(curve.recall) == len(curve.precision) <= measures.CURVE_POINTS
+        assert curve.recall == sorted(curve.recall) and curve.recall[-1] == 1
+        assert curve.precision[-1] >= (many == k).mean()
+        assert all(0 <= share <= 1 for share in curve.precision)

@@ -10,7 +10,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
-from components.evaluate.facts import ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Reason
+from components.evaluate.facts import Band, ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Reason, Slice
 from components.evaluate.report import frequent_confusions, write_report
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
 from tests.components.core.page_checks import read_page
@@ -35,12 +35,11 @@ def facts_of(labels, probabilities, names, **others):
         "confusion": measures.confusion(labels, probabilities),
         "per_class": measures.per_class(labels, probabilities),
         "roc": measures.roc_curves(labels, probabilities),
+        "precision_recall": measures.precision_recall_curves(labels, probabilities),
         "calibration": measures.calibration(labels, probabilities),
         "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
         "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
-        "data": DataFacts(
-            "digits", "f1" * 32, {"train": 1200, "test": len(labels)}, (8, 8, 1), "https://example.org/digits"
-        ),
+        "data": DataFacts("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop"),
         "history": {
             "loss": [1.5, 0.7, 0.4],
             "accuracy": [0.5, 0.8, 0.9],
@@ -49,6 +48,7 @@ def facts_of(labels, probabilities, names, **others):
             "learning_rate": [0.001, 0.001, 0.001],
         },
         "best_epoch": 2,
+        "lineage": {"source": "https://example.org/digits", "fingerprint of the data set": "f1" * 32},
         "training": {"architecture": "seed", "parameters": 1147466, "learning rate": 0.001},
     }
     return EvaluationFacts(**(given | others))
@@ -87,13 +87,16 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
     ):
         assert said in page.text
     for k, score in enumerate(facts.per_class):
-        shares = " ".join(f"{100 * share:.1f} %" for share in (score.recall, score.precision, score.f1))
-        assert f"{NAMES[k]} {shares} {score.support} {facts.roc[k].auc:.3f}" in page.text
+        recall, precision, f1 = (f"{100 * share:.1f} %" for share in (score.recall, score.precision, score.f1))
+        low, high = (f"{100 * end:.1f} %" for end in measures.wilson_interval(facts.confusion[k, k], score.support))
+        said = f"{NAMES[k]} {recall} {low} – {high} {precision} {f1} {score.support} {facts.roc[k].auc:.3f}"
+        assert said in page.text
+        assert f"{NAMES[k]} {facts.precision_recall[k].average_precision:.3f}" in page.text
         assert " ".join([NAMES[k], *map(str, facts.confusion[k])]).replace(" ", "") in page.text.replace(" ", "")
     for b in facts.calibration.bins:
         assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
     assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
-    assert page.count("figure", "chart") == 2 + 4 + 2  # learning (the rate never changed), ROC, calibration
+    assert page.count("figure", "chart") == 2 + 2 * 4 + 2  # learning (the rate never changed), curves, calibration
 
 
 def test_frequent_confusions_count_off_the_diagonal():
@@ -107,8 +110,8 @@ def test_frequent_confusions_count_off_the_diagonal():
 
 def test_hostile_names_stay_text(tmp_path):
     names = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></svg>", "{{ 7 * 7 }} & ümläut"]
-    links = {"model": "javascript:alert(1)"}
-    page = written(tmp_path, facts_of(*answers(4, 200), names, title=names[0], notes=[names[1]], links=links))
+    lineage = {names[2]: "javascript:alert(1)"}
+    page = written(tmp_path, facts_of(*answers(4, 200), names, title=names[0], notes=[names[1]], lineage=lineage))
     for name in names:
         assert name in page.text
 
@@ -148,8 +151,8 @@ def test_an_absent_class_is_named_and_has_no_scores(tmp_path):
     labels[labels == 2] = 3
     page = written(tmp_path, facts_of(labels, probabilities, NAMES))
     assert "The test split has no picture of ship" in page.text
-    assert "ship – – – 0 – –" in page.text
-    assert page.count("figure", "chart") == 2 + 3 + 2
+    assert "ship – – – – 0 – –" in page.text
+    assert page.count("figure", "chart") == 2 + 2 * 3 + 2
 
 
 def test_test_pictures_of_one_class_only(tmp_path):
@@ -160,15 +163,15 @@ def test_test_pictures_of_one_class_only(tmp_path):
 @pytest.mark.parametrize(
     ("history", "sections", "charts"),
     [
-        ({}, 7, 0),
-        ({"loss": [1.0], "val_accuracy": [0.5]}, 8, 0),
-        ({"loss": [1.0, 0.5], "learning_rate": [0.1, 0.2]}, 8, 2),
+        ({}, 8, 0),
+        ({"loss": [1.0], "val_accuracy": [0.5]}, 9, 0),
+        ({"loss": [1.0, 0.5], "learning_rate": [0.1, 0.2]}, 9, 2),
     ],
 )
 def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, charts):
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, history=history, best_epoch=None))
     assert page.count("section") == sections
-    assert page.count("figure", "chart") == charts + 4 + 2
+    assert page.count("figure", "chart") == charts + 2 * 4 + 2
     assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
 
 
@@ -182,7 +185,7 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     assert "1 of 2 tests fails." in page.text
     assert "shifted by 1/32 of a side fails 62.5 % – 80 % or more" in page.text
     assert "a picture of random pixels holds – 30.0 % 90 % or less" in page.text
-    assert page.count("section") == 9
+    assert page.count("section") == 10
 
 
 def gate_of(labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",)):
@@ -240,6 +243,34 @@ def test_without_a_gate_nothing_is_said_of_one(tmp_path):
     assert "gate" not in page.text
 
 
+def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
+    example = np.zeros((8, 8, 1), np.uint8)
+    bands = [Band(0.0, 0.104, 10, 100, example), Band(0.104, 0.9, 95, 100, example)]
+    facts = facts_of(*answers(4, 200), NAMES, slices=[Slice("brightness", "the mean of its values", bands)])
+    page = written(tmp_path, facts)
+    for band, text in zip(bands, ("0 % – 10 %", "10 % – 90 %"), strict=True):
+        low, high = measures.wilson_interval(band.correct, 100)
+        away = f"{100 * (band.correct / 100 - facts.accuracy):+.1f} points".replace("-", "−")
+        assert f"{text} {band.correct:.1f} % {100 * low:.1f} % – {100 * high:.1f} % {away} 100" in page.text
+    assert f"The difference is to the {100 * facts.accuracy:.1f} % of all pictures" in page.text
+
+
+def test_the_card_says_what_for_and_what_not(tmp_path):
+    labels, probabilities = answers(4, 300)
+    labels[labels == 2] = 3
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES))
+    for said in (
+        "Sorts grey pictures of 8 x 8 pixels into 4 classes: cat, dog, ship, truck.",
+        "one that shows nothing of the kind",
+        "Found least often: ",
+        "Not tested at all, for want of test pictures: ship.",
+        "Its answers to changed, blank and noisy pictures were not tested.",
+        "CC BY 4.0",
+        "uint8, 8 × 8 × 1 (height, width, channels)",
+    ):
+        assert said in page.text
+
+
 def test_a_thousand_classes_make_a_small_page(tmp_path):
     names = [f"n{i:08d} a rather long name" for i in range(1000)]
     labels, probabilities = answers(1000, 3000)
@@ -249,10 +280,10 @@ def test_a_thousand_classes_make_a_small_page(tmp_path):
     facts = facts_of(labels, probabilities, names, mistakes=photographs, uncertain_successes=photographs)
     page = written(tmp_path, facts)
     # Noise is the hardest picture to compress there is.
-    assert len(page.source.encode()) < 2_000_000
+    assert len(page.source.encode()) < 2_200_000
     assert page.count("table", "heat") == 0 and "most frequent of" in page.text
-    assert "The other 970 classes" in page.text and "12 hardest of" in page.text
-    assert all(name in page.text for name in names)
+    assert "The other 970 classes" in page.text and page.text.count("12 hardest of") == 2
+    assert all(name in page.text for name in names) and "and 900 more. It answers" in page.text
 
 
 def test_the_same_facts_make_the_same_bytes(tmp_path):

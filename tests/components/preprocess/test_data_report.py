@@ -114,7 +114,14 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
         "300 files could not",
     ):
         assert said in said_first
-    for said in ("The first 1:", "a/1.jpg", "b/2.jpg", "here are the first 100", "70 more", "cat/99.jpg truncated"):
+    for said in (
+        "The first 1:",
+        "a/1.jpg",
+        "b/2.jpg",
+        "here are the first 100",
+        "The other 70 files",
+        "cat/99.jpg truncated",
+    ):
         assert said in page.text
     assert "not a picture by its extension 3" in page.text
 

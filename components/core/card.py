@@ -1,0 +1,68 @@
+"""What is said of a model to whoever is about to use it: alike in the evaluation report and in an export's model card.
+
+From facts of the artifacts alone. `shown` makes text of a name: the card is Markdown, in which a class called `*` would
+be markup.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from components.core.catalog import DATASETS
+
+WEAKEST = 5
+LISTED = 100
+OWN_PICTURES = "of the pictures' source; this pipeline does not know it"
+
+
+class ClassResult(NamedTuple):
+    """How a class fared: `recall` is the share of its test pictures that was found, of no meaning where it had none."""
+
+    name: str
+    recall: float
+    pictures: int
+
+
+def purpose(image_shape: Sequence[int], class_names: Sequence[str], shown: Callable[[str], str] = str) -> str:
+    """What the model does, and what it can't but do, in two sentences."""
+    height, width, channels = image_shape
+    more = f" and {len(class_names) - LISTED:,} more" if len(class_names) > LISTED else ""
+    kind = "grey" if channels == 1 else "colour"
+    return (
+        f"Sorts {kind} pictures of {height} x {width} pixels into {len(class_names)} classes: "
+        f"{', '.join(map(shown, class_names[:LISTED]))}{more}. It answers every picture with one of these, also one "
+        "that shows nothing of the kind."
+    )
+
+
+def limits(
+    scores: Sequence[ClassResult],
+    calibration_error: float,
+    behaviour: Sequence[tuple[str, bool]],
+    shown: Callable[[str], str] = str,
+) -> list[str]:
+    """Where not to rely on it, in sentences.
+
+    Args:
+        scores: how each class fared in the test.
+        calibration_error: expected calibration error, 0 to 1.
+        behaviour: what each behaviour test found, in words, and whether that is as it should be.
+    """
+    tested = [score for score in scores if score.pictures]
+    absent = [shown(score.name) for score in scores if not score.pictures]
+    weakest = sorted(tested, key=lambda score: score.recall)[:WEAKEST]
+    said = [
+        "Found least often: " + ", ".join(f"{shown(score.name)} ({score.recall:.1%})" for score in weakest) + ".",
+        f"Stated probabilities and accuracy differ by {calibration_error:.1%} on average (expected calibration error).",
+    ]
+    if absent:
+        said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
+    said += [f"{check[0].upper()}{check[1:]}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]
+    if not behaviour:
+        said.append("Its answers to changed, blank and noisy pictures were not tested.")
+    return said
+
+
+def licence(dataset: str) -> str:
+    """Of the pictures it learned from."""
+    known = DATASETS.get(dataset)
+    return (known.licence if known else "") or OWN_PICTURES

@@ -1,0 +1,66 @@
+"""Slices by what pictures look like, on pictures whose looks are known."""
+
+import numpy as np
+import pytest
+
+from components.evaluate.slices import BANDS, LEAST_PICTURES, NAMES, bands, examples, properties, slices
+
+PICTURES = {
+    "black": np.zeros((4, 4, 3)),
+    "white": np.full((4, 4, 3), 255),
+    "half": np.repeat([0, 255], [24, 24]).reshape(4, 4, 3),
+    "chessboard": np.repeat(np.indices((4, 4)).sum(axis=0)[..., None] % 2 * 255, 3, axis=2),
+}
+
+
+def test_properties_are_what_their_names_say():
+    looks = properties(np.stack(list(PICTURES.values())).astype(np.uint8))
+    assert set(looks) == set(NAMES)
+    assert looks["brightness"].tolist() == [0, 1, 0.5, 0.5]
+    assert looks["contrast"] == pytest.approx([0, 0, 0.5, 0.5])
+    # Of 24 steps between neighbours, all are from black to white on the board, and 4 where one half meets the other.
+    assert looks["detail"] == pytest.approx([0, 0, 4 / 24, 1])
+
+
+def test_colour_counts_by_its_values():
+    green = np.zeros((1, 2, 2, 3), np.uint8)
+    green[..., 1] = 255
+    assert properties(green)["brightness"] == pytest.approx([1 / 3])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 3), (5, 1, 1)])
+def test_pictures_without_neighbours_have_no_detail(shape):
+    assert properties(np.full((2, *shape), 7, np.uint8))["detail"].tolist() == [0, 0]
+
+
+def test_bands_are_of_equal_numbers_and_in_order():
+    values = np.random.default_rng(0).permutation(1000).astype(np.float32)
+    cut = bands(values)
+    assert [len(inside) for inside in cut] == [200] * BANDS
+    assert [values[inside].min() for inside in cut] == [0, 200, 400, 600, 800]
+
+
+def test_equal_values_are_never_in_two_bands():
+    values = np.repeat(np.float32([0, 0.1, 0.9]), [500, 300, 200])
+    cut = bands(values)
+    assert [len(inside) for inside in cut] == [500, 300, 200]
+    assert bands(np.zeros(1000, np.float32)) == [] or len(bands(np.zeros(1000, np.float32))) == 1
+
+
+@pytest.mark.parametrize(("count", "number"), [(LEAST_PICTURES, 0), (2 * LEAST_PICTURES, 2), (4 * LEAST_PICTURES, 4)])
+def test_few_pictures_make_few_bands(count, number):
+    assert len(bands(np.arange(count, dtype=np.float32))) == number
+
+
+def test_a_model_that_is_right_in_the_light_only():
+    pictures = np.random.default_rng(1).integers(0, 256, (300, 1, 1, 1)).repeat(16, 1).reshape(300, 4, 4, 1)
+    pictures = pictures.astype(np.uint8)
+    looks = properties(pictures)
+    light = pictures[:, 0, 0, 0] >= 128
+    [found] = slices(looks, light, {index: pictures[index] for index in examples(looks)})
+    assert found.name == "brightness"
+    assert sum(band.count for band in found.bands) == 300
+    assert sum(band.correct for band in found.bands) == light.sum()
+    assert (found.bands[0].correct, found.bands[-1].correct) == (0, found.bands[-1].count)
+    for band in found.bands:
+        assert band.lower <= band.example.mean() / 255 <= band.upper
