@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from components.core.decision import read_decision
 from components.core.errors import PipelineError
 from components.core.files import write_json
 from pipeline.console import StepOutput, step_output, table
@@ -161,6 +162,10 @@ class LocalRun:
             "metrics": {name: evaluated.metadata[name] for name in ("loss", "accuracy")} if evaluated else {},
             "artifacts": self._artifacts(),
         }
+        if evaluated:
+            decision = read_decision(self.steps["evaluate"].outputs["evaluation"].path)
+            outcome = self.steps["export"].outputs.get("Output", "not exported")
+            summary |= {"outcome": f"{outcome}; the model {decision.said}", "gate": decision.model_dump(mode="json")}
         if failure:
             summary["error"] = failure
         write_json(self.directory / "summary.json", summary)
@@ -211,8 +216,7 @@ def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     print()
     if summary["metrics"]:
         print(f"Test loss: {summary['metrics']['loss']:.4f} / Test accuracy: {summary['metrics']['accuracy']:.4f}")
-    if any(step["status"] == "skipped" for step in summary["steps"]):
-        print("export skipped: the accuracy is below min_accuracy")
+        print(summary["outcome"])
     for name, path in summary["artifacts"].items():
         print(f"{name + ':':<13}{_shown(path)}")
     print(f"{'summary:':<13}{_shown(directory / 'summary.json')}")

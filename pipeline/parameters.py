@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pydantic
 import yaml
 
 from components.core.errors import PipelineError, nearest
@@ -39,9 +38,7 @@ HOST_VARIABLES = {
 class Parameters(
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
 ):
-    """Every component's settings, flat, the gate's, and where training runs on a cluster."""
-
-    min_accuracy: float = pydantic.Field(0.0, ge=0, le=1, description="test accuracy from which the model is exported")
+    """Every component's settings, flat, and where training runs on a cluster."""
 
 
 @dataclasses.dataclass(frozen=True)

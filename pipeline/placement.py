@@ -17,7 +17,7 @@ kfp.local ignores all of it but retries, which it would sleep through: it is giv
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 from kfp import dsl, kubernetes
 from kfp.dsl.pipeline_channel import PipelineChannel
@@ -59,10 +59,11 @@ SHARED_MEMORY = "2Gi"
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 # The user of our images.
 USER = 10001
-# Kubeflow's own store, minio://: the steps that read sources or write while they run need its keys themselves.
+# Kubeflow's own store, minio://: the steps that read sources or the registry, or write while they run, need its keys
+# themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
-STORE_STEPS = ("download", "train", "export")
+STORE_STEPS = ("download", "train", "evaluate", "export")
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
 
@@ -149,14 +150,11 @@ def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
     kubernetes.add_node_affinity(task, match_expressions=without, weight=100)
 
 
-Told = Literal["exported", "not exported: below min_accuracy"]
-
-
 class Webhook:
     """Tells the team's webhook how a run ended. Off (no secret named, or not on a cluster) it adds nothing at all.
 
-    One message a run: `tell` from the pipeline's end, where the accuracy is known; else KFP's exit handler, which knows
-    the cause but gets no outputs of the steps it guards.
+    One message a run: `tell` from the pipeline's end, where the gate's decision is known; else KFP's exit handler,
+    which knows the cause but gets no outputs of the steps it guards.
     """
 
     def __init__(self, placement: Placement):
@@ -174,22 +172,27 @@ class Webhook:
         with dsl.ExitHandler(told, name="Training"):
             yield
 
-    def tell(self, outcome: Told, accuracy: Any, after: dsl.PipelineTask | None = None) -> None:
-        """Tells of a run that came to its end, which is the end of `after`."""
+    def tell(self, outcome: Any, evaluation: Any) -> None:
+        """Tells of a run that came to its end.
+
+        Args:
+            outcome: a few words, or the output of a step that says them.
+            evaluation: the artifact with the gate's decision.
+        """
         if self.secret:
             told = notify(
                 outcome=outcome,
-                accuracy=accuracy,
+                evaluation=evaluation,
                 run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
                 run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             )
-            self._place((told.after(after) if after else told).set_display_name("Tell of the end"))
+            self._place(told.set_display_name("Tell of the end"))
 
-    def tell_otherwise(self, outcome: Told, accuracy: Any) -> None:
+    def tell_otherwise(self, outcome: Any, evaluation: Any) -> None:
         """Tells of a run that came to its end without what the dsl.If just before is about."""
         if self.secret:
             with dsl.Else():
-                self.tell(outcome, accuracy)
+                self.tell(outcome, evaluation)
 
     def _place(self, task: dsl.PipelineTask) -> None:
         self.placement.place(task, "notify")

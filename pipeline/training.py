@@ -35,7 +35,7 @@ def training_pipeline(
         name="training",
         display_name="Image classifier training",
         description="Download pictures, preprocess them, train a Conv2D classifier, evaluate it, "
-        "export it if it is good enough.",
+        "export it if it is good enough and better than the champion.",
     )
     def training(
         # What to learn from.
@@ -58,7 +58,12 @@ def training_pipeline(
         batch_size: int = defaults.batch_size,
         learning_rate: float = defaults.learning_rate,
         schedule: str = defaults.schedule,
+        warmup: float = defaults.warmup,
         optimizer: str = defaults.optimizer,
+        label_smoothing: float = defaults.label_smoothing,
+        augment_flip: bool = defaults.augment_flip,
+        augment_shift: int = defaults.augment_shift,
+        average_mirrored: bool = defaults.average_mirrored,
         precision: str = defaults.precision,
         early_stopping_patience: int = defaults.early_stopping_patience,
         deterministic: bool = defaults.deterministic,
@@ -74,6 +79,9 @@ def training_pipeline(
         behaviour_certain: float = defaults.behaviour_certain,
         behaviour_mirrored: str = defaults.behaviour_mirrored,
         min_accuracy: float = defaults.min_accuracy,
+        gate: str = defaults.gate,
+        min_improvement: float = defaults.min_improvement,
+        significance: float = defaults.significance,
         model_name: str = defaults.model_name,
         model_version: int = defaults.model_version,
         publish_uri: str = defaults.publish_uri,
@@ -122,7 +130,12 @@ def training_pipeline(
                 batch_size=batch_size,
                 learning_rate=learning_rate,
                 schedule=schedule,
+                warmup=warmup,
                 optimizer=optimizer,
+                label_smoothing=label_smoothing,
+                augment_flip=augment_flip,
+                augment_shift=augment_shift,
+                average_mirrored=average_mirrored,
                 precision=precision,
                 early_stopping_patience=early_stopping_patience,
                 deterministic=deterministic,
@@ -142,10 +155,18 @@ def training_pipeline(
                 behaviour_kept=behaviour_kept,
                 behaviour_certain=behaviour_certain,
                 behaviour_mirrored=behaviour_mirrored,
+                min_accuracy=min_accuracy,
+                gate=gate,
+                min_improvement=min_improvement,
+                significance=significance,
+                model_name=model_name,
+                publish_uri=publish_uri,
             ).set_display_name("Evaluate")
+            # The champion may be another one tomorrow: with a registry, the decision is taken anew in every run.
+            measured.set_caching_options(not defaults.publish_uri)
             place(measured, "evaluate")
 
-            with dsl.If(measured.outputs["Output"] >= min_accuracy, name="Good enough"):
+            with dsl.If(measured.outputs["Output"] == "export", name="Passes the gate"):
                 exported = export(
                     dataset=prepared.outputs["dataset"],
                     model=fitted.outputs["model"],
@@ -158,7 +179,7 @@ def training_pipeline(
                     proof_pictures=proof_pictures,
                 ).set_display_name("Export")
                 place(exported, "export")
-                webhook.tell("exported", measured.outputs["Output"], after=exported)
-            webhook.tell_otherwise("not exported: below min_accuracy", measured.outputs["Output"])
+                webhook.tell(exported.outputs["Output"], measured.outputs["evaluation"])
+            webhook.tell_otherwise("not exported", measured.outputs["evaluation"])
 
     return training

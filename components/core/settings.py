@@ -41,3 +41,16 @@ class Settings(pydantic.BaseModel):
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
             raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {first['input']!r}") from None
+
+
+class RegistrySettings(Settings):
+    """Where models are published: evaluate finds the champion there, export puts a version beside it."""
+
+    model_name: str = pydantic.Field(
+        "classifier", pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$", description="name of the exported model"
+    )
+    publish_uri: StorePlace = pydantic.Field(
+        "",
+        description="a gs, s3 or minio URI or a directory: the model registry whose champion a model must beat to be "
+        "exported, and to which it is then published",
+    )

@@ -17,10 +17,17 @@ def evaluate(
     behaviour_kept: float,
     behaviour_certain: float,
     behaviour_mirrored: str,
-) -> float:
+    min_accuracy: float,
+    gate: str,
+    min_improvement: float,
+    significance: float,
+    model_name: str,
+    publish_uri: str,
+) -> str:
     """Measures the model on the test pictures, which nothing before this step has looked at.
 
-    Returns the accuracy. One unnamed value: kfp.local (2.17.0) can't resolve a named output in a condition.
+    Returns the gate's verdict, "export" or "keep"; decision.json in `evaluation` has the reasons. One unnamed value:
+    kfp.local (2.17.0) can't resolve a named output in a condition.
     """
     from components.core.errors import one_line_errors
 
@@ -34,8 +41,14 @@ def evaluate(
             behaviour_kept=behaviour_kept,
             behaviour_certain=behaviour_certain,
             behaviour_mirrored=behaviour_mirrored,
+            min_accuracy=min_accuracy,
+            gate=gate,
+            min_improvement=min_improvement,
+            significance=significance,
+            model_name=model_name,
+            publish_uri=publish_uri,
         )
         result = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
         log_metrics(metrics, result.metrics())
         log_classification(classification, result.class_names, result.confusion, result.roc)
-    return result.accuracy
+    return result.decision.verdict

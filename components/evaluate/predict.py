@@ -15,11 +15,14 @@ from components.core.reading import batches, split_count
 BATCH_SIZE = 256
 
 
-def predict_test_split(model: Any, dataset_path: str, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray, float]:
+def predict_test_split(
+    model: Any, dataset_path: str, info: DatasetInfo, label: str = "evaluate"
+) -> tuple[np.ndarray, np.ndarray, float]:
     """The model's answers on the test split, in the artifact's order.
 
     Args:
-        model: a keras.Model that fits the data set, as core's load_fitting_model gives it.
+        model: a keras.Model that fits the data set, as core's load_fitting_model gives it, or what is called like one.
+        label: what the line of progress says is done.
 
     Returns:
         labels int64 (n,), probabilities float32 (n, classes), and the mean test loss in nats as `keras.Model.evaluate`
@@ -49,7 +52,7 @@ def predict_test_split(model: Any, dataset_path: str, info: DatasetInfo) -> tupl
     probabilities = np.empty((count, len(info.class_names)), np.float32)
     loss = 0.0
     done = 0
-    with Progress("evaluate", total=count, unit="pictures") as progress:
+    with Progress(label, total=count, unit="pictures") as progress:
         for images, truth in batches(dataset_path, info, "test", BATCH_SIZE):
             answer, losses = step(images, truth)
             end = done + len(truth)

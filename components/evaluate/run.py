@@ -8,12 +8,16 @@ import numpy as np
 
 from components.core.catalog import DATASETS
 from components.core.dataset import DatasetInfo, read_info
+from components.core.decision import Decision, write_decision
+from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.core.framework import load_fitting_model
 from components.core.reading import batches
 from components.evaluate import measures
 from components.evaluate.behaviour import PICTURES, Check, behaviour_checks
+from components.evaluate.champion import champion_answers, fetched_champion, short_list
 from components.evaluate.facts import EvaluationFacts
+from components.evaluate.gate import decide, gate_facts
 from components.evaluate.gather import gather, read_training
 from components.evaluate.predict import predict_test_split, predictor
 from components.evaluate.report import write_report
@@ -36,6 +40,7 @@ class Evaluation:
     macro_f1: float
     calibration_error: float
     pictures: int
+    decision: Decision
 
     def metrics(self) -> dict[str, int | float]:
         """The scalars, for the KFP Metrics artifact."""
@@ -56,24 +61,30 @@ def evaluate(
     report_path: str,
     tensorboard_path: str,
 ) -> Evaluation:
-    """Evaluates the model artifact on the dataset artifact's test split.
+    """Evaluates the model artifact on the dataset artifact's test split, and decides whether it is to be exported.
 
-    Writes the evaluation artifact whole or not at all (metrics.json; predictions.npz with `labels` int64 (n,) and
-    `probabilities` float32 (n, classes), in the order of the test shards; report.html), the same report at
+    Writes the evaluation artifact whole or not at all (metrics.json; decision.json; predictions.npz with `labels` int64
+    (n,) and `probabilities` float32 (n, classes), in the order of the test shards; report.html), the same report at
     `report_path` for the KFP page, and event files for TensorBoard.
 
     Raises:
-        PipelineError: an artifact is not what it should be, or model and data set don't fit together.
+        PipelineError: an artifact is not what it should be, model and data set don't fit together, or the champion that
+            the model must beat is damaged. StorageError: the registry can't be asked.
     """
     info = read_info(dataset_path)
     training = read_training(model_path)
-    if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
-        print("note: the model was trained on another state of the data set than it is measured on")
-    model = load_fitting_model(pathlib.Path(model_path) / "model.keras", info)
-    labels, probabilities, loss = predict_test_split(model, dataset_path, info)
-    measures.check(labels, probabilities)
-    behaviour = _behaviour(settings, model, dataset_path, info)
+    _check_fit(training, info)
+    with fetched_champion(settings, info) as champion:
+        model = load_fitting_model(pathlib.Path(model_path) / "model.keras", info)
+        labels, probabilities, loss = predict_test_split(model, dataset_path, info)
+        measures.check(labels, probabilities)
+        behaviour = _behaviour(settings, model, dataset_path, info)
+        beside = None
+        if champion and champion.comparable:
+            beside = champion_answers(settings, champion, dataset_path, info)
+    decision = decide(settings, labels, probabilities, behaviour, champion, beside)
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
+    facts = dataclasses.replace(facts, gate=gate_facts(decision, labels, beside))
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,
@@ -84,11 +95,13 @@ def evaluate(
         macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
         calibration_error=facts.calibration.error,
         pictures=len(labels),
+        decision=decision,
     )
     with whole_directory(evaluation_path) as directory:
         write_report(directory / REPORT_FILE, facts)
         np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)
         write_json(directory / METRICS_FILE, _metrics_document(result, facts, info, settings))
+        write_decision(directory, decision)
         with whole_file(report_path) as copy:
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
     from components.evaluate.board import write_board
@@ -98,7 +111,26 @@ def evaluate(
         if not check.passed:
             print(f"warning: behaviour: {check.said}")
     print(f"Test loss: {loss:.4f} / Test accuracy: {result.accuracy:.4f}")
+    print(decision.said)
     return result
+
+
+def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
+    """Refuses a model that learned other classes, even if as many; tells of classes that nothing can be known of."""
+    learned = training.get("class_names", info.class_names)
+    if learned != info.class_names:
+        raise PipelineError(
+            f"expected a model of this data set's classes, {short_list(info.class_names)}, received one of "
+            f"{short_list(learned)}; train on this data set"
+        )
+    if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
+        print("note: the model was trained on another state of the data set than it is measured on")
+    test = info.splits.get("test")
+    absent = [name for name, count in zip(info.class_names, test.per_class, strict=True) if not count] if test else []
+    if absent:
+        print(
+            f"warning: the test split has no picture of {short_list(absent)}: nothing is known of how it does on them"
+        )
 
 
 def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: DatasetInfo) -> list[Check]:

@@ -1,15 +1,28 @@
-"""What a user may choose about the evaluation: how the model must behave where the test split can't tell."""
+"""What a user may choose about the evaluation: what it takes to be exported, and how the model must behave."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from components.core.settings import Settings
+from components.core.decision import GateName
+from components.core.settings import RegistrySettings
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(RegistrySettings):
     """The parameters of the evaluate step."""
 
+    min_accuracy: float = Field(0.0, ge=0, le=1, description="test accuracy from which the model is exported")
+    gate: GateName = Field(
+        "beat_champion",
+        description="beat_champion: where publish_uri is set, export only what is better than the champion there; "
+        "min_accuracy: export whatever reaches that, and let it replace any champion",
+    )
+    min_improvement: float = Field(
+        0.0, ge=0, le=1, description="test accuracy by which the champion must be beaten at least"
+    )
+    significance: float = Field(
+        0.05, gt=0, le=1, description="chance at most that a model no better than the champion passes for better"
+    )
     behaviour: Literal["warn", "fail", "off"] = Field(
         "warn", description="a model that fails a behaviour test: is told of, is not exported, or is not tested"
     )

@@ -11,8 +11,8 @@ import numpy as np
 
 from components.core.decode import Target, decode, quiet_pillow, reason_of
 from components.core.errors import PipelineError
+from components.core.served import DESCRIPTION
 from components.export.runtimes import Answer, open_runtime
-from components.export.saved_model import DESCRIPTION
 
 BATCH = 256
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}

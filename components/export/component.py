@@ -17,8 +17,11 @@ def export(
     formats: str,
     int8_tolerance: float,
     proof_pictures: int,
-):
-    """Writes what serving loads, and proves in a fresh process that it answers as it was measured."""
+) -> str:
+    """Writes what serving loads, proves in a fresh process that it answers as it was measured, and publishes it.
+
+    Returns what became of the model, in words.
+    """
     from components.core.errors import one_line_errors
 
     with one_line_errors():
@@ -39,9 +42,10 @@ def export(
         )
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
         shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
-        published = publish(settings.publish_uri, settings.model_name, exported.path) if settings.publish_uri else 0
+        published = publish(settings.publish_uri, settings.model_name, exported.path, evaluation.path)
     exported.metadata.update(
         model_name=model_name, model_version=model_version, formats=settings.formats, files=len(manifest.files)
     )
-    if published:
-        exported.metadata.update(published_version=published)
+    if published.version:
+        exported.metadata.update(published_version=published.version, champion=published.champion)
+    return published.said

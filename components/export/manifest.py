@@ -2,10 +2,11 @@
 
 import json
 import pathlib
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
+from components.core.decision import Decision
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, write_json
 from components.export.verify import FormatProof
@@ -29,7 +30,17 @@ class ExportedFormat(FormatProof):
 
 
 class Manifest(pydantic.BaseModel):
-    """What manifest.json says."""
+    """What manifest.json says: all it takes to go from a served model back to the bytes of its source.
+
+    Attributes:
+        metrics: of the evaluation: the scalars of metrics.json, and accuracy_interval_95.
+        pictures: of the data set, by split.
+        model_sha256: of the trained model.keras.
+        training: training.json without history and class names: every setting, epochs, device, seconds, versions.
+        code_revision: of the code that exported (core/revision.py).
+        decision: the gate's.
+        versions: of the packages that exported.
+    """
 
     model_name: str
     model_version: int
@@ -38,10 +49,15 @@ class Manifest(pydantic.BaseModel):
     resize: Literal["resize", "crop"] = "crop"
     accuracy: float
     loss: float
+    metrics: dict[str, Any] = {}
+    decision: Decision | None = None
     dataset: str
+    pictures: dict[str, int] = {}
     dataset_fingerprint: str
     source_uri: str
     source_sha256: str
+    model_sha256: str = ""
+    training: dict[str, Any] = {}
     code_revision: str = ""
     versions: dict[str, str]
     formats: dict[str, ExportedFormat]

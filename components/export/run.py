@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from components.core.dataset import DatasetInfo, read_info
+from components.core.decision import Decision, read_decision
 from components.core.errors import PipelineError
-from components.core.files import whole_directory
+from components.core.files import sha256_of, whole_directory
 from components.core.framework import load_fitting_model
 from components.core.reading import batches, split_count
 from components.core.revision import code_revision
@@ -27,6 +28,7 @@ from components.export.verify import FormatProof, Verifier
 TOLERANCE = 1e-4
 CALIBRATION_PICTURES = 200
 CARD_FILE = "MODEL_CARD.md"
+SCALARS = ("accuracy_interval_95", "test_pictures", "macro_f1", "calibration_error")
 
 
 def export(
@@ -39,13 +41,14 @@ def export(
     with every one of them as evaluate's predictions say, and has put the SavedModel to the serving smoke test.
 
     Raises:
-        PipelineError: an artifact is missing or does not fit, a format's package is missing, the model can't be
-            converted, or a format answers otherwise than it was measured.
+        PipelineError: an artifact is missing or does not fit, the model did not pass the gate, a format's package is
+            missing, the model can't be converted, or a format answers otherwise than it was measured.
     """
     formats = parse_formats(settings.formats)
     require_packages(formats)
     info = read_info(dataset_path)
     metrics = _read_metrics(evaluation_path, info)
+    decision = _read_favourable_decision(evaluation_path)
     with (
         Verifier(dataset_path, evaluation_path, settings.proof_pictures) as verifier,
         whole_directory(exported_path) as directory,
@@ -67,10 +70,15 @@ def export(
             resize=info.resize,
             accuracy=metrics["accuracy"],
             loss=metrics["loss"],
+            metrics={name: metrics[name] for name in SCALARS if name in metrics},
+            decision=decision,
             dataset=info.dataset,
+            pictures={split: found.count for split, found in info.splits.items()},
             dataset_fingerprint=info.fingerprint,
             source_uri=info.source_uri,
             source_sha256=info.source_sha256,
+            model_sha256=sha256_of(model_file),
+            training=_training(model_path),
             code_revision=code_revision(),
             versions=_versions(),
             formats={
@@ -150,7 +158,7 @@ def _read_metrics(evaluation_path: str, info: DatasetInfo) -> dict:
     """metrics.json, once model, data and evaluation are known to be about the same.
 
     Raises:
-        PipelineError: it is missing, is about other data, or says that the model failed its behaviour tests.
+        PipelineError: it is missing, or is about other data.
     """
     directory = pathlib.Path(evaluation_path)
     try:
@@ -170,14 +178,22 @@ def _read_metrics(evaluation_path: str, info: DatasetInfo) -> dict:
             f"expected the evaluation of {count:,} test pictures of {len(info.class_names)} classes of this data set, "
             f"received one of {answered[0]:,} pictures of {answered[-1]} classes; run evaluate on this data set"
         )
-    behaviour = metrics.get("behaviour", {})
-    if behaviour.get("mode") == "fail" and behaviour["failed"]:
-        raise PipelineError(
-            "expected a model that passes its behaviour tests, received one that fails: "
-            f"{'; '.join(behaviour['failed'])}; nothing was exported; train on more varied pictures, or set "
-            "behaviour=warn"
-        )
     return metrics
+
+
+def _read_favourable_decision(evaluation_path: str) -> Decision:
+    """The pipeline asks only for what passed the gate; whoever calls by another way gets no further."""
+    decision = read_decision(evaluation_path)
+    if not decision.passed:
+        raise PipelineError(f"expected a model that passes the gate, received one that {decision.said}")
+    return decision
+
+
+def _training(model_path: str) -> dict[str, Any]:
+    """How it was trained, without what is long or said elsewhere."""
+    training = json.loads((pathlib.Path(model_path) / "training.json").read_text(encoding="utf-8"))
+    left_out = ("history", "class_names", "image_shape", "dataset", "dataset_fingerprint")
+    return {name: value for name, value in training.items() if name not in left_out}
 
 
 def _versions() -> dict[str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.framework import load_keras, load_model
-from components.export.saved_model import PICTURES
+from components.core.framework import load_model
+from components.core.served import load_served
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -42,11 +42,10 @@ def runtime_package(name: str) -> str:
 
 
 def _saved_model(path: str) -> Answer:
-    load_keras()
+    served = load_served(path)
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)  # the signature lives as long as this does
-    return lambda pictures: loaded.signatures[PICTURES](images=tf.constant(pictures))["probabilities"].numpy()
+    return lambda pictures: served(tf.constant(pictures)).numpy()
 
 
 def _keras(path: str) -> Answer:

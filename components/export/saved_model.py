@@ -5,11 +5,8 @@ from typing import Any
 
 from components.core.dataset import DatasetInfo
 from components.core.files import write_json
+from components.core.served import BYTES, DESCRIPTION, PICTURES
 from components.export.encoded import decode_picture
-
-PICTURES, BYTES = "serving_default", "encoded"
-# The directory that the format leaves to its users; servers ignore it.
-DESCRIPTION = "assets.extra/model.json"
 
 
 def write_saved_model(model: Any, info: DatasetInfo, path: pathlib.Path) -> None:

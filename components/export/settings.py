@@ -3,20 +3,14 @@
 import pydantic
 
 from components.core.errors import PipelineError
-from components.core.settings import Settings, StorePlace
+from components.core.settings import RegistrySettings
 from components.export.formats import parse_formats
 
 
-class ExportSettings(Settings):
+class ExportSettings(RegistrySettings):
     """The names under which the model is served, and the files it is written to."""
 
-    model_name: str = pydantic.Field(
-        "classifier", pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$", description="name of the exported model"
-    )
     model_version: int = pydantic.Field(1, ge=1, description="numeric version directory that TF Serving loads")
-    publish_uri: StorePlace = pydantic.Field(
-        "", description="a gs, s3 or minio URI or a directory: the model registry to publish the export to"
-    )
     formats: str = pydantic.Field(
         "saved_model,keras",
         description="what to export, separated by commas: saved_model, keras, onnx, litert, litert_int8",

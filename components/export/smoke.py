@@ -7,7 +7,7 @@ import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.export.saved_model import BYTES, PICTURES
+from components.core.served import BYTES, PICTURES
 
 RUBBISH = b"\x89PNG, or so it says"
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 
 STEPS = ["download", "preprocess", "train", "evaluate", "export"]
@@ -79,7 +80,7 @@ def test_unchanged_means_cached(quickstart, command_line, summary_of):
 def test_a_parameter_reruns_what_it_must_and_no_more(quickstart, command_line, summary_of, steps_run):
     outputs, _ = quickstart
     assert command_line.run_local(outputs, "MODEL_NAME=renamed").returncode == 0
-    assert steps_run(summary_of(outputs)) == ["export"]
+    assert steps_run(summary_of(outputs)) == ["evaluate", "export"]  # the gate asks for that model's champion
 
 
 def test_code_reruns_what_it_must_and_no_more(quickstart, command_line, tmp_path, summary_of, steps_run):
@@ -103,4 +104,6 @@ def test_below_min_accuracy_nothing_is_exported(quickstart, command_line, summar
     assert process.returncode == 0
     assert summary["steps"][-1] == {"name": "export", "status": "skipped", "cached": False, "seconds": 0.0}
     assert "saved_model" not in summary["artifacts"]
-    assert "export skipped" in process.stdout
+    said = "not exported; the model does not pass the gate: test accuracy 0.9[0-9]+ is below min_accuracy 1\n"
+    assert re.search(said, process.stdout)
+    assert summary["gate"]["passed"] is False

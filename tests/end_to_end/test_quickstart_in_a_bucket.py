@@ -47,8 +47,12 @@ def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_r
     assert {item.key.split("/")[2] for item in events} == {"train", "validation"}
     assert list(store.list("checkpoints")) == [], "they are deleted once the model is there"
 
-    assert command_line.run_local(outputs, *settings).returncode == 0
-    assert steps_run(summary_of(outputs)) == [], "unchanged in the bucket means cached"
+    again = command_line.run_local(outputs, *settings)
+    assert again.returncode == 0
+    assert steps_run(summary_of(outputs)) == ["evaluate"], "unchanged in the bucket means cached, but for the gate"
+    assert "not exported; the model does not pass the gate: test accuracy 0.9" in again.stdout
+    assert " equals the 0.9" in again.stdout
+    assert [found.number for found in registry.versions("digits")] == [1]
     changed = gzip.compress(gzip.decompress(DIGITS.read_bytes()), mtime=1)
     store.write_bytes("data/digits.csv.gz", changed)
     assert command_line.run_local(outputs, *settings).returncode == 0

@@ -181,10 +181,9 @@ def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compil
     assert found["notify-failure"]["inputs"]["parameters"]["status"] == {
         "taskFinalStatus": {"producerTask": "exit-handler-1"}
     }
-    told = [
-        found[name]["inputs"]["parameters"]["outcome"]["runtimeValue"]["constant"] for name in ("notify", "notify-2")
-    ]
-    assert told == ["exported", "not exported: below min_accuracy"]
+    exported, kept = (found[name]["inputs"]["parameters"]["outcome"] for name in ("notify", "notify-2"))
+    assert exported == {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "export"}}
+    assert kept == {"runtimeValue": {"constant": "not exported"}}
     assert found["notify"]["dependentTasks"] == ["export"]
     for name in ("notify", "notify-2", "notify-failure"):
         assert found[name]["cachingOptions"] == {}
@@ -193,6 +192,19 @@ def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compil
         (secret,) = platform[name]["secretAsEnv"]
         assert (secret["secretName"], secret["optional"]) == ("conv2d-webhook", True)
         assert {entry["secretKey"]: entry["envVar"] for entry in secret["keyToEnv"]} == SECRET_KEYS
+
+
+def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):
+    _, platform = plain
+    with_keys = {step for step in STEPS if "secretAsEnv" in platform[step]}
+    assert with_keys == {"download", "train", "evaluate", "export"}
+
+
+def test_with_a_registry_the_gate_decides_anew_in_every_run(plain, compile_to):
+    assert tasks(plain[0])["evaluate"]["cachingOptions"] == {"enableCache": True}
+    pipeline, _ = compile_to("PUBLISH_URI=gs://bucket")
+    assert tasks(pipeline)["evaluate"]["cachingOptions"] == {}
+    assert tasks(pipeline)["train"]["cachingOptions"] == {"enableCache": True}
 
 
 def test_kfp_local_gets_images_and_nothing_else():

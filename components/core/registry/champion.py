@@ -5,7 +5,7 @@ import uuid
 import pydantic
 
 from components.core.registry import layout
-from components.core.storage import NotFound, PreconditionFailed, StorageError, Store
+from components.core.storage import Corrupted, NotFound, PreconditionFailed, Store
 
 HISTORY = 50
 
@@ -21,7 +21,11 @@ class Champion(pydantic.BaseModel):
 
 
 def read(store: Store, name: str) -> tuple[Champion | None, str | None]:
-    """The pointer and the generation to move it by; None and None where there has been no champion yet."""
+    """The pointer and the generation to move it by; None and None where there has been no champion yet.
+
+    Raises:
+        Corrupted: what is there is no pointer.
+    """
     key = _key(name)
     try:
         data, stored = store.read(key)
@@ -31,7 +35,15 @@ def read(store: Store, name: str) -> tuple[Champion | None, str | None]:
         return Champion.model_validate_json(data), stored.generation
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise StorageError(f"expected a champion in {store.uri(key)}, received something else ({reason})") from None
+        raise Corrupted(
+            f"expected a champion in {store.uri(key)}, received something else ({reason}); name one: make models "
+            f"ARGS='champion {name} VERSION'"
+        ) from None
+
+
+def generation(store: Store, name: str) -> str:
+    """The generation to move a pointer by that can't be read."""
+    return store.stat(_key(name)).generation
 
 
 def move(store: Store, name: str, version: int, history: list[int], generation: str | None) -> Champion:

@@ -125,9 +125,15 @@ class Registry:
 
         Args:
             over: the champion that it was compared with, 0 for none; refused where another has taken its place since.
+                None: whatever it was, also one that can't be read.
         """
         self._version(name, version, None)
-        champion, generation = pointer.read(self.store, name)
+        try:
+            champion, generation = pointer.read(self.store, name)
+        except Corrupted:
+            if over is not None:
+                raise
+            champion, generation = None, pointer.generation(self.store, name)
         current = champion.version if champion else 0
         if over is not None and current != over:
             raise StorageError(

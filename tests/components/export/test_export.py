@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.core.dataset import INFO_FILE
+from components.core.decision import DecisionReason, read_decision, write_decision
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.export.card import write_card
@@ -123,11 +124,17 @@ def test_no_test_pictures_is_refused(trained, evaluation, tmp_path):
         export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
 
 
-def test_a_model_that_fails_its_behaviour_tests_is_not_exported_where_that_was_asked(trained, evaluation, tmp_path):
-    behaviour = {"mode": "fail", "failed": ["3.0 % of test pictures keep their class"], "checks": []}
-    failing = altered_metrics(evaluation, tmp_path, behaviour=behaviour)
-    with pytest.raises(PipelineError, match="one that fails: 3.0 % of .* set behaviour=warn"):
-        export(ExportSettings(), trained.dataset, trained.model, failing, str(tmp_path / "exported"))
+def test_a_model_that_did_not_pass_the_gate_is_not_exported_whoever_asks(trained, evaluation, tmp_path):
+    copy = tmp_path / "evaluation"
+    shutil.copytree(evaluation, copy)
+    reason = DecisionReason(said="test accuracy 0.9 is below min_accuracy 1", holds=False)
+    write_decision(copy, read_decision(copy).model_copy(update={"passed": False, "reasons": [reason]}))
+    with pytest.raises(PipelineError, match="one that does not pass the gate: test accuracy 0.9 is below"):
+        export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
+    (copy / "decision.json").unlink()
+    with pytest.raises(PipelineError, match="run evaluate first"):
+        export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
+    assert not (tmp_path / "exported").exists()
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "Upper", "-dash"])

@@ -1,10 +1,10 @@
-"""Publishing an export: a number of its own, the first one champion, and everything there that was exported."""
+"""Publishing an export: a number of its own, champion as the gate decided, and everything there that was exported."""
 
 import json
-import pathlib
 
 import pytest
 
+from components.core.decision import Decision, DecisionReason, write_decision
 from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.export.publish import publish
@@ -13,32 +13,130 @@ from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
 
 
 @pytest.fixture
-def exported(tmp_path) -> pathlib.Path:
-    """An export artifact in small."""
-    directory = tmp_path / "exported"
-    (directory / "saved_model" / "1" / "variables").mkdir(parents=True)
-    (directory / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph")
-    (directory / "saved_model" / "1" / "variables" / "variables.index").write_bytes(b"index")
-    (directory / "model.keras").write_bytes(b"keras")
-    (directory / "manifest.json").write_text(json.dumps({"accuracy": 0.9, "source_sha256": "abc", "files": []}))
-    return directory
+def exported(tmp_path):
+    """Makes an export artifact in small, of a model by its sha256."""
+
+    def make(model: str = "first") -> str:
+        directory = tmp_path / model
+        (directory / "saved_model" / "1" / "variables").mkdir(parents=True)
+        (directory / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph")
+        (directory / "saved_model" / "1" / "variables" / "variables.index").write_bytes(model.encode())
+        (directory / "model.keras").write_bytes(b"keras")
+        facts = {"accuracy": 0.9, "source_sha256": "abc", "model_sha256": model, "formats": {"keras": {}}, "files": []}
+        (directory / "manifest.json").write_text(json.dumps(facts))
+        return str(directory)
+
+    return make
 
 
-def test_versions_are_numbered_and_the_first_is_the_champion(place, exported, capsys):  # noqa: F811
-    assert publish(place.uri, "digits", str(exported)) == 1
-    assert publish(place.uri, "digits", str(exported)) == 2
+@pytest.fixture
+def decided(tmp_path, place):  # noqa: F811
+    """Makes an evaluation artifact whose decision was taken against that champion."""
+
+    def make(champion: int, **changes) -> str:
+        decision = Decision(
+            passed=True,
+            reasons=[DecisionReason(said="it is better", holds=True)],
+            accuracy=0.9,
+            pictures=100,
+            gate="beat_champion",
+            min_accuracy=0.0,
+            min_improvement=0.0,
+            significance=0.05,
+            model_name="digits",
+            registry=place.uri,
+            champion=champion,
+        )
+        directory = tmp_path / f"evaluation-{champion}"
+        directory.mkdir(exist_ok=True)
+        write_decision(directory, decision.model_copy(update=changes))
+        return str(directory)
+
+    return make
+
+
+def test_each_winner_is_a_version_and_the_champion(place, exported, decided, capsys):  # noqa: F811
+    assert publish(place.uri, "digits", exported("first"), decided(0)) == (
+        (1, True, "exported and published as version 1, the champion")
+    )
+    assert publish(place.uri, "digits", exported("second"), decided(1))[:2] == (2, True)
     registry = Registry(place.uri)
     assert [version.number for version in registry.versions("digits")] == [1, 2]
+    assert (registry.champion("digits").version, registry.champion("digits").history) == (2, [1])
+    assert capsys.readouterr().out.splitlines()[-1] == "exported and published as version 2, the champion"
+
+
+def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(place, exported, decided):  # noqa: F811
+    publish(place.uri, "digits", exported("first"), decided(0))
+    publish(place.uri, "digits", exported("second"), decided(1))
+    late = publish(place.uri, "digits", exported("third"), decided(1))
+    assert late == (
+        0,
+        False,
+        "exported, not published: the gate compared with version 1 as the champion, which is version 2 now; run again "
+        "to compare with that",
+    )
+    registry = Registry(place.uri)
+    assert [version.number for version in registry.versions("digits")] == [1, 2]
+    assert registry.champion("digits").version == 2
+
+
+def test_one_that_is_overtaken_while_it_publishes_is_not_the_champion(place, exported, decided, monkeypatch):  # noqa: F811
+    publish(place.uri, "digits", exported("first"), decided(0))
+    late, promote = exported("late"), Registry.promote
+
+    def overtaken(registry, name, version, *, over=None):
+        monkeypatch.setattr(Registry, "promote", promote)
+        assert publish(place.uri, "digits", exported("quicker"), decided(1))[:2] == (3, True)
+        return promote(registry, name, version, over=over)
+
+    monkeypatch.setattr(Registry, "promote", overtaken)
+    assert publish(place.uri, "digits", late, decided(1)) == (
+        2,
+        False,
+        "exported and published as version 2, not as the champion: the gate compared with version 1 as the champion, "
+        "which is version 3 now",
+    )
+    assert Registry(place.uri).champion("digits").version == 3
+
+
+@pytest.mark.parametrize("died", ["before it was promoted", "after it was promoted"])
+def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, decided, died, monkeypatch):  # noqa: F811
+    artifact, evaluation = exported("first"), decided(0)
+    if died.startswith("before"):
+
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Registry, "promote", killed)
+            publish(place.uri, "digits", artifact, evaluation)
+        assert Registry(place.uri).champion("digits") is None
+    else:
+        publish(place.uri, "digits", artifact, evaluation)
+    assert publish(place.uri, "digits", artifact, evaluation)[:2] == (1, True)
+    registry = Registry(place.uri)
+    assert [version.number for version in registry.versions("digits")] == [1]
     assert registry.champion("digits").version == 1
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1] == f"published {registry.show('digits', 2).uri}, the champion stays version 1"
 
 
-def test_a_version_knows_where_it_came_from(place, exported):  # noqa: F811
-    publish(place.uri, "digits", str(exported))
+def test_a_version_knows_where_it_came_from(place, exported, decided):  # noqa: F811
+    publish(place.uri, "digits", exported(), decided(0))
     shown = Registry(place.uri).show("digits", 1)
     assert (shown.facts["accuracy"], shown.facts["source_sha256"]) == (0.9, "abc")
     assert {"saved_model.pb", "variables/variables.index", "assets.extra/model.keras"} <= set(shown.files)
+
+
+def test_without_a_registry_nothing_is_published(exported, decided):
+    assert publish("", "digits", exported(), decided(0)) == (0, False, "exported")
+
+
+def test_a_decision_about_another_champion_is_refused(place, exported, decided):  # noqa: F811
+    with pytest.raises(PipelineError, match="on cats in .*, received one on digits in .*; run evaluate with the same"):
+        publish(place.uri, "cats", exported(), decided(0))
+    with pytest.raises(PipelineError, match="received one on digits in no registry"):
+        publish(place.uri, "digits", exported("other"), decided(0, registry=""))
+    assert Registry(place.uri).names() == []
 
 
 def test_a_registry_that_is_none_is_refused_before_anything_runs():

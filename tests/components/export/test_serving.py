@@ -12,8 +12,9 @@ from components.core.decode import Target, decode
 from components.core.errors import PipelineError
 from components.core.framework import load_keras, load_model
 from components.core.reading import load_split
+from components.core.served import BYTES, DESCRIPTION, PICTURES
 from components.export.encoded import decode_picture
-from components.export.saved_model import BYTES, DESCRIPTION, PICTURES, write_saved_model
+from components.export.saved_model import write_saved_model
 from components.export.smoke import smoke_test
 
 

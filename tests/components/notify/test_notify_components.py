@@ -17,23 +17,49 @@ class Webhook(Api):
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
-def step(fail: bool) -> float:
+def step(fail: bool, evaluation: dsl.Output[dsl.Artifact]):
     if fail:
         raise SystemExit(1)
-    return 0.75
+    import pathlib
+
+    from components.core.decision import Decision, DecisionReason, write_decision
+
+    pathlib.Path(evaluation.path).mkdir()
+    decision = Decision(
+        passed=False,
+        reasons=[DecisionReason(said="test accuracy 0.7500 is below min_accuracy 0.8", holds=False)],
+        accuracy=0.75,
+        pictures=100,
+        gate="beat_champion",
+        min_accuracy=0.8,
+        min_improvement=0.0,
+        significance=0.05,
+        model_name="digits",
+        registry="",
+        champion=0,
+    )
+    write_decision(pathlib.Path(evaluation.path), decision)
 
 
 @dsl.pipeline(name="told")
 def told(fail: bool):
     failure = notify_failure(run_name="nightly", run_id="run-1").set_caching_options(False)
     with dsl.ExitHandler(failure):
-        accuracy = step(fail=fail).output
-        notify(outcome="exported", accuracy=accuracy, run_name="nightly", run_id="run-1").set_caching_options(False)
+        evaluation = step(fail=fail).outputs["evaluation"]
+        told = notify(evaluation=evaluation, outcome="not exported", run_name="nightly", run_id="run-1")
+        told.set_caching_options(False)
 
 
 @pytest.mark.parametrize(
     ("fail", "text"),
-    [(False, "nightly: exported, test accuracy 0.7500\nrun run-1"), (True, "nightly: failed\n")],
+    [
+        (
+            False,
+            "nightly: not exported, test accuracy 0.7500\n"
+            "does not pass the gate: test accuracy 0.7500 is below min_accuracy 0.8\nrun run-1",
+        ),
+        (True, "nightly: failed\n"),
+    ],
 )
 def test_a_run_is_told_once(tmp_path, monkeypatch, fail, text):
     webhook = Webhook()

@@ -225,11 +225,13 @@ def test_a_manifest_that_is_none_is_named(registry, saved_model, document):
     assert registry.names() == []
 
 
-def test_a_champion_that_is_no_pointer_is_named(registry, saved_model):
-    registry.publish("digits", saved_model)
-    registry.store.write_bytes("models/digits/champion.json", b"{}")
-    with pytest.raises(StorageError, match="expected a champion in .*champion.json, received something else"):
-        registry.champion("digits")
+def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhere, saved_model):
+    anywhere.publish("digits", saved_model)
+    anywhere.store.write_bytes("models/digits/champion.json", b"{}")
+    for ask in (anywhere.champion, lambda name: anywhere.promote(name, 1, over=0)):
+        with pytest.raises(Corrupted, match="champion.json, received something else .*ARGS='champion digits VERSION'"):
+            ask("digits")
+    assert anywhere.promote("digits", 1).version == anywhere.champion("digits").version == 1
 
 
 def test_what_is_no_model_is_refused_before_a_number_is_taken(registry, saved_model, tmp_path):

@@ -1,0 +1,88 @@
+"""decision.json in the evaluation artifact: whether the gate lets the model through to export, and every reason.
+
+evaluate writes it. export reads it before it publishes, and so do the webhook's message and a local run's last lines.
+"""
+
+import json
+import pathlib
+from typing import Literal
+
+import pydantic
+
+from components.core.errors import PipelineError
+from components.core.files import write_json
+
+DECISION_FILE = "decision.json"
+GateName = Literal["beat_champion", "min_accuracy"]
+
+
+class DecisionReason(pydantic.BaseModel):
+    """One thing the gate looked at: a sentence without its end, and whether it speaks for the model."""
+
+    said: str
+    holds: bool
+
+
+class Comparison(pydantic.BaseModel):
+    """Challenger and champion on the same test pictures.
+
+    Only those pictures tell them apart that one gets right and the other wrong: `only_challenger` and `only_champion`
+    count those that this one alone gets right.
+    """
+
+    version: int = pydantic.Field(description="of the champion")
+    champion_accuracy: float
+    only_challenger: int
+    only_champion: int
+    difference: float = pydantic.Field(description="accuracy of the challenger minus that of the champion")
+    difference_interval_95: tuple[float, float]
+    p_value: float = pydantic.Field(description="McNemar's exact test, one-sided: that this is chance")
+
+
+class Decision(pydantic.BaseModel):
+    """What decision.json says: the decision, why, and under which rules."""
+
+    passed: bool
+    reasons: list[DecisionReason]
+    accuracy: float
+    pictures: int
+    gate: GateName
+    min_accuracy: float
+    min_improvement: float
+    significance: float
+    model_name: str
+    registry: str = pydantic.Field(description="where the champion was looked for; empty: nowhere, none was named")
+    champion: int = pydantic.Field(description="the version that was the champion at that moment; 0: none")
+    comparison: Comparison | None = None
+
+    @property
+    def verdict(self) -> Literal["export", "keep"]:
+        """What evaluate returns, and the pipeline goes by."""
+        return "export" if self.passed else "keep"
+
+    @property
+    def said(self) -> str:
+        """The decision in one line. Of a refusal, only what speaks against the model."""
+        reasons = "; ".join(reason.said for reason in self.reasons if self.passed or not reason.holds)
+        return f"{'passes' if self.passed else 'does not pass'} the gate: {reasons}"
+
+
+def write_decision(directory: pathlib.Path, decision: Decision) -> None:
+    """Writes decision.json into `directory`."""
+    write_json(directory / DECISION_FILE, decision.model_dump(mode="json"))
+
+
+def read_decision(evaluation: str | pathlib.Path) -> Decision:
+    """Reads the decision from an evaluation artifact.
+
+    Raises:
+        PipelineError: there is none, or it is not one.
+    """
+    path = pathlib.Path(evaluation) / DECISION_FILE
+    try:
+        return Decision.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise PipelineError(
+            f"expected an evaluation artifact with {DECISION_FILE}, received {evaluation}: {reason}; run evaluate first"
+        ) from None

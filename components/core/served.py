@@ -1,0 +1,53 @@
+"""The SavedModel that is published: how it is asked, what lies beside it, and how to load it as a server does."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from components.core.errors import PipelineError
+from components.core.framework import load_keras
+
+# Its signatures. The first takes `images`, uint8 [batch, height, width, channels], the second `image_bytes`, string
+# [batch], JPEG or PNG files; both give `probabilities`, float32 [batch, classes].
+PICTURES, BYTES = "serving_default", "encoded"
+# class_names, image_shape and resize, in the directory that the format leaves to its users; servers ignore it.
+DESCRIPTION = "assets.extra/model.json"
+
+
+def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
+    """What a version directory says of itself; None where it says nothing, as one that was made elsewhere."""
+    try:
+        described = json.loads((pathlib.Path(directory) / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return described if isinstance(described, dict) and {"class_names", "image_shape"} <= set(described) else None
+
+
+def load_served(directory: str | pathlib.Path) -> Callable[[Any], Any]:
+    """Loads a version directory; the result takes tensors of pictures and gives tensors of probabilities.
+
+    A SavedModel is a program that TensorFlow runs: load only what is trusted as much as the code.
+
+    Raises:
+        PipelineError: it can't be loaded, or has not the signature.
+    """
+    load_keras()
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(directory))
+    except Exception as error:  # TensorFlow raises many kinds for files it can't read
+        reason = " ".join(str(error).split())[:300]
+        raise PipelineError(
+            f"expected a SavedModel in {directory}, received one that can't be loaded: {reason}"
+        ) from None
+    signature = loaded.signatures.get(PICTURES)
+    if signature is None or "probabilities" not in signature.structured_outputs:
+        raise PipelineError(f"expected a SavedModel whose signature {PICTURES} gives probabilities in {directory}")
+
+    def answer(pictures: Any) -> Any:
+        # `loaded` must live as long as its signatures are asked.
+        return loaded.signatures[PICTURES](images=pictures)["probabilities"]
+
+    return answer

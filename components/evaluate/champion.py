@@ -1,0 +1,119 @@
+"""The champion: fetched from the registry, every file proven by its SHA-256, and asked the same test pictures."""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.core.dataset import DatasetInfo
+from components.core.errors import PipelineError
+from components.core.registry import Registry
+from components.core.served import DESCRIPTION, load_served, read_description
+from components.core.storage import Corrupted, NotFound
+from components.evaluate import measures
+from components.evaluate.predict import predict_test_split
+from components.evaluate.settings import EvaluateSettings
+
+LISTED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Champion:
+    """The champion as it was found.
+
+    Attributes:
+        name: as people call it, for instance `digits version 3`.
+        path: where its files were fetched to; None where nobody asked for a comparison.
+        other: in what it differs from what the data set asks for; empty: it can be compared.
+    """
+
+    name: str
+    version: int
+    path: pathlib.Path | None = None
+    other: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it is to be asked the test pictures."""
+        return self.path is not None and not self.other
+
+
+@contextlib.contextmanager
+def fetched_champion(settings: EvaluateSettings, info: DatasetInfo) -> Iterator[Champion | None]:
+    """Finds the champion, and fetches it for as long as the body runs where it is to be compared with.
+
+    Gives None where no registry is named, or it has no champion of that model.
+
+    Raises:
+        PipelineError: it is damaged; says what to do. StorageError: the registry can't be asked.
+    """
+    if not settings.publish_uri:
+        yield None
+        return
+    registry = Registry(settings.publish_uri)
+    pointer = registry.champion(settings.model_name)
+    if pointer is None:
+        yield None
+        return
+    name = f"{settings.model_name} version {pointer.version}"
+    if settings.gate == "min_accuracy":
+        yield Champion(name, pointer.version)
+        return
+    with tempfile.TemporaryDirectory(prefix="champion-") as directory:
+        path = pathlib.Path(directory) / "champion"
+        try:
+            registry.fetch(settings.model_name, pointer.version, path)
+        except (Corrupted, NotFound) as damage:
+            raise _incident(settings, name, damage) from None
+        yield Champion(name, pointer.version, path, _differs(path, info))
+
+
+def champion_answers(
+    settings: EvaluateSettings, champion: Champion, dataset_path: str, info: DatasetInfo
+) -> np.ndarray:
+    """Its answers on the test split: float32 (n, classes), by the code that measures the challenger.
+
+    Raises:
+        PipelineError: it can't be loaded or run, or its answers are no probabilities; says what to do.
+    """
+    try:
+        served = load_served(champion.path)
+        labels, probabilities, _ = predict_test_split(
+            lambda pictures, training: served(pictures), dataset_path, info, "evaluate the champion"
+        )
+        measures.check(labels, probabilities)
+    except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
+        raise _incident(settings, champion.name, error) from None
+    return probabilities
+
+
+def _differs(path: pathlib.Path, info: DatasetInfo) -> str:
+    """Why it can't be compared on this data set, or nothing."""
+    described = read_description(path)
+    if described is None:
+        return f"it has no {DESCRIPTION}, which names its classes"
+    if described["class_names"] != info.class_names:
+        return f"it answers other classes: {short_list(described['class_names'])}"
+    if tuple(described["image_shape"]) != info.image_shape:
+        shapes = (" x ".join(map(str, shape)) for shape in (described["image_shape"], info.image_shape))
+        return "it takes pictures of {}, this data set has {}".format(*shapes)
+    return ""
+
+
+def short_list(names: list[str]) -> str:
+    """`a, b, c, d, e and 95 more`, for a line of text."""
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(map(str, names[:LISTED])) + more
+
+
+def _incident(settings: EvaluateSettings, name: str, error: Exception) -> PipelineError:
+    # Its advice, after the semicolon, is about other errands.
+    why = " ".join(str(error).partition("; ")[0].split())[:500]
+    model = settings.model_name
+    return PipelineError(
+        f"{name}, the champion, can't be compared with: {why}; make another version the champion (make models "
+        f"ARGS='rollback {model}' or 'champion {model} VERSION'), or set gate=min_accuracy to replace it unseen"
+    )

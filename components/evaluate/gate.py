@@ -1,0 +1,166 @@
+"""The gate between training and serving: a model is exported only where it is good enough and beats the champion.
+
+    min_accuracy        its test accuracy reaches this
+    behaviour=fail      it passes the behaviour tests
+    min_improvement     its accuracy is above the champion's, by at least this
+    significance        and that is not chance, by McNemar's test on the pictures that only one of them gets right
+
+The champion is measured anew on the same test pictures, never taken at its old figures: those were of other pictures.
+
+What becomes of a champion that can't be beaten, since it can't be compared:
+
+    there is none                     the first good enough becomes it
+    of other classes or another shape nothing is exported: it is another task, and clients would be surprised
+    damaged, or can't be run          the step fails (champion.py): that is an incident, and somebody must look
+
+gate=min_accuracy asks for none of it, and replaces any champion: the operator's way out of the last two.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.core.decision import Comparison, Decision, DecisionReason
+from components.evaluate import measures
+from components.evaluate.behaviour import Check
+from components.evaluate.champion import Champion
+from components.evaluate.facts import ChampionFacts, GateFacts, Reason
+from components.evaluate.settings import EvaluateSettings
+
+TEST = "McNemar's exact test, one-sided"
+
+
+def decide(
+    settings: EvaluateSettings,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    behaviour: Sequence[Check],
+    champion: Champion | None = None,
+    beside: np.ndarray | None = None,
+) -> Decision:
+    """Decides on the challenger.
+
+    Args:
+        labels: int64 (n,), of the test pictures.
+        probabilities: float (n, classes), the challenger's answers.
+        behaviour: how it took the behaviour tests; they count under behaviour=fail.
+        champion: None where there is none, or no registry is named.
+        beside: its answers on the same pictures; None where it was not asked.
+    """
+    right = probabilities.argmax(axis=1) == labels
+    accuracy, comparison = float(right.mean()), None
+    good = accuracy >= settings.min_accuracy
+    reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:g}"
+    reasons = [DecisionReason(said=f"test accuracy {accuracy:.4f} {reached}", holds=good)]
+    if settings.behaviour == "fail":
+        failed = [check.said for check in behaviour if not check.passed]
+        reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
+    if beside is not None:
+        comparison = compare(champion.version, right, beside.argmax(axis=1) == labels)
+        reasons += _beaten(settings, champion.name, comparison, accuracy)
+    elif settings.publish_uri:
+        reasons.append(_unmeasured(settings, champion))
+    return Decision(
+        passed=all(reason.holds for reason in reasons),
+        reasons=reasons,
+        accuracy=accuracy,
+        pictures=len(right),
+        gate=settings.gate,
+        min_accuracy=settings.min_accuracy,
+        min_improvement=settings.min_improvement,
+        significance=settings.significance,
+        model_name=settings.model_name,
+        registry=settings.publish_uri,
+        champion=champion.version if champion else 0,
+        comparison=comparison,
+    )
+
+
+def compare(version: int, right: np.ndarray, champion_right: np.ndarray) -> Comparison:
+    """Compares two models on the same n pictures.
+
+    Args:
+        version: of the champion.
+        right: bool (n,), the pictures that the challenger classifies correctly; `champion_right` for the champion.
+    """
+    better, worse = int((right & ~champion_right).sum()), int((champion_right & ~right).sum())
+    return Comparison(
+        version=version,
+        champion_accuracy=float(champion_right.mean()),
+        only_challenger=better,
+        only_champion=worse,
+        difference=(better - worse) / len(right),
+        difference_interval_95=measures.paired_difference_interval(better, worse, len(right)),
+        p_value=mcnemar(better, worse),
+    )
+
+
+def gate_facts(decision: Decision, labels: np.ndarray, beside: np.ndarray | None) -> GateFacts:
+    """The decision as the report shows it.
+
+    Args:
+        labels: int64 (n,), of the test pictures.
+        beside: float (n, classes), the champion's answers; None where it was not asked.
+    """
+    reasons = [Reason(reason.said, reason.holds) for reason in decision.reasons]
+    found = decision.comparison
+    if found is None:
+        return GateFacts(decision.passed, reasons)
+    champion = ChampionFacts(
+        name=f"{decision.model_name} version {found.version}",
+        confusion=measures.confusion(labels, beside),
+        per_class=measures.per_class(labels, beside),
+        only_challenger=found.only_challenger,
+        only_champion=found.only_champion,
+        p_value=found.p_value,
+        test=TEST,
+    )
+    return GateFacts(decision.passed, reasons, champion)
+
+
+def mcnemar(better: int, worse: int) -> float:
+    """The probability that a model no better than another gets as many pictures ahead of it by chance, 0 to 1.
+
+    McNemar (1947), "Note on the sampling error of the difference between correlated proportions or percentages": only
+    pictures that one model gets right and the other wrong count, and between equal models each of them falls to either
+    side like a coin. Exact, by the binomial distribution, where McNemar's own formula approximates; one-sided, since a
+    worse challenger is refused anyhow. Dietterich (1998), "Approximate statistical tests for comparing supervised
+    classification learning algorithms", recommends it for two models that were each trained once.
+
+    Args:
+        better: pictures that only the first model gets right.
+        worse: pictures that only the second one does.
+    """
+    from scipy.special import bdtrc
+
+    # Of better + worse tosses, more than better - 1 fall to the first.
+    return float(bdtrc(better - 1, better + worse, 0.5))
+
+
+def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> DecisionReason:
+    """What a champion means that there is none of, or that was not asked the test pictures."""
+    if champion is None:
+        return DecisionReason(said=f"{settings.model_name} has no champion yet", holds=True)
+    name = f"{champion.name}, the champion,"
+    if settings.gate == "min_accuracy":
+        return DecisionReason(said=f"{name} need not be beaten: gate is min_accuracy", holds=True)
+    advice = "choose another model_name, or gate=min_accuracy to replace it"
+    return DecisionReason(said=f"{name} can't be compared with, since {champion.other}: {advice}", holds=False)
+
+
+def _beaten(settings: EvaluateSettings, name: str, found: Comparison, accuracy: float) -> list[DecisionReason]:
+    """Whether the champion is beaten by enough, and not by chance."""
+    against = f"the {found.champion_accuracy:.4f} of {name}, the champion"
+    if found.difference <= 0:
+        said = "equals" if found.difference == 0 else "is below"
+        return [DecisionReason(said=f"test accuracy {accuracy:.4f} {said} {against}", holds=False)]
+    enough = found.difference >= settings.min_improvement
+    asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:g}"
+    improvement = f"it is {found.difference:.4f} above {against}{asked if settings.min_improvement else ''}"
+    sure = found.p_value <= settings.significance
+    counted = (
+        f"it alone is right on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}: "
+        f"p = {found.p_value:.2g}, {'within' if sure else 'above'} significance {settings.significance:g}"
+        f"{'' if sure else ', so that may be chance'}"
+    )
+    return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=counted, holds=sure)]
