@@ -5,6 +5,10 @@
 The first and the last are always ours, whatever the architecture says: the model takes the dataset's own bytes, so that
 serving can't scale differently from training, and it answers with float32 probabilities whatever the precision of the
 layers between. An architecture that ends in its own softmax is refused rather than given a second one.
+
+The model that trains and the one that is saved are two, with the same weights in the same order: augmentation stands
+before the one, the mean over a picture and its mirror image after the other, and only the one that trains uses kernels
+that other backends don't have.
 """
 
 import inspect
@@ -27,12 +31,21 @@ COMMON_ARGUMENTS = ("activity_regularizer", "dtype", "name", "trainable")
 
 
 def build_model(
-    layers: list[LayerSpec], image_shape: tuple[int, int, int], class_count: int, policy: str = "float32"
+    layers: list[LayerSpec],
+    image_shape: tuple[int, int, int],
+    class_count: int,
+    policy: str = "float32",
+    augmentation: "keras.layers.Layer | None" = None,
+    fused: bool = False,
+    average_mirrored: bool = False,
 ) -> "keras.Model":
     """The model of `layers` for uint8 pictures of `image_shape` (height, width, channels).
 
     Args:
         policy: the Keras dtype policy of every layer that doesn't name its own dtype, for instance "mixed_bfloat16".
+        augmentation: a layer of its own before all others.
+        fused: takes TensorFlow's fused kernels where they compute what a layer computes (fused.py).
+        average_mirrored: answers with the mean over a picture and its mirror image, left and right changed.
 
     Returns:
         A Keras model: uint8 [n, height, width, channels] -> float32 [n, class_count] probabilities.
@@ -42,10 +55,12 @@ def build_model(
     """
     keras = load_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    values = keras.layers.Rescaling(1 / 255, dtype=policy, name="scale")(pictures)
+    changed = augmentation(pictures) if augmentation else pictures
+    scaled = keras.layers.Rescaling(1 / 255, dtype=policy, name="scale")(changed)
+    values, built = scaled, []
     for position, spec in enumerate(layers, start=1):
         where = f"architecture: layer {position} ({spec.type})"
-        layer = _build_layer(where, spec, policy)
+        layer = _build_layer(where, spec, policy, fused)
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
@@ -56,6 +71,7 @@ def build_model(
             raise PipelineError(
                 f"{where} expected one output with something left in it, received {values}; take a layer out"
             )
+        built.append(layer)
     if len(values.shape) != 2 or values.shape[1] is None:
         raise PipelineError(
             "architecture: expected the last layer to give one row of values a picture, received "
@@ -68,17 +84,23 @@ def build_model(
             f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one "
             "softmax output a class is always added; take it out of the list"
         )
-    classes = keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes")(values)
-    return keras.Model(pictures, classes, name="classifier")
+    built.append(keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes"))
+    answer = built[-1](values)
+    if average_mirrored:
+        mirrored = keras.ops.flip(scaled, axis=2)
+        for layer in built:
+            mirrored = layer(mirrored)
+        answer = keras.layers.Average(dtype="float32", name="mean")([answer, mirrored])
+    return keras.Model(pictures, answer, name="classifier")
 
 
 def build_layers(layers: list[LayerSpec]) -> None:
     """Builds each layer by itself, without a shape: finds unknown layers and arguments before there are pictures."""
     for position, spec in enumerate(layers, start=1):
-        _build_layer(f"architecture: layer {position} ({spec.type})", spec, "float32")
+        _build_layer(f"architecture: layer {position} ({spec.type})", spec, "float32", fused=False)
 
 
-def _build_layer(where: str, spec: LayerSpec, policy: str) -> "keras.layers.Layer":
+def _build_layer(where: str, spec: LayerSpec, policy: str, fused: bool) -> "keras.layers.Layer":
     keras = load_keras()
     known = [
         name
@@ -92,6 +114,10 @@ def _build_layer(where: str, spec: LayerSpec, policy: str) -> "keras.layers.Laye
     if spec.type not in known:
         raise PipelineError(f"{where}: unknown layer; {nearest(spec.type, known)}")
     cls = getattr(keras.layers, spec.type)
+    if fused and spec.type == "BatchNormalization":
+        from components.train.fused import fused_batch_normalization
+
+        cls = fused_batch_normalization()
     accepted = [
         name
         for name, parameter in inspect.signature(cls.__init__).parameters.items()

@@ -1,13 +1,10 @@
-"""The optimizer that the settings name, and how its learning rate goes from step to step.
-
-Adam is Keras's Adam with its update done by one TensorFlow kernel a weight instead of a dozen operations, each a pass
-over memory: nearly all of the article's 11 million weights lie in one Dense layer, and their update is a sixth of its
-float32 step.
-"""
+"""The optimizer that the settings name, and how its learning rate goes from step to step."""
 
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import PipelineError
 from components.core.framework import load_keras
+from components.train.optimizer_spec import parse_optimizer
 from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -19,60 +16,60 @@ def make_optimizer(settings: TrainSettings, steps: int) -> "keras.optimizers.Opt
 
     Args:
         steps: the steps of the whole training; what a schedule spans.
+
+    Raises:
+        PipelineError: an argument that the optimizer doesn't have, or doesn't take.
     """
     keras = load_keras()
+    name, arguments = parse_optimizer(settings.optimizer)
     classes = {name.lower(): value for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
-    if keras.backend.backend() == "tensorflow":
-        classes["adam"] = _fused_adam()
-    return classes[settings.optimizer](learning_rate=learning_rate(settings, steps))
+    if name == "adam" and keras.backend.backend() == "tensorflow":
+        from components.train.fused import fused_adam
+
+        classes["adam"] = fused_adam()
+    if name == "muon":
+        from components.train.muon import conv_muon
+
+        classes["muon"] = conv_muon()
+    try:
+        return classes[name](learning_rate=learning_rate(settings, steps), **arguments)
+    except Exception as error:  # Keras raises many kinds for a bad argument
+        raise PipelineError(f"optimizer: {name} doesn't take {arguments}: {' '.join(str(error).split())}") from None
 
 
 def learning_rate(settings: TrainSettings, steps: int) -> Any:
     """The learning rate as Keras takes it: a number, or a function of the step alone, so that a resumed run goes on
-    exactly where it was. "linear" and "cosine" fall from the set rate to 0 at the last step."""
+    exactly where it was. It rises in a line over the warm-up's share of the steps, if there is one, and "linear" and
+    "cosine" fall from there to 0 at the last step: with "linear" that is the triangular, one-cycle schedule."""
     schedules = load_keras().optimizers.schedules
+    rising = round(settings.warmup * steps)
+    height = settings.learning_rate
     if settings.schedule == "linear":
-        return schedules.PolynomialDecay(settings.learning_rate, steps, end_learning_rate=0.0)
-    if settings.schedule == "cosine":
-        return schedules.CosineDecay(settings.learning_rate, steps)
-    return settings.learning_rate
+        falling = schedules.PolynomialDecay(height, steps - rising, end_learning_rate=0.0)
+    elif settings.schedule == "cosine":
+        falling = schedules.CosineDecay(height, steps - rising)
+    else:
+        falling = height
+    return _warm_up(height, rising, falling) if rising else falling
+
+
+def _warm_up(height: float, rising: int, then: Any) -> Any:
+    keras = load_keras()
+
+    class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+        """From height / rising at the first step to height at step `rising`; after that as `then` says."""
+
+        def __call__(self, step: Any) -> Any:
+            step = keras.ops.cast(step, "float32")
+            after = then(step - rising) if callable(then) else then
+            return keras.ops.where(step < rising, height * (step + 1) / rising, after)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"height": height, "rising": rising}
+
+    return WarmUp()
 
 
 def current_learning_rate(optimizer: "keras.optimizers.Optimizer") -> float:
     """The rate of the optimizer's next step."""
     return float(load_keras().ops.convert_to_numpy(optimizer.learning_rate))
-
-
-def _fused_adam() -> type:
-    """Builds the class when Keras is there to derive it from."""
-    import keras
-    import tensorflow as tf
-
-    class FusedAdam(keras.optimizers.Adam):
-        """keras.optimizers.Adam, the same formula (algorithm 1 of https://arxiv.org/abs/1412.6980 in the order of its
-        section 2, epsilon outside the bias correction), computed by `ResourceApplyAdam`."""
-
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
-                super().update_step(gradient, variable, learning_rate)
-                return
-            dtype = variable.dtype
-            step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, dtype)
-            index = self._get_variable_index(variable)
-            tf.raw_ops.ResourceApplyAdam(
-                var=_handle(variable),
-                m=_handle(self._momentums[index]),
-                v=_handle(self._velocities[index]),
-                beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
-                beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
-                lr=tf.cast(learning_rate, dtype),
-                beta1=tf.cast(self.beta_1, dtype),
-                beta2=tf.cast(self.beta_2, dtype),
-                epsilon=tf.cast(self.epsilon, dtype),
-                grad=tf.cast(gradient, dtype),
-            )
-
-    def _handle(variable: Any) -> Any:
-        return (variable.value if isinstance(variable, keras.Variable) else variable).handle
-
-    return FusedAdam

@@ -4,27 +4,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError
 from components.core.settings import Settings, StorePlace
 from components.train.architecture import parse_architecture
+from components.train.optimizer_spec import parse_optimizer
 
-# keras.optimizers' classes in lower case, spelled out so that a mistake is found without the import; a test compares.
-OPTIMIZERS = (
-    "adadelta",
-    "adafactor",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamw",
-    "ftrl",
-    "lamb",
-    "lion",
-    "muon",
-    "nadam",
-    "rmsprop",
-    "schedulefreeadamw",
-    "sgd",
-)
+# How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
+OPERATIONAL = {"verbose", "gpus", "checkpoints", "tensorboard_uri"}
 
 
 class TrainSettings(Settings):
@@ -39,7 +25,25 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="how the learning rate goes: it stays, or falls to 0 over all epochs"
     )
-    optimizer: str = Field("adam", description="any optimizer of keras.optimizers, by name")
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises to its height"
+    )
+    optimizer: str = Field(
+        "adam",
+        description="any optimizer of keras.optimizers, by name, or as JSON or YAML with its arguments, such as "
+        '{"SGD": {"momentum": 0.9, "nesterov": true}}',
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of a training label's certainty that is spread over all classes"
+    )
+    augment_flip: bool = Field(
+        False, description="whether half of the training pictures are mirrored, others each time"
+    )
+    augment_shift: int = Field(0, ge=0, description="pixels by which a training picture is moved at most, each way")
+    average_mirrored: bool = Field(
+        False,
+        description="whether the model answers with the mean over a picture and its mirror image, at twice the work",
+    )
     verbose: Literal["auto", "0", "1", "2"] = Field(
         "auto",
         description="0: silent, 1: a bar and a line an epoch, 2: a line an epoch, auto: a bar where it can be drawn",
@@ -76,10 +80,12 @@ class TrainSettings(Settings):
 
     @field_validator("optimizer")
     @classmethod
-    def _known_optimizer(cls, name: str) -> str:
-        if name.lower() not in OPTIMIZERS:
-            raise ValueError(f"unknown optimizer; {nearest(name, list(OPTIMIZERS))}")
-        return name.lower()
+    def _known_optimizer(cls, text: str) -> str:
+        try:
+            parse_optimizer(text)
+        except PipelineError as error:
+            raise ValueError(str(error).removeprefix("optimizer: ")) from None
+        return text
 
     @field_validator("gpus")
     @classmethod

@@ -1,7 +1,8 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.settings import OPTIMIZERS, TrainSettings
+from components.train.optimizer_spec import OPTIMIZERS
+from components.train.settings import TrainSettings
 
 
 def test_the_defaults_are_the_articles() -> None:

@@ -1,0 +1,75 @@
+"""What Keras computes in many passes over memory and TensorFlow has one kernel for. Same mathematics, same variables.
+
+Adam: nearly all of the article's 11 million weights lie in one Dense layer, and their update is a sixth of its float32
+step. Batch normalization: a fifth of a step of the `fast` architecture in bfloat16 on a CPU (1.64 against 1.29 ms of
+CPU time a picture), as Keras casts to float32 and takes mean and variance by themselves.
+"""
+
+from typing import Any
+
+
+def fused_adam() -> type:
+    """Builds the class when Keras is there to derive it from."""
+    import keras
+    import tensorflow as tf
+
+    class FusedAdam(keras.optimizers.Adam):
+        """keras.optimizers.Adam, the same formula (algorithm 1 of https://arxiv.org/abs/1412.6980 in the order of its
+        section 2, epsilon outside the bias correction), computed by `ResourceApplyAdam`."""
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
+                super().update_step(gradient, variable, learning_rate)
+                return
+            dtype = variable.dtype
+            step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, dtype)
+            index = self._get_variable_index(variable)
+            tf.raw_ops.ResourceApplyAdam(
+                var=_handle(variable),
+                m=_handle(self._momentums[index]),
+                v=_handle(self._velocities[index]),
+                beta1_power=tf.pow(tf.cast(self.beta_1, dtype), step),
+                beta2_power=tf.pow(tf.cast(self.beta_2, dtype), step),
+                lr=tf.cast(learning_rate, dtype),
+                beta1=tf.cast(self.beta_1, dtype),
+                beta2=tf.cast(self.beta_2, dtype),
+                epsilon=tf.cast(self.epsilon, dtype),
+                grad=tf.cast(gradient, dtype),
+            )
+
+    def _handle(variable: Any) -> Any:
+        return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+    return FusedAdam
+
+
+def fused_batch_normalization() -> type:
+    """Builds the class when Keras is there to derive it from."""
+    import keras
+    import tensorflow as tf
+
+    class FusedBatchNormalization(keras.layers.BatchNormalization):
+        """keras.layers.BatchNormalization, computed by `FusedBatchNormV3` where that can: over the last of four
+        axes, with scale and offset, in the batch's own type."""
+
+        def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center and mask is None
+            plain = not self.renorm and not self.synchronized
+            if not (training and self.trainable and fits and plain):
+                return super().call(inputs, training=training, mask=mask)
+            result = tf.raw_ops.FusedBatchNormV3(
+                x=inputs,
+                scale=tf.convert_to_tensor(self.gamma),
+                offset=tf.convert_to_tensor(self.beta),
+                mean=tf.zeros([0]),
+                variance=tf.zeros([0]),
+                epsilon=self.epsilon,
+                is_training=True,
+            )
+            values = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            variance = result.batch_variance * (values - 1) / values  # the kernel's is the unbiased one, Keras's not
+            for moving, batch in ((self.moving_mean, result.batch_mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+            return result.y
+
+    return FusedBatchNormalization

@@ -1,0 +1,35 @@
+"""Muon for convolutions (https://kellerjordan.github.io/posts/muon/).
+
+Keras's own Muon orthogonalizes the update of weights with two dimensions and leaves all others to AdamW, so that in a
+Conv2D network it is AdamW by another name. Here a convolution's kernel counts as the matrix that it is: one column a
+filter. The layers that answer, and all vectors, stay with AdamW, as Muon's author advises.
+"""
+
+from typing import Any
+
+from components.core.framework import load_keras
+
+
+def conv_muon() -> type:
+    """Builds the class when Keras is there to derive it from."""
+    keras = load_keras()
+    ops = keras.ops
+
+    class Muon(keras.optimizers.Muon):
+        """keras.optimizers.Muon, its arguments and formulas, applied to the kernels of convolutions alone."""
+
+        def _should_use_adamw(self, variable: Any) -> bool:
+            return len(variable.shape) != 4
+
+        def zeropower_via_newtonschulz5(self, kernel: Any, steps: int) -> Any:
+            """float [height, width, channels, filters] -> the same shape, its filters near orthonormal, which
+            `lr_adjust` then scales: both see a matrix [height * width * channels, filters]."""
+            return super().zeropower_via_newtonschulz5(ops.reshape(kernel, (-1, kernel.shape[-1])), steps)
+
+        def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+            self.assign_add(m, ops.add(gradient, m * (self.momentum - 1)))
+            direction = ops.add(gradient, self.momentum * m) if self.nesterov else m
+            update = self.zeropower_via_newtonschulz5(direction, self.ns_steps)
+            self.assign_sub(variable, ops.reshape(self.lr_adjust(lr * update), variable.shape))
+
+    return Muon
