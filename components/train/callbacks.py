@@ -1,15 +1,12 @@
-"""What happens while Keras trains: the log, the bar, TensorBoard, the best weights, the stop at a lost loss."""
+"""What happens while Keras trains: the log, the bar, the best weights, the stop at a lost loss."""
 
 import math
-import pathlib
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.files import remove
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
 from components.train.checkpoint import Checkpoint, model_state
@@ -29,6 +26,7 @@ class EpochLog(keras.callbacks.Callback):
         self.epochs, self.steps, self.count, self.batch_size = epochs, steps, count, batch_size
         self.bar, self.line = bar, line
         self.history: list[dict[str, Any]] = []
+        self.by_step: list[list[float]] = []  # TensorBoard's points (board.py), kept here for the checkpoint
         self.progress = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -125,8 +123,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
         arrays = model_state(self.model)
         if self.best.epoch != epoch + 1:
             arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
-        state = {"history": self.log.history, "best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
-        self.checkpoint.save(arrays, state)
+        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
+        self.checkpoint.save(arrays, {"history": self.log.history, "by_step": self.log.by_step, **best})
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -154,52 +152,3 @@ class StopAtNaN(keras.callbacks.Callback):
                 f"expected a finite loss, received {loss} {where} at learning rate {rate:g}; "
                 "try a learning rate ten times smaller, or precision float32"
             )
-
-
-class EventFiles(keras.callbacks.Callback):
-    """Scalars for TensorBoard by epoch, written while training runs: sub-runs train/ and validation/, which TensorBoard
-    draws into one chart, as they bear the same tags.
-
-    A run that is resumed, or started afresh where an earlier one was killed, writes its whole history anew, so that no
-    epoch is drawn twice.
-
-    Args:
-        upload: called after each epoch, to have the files sent on; must not wait for it.
-    """
-
-    SCALARS = {
-        "train": ("loss", "accuracy", "learning_rate", "images_per_second"),
-        "validation": ("val_loss", "val_accuracy"),
-    }
-
-    def __init__(self, directory: str, log: EpochLog, upload: Callable[[], None] = lambda: None):
-        super().__init__()
-        self.directory, self.log, self.upload = pathlib.Path(directory), log, upload
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        import tensorflow as tf
-
-        self.writers = {}
-        for run in self.SCALARS:
-            remove(self.directory / run)
-            self.writers[run] = tf.summary.create_file_writer(str(self.directory / run))
-        for entry in self.log.history:
-            self._write(entry)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._write(self.log.history[-1])
-        self.upload()
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        for writer in self.writers.values():
-            writer.close()
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        import tensorflow as tf
-
-        for run, names in self.SCALARS.items():
-            with self.writers[run].as_default(step=entry["epoch"]):
-                for name in names:
-                    if name in entry:
-                        tf.summary.scalar(name.removeprefix("val_"), entry[name])
-            self.writers[run].flush()

@@ -28,7 +28,7 @@ from components.train.device import Device, choose_policy, device_errors, find_d
 from components.train.live_board import live_board
 from components.train.model import build_model
 from components.train.optimizer import make_optimizer
-from components.train.settings import TrainSettings
+from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
 
 MODEL_FILE = "model.keras"
@@ -101,10 +101,11 @@ def train(
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 
-    board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{run_key(this_run)}"
+    run = run_key(this_run)
+    board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{run}"
     with live_board(tensorboard_path, board, tensorboard_artifact) as upload_board:
         history, best = _fit(
-            settings, model, info, device, dataset_path, tensorboard_path, checkpoint, saved, upload_board
+            settings, model, info, device, dataset_path, tensorboard_path, run, checkpoint, saved, upload_board
         )
     last = history[-1]
     speeds = [entry["images_per_second"] for entry in history]
@@ -126,7 +127,7 @@ def train(
     final.set_weights(best.weights)
     with whole_directory(model_path) as directory:
         final.save(directory / MODEL_FILE)
-        write_json(directory / TRAINING_FILE, training_record(settings, info, history, result))
+        write_json(directory / TRAINING_FILE, training_record(settings, info, run, history, result))
     if checkpoint:
         checkpoint.delete()
     return result
@@ -135,7 +136,7 @@ def train(
 def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[str, Any]:
     """All that decides what a run's weights become."""
     return {
-        **settings.model_dump(exclude={"verbose", "gpus", "checkpoints", "tensorboard_uri"}),
+        **settings.model_dump(exclude=OPERATIONAL),
         "precision": policy,
         "dataset_fingerprint": info.fingerprint,
         **{name: version for name, version in versions().items() if name in ("keras", "tensorflow")},
@@ -156,11 +157,15 @@ def versions() -> dict[str, str]:
 
 
 def training_record(
-    settings: TrainSettings, info: DatasetInfo, history: list[dict[str, Any]], result: TrainingResult
+    settings: TrainSettings, info: DatasetInfo, run: str, history: list[dict[str, Any]], result: TrainingResult
 ) -> dict[str, Any]:
     """What training.json says."""
+    from components.train.board import hyperparameters
+
     return {
         **result.model_dump(),
+        "run": run,
+        "hyperparameters": hyperparameters(settings, result.precision),
         "dataset": info.dataset,
         "dataset_fingerprint": info.fingerprint,
         "class_names": info.class_names,
@@ -178,12 +183,15 @@ def _fit(
     device: Device,
     dataset_path: str,
     tensorboard_path: str,
+    run: str,
     checkpoint: Checkpoint | None,
     saved: tuple | None,
     upload_board: Callable[[], None],
 ) -> tuple[list[dict[str, Any]], Any]:
     """Keras's fit with our callbacks: the history by epoch, and the best weights."""
-    from components.train.callbacks import BestWeights, EpochLog, EventFiles, SaveCheckpoint, StopAtNaN
+    from components.train.board import EventFiles, hyperparameters
+    from components.train.board_pictures import validation_pictures
+    from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
     memory = settings.memory_mb * 10**6
     training = training_feed(dataset_path, info, settings.batch_size, settings.seed, memory)
@@ -191,12 +199,15 @@ def _fit(
     bar, line = _verbosity(settings.verbose)
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
     best = BestWeights(settings.early_stopping_patience)
+    policy = choose_policy(settings.precision, device)
+    board = EventFiles(tensorboard_path, log, hyperparameters(settings, policy), run, upload_board)
     callbacks = [
         training.reorder,
         StopAtNaN(training.steps),
         log,
         best,
-        EventFiles(tensorboard_path, log, upload_board),
+        *validation_pictures(board, settings.epochs, dataset_path, info),
+        board,
     ]
     if line:
         print(_what_is_ahead(settings, model, device, training), flush=True)
@@ -204,14 +215,14 @@ def _fit(
         arrays, state = saved
         weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
         restore_model_state(model, weights, checkpoint.path)
-        log.history = state["history"]
+        log.history, log.by_step = state["history"], state["by_step"]
         best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
         if line:
             print(f"resumed from {checkpoint.path} after epoch {len(log.history)}", flush=True)
     if checkpoint:
         callbacks.append(SaveCheckpoint(checkpoint, log, best))
     done = len(log.history)
-    with contextlib.closing(log), device_errors(settings.batch_size):
+    with contextlib.closing(log), contextlib.closing(board), device_errors(settings.batch_size):
         model.fit(
             training.dataset,
             initial_epoch=done,

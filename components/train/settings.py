@@ -13,6 +13,10 @@ from components.train.optimizer_spec import parse_optimizer
 OPERATIONAL = {"verbose", "gpus", "checkpoints", "tensorboard_uri"}
 
 
+# How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
+OPERATIONAL = {"verbose", "gpus", "checkpoints", "tensorboard_uri"}
+
+
 class TrainSettings(Settings):
     """The parameters of the training step; the defaults are the article's."""
 

@@ -31,21 +31,6 @@ def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
     return run
 
 
-def scalars(directory: pathlib.Path) -> dict[str, list[float]]:
-    """The values of a TensorBoard run by tag, in the order of their steps."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.util.tensor_util import make_ndarray
-
-    events = EventAccumulator(str(directory))
-    events.Reload()
-    found = {}
-    for tag in events.Tags()["tensors"]:
-        by_step = sorted((event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(tag))
-        assert [step for step, _ in by_step] == list(range(1, len(by_step) + 1))
-        found[tag] = [value for _, value in by_step]
-    return found
-
-
 def test_a_model_artifact_holds_what_was_learnt(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
@@ -73,12 +58,6 @@ def test_a_model_artifact_holds_what_was_learnt(
     assert record["precision"] == "float32"
     assert record["device"]
 
-    train_run, validation_run = scalars(tmp_path / "board/train"), scalars(tmp_path / "board/validation")
-    assert set(train_run) == {"loss", "accuracy", "learning_rate", "images_per_second"}
-    assert set(validation_run) == {"loss", "accuracy"}
-    assert train_run["loss"] == pytest.approx([entry["loss"] for entry in history])
-    assert validation_run["accuracy"] == pytest.approx([entry["val_accuracy"] for entry in history])
-
 
 def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
     """Also with dropout, and where the earlier run was killed and left event files and half a model."""
@@ -92,7 +71,6 @@ def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pa
     again, other = weights(seed=3), weights(seed=4)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-    assert len(scalars(tmp_path / "board/train")["loss"]) == 2
     assert not (tmp_path / ".model.partial").exists()
 
 

@@ -1,0 +1,158 @@
+"""What training leaves for TensorBoard, read back by TensorBoard's own reader."""
+
+import io
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.plugins.hparams import metadata
+
+from components.core.errors import PipelineError
+from components.core.reading import load_split
+from components.train import board
+from components.train.fit import TrainingResult, train
+from components.train.settings import TrainSettings
+from tests.components.train.board_files import accumulated, plugin_data, tensors
+
+SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
+    """Trains a small model on the digits, 20 steps an epoch, into tmp_path/model and tmp_path/board."""
+
+    def run(path: str = digits, **settings: Any) -> TrainingResult:
+        checked = TrainSettings.checked(**{"architecture": SMALL, "epochs": 3, "gpus": "auto", **settings})
+        return train(checked, path, str(tmp_path / "model"), str(tmp_path / "board"))
+
+    return run
+
+
+def training_json(directory: pathlib.Path) -> dict[str, Any]:
+    return json.loads((directory / "model/training.json").read_text())
+
+
+def test_curves_by_epoch_are_the_history(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    run()
+    history = training_json(tmp_path)["history"]
+    for directory, prefix, names in (
+        ("train", "", ("loss", "accuracy", "learning_rate", "images_per_second")),
+        ("validation", "val_", ("loss", "accuracy")),
+    ):
+        found = tensors(tmp_path / "board" / directory)
+        for name in names:
+            expected = {entry["epoch"]: entry[prefix + name] for entry in history}
+            assert found[name] == pytest.approx(expected), name
+
+
+def test_curves_by_step_average_to_the_epochs(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    run(schedule="linear")
+    found = tensors(tmp_path / "board/train")
+    loss, rate = found["by step/loss"], found["by step/learning_rate"]
+    assert list(loss) == list(range(1, 61))
+    for entry in training_json(tmp_path)["history"]:
+        steps = range(20 * entry["epoch"] - 19, 20 * entry["epoch"] + 1)
+        assert np.mean([loss[step] for step in steps]) == pytest.approx(entry["loss"], rel=1e-5)
+    assert rate[60] == pytest.approx(0)
+    assert rate[1] > rate[30] > rate[59] > 0
+    assert all(value > 0 for value in found["by step/images_per_second"].values())
+
+
+def test_a_long_training_has_few_points_by_step(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs a wait for the device: where there are many steps, a point is the mean of several."""
+    monkeypatch.setattr(board, "POINTS", 12)
+    run()
+    loss = tensors(tmp_path / "board/train")["by step/loss"]
+    assert list(loss) == [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]
+    first = training_json(tmp_path)["history"][0]["loss"]
+    assert np.mean([loss[step] for step in (5, 10, 15, 20)]) == pytest.approx(first, rel=1e-5)
+
+
+def test_a_run_started_again_draws_nothing_twice(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    run()
+    run()
+    assert list(tensors(tmp_path / "board/train")["loss"]) == [1, 2, 3]
+
+
+def test_the_graph_is_the_models_layers(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
+
+    run(precision="bfloat16", epochs=1)
+    written = tensors(tmp_path / "board/train")["keras"][0].item()
+    graph = keras_model_to_graph_def(json.loads(written))
+    inputs = {node.name: list(node.input) for node in graph.node}
+    assert inputs["classifier/scale"] == ["classifier/pictures"]
+    assert len(inputs) == 5
+    assert [node.attr["keras_class"].s for node in graph.node if "conv" in node.name] == [b"Conv2D"]
+    assert all(node.attr["dtype"].type for node in graph.node)
+
+
+def test_hyperparameters_stand_beside_the_result(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    result = run(batch_size=40, precision="auto", verbose="0")
+    start = metadata.parse_session_start_info_plugin_data(
+        plugin_data(tmp_path / "board/result", metadata.SESSION_START_INFO_TAG)
+    )
+    record = training_json(tmp_path)
+    assert start.group_name == record["run"]
+    assert start.hparams["batch_size"].number_value == 40
+    assert start.hparams["precision"].string_value == result.precision
+    assert len(start.hparams["architecture"].string_value) <= 60
+    assert not {"verbose", "gpus", "checkpoints", "tensorboard_uri"} & set(start.hparams)
+    assert set(start.hparams) == set(record["hyperparameters"])
+    found = tensors(tmp_path / "board/result")
+    assert found["result/best_val_accuracy"] == pytest.approx({3: result.best_val_accuracy})
+    assert set(found) > {"result/images_per_second", "result/seconds", "result/epochs"}
+    assert ended(tmp_path / "board/result") == "STATUS_SUCCESS"
+
+
+def ended(directory: pathlib.Path) -> str:
+    from tensorboard.plugins.hparams import api_pb2
+
+    content = plugin_data(directory, metadata.SESSION_END_INFO_TAG)
+    return api_pb2.Status.Name(metadata.parse_session_end_info_plugin_data(content).status)
+
+
+def test_a_failed_training_says_so(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    with pytest.raises(PipelineError):
+        run(optimizer="sgd", learning_rate=1e30)
+    assert ended(tmp_path / "board/result") == "STATUS_FAILURE"
+
+
+def pictures(directory: pathlib.Path, tag: str) -> dict[int, Image.Image]:
+    return {step: Image.open(io.BytesIO(value[2])) for step, value in tensors(directory)[tag].items()}
+
+
+def test_validation_pictures_are_drawn_while_it_trains(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path
+) -> None:
+    run(epochs=12)
+    for tag in ("confusion matrix", "predictions"):
+        drawn = pictures(tmp_path / "board/validation", tag)
+        assert list(drawn) == [1, 2, 4, 6, 8, 10, 12]
+        width, height, _ = tensors(tmp_path / "board/validation")[tag][1]
+        assert drawn[1].size == (int(width), int(height))
+    # The model learns: more of the captions below the pictures are green (right), fewer are red.
+    red = [np.sum((np.asarray(picture) == (176, 36, 36)).all(axis=2)) for picture in drawn.values()]
+    assert red[0] > red[-1]
+
+
+def test_the_last_epoch_is_drawn_wherever_it_ends(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    result = run(epochs=40, early_stopping_patience=2, learning_rate=1e-12)
+    assert max(pictures(tmp_path / "board/validation", "predictions")) == result.epochs < 40
+
+
+def test_without_a_validation_split_there_are_no_pictures(
+    run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str, tmp_path: pathlib.Path
+) -> None:
+    from components.core.dataset import read_info
+
+    images, labels = load_split(digits, read_info(digits), "train")
+    run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
+    assert accumulated(tmp_path / "board/validation").Tags()["tensors"] == []
+    assert "result/best_val_accuracy" not in tensors(tmp_path / "board/result")
