@@ -1,0 +1,78 @@
+"""Model artifacts that are better or worse than the trained one, and registries that hold one as the champion."""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from components.core.dataset import DatasetInfo, read_info
+from components.core.framework import load_model
+from components.core.reading import load_split
+from components.core.registry import Registry
+from components.export.saved_model import write_saved_model
+
+
+@pytest.fixture(scope="session")
+def biased(trained, tmp_path_factory) -> Callable[[float], str]:
+    """Makes a model artifact of the trained one with the first class favoured: the more, the worse it is. NaN: broken.
+
+    The last layer's bias is what a test can turn without another training.
+    """
+    made = {}
+
+    def make(bias: float) -> str:
+        if bias not in made:
+            place = tmp_path_factory.mktemp("biased") / "model"
+            shutil.copytree(trained.model, place)
+            model = load_model(place / "model.keras")
+            kernel, old = model.layers[-1].get_weights()
+            model.layers[-1].set_weights([kernel, old + np.eye(len(old), dtype=np.float32)[0] * bias])
+            model.save(place / "model.keras")
+            made[bias] = str(place)
+        return made[bias]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def slight(trained, biased) -> float:
+    """A bias that costs the trained model 1 to 3 of its 500 answers: worse, but who could tell."""
+    pictures, labels = load_split(trained.dataset, read_info(trained.dataset), "test")
+    logits = np.log(load_model(f"{trained.model}/model.keras").predict(pictures, verbose=0) + 1e-30)
+    right = (logits.argmax(axis=1) == labels).sum()
+
+    def lost(bias: float) -> int:
+        return int(right - ((logits + np.eye(10)[0] * bias).argmax(axis=1) == labels).sum())
+
+    return next(bias for bias in np.arange(0.1, 5, 0.05).tolist() if 1 <= lost(bias) <= 3)
+
+
+@pytest.fixture(scope="session")
+def saved(trained, biased, tmp_path_factory) -> Callable[..., pathlib.Path]:
+    """Writes the SavedModel of `biased`, described as the data set says, but for `changes`."""
+    made = {}
+
+    def write(bias: float, **changes) -> pathlib.Path:
+        key = json.dumps([bias, changes])
+        if key not in made:
+            info = DatasetInfo.model_validate(read_info(trained.dataset).model_dump() | changes)
+            made[key] = tmp_path_factory.mktemp("saved") / "1"
+            write_saved_model(load_model(f"{biased(bias)}/model.keras"), info, made[key])
+        return made[key]
+
+    return write
+
+
+@pytest.fixture
+def crowned() -> Callable[[str, pathlib.Path], Registry]:
+    """Publishes a SavedModel as the champion of `digits`."""
+
+    def crown(uri: str, saved_model: pathlib.Path) -> Registry:
+        registry = Registry(uri)
+        registry.promote("digits", registry.publish("digits", saved_model).number)
+        return registry
+
+    return crown
