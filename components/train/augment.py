@@ -6,6 +6,7 @@ has none of it.
 
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import PipelineError
 from components.core.framework import load_keras
 from components.train.settings import TrainSettings
 
@@ -37,6 +38,14 @@ def _layer_class() -> type:
             super().__init__(name="augment", dtype="uint8", trainable=False)
             self.flip, self.shift = flip, shift
             self.seeds = keras.random.SeedGenerator(seed)
+
+        def build(self, shape: tuple) -> None:
+            if self.shift >= min(shape[1:3]):
+                raise PipelineError(
+                    f"augment_shift: expected less than the picture's sides, {shape[1]} x {shape[2]}, "
+                    f"received {self.shift}"
+                )
+            super().build(shape)
 
         def call(self, pictures: Any, training: bool = False) -> Any:
             if not training:

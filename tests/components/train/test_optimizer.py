@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.core.errors import PipelineError
 from components.train.optimizer import current_learning_rate, make_optimizer
 from components.train.settings import TrainSettings
 
@@ -57,9 +60,35 @@ def test_a_sparse_gradient_takes_kerass_way() -> None:
 @pytest.mark.parametrize(("schedule", "expected"), [("constant", 0.1), ("linear", 0.05), ("cosine", 0.05)])
 def test_a_schedule_is_a_function_of_the_step(schedule: str, expected: float) -> None:
     optimizer = make_optimizer(TrainSettings(schedule=schedule, learning_rate=0.1), steps=100)
-    assert current_learning_rate(optimizer) == pytest.approx(0.1)
+    assert current_learning_rate(SimpleNamespace(optimizer=optimizer)) == pytest.approx(0.1)
     optimizer.iterations.assign(50)
-    assert current_learning_rate(optimizer) == pytest.approx(expected)
+    assert current_learning_rate(SimpleNamespace(optimizer=optimizer)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_a_warm_up_rises_to_the_height_and_the_schedule_follows(schedule: str) -> None:
+    settings = {"schedule": schedule, "learning_rate": 0.1}
+    warm = make_optimizer(TrainSettings(warmup=0.2, **settings), steps=100)
+    plain = make_optimizer(TrainSettings(**settings), steps=80)
+    for step, expected in ((0, 0.005), (9, 0.05), (19, 0.1)):
+        warm.iterations.assign(step)
+        assert current_learning_rate(warm) == pytest.approx(expected)
+    for step in (20, 60, 99):
+        warm.iterations.assign(step)
+        plain.iterations.assign(step - 20)
+        assert current_learning_rate(warm) == pytest.approx(current_learning_rate(plain), abs=1e-7)
+
+
+def test_an_optimizers_arguments_reach_it() -> None:
+    made = make_optimizer(TrainSettings(optimizer='{"SGD": {"momentum": 0.8, "nesterov": true}}'), steps=1)
+    assert isinstance(made, keras.optimizers.SGD)
+    assert (made.momentum, made.nesterov) == (0.8, True)
+
+
+@pytest.mark.parametrize("arguments", ['{"momentun": 0.8}', '{"momentum": 3}'])
+def test_an_argument_that_cannot_be_is_refused(arguments: str) -> None:
+    with pytest.raises(PipelineError, match="^optimizer: sgd doesn't take .*momentu"):
+        make_optimizer(TrainSettings(optimizer=f'{{"SGD": {arguments}}}'), steps=1)
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "muon", "lion"])

@@ -19,7 +19,7 @@ def test_the_defaults_are_the_articles() -> None:
         ("learning_rate", float("nan"), "learning_rate: "),
         ("learning_rate", float("inf"), "learning_rate: "),
         ("learning_rate", 0, "learning_rate: input should be greater than 0; received 0"),
-        ("optimizer", "adamm", "optimizer: unknown optimizer; did you mean 'adam'?; received 'adamm'"),
+        ("optimizer", "adamm", "optimizer: unknown optimizer 'adamm'; did you mean 'adam'?"),
         ("verbose", "3", "verbose: input should be 'auto', '0', '1' or '2'; received '3'"),
         ("gpus", "two", "gpus: expected a number of GPUs, or auto; received 'two'"),
         ("architecture", "sead", "architecture: unknown architecture 'sead'; did you mean 'seed'?"),

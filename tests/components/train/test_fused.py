@@ -1,0 +1,43 @@
+"""The fused kernels compute what Keras's layers and optimizers compute; Adam's test is test_optimizer.py."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.train.fused import fused_batch_normalization
+
+
+def one_step(layer: keras.layers.Layer, values: np.ndarray) -> list[np.ndarray]:
+    """Output, gradients of input, scale and offset, and the moving mean and variance after one training step."""
+    layer.build(values.shape)
+    layer.gamma.assign(np.linspace(0.5, 2, values.shape[-1]))
+    layer.beta.assign(np.linspace(-1, 1, values.shape[-1]))
+    inputs = tf.constant(values)
+    weights = tf.constant(np.random.default_rng(1).normal(size=values.shape), "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = layer(inputs, training=True)
+        loss = tf.reduce_sum(tf.cast(output, "float32") * weights)
+    gradients = tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
+    found = [output, *gradients, layer.moving_mean.value, layer.moving_variance.value, layer(inputs)]
+    return [tf.cast(value, "float32").numpy() for value in found]
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-4), ("mixed_bfloat16", 0.1)])
+def test_batch_normalization_is_kerass(policy: str, tolerance: float) -> None:
+    values = np.random.default_rng(0).normal(2, 3, (8, 5, 5, 3)).astype("float32")
+    options = {"momentum": 0.8, "epsilon": 0.01, "dtype": policy}
+    ours = one_step(fused_batch_normalization()(**options), values)
+    theirs = one_step(keras.layers.BatchNormalization(**options), values)
+    for our, their in zip(ours, theirs, strict=True):
+        assert our == pytest.approx(their, rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    "options", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"trainable": False}]
+)
+def test_what_the_kernel_cannot_do_is_left_to_keras(options: dict) -> None:
+    values = np.random.default_rng(0).normal(2, 3, (4, 6, 6, 6)).astype("float32")
+    ours, theirs = fused_batch_normalization()(**options), keras.layers.BatchNormalization(**options)
+    assert np.array_equal(ours(values, training=True), theirs(values, training=True))

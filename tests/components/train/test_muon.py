@@ -1,0 +1,35 @@
+import keras
+import numpy as np
+import pytest
+
+from components.train.muon import conv_muon
+
+
+def updated(shape: tuple[int, ...], **arguments: object) -> np.ndarray:
+    """What one step of learning rate 1 takes away from a weight of zeros."""
+    weight = keras.Variable(np.zeros(shape, "float32"))
+    optimizer = conv_muon()(learning_rate=1.0, rms_rate=None, weight_decay=0.0, **arguments)
+    optimizer.build([weight])
+    optimizer.apply([keras.ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), "float32")], [weight])
+    return -keras.ops.convert_to_numpy(weight)
+
+
+def test_a_kernels_update_is_near_orthonormal() -> None:
+    """All singular values of a Muon update lie around 1, whatever the gradient's: that is Muon."""
+    values = np.linalg.svd(updated((3, 3, 16, 20)).reshape(-1, 20), compute_uv=False)
+    assert 0.6 < values.min() <= values.max() < 1.3
+
+
+def test_it_is_kerass_muon_on_the_kernel_as_a_matrix() -> None:
+    gradient = np.random.default_rng(0).normal(size=(3, 3, 4, 10)).astype("float32")
+    matrix, kernel = keras.Variable(np.zeros((36, 10), "float32")), keras.Variable(np.zeros((3, 3, 4, 10), "float32"))
+    for optimizer, weight in ((keras.optimizers.Muon(0.1), matrix), (conv_muon()(0.1), kernel)):
+        optimizer.build([weight])
+        for _ in range(3):
+            optimizer.apply([keras.ops.convert_to_tensor(gradient.reshape(weight.shape))], [weight])
+    assert kernel.numpy().reshape(36, 10) == pytest.approx(matrix.numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 10)])
+def test_vectors_and_dense_weights_are_left_to_adamw(shape: tuple[int, ...]) -> None:
+    assert np.abs(updated(shape)) == pytest.approx(np.ones(shape), abs=1e-3)  # Adam's first step has the rate's size
