@@ -178,8 +178,8 @@ def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, trained, save
         judge(trained.model, place.uri)
     assert re.fullmatch(
         r"digits version 1, the champion, can't be compared with: expected \S+ with sha256 \w+ as its manifest.json "
-        r"says, received \w+; make another version the champion \(make models ARGS='rollback digits' or 'champion digits "
-        r"VERSION'\), or set gate=min_accuracy to replace it unseen",
+        r"says, received \w+; make another version the champion \(make models ARGS='rollback digits' or "
+        r"'champion digits VERSION'\), or set gate=min_accuracy to replace it unseen",
         str(caught.value),
     )
     replacing = judge(trained.model, place.uri, gate="min_accuracy")

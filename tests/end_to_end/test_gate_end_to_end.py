@@ -1,0 +1,45 @@
+"""The gate in whole runs: the first model becomes the champion, a worse one is kept out and says why."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def listed(command_line):
+    """What `make models REGISTRY=... ARGS='list digits'` prints, by its command."""
+
+    def run(registry) -> str:
+        command = [sys.executable, "-m", "pipeline", "models", "--registry", str(registry), "list", "digits"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_")}
+        done = subprocess.run(
+            command, cwd=command_line.checkout, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    return run
+
+
+def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, listed, summary_of, tmp_path):
+    outputs, registry = tmp_path / "outputs", tmp_path / "registry"
+    first = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=4")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "exported and published as version 1, the champion; the model passes the gate: test accuracy" in first.stdout
+    assert "digits has no champion yet" in first.stdout
+    before = listed(registry)
+    assert re.search(r"^1 +champion +0\.9", before, re.MULTILINE)
+
+    worse = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=1", "MIN_ACCURACY=0.1")
+    assert worse.returncode == 0, worse.stdout + worse.stderr
+    why = (
+        r"not exported; the model does not pass the gate: test accuracy 0\.\d+ is below the 0\.\d+ of digits version 1"
+    )
+    assert re.search(why, worse.stdout)
+    summary = summary_of(outputs)
+    assert summary["steps"][-1]["status"] == "skipped"
+    assert summary["gate"]["comparison"]["version"] == 1
+    assert "Does not pass the gate" in (outputs / "latest/evaluate/evaluation/report.html").read_text()
+    assert listed(registry) == before
