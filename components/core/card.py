@@ -50,10 +50,9 @@ def limits(
     tested = [score for score in scores if score.pictures]
     absent = [shown(score.name) for score in scores if not score.pictures]
     weakest = sorted(tested, key=lambda score: score.recall)[:WEAKEST]
-    said = [
-        "Found least often: " + ", ".join(f"{shown(score.name)} ({score.recall:.1%})" for score in weakest) + ".",
-        f"Stated probabilities and accuracy differ by {calibration_error:.1%} on average (expected calibration error).",
-    ]
+    found = ", ".join(f"{shown(score.name)} ({100 * score.recall:.1f} %)" for score in weakest)
+    differ = f"differ by {100 * calibration_error:.1f} % on average (expected calibration error)"
+    said = [f"Found least often: {found}.", f"Stated probabilities and accuracy {differ}."]
     if absent:
         said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
     said += [f"{check[0].upper()}{check[1:]}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]

@@ -192,6 +192,11 @@ class EvaluationFacts:
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
 
     @property
+    def champion(self) -> ChampionFacts | None:
+        """The champion that the gate compared with, if it did."""
+        return self.gate.champion if self.gate else None
+
+    @property
     def count(self) -> int:
         """Test pictures."""
         return int(self.confusion.sum())

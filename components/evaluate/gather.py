@@ -9,6 +9,7 @@ import numpy as np
 from components.core.dataset import DatasetInfo
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
+from components.core.progress import duration
 from components.core.reading import batches
 from components.core.revision import code_revision
 from components.evaluate import measures
@@ -18,6 +19,7 @@ from components.evaluate.slices import examples as slice_examples
 from components.evaluate.slices import properties_of_all, slices
 
 EXAMPLES = 24
+NAMES = {"tensorflow": "TensorFlow", "numpy": "NumPy"}
 
 
 def gather(
@@ -125,12 +127,12 @@ def _training_table(training: dict[str, Any]) -> dict[str, Any]:
         "architecture": settings.get("architecture"),
         "weights": training.get("parameters"),
         "epochs trained": training.get("epochs"),
-        **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "seed")},
+        **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "schedule", "seed")},
         "precision": training.get("precision"),
         "device": training.get("device"),
-        "seconds": training.get("seconds"),
+        "time taken": duration(training["seconds"]) if "seconds" in training else None,
         "images a second": training.get("images_per_second"),
-        **training.get("versions", {}),
+        **{NAMES.get(name, name): version for name, version in training.get("versions", {}).items()},
     }
     return {label.replace("_", " "): value for label, value in shown.items() if value is not None}
 

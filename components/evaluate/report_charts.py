@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
 from components.core.page.numbers import percent
-from components.evaluate.facts import Calibration, EvaluationFacts
+from components.evaluate.facts import Calibration, CalibrationBin, EvaluationFacts
 
 CLASS_CHARTS = 12
+LEAST_DRAWN = 20  # the accuracy of fewer pictures jumps about
 LOOKS: dict[str, Look] = {"validation": "accent", "training": "ink", "learning rate": "accent"}
 
 
@@ -74,6 +75,11 @@ def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
     return charts
 
 
+def drawn_bins(calibration: Calibration) -> list[CalibrationBin]:
+    """The bins in the reliability diagram: those of LEAST_DRAWN pictures or more, or all where none has as many."""
+    return [b for b in calibration.bins if b.count >= LEAST_DRAWN] or calibration.bins
+
+
 def calibration_charts(calibration: Calibration) -> list[Chart]:
     """The reliability diagram, and under it how many pictures each bin holds."""
     bins = calibration.bins
@@ -87,7 +93,7 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
         x,
         share_axis(""),
         [
-            Line("this model", [(b.confidence, b.accuracy) for b in bins]),
+            Line("this model", [(b.confidence, b.accuracy) for b in drawn_bins(calibration)]),
             Line("perfectly calibrated", [(0, 0), (1, 1)], "reference", markers=False),
         ],
         height=260,

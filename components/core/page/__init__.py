@@ -57,6 +57,7 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters.update(percent=numbers.percent, points=numbers.points, count=numbers.count, plain=numbers.plain)
+    environment.filters["unbroken"] = numbers.unbroken
     environment.globals.update(picture=pictures.picture, listed=LISTED)
     # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
     drawing = environment.get_template("chart.html")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 # Line styles differ in dash and marker, not only in colour: accent is solid with discs, ink dashed with squares,
 # reference thin and dotted.
 Look = Literal["accent", "ink", "reference"]
-MOST_MARKERS = 12
+MOST_MARKERS = 15
 DIGIT_WIDTH = 6.5  # of the 11-pixel labels, in SVG units, with room to spare
 LABEL_DIGITS = 5  # room left for at least these, so that charts under each other line up
 RIGHT, BOTTOM = 10, 34

@@ -28,6 +28,11 @@ def points(difference: float, digits: int = 1) -> str:
     return f"{sign}{abs(rounded):.{digits}f} points".replace(" ", NO_BREAK_SPACE)
 
 
+def unbroken(sentence: str) -> str:
+    """The sentence with each percent sign kept on the line of its number."""
+    return sentence.replace(" %", NO_BREAK_SPACE + "%")
+
+
 def count(number: int) -> str:
     """12345 as `12,345`."""
     return f"{number:,}"

@@ -6,7 +6,7 @@ import jinja2
 import pytest
 
 from components.core.page import HERE
-from components.core.page.charts import Bar, Chart, Drawing, Line, axis, count_axis, share_axis
+from components.core.page.charts import MOST_MARKERS, Bar, Chart, Drawing, Line, axis, count_axis, share_axis
 
 
 def svg(chart):
@@ -67,7 +67,7 @@ def test_hostile_names_and_many_points_make_a_sound_and_small_picture():
     figure, picture = svg(chart)
     assert picture.findtext("title") == "<script>" and picture.findtext("desc") == "</svg>"
     assert "<b>&\"'" in "".join(figure.find("figcaption").itertext())
-    assert len(picture.findall("circle")) <= 12 and len(picture.findall("rect")) <= 12
+    assert len(picture.findall("circle")) <= MOST_MARKERS and len(picture.findall("rect")) <= MOST_MARKERS
 
 
 def test_lines_differ_in_more_than_colour():

@@ -11,7 +11,8 @@ from components.core.errors import PipelineError
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
 from components.evaluate.facts import Band, ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Reason, Slice
-from components.evaluate.report import frequent_confusions, write_report
+from components.evaluate.report import write_report
+from components.evaluate.report_tables import frequent_confusions
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
 from tests.components.core.page_checks import read_page
 
@@ -252,7 +253,7 @@ def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
         low, high = measures.wilson_interval(band.correct, 100)
         away = f"{100 * (band.correct / 100 - facts.accuracy):+.1f} points".replace("-", "−")
         assert f"{text} {band.correct:.1f} % {100 * low:.1f} % – {100 * high:.1f} % {away} 100" in page.text
-    assert f"The difference is to the {100 * facts.accuracy:.1f} % of all pictures" in page.text
+    assert f"difference are to the {100 * facts.accuracy:.1f} % of all pictures" in page.text
 
 
 def test_the_card_says_what_for_and_what_not(tmp_path):
@@ -293,11 +294,23 @@ def test_the_same_facts_make_the_same_bytes(tmp_path):
 
 
 @needs_chromium
-@pytest.mark.parametrize(("width", "dark", "classes"), [(390, True, 30), (1280, False, 10)])
-def test_a_browser_shows_it_without_complaint(tmp_path, width, dark, classes):
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "classes"), [(390, 30), (1280, 10)], ids=["phone", "desktop"])
+def test_a_browser_shows_it_without_complaint(tmp_path, width, classes, dark):
     names = [f"class with a longish name {i}" for i in range(classes)]
-    write_report(tmp_path / "report.html", facts_of(*answers(classes, 2000), names))
+    labels, probabilities = answers(classes, 2000)
+    _, champion = answers(classes, 2000, seed=8)
+    example = np.zeros((32, 32, 3), np.uint8)
+    facts = facts_of(
+        labels,
+        probabilities,
+        names,
+        gate=gate_of(labels, probabilities, champion, passed=not dark),
+        slices=[Slice("brightness", "the mean of its values", [Band(0.1, 0.2, 400, 1000, example)] * 5)],
+        behaviour=[Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example)],
+    )
+    write_report(tmp_path / "report.html", facts)
     seen = seen_by_chromium(tmp_path / "report.html", width, dark)
     assert seen.console == []
     assert (seen.requests, seen.wider_than_frame, seen.dark) == (0, 0, dark)
-    assert seen.pictures == 48
+    assert seen.pictures == 48 + 5 + 1
