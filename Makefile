@@ -36,10 +36,10 @@ help: ## list the targets
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process and any parameter
 	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
 
-predict: $(VENV)/local ## tell the class of a picture, or of a folder of them: IMAGE=cat.png MODEL= TOP=3 OUT=answers.csv
-	@$(PYTHON) -m pipeline predict $(call options,MODEL OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
+predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
+	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
 
-models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits', 'champion digits 2', 'rollback digits'
+models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(ARGS),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter

@@ -6,7 +6,7 @@ import click
 
 from components.core.errors import one_line_errors
 from pipeline.cluster_commands import COMMANDS, cluster_options
-from pipeline.models_command import models
+from pipeline.models_command import URI_VARIABLE, models
 from pipeline.parameters import DEFAULT_PROFILE
 from pipeline.placement_settings import ClusterOptions
 
@@ -80,16 +80,23 @@ def images_command(action: str, target: str) -> None:
 
 
 @main.command("predict")
-@click.option("--model", default="", help="An export, a SavedModel, a .keras, .onnx or .tflite; else the latest run's.")
+@click.option(
+    "--model", default="", help="A file, export or run, NAME@VERSION or NAME@champion; else the latest run's."
+)
+@click.option(
+    "--registry", envvar=URI_VARIABLE, default="", help=f"Of NAME@VERSION: gs://bucket, ...; else {URI_VARIABLE}."
+)
 @click.option("--out", default="", help="A CSV file to write.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes told of each picture.")
 @click.option("--outputs", type=click.Path(path_type=pathlib.Path), default="local_outputs", show_default=True)
 @click.argument("images", nargs=-1, metavar="IMAGE...")
-def predict_command(model: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]) -> None:
+def predict_command(
+    model: str, registry: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]
+) -> None:
     """Tells the classes of pictures, or of all pictures in a folder."""
     from pipeline.predict import predict
 
-    predict(model, images, out, top, outputs)
+    predict(model, images, out, top, outputs, registry)
 
 
 for command in (*COMMANDS, models):

@@ -9,12 +9,12 @@ import click
 from components.core.errors import PipelineError
 from components.core.progress import amount
 from pipeline.console import table
+from pipeline.lineage import lineage
 
 if TYPE_CHECKING:
     from components.core.registry import Registry, Version
 
 URI_VARIABLE = "CONV2D_PUBLISH_URI"
-SHOWN_DIGITS = 12
 
 
 @click.group("models")
@@ -53,19 +53,14 @@ def list_command(uri: str, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def show_command(uri: str, name: str, version: int | None, as_json: bool) -> None:
-    """Shows a version (the champion by default): its files, its figures, and where it came from."""
+    """Shows a version (the champion by default): its figures, files, and lineage back to the source's bytes."""
     shown = _open(uri).show(name, version)
     if as_json:
         fields = {"name": shown.name, "version": shown.number, "uri": shown.uri, "champion": shown.champion}
         files = {path: file.model_dump() for path, file in shown.files.items()}
         print(json.dumps({**fields, "facts": shown.facts, "files": files}, indent=2))
         return
-    rows = [("where", shown.uri), ("size", f"{_size(shown)} in {len(shown.files)} files")]
-    rows += [(fact, value if isinstance(value, str) else json.dumps(value)) for fact, value in shown.facts.items()]
-    print(f"{shown.name} version {shown.number}{', the champion' if shown.champion else ''}")
-    print(table(rows, ("", "")).strip("\n "))
-    files = [(path, f"{file.bytes:,}", file.sha256[:SHOWN_DIGITS]) for path, file in shown.files.items()]
-    print(table(files, ("file", "bytes", "sha256")))
+    print(lineage(shown))
 
 
 @models.command("publish")

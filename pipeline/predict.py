@@ -1,7 +1,6 @@
 """What a model says of pictures: on the terminal, or as a CSV file."""
 
 import csv
-import json
 import pathlib
 from collections.abc import Sequence
 
@@ -10,23 +9,25 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.progress import Progress
+from pipeline.model_places import find_model
 
 
-def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path) -> None:
+def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
     """Classifies picture files and folders of them, and prints or writes the answers.
 
     Args:
-        model: what find_model takes.
+        model: what find_model (model_places.py) takes.
         images: files, and folders that are searched for files.
         out: a CSV file to write; empty: the answers are printed.
         top: how many classes to tell of each picture, the most probable first.
         outputs: the directory of local runs.
+        registry: where `model` is looked for, if it is the name of one there.
 
     Raises:
         PipelineError: there is no such model or picture, or none of the files is a picture.
     """
-    place = find_model(model, outputs)
     files = find_pictures(images)
+    place = find_model(model, outputs, registry)
     from components.export.classify import classify, open_classifier
 
     classifier = open_classifier(place)
@@ -50,28 +51,6 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
         _print(rows)
     if unreadable:
         print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {unreadable[0].path}")
-
-
-def find_model(model: str, outputs: pathlib.Path) -> pathlib.Path:
-    """The local path of a model: a path as it is; empty: what the latest local run exported.
-
-    Raises:
-        PipelineError: no run has exported anything, or it is an address of something remote.
-    """
-    if "://" in model:
-        # A version in a registry is to be fetched here (components/core/registry) and the fetched directory returned.
-        raise PipelineError(f"expected a local path as MODEL, received {model!r}; fetch it first")
-    if model:
-        return pathlib.Path(model)
-    summary = outputs / "latest" / "summary.json"
-    try:
-        exported = json.loads(summary.read_text(encoding="utf-8"))["artifacts"]["saved_model"]
-    except (OSError, ValueError, KeyError):
-        raise PipelineError(
-            f"expected MODEL=path, or a run that exported a model, received neither: none in {outputs / 'latest'}; "
-            "make run-local trains one"
-        ) from None
-    return pathlib.Path(exported).parent
 
 
 def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:

@@ -1,5 +1,7 @@
 """The gate in whole runs: the first model becomes the champion, a worse one is kept out and says why."""
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -9,11 +11,11 @@ import pytest
 
 
 @pytest.fixture
-def listed(command_line):
-    """What `make models REGISTRY=... ARGS='list digits'` prints, by its command."""
+def models(command_line):
+    """What `make models REGISTRY=... ARGS=...` prints, by its command."""
 
-    def run(registry) -> str:
-        command = [sys.executable, "-m", "pipeline", "models", "--registry", str(registry), "list", "digits"]
+    def run(registry, *arguments: str) -> str:
+        command = [sys.executable, "-m", "pipeline", "models", "--registry", str(registry), *arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_")}
         done = subprocess.run(
             command, cwd=command_line.checkout, env=environment, capture_output=True, text=True, check=True
@@ -23,13 +25,25 @@ def listed(command_line):
     return run
 
 
-def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, listed, summary_of, tmp_path):
+def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, models, summary_of, tmp_path):
     outputs, registry = tmp_path / "outputs", tmp_path / "registry"
     first = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=4")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "exported and published as version 1, the champion; the model passes the gate: test accuracy" in first.stdout
     assert "digits has no champion yet" in first.stdout
-    before = listed(registry)
+    before = models(registry, "list", "digits")
+    shown = models(registry, "show", "digits", "1")
+    source = json.loads((outputs / "latest/download/raw/source.json").read_text())
+    dataset = json.loads((outputs / "latest/preprocess/dataset/dataset.json").read_text())
+    trained = (outputs / "latest/train/model/model.keras").read_bytes()
+    for said in (
+        f"  sha256  {source['sha256']}\n",
+        f"  model.keras sha256   {hashlib.sha256(trained).hexdigest()}\n",
+        f"  fingerprint  {dataset['fingerprint']}\n",
+        "settings             architecture=seed, epochs=4, ",
+        "digits has no champion yet\n",
+    ):
+        assert said in shown
     assert re.search(r"^1 +champion +0\.9", before, re.MULTILINE)
 
     worse = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=1", "MIN_ACCURACY=0.1")
@@ -42,4 +56,4 @@ def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, lis
     assert summary["steps"][-1]["status"] == "skipped"
     assert summary["gate"]["comparison"]["version"] == 1
     assert "Does not pass the gate" in (outputs / "latest/evaluate/evaluation/report.html").read_text()
-    assert listed(registry) == before
+    assert models(registry, "list", "digits") == before

@@ -53,6 +53,7 @@ def test_a_models_life(typed, export, tmp_path):
     assert len(listed) == 3 and "champion" not in listed[1] and "champion" in listed[2] and "0.9700" in listed[2]
     shown = typed("show", "digits", "1").out
     assert shown.startswith("digits version 1\n") and "ab" * 32 in shown and "assets.extra/MODEL_CARD.md" in shown
+    assert "published by hand" in shown
     assert typed("show", "digits").out.startswith("digits version 2, the champion\n")
     assert json.loads(typed("show", "digits", "--json").out)["facts"]["accuracy"] == 0.97
     typed("champion", "digits", "1", "--over", "2")

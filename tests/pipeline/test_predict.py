@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from pipeline.predict import find_model, find_pictures, predict
+from pipeline.predict import find_pictures, predict
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -83,18 +83,6 @@ def test_files_none_of_which_is_a_picture_are_refused(model, pictures, tmp_path)
     assert not (tmp_path / "answers.csv").exists()
 
 
-def test_the_latest_export_is_what_answers_by_default(tmp_path):
-    (tmp_path / "latest").mkdir()
-    summary = tmp_path / "latest" / "summary.json"
-    with pytest.raises(PipelineError, match="expected MODEL=path, or a run that exported a model"):
-        find_model("", tmp_path)
-    summary.write_text(json.dumps({"artifacts": {"saved_model": "/runs/7/export/exported/saved_model"}}))
-    assert find_model("", tmp_path) == pathlib.Path("/runs/7/export/exported")
-    assert find_model("my/model.keras", tmp_path) == pathlib.Path("my/model.keras")
-    with pytest.raises(PipelineError, match="expected a local path as MODEL"):
-        find_model("gs://bucket/models/cats/3", tmp_path)
-
-
 def test_pictures_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     for given, said in (([], "name a file or a folder"), (["no.png"], "no.png, which does not exist")):
@@ -105,13 +93,14 @@ def test_pictures_that_are_not_there_are_refused(tmp_path):
 
 
 def test_make_hands_everything_on(tmp_path):
-    given = ["MODEL=a b/model", "IMAGE=it's.png", "OUT=o.csv", "TOP=2"]
+    given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2"]
     said = subprocess.run(["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True)
     [line] = [line for line in said.stdout.splitlines() if "pipeline predict" in line]
     import shlex
 
     arguments = shlex.split(line)[4:]
     assert arguments == [
-        *("--model", "a b/model", "--out", "o.csv", "--top", "2", "--outputs", "local_outputs"),
+        *("--model", "a b/model", "--registry", "gs://b", "--out", "o.csv", "--top", "2"),
+        *("--outputs", "local_outputs"),
         *("--", "it's.png"),
     ]

@@ -1,0 +1,148 @@
+"""A published version's way back: from what is served, step by step, to the bytes of the source.
+
+All of it is kept with the version when it is published (components/export/manifest.py); nothing is looked up elsewhere,
+so that it can be told for as long as the version is there.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from components.core.progress import amount
+from pipeline.console import table
+
+if TYPE_CHECKING:
+    from components.core.registry import Version
+
+SHOWN_DIGITS = 12
+UNKNOWN = "not recorded"
+# Of training.json, what came of the settings.
+RESULTS = {
+    "parameters": "weights",
+    "epochs": "epochs trained",
+    "best_epoch": "epoch kept",
+    "best_val_accuracy": "validation accuracy",
+    "precision": "computed in",
+    "device": "device",
+    "seconds": "seconds",
+}
+# Facts that the sections below show in words of their own, and what the numbers in an export are called.
+TOLD = {
+    *("model_name", "model_version", "class_names", "image_shape", "resize", "accuracy", "loss", "metrics", "decision"),
+    *("dataset", "pictures", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256", "training"),
+    *("code_revision", "versions", "formats", "created"),
+}
+
+
+def lineage(version: "Version") -> str:
+    """The whole story of a version, as text for a terminal; what its publisher did not say is `not recorded`."""
+    facts = version.facts
+    sections = [
+        ("gate: why it was let through", _gate(facts)),
+        ("evaluation: how it answers test pictures, which training does not see", _evaluation(facts)),
+        ("training: what made its weights", _training(facts)),
+        ("dataset: what it was trained and tested on", _dataset(facts)),
+        ("source: the bytes that the data set was made of", _source(facts)),
+        ("code: what made and exported it", _code(facts)),
+        ("also said by its publisher", ((name, _text(facts[name])) for name in facts if name not in TOLD)),
+    ]
+    head = [
+        f"{version.name} version {version.number}{', the champion' if version.champion else ''}",
+        f"  at {version.uri}, {amount(version.bytes, 'B')} in {len(version.files)} files, published "
+        f"{version.created[:19].replace('T', ' ') or UNKNOWN} UTC",
+    ]
+    told = [f"{title}\n{_indented(rows)}" for title, given in sections if (rows := list(given))]
+    return "\n\n".join(["\n".join(head), *told, _formats(facts), _files(version)]).replace("\n\n\n", "\n\n")
+
+
+def _gate(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    decision = facts.get("decision") or {}
+    if not decision:
+        yield "decision", f"{UNKNOWN}: published by hand"
+        return
+    yield "decision", "passed" if decision["passed"] else "not passed"
+    for reason in decision["reasons"]:
+        yield "", reason["said"]
+    limits = ("min_accuracy", "min_improvement", "significance")
+    yield "rule", f"{decision['gate']}, " + ", ".join(f"{name} {decision[name]:g}" for name in limits)
+
+
+def _evaluation(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    metrics = facts.get("metrics") or {}
+    accuracy = f"{facts['accuracy']:.4f}" if "accuracy" in facts else UNKNOWN
+    if "accuracy_interval_95" in metrics:
+        low, high = metrics["accuracy_interval_95"]
+        accuracy += f" (95 % interval {low:.4f} to {high:.4f}) on {metrics['test_pictures']:,} pictures"
+    yield "test accuracy", accuracy
+    if "loss" in facts:
+        yield "test loss", f"{facts['loss']:.4f}"
+    for label, name in (("mean F1", "macro_f1"), ("calibration error", "calibration_error")):
+        if name in metrics:
+            yield label, f"{metrics[name]:.4f}"
+
+
+def _training(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    training = facts.get("training") or {}
+    yield "model.keras sha256", facts.get("model_sha256") or UNKNOWN
+    settings = {name: _text(value) for name, value in training.get("settings", {}).items() if value != ""}
+    yield "settings", ", ".join(f"{name}={value}" for name, value in settings.items()) or UNKNOWN
+    yield from ((label, _text(training[name])) for name, label in RESULTS.items() if name in training)
+    if training.get("versions"):
+        yield "packages", _packages(training["versions"])
+
+
+def _dataset(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "name", facts.get("dataset") or UNKNOWN
+    if facts.get("pictures"):
+        yield "pictures", ", ".join(f"{count:,} {split}" for split, count in facts["pictures"].items())
+    if "image_shape" in facts:
+        yield "one picture", " x ".join(map(str, facts["image_shape"])) + " (height, width, channels)"
+    if "class_names" in facts:
+        names = facts["class_names"]
+        yield "classes", f"{len(names):,}: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+    yield "fingerprint", facts.get("dataset_fingerprint") or UNKNOWN
+
+
+def _source(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "uri", facts.get("source_uri") or UNKNOWN
+    yield "sha256", facts.get("source_sha256") or UNKNOWN
+
+
+def _code(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "revision", facts.get("code_revision") or UNKNOWN
+    if facts.get("versions"):
+        yield "packages", _packages(facts["versions"])
+
+
+def _formats(facts: Mapping[str, Any]) -> str:
+    """Each exported format, where it lies in the version, and how it proved itself."""
+    rows = [
+        (
+            name,
+            "." if name == "saved_model" else f"assets.extra/{proved.get('path', '')}",
+            amount(proved.get("bytes", 0), "B"),
+            proved.get("runtime", ""),
+            *(f"{proved[key]:.4f}" if key in proved else "" for key in ("accuracy", "agreement")),
+            f"{proved['latency_ms']:.3g} ms" if "latency_ms" in proved else "",
+        )
+        for name, proved in (facts.get("formats") or {}).items()
+    ]
+    return table(rows, ("format", "file", "size", "run by", "accuracy", "same class", "one picture")) if rows else ""
+
+
+def _files(version: "Version") -> str:
+    rows = [(path, f"{file.bytes:,}", file.sha256[:SHOWN_DIGITS]) for path, file in version.files.items()]
+    return table(rows, ("file", "bytes", "sha256"))
+
+
+def _packages(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _indented(rows: list[tuple[str, str]]) -> str:
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"  {label:<{width}}  {value}".rstrip() for label, value in rows)

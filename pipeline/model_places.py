@@ -1,0 +1,92 @@
+"""Where the model that MODEL= names lies on this machine; versions of a registry are fetched first.
+
+(nothing)                        what the latest local run exported
+local_outputs/training-...       what that run exported, or trained where it exported nothing
+digits@3, digits@champion        of the registry that REGISTRY= names
+gs://bucket/models/digits/3      the same; without the number, the champion; also of a registry in a directory
+any other path                   an export, a SavedModel directory, a .keras, .onnx or .tflite file
+"""
+
+import hashlib
+import json
+import pathlib
+import re
+
+from components.core.errors import PipelineError
+from components.core.files import sha256_of
+from components.core.registry import Registry, Version
+
+# Below the outputs directory: versions that were fetched, by registry, model and number.
+CACHE = ".models"
+IN_REGISTRY = re.compile(r"(?P<registry>.+)/models/(?P<name>[^/@]+)(/(?P<version>\d+|champion))?/?")
+BY_NAME = re.compile(r"(?P<name>[^/@]+)@(?P<version>\d+|champion)")
+
+
+def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib.Path:
+    """The local path of what `model` names, as the list above has it.
+
+    Args:
+        outputs: the directory of local runs.
+        registry: the URI or directory of a registry; empty: none.
+
+    Raises:
+        PipelineError: there is no such model. StorageError: the registry has none of that name, or a damaged one.
+    """
+    if not model:
+        return _of_run(outputs / "latest", exported_only=True)
+    if found := BY_NAME.fullmatch(model):
+        if not registry:
+            raise PipelineError(f"expected to know the registry of {model}, received none; give REGISTRY=gs://bucket")
+        return _fetched(registry, found["name"], found["version"], outputs)
+    found = IN_REGISTRY.fullmatch(model)
+    if "://" in model:
+        if not found:
+            raise PipelineError(
+                f"expected a version such as gs://bucket/models/digits/3, or without the 3 its champion, received {model!r}"
+            )
+        return _fetched(found["registry"], found["name"], found["version"], outputs)
+    path = pathlib.Path(model).expanduser()
+    if found and any((path / file).is_file() for file in ("manifest.json", "champion.json")):
+        return _fetched(str(path.parents[2 if found["version"] else 1]), found["name"], found["version"], outputs)
+    if registry and not path.exists() and "/" not in model:
+        return _fetched(registry, model, None, outputs)
+    return _of_run(path) if (path / "summary.json").is_file() else path
+
+
+def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
+    """What a local run exported; else what it trained."""
+    try:
+        artifacts = json.loads((run / "summary.json").read_text(encoding="utf-8"))["artifacts"]
+    except (OSError, ValueError, KeyError):
+        artifacts = {}
+    if "saved_model" in artifacts:
+        return pathlib.Path(artifacts["saved_model"]).parent
+    if "model" not in artifacts:
+        raise PipelineError(
+            f"expected MODEL=path, or a run that made a model, received neither: none in {run}; make run-local trains "
+            "one"
+        )
+    if exported_only:
+        raise PipelineError(
+            f"expected a run that exported a model, received {run}, which exported none; MODEL={run} takes what it "
+            "trained all the same"
+        )
+    print(f"{run} exported nothing: the model that it trained answers")
+    return pathlib.Path(artifacts["model"]).parent
+
+
+def _fetched(uri: str, name: str, version: str | None, outputs: pathlib.Path) -> pathlib.Path:
+    """The local copy of a version, every file compared with the version's SHA-256; fetched where it is not that."""
+    registry = Registry(uri)
+    shown = registry.show(name, None if version in (None, "champion") else int(version))
+    place = outputs / CACHE / hashlib.sha256(registry.uri(name).encode()).hexdigest()[:16] / name / str(shown.number)
+    if not _is_copy(place, shown):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        registry.fetch(name, shown.number, place)
+    print(f"model: {name} version {shown.number}{', the champion' if shown.champion else ''}")
+    return place
+
+
+def _is_copy(place: pathlib.Path, version: Version) -> bool:
+    files = {path: place.joinpath(*path.split("/")) for path in version.files}
+    return all(file.is_file() and sha256_of(file) == version.files[path].sha256 for path, file in files.items())
