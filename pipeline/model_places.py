@@ -42,7 +42,8 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
     if "://" in model:
         if not found:
             raise PipelineError(
-                f"expected a version such as gs://bucket/models/digits/3, or without the 3 its champion, received {model!r}"
+                "expected a version such as gs://bucket/models/digits/3, or the same without the 3 for the champion, "
+                f"received {model!r}"
             )
         return _fetched(found["registry"], found["name"], found["version"], outputs)
     path = pathlib.Path(model).expanduser()
