@@ -16,7 +16,7 @@ from components.core.events import Events
 from components.core.files import remove
 from components.core.framework import load_keras
 from components.train.callbacks import EpochLog
-from components.train.optimizer import current_learning_rate
+from components.train.optimizer import learning_rate_while_fitting
 from components.train.settings import OPERATIONAL, TrainSettings
 
 keras = load_keras()
@@ -95,7 +95,7 @@ class EventFiles(keras.callbacks.Callback):
         images, before = (min(at * self.log.batch_size, self.log.count) for at in (step, self.last_step))
         now, summed = time.perf_counter(), float(logs["loss"]) * images
         loss, speed = (summed - self.summed) / (images - before), (images - before) / (now - self.began)
-        rate = current_learning_rate(self.model.optimizer)
+        rate = learning_rate_while_fitting(self.model)
         point = [self.epoch * self.log.steps + step, loss, rate, round(speed, 1)]
         self.log.by_step.append(point)
         self._write_step(point)

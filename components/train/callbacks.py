@@ -10,7 +10,7 @@ from components.core.errors import PipelineError
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
 from components.train.checkpoint import Checkpoint, model_state
-from components.train.optimizer import current_learning_rate
+from components.train.optimizer import learning_rate_while_fitting
 
 keras = load_keras()
 
@@ -31,7 +31,7 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.perf_counter()
-        self.learning_rate = current_learning_rate(self.model.optimizer)
+        self.learning_rate = learning_rate_while_fitting(self.model)
         self.last_step = -1
         if self.bar:
             self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images")
@@ -84,11 +84,12 @@ class BestWeights(keras.callbacks.Callback):
 
     Args:
         patience: training stops after so many epochs without a better one; 0: it never stops early.
+        line: whether to print that.
     """
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, line: bool = True):
         super().__init__()
-        self.patience = patience
+        self.patience, self.line = patience, line
         self.epoch, self.accuracy, self.weights = 0, None, None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -97,9 +98,8 @@ class BestWeights(keras.callbacks.Callback):
             self.epoch, self.weights = epoch + 1, self.model.get_weights()
             self.accuracy = None if accuracy is None else float(accuracy)
         elif self.patience_lost(epoch + 1):
-            print(
-                f"no better validation accuracy for {self.patience} epochs: stopped after epoch {epoch + 1}", flush=True
-            )
+            if self.line:
+                print(f"no better validation accuracy for {self.patience} epochs: stopped after epoch {epoch + 1}")
             self.model.stop_training = True
 
     def patience_lost(self, epochs: int) -> bool:
@@ -147,7 +147,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            rate = current_learning_rate(self.model.optimizer)
+            rate = learning_rate_while_fitting(self.model)
             raise PipelineError(
                 f"expected a finite loss, received {loss} {where} at learning rate {rate:g}; "
                 "try a learning rate ten times smaller, or precision float32"

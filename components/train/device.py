@@ -1,7 +1,13 @@
-"""What the model trains on, and in which arithmetic."""
+"""What the model trains on, and in which arithmetic.
+
+Under TensorFlow a process may have several GPUs (`tf.distribute.MirroredStrategy`). Under JAX (KERAS_BACKEND=jax) it
+may besides be one of several processes, each on a node of its own (`keras.distribution.DataParallel`); node.py makes
+them known to each other.
+"""
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import platform
 from collections.abc import Iterator
@@ -9,19 +15,27 @@ from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
+from components.train.data import ALL, Share
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """`name` for people, `gpus` counted, `arithmetic` the precisions that it does fast, best first."""
+    """`name` for people, `gpus` of this node, `arithmetic` the precisions that it does fast, best first, `share` what
+    this process is fed."""
 
     name: str
     gpus: int
     arithmetic: tuple[str, ...]
+    share: Share = ALL
 
+    @functools.cached_property
     def strategy(self) -> Any:
-        """How the model's copies are spread: a whole one on each GPU, with the batch divided among them; on several
-        logical CPU devices likewise, which is how this is tested without GPUs."""
+        """How the model's copies are spread, for the block `with device.strategy.scope()`: a whole one on each GPU,
+        with the batch divided among them; on several logical CPU devices likewise, which is how this is tested."""
+        keras = load_keras()
+        if keras.backend.backend() == "jax":
+            # data.py hands out the shares.
+            return keras.distribution.DataParallel(auto_shard_dataset=False) if self.share.devices > 1 else NoStrategy()
         import tensorflow as tf
 
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -31,25 +45,33 @@ class Device:
             else tf.distribute.get_strategy()
         )
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.share.process == 0
+
+
+class NoStrategy:
+    """One device: nothing is spread."""
+
+    scope = staticmethod(contextlib.nullcontext)
+
 
 def find_device(asked: str) -> Device:
     """The GPUs of this process where there are any, else its CPU. GPU memory is taken as it is needed.
 
     Args:
-        asked: the number of GPUs the user asked for; "" or "auto": whatever is there.
+        asked: the number of GPUs the user asked for, of each node; "" or "auto": whatever is there.
 
     Raises:
         PipelineError: another number of GPUs is there than was asked for.
     """
-    load_keras()
+    if load_keras().backend.backend() == "jax":
+        return _find_by_jax(asked)
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    if asked not in ("", "auto") and int(asked) != len(gpus):
-        raise PipelineError(
-            f"expected {asked} GPUs as asked for, received {len(gpus)}; give gpus={len(gpus)} or "
-            "auto, or check the node's driver, the pod's resource limits and that the image is the GPU one"
-        )
+    _compare(asked, len(gpus))
     if not gpus:
         name, flags = _cpu()
         fast = ("bfloat16",) if {"avx512_bf16", "amx_bf16"} & flags else ()
@@ -57,10 +79,45 @@ def find_device(asked: str) -> Device:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     details = tf.config.experimental.get_device_details(gpus[0])
-    capability = details.get("compute_capability", (0, 0))
+    arithmetic = _gpu_arithmetic(details.get("compute_capability", (0, 0)))
+    return Device(_counted(len(gpus), details.get("device_name", "GPU")), len(gpus), arithmetic)
+
+
+def _find_by_jax(asked: str) -> Device:
+    import jax
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the pictures here
+    local = jax.local_devices()
+    gpus = [device for device in local if device.platform == "gpu"]
+    _compare(asked, len(gpus))
+    if gpus:
+        version = str(getattr(gpus[0], "compute_capability", "0.0"))
+        arithmetic = _gpu_arithmetic(tuple(int(part) for part in version.split(".")))
+        name = _counted(len(gpus), gpus[0].device_kind)
+    else:
+        name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)
+    share = Share(jax.process_index(), jax.process_count(), jax.device_count())
+    name = f"{share.processes} nodes, each {name}" if share.processes > 1 else name
+    return Device(name, len(gpus), arithmetic, share)
+
+
+def _compare(asked: str, found: int) -> None:
+    if asked not in ("", "auto") and int(asked) != found:
+        raise PipelineError(
+            f"expected {asked} GPUs as asked for, received {found}; give gpus={found} or "
+            "auto, or check the node's driver, the pod's resource limits and that the image is the GPU one"
+        )
+
+
+def _gpu_arithmetic(capability: tuple[int, ...]) -> tuple[str, ...]:
+    """What a GPU of that CUDA compute capability has fast units for."""
     fast = ("bfloat16",) if capability >= (8, 0) else ("float16",) if capability >= (7, 0) else ()
-    name = details.get("device_name", "GPU")
-    return Device(f"{len(gpus)} x {name}" if len(gpus) > 1 else name, len(gpus), (*fast, "float32"))
+    return (*fast, "float32")
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} x {name}" if count > 1 else name
 
 
 def choose_policy(precision: str, device: Device) -> str:

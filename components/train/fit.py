@@ -22,10 +22,12 @@ from components.core.framework import load_keras
 from components.core.progress import LIVE_VARIABLE
 from components.core.reading import split_count
 from components.train.architecture import parse_architecture
+from components.train.augment import make_augmentation
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, training_feed, validation_feed
 from components.train.device import Device, choose_policy, device_errors, find_device
 from components.train.live_board import live_board
+from components.train.loss import make_loss
 from components.train.model import build_model
 from components.train.optimizer import make_optimizer
 from components.train.settings import OPERATIONAL, TrainSettings
@@ -79,6 +81,7 @@ def train(
         raise PipelineError(f"expected training pictures in {dataset_path}, received none; run preprocess again")
     keras = load_keras()
     device = find_device(settings.gpus)
+    device.share.check(settings.batch_size)
     policy = choose_policy(settings.precision, device)
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
@@ -91,19 +94,26 @@ def train(
     checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
     saved = checkpoint.load() if checkpoint else None
     layers = parse_architecture(settings.architecture)
-    with device.strategy().scope():
-        model = build_model(layers, info.image_shape, len(info.class_names), policy)
-        steps = -(-split_count(info, "train") // settings.batch_size)
+    with device.strategy.scope():
+        model = build_model(
+            layers,
+            info.image_shape,
+            len(info.class_names),
+            policy,
+            augmentation=make_augmentation(settings),
+            fused=keras.backend.backend() == "tensorflow",
+        )
+        steps = -(-device.share.whole(split_count(info, "train")) // settings.batch_size)
         model.compile(
             optimizer=make_optimizer(settings, settings.epochs * steps),
-            loss="sparse_categorical_crossentropy",
+            loss=make_loss(settings.label_smoothing),
             metrics=["accuracy"],
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 
     run = run_key(this_run)
     board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{run}"
-    with live_board(tensorboard_path, board, tensorboard_artifact) as upload_board:
+    with live_board(tensorboard_path, *((board, tensorboard_artifact) if device.leads else ("", ""))) as upload_board:
         history, best = _fit(
             settings, model, info, device, dataset_path, tensorboard_path, run, checkpoint, saved, upload_board
         )
@@ -123,7 +133,9 @@ def train(
         device=device.name,
         precision=policy,
     )
-    final = build_model(layers, info.image_shape, len(info.class_names))
+    if not device.leads:
+        return result
+    final = build_model(layers, info.image_shape, len(info.class_names), average_mirrored=settings.average_mirrored)
     final.set_weights(best.weights)
     with whole_directory(model_path) as directory:
         final.save(directory / MODEL_FILE)
@@ -139,7 +151,7 @@ def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[st
         **settings.model_dump(exclude=OPERATIONAL),
         "precision": policy,
         "dataset_fingerprint": info.fingerprint,
-        **{name: version for name, version in versions().items() if name in ("keras", "tensorflow")},
+        **{name: version for name, version in versions().items() if name in ("keras", "tensorflow", "jax")},
     }
 
 
@@ -148,12 +160,18 @@ def versions() -> dict[str, str]:
     import numpy as np
     import tensorflow as tf
 
-    return {
+    keras = load_keras()
+    found = {
         "python": platform.python_version(),
-        "keras": load_keras().__version__,
+        "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
     }
+    if keras.backend.backend() == "jax":
+        import jax
+
+        found["jax"] = jax.__version__
+    return found
 
 
 def training_record(
@@ -194,21 +212,18 @@ def _fit(
     from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
     memory = settings.memory_mb * 10**6
-    training = training_feed(dataset_path, info, settings.batch_size, settings.seed, memory)
-    validation = validation_feed(dataset_path, info, settings.batch_size, memory)
-    bar, line = _verbosity(settings.verbose)
+    training = training_feed(dataset_path, info, settings.batch_size, settings.seed, memory, device.share)
+    validation = validation_feed(dataset_path, info, settings.batch_size, memory, device.share)
+    bar, line = _verbosity(settings.verbose if device.leads else "0")
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
-    best = BestWeights(settings.early_stopping_patience)
+    best = BestWeights(settings.early_stopping_patience, device.leads)
     policy = choose_policy(settings.precision, device)
     board = EventFiles(tensorboard_path, log, hyperparameters(settings, policy), run, upload_board)
-    callbacks = [
-        training.reorder,
-        StopAtNaN(training.steps),
-        log,
-        best,
-        *validation_pictures(board, settings.epochs, dataset_path, info),
-        board,
-    ]
+    callbacks = [training.reorder, StopAtNaN(training.steps), log, best]
+    if device.share.devices == 1:  # else no process holds the whole model to ask it about pictures
+        callbacks += validation_pictures(board, settings.epochs, dataset_path, info)
+    if device.leads:
+        callbacks.append(board)
     if line:
         print(_what_is_ahead(settings, model, device, training), flush=True)
     if saved:
@@ -219,10 +234,11 @@ def _fit(
         best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
         if line:
             print(f"resumed from {checkpoint.path} after epoch {len(log.history)}", flush=True)
-    if checkpoint:
+    if checkpoint and device.leads:
         callbacks.append(SaveCheckpoint(checkpoint, log, best))
     done = len(log.history)
-    with contextlib.closing(log), contextlib.closing(board), device_errors(settings.batch_size):
+    ending = contextlib.closing
+    with ending(log), ending(board), device_errors(settings.batch_size), device.strategy.scope():
         model.fit(
             training.dataset,
             initial_epoch=done,

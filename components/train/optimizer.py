@@ -73,3 +73,10 @@ def _warm_up(height: float, rising: int, then: Any) -> Any:
 def current_learning_rate(optimizer: "keras.optimizers.Optimizer") -> float:
     """The rate of the optimizer's next step."""
     return float(load_keras().ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def learning_rate_while_fitting(model: "keras.Model") -> float:
+    """The rate of the model's next step, asked for by a callback, also between two steps of an epoch."""
+    if load_keras().backend.backend() == "jax":
+        model.jax_state_sync()  # there, fit keeps the variables' values to itself
+    return current_learning_rate(model.optimizer)

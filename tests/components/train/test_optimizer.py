@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
@@ -60,9 +58,9 @@ def test_a_sparse_gradient_takes_kerass_way() -> None:
 @pytest.mark.parametrize(("schedule", "expected"), [("constant", 0.1), ("linear", 0.05), ("cosine", 0.05)])
 def test_a_schedule_is_a_function_of_the_step(schedule: str, expected: float) -> None:
     optimizer = make_optimizer(TrainSettings(schedule=schedule, learning_rate=0.1), steps=100)
-    assert current_learning_rate(SimpleNamespace(optimizer=optimizer)) == pytest.approx(0.1)
+    assert current_learning_rate(optimizer) == pytest.approx(0.1)
     optimizer.iterations.assign(50)
-    assert current_learning_rate(SimpleNamespace(optimizer=optimizer)) == pytest.approx(expected)
+    assert current_learning_rate(optimizer) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
