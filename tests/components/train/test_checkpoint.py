@@ -21,9 +21,19 @@ from components.train.callbacks import StopAtNaN
 from components.train.checkpoint import FILE, Checkpoint
 from components.train.settings import TrainSettings
 
-# Everything that has state: running statistics, dropout's seeds, a schedule, momentum.
+# Everything that has state: running statistics, the seeds of dropout and augmentation, a schedule, momentum.
 STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
-SETTINGS = {"architecture": STATEFUL, "epochs": 4, "schedule": "linear", "learning_rate": 0.01, "gpus": "auto"}
+SETTINGS = {
+    "architecture": STATEFUL,
+    "epochs": 4,
+    "schedule": "linear",
+    "warmup": 0.3,
+    "learning_rate": 0.01,
+    "optimizer": "muon",
+    "augment_shift": 1,
+    "augment_flip": True,
+    "gpus": "auto",
+}
 
 
 class Interruption(BaseException):
@@ -64,7 +74,13 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     [
         {},
         {"precision": "float16"},
-        {"precision": "bfloat16", "early_stopping_patience": 1, "learning_rate": 0.2},
+        {
+            "precision": "bfloat16",
+            "early_stopping_patience": 1,
+            "learning_rate": 0.2,
+            "optimizer": "adam",
+            "warmup": 0.0,
+        },
         {"memory_mb": 0},
     ],
     ids=str,
@@ -76,10 +92,8 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     tmp_path: pathlib.Path,
 ) -> None:
     whole = train("whole", **settings)
-    for steps in (
-        25,
-        20,
-    ):  # within the second epoch; then, as it is run again, at its end, before the checkpoint is written
+    # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written.
+    for steps in (25, 20):
         interrupt_at(monkeypatch, steps)
         with pytest.raises(Interruption):
             train("interrupted", **settings)

@@ -1,6 +1,7 @@
 """The model as data: what a profile says is what Keras would have built from the same words."""
 
 import json
+import pathlib
 from typing import Any
 
 import keras
@@ -9,7 +10,9 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.train.architecture import parse_architecture
+from components.train.augment import make_augmentation
 from components.train.model import build_model
+from components.train.settings import TrainSettings
 
 SHAPE = (12, 12, 4)
 
@@ -71,6 +74,27 @@ CONV2D = [
     ("trainable", False, False),
     ("dtype", "float64", "float64"),
 ]  # fmt: skip
+
+
+def test_a_mirrored_model_answers_with_the_mean_of_both(tmp_path: pathlib.Path) -> None:
+    layers = parse_architecture('[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten"]')
+    plain = build_model(layers, SHAPE, 3)
+    mirrored = build_model(layers, SHAPE, 3, average_mirrored=True)
+    mirrored.set_weights(plain.get_weights())
+    mirrored.save(tmp_path / "model.keras")
+    given = pictures()
+    expected = (plain.predict(given, verbose=0) + plain.predict(given[:, :, ::-1], verbose=0)) / 2
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert loaded.predict(given, verbose=0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_only_training_needs_adds_no_weights() -> None:
+    """So that the saved model takes the training model's weights as they are."""
+    layers = parse_architecture('[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten"]')
+    augmentation = make_augmentation(TrainSettings(augment_flip=True, augment_shift=1))
+    training = build_model(layers, SHAPE, 3, "mixed_bfloat16", augmentation, fused=True)
+    saved = build_model(layers, SHAPE, 3)
+    assert [weight.shape for weight in training.weights] == [weight.shape for weight in saved.weights]
 
 
 @pytest.mark.parametrize(("name", "described", "meant"), CONV2D, ids=[f"{name}-{value}" for name, value, _ in CONV2D])
