@@ -128,9 +128,7 @@ def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
     test = info.splits.get("test")
     absent = [name for name, count in zip(info.class_names, test.per_class, strict=True) if not count] if test else []
     if absent:
-        print(
-            f"warning: the test split has no picture of {short_list(absent)}: nothing is known of how it does on them"
-        )
+        print(f"warning: the test split has no picture of {short_list(absent)}: nothing tells how it does on those")
 
 
 def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: DatasetInfo) -> list[Check]:

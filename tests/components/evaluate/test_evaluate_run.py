@@ -10,6 +10,7 @@ import pytest
 from components.core.dataset import INFO_FILE, read_info
 from components.core.errors import PipelineError
 from components.core.reading import load_split
+from components.core.tfrecord import RecordWriter
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 
@@ -96,7 +97,7 @@ def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
             EvaluateSettings(), altered(trained.dataset, tmp_path, image_shape=[4, 16, 1]), trained.model, *outputs
         )
     shutil.rmtree(tmp_path / "altered")
-    with pytest.raises(PipelineError, match="model with 11 classes"):
+    with pytest.raises(PipelineError, match="this data set's classes, 0, 1, 2, 3, 4 and 6 more, received one of 0, 1,"):
         evaluate(
             EvaluateSettings(),
             altered(trained.dataset, tmp_path, class_names=[str(i) for i in range(11)]),
@@ -138,3 +139,29 @@ def test_a_file_that_is_no_model_is_refused(trained, tmp_path):
             str(tmp_path / "r"),
             str(tmp_path / "b"),
         )
+
+
+def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, tmp_path, capsys):
+    info = read_info(trained.dataset)
+    pictures, labels = load_split(trained.dataset, info, "test")
+    kept = labels != 4
+    dataset = tmp_path / "without-fours"
+    shutil.copytree(trained.dataset, dataset)
+    [shard] = info.splits["test"].shards
+    with (dataset / shard.name).open("wb") as file:
+        writer = RecordWriter(file)
+        for picture, label in zip(pictures[kept], labels[kept], strict=True):
+            writer.write(picture.tobytes(), int(label))
+    document = json.loads((dataset / INFO_FILE).read_text())
+    document["splits"]["test"] = {
+        "count": writer.count,
+        "per_class": np.bincount(labels[kept], minlength=10).tolist(),
+        "shards": [{"name": shard.name, "count": writer.count, "sha256": writer.digest.hexdigest()}],
+    }
+    (dataset / INFO_FILE).write_text(json.dumps(document))
+    outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+    result = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
+    assert result.pictures == kept.sum() < len(labels)
+    assert capsys.readouterr().out.count("warning: the test split has no picture of 4: nothing tells") == 1
+    assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["per_class"][4]["support"] == 0
+    assert "The test split has no picture of 4" in (tmp_path / "report").read_text()
