@@ -78,7 +78,7 @@ tensorboard: $(VENV)/local
 	@$(VENV)/bin/tensorboard --logdir $(call quote,$(OUTPUTS)/tensorboard) --port $(PORT)
 endif
 
-images: $(VENV)/local ## build the container images: TARGET=cpu|gpu; `make images ACTION=push` sends them to the registry
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; `make images ACTION=push` sends them to the registry
 	@$(PYTHON) -m pipeline images $(or $(ACTION),build) --target $(TARGET)
 
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry

@@ -16,11 +16,12 @@ lock() { # NAME EXTRA...
 
 upgrade=("$@") # for instance --upgrade, or --upgrade-package NAME
 constraint=()
-lock test components cpu formats pipeline test
+lock test components cpu formats jax pipeline test
 constraint=(-c "$out/test.txt")
 lock local components cpu formats pipeline
 lock cpu components cpu formats
 lock gpu components gpu
+lock jax components cpu nodes
 lock tensorboard dashboard
 
 # kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.

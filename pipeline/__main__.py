@@ -71,7 +71,7 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 
 @main.command("images")
 @click.argument("action", type=click.Choice(["build", "push", "list"]), default="build")
-@click.option("--target", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+@click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 def images_command(action: str, target: str) -> None:
     """Builds, pushes or lists the container images."""
     from pipeline import images

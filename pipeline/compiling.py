@@ -31,8 +31,14 @@ def compile_pipeline(defaults: Parameters, path: pathlib.Path, cluster: ClusterO
 
 
 def step_images(defaults: Parameters, cluster: ClusterOptions) -> Iterator[tuple[str, str]]:
-    """Each step and its image. Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more."""
+    """Each step and its image, and that of the nodes, if the pipeline is compiled for several.
+
+    Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
+    """
     on_gpu = gpu_steps(cluster) if int(defaults.gpus) else set()
+    if defaults.nodes > 1:
+        on_gpu -= {"train"}  # which then only has nodes train
+        yield "node", images.image("train", "jax")
     for step in (*STEPS, "notify") if cluster.webhook_secret else STEPS:
         yield step, images.image(step, "gpu" if step in on_gpu else "cpu")
 

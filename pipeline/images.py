@@ -1,8 +1,8 @@
 """The components' images: their names, which need no Docker, and making and pushing them, which does.
 
-One build a target (cpu, gpu), one tag a component. A tag is a hash of all that the component's behaviour in the image
-depends on, so that KFP's caches, which compare image names, miss exactly when that component changed, and so that a
-tag, once made, never means something else. Builds happen from a copy of the very files that were hashed.
+One build a target (cpu, gpu, jax), one tag a component. A tag is a hash of all that the component's behaviour in the
+image depends on, so that KFP's caches, which compare image names, miss exactly when that component changed, and so that
+a tag, once made, never means something else. Builds happen from a copy of the very files that were hashed.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMPONENTS = ("download", "preprocess", "train", "evaluate", "export", "notify")
-Target = Literal["cpu", "gpu"]
+# jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
+Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 BASE_LABEL = "org.opencontainers.image.base.name"
 Say = Callable[[str], None]
@@ -37,7 +38,7 @@ def image(
     base_image: str | None = None,
     root: pathlib.Path | None = None,
 ) -> str:
-    """The name of a component's image: `<repository>:<component>-<12 hex>`, or `<component>-gpu-<12 hex>`.
+    """The name of a component's image: `<repository>:<component>-<12 hex>`, or `<component>-<target>-<12 hex>`.
 
     Reads the sources (1 ms), asks no engine. The hash covers the component's directory, components/core, the Dockerfile
     and its script, the target's locked requirements, and the name of the base image; file names and contents, neither

@@ -48,6 +48,8 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
     parameters = with_places(configuration.parameters)
+    if parameters.nodes > 1:
+        raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
     check_architecture(parameters)
     runner, image = choose_runner(choice, parameters)
     outputs = outputs.absolute()

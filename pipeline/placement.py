@@ -8,6 +8,9 @@ slices or no GPU:
 - A count or type that KFP can't read stops the step's driver; so both are checked before submission.
 - The images are fixed when the file is compiled (kfp.local can't run a parameter's image): compiled with gpus of 1 or
   more, train has the GPU image, which also trains on a CPU, given gpus=0; compiled with 0 it has the CPU image.
+- Compiled with nodes of 2 or more, train is a small CPU step that has Kubeflow Trainer start its nodes. What those are
+  (CPUs, memory, selector, tolerations) is in k8s/components/multi-node; how many, and how many GPUs each has, is
+  chosen when a run is started.
 
 KFP 2.17 has no field for a pod's priority class: priority is Kueue's, by two pod labels (ClusterOptions).
 
@@ -24,6 +27,7 @@ from kfp.dsl.pipeline_channel import PipelineChannel
 
 from components.notify.component import notify, notify_failure
 from components.notify.message import SECRET_KEYS
+from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
 from pipeline.placement_settings import ClusterOptions
 
 HOUR = 3600
@@ -48,6 +52,7 @@ PLACES = {
     "download": Place(cpu="1", memory="1Gi", hours=3, retries=3),  # the slowest known origin takes an hour
     "preprocess": Place(cpu="2", memory="2Gi", hours=2),
     "train": Place(cpu="", memory="", hours=48, retries=3),  # CPU and memory are parameters
+    "launch": Place(cpu="500m", memory="1Gi", hours=48, retries=3),  # train, where it only has others do it
     "evaluate": Place(cpu="2", memory="4Gi", hours=1),
     "export": Place(cpu="2", memory="4Gi", hours=1),
     "notify": Place(cpu="100m", memory="256Mi", hours=1, retries=0),
@@ -83,23 +88,34 @@ class GpuNodes:
 class Placement:
     """Places the tasks of one pipeline. `cluster` is None for kfp.local: then a task gets its image and no more."""
 
-    def __init__(self, image: Callable[[str], str], cluster: ClusterOptions | None, gpu_nodes: GpuNodes):
-        self.image, self.cluster, self.gpu_nodes = image, cluster, gpu_nodes
+    def __init__(
+        self,
+        image: Callable[[str], str],
+        cluster: ClusterOptions | None,
+        gpu_nodes: GpuNodes,
+        on_nodes: bool = False,
+    ):
+        self.image, self.cluster, self.gpu_nodes, self.on_nodes = image, cluster, gpu_nodes, on_nodes
 
     def place(self, task: dsl.PipelineTask, name: str) -> None:
         """Gives a task its image and, on a cluster, its kind of node, its share of it, time limit and retries."""
         task.set_container_image(self.image(name))
         if self.cluster is None:
             return
-        where = PLACES[name]
-        if name in gpu_steps(self.cluster):
+        launches = name == "train" and self.on_nodes
+        where = PLACES["launch" if launches else name]
+        if name in gpu_steps(self.cluster) and not launches:
             _on_gpu_node(task, self.gpu_nodes, self.cluster)
         else:
             _off_gpu_nodes(task)
-        if name == "train":
+        if name == "train" and not launches:
             _share(task, self.gpu_nodes.cpu, self.gpu_nodes.memory)
         else:
             _share(task, where.cpu, where.memory)
+        if launches:
+            task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
+            if labels := queue_labels(self.cluster):
+                task.set_env_variable(LABELS_VARIABLE, ",".join(f"{key}={value}" for key, value in labels.items()))
         kubernetes.set_timeout(task, where.hours * HOUR)
         # What the namespace's Pod Security "restricted" asks for; the launcher's container takes it over.
         kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
@@ -113,6 +129,12 @@ class Placement:
 def gpu_steps(cluster: ClusterOptions) -> set[str]:
     """The steps that go to GPU nodes."""
     return {"train", "evaluate"} if cluster.evaluate_on == "gpu" else {"train"}
+
+
+def queue_labels(cluster: ClusterOptions) -> dict[str, str]:
+    """What tells Kueue where a pod or a TrainJob has to queue, and before whom."""
+    wanted = {"queue-name": cluster.queue, "priority-class": cluster.priority}
+    return {f"kueue.x-k8s.io/{name}": value for name, value in wanted.items() if value}
 
 
 def _share(task: dsl.PipelineTask, cpu: Any, memory: Any) -> None:
@@ -129,10 +151,8 @@ def _on_gpu_node(task: dsl.PipelineTask, nodes: GpuNodes, cluster: ClusterOption
     kubernetes.add_toleration_json(task, nodes.tolerations)
     kubernetes.add_node_affinity_json(task, nodes.node_affinity)
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)  # noqa: S108
-    if cluster.queue:
-        kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", cluster.queue)
-    if cluster.priority:
-        kubernetes.add_pod_label(task, "kueue.x-k8s.io/priority-class", cluster.priority)
+    for key, value in queue_labels(cluster).items():
+        kubernetes.add_pod_label(task, key, value)
 
 
 def _register(task: dsl.PipelineTask, *values: Any) -> None:

@@ -68,6 +68,7 @@ def training_pipeline(
         early_stopping_patience: int = defaults.early_stopping_patience,
         deterministic: bool = defaults.deterministic,
         gpus: str = defaults.gpus,
+        nodes: int = defaults.nodes,
         memory_mb: int = defaults.memory_mb,
         checkpoints: str = defaults.checkpoints,
         tensorboard_uri: str = defaults.tensorboard_uri,
@@ -97,7 +98,7 @@ def training_pipeline(
         node_affinity: dict = defaults.node_affinity,
     ):
         where = GpuNodes(gpus, accelerator, node_selector, tolerations, node_affinity, train_cpu, train_memory)
-        placement = Placement(image, cluster, where)
+        placement = Placement(image, cluster, where, on_nodes=defaults.nodes > 1)
         place, webhook = placement.place, Webhook(placement)
 
         with webhook.on_failure():
@@ -140,6 +141,7 @@ def training_pipeline(
                 early_stopping_patience=early_stopping_patience,
                 deterministic=deterministic,
                 gpus=gpus,
+                nodes=nodes,
                 memory_mb=memory_mb,
                 checkpoints=checkpoints,
                 tensorboard_uri=tensorboard_uri,

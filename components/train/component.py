@@ -25,6 +25,7 @@ def train(
     early_stopping_patience: int,
     deterministic: bool,
     gpus: str,
+    nodes: int,
     memory_mb: int,
     checkpoints: str,
     tensorboard_uri: str,
@@ -37,6 +38,7 @@ def train(
     with one_line_errors():
         from components.core.kfp_metrics import log_metrics
         from components.train.fit import train
+        from components.train.nodes.launch import is_for_nodes, train_on_nodes
         from components.train.settings import TrainSettings
 
         settings = TrainSettings.checked(
@@ -55,13 +57,19 @@ def train(
             early_stopping_patience=early_stopping_patience,
             deterministic=deterministic,
             gpus=gpus,
+            nodes=nodes,
             memory_mb=memory_mb,
             checkpoints=checkpoints,
             tensorboard_uri=tensorboard_uri,
             verbose=verbose,
             seed=seed,
         )
-        result = train(settings, dataset.path, model.path, tensorboard.path, tensorboard_artifact=tensorboard.uri)
+        if is_for_nodes(settings):
+            result = train_on_nodes(
+                settings, dataset.uri, model.path, model.uri, tensorboard.path, tensorboard_uri=tensorboard.uri
+            )
+        else:
+            result = train(settings, dataset.path, model.path, tensorboard.path, tensorboard_artifact=tensorboard.uri)
         # KFP shows numbers only; where there is no validation split there are no figures of it.
         figures = result.model_dump(exclude={"device", "precision"}, exclude_none=True)
         log_metrics(metrics, figures)

@@ -10,11 +10,7 @@ from components.train.architecture import parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
-OPERATIONAL = {"verbose", "gpus", "checkpoints", "tensorboard_uri"}
-
-
-# How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
-OPERATIONAL = {"verbose", "gpus", "checkpoints", "tensorboard_uri"}
+OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri"}
 
 
 class TrainSettings(Settings):
@@ -58,6 +54,11 @@ class TrainSettings(Settings):
     )
     deterministic: bool = Field(False, description="same bits run after run, at some cost in speed")
     gpus: str = Field("0", description="GPUs asked for, checked against those that are there; auto: whatever is there")
+    nodes: int = Field(
+        1,
+        ge=1,
+        description="nodes of a cluster that train together, each with `gpus` GPUs; more than 1 needs Kubeflow Trainer",
+    )
     early_stopping_patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: train all epochs"
     )

@@ -59,7 +59,7 @@ def small(engine, tmp_path, monkeypatch):
     root = tmp_path / "project"
     files = {f"components/{package}/logic.py": package for package in (*images.COMPONENTS, "core")}
     files |= {"components/__init__.py": "", "docker/Dockerfile": SMALL_DOCKERFILE, "docker/install.sh": ""}
-    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "kfp")}
+    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "jax", "kfp")}
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text)

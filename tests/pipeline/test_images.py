@@ -28,7 +28,7 @@ def tree(tmp_path):
         write(tmp_path / "components" / component / "logic.py", f"{component} = 1\n")
     write(tmp_path / "components/__init__.py", "")
     write(tmp_path / "components/evaluate/templates/report.html", "<p>")
-    for file in ("Dockerfile", "install.sh", "requirements/cpu.txt", "requirements/gpu.txt", "requirements/kfp.txt"):
+    for file in ("Dockerfile", "install.sh", *(f"requirements/{lock}.txt" for lock in ("cpu", "gpu", "jax", "kfp"))):
         write(tmp_path / "docker" / file, f"{file}\n")
     write(tmp_path / "docker/requirements/local.txt", "")
     write(tmp_path / "pipeline/training.py", "")

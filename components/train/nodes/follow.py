@@ -1,0 +1,108 @@
+"""One TrainJob from its making to its end: found or made, followed with reasons and log, taken away."""
+
+import contextlib
+import time
+
+from components.core.errors import PipelineError
+from components.train.nodes.job import Job
+from components.train.nodes.kube import Kube, RefusedError
+from components.train.nodes.pods import NodePods, Trouble
+from components.train.nodes.train_job import RUNTIME, TRAINER, Nodes, name_of, train_job
+
+COMPLETE = "Complete"
+LOOK_S = 5.0
+# A node pool may have to grow first, but a whole hour says that something is wrong.
+START_S = 3600.0
+# An image that can't be pulled may be one whose registry has a bad moment.
+HOPELESS_S = 300.0
+GOING_S = 300.0
+
+
+class NodesFailedError(Exception):
+    """A TrainJob's end that is not the good one; the text says why."""
+
+
+def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
+    """The TrainJob, made unless an earlier try of this step made it; one that failed makes way for another."""
+    name = name_of(job)
+    state = _state(kube, name)
+    if state in ("", COMPLETE):
+        print(f"going on with TrainJob {name} of an earlier try", flush=True)
+        return
+    if state is not None:
+        print(f"TrainJob {name} of an earlier try failed ({state}): making it anew", flush=True)
+        _remove(kube, name)
+    runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
+    try:
+        kube.create(TRAINER, "trainjobs", train_job(job, nodes, runtime))
+    except RefusedError as refused:
+        if refused.status != 409:  # there already: the answer to the first request was lost
+            raise
+    print(f"TrainJob {name}: {nodes.count} nodes of {nodes.image}", flush=True)
+
+
+def follow(kube: Kube, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
+    """Prints what becomes of a TrainJob, and the first node's log, until it is complete.
+
+    Raises:
+        NodesFailedError: it is not going to be.
+    """
+    pods, told, began, hopeless_since = NodePods(kube, name), "", time.monotonic(), None
+    while True:
+        state = _state(kube, name)
+        pods.look()
+        for line in pods.new_lines():
+            print(line, flush=True)
+        if state == COMPLETE:
+            return
+        if state is None:
+            raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
+        if state:
+            raise NodesFailedError(pods.failure() or state)
+        now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
+        news = "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
+        if news != told:
+            print(news, flush=True)
+            told = news
+        hopeless_since = (hopeless_since or now) if any(trouble.hopeless for trouble in troubles) else None
+        in_vain = running < count and now - began > start_s
+        if in_vain or (hopeless_since and now - hopeless_since > min(HOPELESS_S, start_s)):
+            raise NodesFailedError(f"{news}; {_advice(troubles)}")
+        time.sleep(look_s)
+
+
+def clear(kube: Kube, name: str) -> None:
+    """Takes the TrainJob and all its pods away, if there is one and the cluster lets us."""
+    with contextlib.suppress(RefusedError, PipelineError):
+        kube.delete(TRAINER, f"trainjobs/{name}")
+
+
+def _remove(kube: Kube, name: str) -> None:
+    kube.delete(TRAINER, f"trainjobs/{name}")
+    end = time.monotonic() + GOING_S
+    while _state(kube, name) is not None:
+        if time.monotonic() > end:
+            raise NodesFailedError(f"an earlier try's does not go away; look: kubectl describe trainjob {name}")
+        time.sleep(1)
+
+
+def _state(kube: Kube, name: str) -> str | None:
+    """`Complete`, or why it failed, or nothing while it goes on; None where there is no such TrainJob."""
+    try:
+        found = kube.get(TRAINER, f"trainjobs/{name}")
+    except RefusedError as refused:
+        if refused.status == 404 and refused.by_api:
+            return None
+        raise
+    for condition in found.get("status", {}).get("conditions") or []:
+        if condition["status"] == "True" and condition["type"] == "Complete":
+            return COMPLETE
+        if condition["status"] == "True" and condition["type"] == "Failed":
+            return f"{condition.get('reason', 'Failed')}: {condition.get('message', '')}".strip(": ")
+    return ""
+
+
+def _advice(troubles: list[Trouble]) -> str:
+    if any(trouble.hopeless for trouble in troubles):
+        return "is the image in its registry? make images TARGET=jax ACTION=push"
+    return f"check the node pool, the quota, and the selector and tolerations of the TrainingRuntime {RUNTIME}"

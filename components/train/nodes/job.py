@@ -1,0 +1,38 @@
+"""What the nodes of a training are told: one description for all, as JSON in the argument of node.py."""
+
+from typing import Any
+
+import pydantic
+
+from components.train.settings import TrainSettings
+
+
+class Job(pydantic.BaseModel):
+    """A training on several nodes. URIs are of stores that all nodes reach, or paths that all of them have.
+
+    Below `work` lies what the nodes and the step that launched them leave for each other:
+
+        alive           rewritten by that step while it watches; node.py ends a training that nobody watches any more
+        checkpoints/    unless the user named a place for them
+        result/         the first node's: model/ and tensorboard/, once training has ended well
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    settings: dict[str, Any]
+    dataset: str
+    work: str
+    tensorboard: str = pydantic.Field("", description="where event files go while it trains; empty: to the result only")
+    patience_s: float = pydantic.Field(3600, description="for all nodes to arrive, the first to the last")
+    lost_after_s: int = pydantic.Field(60, description="a node not heard of for so long ends the training")
+    watched: bool = pydantic.Field(True, description="whether `alive` is rewritten while somebody waits for the result")
+
+    @property
+    def checked_settings(self) -> TrainSettings:
+        """The settings, with a place for checkpoints that outlives the nodes."""
+        settings = TrainSettings.checked(**self.settings)
+        return settings.model_copy(update={"checkpoints": settings.checkpoints or self.place("checkpoints")})
+
+    def place(self, name: str) -> str:
+        """The URI of something below `work`."""
+        return f"{self.work.rstrip('/')}/{name}"

@@ -1,0 +1,178 @@
+"""One node of a training on several: `python -m components.train.nodes.node JOB`, JOB being a Job as JSON.
+
+Kubeflow Trainer runs it on every node and tells each its place among the others: JAX_COORDINATOR_ADDRESS,
+JAX_NUM_PROCESSES, JAX_PROCESS_ID. Each fetches the dataset artifact and is fed its share of every batch (data.py); the
+first writes checkpoints, event files and the model, and prints.
+
+A node that is lost ends the training: JAX misses it after `lost_after_s` and aborts the other processes, with a stack
+trace for a last word. So the training runs in a process of its own, below one that says in a line what happened.
+"""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import pydantic
+
+from components.core.errors import PipelineError, one_line_errors
+from components.core.storage import StorageError, location, open_store
+from components.train.nodes.job import Job
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+CHILD = "--train"
+# How often node 0 looks whether somebody still waits for the result, and when it takes it that nobody does: longer
+# than Kubeflow Pipelines waits between two tries of a step, so that a step that is tried again finds its nodes.
+LOOK_S = 60.0
+ABANDONED_S = 1800.0
+# The others wait for node 0 to store the model.
+STORING_S = 1800
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a node stands: the first node's address, how many there are, and which of them this is."""
+
+    coordinator: str
+    nodes: int
+    number: int
+
+
+def main() -> None:
+    """Trains, or (without --train) starts a process that does and says how it ended."""
+    with one_line_errors():
+        if CHILD in sys.argv:
+            train_here(read_job(sys.argv[-1]), find_place())
+        else:
+            raise SystemExit(supervise(sys.argv[1:], find_place()))
+
+
+def read_job(text: str) -> Job:
+    """The description as its JSON text."""
+    try:
+        return Job.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise PipelineError(f"expected a training's description as JSON: {first['loc']}: {first['msg']}") from None
+
+
+def find_place() -> Place:
+    """This node's place, from the environment."""
+    given = [os.environ.get(name, "") for name in VARIABLES]
+    if not all(given) or not (given[1].isdecimal() and given[2].isdecimal()):
+        raise PipelineError(
+            f"expected {', '.join(VARIABLES)} from Kubeflow Trainer, received {given}; is the runtime's mlPolicy jax?"
+        )
+    return Place(given[0], int(given[1]), int(given[2]))
+
+
+def supervise(arguments: list[str], place: Place) -> int:
+    """Runs the training in a process of its own and returns its exit code; says why where it could not say it."""
+    child = subprocess.Popen([sys.executable, "-m", __spec__.name, CHILD, *arguments])
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    code = child.wait()
+    if code < 0:
+        raise PipelineError(
+            f"node {place.number} of {place.nodes} ended by {signal.Signals(-code).name}: "
+            + (
+                "another node was lost, and the training with it; that node's log says why"
+                if code == -signal.SIGABRT
+                else "killed from outside, for instance as it took more memory than its limit"
+            )
+        )
+    return code
+
+
+def train_here(job: Job, place: Place) -> None:
+    """Joins the other nodes and trains."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    if job.settings.get("gpus") == "0":
+        os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX asks for the GPU driver, and remarks that it is not there
+    try:
+        with tempfile.TemporaryDirectory(prefix="node-") as scratch, one_line_errors():
+            settings = job.checked_settings
+            dataset = fetch(job.dataset, f"{scratch}/dataset")
+            join(job, place)
+            if place.number == 0 and job.watched:
+                threading.Thread(target=end_if_abandoned, args=[job], daemon=True).start()
+            from components.train.fit import train
+
+            board = job.tensorboard if place.number == 0 else ""
+            train(settings, dataset, f"{scratch}/model", f"{scratch}/tensorboard", tensorboard_artifact=board)
+            if place.number == 0:
+                result = open_store(job.place("result"))
+                for name in ("tensorboard", "model"):
+                    result.upload_directory(f"{scratch}/{name}", name)
+    except BaseException as error:
+        if not isinstance(error, SystemExit):
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # the usual way out waits for the other nodes, which are waiting for this one's share of a sum
+
+
+def fetch(uri: str, path: str) -> str:
+    """The path of a directory that may lie in a store."""
+    if location.parse(uri).scheme == "file":
+        return location.parse(uri).prefix
+    open_store(uri).download_directory("", path, "dataset")
+    return path
+
+
+def join(job: Job, place: Place) -> None:
+    """Waits for the other nodes; from then on they are one to JAX.
+
+    Raises:
+        PipelineError: not all of them came.
+    """
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            place.coordinator,
+            place.nodes,
+            place.number,
+            cluster_detection_method="deactivate",
+            initialization_timeout=int(job.patience_s),
+            heartbeat_timeout_seconds=job.lost_after_s,
+            shutdown_timeout_seconds=STORING_S,
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PipelineError(
+            f"expected {place.nodes} nodes to find each other at {place.coordinator} within {job.patience_s:.0f} s, "
+            f"received: {reason}; look at the nodes that did not start, and at the network policies"
+        ) from None
+
+
+def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABANDONED_S) -> None:
+    """Ends this process, and so the training, when `alive` has been the same for `abandoned_s`.
+
+    A step that was killed can't take its nodes away, and they would go on at the price of their GPUs. What counts is
+    this machine's clock alone. A store that doesn't answer says nothing about anybody, and no time counts meanwhile.
+    """
+    store = open_store(job.work)
+    seen, since = b"", time.monotonic()
+    while True:
+        time.sleep(look_s)
+        try:
+            beat = store.read_bytes("alive") if store.exists("alive") else b""
+        except StorageError:
+            since = time.monotonic()
+            continue
+        if beat != seen:
+            seen, since = beat, time.monotonic()
+        elif time.monotonic() - since > abandoned_s:
+            minutes = abandoned_s / 60
+            print(f"error: nobody has waited for this training for {minutes:.0f} minutes: ended", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

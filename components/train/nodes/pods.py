@@ -1,0 +1,130 @@
+"""What the pods of the nodes say: why one can't start, why one failed, and the first one's log."""
+
+import dataclasses
+from typing import Any
+
+from components.train.nodes.kube import CORE, Kube, RefusedError
+from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
+
+# Reasons of a waiting container that don't pass by themselves.
+HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull")
+LAST_LINES = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """What keeps a node from starting; `hopeless` where waiting doesn't help."""
+
+    node: str
+    reason: str
+    hopeless: bool
+
+    def __str__(self) -> str:
+        return f"node {self.node}: {self.reason}"
+
+
+class NodePods:
+    """The pods of one TrainJob, as they were at the last `look`."""
+
+    def __init__(self, kube: Kube, job: str):
+        self.kube, self.job = kube, job
+        self.pods: list[dict[str, Any]] = []
+        self.last_stamp = ""
+
+    def look(self) -> None:
+        """Asks Kubernetes for them."""
+        self.pods = self.kube.get(CORE, "pods", labelSelector=f"{JOB_LABEL}={self.job}")["items"]
+
+    def running(self) -> int:
+        """How many have started."""
+        return sum(_phase(pod) not in ("Pending", "") for pod in self.pods)
+
+    def troubles(self) -> list[Trouble]:
+        """One a node that waits, in the nodes' order."""
+        return [trouble for pod in sorted(self.pods, key=_number) if (trouble := _trouble(pod))]
+
+    def failure(self) -> str:
+        """Why the node that failed first did; empty where none has, or it is gone."""
+        failed = [(end, pod) for pod in self.pods if _phase(pod) == "Failed" and (end := _end(pod)) is not None]
+        if not failed:
+            return ""
+        end, pod = min(failed, key=lambda each: each[0].get("finishedAt") or "")
+        number = _number(pod)
+        if end.get("reason") == "OOMKilled":
+            return (
+                f"node {number} ran out of memory (OOMKilled); give a smaller batch_size or memory_mb, or the nodes "
+                f"more memory in the TrainingRuntime {RUNTIME}"
+            )
+        evicted = pod["status"].get("reason") or ""
+        said = self._last_words(pod["metadata"]["name"]) or end.get("message") or pod["status"].get("message") or ""
+        reason = evicted or f"exit code {end.get('exitCode', 'unknown')}"
+        return f"node {number} failed ({reason}): {' '.join(said.split())[:400]}"
+
+    def new_lines(self) -> list[str]:
+        """The first node's log since the last call; nothing where it can't be had yet."""
+        first = next((pod for pod in self.pods if _number(pod) == "0" and _phase(pod) not in ("Pending", "")), None)
+        if first is None:
+            return []
+        since = {"sinceTime": f"{self.last_stamp[:19]}Z"} if self.last_stamp else {}
+        lines = []
+        # Kubernetes filters by whole seconds; each line's own time does the rest.
+        for stamped in self._log(first["metadata"]["name"], timestamps="true", **since).splitlines():
+            stamp, _, line = stamped.partition(" ")
+            if stamp > self.last_stamp:
+                lines.append(line)
+                newest = stamp
+        if lines:
+            self.last_stamp = newest
+        return lines
+
+    def _last_words(self, pod: str) -> str:
+        """The last line that is our own error, else the last line at all."""
+        lines = [line for line in self._log(pod, tailLines=LAST_LINES).splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines or [""])[-1].removeprefix("error: ")
+
+    def _log(self, pod: str, **query: Any) -> str:
+        try:
+            return str(self.kube.get(CORE, f"pods/{pod}/log", container=CONTAINER, **query))
+        except RefusedError:  # not started yet, cleared away, or not ours to read
+            return ""
+
+
+def _phase(pod: dict[str, Any]) -> str:
+    return pod.get("status", {}).get("phase") or ""
+
+
+def _number(pod: dict[str, Any]) -> str:
+    about = pod["metadata"]
+    return {**about.get("annotations", {}), **about.get("labels", {})}.get(NUMBER_LABEL, about["name"])
+
+
+def _statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    status = pod.get("status", {})
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _end(pod: dict[str, Any]) -> dict[str, Any] | None:
+    """How the pod's container ended; empty for a pod that was evicted before its container's end was known."""
+    ends = [status.get("state", {}).get("terminated") for status in _statuses(pod)]
+    bad = [end for end in ends if end and end.get("exitCode")]
+    return bad[0] if bad else {}
+
+
+def _trouble(pod: dict[str, Any]) -> Trouble | None:
+    if _phase(pod) not in ("Pending", ""):
+        return None
+    for status in _statuses(pod):
+        waiting = status.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return Trouble(_number(pod), _line(waiting["reason"], waiting.get("message")), hopeless=True)
+    for condition in pod.get("status", {}).get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            reason = _line(condition.get("reason") or "not scheduled", condition.get("message"))
+            return Trouble(_number(pod), reason, hopeless=False)
+    return None
+
+
+def _line(reason: str, message: str | None) -> str:
+    words = " ".join((message or "").split())[:300]
+    return f"{reason}: {words}" if words else reason
