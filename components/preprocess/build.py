@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from components.core import disk
 from components.core.catalog import DATASETS
-from components.core.dataset import INFO_FILE, SPLITS, DatasetInfo, fingerprint_of, read_info
+from components.core.dataset import INFO_FILE, DatasetInfo, fingerprint_of, read_info
 from components.core.decode import Target
 from components.core.errors import PipelineError
 from components.core.files import remove, whole_directory, write_json
@@ -118,7 +118,7 @@ def _dataset_info(
     raw_info: RawInfo, settings: PreprocessSettings, source: Source, target: Target, tally: Tally, splits: dict
 ) -> DatasetInfo:
     empty = [source.class_names[label] for label, count in enumerate(splits["train"].per_class) if not count]
-    if empty or not all(splits[split].count for split in SPLITS):
+    if empty or not all(split.count for split in splits.values()):
         what = f"training pictures of {listed(empty)}" if empty else "pictures left in every split"
         raise PipelineError(
             f"expected readable {what}, received {tally.quarantined:,} unreadable pictures of {len(source):,}; "
@@ -166,7 +166,7 @@ def _one_line_disk_errors(dataset_path: str) -> Iterator[None]:
 
 
 def _print_summary(facts: DataFacts) -> None:
-    counts = ", ".join(f"{facts.info.splits[split].count:,} {split}" for split in SPLITS)
+    counts = ", ".join(f"{split.count:,} {name}" for name, split in facts.info.splits.items())
     height, width, channels = facts.info.image_shape
     print(
         f"{counts} pictures of {len(facts.info.class_names)} classes, {height}x{width}x{channels}, in "

@@ -28,7 +28,12 @@ class PreprocessSettings(Settings):
         description="which training pictures validate: a random share of each class, or the last ones, as Keras's "
         "validation_split does; auto: last for cifar10, as the article has it, else stratified",
     )
-    validation_split: float = Field(0.2, gt=0, lt=1, description="share of the training pictures that validates")
+    validation_split: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="share of the training pictures that validates; 0: none do, and the last epoch counts",
+    )
     test_split: float = Field(0.2, gt=0, lt=1, description="share that tests, where the source has no test pictures")
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable pictures above which to give up")
     seed: int = Field(0, ge=0, lt=2**32, description="of the splits and the order of the pictures")

@@ -38,7 +38,8 @@ def plan_shards(orders: list[np.ndarray], record_bytes: int) -> list[PlannedShar
     """Cuts each split into shards of about SHARD_BYTES, larger ones where there would be more than MAX_SHARDS in all.
 
     Args:
-        orders: for each of SPLITS its pictures, in the order they are to be written; none is empty.
+        orders: for each of SPLITS its pictures, in the order they are to be written; an empty one gets no
+            shard.
     """
     total = sum(len(order) for order in orders) * record_bytes
     size = max(SHARD_BYTES, total / (MAX_SHARDS - len(orders)))
@@ -47,7 +48,7 @@ def plan_shards(orders: list[np.ndarray], record_bytes: int) -> list[PlannedShar
         count = min(math.ceil(len(order) * record_bytes / size), len(order))
         shards += [
             PlannedShard(f"{SPLITS[split]}-{number:05d}-of-{count:05d}.tfrecord", split, pictures)
-            for number, pictures in enumerate(np.array_split(order, count))
+            for number, pictures in enumerate(np.array_split(order, count) if count else [])
         ]
     return shards
 
@@ -81,7 +82,11 @@ def write_shards(
                     tally.add(pictures, outcome)
                     progress.advance(len(pictures))
             written[shard.split].append(Shard(name=shard.name, count=writer.count, sha256=writer.digest.hexdigest()))
-    return {SPLITS[split]: _split_info(source, order, tally, written[split]) for split, order in enumerate(orders)}
+    return {
+        SPLITS[split]: _split_info(source, order, tally, written[split])
+        for split, order in enumerate(orders)
+        if len(order)
+    }
 
 
 def record_size(target: Target) -> int:

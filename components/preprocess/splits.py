@@ -18,7 +18,7 @@ def assign_splits(source: Source, settings: PreprocessSettings, validation: str)
     """Decides for every picture.
 
     Splits that the source gives stay as they are. Where it gives no test pictures, a stratified share becomes them;
-    where it gives no validation pictures, a share of the then remaining training pictures does.
+    where it gives no validation pictures, a share of the then remaining training pictures does, if it is not 0.
 
     Args:
         validation: "stratified" or "last".
@@ -35,7 +35,9 @@ def assign_splits(source: Source, settings: PreprocessSettings, validation: str)
         training = np.flatnonzero(splits == TRAIN)
         splits[training[stratified(source.labels[training], settings.test_split, settings.seed, TEST)]] = TEST
         words[TEST] = f"a random {percent(settings.test_split)} of each class, seed {settings.seed}"
-    if VALIDATION not in splits:
+    if VALIDATION not in splits and not settings.validation_split:
+        words[VALIDATION] = "none, as asked for: all training pictures are trained on"
+    elif VALIDATION not in splits:
         training = np.flatnonzero(splits == TRAIN)
         if validation == "last":
             splits[training[last(len(training), settings.validation_split)]] = VALIDATION
@@ -48,7 +50,7 @@ def assign_splits(source: Source, settings: PreprocessSettings, validation: str)
             share = percent(settings.validation_split)
             words[VALIDATION] = f"a random {share} of each class's training pictures, seed {settings.seed}"
     for split in (TRAIN, VALIDATION, TEST):
-        if split not in splits:
+        if split not in splits and (split != VALIDATION or settings.validation_split):
             raise PipelineError(
                 f"expected some {SPLITS[split]} pictures, received too few to split: {len(source):,} pictures of "
                 f"{len(source.class_names)} classes; add pictures or change the splits"

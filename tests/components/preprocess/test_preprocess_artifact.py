@@ -253,6 +253,13 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert facts.pictures_per_second == pytest.approx(21 / facts.seconds)
 
 
+def test_a_data_set_may_have_no_validation_pictures(tmp_path, raw_artifact, run, capsys):
+    members = class_folders({"cat": 16, "dog": 4})
+    info = run(raw_artifact(archive(tmp_path / "a.tar", members)), validation_split=0)
+    assert {name: split.count for name, split in info.splits.items()} == {"train": 16, "test": 4}
+    assert "16 train, 4 test pictures" in capsys.readouterr().out
+
+
 def test_cifar_validates_with_the_last_training_pictures_as_the_article_does(tmp_path, raw_artifact, run):
     pictures = np.stack([noise(i, 32, 32) for i in range(40)])
     labels = np.arange(40) % 3

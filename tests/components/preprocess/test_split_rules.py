@@ -132,8 +132,7 @@ def test_shards_are_large_and_few(counts, record, shards):
     ("name", "value", "said"),
     [
         ("validation_split", 1.0, "validation_split: input should be less than 1; received 1.0"),
-        ("validation_split", 0.0, "validation_split: input should be greater than 0; received 0.0"),
-        ("validation_split", -0.1, "validation_split: input should be greater than 0"),
+        ("validation_split", -0.1, "validation_split: input should be greater than or equal to 0; received -0.1"),
         ("validation_split", float("nan"), "validation_split: input should be"),
         ("validation_split", "a fifth", "validation_split: input should be a valid number"),
         ("test_split", 1, "test_split: input should be less than 1"),
@@ -173,3 +172,9 @@ def test_every_setting_says_what_it_is():
 
 def test_last_is_a_slice_to_the_end():
     assert last(10, 0.2) == slice(8, 10)
+
+
+def test_no_validation_pictures_where_none_are_asked_for() -> None:
+    splits, words = assign_splits(source([0, 1] * 50, [TRAIN] * 100), settings(validation_split=0.0), "stratified")
+    assert np.bincount(splits, minlength=3).tolist() == [80, 0, 20]
+    assert words[VALIDATION] == "none, as asked for: all training pictures are trained on"
