@@ -28,6 +28,16 @@ def _conv(filters: int) -> LayerSpec:
     return LayerSpec("Conv2D", {"filters": filters, "kernel_size": 3, "activation": "relu"})
 
 
+def _stage(filters: int) -> list[LayerSpec]:
+    """Half the size, and two convolutions. Pooling comes before what it makes four times cheaper."""
+    convolution = LayerSpec("Conv2D", {"filters": filters, "kernel_size": 3, "padding": "same", "use_bias": False})
+    # A short training leaves no time for Keras's momentum of 0.99, which averages over the last hundred steps.
+    normalization = LayerSpec("BatchNormalization", {"momentum": 0.8})
+    activation = LayerSpec("ReLU", {})
+    pooling = LayerSpec("MaxPooling2D", {})
+    return [convolution, pooling, normalization, activation, convolution, normalization, activation]
+
+
 ARCHITECTURES: dict[str, list[LayerSpec]] = {
     # The article's: on 32x32x3 pictures and ten classes 11,170,250 parameters, nearly all of them in the first Dense.
     "seed": [
@@ -36,6 +46,14 @@ ARCHITECTURES: dict[str, list[LayerSpec]] = {
         _conv(128),
         LayerSpec("Flatten", {}),
         LayerSpec("Dense", {"units": 128, "activation": "relu"}),
+    ],
+    # The shape of airbench's network (https://arxiv.org/abs/2404.00498, section 2) at half its width, without its
+    # whitening layer: Muon did without (0.859 with or without it after 5 epochs). 493,000 parameters on CIFAR-10.
+    "fast": [
+        *_stage(32),
+        *_stage(128),
+        *_stage(128),
+        LayerSpec("GlobalMaxPooling2D", {}),
     ],
 }
 
