@@ -15,19 +15,19 @@ LOCKS  := docker/requirements
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
 OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
             ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP
+            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 # option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
 dashed    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options   = $(foreach name,$(1),$(if $($(name)),$(call dashed,$(name)) $(call quote,$($(name)))))
 WHERE     = ENDPOINT NAMESPACE
-COMPILED  = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET
+COMPILED  = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local predict config tensorboard models test lint format bench lock golden images base-image \
+.PHONY: help run-local sweep predict config tensorboard models test lint format bench lock golden images base-image \
         pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -35,6 +35,9 @@ help: ## list the targets
 
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process and any parameter
 	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
+
+sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8
+	@$(PYTHON) -m pipeline sweep --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(call options,GRID TRIALS) $(SETTINGS)
 
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
 	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
@@ -96,8 +99,9 @@ format: $(VENV)/test ## put the code in shape
 bench: $(VENV)/test ## measure the speed of everything, beside the article's own job
 	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(PYTHON) "$$bench" || exit 1; done
 
-golden: $(VENV)/local ## renew tests/pipeline/training.golden.yaml after a wanted change of the pipeline
+golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted change of the pipeline
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
+	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files
 	@docker/lock.sh

@@ -1,14 +1,17 @@
 """The command line: python -m pipeline COMMAND. The Makefile calls it; `--help` tells what there is."""
 
 import pathlib
+from collections.abc import Callable
 
 import click
 
 from components.core.errors import one_line_errors
 from pipeline.cluster_commands import COMMANDS, cluster_options
 from pipeline.models_command import URI_VARIABLE, models
-from pipeline.parameters import DEFAULT_PROFILE
+from pipeline.parameters import DEFAULT_PROFILE, Parameters, configure
 from pipeline.placement_settings import ClusterOptions
+from pipeline.sweep import Sweep
+from pipeline.sweep_command import sweep_command, sweep_options
 
 profile_option = click.option(
     "--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file."
@@ -29,25 +32,36 @@ def main() -> None:
 def run_local_command(profile: str, runner: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
     """Runs the pipeline on this machine."""
     from pipeline.local import run_local
-    from pipeline.parameters import configure
 
     run_local(configure(profile, settings), runner, outputs)
 
 
 @main.command("compile")
 @profile_option
-@click.option("--to", type=click.Path(path_type=pathlib.Path), default="build/training.yaml", show_default=True)
+@click.option(
+    "--to",
+    type=click.Path(path_type=pathlib.Path),
+    help="The file to write.  [default: build/training.yaml, of a sweep build/sweep.yaml]",
+)
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
 @cluster_options
+@sweep_options
 @settings_argument
 def compile_command(
-    profile: str, to: pathlib.Path, mask_images: bool, settings: tuple[str, ...], cluster: ClusterOptions
+    profile: str,
+    to: pathlib.Path | None,
+    mask_images: bool,
+    settings: tuple[str, ...],
+    cluster: ClusterOptions,
+    plan: Callable[[Parameters], Sweep | None],
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline import compiling
-    from pipeline.parameters import configure
 
-    compiling.compile_pipeline(configure(profile, settings).parameters, to, cluster)
+    parameters = configure(profile, settings).parameters
+    sweep = plan(parameters)
+    to = to or pathlib.Path("build/sweep.yaml" if sweep else "build/training.yaml")
+    compiling.compile_pipeline(parameters, to, cluster, sweep)
     if mask_images:
         to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
@@ -59,7 +73,6 @@ def compile_command(
 def config_command(profile: str, settings: tuple[str, ...]) -> None:
     """Prints every parameter: its value, where that came from, and what it is."""
     from pipeline.console import table
-    from pipeline.parameters import Parameters, configure
 
     configuration = configure(profile, settings)
     rows = [
@@ -99,7 +112,7 @@ def predict_command(
     predict(model, images, out, top, outputs, registry)
 
 
-for command in (*COMMANDS, models):
+for command in (*COMMANDS, models, sweep_command):
     main.add_command(command)
 
 

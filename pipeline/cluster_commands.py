@@ -9,6 +9,7 @@ import click
 from components.core.errors import PipelineError
 from pipeline.parameters import DEFAULT_PROFILE
 from pipeline.placement_settings import ClusterOptions, placement_file
+from pipeline.sweep_command import sweep_options
 
 
 def cluster_options(command: Callable) -> Callable:
@@ -82,6 +83,7 @@ def watch_options(command: Callable) -> Callable:
 @click.command("submit")
 @run_options
 @cluster_options
+@sweep_options
 @endpoint_options
 @watch_options
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
@@ -94,6 +96,7 @@ def submit_command(
     service_account: str,
     check_images: bool,
     cluster: ClusterOptions,
+    plan: Callable,
     endpoint: Any,
     watching: Any,
     watch: bool,
@@ -104,7 +107,7 @@ def submit_command(
     from pipeline.submit import pods_namespace, prepare, submit
 
     configuration = configure(profile, [*(placement_file(placement) if placement else []), *settings])
-    compiled = prepare(configuration, cluster, check_images)
+    compiled = prepare(configuration, cluster, check_images, sweep=plan(configuration.parameters))
     client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, cache)
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))

@@ -12,17 +12,25 @@ from pipeline.parameters import Parameters
 from pipeline.placement import gpu_steps
 from pipeline.placement_settings import ClusterOptions, check_gpus
 from pipeline.preflight import check_architecture
-from pipeline.training import STEPS, training_pipeline
+from pipeline.sweep import Sweep
+from pipeline.training import STEPS, SWEEP_STEPS, training_pipeline
 
 NO_OPTIONS = ClusterOptions()
 
 
-def compile_pipeline(defaults: Parameters, path: pathlib.Path, cluster: ClusterOptions = NO_OPTIONS) -> None:
-    """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes."""
+def compile_pipeline(
+    defaults: Parameters, path: pathlib.Path, cluster: ClusterOptions = NO_OPTIONS, sweep: Sweep | None = None
+) -> None:
+    """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes.
+
+    Args:
+        sweep: trials that are fixed in the file; None: it trains once.
+    """
     check_gpus(defaults.gpus)
-    check_architecture(defaults)
-    wanted = dict(step_images(defaults, cluster))
-    pipeline = training_pipeline(defaults, wanted.__getitem__, cluster)
+    if sweep is None or "architecture" not in sweep.names:
+        check_architecture(defaults)
+    wanted = dict(step_images(defaults, cluster, sweep))
+    pipeline = training_pipeline(defaults, wanted.__getitem__, cluster, sweep)
     with whole_file(path) as partial:
         # The compiler goes by the ending.
         yaml = partial.with_name(f"{partial.name}.yaml")
@@ -30,7 +38,9 @@ def compile_pipeline(defaults: Parameters, path: pathlib.Path, cluster: ClusterO
         yaml.replace(partial)
 
 
-def step_images(defaults: Parameters, cluster: ClusterOptions) -> Iterator[tuple[str, str]]:
+def step_images(
+    defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None
+) -> Iterator[tuple[str, str]]:
     """Each step and its image, and that of the nodes, if the pipeline is compiled for several.
 
     Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
@@ -39,7 +49,8 @@ def step_images(defaults: Parameters, cluster: ClusterOptions) -> Iterator[tuple
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train
         yield "node", images.image("train", "jax")
-    for step in (*STEPS, "notify") if cluster.webhook_secret else STEPS:
+    steps = SWEEP_STEPS if sweep else STEPS
+    for step in (*steps, "notify") if cluster.webhook_secret else steps:
         yield step, images.image(step, "gpu" if step in on_gpu else "cpu")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import docker
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COMPONENTS = ("download", "preprocess", "train", "evaluate", "export", "notify")
+COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import time
@@ -11,14 +12,16 @@ from typing import Any, Literal
 from components.core.decision import read_decision
 from components.core.errors import PipelineError
 from components.core.files import write_json
+from pipeline.board_links import BoardLinks
 from pipeline.console import StepOutput, step_output, table
 from pipeline.local_runner import RunnerChoice, RunnerName, choose_runner, kfp_runner, remove_containers
 from pipeline.local_source import with_places
 from pipeline.local_tasks import left_everything, observed_tasks, quiet_kfp
 from pipeline.parameters import Configuration, Parameters
 from pipeline.preflight import check_architecture
+from pipeline.sweep import Sweep
 
-# Below the outputs directory: what `make tensorboard` shows, a folder of links a run.
+# Below the outputs directory: what `make tensorboard` shows.
 BOARD = "tensorboard"
 
 
@@ -33,13 +36,16 @@ class Step:
     outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path) -> pathlib.Path:
+def run_local(
+    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep | None = None
+) -> pathlib.Path:
     """Runs all steps, prints what they print and a closing table, and writes summary.json.
 
     Args:
         configuration: checked parameters.
         choice: where the steps run; "auto" takes Docker where an engine answers.
         outputs: the directory of all local runs; `latest` in it points to this one.
+        sweep: what to try where the best of several trainings is wanted.
 
     Returns:
         The run's directory.
@@ -50,22 +56,38 @@ def run_local(configuration: Configuration, choice: RunnerChoice, outputs: pathl
     parameters = with_places(configuration.parameters)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
-    check_architecture(parameters)
+    if sweep is None or "architecture" not in sweep.names:
+        check_architecture(parameters)
     runner, image = choose_runner(choice, parameters)
     outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)
     with quiet_kfp(), step_output() as console:
-        run = LocalRun(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
+        run = _new_run(configuration, outputs, console, sweep)
+        end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
         try:
-            failure = run.go(parameters, runner, image)
+            with run.interruptible(end):
+                failure = run.go(parameters, runner, image)
         finally:
-            if runner == "docker":
-                remove_containers(outputs)
+            end()
     summary = run.summarize(configuration, runner, failure)
     _print_summary(summary, run.directory)
     if failure:
         raise PipelineError(failure)
     return run.directory
+
+
+def _new_run(
+    configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None
+) -> "LocalRun":
+    if sweep:
+        from pipeline.local_sweep import SweepRun
+
+        return SweepRun(outputs, console, configuration, sweep)
+    return LocalRun(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
+
+
+def _nothing() -> None:
+    """Ends nothing: processes end with this one."""
 
 
 class LocalRun:
@@ -75,9 +97,14 @@ class LocalRun:
         from pipeline.training import STEPS
 
         self.outputs, self.console = outputs, console
-        self.board = outputs / BOARD / title
+        self.board = BoardLinks(outputs / BOARD / title)
+        self.sweep: Sweep | None = None
         self.steps = {name: Step(name) for name in STEPS}
         self.directory = outputs / "no-run"
+
+    def interruptible(self, end: Callable[[], None]) -> contextlib.AbstractContextManager:
+        """What a run needs to end at an interrupt: nothing, unless it has a loop."""
+        return contextlib.nullcontext()
 
     def go(self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str]) -> str:
         """Runs the pipeline; returns why it failed, or an empty string."""
@@ -92,7 +119,7 @@ class LocalRun:
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.outputs / ".cache" / runner),
         )
-        pipeline = training_pipeline(parameters, image)
+        pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with observed_tasks(self._step):
                 pipeline()
@@ -112,11 +139,12 @@ class LocalRun:
 
         # Steps inside a condition get a resource name below the run's.
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
-        step = self.steps[task_name]
-        self.console.say(f"{task_name}")
+        step = self.steps[self._name(task_name, pipeline_resource_name)]
+        self.console.say(self._title(step))
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
-        self._show_on_board(task_directory)
+        if name := self._board_name(step):
+            self.board.show(name, task_directory / "tensorboard")
         try:
             outputs, state = execute(task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
         except Exception as error:  # an engine that stopped answering, an image that went away
@@ -134,23 +162,25 @@ class LocalRun:
         self.console.say(f"  {step.status}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
 
-    def _show_on_board(self, task_directory: pathlib.Path) -> None:
-        """Links the event files a step is about to write to where `make tensorboard` looks, under a short name."""
-        if name := {"train": "fit", "evaluate": "final"}.get(task_directory.name):
-            self.board.mkdir(parents=True, exist_ok=True)
-            (self.board / name).symlink_to(os.path.relpath(task_directory / "tensorboard", self.board))
+    def _name(self, task_name: str, pipeline_resource_name: str) -> str:
+        """A task's name among the steps."""
+        return task_name
 
-    def _tidy_board(self) -> None:
-        """Takes back the links of steps that did not run."""
-        for link in self.board.glob("*"):
-            if not link.exists():
-                link.unlink()
-        with contextlib.suppress(OSError):  # there is something in it, or it never was
-            self.board.rmdir()
+    def _title(self, step: Step) -> str:
+        """What is said when a step begins."""
+        return step.name
+
+    def _board_name(self, step: Step) -> str | None:
+        """Under which name a step's event files are shown; None: it writes none."""
+        return {"train": "fit", "evaluate": "final"}.get(step.name)
+
+    def _facts(self) -> dict[str, Any]:
+        """What summary.json says besides."""
+        return {}
 
     def summarize(self, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
         """Writes summary.json and points `latest` here."""
-        self._tidy_board()
+        self.board.tidy()
         self.directory.mkdir(parents=True, exist_ok=True)
         evaluated = self.steps["evaluate"].outputs.get("metrics")
         summary = {
@@ -163,6 +193,7 @@ class LocalRun:
             ],
             "metrics": {name: evaluated.metadata[name] for name in ("loss", "accuracy")} if evaluated else {},
             "artifacts": self._artifacts(),
+            **self._facts(),
         }
         if evaluated:
             decision = read_decision(self.steps["evaluate"].outputs["evaluation"].path)
@@ -188,7 +219,7 @@ class LocalRun:
         }
         found = {}
         for name, (step, output, file) in places.items():
-            artifact = self.steps[step].outputs.get(output)
+            artifact = self.steps[step].outputs.get(output) if step in self.steps else None
             if artifact is not None:
                 found[name] = str(pathlib.Path(artifact.path) / file)
         if "data_report" in self.steps["preprocess"].outputs:
@@ -216,6 +247,11 @@ def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     print()
     print(table(rows, ("step", "result", "time")))
     print()
+    if "trials" in summary:
+        from pipeline.local_sweep import trial_table
+
+        print(trial_table(summary))
+        print()
     if summary["metrics"]:
         print(f"Test loss: {summary['metrics']['loss']:.4f} / Test accuracy: {summary['metrics']['accuracy']:.4f}")
         print(summary["outcome"])

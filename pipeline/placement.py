@@ -53,6 +53,8 @@ PLACES = {
     "preprocess": Place(cpu="2", memory="2Gi", hours=2),
     "train": Place(cpu="", memory="", hours=48, retries=3),  # CPU and memory are parameters
     "launch": Place(cpu="500m", memory="1Gi", hours=48, retries=3),  # train, where it only has others do it
+    # It holds every trial's model on its disk, one in memory.
+    "choose": Place(cpu="1", memory="1Gi", hours=1),
     "evaluate": Place(cpu="2", memory="4Gi", hours=1),
     "export": Place(cpu="2", memory="4Gi", hours=1),
     "notify": Place(cpu="100m", memory="256Mi", hours=1, retries=0),

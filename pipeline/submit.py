@@ -11,6 +11,7 @@ from components.download.places import scheme_of
 from pipeline.cluster import Endpoint, connect, patiently, quiet, run_link
 from pipeline.parameters import Configuration, Parameters
 from pipeline.placement_settings import ClusterOptions, check_gpus
+from pipeline.sweep import Sweep
 
 if TYPE_CHECKING:
     import kfp
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
 COMPILED = pathlib.Path("build/training.yaml")
+COMPILED_SWEEP = pathlib.Path("build/sweep.yaml")
 PATIENCE_S = 120.0
 
 
 def prepare(
-    configuration: Configuration, options: ClusterOptions, check: bool = True, say: Say = print
+    configuration: Configuration,
+    options: ClusterOptions,
+    check: bool = True,
+    say: Say = print,
+    sweep: Sweep | None = None,
 ) -> pathlib.Path:
     """Checks all that can be known without a cluster, and compiles.
 
     Args:
+        sweep: what to try where the best of several trainings is wanted.
         check: whether to ask the registry for the images.
 
     Returns:
@@ -42,11 +49,12 @@ def prepare(
     parameters = configuration.parameters
     check_gpus(parameters.gpus)
     _check_source(parameters)
-    compile_pipeline(parameters, COMPILED, options)
+    compiled = COMPILED_SWEEP if sweep else COMPILED
+    compile_pipeline(parameters, compiled, options, sweep)
     if check:
-        for note in check_images(image for _, image in step_images(parameters, options)):
+        for note in check_images(image for _, image in step_images(parameters, options, sweep)):
             say(f"note: {note}")
-    return COMPILED
+    return compiled
 
 
 def submit(

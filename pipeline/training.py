@@ -1,10 +1,13 @@
 """The training pipeline. Read it from top to bottom: it is the story of a model."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from components.choose.component import choose
 from components.download.component import download
 from components.evaluate.component import evaluate
 from components.export.component import export
@@ -13,12 +16,17 @@ from components.train.component import train
 from pipeline.parameters import Parameters
 from pipeline.placement import GpuNodes, Placement, Webhook
 from pipeline.placement_settings import ClusterOptions
+from pipeline.sweep import Sweep
 
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
+SWEEP_STEPS = ("download", "preprocess", "train", "choose", "evaluate", "export")
 
 
 def training_pipeline(
-    defaults: Parameters, image: Callable[[str], str], cluster: ClusterOptions | None = None
+    defaults: Parameters,
+    image: Callable[[str], str],
+    cluster: ClusterOptions | None = None,
+    sweep: Sweep | None = None,
 ) -> BaseComponent:
     """Builds the pipeline.
 
@@ -26,15 +34,17 @@ def training_pipeline(
         defaults: the values its parameters have where a run gives none.
         image: the container image of a step, by the step's name.
         cluster: what is fixed about a cluster at compile time; None: the pipeline is for kfp.local.
+        sweep: what to try where the best of several trainings is wanted.
 
     Returns:
         A KFP pipeline: call it to run it under kfp.local, or hand it to the KFP compiler.
     """
 
     @dsl.pipeline(
-        name="training",
-        display_name="Image classifier training",
-        description="Download pictures, preprocess them, train a Conv2D classifier, evaluate it, "
+        name="sweep" if sweep else "training",
+        display_name="Image classifier sweep" if sweep else "Image classifier training",
+        description="Download pictures, preprocess them, train a Conv2D classifier"
+        f"{' several times, choose the best' if sweep else ''}, evaluate it, "
         "export it if it is good enough and better than the champion.",
     )
     def training(
@@ -72,6 +82,8 @@ def training_pipeline(
         memory_mb: int = defaults.memory_mb,
         checkpoints: str = defaults.checkpoints,
         tensorboard_uri: str = defaults.tensorboard_uri,
+        histograms: int = defaults.histograms,
+        profile_steps: str = defaults.profile_steps,
         verbose: str = defaults.verbose,
         seed: int = defaults.seed,
         # How it must behave, when it is exported, under which name, and as what.
@@ -124,35 +136,45 @@ def training_pipeline(
             ).set_display_name("Preprocess")
             place(prepared, "preprocess")
 
-            fitted = train(
-                dataset=prepared.outputs["dataset"],
-                architecture=architecture,
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                schedule=schedule,
-                warmup=warmup,
-                optimizer=optimizer,
-                label_smoothing=label_smoothing,
-                augment_flip=augment_flip,
-                augment_shift=augment_shift,
-                average_mirrored=average_mirrored,
-                precision=precision,
-                early_stopping_patience=early_stopping_patience,
-                deterministic=deterministic,
-                gpus=gpus,
-                nodes=nodes,
-                memory_mb=memory_mb,
-                checkpoints=checkpoints,
-                tensorboard_uri=tensorboard_uri,
-                verbose=verbose,
-                seed=seed,
-            ).set_display_name("Train")
-            place(fitted, "train")
+            with each_trial(sweep) as trial:
+                fitted = train(
+                    dataset=prepared.outputs["dataset"],
+                    architecture=architecture,
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    learning_rate=learning_rate,
+                    schedule=schedule,
+                    warmup=warmup,
+                    optimizer=optimizer,
+                    label_smoothing=label_smoothing,
+                    augment_flip=augment_flip,
+                    augment_shift=augment_shift,
+                    average_mirrored=average_mirrored,
+                    precision=precision,
+                    early_stopping_patience=early_stopping_patience,
+                    deterministic=deterministic,
+                    gpus=gpus,
+                    nodes=nodes,
+                    memory_mb=memory_mb,
+                    checkpoints=checkpoints,
+                    tensorboard_uri=tensorboard_uri,
+                    histograms=histograms,
+                    profile_steps=profile_steps,
+                    verbose=verbose,
+                    seed=seed,
+                    trial=trial,
+                ).set_display_name("Train")
+                place(fitted, "train")
+            model = fitted.outputs["model"]
+
+            if sweep:
+                chosen = choose(models=dsl.Collected(model)).set_display_name("Choose")
+                place(chosen, "choose")
+                model = chosen.outputs["model"]
 
             measured = evaluate(
                 dataset=prepared.outputs["dataset"],
-                model=fitted.outputs["model"],
+                model=model,
                 behaviour=behaviour,
                 behaviour_kept=behaviour_kept,
                 behaviour_certain=behaviour_certain,
@@ -171,7 +193,7 @@ def training_pipeline(
             with dsl.If(measured.outputs["Output"] == "export", name="Passes the gate"):
                 exported = export(
                     dataset=prepared.outputs["dataset"],
-                    model=fitted.outputs["model"],
+                    model=model,
                     evaluation=measured.outputs["evaluation"],
                     model_name=model_name,
                     model_version=model_version,
@@ -185,3 +207,13 @@ def training_pipeline(
             webhook.tell_otherwise("not exported", measured.outputs["evaluation"])
 
     return training
+
+
+@contextlib.contextmanager
+def each_trial(sweep: Sweep | None) -> Iterator[Any]:
+    """Runs the steps in its body once a trial, each with what that trial changes; without a sweep once, as they are."""
+    if sweep is None:
+        yield ""
+        return
+    with dsl.ParallelFor(list(sweep.trials), name="Trials", parallelism=sweep.parallel) as trial:
+        yield trial

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = sorted([*ROOT.glob("components/**/*.py"), *ROOT.glob("pipeline/**/*.py")])
-COMPONENTS = {"download", "preprocess", "train", "evaluate", "export", "notify"}
+COMPONENTS = {"download", "preprocess", "train", "choose", "evaluate", "export", "notify"}
 # Commands and modules that must never load TensorFlow: it costs four seconds each time.
 WITHOUT_TENSORFLOW = [
     "pipeline.__main__",

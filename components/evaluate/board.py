@@ -1,32 +1,47 @@
-"""The evaluation in TensorBoard: its figures, the confusion matrix, and the pictures it got wrong."""
+"""The evaluation in TensorBoard: its figures, the confusion matrix, and the pictures it got wrong.
+
+test/     the figures, drawn into the charts of training, and the pictures
+result/   what the HParams tab shows in the row of the training that made the model
+"""
+
+import pathlib
+from typing import Any
 
 from components.core.drawing import confusion_picture, picture_sheet
+from components.core.events import Events
+from components.core.files import remove
 from components.evaluate.facts import EvaluationFacts, Example
 
 
-def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
+def write_board(path: str, facts: EvaluationFacts, training: dict[str, Any]) -> None:
     """Writes event files to `path`.
 
     Args:
-        epoch: the step they are shown at: the epoch whose weights were measured.
+        training: what training.json says. The figures are shown at the epoch whose weights were measured.
     """
-    import tensorflow as tf
-
-    writer = tf.summary.create_file_writer(f"{path}/test")
-    with writer.as_default(step=epoch):
-        tf.summary.scalar("accuracy", facts.accuracy)
-        tf.summary.scalar("loss", facts.loss)
-        for name, score in zip(facts.class_names, facts.per_class, strict=True):
-            if score.support:
-                tf.summary.scalar(f"recall by class/{name}", score.recall)
-        tf.summary.image("confusion matrix", confusion_picture(facts.confusion, facts.class_names)[None])
-        for title, examples in (
-            ("mistakes, most confident first", facts.mistakes),
-            ("right, least confident first", facts.uncertain_successes),
-        ):
-            if examples:
-                tf.summary.image(title, _sheet(examples, facts.class_names)[None])
-    writer.close()
+    epoch = training.get("best_epoch") or 0
+    for run in ("test", "result"):
+        remove(pathlib.Path(path) / run)
+    events = Events(f"{path}/test")
+    events.scalar("accuracy", facts.accuracy, epoch)
+    events.scalar("loss", facts.loss, epoch)
+    for name, score in zip(facts.class_names, facts.per_class, strict=True):
+        if score.support:
+            events.scalar(f"recall by class/{name}", score.recall, epoch)
+    events.image("confusion matrix", confusion_picture(facts.confusion, facts.class_names), epoch)
+    for title, examples in (
+        ("mistakes, most confident first", facts.mistakes),
+        ("right, least confident first", facts.uncertain_successes),
+    ):
+        if examples:
+            events.image(title, _sheet(examples, facts.class_names), epoch)
+    events.close()
+    if "run" in training:
+        result = Events(f"{path}/result")
+        result.hyperparameters(training["hyperparameters"], training["run"])
+        result.scalar("result/test_accuracy", facts.accuracy, epoch)
+        result.ended(succeeded=True)
+        result.close()
 
 
 def _sheet(examples: list[Example], names: list[str]):

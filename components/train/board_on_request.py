@@ -2,8 +2,18 @@
 
 from components.core.framework import load_keras
 from components.train.board import EventFiles
+from components.train.settings import TrainSettings
 
 keras = load_keras()
+
+
+def on_request(board: EventFiles, settings: TrainSettings) -> list["keras.callbacks.Callback"]:
+    """The callbacks that the settings ask for."""
+    asked = [Histograms(board, settings.histograms)] if settings.histograms else []
+    if settings.profile_steps:
+        first, last = settings.profile_steps.split(",")
+        asked.append(Profile(board, int(first), int(last)))
+    return asked
 
 
 class Histograms(keras.callbacks.Callback):
@@ -14,7 +24,7 @@ class Histograms(keras.callbacks.Callback):
         self.board, self.every = board, every
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if (epoch + 1) % self.every == 0:
+        if (epoch + 1) % self.every == 0 and self.board.runs:
             for weight in self.model.weights:
                 self.board.runs["train"].histogram(weight.path, keras.ops.convert_to_numpy(weight), epoch + 1)
 

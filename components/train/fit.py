@@ -208,6 +208,7 @@ def _fit(
 ) -> tuple[list[dict[str, Any]], Any]:
     """Keras's fit with our callbacks: the history by epoch, and the best weights."""
     from components.train.board import EventFiles, hyperparameters
+    from components.train.board_on_request import on_request
     from components.train.board_pictures import validation_pictures
     from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
@@ -226,6 +227,7 @@ def _fit(
         callbacks.append(board)
     if line:
         print(_what_is_ahead(settings, model, device, training), flush=True)
+    callbacks += on_request(board, settings)
     if saved:
         arrays, state = saved
         weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}

@@ -23,15 +23,26 @@ class CommandLine:
         self, outputs: pathlib.Path, *settings: str, profile: str = "quickstart", runner: str = "process"
     ) -> subprocess.CompletedProcess:
         """One finished local run, what it printed captured as text."""
-        command = ["-m", "pipeline", "run-local", "--profile", profile, "--runner", runner, "--outputs", str(outputs)]
-        environment = {
+        return self.run("run-local", "--profile", profile, "--runner", runner, "--outputs", outputs, *settings)
+
+    def run(self, *arguments: str | pathlib.Path) -> subprocess.CompletedProcess:
+        """Any command, run to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            cwd=self.checkout,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+        )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """This process's, without settings of the pipeline that somebody made for themselves."""
+        return {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("CONV2D_") or name in MACHINE_VARIABLES
         }
-        return subprocess.run(
-            [sys.executable, *command, *settings], cwd=self.checkout, env=environment, capture_output=True, text=True
-        )
 
 
 @pytest.fixture(scope="session")

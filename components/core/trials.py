@@ -1,0 +1,120 @@
+"""A trial of a sweep: what it changes, and what became of it.
+
+A trial is named by what it changes about the settings, as a person types it: `learning_rate=0.003 batch_size=50`. Its
+model artifact holds trial.json beside model.keras and training.json; that of a failed trial holds nothing else.
+"""
+
+import json
+import pathlib
+
+import pydantic
+
+from components.core.errors import PipelineError
+from components.core.files import write_json
+
+TRIAL_FILE = "trial.json"
+OPENING, CLOSING = "[{(", ")}]"
+TRIAL_COLUMNS = ("trial", "changes", "val_accuracy", "best epoch", "time", "")
+LONGEST_REASON = 100
+
+
+class Trial(pydantic.BaseModel):
+    """What trial.json says."""
+
+    changes: str
+    failed: str = pydantic.Field("", description="why it came to no model, as one line; empty where it did")
+    val_accuracy: float | None = pydantic.Field(None, description="of its best epoch")
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+
+
+def write_trial(directory: str | pathlib.Path, trial: Trial) -> None:
+    """Writes trial.json into a model artifact."""
+    write_json(pathlib.Path(directory) / TRIAL_FILE, trial.model_dump())
+
+
+def read_trial(directory: str | pathlib.Path) -> Trial:
+    """Reads trial.json from a model artifact.
+
+    Raises:
+        PipelineError: there is none, or it is not one.
+    """
+    path = pathlib.Path(directory) / TRIAL_FILE
+    try:
+        return Trial.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"expected a trial's model artifact with {TRIAL_FILE}, received {directory}: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def parse_changes(text: str) -> dict[str, str]:
+    """`a=1 b=2` as values by name.
+
+    Raises:
+        PipelineError: a part without `=`, or a name twice.
+    """
+    changes: dict[str, str] = {}
+    for part in split(text, " \t\n"):
+        name, equals, value = part.partition("=")
+        if not equals or not name or not value:
+            raise PipelineError(f"expected NAME=VALUE, received {part!r}")
+        if name.lower() in changes:
+            raise PipelineError(f"expected each name once, received {name!r} again")
+        changes[name.lower()] = value
+    return changes
+
+
+def split(text: str, separators: str) -> list[str]:
+    """The parts of a text between separators, but for those inside brackets or double quotes: lists of layers hold
+    both. Empty parts are left out."""
+    parts, depth, quoted = [""], 0, False
+    for character in text:
+        quoted ^= character == '"'
+        if not quoted:
+            depth += (character in OPENING) - (character in CLOSING)
+        if character in separators and depth <= 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part]
+
+
+def best_trial(trials: list[Trial]) -> int:
+    """The place of the trial with the highest validation accuracy, of equals the first.
+
+    Raises:
+        PipelineError: none came to a model, or there is no validation split to judge by.
+    """
+    trained = [place for place, trial in enumerate(trials) if not trial.failed]
+    if not trained:
+        raise PipelineError(
+            f"expected a trial that trains, received {len(trials)} that failed; the first: {trials[0].failed}"
+            if trials
+            else "expected trials, received none"
+        )
+    if any(trials[place].val_accuracy is None for place in trained):
+        raise PipelineError(
+            "expected validation pictures to compare trials by, received a data set without; "
+            "set validation_split, or bring a validation folder"
+        )
+    return max(trained, key=lambda place: (trials[place].val_accuracy, -place))
+
+
+def trial_rows(trials: list[Trial]) -> list[tuple[str, ...]]:
+    """A table's rows, the best first and those that failed last; its columns are TRIAL_COLUMNS."""
+    numbered = [(str(number), trial.changes, *_result(trial)) for number, trial in enumerate(trials, start=1)]
+    best_first = sorted(range(len(trials)), key=lambda place: -_accuracy(trials[place]))
+    return [numbered[place] for place in best_first]
+
+
+def _result(trial: Trial) -> tuple[str, str, str, str]:
+    if trial.failed:
+        return "failed", "", "", trial.failed[:LONGEST_REASON]
+    accuracy = "" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
+    return accuracy, f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
+
+
+def _accuracy(trial: Trial) -> float:
+    return -1.0 if trial.failed or trial.val_accuracy is None else trial.val_accuracy

@@ -1,0 +1,30 @@
+"""What `make tensorboard` shows: a folder of links a run, to the event files among its artifacts, under short names."""
+
+import contextlib
+import os
+import pathlib
+
+
+class BoardLinks:
+    """The links of one run, below `directory`."""
+
+    def __init__(self, directory: pathlib.Path):
+        self.directory = directory
+
+    def show(self, name: str, event_files: pathlib.Path) -> None:
+        """Links event files that are there, or about to be written."""
+        link = self.directory / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(event_files, link.parent))
+
+    def tidy(self) -> None:
+        """Takes back the links of steps that did not run."""
+        # The deepest first: a folder goes when it is empty.
+        for path in sorted(self.directory.rglob("*"), reverse=True):
+            if path.is_symlink() and not path.exists():
+                path.unlink()
+        for path in (*sorted(self.directory.rglob("*"), reverse=True), self.directory):
+            if path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(OSError):  # there is something in it
+                    path.rmdir()

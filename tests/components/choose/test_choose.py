@@ -1,0 +1,45 @@
+"""Choosing: the best trial's model artifact, whole, and a table of all."""
+
+import pathlib
+
+import pytest
+
+from components.choose.choose import choose
+from components.core.errors import PipelineError
+from components.core.trials import Trial, read_trial, write_trial
+
+
+def model(directory: pathlib.Path, accuracy: float | None, failed: str = "") -> str:
+    """A trial's model artifact."""
+    directory.mkdir()
+    write_trial(
+        directory,
+        Trial(changes=f"lr={accuracy}", failed=failed, val_accuracy=accuracy, best_epoch=1, epochs=2, seconds=3),
+    )
+    if not failed:
+        (directory / "model.keras").write_text(f"model {accuracy}")
+    return str(directory)
+
+
+def test_the_best_model_is_handed_on(tmp_path):
+    models = [
+        model(tmp_path / "a", 0.5),
+        model(tmp_path / "b", None, failed="loss | nan"),
+        model(tmp_path / "c", 0.9),
+        model(tmp_path / "d", 0.7),
+    ]
+    figures = choose(models, str(tmp_path / "model"), str(tmp_path / "table"))
+    assert figures == {"best_val_accuracy": 0.9, "trial": 3, "trials": 4, "failed": 1}
+    assert (tmp_path / "model/model.keras").read_text() == "model 0.9"
+    assert read_trial(tmp_path / "model").changes == "lr=0.9"
+    lines = (tmp_path / "table").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines] == ["| trial", "| ---", "| 3", "| 4", "| 1", "| 2"]
+    assert "loss \\| nan" in lines[-1]
+
+
+def test_all_failed_is_an_error_and_the_table_says_why(tmp_path):
+    models = [model(tmp_path / name, None, failed=f"{name} lost") for name in "ab"]
+    with pytest.raises(PipelineError, match="2 that failed; the first: a lost"):
+        choose(models, str(tmp_path / "model"), str(tmp_path / "table"))
+    assert not (tmp_path / "model").exists()
+    assert "b lost" in (tmp_path / "table").read_text()
