@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from components.core.framework import load_fitting_model
 from components.core.reading import batches, split_count
 from components.core.revision import code_revision
 from components.export.card import write_card
-from components.export.converted import freeze, write_litert, write_onnx
+from components.export.converted import write_litert, write_onnx, write_plain
 from components.export.formats import FORMATS, parse_formats, require_packages
 from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
 from components.export.saved_model import write_saved_model
@@ -106,18 +107,20 @@ def _written(
     paths: dict[str, pathlib.Path], model: Any, model_file: pathlib.Path, dataset_path: str, info: DatasetInfo
 ) -> Iterator[str]:
     """Writes each format, the quick ones first, and gives its name when it is there."""
-    frozen = None
-    for name, path in paths.items():
-        if name == "saved_model":
-            write_saved_model(model, info, path)
-        elif name == "keras":
-            shutil.copyfile(model_file, path)
-        elif name == "onnx":
-            write_onnx(model, path)
-        else:
-            frozen = frozen or freeze(model)
-            write_litert(frozen, path, _calibration(dataset_path, info) if name == "litert_int8" else None)
-        yield name
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = pathlib.Path(scratch) / "plain"
+        for name, path in paths.items():
+            if name == "saved_model":
+                write_saved_model(model, info, path)
+            elif name == "keras":
+                shutil.copyfile(model_file, path)
+            elif name == "onnx":
+                write_onnx(model, path)
+            else:
+                if not plain.exists():
+                    write_plain(model, plain)
+                write_litert(plain, path, _calibration(dataset_path, info) if name == "litert_int8" else None)
+            yield name
 
 
 def _calibration(dataset_path: str, info: DatasetInfo) -> np.ndarray:

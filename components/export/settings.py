@@ -19,7 +19,7 @@ class ExportSettings(RegistrySettings):
         0.02, ge=0, le=1, description="test accuracy that litert_int8 may lose before the export is refused"
     )
     proof_pictures: int = pydantic.Field(
-        2000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
+        1000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
     )
 
     @pydantic.field_validator("formats")
