@@ -159,8 +159,8 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, accuracy: 
     improvement = f"it is {found.difference:.4f} above {against}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= settings.significance
     counted = (
-        f"it alone is right on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}: "
+        f"its lead of {found.difference:.4f} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
+        f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
         f"p = {found.p_value:.2g}, {'within' if sure else 'above'} significance {settings.significance:g}"
-        f"{'' if sure else ', so that may be chance'}"
     )
     return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=counted, holds=sure)]

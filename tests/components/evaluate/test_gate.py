@@ -84,8 +84,9 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, trained, bias
     assert found.p_value < 1e-6
     assert re.fullmatch(
         rf"\+test accuracy 0\.\d+ reaches min_accuracy 0; \+it is 0\.\d+ above the {before.mean():.4f} of digits "
-        rf"version 1, the champion; \+it alone is right on {found.only_challenger} pictures, the champion alone on "
-        rf"{found.only_champion}: p = \S+, within significance 0.05",
+        rf"version 1, the champion; \+its lead of 0\.\d+ over digits version 1 is hardly chance: it alone is right on "
+        rf"{found.only_challenger} pictures, the champion alone on {found.only_champion}, p = \S+, within significance "
+        "0.05",
         reasons(decision),
     )
 
@@ -107,12 +108,12 @@ def test_what_is_better_by_chance_or_by_too_little_is_kept(judge, trained, saved
     chance = judge(trained.model, registry)
     assert chance.verdict == "keep"
     assert 0 < chance.comparison.difference <= 3 / 500
-    assert re.search(r"\+it is 0\.00\d+ above .*; -it alone is right .*, so that may be chance$", reasons(chance))
+    assert re.search(r"\+it is 0\.00\d+ above .*; -its lead of 0\.00\d+ over .* may be chance: it", reasons(chance))
     assert judge(trained.model, registry, significance=1.0).verdict == "export"
     crowned(registry, saved(MUCH))
     little = judge(trained.model, registry, min_improvement=0.95)
     assert little.verdict == "keep" and little.champion == 2
-    assert re.search(r"-it is 0\.\d+ above .*, less than min_improvement 0.95; \+it alone", reasons(little))
+    assert re.search(r"-it is 0\.\d+ above .*, less than min_improvement 0.95; \+its lead", reasons(little))
     exactly = judge(trained.model, registry, min_improvement=little.comparison.difference)
     assert exactly.verdict == "export"
     assert "the champion, at least min_improvement" in reasons(exactly)
