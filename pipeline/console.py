@@ -16,6 +16,7 @@ _EXECUTOR = re.compile(r"\[KFP Executor ")
 _EXECUTOR_BODY = re.compile(r"[ {}]")
 INDENT = "    "
 ERROR_PREFIX = "error: "
+WIDEST = 48  # characters of a column of a table
 
 
 class StepOutput(io.TextIOBase):
@@ -84,8 +85,11 @@ def step_output() -> Iterator[StepOutput]:
 
 
 def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
-    """Plain text columns, as wide as their widest cell."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    """Plain text columns, as wide as their widest cell, but for cells of over WIDEST, which push their own line on."""
+    widths = [
+        max(len(row[i]) for row in [header, *rows] if len(row[i]) <= WIDEST or row is header)
+        for i in range(len(header))
+    ]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [header, *rows]
