@@ -8,6 +8,7 @@ them known to each other.
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 import platform
 from collections.abc import Iterator
@@ -120,6 +121,16 @@ def _counted(count: int, name: str) -> str:
     return f"{count} x {name}" if count > 1 else name
 
 
+def make_deterministic() -> None:
+    """Same bits run after run; to be called before the device is looked at."""
+    keras = load_keras()
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    if keras.backend.backend() == "jax":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
 def choose_policy(precision: str, device: Device) -> str:
     """The Keras dtype policy for a precision; "auto" takes the fastest that the device does well."""
     if precision == "auto":
@@ -129,15 +140,22 @@ def choose_policy(precision: str, device: Device) -> str:
 
 @contextlib.contextmanager
 def device_errors(batch_size: int) -> Iterator[None]:
-    """Says in one line what TensorFlow's own errors mean while it trains: memory, a damaged shard, a missing kernel."""
+    """Says in one line what TensorFlow's and JAX's own errors mean while it trains: memory, a damaged shard, a missing
+    kernel, a lost node."""
     import tensorflow as tf
 
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
+        raise _too_big(batch_size, error) from None
+    except RuntimeError as error:
+        if type(error).__name__ not in ("JaxRuntimeError", "XlaRuntimeError"):
+            raise
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise _too_big(batch_size, error) from None
         raise PipelineError(
-            f"expected a batch of {batch_size} to fit into the device's memory, received: {_first_line(error)}; "
-            "try a smaller batch_size"
+            f"expected JAX to train on, received: {_first_line(error)[:300]}; where several nodes train, another one "
+            "may be lost: its log says why"
         ) from None
     except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
         raise PipelineError(
@@ -148,6 +166,13 @@ def device_errors(batch_size: int) -> Iterator[None]:
             f"expected layers that this device can run, received: {_first_line(error)}; "
             "try data_format channels_last, or another device"
         ) from None
+
+
+def _too_big(batch_size: int, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"expected a batch of {batch_size} to fit into the device's memory, received: {_first_line(error)[:300]}; "
+        "try a smaller batch_size"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -25,7 +25,7 @@ from components.train.architecture import parse_architecture
 from components.train.augment import make_augmentation
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, training_feed, validation_feed
-from components.train.device import Device, choose_policy, device_errors, find_device
+from components.train.device import Device, choose_policy, device_errors, find_device, make_deterministic
 from components.train.live_board import live_board
 from components.train.loss import make_loss
 from components.train.model import build_model
@@ -80,14 +80,12 @@ def train(
     if not split_count(info, "train"):
         raise PipelineError(f"expected training pictures in {dataset_path}, received none; run preprocess again")
     keras = load_keras()
+    if settings.deterministic:
+        make_deterministic()
     device = find_device(settings.gpus)
     device.share.check(settings.batch_size)
     policy = choose_policy(settings.precision, device)
     keras.utils.set_random_seed(settings.seed)
-    if settings.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
 
     this_run = identity(settings, info, policy)
     place = checkpoint_path or checkpoint_place(settings.checkpoints, this_run)
