@@ -15,7 +15,7 @@ LOCKS  := docker/requirements
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
 OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
             ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL
+            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 # option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
@@ -27,7 +27,7 @@ RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep predict config tensorboard models test lint format bench lock golden images base-image \
+.PHONY: help run-local sweep model predict config tensorboard models test lint format bench lock golden images base-image \
         pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -38,6 +38,9 @@ run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|p
 
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8
 	@$(PYTHON) -m pipeline sweep --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(call options,GRID TRIALS) $(SETTINGS)
+
+model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
+	@$(PYTHON) -m pipeline model show --profile $(call quote,$(PROFILE)) $(call options,CLASSES) $(SETTINGS)
 
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
 	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))

@@ -7,6 +7,7 @@ import click
 
 from components.core.errors import one_line_errors
 from pipeline.cluster_commands import COMMANDS, cluster_options
+from pipeline.model_command import model
 from pipeline.models_command import URI_VARIABLE, models
 from pipeline.parameters import DEFAULT_PROFILE, Parameters, configure
 from pipeline.placement_settings import ClusterOptions
@@ -112,7 +113,7 @@ def predict_command(
     predict(model, images, out, top, outputs, registry)
 
 
-for command in (*COMMANDS, models, sweep_command):
+for command in (*COMMANDS, model, models, sweep_command):
     main.add_command(command)
 
 

@@ -38,9 +38,7 @@ def compile_pipeline(
         yaml.replace(partial)
 
 
-def step_images(
-    defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None
-) -> Iterator[tuple[str, str]]:
+def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:
     """Each step and its image, and that of the nodes, if the pipeline is compiled for several.
 
     Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.

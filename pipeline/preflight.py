@@ -11,6 +11,8 @@ from components.preprocess.settings import sides
 from components.train.architecture import ARCHITECTURES
 from pipeline.parameters import Parameters
 
+# Where only the data can tell.
+SOME_CLASSES = 10
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -28,8 +30,8 @@ def check_architecture(parameters: Parameters) -> None:
     known = DATASETS[parameters.dataset]
     request = {
         "architecture": parameters.architecture,
-        "image_shape": _image_shape(parameters),
-        "class_count": len(known.class_names) or 10,
+        "image_shape": image_shape(parameters),
+        "class_count": known.class_count or SOME_CLASSES,
     }
     checked = subprocess.run(
         [sys.executable, "-m", "components.train.check"],
@@ -43,7 +45,7 @@ def check_architecture(parameters: Parameters) -> None:
         raise PipelineError(said.removeprefix("error: "))
 
 
-def _image_shape(parameters: Parameters) -> tuple[int, int, int] | None:
+def image_shape(parameters: Parameters) -> tuple[int, int, int] | None:
     """Height, width, channels as the model will get them; None where only the data can tell."""
     native = DATASETS[parameters.dataset].image_shape
     size = sides(parameters.image_size) or (native and native[:2])

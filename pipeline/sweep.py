@@ -39,6 +39,8 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
     axes = {name: split(values, ",") for name, values in parse_changes(grid).items()}
     if not axes:
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
+    if parameters.nodes > 1:
+        raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
     known = [name for name in TrainSettings.model_fields if name not in OPERATIONAL]
     for name in axes:
         if name not in known:

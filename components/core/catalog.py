@@ -32,6 +32,8 @@ class KnownDataset:
     originals: tuple[Original, ...]
     # Empty where the files themselves name the classes (CIFAR's meta file, the folders of pictures).
     class_names: tuple[str, ...] = ()
+    # How many classes, where that is known before the files are.
+    class_count: int | None = None
     # How validation pictures are chosen where the user does not say: the article takes Keras's way, the last fraction.
     validation: Literal["stratified", "last"] = "stratified"
     # Height, width, channels of every picture; None where they may be of any size.
@@ -62,6 +64,7 @@ DATASETS: dict[str, KnownDataset] = {
         format="digits",
         originals=(Original("digits.csv.gz", ("package:sklearn/datasets/data/digits.csv.gz",), md5="", bytes=57_523),),
         class_names=tuple("0123456789"),
+        class_count=10,
         image_shape=(8, 8, 1),
         licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     ),
@@ -79,6 +82,7 @@ DATASETS: dict[str, KnownDataset] = {
             ),
         ),
         validation="last",
+        class_count=10,
         image_shape=(32, 32, 3),
         mirrored=True,
         licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
@@ -93,6 +97,7 @@ DATASETS: dict[str, KnownDataset] = {
                 bytes=168_513_733,
             ),
         ),
+        class_count=100,
         image_shape=(32, 32, 3),
         mirrored=True,
         licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
@@ -107,6 +112,7 @@ DATASETS: dict[str, KnownDataset] = {
             ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
         ),
         class_names=tuple("0123456789"),
+        class_count=10,
         image_shape=(28, 28, 1),
         licence="CC BY-SA 3.0 (LeCun and Cortes), as those who pass it on state it",
     ),
@@ -131,6 +137,7 @@ DATASETS: dict[str, KnownDataset] = {
             "Bag",
             "Ankle boot",
         ),
+        class_count=10,
         image_shape=(28, 28, 1),
         mirrored=True,
         licence="MIT (Zalando SE)",

@@ -72,6 +72,11 @@ def test_what_cannot_be_tried_is_refused_at_once(parameters, grid, said):
     assert said in str(refused.value)
 
 
+def test_a_trial_has_one_node(parameters):
+    with pytest.raises(PipelineError, match="nodes: expected 1"):
+        plan_sweep(parameters.model_copy(update={"nodes": 2}), GRID)
+
+
 @pytest.fixture(scope="module")
 def compiled(parameters, tmp_path_factory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("compiled") / "sweep.yaml"
