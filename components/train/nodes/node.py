@@ -49,7 +49,7 @@ def main() -> None:
         if CHILD in sys.argv:
             train_here(read_job(sys.argv[-1]), find_place())
         else:
-            raise SystemExit(supervise(sys.argv[1:], find_place()))
+            raise SystemExit(supervise(read_job(sys.argv[-1]), find_place()))
 
 
 def read_job(text: str) -> Job:
@@ -71,16 +71,16 @@ def find_place() -> Place:
     return Place(given[0], int(given[1]), int(given[2]))
 
 
-def supervise(arguments: list[str], place: Place) -> int:
+def supervise(job: Job, place: Place) -> int:
     """Runs the training in a process of its own and returns its exit code; says why where it could not say it."""
-    child = subprocess.Popen([sys.executable, "-m", __spec__.name, CHILD, *arguments])
+    child = subprocess.Popen([sys.executable, "-m", __spec__.name, CHILD, job.model_dump_json()])
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     code = child.wait()
     if code < 0:
         raise PipelineError(
             f"node {place.number} of {place.nodes} ended by {signal.Signals(-code).name}: "
             + (
-                "another node was lost, and the training with it; that node's log says why"
+                f"another node was lost, or had not come within {job.patience_s:.0f} s; that node's log says why"
                 if code == -signal.SIGABRT
                 else "killed from outside, for instance as it took more memory than its limit"
             )
@@ -125,29 +125,18 @@ def fetch(uri: str, path: str) -> str:
 
 
 def join(job: Job, place: Place) -> None:
-    """Waits for the other nodes; from then on they are one to JAX.
-
-    Raises:
-        PipelineError: not all of them came.
-    """
+    """Waits for the other nodes; from then on they are one to JAX. Where they don't come, it aborts this process."""
     import jax
 
-    try:
-        jax.distributed.initialize(
-            place.coordinator,
-            place.nodes,
-            place.number,
-            cluster_detection_method="deactivate",
-            initialization_timeout=int(job.patience_s),
-            heartbeat_timeout_seconds=job.lost_after_s,
-            shutdown_timeout_seconds=STORING_S,
-        )
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise PipelineError(
-            f"expected {place.nodes} nodes to find each other at {place.coordinator} within {job.patience_s:.0f} s, "
-            f"received: {reason}; look at the nodes that did not start, and at the network policies"
-        ) from None
+    jax.distributed.initialize(
+        place.coordinator,
+        place.nodes,
+        place.number,
+        cluster_detection_method="deactivate",
+        initialization_timeout=int(job.patience_s),
+        heartbeat_timeout_seconds=job.lost_after_s,
+        shutdown_timeout_seconds=STORING_S,
+    )
 
 
 def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABANDONED_S) -> None:

@@ -1,0 +1,313 @@
+"""The train step of a training on several nodes, against a server that speaks Kubernetes' and Trainer's API."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.train.nodes import follow as following
+from components.train.nodes.job import Job
+from components.train.nodes.kube import Kube, in_cluster
+from components.train.nodes.launch import is_for_nodes, train_on_nodes
+from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, name_of, train_job
+from components.train.settings import TrainSettings
+from tests.servers.trainer_api import ROOT, TRAINER, Scene, TrainerApi, node_pod
+
+RUNTIME = yaml.safe_load((ROOT / "k8s/components/multi-node/runtime.yaml").read_text())
+IMAGE = "registry.example.com/team/conv2d:train-jax-0123456789ab"
+SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
+RESULT = {
+    "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
+    "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
+}  # fmt: skip
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(IMAGE_VARIABLE, IMAGE)
+    monkeypatch.setenv("HOSTNAME", "step-pod")
+    served = TrainerApi(RUNTIME)
+    with served.serving() as url:
+        served.url = url
+        yield served
+        served.stop()
+
+
+@pytest.fixture
+def launch(api: TrainerApi, gcs, tmp_path: pathlib.Path):
+    """Runs the step with artifacts in a bucket, which holds a result as the nodes leave it unless told otherwise."""
+
+    def launch(dataset: str = "dataset", result: bool = True, patience_s: float = 5.0, **settings):
+        model = f"{gcs.uri}/train/model"
+        if result:
+            left = open_store(f"{model}.work/result")
+            left.write_bytes("model/training.json", json.dumps(RESULT | {"history": []}).encode())
+            left.write_bytes("tensorboard/train/events", b"points")
+        checked = TrainSettings.checked(**{"nodes": 2, "architecture": SMALL, **settings})
+        places = (str(tmp_path / "model"), model, str(tmp_path / "board"), f"{gcs.uri}/train/tensorboard")
+        kube = Kube(api.url, "kubeflow", tmp_path, patience_s)
+        return train_on_nodes(checked, f"{gcs.uri}/{dataset}", *places, kube=kube, look_s=0.01)
+
+    launch.bucket = gcs.uri
+    return launch
+
+
+def created(api: TrainerApi) -> list[dict]:
+    return [body for method, path, _, body in api.requests if (method, path) == ("POST", f"{TRAINER}/trainjobs")]
+
+
+def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
+    api: TrainerApi,
+    launch,
+    gcs,
+    digits: str,
+    tmp_path: pathlib.Path,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    pytest.importorskip("jax")
+    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
+    api.processes = gcs.environment
+    result = launch(result=False, epochs=2)
+
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
+    assert (tmp_path / "board" / "train").is_dir()
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert (result.epochs, result.loss) == (2, record["history"][-1]["loss"])
+    assert result.device.startswith("2 nodes, each ")
+    said = capfd.readouterr().out
+    assert [line[:9] for line in said.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+    assert "2 of 2 nodes have started" in said
+    # Event files went to their artifact's place while it trained; nothing else is left behind.
+    left = [stored.key for stored in open_store(f"{launch.bucket}/train").list()]
+    assert left and all(key.startswith("tensorboard/") for key in left)
+    assert (api.jobs, len(api.deleted)) == ({}, 1)
+
+
+def test_the_train_job_is_one_to_trainer(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = pytest.importorskip("kubeflow_trainer_api.models")
+    monkeypatch.setenv(LABELS_VARIABLE, "kueue.x-k8s.io/queue-name=team,kueue.x-k8s.io/priority-class=high")
+    api.story = [Scene("Complete")]
+    assert launch(gpus="4", nodes=3).images_per_second == 1000
+    (job,) = created(api)
+    assert models.TrainerV1alpha1TrainJob.from_dict(job).to_dict() == job  # its models drop what they don't know
+    spec = job["spec"]
+    assert spec["runtimeRef"] == {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": "conv2d-jax"}
+    assert (spec["trainer"]["image"], spec["trainer"]["numNodes"]) == (IMAGE, 3)
+    container = RUNTIME["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    # What a TrainJob says of resources replaces what the runtime says.
+    resources = spec["trainer"]["resourcesPerNode"]
+    assert resources["requests"] == container["resources"]["requests"]
+    assert resources["limits"] == container["resources"]["limits"] | {"nvidia.com/gpu": "4"}
+    assert job["metadata"]["ownerReferences"] == [{"apiVersion": "v1", "kind": "Pod", "name": "step-pod", "uid": "42"}]
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    told = Job.model_validate_json(spec["trainer"]["args"][0])
+    assert told.checked_settings.gpus == "4"
+    assert told.checked_settings.checkpoints == f"{launch.bucket}/train/model.work/checkpoints"
+
+
+def test_the_name_is_the_same_at_every_try_and_no_other_steps() -> None:
+    names = {name_of(Job(settings={}, dataset="gs://b/d", work=f"gs://b/{run}/model.work")) for run in "aab"}
+    assert len(names) == 2
+    assert all(len(name) <= 40 for name in names)
+    # Without GPUs the resources are the runtime's own.
+    job = train_job(Job(settings={"gpus": "0"}, dataset="", work=""), Nodes(2, IMAGE, {}), RUNTIME)
+    assert "resourcesPerNode" not in job["spec"]["trainer"]
+
+
+def test_reasons_and_the_log_are_shown_once(api: TrainerApi, launch, capfd: pytest.CaptureFixture) -> None:
+    waiting = node_pod(1, "Pending", unschedulable="0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.logs = {"job-node-0-0": "train 10 parameters\nepoch 1/1  loss 1.0"}
+    api.story = [
+        Scene(), Scene(pods=(node_pod(0, "Running"), waiting)), Scene(pods=(node_pod(0, "Running"), waiting)),
+        Scene(pods=running), Scene(pods=running), Scene("Complete", pods=running),
+    ]  # fmt: skip
+    launch()
+    said = capfd.readouterr().out.splitlines()
+    assert said[0].startswith("TrainJob conv2d-") and IMAGE in said[0]
+    assert said[1:] == [
+        "0 of 2 nodes have started",
+        "train 10 parameters",
+        "epoch 1/1  loss 1.0",
+        "1 of 2 nodes have started; node 1: Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        "2 of 2 nodes have started",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pods", "log", "said"),
+    [
+        (
+            (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137, reason="OOMKilled")),
+            "",
+            "node 1 ran out of memory (OOMKilled); give a smaller batch_size",
+        ),
+        (
+            (node_pod(1, "Failed", exit_code=1),),
+            "epoch 1/3\nerror: expected a finite loss, received nan\nlast",
+            "node 1 failed (exit code 1): expected a finite loss, received nan",
+        ),
+        ((), "", "JobSet: too bad"),
+    ],
+    ids=["out of memory", "our own error", "pods gone"],
+)
+def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
+    api: TrainerApi, launch, tmp_path: pathlib.Path, pods: tuple, log: str, said: str
+) -> None:
+    api.logs = {"job-node-0-1": log}
+    api.story = [Scene(), Scene("Failed", "too bad", pods)]
+    with pytest.raises(PipelineError, match=r"^[^\n]*$") as failed:
+        launch()
+    assert f"expected 2 nodes to train, received: {said}" in str(failed.value)
+    assert (api.jobs, len(api.deleted)) == ({}, 1)
+    assert not (tmp_path / "model").exists()
+
+
+def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "HOPELESS_S", 0.02)
+    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
+    with pytest.raises(PipelineError, match="node 1: ImagePullBackOff: Back-off .*make images TARGET=jax ACTION=push"):
+        launch()
+    monkeypatch.setattr(following.follow, "__defaults__", (0.01, 0.02))
+    api.story = [Scene()]
+    with pytest.raises(PipelineError, match="0 of 2 nodes have started; check the node pool, the quota"):
+        launch()
+    assert (api.jobs, len(api.deleted)) == ({}, 2)
+
+
+def test_a_step_that_was_killed_finds_its_train_job_again(api: TrainerApi, launch) -> None:
+    api.story = [Scene("Complete")]
+    launch()
+    (job,) = created(api)
+    name = job["metadata"]["name"]
+
+    api.jobs[name] = job  # as it was when the step was killed
+    launch()
+    assert len(created(api)) == 1
+
+    api.jobs[name] = job  # it failed meanwhile
+    api.story = [Scene("Failed", "a node was taken away"), Scene(), Scene("Complete")]
+    launch()
+    assert len(created(api)) == 2
+
+
+def test_someone_elses_hand_is_told(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = api._trainer
+
+    def answer_without_the_job_from_the_second_look(method: str, parts: list[str], body: dict) -> tuple:
+        if method == "GET" and parts[0] == "trainjobs" and len(api.story) == 1:
+            api.jobs.clear()
+        return answer(method, parts, body)
+
+    monkeypatch.setattr(api, "_trainer", answer_without_the_job_from_the_second_look)
+    api.story = [Scene(), Scene()]
+    with pytest.raises(PipelineError, match="the TrainJob conv2d-[0-9a-f]+ is gone: somebody deleted it"):
+        launch()
+
+
+def test_a_stumbling_api_is_asked_again(api: TrainerApi, launch) -> None:
+    path = f"{TRAINER}/trainjobs"
+    api.faults = [("POST", path, "drop after"), ("GET", path, "drop"), ("GET", path, (503, "overloaded"))]
+    api.story = [Scene(), Scene("Complete")]
+    launch()
+    assert api.faults == []
+    assert len(api.deleted) == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            lambda api: api.forbidden.add(f"{TRAINER}/trainjobs"),
+            "SERVICE_ACCOUNT=conv2d-runner, and give it the rights",
+        ),
+        (lambda api: setattr(api, "installed", False), "expected Kubeflow Trainer 2 in the cluster"),
+        (
+            lambda api: setattr(api, "runtime", None),
+            "expected the TrainingRuntime conv2d-jax, received: conv2d-jax not",
+        ),
+        (
+            lambda api: setattr(api, "denied", 'admission webhook "v.trainer" denied the request: bad'),
+            'take a TrainJob, received: 403 admission webhook "v.trainer" denied the request: bad',
+        ),
+    ],
+    ids=["no rights", "no Trainer", "no runtime", "refused"],
+)
+def test_a_cluster_that_is_not_ready_is_explained(api: TrainerApi, launch, broken, said: str) -> None:
+    broken(api)
+    with pytest.raises(PipelineError, match=r"^[^\n]*$") as refused:
+        launch()
+    assert said in str(refused.value)
+
+
+def test_an_api_that_is_away_is_told(api: TrainerApi, launch) -> None:
+    api.faults = [("GET", "/", "drop")] * 1000
+    with pytest.raises(PipelineError, match="expected the Kubernetes API at http://127.0.0.1:.* to answer"):
+        launch(patience_s=0.3)
+
+
+def test_sigterm_takes_the_train_job_away(api: TrainerApi, gcs, tmp_path: pathlib.Path) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from components.core.errors import one_line_errors\n"
+        "from components.train.nodes.kube import Kube\n"
+        "from components.train.nodes.launch import train_on_nodes\n"
+        "from components.train.settings import TrainSettings\n"
+        "url, bucket, path = sys.argv[1:]\n"
+        "with one_line_errors():\n"
+        "    train_on_nodes(TrainSettings(nodes=2), f'{bucket}/d', f'{path}/m', f'{bucket}/m', f'{path}/t',\n"
+        "                   f'{bucket}/t', Kube(url, 'kubeflow', pathlib.Path(path)), 0.01)\n"
+    )
+    command = [sys.executable, "-c", code, api.url, gcs.uri, str(tmp_path)]
+    step = subprocess.Popen(
+        command, env=os.environ, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while "nodes have started" not in step.stdout.readline():
+        assert step.poll() is None, step.stderr.read()
+    step.send_signal(signal.SIGTERM)
+    _, errors = step.communicate(timeout=60)
+    assert (step.returncode, errors.splitlines()[-1][:19]) == (1, "error: ended from o")
+    assert (api.jobs, len(api.deleted)) == ({}, 1)
+
+
+def test_what_can_be_known_at_once_is_refused(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PipelineError, match="gpus: expected the number of GPUs of each node, received 'auto'"):
+        launch(gpus="auto")
+    assert is_for_nodes(TrainSettings())  # with one node too: its pod has no GPU and little memory
+    monkeypatch.delenv(IMAGE_VARIABLE)
+    assert not is_for_nodes(TrainSettings())
+    with pytest.raises(PipelineError, match="expected a pipeline compiled for several nodes, .*NODES=2"):
+        launch()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(PipelineError, match="nodes: several nodes need a Kubernetes cluster"):
+        in_cluster()
+    assert created(api) == []
+
+
+def test_inside_a_cluster_the_pods_own_identity_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
+    with pytest.raises(PipelineError, match="expected this pod's service account"):
+        in_cluster(tmp_path)
+    (tmp_path / "namespace").write_text("team-a\n")
+    kube = in_cluster(tmp_path)
+    assert (kube.url, kube.namespace) == ("https://10.0.0.1:6443", "team-a")
+
+
+def test_the_token_goes_with_each_request_as_it_is_then(api: TrainerApi, tmp_path: pathlib.Path) -> None:
+    kube = Kube(api.url, "kubeflow", tmp_path)
+    for token in ("first", "second"):
+        (tmp_path / "token").write_text(f"{token}\n")
+        kube.get("/api/v1", "pods")
+    assert api.authorizations == ["Bearer first", "Bearer second"]

@@ -1,0 +1,122 @@
+"""Nodes as real processes that form one JAX cluster over loopback."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import types
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.train.nodes import node
+from components.train.nodes.job import Job
+
+pytest.importorskip("jax")
+SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+
+
+def describe(work: pathlib.Path, dataset: str, epochs: int, **rest) -> Job:
+    settings = {"architecture": SMALL, "epochs": epochs, "batch_size": 50, "gpus": "0", "schedule": "linear"}
+    return Job(settings=settings, dataset=dataset, work=str(work), watched=False, **rest)
+
+
+def history(work: pathlib.Path) -> list[dict]:
+    return json.loads((work / "result" / "model" / "training.json").read_text())["history"]
+
+
+def test_two_nodes_train_as_one_does_and_the_first_alone_writes(start, digits: str, tmp_path: pathlib.Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    (alone,) = start(describe(one, digits, epochs=3), 1)
+    said, errors = alone.communicate()
+    assert alone.returncode == 0, errors
+    nodes = start(describe(two, digits, epochs=3), 2)
+    talk = [together.communicate() for together in nodes]
+    assert [together.returncode for together in nodes] == [0, 0], talk
+
+    for single, both in zip(history(one), history(two), strict=True):
+        assert both["loss"] == pytest.approx(single["loss"], rel=1e-4)
+        assert both["accuracy"] == pytest.approx(single["accuracy"], abs=0.002)
+        assert both["learning_rate"] == single["learning_rate"]
+    assert history(two)[-1]["loss"] < history(two)[0]["loss"]
+
+    (first, _), (second, _) = talk
+    assert [line.split()[1] for line in first.splitlines() if line.startswith("epoch ")] == ["1/3", "2/3", "3/3"]
+    assert "2 nodes, each " in first
+    assert "epoch" not in second
+    assert {path.name for path in (two / "result").iterdir()} == {"model", "tensorboard"}
+    assert {path.name for path in (two / "result" / "model").iterdir()} == {"model.keras", "training.json"}
+    assert not list((two / "checkpoints").rglob("*.npz"))
+
+
+def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
+    start, digits: str, tmp_path: pathlib.Path
+) -> None:
+    from tests.components.train.nodes.conftest import kill
+
+    job = describe(tmp_path, digits, epochs=60, lost_after_s=10)
+    first, second = start(job, 2)
+    while not first.stdout.readline().startswith("epoch"):
+        assert first.poll() is None, first.stderr.read()
+    kill(second)
+    _, errors = first.communicate(timeout=120)
+    assert first.returncode == 1
+    assert errors.splitlines()[-1].startswith("error: ")
+    assert "lost" in errors.splitlines()[-1]
+    assert not (tmp_path / "result").exists()
+
+    first, second = start(job, 2)
+    said, errors = first.communicate()
+    assert (first.returncode, second.wait()) == (0, 0), errors
+    assert "resumed from " in said
+    assert [entry["epoch"] for entry in history(tmp_path)] == list(range(1, 61))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_node_that_never_comes_is_told(start, digits: str, tmp_path: pathlib.Path, number: int) -> None:
+    (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=3), 2, numbers=(number,))
+    _, errors = lonely.communicate(timeout=120)
+    assert lonely.returncode == 1
+    assert "within 3 s" in errors.splitlines()[-1]
+
+
+def test_a_failure_of_one_node_is_its_last_line_and_ends_the_other(start, digits: str, tmp_path: pathlib.Path) -> None:
+    """Both fail alike, here by a batch that two can't share."""
+    job = describe(tmp_path, digits, epochs=1)
+    job.settings["batch_size"] = 51
+    for ended in start(job, 2):
+        _, errors = ended.communicate(timeout=120)
+        assert ended.returncode == 1
+        assert errors.splitlines()[-1].startswith("error: batch_size: expected a multiple of the 2 devices")
+
+
+def test_outside_of_kubeflow_trainer_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in node.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(PipelineError, match="expected JAX_COORDINATOR_ADDRESS, .*is the runtime's mlPolicy jax"):
+        node.find_place()
+    done = subprocess.run([sys.executable, "-m", "components.train.nodes.node", "{"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+class EndedError(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_training_that_nobody_waits_for_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is the test's; the step beats for an hour and then no more."""
+    clock, alive = [0.0], tmp_path / "alive"
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        if clock[0] <= 3600:
+            alive.write_text(str(clock[0]))
+
+    def end(code: int) -> None:
+        raise EndedError(code)
+
+    monkeypatch.setattr(node, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
+    monkeypatch.setattr(node.os, "_exit", end)
+    with pytest.raises(EndedError):
+        node.end_if_abandoned(Job(settings={}, dataset="", work=str(tmp_path)))
+    assert 3600 + node.ABANDONED_S < clock[0] <= 3600 + node.ABANDONED_S + 2 * node.LOOK_S
