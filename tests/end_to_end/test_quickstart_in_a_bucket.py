@@ -44,7 +44,7 @@ def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_r
 
     [board] = store.directories("boards")
     events = [item for item in store.list(f"boards/{board}") if "tfevents" in item.key]
-    assert {item.key.split("/")[2] for item in events} == {"train", "validation"}
+    assert {item.key.split("/")[2] for item in events} == {"train", "validation", "result"}
     assert list(store.list("checkpoints")) == [], "they are deleted once the model is there"
 
     again = command_line.run_local(outputs, *settings)
