@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from components.core.decision import DecisionReason
 from components.evaluate.behaviour import Check
 
 
@@ -142,17 +143,6 @@ class ChampionFacts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reason:
-    """One thing the gate looked at: a sentence without its end, with the numbers in it, and whether it speaks for it.
-
-    For instance: "accuracy 0.6423 reaches min_accuracy 0.6".
-    """
-
-    said: str
-    holds: bool
-
-
-@dataclasses.dataclass(frozen=True)
 class GateFacts:
     """The gate's decision on the evaluated model, the challenger.
 
@@ -162,7 +152,7 @@ class GateFacts:
     """
 
     passed: bool
-    reasons: list[Reason]
+    reasons: list[DecisionReason]
     champion: ChampionFacts | None = None
 
 

@@ -24,7 +24,7 @@ from components.core.decision import Comparison, Decision, DecisionReason
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
 from components.evaluate.champion import Champion
-from components.evaluate.facts import ChampionFacts, GateFacts, Reason
+from components.evaluate.facts import ChampionFacts, GateFacts
 from components.evaluate.settings import EvaluateSettings
 
 TEST = "McNemar's exact test, one-sided"
@@ -102,10 +102,9 @@ def gate_facts(decision: Decision, labels: np.ndarray, beside: np.ndarray | None
         labels: int64 (n,), of the test pictures.
         beside: float (n, classes), the champion's answers; None where it was not asked.
     """
-    reasons = [Reason(reason.said, reason.holds) for reason in decision.reasons]
     found = decision.comparison
     if found is None:
-        return GateFacts(decision.passed, reasons)
+        return GateFacts(decision.passed, decision.reasons)
     champion = ChampionFacts(
         name=f"{decision.model_name} version {found.version}",
         confusion=measures.confusion(labels, beside),
@@ -115,7 +114,7 @@ def gate_facts(decision: Decision, labels: np.ndarray, beside: np.ndarray | None
         p_value=found.p_value,
         test=TEST,
     )
-    return GateFacts(decision.passed, reasons, champion)
+    return GateFacts(decision.passed, decision.reasons, champion)
 
 
 def mcnemar(better: int, worse: int) -> float:

@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 
+from components.core.decision import DecisionReason
 from components.core.errors import PipelineError
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
-from components.evaluate.facts import Band, ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Reason, Slice
+from components.evaluate.facts import Band, ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Slice
 from components.evaluate.report import write_report
 from components.evaluate.report_tables import frequent_confusions
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
@@ -201,7 +202,7 @@ def gate_of(labels, probabilities, champion, passed=True, reasons=("accuracy 0.7
         p_value=0.0123,
         test="McNemar's exact test, one-sided",
     )
-    return GateFacts(passed, [Reason(said, passed) for said in reasons], facts)
+    return GateFacts(passed, [DecisionReason(said=said, holds=passed) for said in reasons], facts)
 
 
 def test_the_champion_stands_beside_the_challenger(tmp_path):
@@ -229,8 +230,8 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
 
 def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
     reasons = [
-        Reason("accuracy 0.7000 is below min_accuracy 0.8", False),
-        Reason("there is no champion yet", True),
+        DecisionReason(said="accuracy 0.7000 is below min_accuracy 0.8", holds=False),
+        DecisionReason(said="there is no champion yet", holds=True),
     ]
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, gate=GateFacts(False, reasons)))
     assert (

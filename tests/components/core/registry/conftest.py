@@ -1,3 +1,30 @@
-"""Places for objects, in real servers."""
+"""Registries in all kinds of stores, the remote ones in real servers, and what to publish."""
 
+import pytest
+
+from components.core.registry import Registry
+from tests.components.core.registry.publishing import MODEL
 from tests.servers.fixtures import bucket, gcs, gcs_server, place, s3, s3_server  # noqa: F401
+from tests.servers.small import SMALL
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry in a local directory."""
+    return Registry(str(tmp_path / "store"), SMALL)
+
+
+@pytest.fixture
+def anywhere(place):  # noqa: F811
+    """A registry in every kind of store in turn."""
+    return Registry(place.uri, SMALL)
+
+
+@pytest.fixture
+def saved_model(tmp_path):
+    """A directory that looks like a SavedModel."""
+    directory = tmp_path / "saved_model"
+    for name, data in MODEL.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(data)
+    return directory

@@ -1,0 +1,76 @@
+"""Publishing: what servers expect appears whole, under a number that nobody else gets."""
+
+import json
+
+import pytest
+
+from components.core.storage import StorageError
+from tests.components.core.registry.publishing import MODEL, keys, publisher
+
+
+def test_a_published_version_is_what_servers_expect(anywhere, saved_model, tmp_path):
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# digits")
+    version = anywhere.publish("digits", saved_model, {"MODEL_CARD.md": card}, {"accuracy": 0.97, "source": "abc"})
+    assert (version.name, version.number, version.champion) == ("digits", 1, False)
+    assert version.facts["accuracy"] == 0.97
+    assert version.uri == anywhere.uri("digits") + "/1"
+    expected = [*MODEL, "assets.extra/MODEL_CARD.md", "manifest.json"]
+    assert sorted(keys(anywhere, "models/digits")) == sorted(f"models/digits/1/{name}" for name in expected)
+    assert anywhere.store.directories("models/digits") == ["1"]
+    manifest = json.loads(anywhere.store.read_bytes("models/digits/1/manifest.json"))
+    assert set(manifest["files"]) == {*MODEL, "assets.extra/MODEL_CARD.md"}
+    assert keys(anywhere, "models/.staging") == []
+
+
+def test_a_number_is_never_used_twice(registry, saved_model):
+    registry.publish("digits", saved_model)
+    registry.publish("digits", saved_model)
+    registry.delete("digits", 2)
+    assert registry.publish("digits", saved_model).number == 3
+
+
+def test_what_is_no_model_is_refused_before_a_number_is_taken(registry, saved_model, tmp_path):
+    with pytest.raises(StorageError, match="expected a SavedModel directory with saved_model.pb"):
+        registry.publish("digits", tmp_path)
+    for name in ("", "..", ".hidden", "a/b", "a b", "x" * 64):
+        with pytest.raises(StorageError, match="expected a model name"):
+            registry.publish(name, saved_model)
+    (saved_model / "manifest.json").write_text("{}")
+    with pytest.raises(StorageError, match="received one that is called manifest.json"):
+        registry.publish("digits", saved_model)
+    assert keys(registry) == []
+
+
+def test_publishers_at_once_never_share_a_number(place, anywhere, saved_model):
+    processes = [publisher(place, saved_model, times=2) for _ in range(2)]
+    numbers = [int(line) for process in processes for line in process.communicate(timeout=60)[0].split()]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(numbers) == [1, 2, 3, 4]
+    for number in numbers:
+        anywhere.show("digits", number)
+
+
+def test_a_store_that_ignores_conditions_is_refused(registry, saved_model, monkeypatch):
+    """Old S3-compatible stores: the second writer of a claim would not be told."""
+    write = registry.store.write_bytes
+    monkeypatch.setattr(
+        registry.store, "write_bytes", lambda key, data, if_absent=False, if_generation=None: write(key, data)
+    )
+    with pytest.raises(StorageError, match="ignores preconditions of writes"):
+        registry.publish("digits", saved_model)
+    assert registry.versions("digits") == []
+
+
+def test_a_claim_that_was_overwritten_is_not_ours(registry, saved_model, monkeypatch):
+    """A store that creates without atomicity lets two create the same claim: the second is noticed by its token."""
+    write, others = registry.store.write_bytes, []
+
+    def overwritten(key, data, **condition):
+        stored = write(key, data, **condition)
+        if condition.get("if_absent") and ".claims" in key and not others:
+            others.append(write(key, b"another publisher's"))
+        return stored
+
+    monkeypatch.setattr(registry.store, "write_bytes", overwritten)
+    assert registry.publish("digits", saved_model).number == 2

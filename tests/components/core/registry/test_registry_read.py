@@ -1,0 +1,85 @@
+"""Listing, showing and fetching versions: what is damaged is named and never taken for whole."""
+
+import pytest
+
+from components.core.storage import Corrupted
+from tests.components.core.registry.publishing import MODEL
+
+
+def test_versions_are_numbered_listed_and_shown(registry, saved_model):
+    assert registry.names() == [] and registry.versions("digits") == []
+    for accuracy in (0.5, 0.6, 0.7):
+        registry.publish("digits", saved_model, facts={"accuracy": accuracy})
+    registry.publish("cats", saved_model)
+    assert registry.names() == ["cats", "digits"]
+    assert [(found.number, found.facts["accuracy"]) for found in registry.versions("digits")] == [
+        (1, 0.5),
+        (2, 0.6),
+        (3, 0.7),
+    ]
+    shown = registry.show("digits", 2)
+    assert shown.bytes == sum(map(len, MODEL.values()))
+    assert shown.created.startswith("20")
+
+
+def test_a_fetched_version_is_the_published_one(anywhere, saved_model, tmp_path):
+    anywhere.publish("digits", saved_model)
+    anywhere.promote("digits", 1)
+    fetched = anywhere.fetch("digits", None, tmp_path / "fetched")
+    assert fetched.number == 1 and fetched.champion
+    for name, data in MODEL.items():
+        assert (tmp_path / "fetched" / name).read_bytes() == data
+    assert (tmp_path / "fetched" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("damage", ["missing", "longer"])
+def test_a_manifest_that_disagrees_with_the_files_is_named(registry, saved_model, tmp_path, damage):
+    registry.publish("digits", saved_model)
+    key = "models/digits/1/variables/variables.index"
+    registry.store.delete(key) if damage == "missing" else registry.store.write_bytes(
+        key, b"something longer than it was"
+    )
+    received = "none" if damage == "missing" else "28 bytes"
+    for attempt in (lambda: registry.show("digits", 1), lambda: registry.fetch("digits", 1, tmp_path / "x")):
+        with pytest.raises(
+            Corrupted, match=f"variables.index of 13 bytes as its manifest.json says, received {received}"
+        ):
+            attempt()
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_file_of_the_right_size_and_wrong_bytes_is_named(registry, saved_model, tmp_path):
+    registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/digits/1/variables/variables.index", b"where what IS")
+    with pytest.raises(Corrupted, match="variables.index with sha256 [0-9a-f]{64} as its manifest.json says, received"):
+        registry.fetch("digits", 1, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"format_version": 9, "files": {}}',
+        b'{"files": {"../../out": {"bytes": 1, "sha256": "%s"}}}' % (b"0" * 64),
+    ],
+)
+def test_a_manifest_that_is_none_is_named(registry, saved_model, document):
+    registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/digits/1/manifest.json", document)
+    with pytest.raises(Corrupted, match="expected a manifest in .*models/digits/1/manifest.json") as raised:
+        registry.show("digits", 1)
+    assert "\n" not in str(raised.value)
+    registry.delete("digits", 1)
+    assert registry.names() == []
+
+
+def test_a_damaged_version_does_not_hide_the_others(registry, saved_model, capsys):
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/digits/2/manifest.json", b"{")
+    assert [found.number for found in registry.versions("digits")] == [1, 3]
+    said = capsys.readouterr().out
+    assert said.startswith("version 2 of digits is left out: expected a manifest in ") and said.count("\n") == 1
