@@ -87,3 +87,25 @@ def test_a_batch_that_jax_cannot_share_out_is_refused(digits: str, tmp_path: pat
     assert done.stderr.splitlines()[-1] == (
         "error: batch_size: expected a multiple of the 2 devices that share a batch, received 51; try 50"
     )
+
+
+RECIPE = {
+    "architecture": '[{"Conv2D": {"filters": 16, "kernel_size": 3, "use_bias": false}}, '
+    '{"BatchNormalization": {"momentum": 0.8}}, "ReLU", "MaxPooling2D", '
+    '{"Conv2D": {"filters": 32, "kernel_size": 3}}, "GlobalMaxPooling2D"]',
+    "optimizer": '{"Muon": {"momentum": 0.9, "weight_decay": 0.0}}',
+    "learning_rate": 0.05,
+    "epochs": 3,
+    "warmup": 0.2,
+    "label_smoothing": 0.1,
+    "augment_shift": 1,
+    "average_mirrored": True,
+}
+
+
+@pytest.mark.parametrize(("backend", "devices"), [("tensorflow", 2), ("jax", 1), ("jax", 2)])
+def test_the_recipe_trains_by_either_backend(backend: str, devices: int, digits: str, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip(backend)
+    done = train(backend, devices, digits, tmp_path, **RECIPE)
+    assert done.returncode == 0, done.stderr
+    assert history(tmp_path)[-1]["val_accuracy"] > 0.6  # a guess is right one time in ten
