@@ -52,6 +52,8 @@ def _pod(pod: Pod, objects: list[dict]) -> Iterator[str]:
         for secret in (
             entry["valueFrom"]["secretKeyRef"] for entry in environment if "secretKeyRef" in entry.get("valueFrom", {})
         ):
+            if secret.get("optional"):
+                continue
             keys = KUBEFLOW_SECRETS.get((pod.namespace, secret["name"]))
             if keys is None:
                 yield f"no secret {secret['name']}"

@@ -93,6 +93,36 @@ def test_a_run_and_a_multi_node_training_go_to_the_same_gpus(rendered, cloud):
     assert json.loads(parameters["tolerations"]) == node["tolerations"]
 
 
+@pytest.mark.parametrize("cloud", ["gke", "eks"])
+def test_the_runtime_is_the_one_that_the_train_step_asks_for(rendered, cloud):
+    """Its name and its container's, rights to it, the store's keys by the names that our code reads."""
+    from components.train.nodes.train_job import CONTAINER, RUNTIME
+    from pipeline.placement import STORE_KEYS, STORE_SECRET
+
+    objects = rendered[f"overlays/{cloud}"]
+    replicated = find(objects, "TrainingRuntime", RUNTIME)["spec"]["template"]["spec"]["replicatedJobs"][0]
+    job = replicated["template"]["spec"]
+    (container,) = [one for one in job["template"]["spec"]["containers"] if one["name"] == CONTAINER]
+    keys = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in container["env"]}
+    assert {keys[name]["key"]: name for name in keys} == STORE_KEYS
+    assert {secret["name"] for secret in keys.values()} == {STORE_SECRET}
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")
+    rights = {
+        (resource, verb)
+        for rule in find(objects, "Role", "conv2d-multi-node")["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    # What components/train/nodes asks of Kubernetes.
+    assert rights >= {
+        *(("trainjobs", verb) for verb in ("create", "get", "delete")),
+        ("trainingruntimes", "get"),
+        ("pods", "get"),
+        ("pods", "list"),
+        ("pods/log", "get"),
+    }
+
+
 def test_tensorflow_serving_reads_the_model_that_common_names(rendered):
     objects = rendered["overlays/serving"]
     uri = next(t["data"]["URI"] for t in objects if t["kind"] == "ConfigMap" and "URI" in t["data"])
