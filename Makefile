@@ -66,8 +66,9 @@ unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
 	@$(PYTHON) -m pipeline doctor --profile $(call quote,$(PROFILE)) $(if $(JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) $(SETTINGS)
 
-cluster-up: ## a kind cluster with Kubeflow Pipelines on this machine (needs kind, kubectl and the network)
-	@k8s/cluster-up.sh
+cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
+	@$(PYTHON) -m pipeline images build
+	@k8s/cluster-up.sh $$($(PYTHON) -m pipeline images names)
 
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
@@ -84,8 +85,9 @@ tensorboard: $(VENV)/local
 	@$(VENV)/bin/tensorboard --logdir $(call quote,$(OUTPUTS)/tensorboard) --port $(PORT)
 endif
 
-images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; `make images ACTION=push` sends them to the registry
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry
 	@$(PYTHON) -m pipeline images $(or $(ACTION),build) --target $(TARGET)
+	@$(if $(filter push,$(ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry
 	@docker/base-image.sh

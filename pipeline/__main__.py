@@ -84,12 +84,15 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 
 
 @main.command("images")
-@click.argument("action", type=click.Choice(["build", "push", "list"]), default="build")
+@click.argument("action", type=click.Choice(["build", "push", "list", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 def images_command(action: str, target: str) -> None:
-    """Builds, pushes or lists the container images."""
+    """Builds, pushes or lists the container images; `names` asks no Docker engine."""
     from pipeline import images
 
+    if action == "names":
+        print("\n".join(images.image(component, target) for component in images.COMPONENTS))
+        return
     {"build": images.build, "push": images.push, "list": images.show}[action]([target])
 
 
