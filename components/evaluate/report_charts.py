@@ -76,8 +76,9 @@ def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
 
 
 def drawn_bins(calibration: Calibration) -> list[CalibrationBin]:
-    """The bins in the reliability diagram: those of LEAST_DRAWN pictures or more, or all where none has as many."""
-    return [b for b in calibration.bins if b.count >= LEAST_DRAWN] or calibration.bins
+    """The bins in the reliability diagram: those of 20 pictures or more, or of 1 % of them where that is less."""
+    enough = min(LEAST_DRAWN, sum(b.count for b in calibration.bins) // 100)
+    return [b for b in calibration.bins if b.count >= enough]
 
 
 def calibration_charts(calibration: Calibration) -> list[Chart]:

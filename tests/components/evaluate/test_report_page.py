@@ -11,8 +11,19 @@ from components.core.decision import DecisionReason
 from components.core.errors import PipelineError
 from components.evaluate import measures
 from components.evaluate.behaviour import Check
-from components.evaluate.facts import Band, ChampionFacts, DataFacts, EvaluationFacts, Example, GateFacts, Slice
+from components.evaluate.facts import (
+    Band,
+    Calibration,
+    CalibrationBin,
+    ChampionFacts,
+    DataFacts,
+    EvaluationFacts,
+    Example,
+    GateFacts,
+    Slice,
+)
 from components.evaluate.report import write_report
+from components.evaluate.report_charts import drawn_bins
 from components.evaluate.report_tables import frequent_confusions
 from tests.components.core.page_browser import needs_chromium, seen_by_chromium
 from tests.components.core.page_checks import read_page
@@ -226,6 +237,18 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     assert both + neither + before.only_challenger + before.only_champion == 500
     for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
         assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
+
+
+@pytest.mark.parametrize(
+    ("counts", "drawn"), [([900, 19, 1500], [900, 1500]), ([2, 1, 300], [300]), ([1, 2, 3], [1, 2, 3])]
+)
+def test_all_but_empty_bins_are_in_the_table_alone(tmp_path, counts, drawn):
+    bins = [CalibrationBin(i / 15, (i + 1) / 15, (i + 0.5) / 15, 0.5, count) for i, count in enumerate(counts)]
+    calibration = Calibration(bins, 0.1)
+    assert [found.count for found in drawn_bins(calibration)] == drawn
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, calibration=calibration))
+    assert ("Bins of few pictures are in the table alone" in page.text) == (len(drawn) < len(counts))
+    assert all(f"50.0 % {count:,}" in page.text for count in counts)
 
 
 def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
