@@ -21,6 +21,7 @@ from components.train.data import ALL, Share
 
 # The names, in JAX's errors, of what carries sums between nodes.
 LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
+GPU_STEPS_A_CALL = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Device:
             if len(devices) > 1
             else tf.distribute.get_strategy()
         )
+
+    @property
+    def steps_a_call(self) -> int:
+        """Steps that the device takes before Python hears of them. A GPU would wait for it between the steps of a small
+        model; on a CPU they are long enough."""
+        return GPU_STEPS_A_CALL if self.gpus else 1
 
     @property
     def leads(self) -> bool:

@@ -106,6 +106,7 @@ def train(
             optimizer=make_optimizer(settings, settings.epochs * steps),
             loss=make_loss(settings.label_smoothing),
             metrics=["accuracy"],
+            steps_per_execution=device.steps_a_call,
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 

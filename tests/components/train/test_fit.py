@@ -14,6 +14,7 @@ from components.core.dataset import read_info
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
 from components.core.reading import load_split
+from components.train.device import Device
 from components.train.fit import TrainingResult, train
 from components.train.settings import TrainSettings
 
@@ -171,3 +172,16 @@ def test_no_training_pictures_is_said(run: Callable[..., TrainingResult], datase
     empty = (np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, np.int64))
     with pytest.raises(PipelineError, match="expected training pictures"):
         run(dataset({"train": empty}, class_count=2))
+
+
+def test_several_steps_a_call_change_nothing(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU is given; 20 steps an epoch don't divide by 7, and the last batch is a smaller one."""
+    one = run(model="one", batch_size=51)
+    monkeypatch.setattr(Device, "steps_a_call", 7)
+    seven = run(model="seven", batch_size=51)
+    assert (seven.loss, seven.val_loss) == pytest.approx((one.loss, one.val_loss))
+    weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "seven")]
+    for first, second in zip(*weights, strict=True):
+        assert second == pytest.approx(first, abs=1e-6)
