@@ -11,7 +11,7 @@ from pipeline import images
 from pipeline.parameters import Parameters
 from pipeline.placement import gpu_steps
 from pipeline.placement_settings import ClusterOptions, check_gpus
-from pipeline.preflight import check_architecture
+from pipeline.preflight import check_model
 from pipeline.sweep import Sweep
 from pipeline.training import STEPS, SWEEP_STEPS, training_pipeline
 
@@ -28,7 +28,7 @@ def compile_pipeline(
     """
     check_gpus(defaults.gpus)
     if sweep is None or "architecture" not in sweep.names:
-        check_architecture(defaults)
+        check_model(defaults)
     wanted = dict(step_images(defaults, cluster, sweep))
     pipeline = training_pipeline(defaults, wanted.__getitem__, cluster, sweep)
     with whole_file(path) as partial:

@@ -18,7 +18,7 @@ from pipeline.local_runner import RunnerChoice, RunnerName, choose_runner, kfp_r
 from pipeline.local_source import with_places
 from pipeline.local_tasks import left_everything, observed_tasks, quiet_kfp
 from pipeline.parameters import Configuration, Parameters
-from pipeline.preflight import check_architecture
+from pipeline.preflight import check_model
 from pipeline.sweep import Sweep
 
 # Below the outputs directory: what `make tensorboard` shows.
@@ -57,7 +57,7 @@ def run_local(
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
     if sweep is None or "architecture" not in sweep.names:
-        check_architecture(parameters)
+        check_model(parameters)
     runner, image = choose_runner(choice, parameters)
     outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)

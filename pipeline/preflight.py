@@ -9,6 +9,7 @@ from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.preprocess.settings import sides
 from components.train.architecture import ARCHITECTURES
+from components.train.optimizer_spec import parse_optimizer
 from pipeline.parameters import Parameters
 
 # Where only the data can tell.
@@ -16,20 +17,22 @@ SOME_CLASSES = 10
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def check_architecture(parameters: Parameters) -> None:
-    """Has Keras build the layers, on the shape of the pictures where that is known.
+def check_model(parameters: Parameters) -> None:
+    """Has Keras build the layers, on the shape of the pictures where that is known, and the optimizer.
 
-    A named architecture on pictures of their own size is known to fit and costs nothing; anything else costs the four
-    seconds of loading Keras, in a process of its own.
+    A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
+    nothing; anything else costs the four seconds of loading Keras, in a process of its own.
 
     Raises:
         PipelineError: an unknown layer or argument, or shapes that don't fit; names the layer.
     """
-    if parameters.architecture in ARCHITECTURES and parameters.image_size == "auto":
+    known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
+    if known_layers and not parse_optimizer(parameters.optimizer)[1]:
         return
     known = DATASETS[parameters.dataset]
     request = {
         "architecture": parameters.architecture,
+        "optimizer": parameters.optimizer,
         "image_shape": image_shape(parameters),
         "class_count": known.class_count or SOME_CLASSES,
     }

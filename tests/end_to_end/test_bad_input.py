@@ -11,6 +11,8 @@ REFUSED_AT_ONCE = {
     "unknown architecture": (["ARCHITECTURE=sed"], "did you mean 'seed'"),
     "unknown layer": (['ARCHITECTURE=[{"Conv2d": {}}]'], "did you mean 'Conv2D'"),
     "unknown layer argument": (['ARCHITECTURE=[{"Conv2D": {"filter": 3}}]'], "did you mean 'filters'"),
+    "unknown optimizer": (["OPTIMIZER=adm"], "did you mean 'adam'"),
+    "unknown optimizer argument": (['OPTIMIZER={"SGD": {"momentun": 0.9}}'], "momentun"),
     "shapes that do not fit": (
         ['ARCHITECTURE=[{"Conv2D": {"filters": 4, "kernel_size": 9}}, {"Flatten": {}}]'],
         "layer 1 (Conv2D)",
