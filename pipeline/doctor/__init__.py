@@ -61,7 +61,7 @@ def show(found: list[Check], as_json: bool) -> None:
 
 
 def _all(wanted: Wanted) -> Iterator[Check]:
-    from pipeline.doctor import kubeflow, kubernetes_side, machine, stores
+    from pipeline.doctor import kubeflow, kubernetes_side, machine, stores, workloads
 
     for name, check in machine.CHECKS.items():
         yield _guarded(name, check, wanted)
@@ -73,7 +73,7 @@ def _all(wanted: Wanted) -> Iterator[Check]:
         yield _guarded(name, check, wanted, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
     kube, first = kubernetes_side.reach(wanted)
     yield first
-    for name, check in kubernetes_side.CHECKS.items():
+    for name, check in (kubernetes_side.CHECKS | workloads.CHECKS).items():
         yield _guarded(name, check, wanted, kube) if kube else skipped(name, "the cluster is not reached")
 
 

@@ -103,10 +103,10 @@ def check_gpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
     parameters = wanted.parameters
     asked = int(parameters.gpus) if parameters.gpus.isdecimal() else 0
     nodes = _nodes(kube)
-    total = sum(_gpus(node, parameters.accelerator) for node in nodes)
+    total = sum(gpus_of(node, parameters) for node in nodes)
     if not asked:
         return skipped("GPU nodes", f"the run asks for none; the cluster has {total} {parameters.accelerator}")
-    fitting = [node for node in _selected(nodes, parameters) if _gpus(node, parameters.accelerator) >= asked]
+    fitting = [node for node in nodes_for(kube, parameters) if gpus_of(node, parameters) >= asked]
     what = f"{asked} {parameters.accelerator} on a node with {json.dumps(parameters.node_selector)}"
     if fitting:
         return ok("GPU nodes", f"{len(fitting)} can give {what}")
@@ -120,9 +120,9 @@ def check_gpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
 def check_tolerations(wanted: "Wanted", kube: Kube) -> Check:
     """Whether the run tolerates the taints of the nodes that it is for."""
     parameters = wanted.parameters
-    nodes = _selected(_nodes(kube), parameters)
+    nodes = nodes_for(kube, parameters)
     if parameters.gpus != "0":
-        nodes = [node for node in nodes if _gpus(node, parameters.accelerator)]
+        nodes = [node for node in nodes if gpus_of(node, parameters)]
     if not nodes:
         return skipped("tolerations", "no node to compare with")
     left = []
@@ -168,13 +168,15 @@ def _nodes(kube: Kube) -> list[Any]:
     return kube.core.list_node(_request_timeout=TIMEOUT_S).items
 
 
-def _gpus(node: Any, accelerator: str) -> int:
-    return int((node.status.allocatable or {}).get(accelerator, "0"))
+def gpus_of(node: Any, parameters: Any) -> int:
+    """How many of the run's accelerators a node has to give."""
+    return int((node.status.allocatable or {}).get(parameters.accelerator, "0"))
 
 
-def _selected(nodes: list[Any], parameters: Any) -> list[Any]:
+def nodes_for(kube: Kube, parameters: Any) -> list[Any]:
+    """The nodes that carry the labels a run asks for."""
     wanted = parameters.node_selector.items()
-    return [node for node in nodes if wanted <= (node.metadata.labels or {}).items()]
+    return [node for node in _nodes(kube) if wanted <= (node.metadata.labels or {}).items()]
 
 
 def _hard_taints(node: Any) -> list[Any]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipeline.doctor import Wanted, examine, kubernetes_side, machine, show, stores
+from pipeline.doctor import Wanted, examine, kubernetes_side, machine, show, stores, workloads
 from pipeline.doctor import kubeflow as kubeflow_checks
 from pipeline.doctor.check import Check
 from tests.servers.http_api import Api
@@ -60,7 +60,7 @@ def cluster(tmp_path, monkeypatch):
 
 def check(name: str, wanted: Wanted = Wanted()) -> Check:  # noqa: B008
     kube, _ = kubernetes_side.reach(wanted)
-    return kubernetes_side.CHECKS[name](wanted, kube)
+    return (kubernetes_side.CHECKS | workloads.CHECKS)[name](wanted, kube)
 
 
 def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
@@ -216,6 +216,45 @@ def test_a_cluster_of_tainted_nodes_only(cluster):
     cluster.objects["/api/v1/nodes"] = {"items": [node("gpu-1", 4, taints=[TAINT])]}
     found = check("CPU nodes")
     assert (found.state, found.fix) == ("failed", "keep an untainted pool: KFP's drivers run there")
+
+
+RUNTIME = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/kubeflow/trainingruntimes/conv2d-jax"
+REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def test_several_nodes_need_trainer_its_runtime_a_right_and_nodes(cluster):
+    wanted = Wanted(settings=("NODES=2", "GPUS=1"))
+    assert check("several nodes").state == "skipped"
+    found = check("several nodes", wanted)
+    assert (found.state, "conv2d-jax is not there" in found.found) == ("failed", True)
+    cluster.missing.add("/apis/trainer.kubeflow.org")
+    found = check("several nodes", wanted)
+    assert (found.state, found.found) == ("failed", "Kubeflow Trainer is not there")
+    cluster.missing.clear()
+    cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": False}}}
+    found = check("several nodes", wanted)
+    assert (found.state, found.found) == ("failed", "conv2d-runner may not create TrainJobs")
+    (asked,) = [body for method, path, _, body in cluster.requests if path == REVIEW]
+    assert asked["spec"]["user"] == "system:serviceaccount:kubeflow:conv2d-runner"
+    cluster.objects[REVIEW]["status"]["allowed"] = True
+    assert (check("several nodes", wanted).state, cluster.forbidden) == ("warning", set())
+    cluster.objects["/api/v1/nodes"]["items"].append(node("gpu-2", 1))
+    assert check("several nodes", wanted).found.endswith("the right to start 2 nodes, and 2 that fit")
+    cluster.forbidden.add(RUNTIME)
+    assert check("several nodes", wanted).state == "skipped"
+
+
+@pytest.mark.parametrize(("ready", "state"), [(2, "ok"), (1, "failed")])
+def test_servers_are_looked_at_where_there_are_some(cluster, ready, state):
+    path = "/apis/apps/v1/namespaces/conv2d-serving/deployments/tensorflow-serving"
+    assert check("serving").state == "skipped"
+    cluster.objects[path] = {
+        "spec": {"replicas": 2, "selector": {}, "template": {}},
+        "status": {"readyReplicas": ready},
+    }
+    assert check("serving").state == state
+    cluster.forbidden.add(path)
+    assert check("serving").state == "skipped"
 
 
 class Registry(Api):

@@ -8,7 +8,7 @@ from tests.servers.http_api import Api
 
 
 class KubeApi(Api):
-    """What is in `objects`, by path; all else is not found. `logs` are by pod."""
+    """What is in `objects`, by path; all else is not found. `logs` are by pod; `missing` begins paths of no API."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -16,10 +16,13 @@ class KubeApi(Api):
         self.logs: dict[str, str] = {}
         self.objects: dict[str, Any] = {}
         self.forbidden: set[str] = set()
+        self.missing: set[str] = set()
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         if path in self.forbidden:
             return 403, status(403, "Forbidden", f"cannot get {path}")
+        if any(path.startswith(start) for start in self.missing):
+            return 404, "404 page not found\n"
         parts = path.strip("/").split("/")
         if parts[-1] == "log":
             return 200, self.logs.get(parts[-2], "")

@@ -31,11 +31,11 @@ class Scene:
 
 
 class TrainerApi(KubeApi):
-    """Attributes: `installed`, `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names."""
+    """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why."""
 
     def __init__(self, runtime: dict | None) -> None:
         super().__init__()
-        self.runtime, self.installed = runtime, True
+        self.runtime = runtime
         self.jobs: dict[str, dict] = {}
         self.story: list[Scene] = [Scene()]
         self.deleted: list[str] = []
@@ -46,7 +46,7 @@ class TrainerApi(KubeApi):
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         if path in self.forbidden:
             return 403, status(403, "Forbidden", f'User "system:serviceaccount:kubeflow:x" cannot {method} {path}')
-        if path.startswith(TRAINER):
+        if path.startswith(TRAINER) and not self.missing:
             return self._trainer(method, path[len(TRAINER) + 1 :].split("/"), body)
         if path.endswith("/log"):
             return 200, self._log(path.split("/")[-2], query)
@@ -55,8 +55,6 @@ class TrainerApi(KubeApi):
         return super().handle(method, path, query, body, headers)
 
     def _trainer(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
-        if not self.installed:
-            return 404, "404 page not found\n"
         if parts[0] == "trainingruntimes":
             return (200, self.runtime) if self.runtime else (404, status(404, "NotFound", f"{parts[1]} not found"))
         if method == "POST":

@@ -230,7 +230,7 @@ def test_a_stumbling_api_is_asked_again(api: TrainerApi, launch) -> None:
             lambda api: api.forbidden.add(f"{TRAINER}/trainjobs"),
             "SERVICE_ACCOUNT=conv2d-runner, and give it the rights",
         ),
-        (lambda api: setattr(api, "installed", False), "expected Kubeflow Trainer 2 in the cluster"),
+        (lambda api: api.missing.add("/apis/trainer.kubeflow.org"), "expected Kubeflow Trainer 2 in the cluster"),
         (
             lambda api: setattr(api, "runtime", None),
             "expected the TrainingRuntime conv2d-jax, received: conv2d-jax not",
