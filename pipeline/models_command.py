@@ -1,4 +1,4 @@
-"""The commands of the model registry: python -m pipeline models list, show, publish, champion, rollback, ..."""
+"""The commands of the model registry: python -m pipeline models list, show, publish, champion, serve, ..."""
 
 import json
 import pathlib
@@ -115,6 +115,23 @@ def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | N
         raise PipelineError(f"expected a new directory, received {directory}, which exists; choose another")
     fetched = _open(uri).fetch(name, version, directory)
     print(f"fetched {name} version {fetched.number} to {directory}")
+
+
+@models.command("serve")
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.option("--newest", is_flag=True, help="Whichever is the newest, champion or not.")
+@click.pass_obj
+def serve_command(uri: str, name: str, version: int | None, newest: bool) -> None:
+    """Writes into k8s/overlays/serving which version TensorFlow Serving serves: the champion, or another."""
+    from pipeline import serving
+
+    if newest:
+        serving.unpin()
+        print("the newest version is served", end="")
+    else:
+        print(f"version {serving.pin(_open(uri), name, version)} of {name} is served", end="")
+    print(", without a restart, half a minute after: kubectl apply --server-side -k k8s/overlays/serving")
 
 
 @models.command("delete")

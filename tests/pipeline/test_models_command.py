@@ -4,12 +4,14 @@ import io
 import json
 import pathlib
 import re
+import shutil
 from types import SimpleNamespace
 
 import click
 import pytest
 
 from components.core.errors import one_line_errors
+from pipeline import serving
 from pipeline.models_command import models
 
 
@@ -97,3 +99,43 @@ def test_without_a_registry(typed):
     assert (
         done.err == "error: expected a registry, received none; give --registry gs://bucket or set CONV2D_PUBLISH_URI\n"
     )
+
+
+@pytest.fixture
+def overlay(tmp_path, monkeypatch) -> pathlib.Path:
+    """The serving overlay, pointed at the registry's `digits`."""
+    copied = tmp_path / "serving"
+    shutil.copytree(serving.OVERLAY, copied)
+    common = copied / "common" / "kustomization.yaml"
+    common.write_text(re.sub(r"URI=\S+", f"URI={tmp_path}/store/models/digits", common.read_text()))
+    monkeypatch.setattr(serving.pin, "__defaults__", (None, copied))
+    monkeypatch.setattr(serving.unpin, "__defaults__", (copied,))
+    return copied
+
+
+def policy(overlay: pathlib.Path) -> str:
+    return re.search(r"^ +model_version_policy (.*)$", (overlay / "models.config").read_text(), re.MULTILINE)[1]
+
+
+def test_the_champion_is_what_is_served(typed, export, overlay):
+    assert "expected a champion of digits" in typed("serve", "digits").err
+    typed("publish", "digits", str(export), "--champion")
+    typed("publish", "digits", str(export), "--champion")
+    untouched = (overlay / "models.config").read_text()
+    assert typed("serve", "digits").out.startswith("version 2 of digits is served, without a restart")
+    assert policy(overlay) == "{ specific { versions: 2 } }"
+    typed("rollback", "digits")
+    typed("serve", "digits")
+    assert policy(overlay) == "{ specific { versions: 1 } }"
+    typed("serve", "digits", "2")
+    assert policy(overlay) == "{ specific { versions: 2 } }"
+    typed("serve", "digits", "--newest")
+    assert (overlay / "models.config").read_text() == untouched
+    assert "received none" in typed("serve", "digits", "7").err
+
+
+def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
+    typed("publish", "other", str(export), "--champion")
+    refused = typed("serve", "other")
+    assert (refused.code, policy(overlay)) == (1, "{ latest { num_versions: 1 } }")
+    assert "expected the serving overlay to read" in refused.err and "/models/other, received " in refused.err
