@@ -30,9 +30,12 @@ def confusion_picture(confusion: np.ndarray, class_names: list[str]) -> np.ndarr
     for row in range(n):
         y = margin + row * CELL
         draw.text((margin - 6, y + CELL / 2), class_names[row], INK, font, anchor="rm")
-        upright = Image.new("RGB", (margin, CELL), PAPER)
-        ImageDraw.Draw(upright).text((6, CELL / 2), class_names[row], INK, font, anchor="lm")
-        sheet.paste(upright.rotate(90, expand=True), (margin + row * CELL, 0))
+        if margin <= CELL:
+            draw.text((margin + row * CELL + CELL / 2, margin - 6), class_names[row], INK, font, anchor="mb")
+        else:
+            upright = Image.new("RGB", (margin, CELL), PAPER)
+            ImageDraw.Draw(upright).text((6, CELL / 2), class_names[row], INK, font, anchor="lm")
+            sheet.paste(upright.rotate(90, expand=True), (margin + row * CELL, 0))
         for column in range(n):
             x, share = margin + column * CELL, shares[row, column]
             shade = tuple(round(p + share * (a - p)) for p, a in zip(PAPER, ACCENT, strict=True))

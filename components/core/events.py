@@ -50,14 +50,11 @@ class Events:
 
         self._write(histogram_pb(tag, values), step)
 
-    def model_graph(self, model_json: str) -> None:
-        """A Keras model's layers, from its to_json(), for the Graphs tab."""
-        from tensorboard.compat.proto import summary_pb2
+    def graph(self, graph: Any) -> None:
+        """A graph for the Graphs tab, TensorBoard's GraphDef."""
+        from tensorboard.compat.proto import event_pb2
 
-        described = summary_pb2.SummaryMetadata()
-        described.plugin_data.plugin_name = "graph_keras_model"
-        described.plugin_data.content = b"1"
-        self._write(_summary("keras", np.array(model_json.encode(), dtype=object), described), 0)
+        self.writer.add_event(event_pb2.Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
 
     def hyperparameters(self, values: dict[str, bool | int | float | str], trial: str) -> None:
         """What a trial was given. The scalars that this run and those below it hold are the trial's results.

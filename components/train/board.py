@@ -15,6 +15,7 @@ from typing import Any
 from components.core.events import Events
 from components.core.files import remove
 from components.core.framework import load_keras
+from components.train.board_graph import layer_graph
 from components.train.callbacks import EpochLog
 from components.train.optimizer import learning_rate_while_fitting
 from components.train.settings import OPERATIONAL, TrainSettings
@@ -76,8 +77,7 @@ class EventFiles(keras.callbacks.Callback):
         for run in self.RUNS:
             remove(self.directory / run)
             self.runs[run] = Events(self.directory / run)
-        # TensorBoard knows no mixed policies; what the layers compute in is what it can say.
-        self.runs["train"].model_graph(self.model.to_json().replace('"mixed_', '"'))
+        self.runs["train"].graph(layer_graph(self.model))
         self.runs["result"].hyperparameters(self.hyperparameters, self.trial)
         for point in self.log.by_step:
             self._write_step(point)
@@ -111,7 +111,6 @@ class EventFiles(keras.callbacks.Callback):
                 "best_val_accuracy": max(entry.get("val_accuracy", -1.0) for entry in history),
                 "images_per_second": history[-1]["images_per_second"],
                 "seconds": sum(entry["seconds"] for entry in history),
-                "epochs": len(history),
             }
             for name, value in result.items():
                 if value >= 0:
