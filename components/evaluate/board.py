@@ -1,11 +1,10 @@
 """The evaluation in TensorBoard: its figures, the confusion matrix, and the pictures it got wrong.
 
-test/     the figures, drawn into the charts of training, and the pictures
-result/   what the HParams tab shows in the row of the training that made the model
+They lie in test/, and are drawn into the charts of training. The HParams tab gets none of them: its views leave out
+runs that lack a figure which others have, and all trials of a sweep but the best lack these.
 """
 
 import pathlib
-from typing import Any
 
 from components.core.drawing import confusion_picture, picture_sheet
 from components.core.events import Events
@@ -13,15 +12,13 @@ from components.core.files import remove
 from components.evaluate.facts import EvaluationFacts, Example
 
 
-def write_board(path: str, facts: EvaluationFacts, training: dict[str, Any]) -> None:
+def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
     """Writes event files to `path`.
 
     Args:
-        training: what training.json says. The figures are shown at the epoch whose weights were measured.
+        epoch: the step they are shown at: the epoch whose weights were measured.
     """
-    epoch = training.get("best_epoch") or 0
-    for run in ("test", "result"):
-        remove(pathlib.Path(path) / run)
+    remove(pathlib.Path(path) / "test")
     events = Events(f"{path}/test")
     events.scalar("accuracy", facts.accuracy, epoch)
     events.scalar("loss", facts.loss, epoch)
@@ -36,12 +33,6 @@ def write_board(path: str, facts: EvaluationFacts, training: dict[str, Any]) -> 
         if examples:
             events.image(title, _sheet(examples, facts.class_names), epoch)
     events.close()
-    if "run" in training:
-        result = Events(f"{path}/result")
-        result.hyperparameters(training["hyperparameters"], training["run"])
-        result.scalar("result/test_accuracy", facts.accuracy, epoch)
-        result.ended(succeeded=True)
-        result.close()
 
 
 def _sheet(examples: list[Example], names: list[str]):

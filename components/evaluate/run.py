@@ -106,7 +106,7 @@ def evaluate(
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
     from components.evaluate.board import write_board
 
-    write_board(tensorboard_path, facts, training)
+    write_board(tensorboard_path, facts, training.get("best_epoch") or 0)
     for check in behaviour:
         if not check.passed:
             print(f"warning: behaviour: {check.said}")

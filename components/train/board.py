@@ -47,7 +47,7 @@ class EventFiles(keras.callbacks.Callback):
 
     Args:
         hyperparameters: what the run was given, for the HParams tab.
-        trial: the run's name there; the evaluation of the same model adds to its row.
+        trial: the run's name there; a run of the same name shares its row.
         upload: called after each epoch, to have the files sent on; must not wait for it.
     """
 

@@ -177,12 +177,9 @@ def training_record(
     settings: TrainSettings, info: DatasetInfo, run: str, history: list[dict[str, Any]], result: TrainingResult
 ) -> dict[str, Any]:
     """What training.json says."""
-    from components.train.board import hyperparameters
-
     return {
         **result.model_dump(),
         "run": run,
-        "hyperparameters": hyperparameters(settings, result.precision),
         "dataset": info.dataset,
         "dataset_fingerprint": info.fingerprint,
         "class_names": info.class_names,

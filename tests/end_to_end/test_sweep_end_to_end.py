@@ -70,7 +70,7 @@ def test_tensorboard_has_the_trials_side_by_side(swept):
     folders = sorted(path.name for path in board.iterdir())
     assert folders == ["01 learning_rate=0.01", "02 learning_rate=0.02", "03 learning_rate=1e+30"]
     assert all((board / folder / "fit/result").is_dir() for folder in folders)
-    assert len(list(board.glob("*/final/result"))) == 1
+    assert len(list(board.glob("*/final/test"))) == 1
 
 
 def test_only_what_is_missing_runs_again(swept, sweep, summary_of):

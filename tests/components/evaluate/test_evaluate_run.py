@@ -69,23 +69,6 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
     assert float(tf.make_ndarray(score.tensor_proto)) == pytest.approx(result.accuracy)
 
 
-def test_tensorboard_shows_the_test_accuracy_in_the_row_of_the_training(trained, evaluated):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams import metadata
-    from tensorboard.util.tensor_util import make_ndarray
-
-    result, place = evaluated
-    events = EventAccumulator(str(place / "board" / "result")).Reload()
-    start = metadata.parse_session_start_info_plugin_data(
-        events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
-    )
-    record = json.loads((pathlib.Path(trained.model) / "training.json").read_text())
-    assert start.group_name == record["run"]
-    assert set(start.hparams) == set(record["hyperparameters"])
-    [event] = events.Tensors("result/test_accuracy")
-    assert make_ndarray(event.tensor_proto) == pytest.approx(result.accuracy)
-
-
 def test_it_prints_what_the_article_prints(trained, tmp_path, capsys):
     result = evaluate(
         EvaluateSettings(),
