@@ -49,13 +49,13 @@ def main() -> None:
         report(race(directory, arguments.rounds + 1), arguments.steps * ARTICLE_BATCH)
 
 
-def write_pictures(target: pathlib.Path, source: str | None, count: int) -> None:
-    """Writes an artifact of the first `count` training pictures of `source`, and a quarter as many to validate."""
+def write_pictures(target: pathlib.Path, source: str | None, count: int, test: int = 0) -> None:
+    """An artifact of the first `count` training pictures of `source`, a quarter as many to validate, and `test`."""
     from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo, read_info
     from components.core.reading import load_split
     from components.core.tfrecord import RecordWriter
 
-    counts = {"train": count, "validation": count // 4}
+    counts = {"train": count, "validation": count // 4} | ({"test": test} if test else {})
     if source:
         info = read_info(source)
         pictures = {
@@ -75,7 +75,9 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int) -> None
             for image, label in zip(images, labels, strict=True):
                 writer.write(image.tobytes(), int(label))
         shard = Shard(name=file.name.rpartition("/")[2], count=writer.count, sha256=writer.digest.hexdigest())
-        splits[split] = SplitInfo(count=writer.count, per_class=[0] * 10, shards=[shard])
+        splits[split] = SplitInfo(
+            count=writer.count, per_class=np.bincount(labels, minlength=10).tolist(), shards=[shard]
+        )
     info = DatasetInfo(
         dataset="bench",
         image_shape=(32, 32, 3),
