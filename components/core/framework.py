@@ -4,6 +4,7 @@ The import takes 4 seconds and 400 MB, so it happens inside functions, never at 
 """
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import re
@@ -21,9 +22,15 @@ from components.core.errors import PipelineError
 CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::InitializeLog")
 
 
-def load_keras() -> ModuleType:
-    """Imports keras with its TensorFlow backend; information lines are dropped, warnings and errors are kept."""
+def load_keras(backend: str = "tensorflow") -> ModuleType:
+    """Imports keras; information lines are dropped, warnings and errors are kept.
+
+    Args:
+        backend: of a process that has not loaded it yet. Only training may have another than TensorFlow's: what is
+            measured and exported is what TensorFlow serves.
+    """
     if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         with _without_chatter(), _without_scikit_learn():
             import keras
@@ -33,6 +40,23 @@ def load_keras() -> ModuleType:
     import keras
 
     return keras
+
+
+def training_backend() -> str:
+    """The Keras backend to train on: KERAS_BACKEND's, else TensorFlow's.
+
+    Raises:
+        PipelineError: one that training doesn't know, or that is not installed.
+    """
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in ("tensorflow", "jax"):
+        raise PipelineError(f"KERAS_BACKEND: expected tensorflow or jax, received {backend!r}")
+    if importlib.util.find_spec(backend) is None:
+        raise PipelineError(
+            f"KERAS_BACKEND={backend}: the package {backend} is not installed here; install the extra with "
+            "`pip install 'conv2d-pipeline[jax]'`, or leave KERAS_BACKEND unset"
+        )
+    return backend
 
 
 def load_model(path: str | pathlib.Path) -> Any:

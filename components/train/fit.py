@@ -18,7 +18,7 @@ import pydantic
 from components.core.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
-from components.core.framework import load_keras
+from components.core.framework import load_keras, training_backend
 from components.core.progress import LIVE_VARIABLE
 from components.core.reading import split_count
 from components.train.architecture import parse_architecture
@@ -79,7 +79,7 @@ def train(
     info = read_info(dataset_path)
     if not split_count(info, "train"):
         raise PipelineError(f"expected training pictures in {dataset_path}, received none; run preprocess again")
-    keras = load_keras()
+    keras = load_keras(training_backend())
     if settings.deterministic:
         make_deterministic()
     device = find_device(settings.gpus)

@@ -18,7 +18,7 @@ TRAIN = '''
 import json, sys, types
 count, dataset, target, settings = int(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 from components.core.errors import one_line_errors
-from components.core.framework import load_keras
+from components.core.framework import load_keras, training_backend
 
 def say_whether_xla_would_compile(tf):
     """Were these GPUs: on CPUs Keras never does."""
@@ -30,8 +30,8 @@ def say_whether_xla_would_compile(tf):
         print("compiled by XLA:", model.jit_compile)
     keras.Model.compile = compile_and_say
 
-keras = load_keras()
-if load_keras().backend.backend() == "tensorflow":
+keras = load_keras(training_backend())
+if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
