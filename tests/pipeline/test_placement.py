@@ -9,7 +9,9 @@ import yaml
 
 from components.core.errors import PipelineError
 from components.notify.message import SECRET_KEYS
-from pipeline.compiling import compile_pipeline
+from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
+from pipeline.compiling import compile_pipeline, step_images
+from pipeline.images import image
 from pipeline.parameters import configure
 from pipeline.placement import PLACES
 from pipeline.placement_settings import ClusterOptions, PlacementSettings, placement_file
@@ -118,6 +120,26 @@ def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
 def test_the_gpu_image_goes_to_gpu_steps_of_a_pipeline_compiled_for_gpus(compile_to, settings, cluster, on_gpu_image):
     pipeline, _ = compile_to(*settings, cluster=cluster)
     assert {step for step in STEPS if f":{step}-gpu-" in container(pipeline, step)["image"]} == on_gpu_image
+
+
+def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(compile_to):
+    """Its nodes are not this pod: the pod asks for no GPU, and tells Kubeflow Trainer which image they run."""
+    queue = ClusterOptions(queue="team", priority="urgent")
+    pipeline, platform = compile_to("NODES=2", "GPUS=1", cluster=queue)
+    executor = container(pipeline, "train")
+    assert executor["image"] == image("train")
+    assert "accelerator" not in executor["resources"]
+    assert executor["resources"]["resourceMemoryLimit"] == PLACES["launch"].memory
+    assert "tolerations" not in platform["train"] and "podMetadata" not in platform["train"]
+    assert platform["train"]["activeDeadlineSeconds"] == str(PLACES["train"].hours * 3600)
+    environment = {entry["name"]: entry["value"] for entry in executor["env"]}
+    assert environment == {
+        IMAGE_VARIABLE: image("train", "jax"),
+        LABELS_VARIABLE: "kueue.x-k8s.io/queue-name=team,kueue.x-k8s.io/priority-class=urgent",
+    }
+    wanted = dict(step_images(configure("quickstart", ["NODES=2", "GPUS=1"], {}).parameters, queue))
+    assert wanted["node"] == image("train", "jax")  # so that submission asks the registry for it
+    assert "env" not in container(compile_to("GPUS=1")[0], "train")
 
 
 def test_one_file_serves_every_kind_of_gpu_and_none(compile_to):
