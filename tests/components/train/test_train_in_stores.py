@@ -91,7 +91,7 @@ def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
     stored = {item.key.removeprefix(f"{run}/"): store.read_bytes(item.key) for item in store.list()}
     local = {path.relative_to(board).as_posix(): path.read_bytes() for path in board.rglob("*") if path.is_file()}
     assert stored == local
-    assert {pathlib.PurePath(name).parts[0] for name in stored} == {"train", "validation"}
+    assert {pathlib.PurePath(name).parts[0] for name in stored} == {"result", "train", "validation"}
 
 
 def test_an_epoch_is_in_the_store_before_the_run_ends(gcs, tmp_path):
