@@ -5,9 +5,10 @@
 Without artifacts the pictures are noise and the model has seen 250 of them, which takes the same time. Each step is a
 process of its own, as in a run; the processor's seconds are told too, since others may share the machine.
 
-Two cores (AMD EPYC), others at work on them meanwhile: evaluate 24 to 30 s, 27 processor seconds, of which 16 are the
-10,000 pictures, 4 the import of TensorFlow; export 38 to 46 s, 44 processor seconds, of which ONNX is 11, LiteRT 2,
-int8 5, the import of TensorFlow, in two processes, 9, and the proofs 10.
+Two cores (AMD EPYC), CIFAR-10, a tenth of them taken by others: evaluate 19 s and 27 processor seconds, of which 16 are
+the 10,000 pictures and 4 the import of TensorFlow; export 27 s and 37 processor seconds, of which ONNX is 8, LiteRT 2,
+int8 5, the import of TensorFlow, in two processes, 9, and the proofs 10. 46 s together; 70 to 75 s where others take
+one of the cores.
 """
 
 import argparse
