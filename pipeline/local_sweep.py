@@ -47,6 +47,8 @@ class SweepRun(LocalRun):
 
     def _board_name(self, step: Step) -> str | None:
         if step.name == "evaluate":
+            for earlier in self.board.directory.glob("*/final"):
+                earlier.unlink()  # another trial may have been the best, when there were fewer
             return f"{self._folder(self.trials()[1])}/final"
         place = self._place(step)
         return None if place is None else f"{self._folder(place)}/fit"

@@ -106,15 +106,12 @@ class EventFiles(keras.callbacks.Callback):
         self.upload()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if history := self.log.history:
-            result = {
-                "best_val_accuracy": max(entry.get("val_accuracy", -1.0) for entry in history),
-                "images_per_second": history[-1]["images_per_second"],
-                "seconds": sum(entry["seconds"] for entry in history),
-            }
-            for name, value in result.items():
-                if value >= 0:
-                    self.runs["result"].scalar(f"result/{name}", value, len(history))
+        history = self.log.history
+        result = {"seconds": sum(entry["seconds"] for entry in history)}
+        if history and "val_accuracy" in history[0]:
+            result["val_accuracy"] = max(entry["val_accuracy"] for entry in history)
+        for name, value in result.items():
+            self.runs["result"].scalar(f"result/{name}", value, len(history))
         self.succeeded = True
 
     def close(self) -> None:
