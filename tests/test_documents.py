@@ -1,0 +1,68 @@
+"""What the README and the checklist tell people to type exists: targets, variables, parameters, commands, files."""
+
+import pathlib
+import re
+
+import click
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.models_command import models
+from pipeline.parameters import Parameters
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DOCUMENTS = ("README.md", "k8s/CHECKLIST.md")
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+OURS = set(re.search(r"^OURS +:= ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)[1].replace("\\", "").split())
+
+
+def typed(text: str) -> list[str]:
+    """Every `make ...` in code, up to its end or a comment."""
+    text = text.replace("\\\n", " ")
+    found = re.findall(r"`([^`\n]*)`", text) + re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
+    return [line.partition(" #")[0] for line in found if re.search(r"(^|[ ;&])make ", line)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_make_is_told_exists(document: str) -> None:
+    lines = typed((ROOT / document).read_text())
+    assert len(lines) > 10
+    wrong = []
+    for line in lines:
+        for target, rest in re.findall(r"(?:^|[ ;&])make ([a-z][a-z-]*)([^;&]*)", line):
+            names = re.findall(r"(?:^|\s)([A-Z][A-Z0-9_]*)=", re.sub(r"'[^']*'|\"[^\"]*\"", "x", rest))
+            wrong += [f"make {target}"] * (target not in TARGETS)
+            wrong += [f"{name} in: {line}" for name in names if name not in OURS and not is_parameter(name)]
+    assert wrong == []
+
+
+def is_parameter(name: str) -> bool:
+    return name.lower() in Parameters.model_fields
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_registrys_commands_exist(document: str) -> None:
+    text = (ROOT / document).read_text()
+    told = re.findall(r"ARGS='([a-z]+)", text)
+    assert told and set(told) <= set(models.commands)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_are_named_exist(document: str) -> None:
+    text = re.sub(r"\$OVERLAY", "gke", (ROOT / document).read_text())
+    named = re.findall(r"\b((?:k8s|pipeline|components|docker|tests|docs)/[A-Za-z0-9_./-]+[A-Za-z0-9_])", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_options_of_our_own_command_line_exist(document: str) -> None:
+    for command, rest in re.findall(r"python -m pipeline ([a-z-]+)([^`\n]*)", (ROOT / document).read_text()):
+        options = {option for parameter in walk(main.commands[command]) for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, command
+
+
+def walk(command: click.Command) -> list[click.Parameter]:
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(parameter for each in inner for parameter in walk(each))]
