@@ -108,7 +108,7 @@ def _find_by_jax(asked: str) -> Device:
         arithmetic = _gpu_arithmetic(tuple(int(part) for part in version.split(".")))
         name = _counted(len(gpus), gpus[0].device_kind)
     else:
-        name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)
+        name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)  # XLA on a CPU is no faster in bfloat16
     share = Share(jax.process_index(), jax.process_count(), jax.device_count())
     name = f"{share.processes} nodes, each {name}" if share.processes > 1 else name
     return Device(name, len(gpus), arithmetic, share)
