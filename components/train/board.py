@@ -9,7 +9,7 @@ import hashlib
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from components.core.events import Events
@@ -27,10 +27,18 @@ POINTS = 200
 LONGEST_VALUE = 60
 
 
-def hyperparameters(settings: TrainSettings, policy: str) -> dict[str, bool | int | float | str]:
-    """What decides a run's result, for the HParams tab; a long list of layers as its beginning and a digest."""
+def hyperparameters(
+    settings: TrainSettings, policy: str, varied: Collection[str] = ()
+) -> dict[str, bool | int | float | str]:
+    """What decides a run's result, for the HParams tab; a long list of layers as its beginning and a digest.
+
+    Args:
+        varied: by a sweep. These are all that its trials differ in, so that the table of them has these columns alone
+            and the results stand beside them.
+    """
     values = settings.model_dump(exclude=OPERATIONAL) | {"precision": policy}
-    return {name: _short(value) if isinstance(value, str) else value for name, value in values.items()}
+    shown = {name: value for name, value in values.items() if name in varied or not varied}
+    return {name: _short(value) if isinstance(value, str) else value for name, value in shown.items()}
 
 
 def _short(text: str) -> str:

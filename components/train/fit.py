@@ -10,7 +10,7 @@ import pathlib
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pydantic
@@ -63,6 +63,7 @@ def train(
     tensorboard_path: str,
     checkpoint_path: str = "",
     tensorboard_artifact: str = "",
+    varied: Collection[str] = (),
 ) -> TrainingResult:
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
@@ -71,6 +72,8 @@ def train(
 
     A run that was killed goes on where it was (the rules are in checkpoint.py), from the checkpoint in
     `checkpoint_path`, else below `settings.checkpoints`; it is deleted once the model is there.
+
+    `varied` names the settings that a sweep varies: what TensorBoard's HParams tab shows of them.
 
     Raises:
         PipelineError: the dataset, the architecture, the device or the checkpoint is not what it should be, or the
@@ -114,7 +117,7 @@ def train(
     board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{run}"
     with live_board(tensorboard_path, *((board, tensorboard_artifact) if device.leads else ("", ""))) as upload_board:
         history, best = _fit(
-            settings, model, info, device, dataset_path, tensorboard_path, run, checkpoint, saved, upload_board
+            settings, model, info, device, dataset_path, tensorboard_path, run, checkpoint, saved, upload_board, varied
         )
     last = history[-1]
     speeds = [entry["images_per_second"] for entry in history]
@@ -201,6 +204,7 @@ def _fit(
     checkpoint: Checkpoint | None,
     saved: tuple | None,
     upload_board: Callable[[], None],
+    varied: Collection[str],
 ) -> tuple[list[dict[str, Any]], Any]:
     """Keras's fit with our callbacks: the history by epoch, and the best weights."""
     from components.train.board import EventFiles, hyperparameters
@@ -215,7 +219,7 @@ def _fit(
     log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, bar, line)
     best = BestWeights(settings.early_stopping_patience, device.leads)
     policy = choose_policy(settings.precision, device)
-    board = EventFiles(tensorboard_path, log, hyperparameters(settings, policy), run, upload_board)
+    board = EventFiles(tensorboard_path, log, hyperparameters(settings, policy, varied), run, upload_board)
     callbacks = [training.reorder, StopAtNaN(training.steps), log, best]
     if device.share.devices == 1:  # else no process holds the whole model to ask it about pictures
         callbacks += validation_pictures(board, settings.epochs, dataset_path, info)

@@ -45,7 +45,8 @@ def run_trial(
     read_info(dataset_path)
     find_device(settings.gpus)
     try:
-        result = train(settings, dataset_path, model_path, tensorboard_path, tensorboard_artifact=tensorboard_artifact)
+        varied = parse_changes(changes)
+        result = train(settings, dataset_path, model_path, tensorboard_path, "", tensorboard_artifact, varied)
     except (StorageError, OSError):
         raise
     except Exception as error:  # whatever a combination of settings leads to
@@ -69,6 +70,6 @@ def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) 
     directory = pathlib.Path(tensorboard_path) / "result"
     if not directory.exists():
         events = Events(directory)
-        events.hyperparameters(hyperparameters(settings, settings.precision), trial=changes)
+        events.hyperparameters(hyperparameters(settings, settings.precision, parse_changes(changes)), trial=changes)
         events.ended(succeeded=False)
         events.close()

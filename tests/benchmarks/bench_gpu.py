@@ -1,4 +1,5 @@
-"""Measures training on a GPU: images a second, the share of the card's peak that they are, time and test accuracy.
+"""Measures training on a GPU: images a second, the share of the card's peak that they are, time and test accuracy, and
+what the feed gives alone, without a model: a GPU that is not kept waiting trains well below that.
 
     python tests/benchmarks/bench_gpu.py --dataset DATASET_ARTIFACT [--profile cifar10-fast] [NAME=VALUE...]
 
@@ -9,6 +10,7 @@ import argparse
 import pathlib
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 # TFLOP/s of dense bfloat16 products (float16 before Ampere) with float32 sums, from NVIDIA's data sheets.
@@ -57,6 +59,20 @@ def measure(profile: str, given: list[str], dataset: str) -> None:
     share = f", {rate / peak:.1%} of the card's {peak}" if peak else ", the card's peak is not known here"
     print(f"{result.device}, {result.precision}: {result.images_per_second:,.0f} images/s, {rate:.1f} TFLOP/s{share}")
     print(f"{profile}: test accuracy {accuracy:.4f} after {result.epochs} epochs, {result.seconds:.1f} s of training")
+    print(f"the feed alone: {feed_rate(settings, dataset):,.0f} images/s")
+
+
+def feed_rate(settings, dataset: str) -> float:
+    """Images a second of one epoch that nothing trains on; the epoch before it warms up."""
+    from components.core.dataset import read_info
+    from components.train.data import training_feed
+
+    feed = training_feed(dataset, read_info(dataset), settings.batch_size, settings.seed, settings.memory_mb * 10**6)
+    for _ in range(2):
+        start = time.perf_counter()
+        for _ in feed.dataset:
+            pass
+    return feed.count / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

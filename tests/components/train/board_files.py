@@ -28,6 +28,13 @@ def tensors(directory: pathlib.Path) -> dict[str, dict[int, np.ndarray]]:
     return found
 
 
+def hyperparameters(directory: pathlib.Path) -> Any:
+    """What a run says it was given, for the HParams tab."""
+    from tensorboard.plugins.hparams import metadata
+
+    return metadata.parse_session_start_info_plugin_data(plugin_data(directory, metadata.SESSION_START_INFO_TAG))
+
+
 def plugin_data(directory: pathlib.Path, tag: str) -> bytes:
     """What a tag of the run carries for its plug-in."""
     return accumulated(directory).SummaryMetadata(tag).plugin_data.content

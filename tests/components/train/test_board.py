@@ -16,7 +16,7 @@ from components.core.reading import load_split
 from components.train import board
 from components.train.fit import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
-from tests.components.train.board_files import accumulated, plugin_data, tensors
+from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 
@@ -97,9 +97,7 @@ def test_the_graph_is_the_models_layers(
 
 def test_hyperparameters_stand_beside_the_result(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
     result = run(batch_size=40, precision="auto", verbose="0")
-    start = metadata.parse_session_start_info_plugin_data(
-        plugin_data(tmp_path / "board/result", metadata.SESSION_START_INFO_TAG)
-    )
+    start = hyperparameters(tmp_path / "board/result")
     record = training_json(tmp_path)
     assert start.group_name == record["run"]
     assert start.hparams["batch_size"].number_value == 40

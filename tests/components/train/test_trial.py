@@ -11,7 +11,7 @@ from components.train import trial
 from components.train.fit import TrainingResult
 from components.train.settings import TrainSettings
 from components.train.trial import changed, run_trial
-from tests.components.train.board_files import accumulated
+from tests.components.train.board_files import accumulated, hyperparameters
 
 SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
 SETTINGS = TrainSettings(architecture=SMALL, epochs=1, gpus="auto", optimizer="sgd", learning_rate=0.01)
@@ -33,6 +33,7 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
         epochs=2,
         seconds=result.seconds,
     )
+    assert set(hyperparameters(tmp_path / "board/result").hparams) == {"epochs", "learning_rate"}
 
 
 @pytest.mark.parametrize(
