@@ -3,14 +3,13 @@
 evaluate writes it. export reads it before it publishes, and so do the webhook's message and a local run's last lines.
 """
 
-import json
 import pathlib
 from typing import Literal
 
 import pydantic
 
-from components.core.errors import PipelineError
 from components.core.files import write_json
+from components.core.records import read_record
 
 DECISION_FILE = "decision.json"
 GateName = Literal["beat_champion", "min_accuracy"]
@@ -78,11 +77,6 @@ def read_decision(evaluation: str | pathlib.Path) -> Decision:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    path = pathlib.Path(evaluation) / DECISION_FILE
-    try:
-        return Decision.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise PipelineError(
-            f"expected an evaluation artifact with {DECISION_FILE}, received {evaluation}: {reason}; run evaluate first"
-        ) from None
+    return read_record(
+        Decision, pathlib.Path(evaluation) / DECISION_FILE, "an evaluation artifact", "run evaluate first"
+    )

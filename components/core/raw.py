@@ -11,13 +11,13 @@ facts: the same source gives the same bytes. By format the files are:
                   level above them; a source that was a directory has been packed into pictures.tar, names sorted
 """
 
-import json
 import pathlib
 from typing import Literal
 
 import pydantic
 
 from components.core.errors import PipelineError
+from components.core.records import read_record
 
 SOURCE_FILE = "source.json"
 RawFormat = Literal["digits", "cifar_binary", "idx", "pictures"]
@@ -49,13 +49,7 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
         PipelineError: not a raw artifact, or a file is missing or of another size.
     """
     directory = pathlib.Path(directory)
-    try:
-        info = RawInfo.model_validate(json.loads((directory / SOURCE_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise PipelineError(
-            f"expected a raw artifact with {SOURCE_FILE} in {directory}, received: {reason}; run download first"
-        ) from None
+    info = read_record(RawInfo, directory / SOURCE_FILE, "a raw artifact", "run download first")
     for file in info.files:
         path = directory / file.name
         size = path.stat().st_size if path.is_file() else None

@@ -4,13 +4,13 @@ A trial is named by what it changes about the settings, as a person types it: `l
 model artifact holds trial.json beside model.keras and training.json; that of a failed trial holds nothing else.
 """
 
-import json
 import pathlib
 
 import pydantic
 
 from components.core.errors import PipelineError
 from components.core.files import write_json
+from components.core.records import read_record
 
 TRIAL_FILE = "trial.json"
 OPENING, CLOSING = "[{(", ")}]"
@@ -40,13 +40,7 @@ def read_trial(directory: str | pathlib.Path) -> Trial:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    path = pathlib.Path(directory) / TRIAL_FILE
-    try:
-        return Trial.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"expected a trial's model artifact with {TRIAL_FILE}, received {directory}: {str(error).splitlines()[0]}"
-        ) from None
+    return read_record(Trial, pathlib.Path(directory) / TRIAL_FILE, "a trial's model artifact")
 
 
 def parse_changes(text: str) -> dict[str, str]:

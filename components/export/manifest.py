@@ -1,14 +1,13 @@
 """manifest.json: every file of an export with its SHA-256, how each format proved itself, and where all came from."""
 
-import json
 import pathlib
 from typing import Any, Literal
 
 import pydantic
 
 from components.core.decision import Decision
-from components.core.errors import PipelineError
 from components.core.files import sha256_of, write_json
+from components.core.records import read_record
 from components.export.verify import FormatProof
 
 MANIFEST_FILE = "manifest.json"
@@ -89,8 +88,4 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    try:
-        return Manifest.model_validate(json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise PipelineError(f"expected an export with {MANIFEST_FILE}, received {directory}: {reason}") from None
+    return read_record(Manifest, directory / MANIFEST_FILE, "an export")
