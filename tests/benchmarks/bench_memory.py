@@ -18,8 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bench_preprocess import Peak
+from made_dataset import write_info
 
-from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.dataset import Shard, SplitInfo
 from components.core.tfrecord import RecordWriter
 
 MOST = 1.2
@@ -84,20 +85,7 @@ def write_dataset(directory: pathlib.Path, pictures: int) -> None:
                     writer.write(different[index % 1000].tobytes(), index % CLASSES)
             shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
         splits[split] = SplitInfo(count=count, per_class=[count // CLASSES] * CLASSES, shards=shards)
-    info = DatasetInfo(
-        dataset="noise",
-        image_shape=SHAPE,
-        class_names=[str(number) for number in range(CLASSES)],
-        splits=splits,
-        mean=[0.5] * 3,
-        std=[0.25] * 3,
-        seed=0,
-        quarantined=0,
-        source_uri="",
-        source_sha256="",
-        fingerprint="",
-    )
-    (directory / INFO_FILE).write_text(info.model_dump_json())
+    write_info(directory, SHAPE, CLASSES, splits)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def main() -> None:
 
 def write_pictures(target: pathlib.Path, source: str | None, count: int, test: int = 0) -> None:
     """An artifact of the first `count` training pictures of `source`, a quarter as many to validate, and `test`."""
-    from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo, read_info
+    from made_dataset import write_info
+
+    from components.core.dataset import Shard, SplitInfo, read_info
     from components.core.reading import load_split
     from components.core.tfrecord import RecordWriter
 
@@ -78,20 +80,7 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
         splits[split] = SplitInfo(
             count=writer.count, per_class=np.bincount(labels, minlength=10).tolist(), shards=[shard]
         )
-    info = DatasetInfo(
-        dataset="bench",
-        image_shape=(32, 32, 3),
-        class_names=[str(number) for number in range(10)],
-        splits=splits,
-        mean=[0.5] * 3,
-        std=[0.25] * 3,
-        seed=0,
-        quarantined=0,
-        source_uri="",
-        source_sha256="",
-        fingerprint="",
-    )
-    (target / INFO_FILE).write_text(info.model_dump_json())
+    write_info(target, (32, 32, 3), 10, splits)
 
 
 def race(directory: str, epochs: int) -> dict[str, dict]:
