@@ -42,8 +42,11 @@ def admitted(container: dict, limit_range: dict) -> dict:
     return {"requests": requests, "limits": limits}
 
 
-def fits(pods: list[list[dict]], quota: dict, limit_range: dict) -> None:
-    """All at once. Init containers are counted as if they ran beside the others, which asks for more than they do."""
+def fits(pods: list[list[dict]], quota: dict, limit_range: dict) -> dict[str, float]:
+    """What they use of the quota, all at once; RefusedError where it doesn't take them.
+
+    Init containers are counted as if they ran beside the others, which asks for more than they do.
+    """
     hard = quota["spec"]["hard"]
     used = {"pods": float(len(pods))}
     for container in (container for pod in pods for container in pod):
@@ -55,6 +58,7 @@ def fits(pods: list[list[dict]], quota: dict, limit_range: dict) -> None:
     for resource, amount in used.items():
         if amount > quantity(hard[resource]):
             raise RefusedError(f"exceeded quota: {resource} {amount} of {hard[resource]}")
+    return used
 
 
 @pytest.fixture
@@ -71,7 +75,8 @@ def test_kubeflow_tensorboard_and_eight_gpu_runs_fit(rendered, limits, quota):
     tensorboard = find(rendered["base"], "Deployment")["spec"]["template"]["spec"]["containers"]
     # Of a run there is, at its worst moment: its own driver, a step, and the next step's driver.
     run = [[DRIVER, ARGO, ARGO], STEP, [DRIVER, ARGO, ARGO]]
-    fits([*SERVERS, [container["resources"] for container in tensorboard], *(run * RUNS)], quota, limits)
+    used = fits([*SERVERS, [container["resources"] for container in tensorboard], *(run * RUNS)], quota, limits)
+    assert used["requests.nvidia.com/gpu"] == RUNS
 
 
 def test_a_container_without_resources_gets_some(limits):

@@ -43,9 +43,10 @@ def test_every_object_fits_the_schema(different, minor):
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_pods_inside_custom_resources_fit_the_schema(different, minor):
-    for pod in pods(different):
-        if pod.kind in CUSTOM:
-            validate_pod(pod.spec, minor)
+    inside = [pod for pod in pods(different) if pod.kind in CUSTOM]
+    assert {pod.kind for pod in inside} == CUSTOM
+    for pod in inside:
+        validate_pod(pod.spec, minor)
 
 
 def validate_pod(spec: dict, minor: str) -> None:
