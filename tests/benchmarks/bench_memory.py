@@ -8,7 +8,6 @@ counted once), looked at 20 times a second.
 """
 
 import argparse
-import multiprocessing
 import pathlib
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import time
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from bench_preprocess import Peak
+from bench_preprocess import in_a_process
 from made_dataset import write_info
 
 from components.core.dataset import Shard, SplitInfo
@@ -45,17 +44,9 @@ def main() -> None:
 def measure(place: pathlib.Path, pictures: int) -> float:
     """Trains an epoch in a fresh process; prints its figures and returns its peak memory in MB."""
     write_dataset(place / "dataset", pictures)
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    process = context.Process(target=run, args=(str(place), answers))
-    process.start()
-    peak = Peak(process.pid)
-    process.join()
-    memory = peak.stop()
-    if process.exitcode:
-        raise SystemExit(process.exitcode)
+    memory, seconds = in_a_process(run, str(place))
     size = pictures * int(np.prod(SHAPE)) / 1e6
-    print(f"{pictures:,} pictures, {size:,.0f} MB, in {answers.get():.1f} s: peak {memory:.0f} MB", flush=True)
+    print(f"{pictures:,} pictures, {size:,.0f} MB, in {seconds:.1f} s: peak {memory:.0f} MB", flush=True)
     return memory
 
 

@@ -15,6 +15,8 @@ import tarfile
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,16 +60,7 @@ def measure(place: pathlib.Path, source: pathlib.Path, format: str) -> float:  #
         dataset="benchmark", format=format, uri=source.as_uri(), files=[file], bytes=file.bytes, sha256=file.sha256
     )
     write_json(raw / SOURCE_FILE, info.model_dump())
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    step = context.Process(target=run, args=(str(raw), str(place / "dataset"), answers))
-    step.start()
-    peak = Peak(step.pid)
-    step.join()
-    memory = peak.stop()
-    if step.exitcode:
-        raise SystemExit(step.exitcode)
-    seconds, made = answers.get()
+    memory, (seconds, made) = in_a_process(run, str(raw), str(place / "dataset"))
     pictures = sum(split.count for split in made.splits.values())
     print(f"{pictures:,} pictures in {seconds:.1f} s: {pictures / seconds:,.0f} pictures/s, peak {memory:.0f} MB")
     return memory
@@ -77,6 +70,20 @@ def run(raw: str, dataset: str, answers) -> None:
     began = time.monotonic()
     info: DatasetInfo = preprocess(PreprocessSettings(), raw, dataset, dataset + ".html")
     answers.put((time.monotonic() - began, info))
+
+
+def in_a_process(function: Callable[..., None], *arguments: str) -> tuple[float, Any]:
+    """Calls `function(*arguments, answers)` in a fresh process: its peak memory in MB, and what it put into answers."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=function, args=(*arguments, answers))
+    process.start()
+    peak = Peak(process.pid)
+    process.join()
+    memory = peak.stop()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+    return memory, answers.get()
 
 
 class Peak:
