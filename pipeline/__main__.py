@@ -6,13 +6,13 @@ from collections.abc import Callable
 import click
 
 from components.core.errors import one_line_errors
-from pipeline.cluster_commands import COMMANDS, cluster_options
-from pipeline.model_command import model
-from pipeline.models_command import URI_VARIABLE, models
-from pipeline.parameters import DEFAULT_PROFILE, Parameters, configure
-from pipeline.placement_settings import ClusterOptions
-from pipeline.sweep import Sweep
-from pipeline.sweep_command import sweep_command, sweep_options
+from pipeline.commands.cluster import COMMANDS, cluster_options
+from pipeline.commands.model import model
+from pipeline.commands.models import URI_VARIABLE, models
+from pipeline.commands.sweep import sweep_command, sweep_options
+from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure
+from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import Sweep
 
 profile_option = click.option(
     "--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file."
@@ -32,7 +32,7 @@ def main() -> None:
 @settings_argument
 def run_local_command(profile: str, runner: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
     """Runs the pipeline on this machine."""
-    from pipeline.local import run_local
+    from pipeline.local.run import run_local
 
     run_local(configure(profile, settings), runner, outputs)
 
@@ -57,7 +57,7 @@ def compile_command(
     plan: Callable[[Parameters], Sweep | None],
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
-    from pipeline import compiling
+    from pipeline.cluster.kubeflow import compile as compiling
 
     parameters = configure(profile, settings).parameters
     sweep = plan(parameters)
@@ -88,7 +88,7 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 def images_command(action: str, target: str) -> None:
     """Builds, pushes or lists the container images; `names` asks no Docker engine."""
-    from pipeline import images
+    from pipeline.images.names import names as images
 
     if action == "names":
         print("\n".join(images.image(component, target) for component in images.COMPONENTS))
@@ -111,7 +111,7 @@ def predict_command(
     model: str, registry: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]
 ) -> None:
     """Tells the classes of pictures, or of all pictures in a folder."""
-    from pipeline.predict import predict
+    from pipeline.models.predict import predict
 
     predict(model, images, out, top, outputs, registry)
 

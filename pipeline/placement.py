@@ -28,7 +28,7 @@ from kfp.dsl.pipeline_channel import PipelineChannel
 from components.notify.component import notify, notify_failure
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
-from pipeline.placement_settings import ClusterOptions
+from pipeline.parameters.placement_settings import ClusterOptions
 
 HOUR = 3600
 

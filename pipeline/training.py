@@ -13,10 +13,10 @@ from components.evaluate.component import evaluate
 from components.export.component import export
 from components.preprocess.component import preprocess
 from components.train.component import train
-from pipeline.parameters import Parameters
+from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import Sweep
 from pipeline.placement import GpuNodes, Placement, Webhook
-from pipeline.placement_settings import ClusterOptions
-from pipeline.sweep import Sweep
 
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
 SWEEP_STEPS = ("download", "preprocess", "train", "choose", "evaluate", "export")

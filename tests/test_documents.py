@@ -1,16 +1,15 @@
 """What the README and the checklist tell people to type exists: targets, variables, parameters, commands, files."""
 
-import pathlib
 import re
 
 import click
 import pytest
 
+from pipeline import ROOT
 from pipeline.__main__ import main
-from pipeline.models_command import models
-from pipeline.parameters import Parameters
+from pipeline.commands.models import models
+from pipeline.parameters.parameters import Parameters
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "k8s/CHECKLIST.md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))

@@ -10,7 +10,7 @@ def choose(models: Input[list[Model]], model: Output[Model], trials: Output[Mark
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.choose.choose import choose
+        from components.choose.run import choose
         from components.core.kfp_metrics import log_metrics
 
         log_metrics(metrics, choose([tried.path for tried in models], model.path, trials.path))

@@ -8,7 +8,7 @@ trusted with nothing: what it serves counts only when its MD5 is the published o
 import dataclasses
 from typing import Literal
 
-from components.core.raw import RawFormat
+from components.core.artifacts.raw import RawFormat
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from components.core.dataset import DatasetInfo
+from components.core.artifacts.dataset import DatasetInfo
 from components.core.errors import PipelineError
 
 # TensorFlow 2.21 logs these before its own log level is read (TF_CPP_MIN_LOG_LEVEL does not reach them): information

@@ -23,7 +23,7 @@ class Settings(pydantic.BaseModel):
     """Base of the settings models. Unknown names and impossible values are refused, never corrected.
 
     Each component's rules for its own parameters live in its settings.py, once; the pipeline composes them into its
-    flat parameter set (pipeline/parameters.py) and checks them before anything runs.
+    flat parameter set (pipeline/parameters/parameters.py) and checks them before anything runs.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -10,7 +10,7 @@ def download(raw: Output[Artifact], dataset: str, source: str, source_sha256: st
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.download.fetch import download
+        from components.download.run import download
         from components.download.settings import DownloadSettings
 
         settings = DownloadSettings.checked(

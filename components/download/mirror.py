@@ -2,7 +2,8 @@
 
 import pathlib
 
-from components.core.storage import StorageError, mirror
+from components.core.storage import StorageError
+from components.download import originals as mirror
 from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 

@@ -6,9 +6,9 @@ import shutil
 
 from components.core.files import remove
 from components.core.storage import NotFound
-from components.core.storage.source import Source, find
 from components.download.cache import Cache, url_digest
 from components.download.disk import check_room, link_or_copy
+from components.download.store_source import Source, find
 from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 

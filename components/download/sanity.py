@@ -8,9 +8,9 @@ import gzip
 import pathlib
 import zipfile
 
-from components.core.archives import ArchiveKind, archive_kind, damage_named
+from components.core.artifacts.raw import RawFormat
 from components.core.errors import PipelineError
-from components.core.raw import RawFormat
+from components.core.pictures.archives import ArchiveKind, archive_kind, damage_named
 
 CHUNK = 1 << 20
 # Two empty blocks end a tar.

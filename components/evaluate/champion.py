@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.core.dataset import DatasetInfo
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
 from components.core.errors import PipelineError
 from components.core.registry import Registry
-from components.core.served import DESCRIPTION, load_served, read_description
 from components.core.storage import Corrupted, NotFound
-from components.evaluate import measures
-from components.evaluate.predict import predict_test_split
+from components.evaluate.measure import measures
+from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.settings import EvaluateSettings
 
 LISTED = 5

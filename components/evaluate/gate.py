@@ -20,11 +20,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.decision import Comparison, Decision, DecisionReason
-from components.evaluate import measures
-from components.evaluate.behaviour import Check
+from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
 from components.evaluate.champion import Champion
-from components.evaluate.facts import ChampionFacts, GateFacts
+from components.evaluate.measure import measures
+from components.evaluate.measure.behaviour import Check
+from components.evaluate.report.facts import ChampionFacts, GateFacts
 from components.evaluate.settings import EvaluateSettings
 
 TEST = "McNemar's exact test, one-sided"

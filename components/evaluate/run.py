@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset_reading import batches
+from components.core.artifacts.evaluation import Decision, write_decision
 from components.core.catalog import DATASETS
-from components.core.dataset import DatasetInfo, read_info
-from components.core.decision import Decision, write_decision
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.core.framework import load_fitting_model
-from components.core.reading import batches
-from components.evaluate import measures
-from components.evaluate.behaviour import PICTURES, Check, behaviour_checks
 from components.evaluate.champion import champion_answers, fetched_champion, short_list
-from components.evaluate.facts import EvaluationFacts
 from components.evaluate.gate import decide, gate_facts
-from components.evaluate.gather import gather, read_training
-from components.evaluate.predict import predict_test_split, predictor
-from components.evaluate.report import write_report
+from components.evaluate.measure import measures
+from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
+from components.evaluate.measure.gather import gather, read_training
+from components.evaluate.measure.predict import predict_test_split, predictor
+from components.evaluate.report.facts import EvaluationFacts
+from components.evaluate.report.page import write_report
 from components.evaluate.settings import EvaluateSettings
 
 PREDICTIONS_FILE = "predictions.npz"
@@ -104,7 +104,7 @@ def evaluate(
         write_decision(directory, decision)
         with whole_file(report_path) as copy:
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
-    from components.evaluate.board import write_board
+    from components.evaluate.report.board import write_board
 
     write_board(tensorboard_path, facts, training.get("best_epoch") or 0)
     for check in behaviour:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.core.decision import GateName
+from components.core.artifacts.evaluation import GateName
 from components.core.settings import RegistrySettings
 
 

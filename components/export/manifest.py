@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from components.core.decision import Decision
+from components.core.artifacts.evaluation import Decision
 from components.core.files import sha256_of, write_json
 from components.core.records import read_record
 from components.export.verify import FormatProof

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from components.core.decision import Decision, read_decision
+from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.errors import PipelineError
 from components.core.registry import Registry, read_export
 from components.core.storage import StorageError

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from components.core.dataset import DatasetInfo, read_info
-from components.core.decision import Decision, read_decision
+from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, whole_directory
 from components.core.framework import load_fitting_model
-from components.core.reading import batches, split_count
 from components.core.revision import code_revision
 from components.export.card import write_card
-from components.export.converted import write_litert, write_onnx, write_plain
-from components.export.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.converted import write_litert, write_onnx, write_plain
+from components.export.formats.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.saved_model import write_saved_model
 from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
-from components.export.saved_model import write_saved_model
 from components.export.settings import ExportSettings
 from components.export.verify import FormatProof, Verifier
 

@@ -4,7 +4,7 @@ import pydantic
 
 from components.core.errors import PipelineError
 from components.core.settings import RegistrySettings
-from components.export.formats import parse_formats
+from components.export.formats.formats import parse_formats
 
 
 class ExportSettings(RegistrySettings):

@@ -5,9 +5,9 @@ import pathlib
 
 import numpy as np
 
+from components.core.artifacts.served_model import BYTES, PICTURES
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.core.served import BYTES, PICTURES
 
 RUBBISH = b"\x89PNG, or so it says"
 

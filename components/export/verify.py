@@ -22,9 +22,9 @@ from typing import Any, Self
 import numpy as np
 import pydantic
 
-from components.core.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset_reading import batches
 from components.core.errors import PipelineError
-from components.core.reading import batches
 
 # As many pictures as evaluate's batches hold: the same batch sums in the same order.
 BATCH = 256
@@ -132,7 +132,7 @@ def _checked(message: dict[str, str], dataset: str, info: DatasetInfo, measured:
 
 
 def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
-    from components.export.runtimes import open_runtime, runtime_package
+    from components.export.formats.runtimes import open_runtime, runtime_package
     from components.export.smoke import smoke_test
 
     answer = open_runtime(name, path)

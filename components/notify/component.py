@@ -10,7 +10,7 @@ def notify(evaluation: Input[Artifact], outcome: str, run_name: str, run_id: str
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.core.decision import read_decision
+        from components.core.artifacts.evaluation import read_decision
         from components.notify.message import Outcome, tell
 
         decision = read_decision(evaluation.path)

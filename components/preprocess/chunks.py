@@ -11,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from components.core.decode import Decoded, Target, decode, quiet_pillow, reason_of
-from components.core.tfrecord import record
+from components.core.artifacts.tfrecord import record
+from components.core.pictures.decode import Decoded, Target, decode, quiet_pillow, reason_of
 
 HASH_BYTES = 8
 MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is quarantined instead of read into memory

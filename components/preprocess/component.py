@@ -22,7 +22,7 @@ def preprocess(
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.preprocess.build import preprocess
+        from components.preprocess.run import preprocess
         from components.preprocess.settings import PreprocessSettings
 
         settings = PreprocessSettings.checked(

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.core.dataset import MAX_SHARDS, SPLITS, Shard, SplitInfo
-from components.core.decode import Target
+from components.core.artifacts.dataset import MAX_SHARDS, SPLITS, Shard, SplitInfo
+from components.core.artifacts.tfrecord import RecordWriter, record
+from components.core.pictures.decode import Target
 from components.core.progress import Progress
-from components.core.tfrecord import RecordWriter, record
 from components.preprocess.chunks import Chunk, process
 from components.preprocess.processes import Processes
-from components.preprocess.source import TRAIN, Source
-from components.preprocess.tally import Tally
+from components.preprocess.report.tally import Tally
+from components.preprocess.sources.source import TRAIN, Source
 
 # Large enough for object stores, small enough for parallel readers.
 SHARD_BYTES = 64 << 20

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from components.core.dataset import SPLITS
+from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
+from components.preprocess.report.wording import listed, percent
 from components.preprocess.settings import PreprocessSettings
-from components.preprocess.source import TEST, TRAIN, VALIDATION, Source
-from components.preprocess.wording import listed, percent
+from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 
 # Beside the labels, so that the order has a random stream of its own.
 ORDER = 2**32 - 1

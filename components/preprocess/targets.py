@@ -4,11 +4,11 @@ import collections
 
 import numpy as np
 
-from components.core.decode import Header, Target, quiet_pillow, read_header, reason_of
 from components.core.errors import PipelineError
+from components.core.pictures.decode import Header, Target, quiet_pillow, read_header, reason_of
 from components.preprocess.chunks import MAX_BYTES
 from components.preprocess.settings import PreprocessSettings, sides
-from components.preprocess.source import Source
+from components.preprocess.sources.source import Source
 
 SAMPLE = 1000
 ENOUGH = 0.5

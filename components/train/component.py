@@ -44,8 +44,8 @@ def train(
 
     with one_line_errors():
         from components.core.kfp_metrics import log_metrics
-        from components.train.fit import train
         from components.train.nodes.launch import is_for_nodes, train_on_nodes
+        from components.train.run import train
         from components.train.settings import TrainSettings
         from components.train.trial import run_trial
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.core.dataset import DatasetInfo, Split
+from components.core.artifacts.dataset import DatasetInfo, Split
+from components.core.artifacts.dataset_reading import load_split, shard_paths, split_count
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.core.reading import load_split, shard_paths, split_count
 
 if TYPE_CHECKING:
     import keras

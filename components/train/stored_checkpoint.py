@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from components.core.storage import open_store
-from components.core.storage.checkpoints import Checkpoints
 from components.train.checkpoint import Checkpoint
+from components.train.checkpoint_store import Checkpoints
 
 # Where a local run keeps them, unless the user names a place.
 VARIABLE = "CONV2D_CHECKPOINTS"

@@ -9,15 +9,15 @@ store is no property of the trial, and fails the task.
 import pathlib
 import traceback
 
-from components.core.dataset import read_info
+from components.core.artifacts.dataset import read_info
+from components.core.artifacts.trial import Trial, parse_changes, write_trial
+from components.core.board.events import Events
 from components.core.errors import PipelineError
-from components.core.events import Events
 from components.core.files import whole_directory
 from components.core.storage import StorageError
 from components.core.storage.errors import ascii_only
-from components.core.trials import Trial, parse_changes, write_trial
 from components.train.device import find_device
-from components.train.fit import TrainingResult, train
+from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 
 
@@ -65,7 +65,7 @@ def run_trial(
 
 def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) -> None:
     """Gives a trial that failed before it trained its row in the HParams tab; one that failed later has it."""
-    from components.train.board import hyperparameters
+    from components.train.board.events import hyperparameters
 
     directory = pathlib.Path(tensorboard_path) / "result"
     if not directory.exists():

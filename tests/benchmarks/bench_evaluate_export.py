@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 WANTED_S = 60
 TEST_PICTURES = 10_000
@@ -71,7 +72,7 @@ def measured(step: str, paths: dict[str, str]) -> tuple[float, float]:
 def run(step: str, paths: dict[str, str]) -> None:
     """The process of a step."""
     if step == "train":
-        from components.train.fit import train
+        from components.train.run import train
         from components.train.settings import TrainSettings
 
         train(TrainSettings(epochs=1, verbose="0"), paths["dataset"], paths["model"], paths["board"])

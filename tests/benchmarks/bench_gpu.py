@@ -34,15 +34,15 @@ def main() -> None:
 
 
 def measure(profile: str, given: list[str], dataset: str) -> None:
-    from components.core.dataset import read_info
+    from components.core.artifacts.dataset import read_info
+    from components.core.artifacts.dataset_reading import load_split
     from components.core.framework import load_model
-    from components.core.reading import load_split
     from components.train.architecture import parse_architecture
-    from components.train.costs import TRAINING_TIMES, layer_costs
-    from components.train.fit import train
     from components.train.model import build_model
+    from components.train.run import train
     from components.train.settings import TrainSettings
-    from pipeline.parameters import configure
+    from pipeline.keras_side.costs import TRAINING_TIMES, layer_costs
+    from pipeline.parameters.parameters import configure
 
     parameters = configure(profile, [*given, "gpus=auto"]).parameters
     settings = TrainSettings.checked(**{name: getattr(parameters, name) for name in TrainSettings.model_fields})
@@ -64,7 +64,7 @@ def measure(profile: str, given: list[str], dataset: str) -> None:
 
 def feed_rate(settings, dataset: str) -> float:
     """Images a second of one epoch that nothing trains on; the epoch before it warms up."""
-    from components.core.dataset import read_info
+    from components.core.artifacts.dataset import read_info
     from components.train.data import training_feed
 
     feed = training_feed(dataset, read_info(dataset), settings.batch_size, settings.seed, settings.memory_mb * 10**6)

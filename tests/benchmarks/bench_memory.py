@@ -19,8 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bench_preprocess import in_a_process
 from made_dataset import write_info
 
-from components.core.dataset import Shard, SplitInfo
-from components.core.tfrecord import RecordWriter
+from components.core.artifacts.dataset import Shard, SplitInfo
+from components.core.artifacts.tfrecord import RecordWriter
 
 MOST = 1.2
 SHAPE = (64, 64, 3)
@@ -51,7 +51,7 @@ def measure(place: pathlib.Path, pictures: int) -> float:
 
 
 def run(place: str, answers) -> None:
-    from components.train.fit import train
+    from components.train.run import train
     from components.train.settings import TrainSettings
 
     began = time.monotonic()

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 LAYERS = (
     '[{"Conv2D": {"filters": 16, "kernel_size": 3, "activation": "relu"}}, "MaxPooling2D",'

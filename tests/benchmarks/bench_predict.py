@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 WANTED = 0.9
 
@@ -45,7 +46,7 @@ def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Pa
     from bench_train import write_pictures
     from PIL import Image
 
-    from components.train.fit import train
+    from components.train.run import train
     from components.train.settings import TrainSettings
 
     dataset, model, folder = (directory / name for name in ("dataset", "model", "pictures"))
@@ -60,7 +61,7 @@ def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Pa
 def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> None:
     """Lets them take turns, and prints what came of it."""
     from components.core.framework import load_model
-    from components.export.classify import BATCH, _decoded, classify, open_classifier
+    from pipeline.keras_side.classify import BATCH, _decoded, classify, open_classifier
 
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:count]
     classifier = open_classifier(place)

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.core.dataset import DatasetInfo
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.raw import SOURCE_FILE, RawFile, RawInfo
 from components.core.files import sha256_of, write_json
-from components.core.raw import SOURCE_FILE, RawFile, RawInfo
-from components.preprocess.build import preprocess
+from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 
 CLASSES, DIFFERENT = 10, 1000

@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 SHARED_MEMORY = pathlib.Path("/dev/shm")
 ROUNDS = 3
 WANTED_RATIO = 4.0

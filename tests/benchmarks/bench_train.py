@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 sys.path.insert(0, str(ROOT))
 ARTICLE_BATCH = 50
 RECOMMENDED_BATCH = 250
@@ -53,9 +54,9 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
     """An artifact of the first `count` training pictures of `source`, a quarter as many to validate, and `test`."""
     from made_dataset import write_info
 
-    from components.core.dataset import Shard, SplitInfo, read_info
-    from components.core.reading import load_split
-    from components.core.tfrecord import RecordWriter
+    from components.core.artifacts.dataset import Shard, SplitInfo, read_info
+    from components.core.artifacts.dataset_reading import load_split
+    from components.core.artifacts.tfrecord import RecordWriter
 
     counts = {"train": count, "validation": count // 4} | ({"test": test} if test else {})
     if source:
@@ -159,8 +160,8 @@ def train_article(dataset: str, epochs: int, turns: Any) -> None:
     sys.path.insert(0, str(pathlib.Path(__file__).parent))
     from article import article
 
-    from components.core.dataset import read_info
-    from components.core.reading import load_split
+    from components.core.artifacts.dataset import read_info
+    from components.core.artifacts.dataset_reading import load_split
 
     splits = [load_split(dataset, read_info(dataset), split) for split in ("train", "validation")]
     images, labels = (np.concatenate(parts) for parts in zip(*splits, strict=True))
@@ -170,7 +171,7 @@ def train_article(dataset: str, epochs: int, turns: Any) -> None:
 def train_ours(dataset: str, batch: int, precision: str, epochs: int, turns: Any) -> None:
     import keras
 
-    from components.train.fit import train
+    from components.train.run import train
     from components.train.settings import TrainSettings
 
     fit = keras.Model.fit

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from components.core.dataset import INFO_FILE, DatasetInfo, SplitInfo
+from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, SplitInfo
 
 
 def write_info(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
-from components.core.tfrecord import RecordWriter
+from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.artifacts.tfrecord import RecordWriter
 
 
 class Trained(NamedTuple):
@@ -57,7 +57,7 @@ def digits_with_test(tmp_path_factory) -> str:
 @pytest.fixture(scope="session")
 def trained(digits_with_test, tmp_path_factory) -> Trained:
     """The article's network after three epochs: good enough to be right mostly, and wrong sometimes."""
-    from components.train.fit import train
+    from components.train.run import train
     from components.train.settings import TrainSettings
 
     place = tmp_path_factory.mktemp("trained")

@@ -1,14 +1,12 @@
 """The real cpu image: what is in it, as whom it runs, and that KFP's executor starts in it."""
 
 import json
-import pathlib
 
 import pytest
 from kfp import dsl
 
-from pipeline import images
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+from pipeline.images.names import names as images
 
 
 def run(engine, image: str, command: list[str], **options) -> str:

@@ -8,7 +8,8 @@ import tarfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 # kfp.local reported a failed container as a success in 20 to 70 % of tries.
 TRIES = 4
 

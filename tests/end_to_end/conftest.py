@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 # Set by the machine, not by the person: a run in a test needs them as any run does.
 MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK", "CONV2D_BASE_IMAGE")
 

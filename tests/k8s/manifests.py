@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pipeline import ROOT
+
 K8S = ROOT / "k8s"
 # What InferenceService adds to a pod's and to a container's own fields, as far as our manifests use it. From KServe's
 # reference of serving.kserve.io/v1beta1: PredictorSpec (PodSpec and ComponentExtensionSpec inline), ModelSpec.

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from pipeline.parameters import configure
+from pipeline.parameters.parameters import configure
 from tests.servers.kube_api import KubeApi, kubeconfig
 
 
@@ -19,7 +19,7 @@ def bare_home(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def quickstart_compiled(tmp_path_factory) -> pathlib.Path:
-    from pipeline.compiling import compile_pipeline
+    from pipeline.cluster.compile import compile_pipeline
 
     path = tmp_path_factory.mktemp("compiled") / "training.yaml"
     compile_pipeline(configure("quickstart", environment={}).parameters, path)

@@ -1,7 +1,6 @@
 """The compiled pipeline read back: what each step's pod gets, and that one file serves any GPU or none."""
 
 import copy
-import pathlib
 import re
 
 import pytest
@@ -10,14 +9,14 @@ import yaml
 from components.core.errors import PipelineError
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
-from pipeline.compiling import compile_pipeline, step_images
-from pipeline.images import image
-from pipeline.parameters import configure
+from pipeline import ROOT
+from pipeline.cluster.compile import compile_pipeline, step_images
+from pipeline.images.names import image
+from pipeline.parameters.parameters import configure
+from pipeline.parameters.placement_settings import ClusterOptions, PlacementSettings, placement_file
 from pipeline.placement import PLACES
-from pipeline.placement_settings import ClusterOptions, PlacementSettings, placement_file
 from pipeline.training import STEPS
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 EVERYTHING = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="conv2d-webhook")
 

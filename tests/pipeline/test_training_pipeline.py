@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
-from pipeline.compiling import compile_pipeline, mask_images
-from pipeline.parameters import Parameters, configure
+from pipeline.cluster.compile import compile_pipeline, mask_images
+from pipeline.parameters.parameters import Parameters, configure
 from pipeline.training import STEPS
 
 GOLDEN = pathlib.Path(__file__).with_name("training.golden.yaml")

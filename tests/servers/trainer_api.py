@@ -14,9 +14,9 @@ import sys
 import tempfile
 from typing import Any
 
+from pipeline import ROOT
 from tests.servers.kube_api import KubeApi, status
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/kubeflow"
 STAMP = "2026-11-22T10:00:{:02d}.000000001Z"
 

@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
 from components.core.storage import StorageError, location, open_store
-from components.train.fit import TRAINING_FILE, TrainingResult
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow, obtain
 from components.train.nodes.job import Job
 from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes, name_of
+from components.train.run import TRAINING_FILE, TrainingResult
 from components.train.settings import TrainSettings
 
 FIX = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node among its components"

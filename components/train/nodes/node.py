@@ -100,7 +100,7 @@ def train_here(job: Job, place: Place) -> None:
             join(job, place)
             if place.number == 0 and job.watched:
                 threading.Thread(target=end_if_abandoned, args=[job], daemon=True).start()
-            from components.train.fit import train
+            from components.train.run import train
 
             board = job.tensorboard if place.number == 0 else ""
             train(settings, dataset, f"{scratch}/model", f"{scratch}/tensorboard", tensorboard_artifact=board)

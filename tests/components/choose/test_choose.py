@@ -4,9 +4,9 @@ import pathlib
 
 import pytest
 
-from components.choose.choose import choose
+from components.choose.run import choose
+from components.core.artifacts.trial import Trial, read_trial, write_trial
 from components.core.errors import PipelineError
-from components.core.trials import Trial, read_trial, write_trial
 
 
 def model(directory: pathlib.Path, accuracy: float | None, failed: str = "") -> str:

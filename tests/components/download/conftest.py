@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from components.core.artifacts.raw import RawInfo
 from components.core.catalog import KnownDataset, Original
-from components.core.raw import RawInfo
-from components.download.fetch import fetch
+from components.download.run import fetch
 from components.download.settings import DownloadSettings
 from components.download.wanted import Patience
 from tests.components.download.faulty_server import PATIENCE, Server

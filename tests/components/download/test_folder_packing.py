@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
-from components.core.archives import iter_members
 from components.core.errors import PipelineError
+from components.core.pictures.archives import iter_members
 from components.download.packing import pack
 
 FILES = {

@@ -71,7 +71,7 @@ def test_the_largest_file_allowed_is_too_small(tmp_path):
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "from components.core.errors import one_line_errors\n"
-        "from components.download.fetch import download\n"
+        "from components.download.run import download\n"
         "from components.download.settings import DownloadSettings\n"
         "with one_line_errors():\n"
         "    download(DownloadSettings.checked(dataset='image_folder', source=sys.argv[1]), sys.argv[2])\n"

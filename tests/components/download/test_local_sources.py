@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from components.core.archives import iter_members
+from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
-from components.core.raw import read_raw
-from components.download.fetch import download
+from components.core.pictures.archives import iter_members
+from components.download.run import download
 from components.download.settings import DownloadSettings
 from tests.components.download.faulty_server import original, tar_gz
 
@@ -148,7 +148,7 @@ def test_an_idx_file_that_is_none(fetch_known, tmp_path):
 def test_digits_come_with_scikit_learn_and_without_importing_it(tmp_path):
     program = (
         "import sys\n"
-        "from components.download.fetch import download\n"
+        "from components.download.run import download\n"
         "from components.download.settings import DownloadSettings\n"
         "download(DownloadSettings.checked(), sys.argv[1])\n"
         "print([name for name in ('sklearn', 'numpy', 'tensorflow', 'requests', 'kfp') if name in sys.modules])\n"

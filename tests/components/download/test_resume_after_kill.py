@@ -14,7 +14,7 @@ DATA = tar_gz(2_000_000)
 PROGRAM = """
 import sys
 from components.core.catalog import KnownDataset, Original
-from components.download.fetch import fetch
+from components.download.run import fetch
 from components.download.settings import DownloadSettings
 from components.download.wanted import Patience
 

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
-from components.core.raw import read_raw
 from tests.components.download.faulty_server import PATIENCE, Answer, original, tar_gz
 
 DATA = tar_gz()

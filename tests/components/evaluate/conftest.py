@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.core.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset_reading import load_split
 from components.core.framework import load_model
-from components.core.reading import load_split
 from components.core.registry import Registry
-from components.export.saved_model import write_saved_model
+from components.export.formats.saved_model import write_saved_model
 
 
 @pytest.fixture(scope="session")

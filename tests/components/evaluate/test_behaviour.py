@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.evaluate.behaviour import behaviour_checks, brightened, shifted
+from components.evaluate.measure.behaviour import behaviour_checks, brightened, shifted
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 

@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset_reading import load_split
+from components.core.artifacts.tfrecord import RecordWriter
 from components.core.errors import PipelineError
-from components.core.reading import load_split
-from components.core.tfrecord import RecordWriter
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.evaluate import measures
+from components.evaluate.measure import measures
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from components.core.decision import DecisionReason
+from components.core.artifacts.evaluation import DecisionReason
 from components.core.errors import PipelineError
-from components.evaluate import measures
-from components.evaluate.behaviour import Check
-from components.evaluate.facts import (
+from components.evaluate.measure import measures
+from components.evaluate.measure.behaviour import Check
+from components.evaluate.report.charts import drawn_bins
+from components.evaluate.report.facts import (
     Band,
     Calibration,
     CalibrationBin,
@@ -22,11 +23,10 @@ from components.evaluate.facts import (
     GateFacts,
     Slice,
 )
-from components.evaluate.report import write_report
-from components.evaluate.report_charts import drawn_bins
-from components.evaluate.report_tables import frequent_confusions
-from tests.components.core.page_browser import needs_chromium, seen_by_chromium
-from tests.components.core.page_checks import read_page
+from components.evaluate.report.page import write_report
+from components.evaluate.report.tables import frequent_confusions
+from tests.components.core.page.page_browser import needs_chromium, seen_by_chromium
+from tests.components.core.page.page_checks import read_page
 
 
 def facts_of(labels, probabilities, names, **others):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.slices import BANDS, LEAST_PICTURES, NAMES, bands, examples, properties, slices
+from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, NAMES, bands, examples, properties, slices
 
 PICTURES = {
     "black": np.zeros((4, 4, 3)),

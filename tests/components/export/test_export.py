@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.dataset import INFO_FILE
-from components.core.decision import DecisionReason, read_decision, write_decision
+from components.core.artifacts.dataset import INFO_FILE
+from components.core.artifacts.evaluation import DecisionReason, read_decision, write_decision
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.export.card import write_card

@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from components.core.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
-from components.core.reading import load_split
-from components.export import formats as known
-from components.export.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.formats import formats as known
+from components.export.formats.runtimes import open_runtime
 from components.export.run import _judge, export
-from components.export.runtimes import open_runtime
 from components.export.settings import ExportSettings
 from components.export.verify import FormatProof
-from components.train.fit import train
+from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.components.export.conftest import evaluated
 
@@ -114,7 +114,7 @@ def test_layers_that_a_format_can_not_hold_are_named_with_it(tmp_path):
     keras = load_keras()
     import tensorflow as tf
 
-    from components.export.converted import write_litert, write_plain
+    from components.export.formats.converted import write_litert, write_plain
 
     pictures = keras.Input((8, 8, 1), dtype="uint8")
     values = keras.ops.cast(pictures, "float32")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.core.decision import Decision, DecisionReason, write_decision
+from components.core.artifacts.evaluation import Decision, DecisionReason, write_decision
 from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.export.publish import publish

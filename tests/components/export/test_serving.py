@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.dataset import DatasetInfo, read_info
-from components.core.decode import Target, decode
+from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset_reading import load_split
+from components.core.artifacts.served_model import BYTES, DESCRIPTION, PICTURES
 from components.core.errors import PipelineError
 from components.core.framework import load_keras, load_model
-from components.core.reading import load_split
-from components.core.served import BYTES, DESCRIPTION, PICTURES
-from components.export.encoded import decode_picture
-from components.export.saved_model import write_saved_model
+from components.core.pictures.decode import Target, decode
+from components.export.formats.encoded import decode_picture
+from components.export.formats.saved_model import write_saved_model
 from components.export.smoke import smoke_test
 
 

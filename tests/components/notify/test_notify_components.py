@@ -6,9 +6,8 @@ import pytest
 from kfp import dsl, local
 
 from components.notify.component import notify, notify_failure
+from pipeline import ROOT
 from tests.servers.http_api import Api
-
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 class Webhook(Api):
@@ -20,9 +19,8 @@ class Webhook(Api):
 def step(fail: bool, evaluation: dsl.Output[dsl.Artifact]):
     if fail:
         raise SystemExit(1)
-    import pathlib
 
-    from components.core.decision import Decision, DecisionReason, write_decision
+    from components.core.artifacts.evaluation import Decision, DecisionReason, write_decision
 
     pathlib.Path(evaluation.path).mkdir()
     decision = Decision(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from components.core.artifacts.raw import SOURCE_FILE, RawFile, RawInfo
 from components.core.files import sha256_of, write_json
-from components.core.raw import SOURCE_FILE, RawFile, RawInfo
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.core.dataset import SPLITS
-from components.core.reading import load_split, shard_paths
-from components.preprocess.build import preprocess
+from components.core.artifacts.dataset import SPLITS
+from components.core.artifacts.dataset_reading import load_split, shard_paths
+from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.splits import last
 from tests.components.preprocess.sources import archive, class_folders

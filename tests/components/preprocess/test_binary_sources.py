@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.preprocess.cifar import read_cifar
-from components.preprocess.digits import read_digits
-from components.preprocess.idx import FILES, read_idx
-from components.preprocess.source import TEST, TRAIN, Source
+from components.preprocess.sources.cifar import read_cifar
+from components.preprocess.sources.digits import read_digits
+from components.preprocess.sources.idx import FILES, read_idx
+from components.preprocess.sources.source import TEST, TRAIN, Source
 from tests.components.preprocess.sources import archive, cifar_archive, idx_file, noise
 
 

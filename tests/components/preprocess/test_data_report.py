@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from components.core.dataset import DatasetInfo, SplitInfo
+from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.errors import PipelineError
-from components.preprocess.facts import DataFacts, Duplicate, Quarantined, SizeRange
-from components.preprocess.report import write_data_report
-from tests.components.core.page_browser import needs_chromium, seen_by_chromium
-from tests.components.core.page_checks import read_page
+from components.preprocess.report.facts import DataFacts, Duplicate, Quarantined, SizeRange
+from components.preprocess.report.page import write_data_report
+from tests.components.core.page.page_browser import needs_chromium, seen_by_chromium
+from tests.components.core.page.page_checks import read_page
 
 
 def facts_of(names, counts, shape=(8, 8, 3), samples=4, **others):

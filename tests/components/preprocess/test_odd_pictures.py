@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from components.core import jpeg
-from components.core.decode import Target, decode, quiet_pillow, read_header, reason_of
+from components.core.pictures import jpeg
+from components.core.pictures.decode import Target, decode, quiet_pillow, read_header, reason_of
 from tests.components.preprocess.sources import encoded, noise
 
 RGB, GREY = Target(8, 8, 3), Target(8, 8, 1)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core import tfrecord
-from components.core.dataset import SPLITS, DatasetInfo, fingerprint_of, read_info, verify_shards
+from components.core.artifacts import tfrecord
+from components.core.artifacts.dataset import SPLITS, DatasetInfo, fingerprint_of, read_info, verify_shards
+from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
-from components.core.reading import load_split
-from components.preprocess import build
-from components.preprocess.build import preprocess
+from components.preprocess import run as build
+from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.sources import (
     archive,
@@ -191,7 +191,7 @@ def test_unreadable_pictures_are_listed_up_to_the_share_allowed(tmp_path, raw_ar
 
 
 def test_the_quarantine_list_is_capped(tmp_path, raw_artifact, run, monkeypatch):
-    monkeypatch.setattr("components.preprocess.tally.QUARANTINE_LISTED", 5)
+    monkeypatch.setattr("components.preprocess.report.tally.QUARANTINE_LISTED", 5)
     members = class_folders({"cat": 10, "dog": 10}) | {f"cat/x{i}.jpg": b"" for i in range(9)}
     assert run(raw_artifact(archive(tmp_path / "a.tar", members)), max_unreadable=0.9).quarantined == 9
     listing = json.loads((tmp_path / "dataset" / "quarantine.json").read_text(encoding="utf-8"))

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from components.core.dataset import read_info
+from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
-from components.preprocess.build import preprocess
 from components.preprocess.processes import Processes, usable_cores
+from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.sources import archive, class_folders
 
@@ -21,7 +21,7 @@ PATIENCE = 60
 PROGRAM = """
 import resource, sys
 from components.core.errors import one_line_errors
-from components.preprocess.build import preprocess
+from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 
 if __name__ == "__main__":  # this file is imported by each decoding process

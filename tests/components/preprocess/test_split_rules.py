@@ -8,7 +8,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.shards import MAX_SHARDS, SHARD_BYTES, plan_shards
-from components.preprocess.source import TEST, TRAIN, VALIDATION, Source
+from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 from components.preprocess.splits import assign_splits, last, shuffled, stratified
 
 

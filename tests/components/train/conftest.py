@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.core.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
-from components.core.tfrecord import RecordWriter
+from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.artifacts.tfrecord import RecordWriter
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
 Pictures = dict[str, tuple[np.ndarray, np.ndarray]]

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from tensorboard.plugins.hparams import metadata
 
+from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
-from components.core.reading import load_split
-from components.train import board
-from components.train.fit import TrainingResult, train
+from components.train.board.events import events as board
+from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
 
@@ -149,7 +149,7 @@ def test_the_last_epoch_is_drawn_wherever_it_ends(run: Callable[..., TrainingRes
 def test_without_a_validation_split_there_are_no_pictures(
     run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str, tmp_path: pathlib.Path
 ) -> None:
-    from components.core.dataset import read_info
+    from components.core.artifacts.dataset import read_info
 
     images, labels = load_split(digits, read_info(digits), "train")
     run(dataset({"train": (images[:120], labels[:120])}, class_count=10))

@@ -16,7 +16,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.train import checkpoint as checkpoints
-from components.train import fit
+from components.train import run as fit
 from components.train.callbacks import StopAtNaN
 from components.train.checkpoint import FILE, Checkpoint
 from components.train.settings import TrainSettings
@@ -207,7 +207,7 @@ def test_a_checkpoint_of_other_pictures_is_refused(tmp_path: pathlib.Path) -> No
 
 PROGRAM = """
 import sys
-from components.train.fit import train
+from components.train.run import train
 from components.train.settings import TrainSettings
 dataset, place = sys.argv[1:]
 settings = TrainSettings.checked(architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True)

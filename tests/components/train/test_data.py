@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.core.dataset import read_info
+from components.core.artifacts.dataset import read_info
 from components.train.data import Feed, order_of, training_feed, validation_feed
 
 COUNT = 103

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from components.core.dataset import read_info
+from components.core.artifacts.dataset import read_info
+from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
-from components.core.reading import load_split
 from components.train.device import Device
-from components.train.fit import TrainingResult, train
+from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'

@@ -29,7 +29,7 @@ def test_what_holds_under_tensorflow_holds_under_jax() -> None:
 def test_the_record_names_jax_and_the_board_the_rate_of_each_step(digits: str, tmp_path: pathlib.Path) -> None:
     """Between two steps, Keras on JAX keeps the optimizer's values to itself, its step number among them."""
     code = (
-        "import sys; from components.train.fit import train; from components.train.settings import TrainSettings;"
+        "import sys; from components.train.run import train; from components.train.settings import TrainSettings;"
         "train(TrainSettings(architecture='[\"Flatten\"]', schedule='linear', epochs=2, deterministic=True),"
         f"{digits!r}, {str(tmp_path / 'model')!r}, {str(tmp_path / 'board')!r})"
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+from pipeline import ROOT
+
 LAYERS = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten", {"Dropout": {"rate": 0.0}}]'
 TRAIN = '''
 import json, sys, types
@@ -37,7 +38,7 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     if count > 1:
         say_whether_xla_would_compile(tf)
-from components.train.fit import train
+from components.train.run import train
 from components.train.settings import TrainSettings
 with one_line_errors():
     train(TrainSettings.checked(**settings), dataset, f"{target}/model", f"{target}/board", f"{target}/checkpoint")

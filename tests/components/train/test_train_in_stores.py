@@ -9,8 +9,8 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.storage import open_store
-from components.train.fit import train
-from components.train.live_board import live_board
+from components.train.board.live import live_board
+from components.train.run import train
 from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import StoredCheckpoint, checkpoint_place, open_checkpoint, run_key
 

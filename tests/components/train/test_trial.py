@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from components.core.artifacts.trial import Trial, read_trial
 from components.core.errors import PipelineError
-from components.core.trials import Trial, read_trial
 from components.train import trial
-from components.train.fit import TrainingResult
+from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters

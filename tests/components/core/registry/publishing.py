@@ -1,14 +1,13 @@
 """What the registry's tests publish, and another process that does."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
 from components.core.registry import Registry
+from pipeline import ROOT
 from tests.servers.small import SMALL
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 MODEL = {
     "saved_model.pb": b"the graph",
     "fingerprint.pb": b"its print",

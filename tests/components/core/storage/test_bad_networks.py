@@ -1,7 +1,6 @@
 """Stores and networks on bad days: the right bytes or a clear line, never a wrong or partial object taken as whole."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -18,10 +17,10 @@ from components.core.storage import (
     Unreachable,
     open_store,
 )
+from pipeline import ROOT
 from tests.servers.s3 import SECRET_KEY
 from tests.servers.small import SMALL
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.4, "stall_s": 0.2})
 # One chunk or part; several of them.
 SIZES = [1000, 5 * SMALL.part + 17]

@@ -11,13 +11,13 @@ import pytest
 from components.core.files import sha256_of
 from components.core.storage import BucketMissing, NotFound, StorageError, Unreachable, open_store
 from components.core.storage.backend import Limits
-from components.core.storage.checkpoints import Checkpoints
-from components.core.storage.mirror import Mirror
-from components.core.storage.source import find
-from components.core.storage.sync import DirectorySync
+from components.download.originals import Mirror
+from components.download.store_source import find
+from components.train.board.directory_sync import DirectorySync
+from components.train.checkpoint_store import Checkpoints
+from pipeline import ROOT
 from tests.servers.small import SMALL
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 IDENTITY = "md5-c32a1d4ab5d03f1284b67883e8d87530"
 
 
@@ -132,7 +132,7 @@ def test_a_step_saved_again_does_not_touch_the_one_before(gcs, tmp_path):
     checkpoints = Checkpoints(gcs.uri, limits=SMALL)
     save(checkpoints, 5, tmp_path / "local")
     code = (
-        "import sys; from components.core.storage.checkpoints import Checkpoints\n"
+        "import sys; from components.train.checkpoint_store import Checkpoints\n"
         "from tests.servers.small import SMALL\n"
         "Checkpoints(sys.argv[1], limits=SMALL).save(sys.argv[2], 5)"
     )

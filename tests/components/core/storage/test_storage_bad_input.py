@@ -1,17 +1,15 @@
 """What a person can get wrong about storage: one clear line each."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
 from components.core.storage import BucketMissing, Denied, StorageError, open_store
+from pipeline import ROOT
 from tests.servers.s3 import SECRET_KEY
 from tests.servers.small import SMALL
-
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -11,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from components.train.nodes.job import Job
+from pipeline import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 Start = Callable[..., list[subprocess.Popen]]
 

@@ -1,0 +1,34 @@
+"""The choosing step of a sweep: of all trials' model artifacts, the best one's. It never sees the test pictures."""
+
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+from components.core.artifacts.trial import TRIAL_COLUMNS, best_trial, read_trial, trial_rows
+from components.core.files import whole_directory, whole_file
+
+
+def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str, int | float]:
+    """Copies the best trial's model artifact, and writes all trials as a Markdown table for the KFP page.
+
+    Returns:
+        The figures for the KFP page.
+
+    Raises:
+        PipelineError: no trial came to a model, or there were no validation pictures to compare them by.
+    """
+    trials = [read_trial(path) for path in models]
+    with whole_file(table_path) as table:
+        table.write_text(_markdown([TRIAL_COLUMNS, ("---",) * len(TRIAL_COLUMNS), *trial_rows(trials)]), "utf-8")
+    best = best_trial(trials)
+    with whole_directory(model_path) as directory:
+        for file in pathlib.Path(models[best]).iterdir():
+            shutil.copyfile(file, directory / file.name)
+    failed = sum(bool(trial.failed) for trial in trials)
+    said = trials[best].changes.encode("ascii", "backslashreplace").decode()
+    print(f"best of {len(trials)} trials ({failed} failed): trial {best + 1}, {said}", flush=True)
+    return {"best_val_accuracy": trials[best].val_accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
+
+
+def _markdown(rows: list[tuple[str, ...]]) -> str:
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

@@ -1,0 +1,234 @@
+"""One picture: from whatever lies in the source to uint8 pixels of the declared shape.
+
+All of it is Pillow's work; what is decided here is which way each odd kind goes, so that it is the same everywhere:
+
+    16-bit                   scaled to 8 bits: round(value / 257)
+    transparency             laid on white
+    CMYK, palette, YCbCr     to RGB by Pillow's rules; colour profiles are not applied
+    colour to grayscale      ITU-R 601-2 luma
+    EXIF orientation         applied
+    animations, multi-page   the first frame
+    32-bit, floating point   refused: nothing says which value is white
+"""
+
+import contextlib
+import dataclasses
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,  # noqa: F401, by being imported they make their formats known
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageOps,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    PpmImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
+
+from components.core.pictures.jpeg import decode_plain_jpeg
+
+# Tried in this order. Not all that Pillow knows: some of its formats start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+ANIMATED = {"GIF", "PNG", "WEBP", "AVIF", "TIFF"}
+GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
+ORIENTATION = 0x0112
+SIDES_SWAPPED = {5, 6, 7, 8}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The shape every picture gets, and how it gets there where sizes differ."""
+
+    height: int
+    width: int
+    channels: Literal[1, 3]
+    resize: Literal["resize", "crop"] = "crop"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+    def reduction(self, height: int, width: int) -> int:
+        """By how much a JPEG may be reduced while it is decoded (1, 2, 4 or 8), to no less than twice what is needed.
+
+        12 megapixels to 224x224: 35 ms instead of 194, pixels differ by 0.2 of 255 on average and 1 at most.
+        """
+        spare = min(height / self.height, width / self.width) / 2
+        return max(by for by in (1, 2, 4, 8) if by == 1 or by <= spare)
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name for it."""
+        return "L" if self.channels == 1 else "RGB"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """A picture's pixels (row-major, height x width x channels), what it was, and what was done to it."""
+
+    pixels: bytes
+    height: int
+    width: int
+    changes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a picture says of itself before it is decoded; height and width as EXIF orientation turns them."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def read_header(payload: bytes) -> Header:
+    """Raises whatever Pillow does for bytes that are no picture."""
+    with _opened(payload) as image:
+        turned = _orientation(image) in SIDES_SWAPPED
+        width, height = image.size[::-1] if turned else image.size
+        return Header(height, width, image.mode in GREY_MODES)
+
+
+def decode(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -> Decoded:
+    """Brings one picture to the target's shape.
+
+    Args:
+        payload: an encoded picture, or pixels where `shape` (height, width, channels) says so.
+
+    Raises:
+        Exception: whatever Pillow raises for a picture it can't read: there is no common class.
+    """
+    if shape is not None:
+        if shape == target.shape:
+            return Decoded(payload, shape[0], shape[1], ())
+        image = Image.frombytes("L" if shape[2] == 1 else "RGB", (shape[1], shape[0]), payload)
+        return _finished(image, shape[0], shape[1], target, [])
+    if not _may_be_turned(payload):
+        plain = decode_plain_jpeg(payload, target.reduction)
+        if plain is not None:
+            return _plain(*plain, target)
+    with _opened(payload) as image:
+        changes = ["first of several frames"] if _several_frames(image) else []
+        orientation = _orientation(image)
+        width, height = image.size
+        if orientation in SIDES_SWAPPED:
+            width, height = height, width
+        by = target.reduction(height, width)
+        if by > 1:
+            image.draft(None, (image.width // by, image.height // by))  # of JPEGs; does nothing to others
+        image.load()
+        if orientation != 1:
+            image = ImageOps.exif_transpose(image)
+            changes.append("turned as EXIF says")
+        return _finished(image, height, width, target, changes)
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Around reading many pictures: no warnings about odd files in the log, but an error for one of far too many
+    pixels (89 million, Pillow's limit), which would take the memory of all others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture could not be read, in one line without memory addresses: the same in every run."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not a picture of a known format, or damaged from its start"
+    text = str(error).strip().splitlines()
+    return text[0] if text and " at 0x" not in text[0] else type(error).__name__
+
+
+def _opened(payload: bytes) -> Image.Image:
+    if not payload:
+        raise ValueError("the file is empty")
+    return Image.open(io.BytesIO(payload), formats=FORMATS)
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns these by itself
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # EXIF that can't be read says nothing; the picture is as good as before
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _several_frames(image: Image.Image) -> bool:
+    try:
+        return image.format in ANIMATED and bool(getattr(image, "is_animated", False))
+    except Exception:  # a damaged second frame
+        return True
+
+
+def _may_be_turned(payload: bytes) -> bool:
+    """Whether a JPEG's EXIF or XMP orientation says so; most have none, which is seen without parsing it."""
+    if b"Exif\0\0" not in payload and b"tiff:Orientation" not in payload:
+        return False
+    with _opened(payload) as image:
+        return _orientation(image) != 1
+
+
+def _plain(pixels: np.ndarray, height: int, width: int, target: Target) -> Decoded:
+    if pixels.shape == target.shape == (height, width, target.channels):
+        return Decoded(pixels.tobytes(), height, width, ())
+    return _finished(Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels), height, width, target, [])
+
+
+def _finished(image: Image.Image, height: int, width: int, target: Target, changes: list[str]) -> Decoded:
+    image = _converted(image, target.mode, changes)
+    size = (target.width, target.height)
+    if (height, width) != (target.height, target.width):
+        changes.append("resized" if target.resize == "resize" else "resized and cropped")
+        box = None if target.resize == "resize" else _centre(image.width, image.height, target)
+        image = image.resize(size, Image.Resampling.BILINEAR, box=box)
+    return Decoded(image.tobytes(), height, width, tuple(changes))
+
+
+def _centre(width: int, height: int, target: Target) -> tuple[float, float, float, float]:
+    """The largest box of the target's proportions in the middle of a picture: left, top, right, bottom."""
+    scale = min(width / target.width, height / target.height)
+    left, top = (width - scale * target.width) / 2, (height - scale * target.height) / 2
+    return left, top, width - left, height - top
+
+
+def _converted(image: Image.Image, mode: str, changes: list[str]) -> Image.Image:
+    grey = image.mode in GREY_MODES
+    kind = "greyscale" if grey else KINDS.get(image.mode, image.mode)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels: nothing says which value is white")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = _eight_bits(image)
+        changes.append("16-bit to 8-bit")
+    if image.has_transparency_data:
+        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            changes.append("transparency laid on white")
+        image = image.convert("RGB")
+    if image.mode == "LAB":
+        image = image.convert("RGB")
+    if image.mode != mode:
+        image = image.convert(mode)
+    if grey != (mode == "L") or kind not in ("greyscale", "colour"):
+        changes.append(f"{kind} to {'greyscale' if mode == 'L' else 'RGB'}")
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit pixels: nothing says which value is white")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

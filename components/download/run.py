@@ -1,0 +1,141 @@
+"""Download: brings the source of a data set, byte for byte, into the raw artifact."""
+
+import contextlib
+import hashlib
+import pathlib
+from collections.abc import Iterator
+
+from components.core.artifacts.raw import SOURCE_FILE, RawFile, RawInfo
+from components.core.catalog import DATASETS, KnownDataset
+from components.core.errors import PipelineError
+from components.core.files import whole_directory, write_json
+from components.core.pictures.archives import archive_kind
+from components.core.progress import amount
+from components.download import packing
+from components.download.cache import Cache
+from components.download.disk import one_line_disk_errors
+from components.download.mirror import Mirror
+from components.download.places import inside, public
+from components.download.sanity import check
+from components.download.settings import DownloadSettings
+from components.download.transport import fetch_file, folder_at
+from components.download.wanted import Checksum, Patience, PlaceFailedError, Sums, Wanted, sums_of
+
+PICTURES = "pictures"
+
+
+def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
+    """Writes the raw artifact (core/raw.py) at `raw_path`, whole or not at all.
+
+    Without a source, from the data set's mirrors, proven by the published checksums. A broken transfer is continued,
+    also by the next run: what came so far stays in the folder CONV2D_DOWNLOAD_CACHE, or else beside the artifact.
+
+    Raises:
+        PipelineError: the source is missing, refuses, or is not what was asked for; a checksum differs; no room.
+    """
+    return fetch(settings, DATASETS[settings.dataset], raw_path, Patience())
+
+
+def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patience: Patience) -> RawInfo:
+    """`download` of a data set that need not be in the catalog."""
+    with one_line_disk_errors(), whole_directory(raw_path) as folder:
+        cache = Cache.beside(raw_path)
+        mirror = Mirror(settings.mirror) if settings.mirror else None
+        files = {}
+        for wanted, tried in _errands(settings, known):
+            path, sums = _run(wanted, tried, known, folder, cache, patience, mirror)
+            files[path.name] = sums
+        info = _describe(settings, known, files)
+        if settings.source_sha256 not in ("", info.sha256):
+            received = f"{info.sha256} from {info.uri}"
+            raise PipelineError(f"expected sha256 {settings.source_sha256}, received {received}; check source_sha256")
+        write_json(folder / SOURCE_FILE, info.model_dump())
+    print(f"{info.dataset}: {amount(info.bytes, 'B')} from {info.uri}, sha256 {info.sha256}", flush=True)
+    return info
+
+
+def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[Wanted, tuple[str, ...]]]:
+    """What is wanted, and the places to try for it in turn."""
+    own_sum = Checksum("sha256", settings.source_sha256) if settings.source_sha256 else None
+    if not known.originals:
+        yield Wanted(PICTURES, own_sum), (settings.source,)
+    several = len(known.originals) > 1
+    for original in known.originals:
+        published = Checksum("md5", original.md5) if original.md5 else None
+        if not settings.source:
+            yield Wanted(original.name, published, original.bytes), original.mirrors
+            continue
+        place = inside(settings.source, original.name) if several else settings.source
+        # The user's own sum stands in for the published one; that of several files is compared once all are here.
+        yield Wanted(original.name, published if own_sum is None else None if several else own_sum), (place,)
+
+
+def _run(
+    wanted: Wanted,
+    tried: tuple[str, ...],
+    known: KnownDataset,
+    folder: pathlib.Path,
+    cache: Cache,
+    patience: Patience,
+    mirror: Mirror | None,
+) -> tuple[pathlib.Path, Sums]:
+    """One errand: fetches, looks the file over, and gives it its final name."""
+    path = folder / wanted.name
+    with folder_at(tried[0], cache) if known.format == "pictures" else contextlib.nullcontext() as pictures:
+        if pictures is not None:
+            packing.pack(pictures, path)
+            sums = sums_of(path)
+        else:
+            place, sums = _from_any(wanted, tried, path, cache, patience, mirror)
+            check(path, known.format, public(place), proven=wanted.checksum is not None)
+    if known.format == "pictures":
+        path = path.rename(folder / f"{PICTURES}.{archive_kind(path)}")
+    return path, sums
+
+
+def _from_any(
+    wanted: Wanted,
+    tried: tuple[str, ...],
+    target: pathlib.Path,
+    cache: Cache,
+    patience: Patience,
+    mirror: Mirror | None,
+) -> tuple[str, Sums]:
+    """Fetches from the first place that can deliver; returns the place, too. The mirror is asked before all."""
+    here = cache.original(wanted, tried[0]).is_file()
+    if mirror is not None and not here and (sums := mirror.fetch(wanted, target)) is not None:
+        return tried[0], sums
+    failures = []
+    for place in tried:
+        try:
+            sums = fetch_file(place, wanted, target, cache, patience)
+            if mirror is not None:
+                mirror.keep(wanted, target, public(place))
+            return place, sums
+        except PlaceFailedError as failure:
+            if len(tried) == 1:
+                raise
+            failures.append(f"{public(place)}: {failure.reason}")
+            print(f"no {wanted.name} from {failures[-1]}", flush=True)
+    raise PipelineError(
+        f"expected {wanted.name} from one of {len(tried)} mirrors, received {'; '.join(failures)}; check the network, "
+        "or give source= the path of a copy"
+    )
+
+
+def _describe(settings: DownloadSettings, known: KnownDataset, files: dict[str, Sums]) -> RawInfo:
+    """What source.json will say. Without a source the URI is that of the first mirror, whichever delivered: what came
+    is the same to the byte, and so must the artifact be."""
+    place = settings.source or known.originals[0].mirrors[0]
+    if not settings.source and len(files) > 1:
+        place = place.rpartition("/")[0]
+    listing = "".join(sorted(f"{sums.sha256}  {name}\n" for name, sums in files.items()))
+    one = next(iter(files.values()))
+    return RawInfo(
+        dataset=settings.dataset,
+        format=known.format,
+        uri=public(place),
+        files=[RawFile(name=name, bytes=sums.bytes, sha256=sums.sha256) for name, sums in files.items()],
+        bytes=sum(sums.bytes for sums in files.values()),
+        sha256=one.sha256 if len(files) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
+    )

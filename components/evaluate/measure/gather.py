@@ -1,0 +1,146 @@
+"""Gathers what an evaluation found out into its facts, from the answers and the artifacts."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.dataset_reading import batches
+from components.core.errors import PipelineError
+from components.core.files import sha256_of
+from components.core.progress import duration
+from components.core.revision import code_revision
+from components.evaluate.measure import measures
+from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.slices import examples as slice_examples
+from components.evaluate.measure.slices import properties_of_all, slices
+from components.evaluate.report.facts import DataFacts, EvaluationFacts, Example
+
+EXAMPLES = 24
+NAMES = {"tensorflow": "TensorFlow", "numpy": "NumPy"}
+
+
+def gather(
+    info: DatasetInfo,
+    training: dict[str, Any],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    loss: float,
+    behaviour: list[Check],
+    dataset_path: str,
+    model_path: str,
+) -> EvaluationFacts:
+    """Gathers all that the report shows.
+
+    Args:
+        training: what training.json of the model artifact says.
+        labels: int64 (n,) of the test split.
+        probabilities: float32 (n, classes), the model's answers.
+        loss: the test loss in nats.
+    """
+    mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
+    uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
+    looks = properties_of_all(batches(dataset_path, info, "test", 256))
+    pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
+    predicted = probabilities.argmax(axis=1)
+
+    def examples(indices: list[int]) -> list[Example]:
+        return [
+            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
+            for i in indices
+        ]
+
+    return EvaluationFacts(
+        title=f"{info.dataset}, {_architecture_name(training)}",
+        class_names=info.class_names,
+        loss=loss,
+        confusion=measures.confusion(labels, probabilities),
+        per_class=measures.per_class(labels, probabilities),
+        roc=measures.roc_curves(labels, probabilities),
+        precision_recall=measures.precision_recall_curves(labels, probabilities),
+        calibration=measures.calibration(labels, probabilities),
+        mistakes=examples(mistakes),
+        uncertain_successes=examples(uncertain),
+        data=DataFacts(
+            name=info.dataset,
+            counts={name: split.count for name, split in info.splits.items()},
+            image_shape=info.image_shape,
+            left_out=info.quarantined,
+            resize=info.resize,
+        ),
+        history=_history(training),
+        best_epoch=training.get("best_epoch"),
+        training=_training_table(training),
+        notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
+        slices=slices(looks, predicted == labels, pictures),
+        behaviour=behaviour,
+        lineage=_lineage(info, model_path),
+    )
+
+
+def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:
+    return {
+        "source": info.source_uri,
+        "SHA-256 of the source": info.source_sha256,
+        "fingerprint of the data set": info.fingerprint,
+        "SHA-256 of model.keras": sha256_of(pathlib.Path(model_path) / "model.keras"),
+        "code revision": code_revision(),
+    }
+
+
+def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
+    """The test pictures at `indices`."""
+    wanted, found, start = set(indices), {}, 0
+    for images, truth in batches(dataset_path, info, "test", 1024):
+        for i in [i for i in wanted if start <= i < start + len(truth)]:
+            found[i] = images[i - start].copy()
+        start += len(truth)
+    return found
+
+
+def read_training(model_path: str) -> dict[str, Any]:
+    """training.json of a model artifact.
+
+    Raises:
+        PipelineError: there is none, or it can't be read.
+    """
+    path = pathlib.Path(model_path) / "training.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"expected a model artifact with training.json, received {model_path}: {error}; run train first"
+        ) from None
+
+
+def _architecture_name(training: dict[str, Any]) -> str:
+    name = str(training.get("settings", {}).get("architecture", "model"))
+    return name if len(name) <= 20 else "own layers"
+
+
+def _training_table(training: dict[str, Any]) -> dict[str, Any]:
+    """What the report tells about the training: label -> value."""
+    settings = training.get("settings", {})
+    shown = {
+        "architecture": settings.get("architecture"),
+        "weights": training.get("parameters"),
+        "epochs trained": training.get("epochs"),
+        **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "schedule", "seed")},
+        "precision": training.get("precision"),
+        "device": training.get("device"),
+        "time taken": duration(training["seconds"]) if "seconds" in training else None,
+        "images a second": training.get("images_per_second"),
+        **{NAMES.get(name, name): version for name, version in training.get("versions", {}).items()},
+    }
+    return {label.replace("_", " "): value for label, value in shown.items() if value is not None}
+
+
+def _history(training: dict[str, Any]) -> dict[str, list[float]]:
+    """The training history as one list a measure, from training.json's one entry an epoch."""
+    epochs = training.get("history", [])
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    return {
+        name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)
+    }

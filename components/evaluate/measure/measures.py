@@ -1,0 +1,206 @@
+"""The figures of an evaluation, as pure functions of the test labels and the model's probabilities.
+
+Throughout, `labels` are integers, shape (n,), and `probabilities` are floats, shape (n, c): a row a picture, a column
+a class, each row summing to 1. `check` says so once, at the door; the other functions rely on it. The prediction is
+the class of the highest probability. The loss is not here: Keras computes it from the logits, which probabilities
+rounded to 0 no longer tell (predict.py).
+
+scikit-learn does the counting. It is imported where it is used: that takes a second.
+"""
+
+import math
+import statistics
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.evaluate.report.facts import Calibration, CalibrationBin, ClassScore, PrecisionRecallCurve, RocCurve
+
+CALIBRATION_BINS = 15
+CURVE_POINTS = 200
+
+
+def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Refuses what can't be measured.
+
+    Raises:
+        PipelineError: no pictures, shapes or classes that don't fit together, or numbers that are no probabilities.
+    """
+    if labels.size == 0:
+        raise PipelineError("expected test pictures to measure the model on, received none; give the data a test split")
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+        raise PipelineError(
+            f"expected one label and one row of probabilities a picture, received labels {labels.shape} and "
+            f"probabilities {probabilities.shape}; check that model and data set belong together"
+        )
+    classes = probabilities.shape[1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise PipelineError(
+            f"expected labels from 0 to {classes - 1}, as many classes as the model has, received {labels.min()} to "
+            f"{labels.max()}; check that model and data set belong together"
+        )
+    if not np.isfinite(probabilities).all():
+        pictures = int((~np.isfinite(probabilities).all(axis=1)).sum())
+        raise PipelineError(
+            f"expected finite probabilities, received NaN or infinity for {pictures:,} of {labels.size:,} pictures; "
+            "train again with a lower learning rate"
+        )
+    # Half precision rounds a sum of 1 by up to a percent.
+    if probabilities.min() < 0 or not np.allclose(probabilities.sum(axis=1, dtype=np.float64), 1, atol=0.02):
+        raise PipelineError(
+            "expected probabilities that sum to 1 for each picture, received others; end the model with a softmax"
+        )
+
+
+def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true share with the given confidence, having seen `correct` of `count`.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference". Unlike the textbook's
+    p +- 1.96 s it stays within [0, 1] and is right for 0 and for all correct.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    share = correct / count
+    centre = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def paired_difference_interval(better: int, worse: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true difference of two accuracies on the same pictures with the given confidence.
+
+    Agresti and Min (2005), "Simple improved confidence intervals for comparing matched proportions": Wald's interval
+    after half a picture was added to each of the four ways in which two models can be right or wrong.
+
+    Args:
+        better: pictures that only the first model gets right.
+        worse: pictures that only the second one does.
+        count: all pictures.
+
+    Returns:
+        Lowest and highest accuracy of the first minus that of the second, within -1 to 1.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    better, worse, count = better + 0.5, worse + 0.5, count + 2
+    difference = (better - worse) / count
+    spread = z * math.sqrt((better + worse) / count - difference**2) / math.sqrt(count)
+    return max(-1.0, difference - spread), min(1.0, difference + spread)
+
+
+def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The confusion matrix, int64, (c, c): rows are the true class, columns the predicted one."""
+    from sklearn.metrics import confusion_matrix
+
+    classes = range(probabilities.shape[1])
+    return confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(classes)).astype(np.int64)
+
+
+def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]:
+    """Precision, recall, F1 and support of each class. What is undefined (a class never predicted, or absent) is 0."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    classes = list(range(probabilities.shape[1]))
+    columns = precision_recall_fscore_support(labels, probabilities.argmax(axis=1), labels=classes, zero_division=0)
+    return [ClassScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
+
+
+def roc_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, RocCurve]:
+    """The ROC curve of each class against the rest, by class index.
+
+    A class that no test picture has, or that all have, has no such curve and is left out.
+    """
+    classes = range(probabilities.shape[1])
+    seen = np.bincount(labels, minlength=len(classes))
+    return {k: _roc(labels == k, probabilities[:, k]) for k in classes if 0 < seen[k] < labels.size}
+
+
+def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, PrecisionRecallCurve]:
+    """Precision and recall of each class as the required probability falls, by class index.
+
+    A class that no test picture has, or that all have, is left out, as in `roc_curves`.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    curves = {}
+    seen = np.bincount(labels, minlength=probabilities.shape[1])
+    for k in range(probabilities.shape[1]):
+        if 0 < seen[k] < labels.size:
+            truth, score = labels == k, probabilities[:, k]
+            # From the highest threshold down, without the last point (recall 0, precision 1), which no threshold gives.
+            precision, recall, _ = precision_recall_curve(truth, score, drop_intermediate=True)
+            precision, recall = precision[-2::-1], recall[-2::-1]
+            kept = _along(recall + np.abs(np.diff(precision, prepend=precision[0])).cumsum())
+            area = float(average_precision_score(truth, score))
+            curves[k] = PrecisionRecallCurve(recall[kept].tolist(), precision[kept].tolist(), area)
+    return curves
+
+
+def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
+    """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average)."""
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    return _roc(truth.ravel(), probabilities.ravel())
+
+
+def macro_auc(curves: dict[int, RocCurve]) -> float | None:
+    """The mean area under the curves that are defined, each class counting the same; None where none is."""
+    return float(np.mean([curve.auc for curve in curves.values()])) if curves else None
+
+
+def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
+    """How far the stated probabilities can be believed: 15 bins of equal width, and the expected calibration error.
+
+    The error is the mean over all pictures of |accuracy - confidence| of the picture's bin, 0 to 1. Guo et al.
+    (2017), "On Calibration of Modern Neural Networks", equation 3; bins are open below and closed above, as there.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    bins = []
+    for i in np.unique(index):
+        inside = index == i
+        stated, reached = float(confidence[inside].mean()), float(correct[inside].mean())
+        bins.append(CalibrationBin(float(edges[i]), float(edges[i + 1]), stated, reached, int(inside.sum())))
+    error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / labels.size
+    return Calibration(bins, error)
+
+
+def most_confident_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> list[int]:
+    """Indices of at most `most` pictures that got a wrong class with the highest probability, worst first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    order = np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")
+    return [int(i) for i in wrong[order][:most]]
+
+
+def least_confident_successes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> list[int]:
+    """Indices of at most `most` pictures that got the right class with the lowest probability, lowest first."""
+    right = np.flatnonzero(probabilities.argmax(axis=1) == labels)
+    order = np.argsort(probabilities.max(axis=1)[right], kind="stable")
+    return [int(i) for i in right[order][:most]]
+
+
+def _roc(truth: np.ndarray, score: np.ndarray) -> RocCurve:
+    """The curve of a yes-or-no question; `truth` must hold both answers."""
+    from sklearn.metrics import auc, roc_curve
+
+    false_positive, true_positive, thresholds = roc_curve(truth, score)
+    # Points evenly spaced along the curve (its length is 2, counted along the axes) keep its corners, where most of
+    # the pictures are; the area is that of the whole curve. The first threshold is infinite by definition: KFP and
+    # JSON want a number, and no probability exceeds 1.
+    kept = _along(false_positive + true_positive)
+    return RocCurve(
+        false_positive[kept].tolist(),
+        true_positive[kept].tolist(),
+        np.minimum(thresholds[kept], 1.0).tolist(),
+        float(auc(false_positive, true_positive)),
+    )
+
+
+def _along(length: np.ndarray) -> np.ndarray:
+    """Indices of at most CURVE_POINTS points evenly spaced by `length`, the way along a curve that only grows.
+
+    The first and the last are among them.
+    """
+    wanted = np.linspace(length[0], length[-1], CURVE_POINTS - 1)
+    kept = np.searchsorted(length, wanted).clip(0, length.size - 1)
+    return np.unique(np.append(kept, length.size - 1))

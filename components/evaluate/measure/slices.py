@@ -1,0 +1,86 @@
+"""How accuracy changes with what the pictures look like: bands of brightness, contrast and detail.
+
+Read from the pixels alone, so it is known for every data set; file sizes and folders are not in the dataset artifact.
+Each property cuts the test pictures into bands of equal numbers, from the least to the most of it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from components.evaluate.report.facts import Band, Slice
+
+BANDS = 5
+# A smaller band says nothing: at 30 pictures its 95 % interval is some 30 points wide.
+LEAST_PICTURES = 30
+NAMES = {
+    "brightness": "the mean of its values; 0 % is black, 100 % white",
+    "contrast": "how far light and dark lie apart: the standard deviation of its grey values, in percent of white",
+    "detail": "how much changes from pixel to pixel: the mean step between neighbours, in percent of white",
+}
+
+
+def properties(pictures: np.ndarray) -> dict[str, np.ndarray]:
+    """What each picture looks like, float32 [n] by the names of NAMES, as shares of white, 0 to 1.
+
+    Args:
+        pictures: uint8 [n, height, width, channels].
+    """
+    grey = pictures.mean(axis=3, dtype=np.float32) / 255
+    steps = np.concatenate([np.abs(np.diff(grey, axis=axis)).reshape(len(grey), -1) for axis in (1, 2)], axis=1)
+    return {
+        "brightness": grey.mean(axis=(1, 2)),
+        "contrast": grey.std(axis=(1, 2)),
+        "detail": steps.mean(axis=1) if steps.shape[1] else np.zeros(len(grey), np.float32),
+    }
+
+
+def properties_of_all(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """`properties` of all pictures of (pictures, labels) batches."""
+    found = [properties(pictures) for pictures, _ in batches]
+    return {name: np.concatenate([part[name] for part in found]) for name in NAMES}
+
+
+def examples(looks: dict[str, np.ndarray]) -> list[int]:
+    """Indices of the pictures that `slices` shows: the one in the middle of each band."""
+    return [_middle(values, inside) for values in looks.values() for inside in bands(values)]
+
+
+def slices(looks: dict[str, np.ndarray], right: np.ndarray, pictures: Mapping[int, np.ndarray]) -> list[Slice]:
+    """The bands of each property; one that all pictures have alike, or of too few pictures, is left out.
+
+    Args:
+        looks: what `properties` gives of the test pictures.
+        right: bool [n], whether each was classified correctly.
+        pictures: the pixels of those at the indices that `examples` gives.
+    """
+
+    def band(values: np.ndarray, inside: np.ndarray) -> Band:
+        return Band(
+            lower=float(values[inside].min()),
+            upper=float(values[inside].max()),
+            correct=int(right[inside].sum()),
+            count=len(inside),
+            example=pictures[_middle(values, inside)],
+        )
+
+    cut = {name: bands(values) for name, values in looks.items()}
+    return [
+        Slice(name, NAMES[name], [band(looks[name], inside) for inside in members])
+        for name, members in cut.items()
+        if len(members) > 1
+    ]
+
+
+def bands(values: np.ndarray) -> list[np.ndarray]:
+    """Indices of the pictures of each band, the lowest values first; equal values are never in two bands."""
+    number = min(BANDS, len(values) // LEAST_PICTURES)
+    if number < 2:
+        return []
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, number + 1)[1:-1], method="lower"))
+    index = np.searchsorted(edges, values, side="left")
+    return [np.flatnonzero(index == k) for k in range(len(edges) + 1) if (index == k).any()]
+
+
+def _middle(values: np.ndarray, inside: np.ndarray) -> int:
+    return int(inside[np.argsort(values[inside], kind="stable")[len(inside) // 2]])

@@ -1,0 +1,115 @@
+"""The charts of the evaluation report, from its facts."""
+
+from collections.abc import Callable
+
+from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
+from components.core.page.numbers import percent
+from components.evaluate.report.facts import Calibration, CalibrationBin, EvaluationFacts
+
+CLASS_CHARTS = 12
+LEAST_DRAWN = 20  # the accuracy of fewer pictures jumps about
+LOOKS: dict[str, Look] = {"validation": "accent", "training": "ink", "learning rate": "accent"}
+
+
+def learning_charts(facts: EvaluationFacts) -> list[Chart]:
+    """Accuracy and loss by epoch, and the learning rate where it changed. None of one epoch: that is no curve."""
+    history = {key: values for key, values in facts.history.items() if len(values) > 1}
+    if len(set(history.get("learning_rate", []))) == 1:
+        del history["learning_rate"]
+    mark = (facts.best_epoch, f"kept: epoch {facts.best_epoch}") if facts.best_epoch else None
+
+    def chart(name: str, title: str, keys: dict[str, str], show: Callable[[float], str]) -> list[Chart]:
+        curves = {label: history[key] for key, label in keys.items() if key in history}
+        if not curves:
+            return []
+        said = "; ".join(f"{label} from {show(curve[0])} to {show(curve[-1])}" for label, curve in curves.items())
+        return [
+            Chart(
+                name,
+                title,
+                f"{title} by epoch, from the first to the last: {said}.",
+                count_axis("epoch", max(len(curve) for curve in curves.values())),
+                axis("", [value for curve in curves.values() for value in curve], show),
+                [Line(label, list(enumerate(curve, 1)), LOOKS[label]) for label, curve in curves.items()],
+                mark=mark,
+            )
+        ]
+
+    return [
+        *chart("accuracy", "Accuracy", {"val_accuracy": "validation", "accuracy": "training"}, _percent),
+        *chart("loss", "Loss", {"val_loss": "validation", "loss": "training"}, "{:.4g}".format),
+        *chart("rate", "Learning rate", {"learning_rate": "learning rate"}, "{:.4g}".format),
+    ]
+
+
+def roc_charts(facts: EvaluationFacts) -> list[Chart]:
+    """Small charts, a class each, the least area first; at most CLASS_CHARTS."""
+    x, y = share_axis("false alarms", (0, 1)), share_axis("", (0, 0.5, 1))
+    guessing = Line("guessing", [(0, 0), (1, 1)], "reference", markers=False)
+    charts = []
+    for k, curve in sorted(facts.roc.items(), key=lambda item: item[1].auc)[:CLASS_CHARTS]:
+        name = facts.class_names[k]
+        points = list(zip(curve.false_positive_rate, curve.true_positive_rate, strict=True))
+        said = f"ROC curve of {name} against the rest; area under the curve {curve.auc:.3f}."
+        lines = [Line(name, points, markers=False), guessing]
+        charts.append(
+            Chart(f"roc-{k}", f"{name}  {curve.auc:.3f}", said, x, y, lines, legend=False, width=170, height=150)
+        )
+    return charts
+
+
+def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
+    """Small charts, a class each, the least average precision first; at most CLASS_CHARTS."""
+    x, y = share_axis("found", (0, 1)), share_axis("", (0, 0.5, 1))
+    charts = []
+    for k, curve in sorted(facts.precision_recall.items(), key=lambda item: item[1].average_precision)[:CLASS_CHARTS]:
+        name, share = facts.class_names[k], facts.per_class[k].support / facts.count
+        points = list(zip(curve.recall, curve.precision, strict=True))
+        said = f"Precision and recall of {name} against the rest; average precision {curve.average_precision:.3f}."
+        lines = [
+            Line(name, points, markers=False),
+            Line("guessing", [(0, share), (1, share)], "reference", markers=False),
+        ]
+        title = f"{name}  {curve.average_precision:.3f}"
+        charts.append(Chart(f"precision-{k}", title, said, x, y, lines, legend=False, width=170, height=150))
+    return charts
+
+
+def drawn_bins(calibration: Calibration) -> list[CalibrationBin]:
+    """The bins in the reliability diagram: those of 20 pictures or more, or of 1 % of them where that is less."""
+    enough = min(LEAST_DRAWN, sum(b.count for b in calibration.bins) // 100)
+    return [b for b in calibration.bins if b.count >= enough]
+
+
+def calibration_charts(calibration: Calibration) -> list[Chart]:
+    """The reliability diagram, and under it how many pictures each bin holds."""
+    bins = calibration.bins
+    total = sum(b.count for b in bins)
+    x = share_axis("stated probability")
+    pairs = "; ".join(f"stated {_percent(b.confidence)}, right {_percent(b.accuracy)}" for b in bins)
+    reliability = Chart(
+        "reliability",
+        "Right, by stated probability",
+        f"Reliability diagram; expected calibration error {percent(calibration.error)}. By bin: {pairs}.",
+        x,
+        share_axis(""),
+        [
+            Line("this model", [(b.confidence, b.accuracy) for b in drawn_bins(calibration)]),
+            Line("perfectly calibrated", [(0, 0), (1, 1)], "reference", markers=False),
+        ],
+        height=260,
+    )
+    histogram = Chart(
+        "certainty",
+        "Pictures, by stated probability",
+        f"Share of the test pictures in each bin: {'; '.join(_percent(b.count / total) for b in bins)}.",
+        x,
+        axis("", [0, max(b.count / total for b in bins)], _percent),
+        bars=[Bar(b.lower, b.upper, b.count / total) for b in bins],
+        height=140,
+    )
+    return [reliability, histogram]
+
+
+def _percent(share: float) -> str:
+    return percent(share, 0)

@@ -1,0 +1,202 @@
+"""What an evaluation found out, as plain values: the report, metrics.json and TensorBoard are drawn from this alone."""
+
+import dataclasses
+
+import numpy as np
+
+from components.core.artifacts.evaluation import DecisionReason
+from components.evaluate.measure.behaviour import Check
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScore:
+    """How one class fared on the test split. `support` is its number of test pictures; with none, the rest is 0."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RocCurve:
+    """One class against the rest, from (0, 0) to (1, 1), thinned to a few hundred points at most.
+
+    `thresholds` are finite and fall; a picture counts as of the class where its probability reaches the threshold.
+    """
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+    thresholds: list[float]
+    auc: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """One class against the rest, as the required probability falls: recall rises from 0 to 1. Thinned like RocCurve.
+
+    `average_precision` is the sum of precision times the step in recall over the whole curve.
+    """
+
+    recall: list[float]
+    precision: list[float]
+    average_precision: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """Test pictures that have about as much of a property, from `lower` to `upper`; `count` is 1 or more.
+
+    `example` is the picture in their middle: uint8, height x width x channels, channels 1 or 3.
+    """
+
+    lower: float
+    upper: float
+    correct: int
+    count: int
+    example: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """The test pictures by a property that a picture has: `meaning` says what that is, in words, without an end."""
+
+    name: str
+    meaning: str
+    bands: list[Band]  # from the least to the most
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationBin:
+    """The test pictures whose highest probability fell between `lower` and `upper`; `count` is 1 or more."""
+
+    lower: float
+    upper: float
+    confidence: float  # mean of the highest probabilities
+    accuracy: float  # share of the pictures that were classified correctly
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Reliability of the stated probabilities; `error` is the expected calibration error. Empty bins are left out."""
+
+    bins: list[CalibrationBin]
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One test picture and what the model said of it.
+
+    `picture` is uint8, height x width x channels, channels 1 or 3; `true` and `predicted` are class indices;
+    `probability` is what the model gave the predicted class.
+    """
+
+    picture: np.ndarray
+    true: int
+    predicted: int
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """The data set the model was trained and tested on.
+
+    `counts` are pictures by split name; `image_shape` is height, width, channels; `left_out` counts pictures that could
+    not be read; `resize` says how pictures of other sizes came to that shape: "resize" (stretched) or "crop".
+    """
+
+    name: str
+    counts: dict[str, int]
+    image_shape: tuple[int, int, int]
+    left_out: int
+    resize: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ChampionFacts:
+    """The champion, measured on the same test pictures, in the same order, by the same code.
+
+    `confusion` and `per_class` are what measures.py gives for its answers. Only pictures that one of the two gets right
+    and the other wrong tell them apart: `only_challenger` and `only_champion` count those that this one alone gets
+    right. `p_value` is 0 to 1, of the test that `test` names, for instance "McNemar's exact test, one-sided".
+    """
+
+    name: str  # as people call it, for instance "digits version 3"
+    confusion: np.ndarray
+    per_class: list[ClassScore]
+    only_challenger: int
+    only_champion: int
+    p_value: float
+    test: str
+
+    @property
+    def correct(self) -> int:
+        """Test pictures classified correctly."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test pictures classified correctly, 0 to 1."""
+        return self.correct / int(self.confusion.sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class GateFacts:
+    """The gate's decision on the evaluated model, the challenger.
+
+    The report draws its box at the top from `passed` and `reasons`, and the section on champion and challenger where
+    there is a `champion`. None where none was measured: there is none yet, or it could not be read, which the reasons
+    then say.
+    """
+
+    passed: bool
+    reasons: list[DecisionReason]
+    champion: ChampionFacts | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationFacts:
+    """All that the evaluation report shows. Lists by class are in the order of `class_names`."""
+
+    title: str  # what was evaluated, for instance "cifar10 - seed"
+    class_names: list[str]
+    loss: float
+    confusion: np.ndarray  # integers, n x n, rows are the true class, columns the predicted one
+    per_class: list[ClassScore]
+    roc: dict[int, RocCurve]  # by class index; a class for which it is undefined is missing
+    precision_recall: dict[int, PrecisionRecallCurve]  # likewise
+    calibration: Calibration
+    mistakes: list[Example]  # the most confident first
+    uncertain_successes: list[Example]  # the least confident first
+    data: DataFacts
+    # By epoch: loss, accuracy, val_loss, val_accuracy, learning_rate; any of them may be missing.
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
+    training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
+    notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
+    slices: list[Slice] = dataclasses.field(default_factory=list)
+    behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty where it was not tested
+    gate: GateFacts | None = None  # None: no gate was asked
+    lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
+
+    @property
+    def champion(self) -> ChampionFacts | None:
+        """The champion that the gate compared with, if it did."""
+        return self.gate.champion if self.gate else None
+
+    @property
+    def count(self) -> int:
+        """Test pictures."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """Test pictures classified correctly."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of test pictures classified correctly, 0 to 1."""
+        return self.correct / self.count

@@ -1,0 +1,94 @@
+"""The evaluation report: one self-contained HTML page, for who has to decide whether a model is good enough.
+
+A section is a template in templates/ and a line in `_sections`. What a template can't say in a line or two is worked
+out in report_tables.py and report_charts.py.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+
+from components.core import card
+from components.core.page import Section, write_page
+from components.core.page.numbers import require_finite
+from components.evaluate.measure.measures import macro_auc, wilson_interval
+from components.evaluate.report.charts import (
+    calibration_charts,
+    drawn_bins,
+    learning_charts,
+    precision_recall_charts,
+    roc_charts,
+)
+from components.evaluate.report.facts import EvaluationFacts
+from components.evaluate.report.tables import band_rows, class_rows, frequent_confusions, versus
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+MATRIX_CLASSES = 30  # a bigger confusion matrix can't be read; its largest entries are listed
+
+
+def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
+    """Writes the report of an evaluation to `path`, whole or not at all.
+
+    All pictures given are shown: some twenty of each kind keep the page small.
+
+    Raises:
+        PipelineError: a number is NaN or infinite; nothing is written.
+    """
+    require_finite(facts, "evaluation")
+    confusions = frequent_confusions(facts.confusion)
+    absent = [name for name, score in zip(facts.class_names, facts.per_class, strict=True) if not score.support]
+    write_page(
+        path,
+        TEMPLATES,
+        "Evaluation report",
+        facts.title,
+        _sections(facts),
+        facts=facts,
+        interval=wilson_interval(facts.correct, facts.count),
+        same_answer=max(score.support for score in facts.per_class) / facts.count,
+        macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
+        macro_auc=macro_auc(facts.roc),
+        absent=absent,
+        confusions=confusions,
+        row_shares=facts.confusion / np.maximum(facts.confusion.sum(axis=1, keepdims=True), 1),
+        matrix_shown=len(facts.class_names) <= MATRIX_CLASSES,
+        rows=class_rows(facts, confusions),
+        failed=[check for check in facts.behaviour if not check.passed],
+        versus=versus(facts),
+        learning_charts=learning_charts(facts),
+        bands=band_rows(facts),
+        roc_charts=roc_charts(facts),
+        precision_recall_charts=precision_recall_charts(facts),
+        purpose=card.purpose(facts.data.image_shape, facts.class_names),
+        limits=_limits(facts),
+        licence=card.licence(facts.data.name),
+        calibration_charts=calibration_charts(facts.calibration),
+        bins_drawn=len(drawn_bins(facts.calibration)),
+    )
+
+
+def _sections(facts: EvaluationFacts) -> list[Section]:
+    return [
+        Section("champion", "Champion and challenger", wanted=facts.champion is not None),
+        Section("learning", "How it learned", wanted=any(facts.history.values())),
+        Section("confusions", "What it confuses"),
+        Section("classes", "Class by class"),
+        Section("slices", "By look of the pictures", wanted=bool(facts.slices)),
+        Section("mistakes", "Most confident mistakes"),
+        Section("successes", "Least confident successes"),
+        Section("calibration", "Calibration"),
+        Section("curves", "ROC and precision-recall"),
+        Section("behaviour", "How it behaves", wanted=bool(facts.behaviour)),
+        Section("facts", "Data and training"),
+        Section("card", "Model card"),
+    ]
+
+
+def _limits(facts: EvaluationFacts) -> list[str]:
+    scores = zip(facts.class_names, facts.per_class, strict=True)
+    return card.limits(
+        [card.ClassResult(name, score.recall, score.support) for name, score in scores],
+        facts.calibration.error,
+        [(check.said, check.passed) for check in facts.behaviour],
+    )

@@ -1,0 +1,83 @@
+"""Runs an exported file by its own runtime: TensorFlow, Keras, onnxruntime or the LiteRT interpreter."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from components.core.artifacts.served_model import load_served
+from components.core.errors import PipelineError
+from components.core.framework import load_model
+
+# uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def open_runtime(name: str, path: str | pathlib.Path) -> Answer:
+    """Loads the file or directory of format `name`.
+
+    Raises:
+        PipelineError: it can't be loaded.
+    """
+    openers = {
+        "saved_model": _saved_model,
+        "keras": _keras,
+        "onnx": _onnx,
+        "litert": _litert,
+        "litert_int8": _litert,
+    }
+    try:
+        return openers[name](str(path))
+    except PipelineError:
+        raise
+    except Exception as error:  # each runtime has its own kinds
+        reason = " ".join(str(error).split())[:300]
+        raise PipelineError(f"expected a {name} model in {path}, received one that can't be loaded: {reason}") from None
+
+
+def runtime_package(name: str) -> str:
+    """The package whose version decides how format `name` is run."""
+    return {"saved_model": "tensorflow", "keras": "keras", "onnx": "onnxruntime"}.get(name, "ai-edge-litert")
+
+
+def _saved_model(path: str) -> Answer:
+    served = load_served(path)
+    import tensorflow as tf
+
+    return lambda pictures: served(tf.constant(pictures)).numpy()
+
+
+def _keras(path: str) -> Answer:
+    return load_model(path).predict_on_batch
+
+
+def _onnx(path: str) -> Answer:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pictures: session.run(["probabilities"], {"images": pictures})[0]
+
+
+def _litert(path: str) -> Answer:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=path, num_threads=_cores())
+    [images], [probabilities] = interpreter.get_input_details(), interpreter.get_output_details()
+    prepared = 0
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        nonlocal prepared
+        if len(pictures) != prepared:
+            interpreter.resize_tensor_input(images["index"], pictures.shape)
+            interpreter.allocate_tensors()
+            prepared = len(pictures)
+        interpreter.set_tensor(images["index"], pictures)
+        interpreter.invoke()
+        return interpreter.get_tensor(probabilities["index"])
+
+    return answer
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,81 @@
+"""What preprocess learned about a data set while it made it: the facts behind the data report.
+
+Plain values and small arrays only, so that the report can be written, tested and restyled without the data.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo, Split
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeRange:
+    """Smallest, median and largest of one measure of the source pictures, in pixels."""
+
+    min: int
+    median: float
+    max: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Quarantined:
+    """One picture that could not be read: its name in the source, and why, in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Duplicate:
+    """One picture found, equal in every pixel, in more than one split.
+
+    `places` is [(split, name in the source), ...], at most 10 of them; `picture` is uint8 [height, width, channels].
+    """
+
+    places: list[tuple[Split, str]]
+    picture: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """Everything the data report shows.
+
+    Pictures are uint8 [height, width, channels], channels 1 or 3, as the model will see them, scaled down to at most
+    160 pixels a side where they are larger.
+
+    Attributes:
+        dataset: the name of the data set, for instance "cifar10".
+        info: what dataset.json says: shape, class names, counts of each class in each split, mean, std, source.
+        samples: class name -> a few pictures of the training split, a seeded choice.
+        duplicates: how many different pictures occur in more than one split.
+        duplicate_examples: the first few of them.
+        quarantined: how many pictures could not be read and were left out.
+        quarantine: the first of them (a capped list; quarantine.json holds the same).
+        ignored: what else lay in the source and was left out, reason -> number of files, for instance
+            {"not a picture by its extension": 3}.
+        validation: how the validation split came about, for people: "the last 20 % of the training pictures".
+        test: the same for the test split.
+        original_height, original_width: of the pictures in the source, after EXIF rotation, before resizing.
+        conversions: what had to be done to pictures, change -> number of pictures, for instance
+            {"greyscale to RGB": 12, "resized": 9000}. Empty where every picture was taken as it is.
+        seconds: wall time of the whole step up to the report.
+        pictures_per_second: all pictures of the source over `seconds`.
+    """
+
+    dataset: str
+    info: DatasetInfo
+    samples: dict[str, list[np.ndarray]]
+    duplicates: int
+    duplicate_examples: list[Duplicate]
+    quarantined: int
+    quarantine: list[Quarantined]
+    ignored: dict[str, int]
+    validation: str
+    test: str
+    original_height: SizeRange
+    original_width: SizeRange
+    conversions: dict[str, int]
+    seconds: float
+    pictures_per_second: float

@@ -1,0 +1,90 @@
+"""The data report: one self-contained HTML page on what a model will learn from, to be looked at before training."""
+
+import os
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from components.core.artifacts.dataset import SPLITS
+from components.core.page import Section, write_page
+from components.core.page.numbers import require_finite
+from components.preprocess.report.facts import DataFacts
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+SAMPLES = 120  # pictures in all: 300 to 600 kB
+SAMPLES_OF_A_CLASS = 10
+
+
+class ClassCount(NamedTuple):
+    """A class's pictures: in all, and by split in the order of the splits."""
+
+    name: str
+    total: int
+    by_split: list[int]
+
+
+def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
+    """Writes the report on a data set to `path`, whole or not at all.
+
+    Raises:
+        PipelineError: a number is NaN or infinite; nothing is written.
+    """
+    require_finite(facts, "data")
+    splits = {split: facts.info.splits[split] for split in SPLITS if split in facts.info.splits}
+    classes = _classes(facts)
+    write_page(
+        path,
+        TEMPLATES,
+        "Data report",
+        facts.dataset,
+        _sections(facts),
+        facts=facts,
+        splits=splits,
+        total=sum(split.count for split in splits.values()),
+        chosen={"test": facts.test, "validation": facts.validation},
+        classes=classes,
+        largest=max((row.total for row in classes), default=0),
+        missing=_missing(facts),
+        samples=_samples(facts),
+    )
+
+
+def _sections(facts: DataFacts) -> list[Section]:
+    return [
+        Section("splits", "Training, validation, test"),
+        Section("classes", "Balance of the classes"),
+        Section("samples", "What it looks like", wanted=bool(facts.samples)),
+        Section("duplicates", "Same picture in two splits"),
+        Section("left_out", "Left out"),
+        Section("shapes", "Sizes and conversions"),
+        Section("source", "Where it comes from"),
+    ]
+
+
+def _classes(facts: DataFacts) -> list[ClassCount]:
+    """The classes, the rarest first."""
+    counts = np.array([facts.info.splits[split].per_class for split in SPLITS if split in facts.info.splits])
+    rows = [
+        ClassCount(name, int(counts[:, k].sum()), counts[:, k].tolist())
+        for k, name in enumerate(facts.info.class_names)
+    ]
+    return sorted(rows, key=lambda row: row.total)
+
+
+def _missing(facts: DataFacts) -> dict[str, list[str]]:
+    """By split, the classes it has no picture of; splits without a picture at all don't count."""
+    missing = {}
+    for name, split in facts.info.splits.items():
+        absent = [facts.info.class_names[k] for k, count in enumerate(split.per_class) if not count]
+        if split.count and absent:
+            missing[name] = absent
+    return missing
+
+
+def _samples(facts: DataFacts) -> dict[str, list[np.ndarray]]:
+    """Pictures to show by class: all classes where they are few, else as many as fit, evenly spread."""
+    names = [name for name in facts.info.class_names if facts.samples.get(name)]
+    shown = names[:: -(-len(names) // SAMPLES)] if names else []
+    each = min(SAMPLES_OF_A_CLASS, SAMPLES // max(1, len(shown)))
+    return {name: facts.samples[name][:each] for name in shown}

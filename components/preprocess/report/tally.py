@@ -1,0 +1,83 @@
+"""What is counted while pictures go by: 34 bytes a picture, whatever its size."""
+
+import collections
+import math
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.preprocess.chunks import Outcome
+from components.preprocess.report.facts import Quarantined, SizeRange
+from components.preprocess.report.wording import listed, percent
+from components.preprocess.sources.source import Source
+
+QUARANTINE_LISTED = 1000
+
+
+class Tally:
+    """Adds up the outcomes of all chunks.
+
+    Attributes:
+        readable: bool [n], which pictures of the source could be read.
+        hashes: uint64 [n], of the pixels of those.
+        quarantined: how many could not.
+    """
+
+    def __init__(self, source: Source, max_unreadable: float):
+        self.source, self.max_unreadable = source, max_unreadable
+        count = len(source)
+        self.done = self.quarantined = 0
+        self.readable = np.zeros(count, bool)
+        self.hashes = np.zeros(count, np.uint64)
+        self.heights, self.widths = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        self.histogram: np.ndarray | int = 0
+        self.changes: collections.Counter[str] = collections.Counter()
+        self.failures: list[tuple[int, str]] = []
+
+    def add(self, pictures: np.ndarray, outcome: Outcome) -> None:
+        """Adds one chunk's outcome; `pictures` are its places in the source.
+
+        Raises:
+            PipelineError: more pictures are unreadable than allowed.
+        """
+        read = pictures[outcome.readable]
+        self.readable[read] = True
+        self.hashes[read], self.heights[read], self.widths[read] = outcome.hashes, outcome.heights, outcome.widths
+        if outcome.histogram is not None:
+            self.histogram = self.histogram + outcome.histogram
+        self.changes.update(outcome.changes)
+        self.done += len(pictures)
+        self.quarantined += len(outcome.failures)
+        room = QUARANTINE_LISTED - len(self.failures)
+        self.failures += [(int(pictures[place]), reason) for place, reason in outcome.failures[:room]]
+        if self.quarantined > self.max_unreadable * len(self.source):
+            picture, reason = self.failures[0]
+            raise PipelineError(
+                f"expected at most {percent(self.max_unreadable)} of {len(self.source):,} pictures to be unreadable "
+                f"(max_unreadable), received {self.quarantined:,} in the first {self.done:,}, for instance "
+                f"{listed([self.source.name(picture)])} ({listed([reason])}); repair or remove them"
+            )
+
+    def quarantine(self) -> list[Quarantined]:
+        """The first unreadable pictures in the source's order; at most QUARANTINE_LISTED."""
+        return [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """Per channel, of the training pixels scaled to [0, 1]. Sums are exact integers; only the end is rounded."""
+        values = range(256)
+        means, stds = [], []
+        for counts in np.asarray(self.histogram).tolist():
+            pixels = sum(counts)
+            total = sum(value * count for value, count in zip(values, counts, strict=True))
+            squares = sum(value * value * count for value, count in zip(values, counts, strict=True))
+            means.append(total / (255 * pixels))
+            stds.append(math.sqrt((pixels * squares - total * total) / (255 * pixels) ** 2))
+        return means, stds
+
+    def size_ranges(self) -> tuple[SizeRange, SizeRange]:
+        """Height and width of the readable pictures, as they were in the source."""
+        return _range(self.heights[self.readable]), _range(self.widths[self.readable])
+
+
+def _range(sides: np.ndarray) -> SizeRange:
+    return SizeRange(int(sides.min()), float(np.median(sides)), int(sides.max()))

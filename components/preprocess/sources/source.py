@@ -1,0 +1,91 @@
+"""The pictures of a raw artifact, in source order, whatever format they came in.
+
+The index costs about 40 bytes a picture in memory; the pictures themselves and their names lie in scratch files.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from components.core.errors import PipelineError
+
+# What `given` says of a picture, as an index into components.core.artifacts.dataset.SPLITS.
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Every picture there is, and where its bytes lie.
+
+    Attributes:
+        class_names: by label.
+        labels: int32 [n].
+        given: int8 [n], the split the source itself puts the picture in: TRAIN, VALIDATION or TEST; TRAIN where it
+            says nothing.
+        path: the file that holds the pictures; the bytes of picture i are at offsets[i], sizes[i] of them (int64 [n]).
+        shape: height, width, channels where those bytes are pixels; None where they are encoded picture files.
+        name: what the source calls picture i.
+        ignored: what else lay in the source, reason -> number of files.
+    """
+
+    class_names: list[str]
+    labels: np.ndarray
+    given: np.ndarray
+    path: pathlib.Path
+    offsets: np.ndarray
+    sizes: np.ndarray
+    shape: tuple[int, int, int] | None
+    name: Callable[[int], str]
+    ignored: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def pixel_source(
+    class_names: Sequence[str],
+    labels: np.ndarray,
+    given: np.ndarray,
+    path: pathlib.Path,
+    shape: tuple[int, int, int],
+    files: Sequence[tuple[str, int]],
+    places: np.ndarray | None = None,
+) -> Source:
+    """A source whose pictures are pixels already, uint8 of one shape, one after another in one file.
+
+    Args:
+        class_names: by label; where there are none, the labels' own digits.
+        files: (name, number of pictures) of the files they came from; pictures are called `name[number]`, from 0.
+        places: int64 [n], where in the file each picture lies, counted in pictures; by default in the source's order.
+
+    Raises:
+        PipelineError: a label that is no class.
+    """
+    names = list(class_names) or [str(label) for label in range(int(labels.max(initial=-1)) + 1)]
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
+        raise PipelineError(
+            f"expected labels of 0 to {len(names) - 1} in {files[0][0]}, received {labels.min()} to {labels.max()}; "
+            "check that this is the data set it is said to be"
+        )
+    size = math.prod(shape)
+
+    def name(picture: int) -> str:
+        for file, count in files:
+            if picture < count:
+                return f"{file}[{picture}]"
+            picture -= count
+        raise IndexError(picture)
+
+    return Source(
+        class_names=names,
+        labels=labels.astype(np.int32, copy=False),
+        given=given,
+        path=path,
+        offsets=(np.arange(len(labels)) if places is None else places) * size,
+        sizes=np.full(len(labels), size, np.int64),
+        shape=shape,
+        name=name,
+    )

@@ -1,0 +1,70 @@
+"""Pictures for TensorBoard while training runs: the confusion matrix, and what the model takes some pictures for.
+
+Both are of the first pictures of the validation split, which lies in random order: up to MOST_PICTURES, so that it
+costs a fraction of an epoch, and at EPOCHS epochs, as TensorBoard keeps ten pictures a tag.
+"""
+
+import math
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.board.drawing import confusion_picture, picture_sheet
+from components.core.framework import load_keras
+from components.train.board.events import EventFiles
+
+keras = load_keras()
+
+MOST_PICTURES, MOST_BYTES = 1000, 32 << 20
+CHUNK = 250
+SHOWN = 24
+EPOCHS = 9
+
+
+class ValidationPictures(keras.callbacks.Callback):
+    """Draws after the first epoch, now and then, and after the last.
+
+    Args:
+        images, labels: uint8 [n, height, width, channels] and int64 [n].
+    """
+
+    def __init__(self, board: EventFiles, epochs: int, images: np.ndarray, labels: np.ndarray, class_names: list[str]):
+        super().__init__()
+        self.board, self.images, self.labels, self.class_names = board, images, labels, class_names
+        self.every = math.ceil(epochs / EPOCHS)
+        self.drawn = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch == 0 or (epoch + 1) % self.every == 0:
+            self._draw(epoch + 1)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self.drawn != (last := len(self.board.log.history)):
+            self._draw(last)
+
+    def _draw(self, epoch: int) -> None:
+        self.drawn = epoch
+        answers = [self.model(self.images[at : at + CHUNK], training=False) for at in range(0, len(self.labels), CHUNK)]
+        probabilities = np.concatenate([keras.ops.convert_to_numpy(answer) for answer in answers])
+        predicted = probabilities.argmax(axis=1)
+        count = len(self.class_names)
+        confusion = np.bincount(self.labels * count + predicted, minlength=count**2).reshape(count, count)
+        names = self.class_names
+        captions = [
+            f"{names[guess]} {values[guess]:.0%}" + ("" if guess == true else f", is {names[true]}")
+            for guess, true, values in zip(predicted[:SHOWN], self.labels, probabilities, strict=False)
+        ]
+        right = (predicted == self.labels)[:SHOWN].tolist()
+        events = self.board.runs["validation"]
+        events.image("confusion matrix", confusion_picture(confusion, self.class_names), epoch)
+        events.image("predictions", picture_sheet(list(self.images[:SHOWN]), captions, right), epoch)
+
+
+def validation_pictures(board: EventFiles, epochs: int, directory: str, info: DatasetInfo) -> list[ValidationPictures]:
+    """The callback, in a list; an empty one where there is no validation split."""
+    if not split_count(info, "validation"):
+        return []
+    count = max(SHOWN, min(MOST_PICTURES, MOST_BYTES // int(np.prod(info.image_shape))))
+    images, labels = next(batches(directory, info, "validation", count))
+    return [ValidationPictures(board, epochs, images, labels, info.class_names)]

@@ -1,0 +1,57 @@
+"""Compiles the pipeline to the YAML that Kubeflow runs."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+
+from kfp import compiler
+
+from components.core.files import whole_file
+from pipeline.images.names import names as images
+from pipeline.keras_side.preflight import check_model
+from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
+from pipeline.parameters.sweep import Sweep
+from pipeline.placement import gpu_steps
+from pipeline.training import STEPS, SWEEP_STEPS, training_pipeline
+
+NO_OPTIONS = ClusterOptions()
+
+
+def compile_pipeline(
+    defaults: Parameters, path: pathlib.Path, cluster: ClusterOptions = NO_OPTIONS, sweep: Sweep | None = None
+) -> None:
+    """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes.
+
+    Args:
+        sweep: trials that are fixed in the file; None: it trains once.
+    """
+    check_gpus(defaults.gpus)
+    if sweep is None or "architecture" not in sweep.names:
+        check_model(defaults)
+    wanted = dict(step_images(defaults, cluster, sweep))
+    pipeline = training_pipeline(defaults, wanted.__getitem__, cluster, sweep)
+    with whole_file(path) as partial:
+        # The compiler goes by the ending.
+        yaml = partial.with_name(f"{partial.name}.yaml")
+        compiler.Compiler().compile(pipeline, str(yaml))
+        yaml.replace(partial)
+
+
+def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:
+    """Each step and its image, and that of the nodes, if the pipeline is compiled for several.
+
+    Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
+    """
+    on_gpu = gpu_steps(cluster) if int(defaults.gpus) else set()
+    if defaults.nodes > 1:
+        on_gpu -= {"train"}  # which then only has nodes train
+        yield "node", images.image("train", "jax")
+    steps = SWEEP_STEPS if sweep else STEPS
+    for step in (*steps, "notify") if cluster.webhook_secret else steps:
+        yield step, images.image(step, "gpu" if step in on_gpu else "cpu")
+
+
+def mask_images(compiled: str) -> str:
+    """The compiled text without the image tags, which change with every line of code: for the golden file."""
+    return re.sub(r"(image: \S+:[a-z]+(?:-gpu)?)-[0-9a-f]{12}", r"\1-<hash>", compiled)

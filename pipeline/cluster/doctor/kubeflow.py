@@ -1,0 +1,70 @@
+"""Checks of Kubeflow Pipelines, as a user of its API."""
+
+import importlib.metadata
+import json
+import re
+from typing import TYPE_CHECKING
+
+from components.core.errors import PipelineError
+from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+from pipeline.cluster.kubeflow import connect, find_endpoint, patiently
+
+if TYPE_CHECKING:
+    import kfp
+
+    from pipeline.cluster.doctor import Wanted
+
+NAME = "kubeflow pipelines"
+
+
+def reach(wanted: "Wanted") -> tuple["kfp.Client | None", Check]:
+    """A client of the KFP that is named, and whether it is healthy."""
+    try:
+        endpoint = find_endpoint(wanted.url, wanted.namespace)
+        client = connect(endpoint, patience_s=3.0)
+    except PipelineError as error:
+        said, _, fix = str(error).partition("; ")
+        return None, failed(NAME, said, fix or "kubectl get pods -n kubeflow, and look at what is not running")
+    several = client.get_kfp_healthz().multi_user
+    return client, ok(NAME, f"healthy at {endpoint}, for {'many users' if several else 'one user'}")
+
+
+def check_versions(wanted: "Wanted", client: "kfp.Client") -> Check:
+    """The back end against the SDK: a pipeline may use what an older back end does not know."""
+    from kfp_server_api import ApiException
+
+    sdk = importlib.metadata.version("kfp")
+    try:
+        answer = client._healthz_api.api_client.call_api(
+            "/apis/v1beta1/healthz", "GET", auth_settings=["Bearer"], _preload_content=False, _request_timeout=(5, 10)
+        )
+        version = str(json.loads(answer.data).get("tag_name") or "")
+    except (ApiException, ValueError, AttributeError):
+        version = ""
+    if not re.match(r"\d+\.\d+", version):
+        return skipped("back end", f"it does not tell its version; the SDK is {sdk}")
+    if _minor(version) < _minor(sdk):
+        fix = (
+            "upgrade Kubeflow Pipelines: what the older one lacks (parameters as resources and tolerations) fails there"
+        )
+        return warning("back end", f"{version}, older than the SDK {sdk}", fix)
+    return ok("back end", f"{version}, SDK {sdk}")
+
+
+def check_namespace(wanted: "Wanted", client: "kfp.Client") -> Check:
+    """Whether this user may work in the namespace."""
+    endpoint = find_endpoint(wanted.url, wanted.namespace)
+    try:
+        patiently(lambda: client.list_experiments(page_size=1, namespace=endpoint.users), endpoint, 3.0)
+    except PipelineError as error:
+        said, _, fix = str(error).partition("; ")
+        return failed("experiments", said, fix)
+    return ok("experiments", f"can be listed in {endpoint.namespace or 'the default namespace'}")
+
+
+CHECKS = {"back end": check_versions, "experiments": check_namespace}
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor = re.match(r"(\d+)\.(\d+)", version).groups()
+    return int(major), int(minor)

@@ -1,0 +1,113 @@
+"""Checks of this machine: Python, packages, SDK, Docker, clock."""
+
+import datetime
+import email.utils
+import importlib.metadata
+import pathlib
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from components.core.errors import PipelineError
+from pipeline import ROOT
+from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+
+if TYPE_CHECKING:
+    from pipeline.cluster.doctor import Wanted
+
+LOCK = ROOT / "docker" / "requirements" / "local.txt"
+PYTHONS = ((3, 11), (3, 13))
+# Signed requests to object stores are refused beyond a quarter of an hour; tokens beyond minutes.
+MOST_SKEW_S = 60
+
+
+def check_python(wanted: "Wanted") -> Check:
+    """The version of Python."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return ok("python", found)
+    return failed(
+        "python", found, "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11"
+    )
+
+
+def check_packages(wanted: "Wanted", lock: pathlib.Path = LOCK) -> Check:
+    """Whether what is installed is what is locked."""
+    import packaging.requirements
+
+    if not lock.is_file():
+        return failed("packages", f"{lock.name} is missing", "check the project out again, or: make lock")
+    off, count = [], 0
+    for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", lock.read_text(encoding="utf-8"), re.MULTILINE):
+        wanted_here = packaging.requirements.Requirement(line)
+        if wanted_here.marker and not wanted_here.marker.evaluate():
+            continue
+        count += 1
+        try:
+            here = importlib.metadata.version(wanted_here.name)
+        except importlib.metadata.PackageNotFoundError:
+            here = "missing"
+        if not wanted_here.specifier.contains(here if here != "missing" else "0", prereleases=True):
+            off.append(f"{wanted_here.name} {here}, locked {str(wanted_here.specifier).removeprefix('==')}")
+    if not off:
+        return ok("packages", f"{count} as locked")
+    more = f" and {len(off) - 3} more" if len(off) > 3 else ""
+    return warning("packages", "; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
+
+
+def check_sdk(wanted: "Wanted") -> Check:
+    """The KFP SDK and its Kubernetes part, which must be of one version."""
+    versions = {}
+    for name in ("kfp", "kfp-kubernetes"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return failed(
+                "sdk", f"{name} is not installed", "make clean, and any make target makes the environment anew"
+            )
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if len({version.rpartition(".")[0] for version in versions.values()}) > 1:
+        return failed("sdk", found, "both must be of one minor version: make clean, then any make target")
+    return ok("sdk", found)
+
+
+def check_docker(wanted: "Wanted") -> Check:
+    """Whether an engine answers that builds images."""
+    from pipeline.images.engine import address, engine
+
+    try:
+        version = engine().version()
+    except PipelineError as error:
+        said = str(error).partition("; ")[0]
+        return warning("docker", said, "install and start Docker to build images; runs need none: RUNNER=process")
+    return ok("docker", f"{version.get('Version', 'unknown')} at {address()}")
+
+
+def check_clock(wanted: "Wanted") -> Check:
+    """This clock against that of the cluster's KFP."""
+    import requests
+
+    from pipeline.cluster.kubeflow import find_endpoint
+
+    try:
+        url = find_endpoint(wanted.url, wanted.namespace).url
+        answer = requests.head(url, timeout=(5, 10)) if url else None
+    except (PipelineError, requests.RequestException):
+        answer = None
+    stamp = answer.headers.get("Date") if answer is not None else None
+    if not stamp:
+        return skipped("clock", "no KFP endpoint answers with the time to compare with")
+    skew = (datetime.datetime.now(datetime.UTC) - email.utils.parsedate_to_datetime(stamp)).total_seconds()
+    if abs(skew) <= MOST_SKEW_S:
+        return ok("clock", f"within {MOST_SKEW_S} s of the cluster's")
+    ahead = "ahead of" if skew > 0 else "behind"
+    return failed("clock", f"{abs(skew):.0f} s {ahead} the cluster's", "set it by NTP: timedatectl set-ntp true")
+
+
+CHECKS = {
+    "python": check_python,
+    "packages": check_packages,
+    "sdk": check_sdk,
+    "docker": check_docker,
+    "clock": check_clock,
+}

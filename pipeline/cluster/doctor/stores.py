@@ -1,0 +1,92 @@
+"""Checks of what a run reads and writes: the image registry, the object store, TensorBoard."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from components.core.errors import PipelineError
+from pipeline.cluster.doctor.check import Check, failed, ok, skipped
+
+if TYPE_CHECKING:
+    from pipeline.cluster.doctor import Wanted
+
+
+def check_registry(wanted: "Wanted") -> Check:
+    """Whether images can be pushed: begins an upload, and gives it up."""
+    from pipeline.images.lookup import may_push, place_of
+    from pipeline.images.names import image
+
+    place = place_of(image("train"))
+    if not place.host:
+        fix = "set CONV2D_IMAGE_REPOSITORY to host/project/name, unless images are loaded onto the nodes (kind)"
+        return skipped("registry push", f"{place.path!r} names no registry; {fix}")
+    refused = may_push(place)
+    if refused:
+        return failed(
+            "registry push", refused, f"docker login {place.host}, with an account that may write {place.path}"
+        )
+    return ok("registry push", f"{place.host}/{place.path} takes images")
+
+
+def check_images(wanted: "Wanted") -> Check:
+    """Whether the images of the code as it is are in the registry."""
+    from pipeline.cluster.compile import NO_OPTIONS, step_images
+    from pipeline.images.lookup import check_images as ask
+    from pipeline.parameters.placement_settings import check_gpus
+
+    check_gpus(wanted.parameters.gpus)
+    try:
+        notes = ask(image for _, image in step_images(wanted.parameters, NO_OPTIONS))
+    except PipelineError as error:
+        said, _, fix = str(error).partition("; try ")
+        return failed("images", said, fix)
+    return skipped("images", notes[0]) if notes else ok("images", "all are in the registry")
+
+
+def check_store(wanted: "Wanted") -> Check:
+    """Writes an object, reads it back and removes it."""
+    if not wanted.bucket:
+        return skipped("object store", "no --bucket given")
+    from components.core.storage import Limits, open_store
+
+    fix = "check the bucket's name, the credentials (gcloud auth application-default login, AWS_PROFILE) and the role"
+    name, content = f".doctor-{secrets.token_hex(8)}", secrets.token_bytes(64)
+    try:
+        store = open_store(wanted.bucket, Limits(deadline_s=20, stall_s=10))
+        store.write_bytes(name, content)
+        try:
+            same = store.read_bytes(name) == content
+        finally:
+            store.delete(name)
+        gone = not store.exists(name)
+    except PipelineError as error:
+        return failed("object store", str(error), fix)
+    if not (same and gone):
+        return failed("object store", "what was read is not what was written, or it could not be removed", fix)
+    return ok("object store", f"{wanted.bucket}: written, read back, removed")
+
+
+def check_tensorboard(wanted: "Wanted") -> Check:
+    """Whether TensorBoard answers."""
+    if not wanted.tensorboard:
+        return skipped("tensorboard", "no --tensorboard given, such as http://localhost:6006")
+    import requests
+
+    fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
+    try:
+        answer = requests.get(f"{wanted.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
+        version = answer.json()["version"] if answer.status_code == 200 else ""
+    except requests.ConnectionError:
+        return failed("tensorboard", f"nothing answers at {wanted.tensorboard}", fix)
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        version = ""
+    if not version:
+        return failed("tensorboard", f"what answers at {wanted.tensorboard} is not TensorBoard", fix)
+    return ok("tensorboard", f"{version} at {wanted.tensorboard}")
+
+
+CHECKS = {
+    "registry push": check_registry,
+    "images": check_images,
+    "object store": check_store,
+    "tensorboard": check_tensorboard,
+}

@@ -1,0 +1,89 @@
+"""Checks of what not every run needs: training on several nodes, and the servers of published models."""
+
+from typing import TYPE_CHECKING, Any
+
+from components.train.nodes.train_job import RUNTIME
+from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, Kube, gpus_of, nodes_for
+
+if TYPE_CHECKING:
+    from pipeline.cluster.doctor import Wanted
+
+TRAINER = ("trainer.kubeflow.org", "v1alpha1")
+SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"
+
+
+def check_several_nodes(wanted: "Wanted", kube: Kube) -> Check:
+    """Kubeflow Trainer, our runtime for it, the step's right to start nodes, and nodes with enough GPUs."""
+    from kubernetes import client
+
+    name, count = "several nodes", wanted.parameters.nodes
+    if count == 1:
+        return skipped(name, "the run trains on one")
+    overlay = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node in it"
+    try:
+        client.CustomObjectsApi(kube.core.api_client).get_namespaced_custom_object(
+            *TRAINER, kube.namespace, "trainingruntimes", RUNTIME, _request_timeout=TIMEOUT_S
+        )
+    except client.ApiException as error:
+        if error.status in (401, 403):
+            return skipped(name, f"no permission to look for the TrainingRuntime {RUNTIME}")
+        if error.status != 404:
+            raise
+        if (error.body or "").startswith("{"):  # the API's own answer; without Trainer there is no such API
+            return failed(name, f"the TrainingRuntime {RUNTIME} is not there", overlay)
+        return failed(
+            name, "Kubeflow Trainer is not there", "install it: https://www.kubeflow.org/docs/components/trainer"
+        )
+    if _may_start_nodes(wanted, kube) is False:
+        return failed(name, f"{wanted.service_account} may not create TrainJobs", overlay)
+    asked = int(wanted.parameters.gpus) if wanted.parameters.gpus.isdecimal() else 0
+    fitting = [node for node in nodes_for(kube, wanted.parameters) if gpus_of(node, wanted.parameters) >= asked]
+    if len(fitting) < count:
+        what = f"{len(fitting)} of {count} nodes with {asked} {wanted.parameters.accelerator} are there"
+        return warning(name, what, "fine where an autoscaler makes such nodes from none; else lower nodes= or gpus=")
+    return ok(name, f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
+
+
+def check_serving(wanted: "Wanted", kube: Kube) -> Check:
+    """Whether the servers of published models are ready, where they are installed."""
+    from kubernetes import client
+
+    try:
+        deployment: Any = client.AppsV1Api(kube.core.api_client).read_namespaced_deployment(
+            SERVER, SERVING_NAMESPACE, _request_timeout=TIMEOUT_S
+        )
+    except client.ApiException as error:
+        if error.status == 404:
+            return skipped("serving", f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply -k k8s/overlays/serving")
+        if error.status in (401, 403):
+            return skipped("serving", f"no permission to look into {SERVING_NAMESPACE}")
+        raise
+    wanted_pods, ready = deployment.spec.replicas or 0, deployment.status.ready_replicas or 0
+    if wanted_pods and ready >= wanted_pods:
+        return ok("serving", f"{ready} servers ready in {SERVING_NAMESPACE}")
+    fix = f"kubectl -n {SERVING_NAMESPACE} describe pods; a server is ready once it has loaded the model"
+    return failed("serving", f"{ready} of {wanted_pods} servers are ready", fix)
+
+
+def _may_start_nodes(wanted: "Wanted", kube: Kube) -> bool | None:
+    """None where we may not ask that for others."""
+    from kubernetes import client
+
+    attributes = {"namespace": kube.namespace, "verb": "create", "group": TRAINER[0], "resource": "trainjobs"}
+    review = client.V1SubjectAccessReview(
+        spec=client.V1SubjectAccessReviewSpec(
+            user=f"system:serviceaccount:{kube.namespace}:{wanted.service_account}",
+            resource_attributes=client.V1ResourceAttributes(**attributes),
+        )
+    )
+    try:
+        asked = client.AuthorizationV1Api(kube.core.api_client)
+        return asked.create_subject_access_review(review, _request_timeout=TIMEOUT_S).status.allowed
+    except client.ApiException as error:
+        if error.status in (401, 403):
+            return None
+        raise
+
+
+CHECKS = {"several nodes": check_several_nodes, "serving": check_serving}

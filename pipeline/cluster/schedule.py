@@ -1,0 +1,143 @@
+"""Recurring runs: KFP's own scheduler, its cron with seconds, in UTC."""
+
+import pathlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from components.core.errors import PipelineError, nearest
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
+from pipeline.cluster.submit import PATIENCE_S, obtain_experiment
+from pipeline.parameters.parameters import Configuration
+
+if TYPE_CHECKING:
+    import kfp
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+# Name, smallest, largest, names for values.
+FIELDS = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day of month", 1, 31, ()),
+    ("month", 1, 12, MONTHS),
+    ("day of week", 0, 6, DAYS),
+)
+EXAMPLE = "'30 2 * * 1' is 02:30 UTC each Monday"
+
+
+def check_cron(cron: str) -> str:
+    """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are.
+
+    Raises:
+        PipelineError: names the field that can't be.
+    """
+    fields = cron.split()
+    if len(fields) == 6 and fields[0].isdecimal() and int(fields[0]) <= 59:
+        seconds, *fields = fields
+    elif len(fields) == 5:
+        seconds = "0"
+    else:
+        raise PipelineError(f"expected CRON as minute, hour, day, month, weekday; received {cron!r}; {EXAMPLE}")
+    for text, (name, smallest, largest, names) in zip(fields, FIELDS, strict=True):
+        if not all(_possible(part, smallest, largest, names) for part in text.lower().split(",")):
+            raise PipelineError(f"expected {smallest} to {largest} as the {name} of CRON, received {text!r}; {EXAMPLE}")
+    return " ".join((seconds, *fields))
+
+
+def schedule(
+    configuration: Configuration,
+    compiled: pathlib.Path,
+    cron: str,
+    endpoint: Endpoint,
+    experiment: str,
+    name: str = "",
+    service_account: str = "",
+    cached: bool = False,
+    patience_s: float = PATIENCE_S,
+) -> tuple[str, str]:
+    """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
+
+    Args:
+        cached: whether a run may take an earlier one's results. Not by default: every run after the first would train
+            nothing.
+
+    Returns:
+        The schedule's name and id.
+
+    Raises:
+        PipelineError: an impossible time, a name that is taken, or KFP refuses.
+    """
+    wanted = check_cron(cron)
+    client = connect(endpoint, patience_s)
+    name = name or pathlib.Path(configuration.profile).stem
+    if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
+        raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
+    experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
+
+    def make() -> Any:
+        with quiet():
+            return client.create_recurring_run(
+                experiment_id,
+                name,
+                cron_expression=wanted,
+                max_concurrency=1,
+                no_catchup=True,
+                params=configuration.parameters.model_dump(),
+                pipeline_package_path=str(compiled),
+                enable_caching=None if cached else False,
+                service_account=service_account or None,
+            )
+
+    return name, patiently(make, endpoint, 0.0).recurring_run_id
+
+
+def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s: float = PATIENCE_S) -> list[Any]:
+    """All schedules, as KFP describes them."""
+    client = client or connect(endpoint, patience_s)
+    found, token = [], ""
+    while True:
+        page = patiently(
+            lambda token=token: client.list_recurring_runs(page_token=token, page_size=100, namespace=endpoint.users),
+            endpoint,
+            patience_s,
+        )
+        found += page.recurring_runs or []
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def unschedule(name: str, endpoint: Endpoint, patience_s: float = PATIENCE_S) -> str:
+    """Removes the schedule of that name or id, and returns its id. A run that it has started goes on.
+
+    Raises:
+        PipelineError: there is none; names the nearest.
+    """
+    client = connect(endpoint, patience_s)
+    known = schedules(endpoint, client, patience_s)
+    found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]
+    if not found:
+        names = [entry.display_name for entry in known]
+        raise PipelineError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")
+    if len(found) > 1:
+        raise PipelineError(f"{len(found)} schedules are named {name!r}; give an id: {found[0].recurring_run_id}, ...")
+    patiently(lambda: client.delete_recurring_run(found[0].recurring_run_id), endpoint, patience_s)
+    return found[0].recurring_run_id
+
+
+def _possible(part: str, smallest: int, largest: int, names: tuple[str, ...]) -> bool:
+    """Whether `*`, `?`, `5`, `1-5`, `*/15`, `1-5/2` or a name stands for values of the field."""
+    span, slash, step = part.partition("/")
+    if slash and not (step.isdecimal() and int(step) > 0):
+        return False
+    if span in ("*", "?"):
+        return True
+    ends = [_value(end, names, smallest) for end in span.split("-")]
+    if len(ends) > 2 or not all(re.fullmatch(r"\d{1,2}", end) for end in ends):
+        return False
+    numbers = [int(end) for end in ends]
+    return all(smallest <= number <= largest for number in numbers) and numbers == sorted(numbers)
+
+
+def _value(text: str, names: tuple[str, ...], smallest: int) -> str:
+    return str(names.index(text) + smallest) if text in names else text

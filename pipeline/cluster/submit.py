@@ -1,0 +1,134 @@
+"""Puts a run, or a schedule of runs, onto a cluster: all checks first, then one request."""
+
+import datetime
+import pathlib
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from components.core.errors import PipelineError
+from components.download.places import scheme_of
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_link
+from pipeline.parameters.parameters import Configuration, Parameters
+from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
+from pipeline.parameters.sweep import Sweep
+
+if TYPE_CHECKING:
+    import kfp
+
+Say = Callable[[str], None]
+DEFAULT_EXPERIMENT = "conv2d"
+COMPILED = pathlib.Path("build/training.yaml")
+COMPILED_SWEEP = pathlib.Path("build/sweep.yaml")
+PATIENCE_S = 120.0
+
+
+def prepare(
+    configuration: Configuration,
+    options: ClusterOptions,
+    check: bool = True,
+    say: Say = print,
+    sweep: Sweep | None = None,
+) -> pathlib.Path:
+    """Checks all that can be known without a cluster, and compiles.
+
+    Args:
+        sweep: what to try where the best of several trainings is wanted.
+        check: whether to ask the registry for the images.
+
+    Returns:
+        The compiled pipeline.
+
+    Raises:
+        PipelineError: something that would fail the run: a source that pods don't see, a GPU count that is none, an
+            image that the registry lacks.
+    """
+    from pipeline.cluster.compile import compile_pipeline, step_images
+    from pipeline.images.lookup import check_images
+
+    parameters = configuration.parameters
+    check_gpus(parameters.gpus)
+    _check_source(parameters)
+    compiled = COMPILED_SWEEP if sweep else COMPILED
+    compile_pipeline(parameters, compiled, options, sweep)
+    if check:
+        for note in check_images(image for _, image in step_images(parameters, options, sweep)):
+            say(f"note: {note}")
+    return compiled
+
+
+def submit(
+    configuration: Configuration,
+    compiled: pathlib.Path,
+    endpoint: Endpoint,
+    experiment: str = DEFAULT_EXPERIMENT,
+    service_account: str = "",
+    cached: bool = True,
+    patience_s: float = PATIENCE_S,
+    say: Say = print,
+) -> tuple["kfp.Client", str]:
+    """Starts a run and says its link.
+
+    Returns:
+        The client, and the run's id.
+
+    Raises:
+        PipelineError: KFP does not answer, or refuses.
+    """
+    client = connect(endpoint, patience_s)
+    experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
+    # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
+    moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    name = f"{pathlib.Path(configuration.profile).stem} {moment} {secrets.token_hex(3)}"
+
+    tried = []
+
+    def start() -> str:
+        if tried and (found := _run_named(client, experiment_id, name)):
+            return found
+        tried.append(name)
+        with quiet():
+            run = client.run_pipeline(
+                experiment_id,
+                name,
+                str(compiled),
+                # All of them, though the file has them as defaults: the UI shows what a run was given.
+                params=configuration.parameters.model_dump(),
+                enable_caching=None if cached else False,
+                service_account=service_account or None,
+            )
+        return run.run_id
+
+    run_id = patiently(start, endpoint, patience_s)
+    say(f"run: {name}")
+    say(f"  {run_link(client, run_id)}")
+    return client, run_id
+
+
+def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patience_s: float = PATIENCE_S) -> str:
+    """The id of the experiment of that name, made if need be."""
+
+    def obtain() -> str:
+        with quiet():
+            return client.create_experiment(name, namespace=endpoint.users).experiment_id
+
+    return patiently(obtain, endpoint, patience_s)
+
+
+def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:
+    """Where a run's pods are: the user's namespace, or KFP's own."""
+    return endpoint.namespace or client.get_user_namespace() or "kubeflow"
+
+
+def _run_named(client: "kfp.Client", experiment_id: str, name: str) -> str | None:
+    listed = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=50)
+    return next((run.run_id for run in listed.runs or [] if run.display_name == name), None)
+
+
+def _check_source(parameters: Parameters) -> None:
+    """A path on this machine means nothing to a pod."""
+    if parameters.source and scheme_of(parameters.source) == "file":
+        raise PipelineError(
+            f"source: expected a URI that the cluster's pods can fetch, received {parameters.source!r}, a path on this "
+            "machine; put it into a bucket or behind http(s)://"
+        )

@@ -1,0 +1,126 @@
+"""Classifies picture files with a model, each brought to its shape as preprocess does it (core/decode.py)."""
+
+import concurrent.futures
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from components.core.artifacts.served_model import DESCRIPTION
+from components.core.errors import PipelineError
+from components.core.pictures.decode import Target, decode, quiet_pillow, reason_of
+from components.export.formats.runtimes import Answer, open_runtime
+
+BATCH = 256
+SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
+GRAPH = "saved_model.pb"
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A loaded model, the names of its classes, and the shape it wants pictures in."""
+
+    class_names: list[str]
+    target: Target
+    answer: Answer
+
+
+class Answered(NamedTuple):
+    """What came of a file: float32 probabilities [classes], or in one line why it is no picture."""
+
+    path: pathlib.Path
+    probabilities: np.ndarray | None
+    reason: str = ""
+
+
+def open_classifier(path: pathlib.Path) -> Classifier:
+    """Loads an export artifact, a SavedModel directory, a model artifact, or a .keras, .onnx or .tflite file.
+
+    Class names and shape come from what lies beside it: manifest.json of an export, assets.extra/model.json of a
+    SavedModel, training.json of a trained model. A .keras file by itself has its shape, and numbers for names.
+
+    Raises:
+        PipelineError: it is none of these, can't be loaded, or nothing says what its classes are.
+    """
+    name, place = _find(path)
+    facts = _facts(place)
+    if facts is None and name != "keras":
+        raise PipelineError(
+            f"expected manifest.json or {DESCRIPTION} with {place}, which name its classes, received neither; "
+            "give the whole export"
+        )
+    answer = open_runtime(name, place)
+    if facts is None:
+        from components.core.framework import load_model
+
+        model = load_model(place)
+        facts = {
+            "image_shape": model.input_shape[1:],
+            "class_names": [str(number) for number in range(model.output_shape[-1])],
+        }
+    return Classifier(facts["class_names"], Target(*facts["image_shape"], facts.get("resize", "crop")), answer)
+
+
+def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
+    """Answers files in their order; the next batch is decoded while the model is at work on this one.
+
+    A file that can't be read is answered with the reason, and stops nothing.
+    """
+    batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+    with quiet_pillow(), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_decoded, batches[0], classifier.target) if batches else None
+        for number, batch in enumerate(batches):
+            pictures, reasons = ahead.result()
+            if number + 1 < len(batches):
+                ahead = pool.submit(_decoded, batches[number + 1], classifier.target)
+            answers = iter(classifier.answer(pictures)) if len(pictures) else iter(())
+            for file, reason in zip(batch, reasons, strict=True):
+                yield Answered(file, None, reason) if reason else Answered(file, next(answers))
+
+
+def _decoded(files: Sequence[pathlib.Path], target: Target) -> tuple[np.ndarray, list[str]]:
+    """The readable pictures, uint8 [k, height, width, channels], and for every file why not, or an empty string."""
+    pixels, reasons = [], []
+    for file in files:
+        try:
+            pixels.append(decode(file.read_bytes(), None, target).pixels)
+            reasons.append("")
+        except MemoryError:
+            raise
+        except OSError as error:
+            reasons.append(error.strerror or reason_of(error))
+        except Exception as error:  # Pillow has no common class for what it can't read
+            reasons.append(reason_of(error))
+    return np.frombuffer(b"".join(pixels), np.uint8).reshape(len(pixels), *target.shape), reasons
+
+
+def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
+    """The format of what lies at `path`, and its file or version directory."""
+    if path.is_file() and path.suffix in SUFFIXES:
+        return SUFFIXES[path.suffix], path
+    if (path / GRAPH).is_file():
+        return "saved_model", path
+    for folder in (path / "saved_model", path):
+        versions = [graph.parent for graph in folder.glob(f"*/{GRAPH}") if graph.parent.name.isdecimal()]
+        if versions:
+            return "saved_model", max(versions, key=lambda version: int(version.name))
+    if (path / "model.keras").is_file():
+        return "keras", path / "model.keras"
+    raise PipelineError(
+        "expected an export, a SavedModel directory, or a .keras, .onnx or .tflite file, received "
+        f"{path}{'' if path.exists() else ', which does not exist'}"
+    )
+
+
+def _facts(place: pathlib.Path) -> dict[str, Any] | None:
+    for file in (place / DESCRIPTION, place.parent / "manifest.json", place.parent / "training.json"):
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if {"class_names", "image_shape"} <= set(facts):
+            return facts
+    return None

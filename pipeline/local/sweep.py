@@ -1,0 +1,125 @@
+"""A sweep on this machine: the same pipeline as a cluster's, one trial after another."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import re
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, best_trial, read_trial, trial_rows
+from pipeline.console import StepOutput, table
+from pipeline.local.run import LocalRun, Step
+from pipeline.parameters.parameters import Configuration
+from pipeline.parameters.sweep import Sweep
+
+ITERATION = re.compile(r"-iteration-(\d+)(/|$)")
+LONGEST_NAME = 60
+
+
+class SweepRun(LocalRun):
+    """One pass of kfp.local over the pipeline of a sweep.
+
+    TensorBoard shows a sweep's trials in one folder, named for what is tried: the same sweep again has the same one,
+    with the trials in it that kfp's cache answers for.
+    """
+
+    def __init__(self, outputs: pathlib.Path, console: StepOutput, configuration: Configuration, sweep: Sweep):
+        from pipeline.training import SWEEP_STEPS
+
+        tried = json.dumps([configuration.parameters.model_dump(), sweep.trials], sort_keys=True)
+        digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
+        super().__init__(outputs, console, f"{pathlib.Path(configuration.profile).stem}-sweep-{digest}")
+        self.sweep, self.stopped = sweep, False
+        trains = [f"train {number}" for number in range(1, len(sweep.trials) + 1)]
+        names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
+        self.steps = {name: Step(name) for name in names}
+
+    def _name(self, task_name: str, pipeline_resource_name: str) -> str:
+        within = ITERATION.search(pipeline_resource_name)
+        return f"{task_name} {int(within[1]) + 1}" if within else task_name
+
+    def _title(self, step: Step) -> str:
+        place = self._place(step)
+        return step.name if place is None else f"{step.name} of {len(self.sweep.trials)}: {self.sweep.trials[place]}"
+
+    def _board_name(self, step: Step) -> str | None:
+        if step.name == "evaluate":
+            for earlier in self.board.directory.glob("*/final"):
+                earlier.unlink()  # another trial may have been the best, when there were fewer
+            return f"{self._folder(self.trials()[1])}/final"
+        place = self._place(step)
+        return None if place is None else f"{self._folder(place)}/fit"
+
+    def _step(self, execute: Callable, task_name: str, pipeline_resource_name: str, **rest: Any) -> tuple[dict, Any]:
+        from kfp.local import status
+
+        if self.stopped:
+            return {}, status.Status.FAILURE
+        outputs, state = super()._step(execute, task_name, pipeline_resource_name, **rest)
+        step = self.steps[self._name(task_name, pipeline_resource_name)]
+        if state != status.Status.SUCCESS:
+            self.stopped = True
+        elif step.cached and (name := self._board_name(step)):
+            self.board.show(name, pathlib.Path(outputs["tensorboard"].path))
+        return outputs, state
+
+    @contextlib.contextmanager
+    def interruptible(self, end: Callable[[], None]) -> Iterator[None]:
+        """Lets an interrupt end the sweep: kfp.local runs a loop on a thread, and would first run all that is left.
+
+        Args:
+            end: ends the trial that runs.
+        """
+
+        def stop(*_: Any) -> None:
+            self.stopped = True
+            end()
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def trials(self) -> tuple[list[Trial], int]:
+        """What became of the trials that ran, and the best one's place among them."""
+        trials = [read_trial(step.outputs["model"].path) for step in self._trains() if "model" in step.outputs]
+        return trials, best_trial(trials)
+
+    def _facts(self) -> dict[str, Any]:
+        """What summary.json says of the trials."""
+        listed = [
+            {"name": step.name, **read_trial(path).model_dump(), "cached": step.cached, "model": path}
+            for step in self._trains()
+            if "model" in step.outputs and (path := step.outputs["model"].path)
+        ]
+        chosen = self.steps["choose"].outputs.get("metrics")
+        best = {"best": f"train {int(chosen.metadata['trial'])}"} if chosen else {}
+        return {"grid": list(self.sweep.names), "trials": listed, **best}
+
+    def _artifacts(self) -> dict[str, str]:
+        found = super()._artifacts()
+        if chosen := self.steps["choose"].outputs.get("model"):
+            found["model"] = str(pathlib.Path(chosen.path) / "model.keras")
+        return {**found, "tensorboard": str(self.board.directory)}
+
+    def _trains(self) -> list[Step]:
+        return [step for step in self.steps.values() if self._place(step) is not None]
+
+    def _place(self, step: Step) -> int | None:
+        """The place of a step's trial among all; None for other steps."""
+        name, _, number = step.name.partition(" ")
+        return int(number) - 1 if name == "train" else None
+
+    def _folder(self, place: int) -> str:
+        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.sweep.trials[place]).strip()
+        return f"{place + 1:02d} {changes[:LONGEST_NAME].strip()}"
+
+
+def trial_table(summary: dict[str, Any]) -> str:
+    """The trials of summary.json, the best first."""
+    return table(trial_rows([Trial.model_validate(trial) for trial in summary["trials"]]), TRIAL_COLUMNS)

@@ -1,0 +1,96 @@
+"""What a model says of pictures: on the terminal, or as a CSV file."""
+
+import csv
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.core.files import whole_file
+from components.core.progress import Progress
+from pipeline.models.find import find_model
+
+
+def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
+    """Classifies picture files and folders of them, and prints or writes the answers.
+
+    Args:
+        model: what find_model (model_places.py) takes.
+        images: files, and folders that are searched for files.
+        out: a CSV file to write; empty: the answers are printed.
+        top: how many classes to tell of each picture, the most probable first.
+        outputs: the directory of local runs.
+        registry: where `model` is looked for, if it is the name of one there.
+
+    Raises:
+        PipelineError: there is no such model or picture, or none of the files is a picture.
+    """
+    files = find_pictures(images)
+    place = find_model(model, outputs, registry)
+    from pipeline.keras_side.classify import classify, open_classifier
+
+    classifier = open_classifier(place)
+    names = classifier.class_names
+    rows, unreadable = [], []
+    with Progress("predict", total=len(files), unit="pictures") as progress:
+        for answered in classify(classifier, files):
+            if answered.probabilities is None:
+                unreadable.append(answered)
+                rows.append((str(answered.path), [], answered.reason))
+            else:
+                best = np.argsort(-answered.probabilities, kind="stable")[:top]
+                rows.append((str(answered.path), [(names[i], float(answered.probabilities[i])) for i in best], ""))
+            progress.advance(1)
+    if len(unreadable) == len(files):
+        raise PipelineError(f"expected pictures, received {unreadable[0].path}: {unreadable[0].reason}")
+    if out:
+        _write(pathlib.Path(out), rows, min(top, len(names)))
+        print(f"wrote {len(rows):,} rows to {out}")
+    else:
+        _print(rows)
+    if unreadable:
+        print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {unreadable[0].path}")
+
+
+def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
+    """The files named, and all files below the folders named, in the order of their names.
+
+    Raises:
+        PipelineError: none is named, one does not exist, or a folder is empty.
+    """
+    if not images:
+        raise PipelineError("expected pictures, received none; name a file or a folder: IMAGE=cat.png")
+    found = []
+    for image in map(pathlib.Path, images):
+        if not image.exists():
+            raise PipelineError(f"expected a picture or a folder of them, received {image}, which does not exist")
+        files = [image] if not image.is_dir() else sorted(file for file in image.rglob("*") if file.is_file())
+        if not files:
+            raise PipelineError(f"expected pictures in {image}, received an empty folder")
+        found += files
+    return found
+
+
+def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:
+    for path, best, reason in rows:
+        if len(rows) > 1:
+            print(path)
+        if best:
+            print("\n".join(f"  {probability:6.1%}  {name}" for name, probability in best))
+        else:
+            print(f"  not a picture that can be read: {reason}")
+
+
+def _write(path: pathlib.Path, rows: list[tuple[str, list[tuple[str, float]], str]], top: int) -> None:
+    header = [
+        column
+        for place in range(1, top + 1)
+        for column in (("class", "probability") if place == 1 else (f"class_{place}", f"probability_{place}"))
+    ]
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *header, "error"])
+        for name, best, reason in rows:
+            cells = [cell for found, probability in best for cell in (found, f"{probability:.6f}")]
+            writer.writerow([name, *(cells or [""] * len(header)), reason])

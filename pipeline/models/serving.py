@@ -1,0 +1,65 @@
+"""Which version of a model the cluster's servers serve: the champion, or one by number, written into the overlay."""
+
+import pathlib
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+from components.core.errors import PipelineError
+from components.core.files import whole_file
+from pipeline import ROOT
+
+if TYPE_CHECKING:
+    from components.core.registry import Registry
+
+OVERLAY = ROOT / "k8s" / "overlays" / "serving"
+POLICY = re.compile(r"(?<=model_version_policy \{ ).*(?= \}$)", re.MULTILINE)
+NEWEST = "latest { num_versions: 1 }"
+
+
+def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> int:
+    """Has the overlay's servers serve one version, by default the champion, once the overlay is applied.
+
+    Returns:
+        The version.
+
+    Raises:
+        PipelineError: no such version, or the overlay serves another model.
+    """
+    shown = registry.show(name, version)
+    expected, served = registry.uri(name), _served_uri(overlay)
+    if served != expected:
+        raise PipelineError(
+            f"expected the serving overlay to read {expected}, received {served}; change URI in "
+            f"{_shown(overlay / 'common' / 'kustomization.yaml')}"
+        )
+    _write(overlay, f"specific {{ versions: {shown.number} }}")
+    return shown.number
+
+
+def unpin(overlay: pathlib.Path = OVERLAY) -> None:
+    """Has them serve the newest version again, champion or not."""
+    _write(overlay, NEWEST)
+
+
+def _served_uri(overlay: pathlib.Path) -> str:
+    path = overlay / "common" / "kustomization.yaml"
+    for generator in yaml.safe_load(path.read_text(encoding="utf-8"))["configMapGenerator"]:
+        for literal in generator["literals"]:
+            if literal.startswith("URI="):
+                return literal.removeprefix("URI=").rstrip("/")
+    raise PipelineError(f"expected a literal URI=... in {_shown(path)}, found none")
+
+
+def _write(overlay: pathlib.Path, policy: str) -> None:
+    path = overlay / "models.config"
+    text, found = POLICY.subn(policy, path.read_text(encoding="utf-8"))
+    if found != 1:
+        raise PipelineError(f"expected one line `model_version_policy {{ ... }}` in {_shown(path)}, found {found}")
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _shown(path: pathlib.Path) -> str:
+    return str(path.relative_to(pathlib.Path.cwd())) if path.is_relative_to(pathlib.Path.cwd()) else str(path)

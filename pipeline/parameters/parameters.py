@@ -1,0 +1,134 @@
+"""The pipeline's flat parameter set: where each value comes from, and that it can be.
+
+Precedence: command line, then environment (CONV2D_EPOCHS=3), then profile, then default. An unknown name anywhere is
+an error that names the nearest known one.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from components.core.errors import PipelineError, nearest
+from components.download.settings import DownloadSettings
+from components.evaluate.settings import EvaluateSettings
+from components.export.settings import ExportSettings
+from components.preprocess.settings import PreprocessSettings
+from components.train.settings import TrainSettings
+from pipeline import ROOT
+from pipeline.parameters.placement_settings import PlacementSettings
+
+PROFILES = ROOT / "pipeline" / "profiles"
+DEFAULT_PROFILE = "quickstart"
+ENVIRONMENT_PREFIX = "CONV2D_"
+# CONV2D_* variables that set how things run here, not what is trained; no parameters.
+HOST_VARIABLES = {
+    "CONV2D_DOCKER_NETWORK",
+    "CONV2D_CHECKPOINTS",
+    "CONV2D_DOWNLOAD_CACHE",
+    "CONV2D_IMAGE_REPOSITORY",
+    "CONV2D_LIVE_PROGRESS",
+    "CONV2D_BASE_IMAGE",
+}
+
+
+class Parameters(
+    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
+):
+    """Every component's settings, flat, and where training runs on a cluster."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """Checked parameters, and for each the place its value came from."""
+
+    profile: str
+    parameters: Parameters
+    origins: Mapping[str, str]
+
+
+def profile_path(name: str) -> pathlib.Path:
+    """The file of a profile given by name or by path.
+
+    Raises:
+        PipelineError: there is none; names the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = pathlib.Path(name)
+        if not path.is_file():
+            raise PipelineError(f"expected a profile file, received {name!r}, which does not exist")
+        return path
+    path = PROFILES / f"{name}.yaml"
+    if "/" in name or not path.is_file():
+        raise PipelineError(f"unknown profile {name!r}; {nearest(name, profile_names())}")
+    return path
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the project."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def configure(
+    profile: str = DEFAULT_PROFILE,
+    command_line: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """Resolves and checks all parameters.
+
+    Args:
+        profile: a profile's name, or the path of a YAML file of parameters.
+        command_line: NAME=VALUE settings; names in any case.
+        environment: where CONV2D_* is looked up.
+
+    Raises:
+        PipelineError: an unknown name, or a value that can't be.
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Parameters.model_fields, "default")
+    for origin, settings in (
+        (f"profile {profile}", _from_profile(profile)),
+        ("environment", _from_environment(environment)),
+        ("command line", _from_command_line(command_line)),
+    ):
+        for name, value in settings.items():
+            if name not in Parameters.model_fields:
+                raise PipelineError(
+                    f"unknown parameter {name!r} in {origin}; {nearest(name, list(Parameters.model_fields))}"
+                )
+            values[name], origins[name] = value, origin
+    return Configuration(profile, Parameters.checked(**values), origins)
+
+
+def _from_profile(name: str) -> dict[str, Any]:
+    path = profile_path(name)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PipelineError(f"expected YAML in {path}, received: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise PipelineError(f"expected 'name: value' lines in {path}, received {type(document).__name__}")
+    # A layer list is data in the profile and text in the flat set: KFP passes it on as a string.
+    return {str(k): json.dumps(v) if isinstance(v, list | dict) else v for k, v in document.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in HOST_VARIABLES
+    }
+
+
+def _from_command_line(settings: Sequence[str]) -> dict[str, str]:
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise PipelineError(f"expected NAME=VALUE, received {setting!r}")
+        values[name.lower()] = value
+    return values

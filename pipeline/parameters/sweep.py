@@ -1,0 +1,81 @@
+"""What a sweep tries: a grid of training parameters, or a random sample of it."""
+
+import dataclasses
+import math
+import random
+from typing import Any
+
+from components.core.artifacts.trial import parse_changes, split
+from components.core.errors import PipelineError, nearest
+from components.train.settings import OPERATIONAL, TrainSettings
+from pipeline.parameters.parameters import Parameters
+
+# All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
+MOST_TRIALS = 100
+EXAMPLE = "'learning_rate=0.001,0.003 batch_size=50,250'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Several trainings of one run.
+
+    Attributes:
+        trials: what each trial changes, as components/core/artifacts/trial.py reads it.
+        names: the parameters that the trials change.
+        parallel: how many trials run at a time.
+    """
+
+    trials: tuple[str, ...]
+    names: tuple[str, ...]
+    parallel: int = 1
+
+
+def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int = 1) -> Sweep:
+    """The trials of a grid, each checked.
+
+    Args:
+        parameters: what the trials have in common.
+        grid: `name=value,value name=value,value`; commas and spaces inside brackets or quotes belong to the value.
+        sample: so many of the grid's trials, chosen at random by the seed parameter; 0: all of them.
+
+    Raises:
+        PipelineError: an unknown name, a value that can't be, or too many trials.
+    """
+    axes = {name: split(values, ",") for name, values in parse_changes(grid).items()}
+    if not axes:
+        raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
+    if parameters.nodes > 1:
+        raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
+    known = [name for name in TrainSettings.model_fields if name not in OPERATIONAL]
+    for name in axes:
+        if name not in known:
+            if name in Parameters.model_fields:
+                raise PipelineError(
+                    f"grid: expected parameters that decide what training comes to, received {name!r}, which has one "
+                    f"value for all trials; known: {', '.join(known)}"
+                )
+            raise PipelineError(f"grid: unknown parameter {name!r}; {nearest(name, known)}")
+    total = math.prod(len(values) for values in axes.values())
+    wanted = min(sample or total, total)
+    if wanted > MOST_TRIALS:
+        raise PipelineError(
+            f"grid: expected at most {MOST_TRIALS} trials, received {wanted:,}; TRIALS=20 tries 20 of them at random"
+        )
+    places = sorted(random.Random(parameters.seed).sample(range(total), wanted))  # noqa: S311 - no secret
+    trials = [_trial(parameters, axes, place) for place in places]
+    return Sweep(tuple(dict.fromkeys(trials)), tuple(axes), parallel)
+
+
+def _trial(parameters: Parameters, axes: dict[str, list[str]], place: int) -> str:
+    """The grid's trial at a place, the last axis changing fastest; in one order and spelling, so that KFP's cache knows
+    the same trial of another grid."""
+    changes: dict[str, str] = {}
+    for name, values in reversed(axes.items()):
+        place, at = divmod(place, len(values))
+        changes[name] = values[at]
+    checked = Parameters.checked(**{**parameters.model_dump(), **changes})
+    return " ".join(f"{name}={_text(getattr(checked, name))}" for name in TrainSettings.model_fields if name in axes)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

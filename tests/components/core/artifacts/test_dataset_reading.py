@@ -1,0 +1,99 @@
+import hashlib
+import pathlib
+
+import numpy as np
+import pytest
+
+from components.core.artifacts import dataset_reading as reading
+from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
+from components.core.artifacts.tfrecord import RecordWriter
+from components.core.errors import PipelineError
+
+SHAPE = (3, 5, 2)
+
+
+@pytest.fixture
+def artifact(tmp_path: pathlib.Path) -> tuple[pathlib.Path, DatasetInfo, np.ndarray, np.ndarray]:
+    """70 random pictures in three shards; labels of one, two and three bytes, as records lay them out."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (70, *SHAPE), np.uint8)
+    images[0] = 255
+    labels = rng.choice([0, 5, 127, 128, 300, 16_383, 16_384, 40_000], 70)
+    shards = []
+    for number, chosen in enumerate(np.array_split(np.arange(70), 3)):
+        name = f"train-{number:05d}-of-00003.tfrecord"
+        with (tmp_path / name).open("wb") as file:
+            writer = RecordWriter(file)
+            for index in chosen:
+                writer.write(images[index].tobytes(), int(labels[index]))
+        shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
+    info = DatasetInfo(
+        dataset="tiny",
+        image_shape=SHAPE,
+        class_names=[],
+        splits={"train": SplitInfo(count=70, per_class=[], shards=shards)},
+        mean=[],
+        std=[],
+        seed=0,
+        quarantined=0,
+        source_uri="",
+        source_sha256="",
+        fingerprint="",
+    )
+    return tmp_path, info, images, labels
+
+
+@pytest.mark.parametrize("chunk", [7, 100, 1 << 20])
+def test_a_split_comes_back_as_it_was_written(artifact, chunk, monkeypatch) -> None:
+    directory, info, images, labels = artifact
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    read_images, read_labels = reading.load_split(directory, info, "train")
+    assert read_images.dtype == np.uint8
+    assert read_labels.dtype == np.int64
+    assert np.array_equal(read_images, images)
+    assert np.array_equal(read_labels, labels)
+
+
+def test_batches_are_whole_but_for_the_last(artifact) -> None:
+    directory, info, images, labels = artifact
+    batches = list(reading.batches(directory, info, "train", 16))
+    assert [len(part) for _, part in batches] == [16, 16, 16, 16, 6]
+    assert np.array_equal(np.concatenate([part for part, _ in batches]), images)
+    assert np.array_equal(np.concatenate([part for _, part in batches]), labels)
+
+
+def test_tensorflow_reads_the_same(artifact) -> None:
+    import tensorflow as tf
+
+    directory, info, images, labels = artifact
+    records = tf.data.TFRecordDataset(reading.shard_paths(directory, info, "train")).batch(70).get_single_element()
+    features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    parsed = tf.io.parse_example(records, features)
+    assert np.array_equal(parsed["label"], labels)
+    assert np.array_equal(tf.reshape(tf.io.decode_raw(parsed["image"], tf.uint8), images.shape), images)
+
+
+def test_a_split_that_is_not_there_is_empty(artifact) -> None:
+    directory, info, _, _ = artifact
+    assert reading.split_count(info, "test") == 0
+    assert list(reading.batches(directory, info, "test", 16)) == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "more", "other length"])
+def test_a_damaged_shard_is_named(artifact, damage) -> None:
+    directory, info, _, _ = artifact
+    path = directory / info.splits["train"].shards[2].name
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[40] ^= 1
+    elif damage == "cut":
+        del data[-10:]
+    elif damage == "more":
+        data += data[: len(data) // 2]
+    else:
+        data[0] += 8
+    path.write_bytes(data)
+    assert hashlib.sha256(data).hexdigest() != info.splits["train"].shards[2].sha256
+    with pytest.raises(PipelineError, match="train-00002-of-00003") as refused:
+        reading.load_split(directory, info, "train")
+    assert "run preprocess again" in str(refused.value)

@@ -1,0 +1,35 @@
+"""A run put onto the small KFP server of the tests, and the story that such a run tells."""
+
+import pathlib
+
+from pipeline.cluster.follow import Watch, follow
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.submit import submit
+from pipeline.parameters.parameters import configure
+from tests.servers.kfp_api import KfpApi, Moment
+
+FAST = Watch(interval=0.01, patience=0.5, stuck_after=30.0)
+STEPS = ("download", "preprocess", "train", "evaluate", "export")
+
+
+def tasks(*states: str) -> dict[str, str]:
+    return dict(zip(STEPS, states, strict=False))
+
+
+STORY = [
+    Moment("PENDING"),
+    Moment("RUNNING", tasks("RUNNING")),
+    Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")),
+    Moment("SUCCEEDED", tasks(*["SUCCEEDED"] * 5)),
+]
+
+
+def run(api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, pods=None, **endpoint) -> list[str]:
+    """Submits and follows; returns what was said."""
+    said = []
+    with api.serving() as url:
+        place = Endpoint(url, **endpoint)
+        configuration = configure("quickstart", environment={})
+        client, run_id = submit(configuration, compiled, place, patience_s=0.5, say=said.append)
+        follow(client, place, run_id, watch, pods, said.append)
+    return said

@@ -1,0 +1,308 @@
+"""The doctor against real small servers: each finding and its fix, with parts there, wrong and missing."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+from pipeline.cluster.kubeflow.doctor import kubeflow as kubeflow_checks
+from pipeline.cluster.kubeflow.doctor import kubernetes_side, machine, stores, workloads
+
+from pipeline.cluster.doctor import Wanted, examine, show
+from pipeline.cluster.doctor.check import Check
+from tests.servers.http_api import Api
+from tests.servers.kfp_api import KfpApi
+from tests.servers.kube_api import KubeApi, kubeconfig
+
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+TOLERATION = '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path, monkeypatch):
+    for name in ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT", "KFP_NAMESPACE", "KFP_TOKEN", "CONV2D_IMAGE_REPOSITORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    point_at(tmp_path / "no-kubeconfig", monkeypatch)
+
+
+def point_at(path, monkeypatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    # The client reads KUBECONFIG once, when it is imported.
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+
+
+def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | None = None) -> dict:
+    allocatable = {"cpu": "8", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
+    return {
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"taints": taints or []},
+        "status": {"allocatable": allocatable},
+    }
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    api = KubeApi()
+    namespaced = "/api/v1/namespaces/kubeflow"
+    code = dict.fromkeys(("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform"), "")
+    api.objects = {
+        "/version/": {**code, "gitVersion": "v1.34.1", "major": "1", "minor": "34"},
+        namespaced: {"metadata": {"name": "kubeflow"}},
+        f"{namespaced}/serviceaccounts/conv2d-runner": {"metadata": {"name": "conv2d-runner"}},
+        f"{namespaced}/secrets/mlpipeline-minio-artifact": {"data": {"accesskey": "c2VjcmV0"}},
+        f"{namespaced}/secrets/conv2d-webhook": {"data": {"url": "czNjcmV0"}},
+        "/api/v1/nodes": {"items": [node("cpu-1"), node("gpu-1", 4, {"gpu": "l4"}, [TAINT])]},
+    }
+    with api.serving() as url:
+        point_at(kubeconfig(tmp_path / "kubeconfig", url), monkeypatch)
+        yield api
+
+
+def check(name: str, wanted: Wanted = Wanted()) -> Check:  # noqa: B008
+    kube, _ = kubernetes_side.reach(wanted)
+    return (kubernetes_side.CHECKS | workloads.CHECKS)[name](wanted, kube)
+
+
+def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
+    found = examine(Wanted())
+    names = {check.name: check for check in found}
+    assert len(names) == len(found) >= 20
+    assert names["cluster"].state == "failed"
+    assert names["tolerations"].state == "skipped"
+    assert all(check.fix for check in found if check.state in ("failed", "warning"))
+    show(found, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [dataclasses.asdict(check) for check in found]
+    show(found, as_json=False)
+    printed = capsys.readouterr().out
+    assert "checks failed" in printed
+    assert re.search(r"FAILED +kubeflow pipelines +expected to know", printed)
+
+
+def test_a_whole_cluster_is_healthy(cluster, capsys):
+    api = KfpApi()
+    with api.serving() as url:
+        asked = ("GPUS=2", 'NODE_SELECTOR={"gpu": "l4"}', f"TOLERATIONS={TOLERATION}")
+        found = {
+            check.name: check for check in examine(Wanted(url=url, webhook_secret="conv2d-webhook", settings=asked))
+        }
+    checks = ("kubeflow pipelines", "experiments", "clock", "cluster", "namespace", "service account", "store's secret",
+              "webhook's secret", "CPU nodes", "GPU nodes", "tolerations")  # fmt: skip
+    assert {name: found[name].state for name in checks} == dict.fromkeys(checks, "ok")
+    assert "1 can give 2 nvidia.com/gpu" in found["GPU nodes"].found
+    assert "czNjcmV0" not in str(found)
+
+
+def test_python_out_of_range(monkeypatch):
+    monkeypatch.setattr("sys.version_info", (3, 10, 1))
+    assert machine.check_python(Wanted()) == Check(
+        "python",
+        "failed",
+        "3.10.1",
+        "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11",
+    )
+
+
+def test_packages_are_compared_with_the_lock(tmp_path):
+    lock = tmp_path / "local.txt"
+    lock.write_text(
+        "# locked\nclick==0.0.1 \\\n    --hash=sha256:00\nnot-there==1.0 \\\n    --hash=sha256:00\n"
+        "only-elsewhere==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
+    )
+    found = machine.check_packages(Wanted(), lock)
+    assert found.state == "warning"
+    assert re.fullmatch(r"click [\d.]+, locked 0.0.1; not-there missing, locked 1.0", found.found)
+    assert machine.check_packages(Wanted(), tmp_path / "none").state == "failed"
+
+
+def test_a_clock_that_is_off():
+    api = KfpApi()
+    api.date = "Thu, 01 Jan 2026 00:00:00 GMT"
+    with api.serving() as url:
+        found = machine.check_clock(Wanted(url=url))
+    assert found.state == "failed"
+    assert "ahead of the cluster's" in found.found
+    assert "set-ntp" in found.fix
+
+
+class VersionedKfp(KfpApi):
+    def handle(self, method, path, query, body, headers):
+        if path == "/apis/v1beta1/healthz":
+            return 200, {"tag_name": "2.5.0", "multi_user": False}
+        return super().handle(method, path, query, body, headers)
+
+
+@pytest.mark.parametrize(("api", "state"), [(VersionedKfp(), "warning"), (KfpApi(), "skipped")])
+def test_an_older_back_end_is_told(api, state):
+    with api.serving() as url:
+        wanted = Wanted(url=url)
+        client, _ = kubeflow_checks.reach(wanted)
+        found = kubeflow_checks.check_versions(wanted, client)
+    assert found.state == state
+    assert state != "warning" or "2.5.0, older than the SDK" in found.found
+
+
+def test_a_token_that_is_refused_has_its_fix():
+    with KfpApi(token="right").serving() as url:
+        client, found = kubeflow_checks.reach(Wanted(url=url))
+    assert client is None
+    assert found.state == "failed"
+    assert "KFP_EXISTING_TOKEN" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "fix"),
+    [
+        ("namespace", "/api/v1/namespaces/kubeflow", "kubectl apply -k"),
+        ("service account", "/api/v1/namespaces/kubeflow/serviceaccounts/conv2d-runner", "kubectl apply -k"),
+        ("webhook's secret", "/api/v1/namespaces/kubeflow/secrets/conv2d-webhook", "kubectl create secret generic"),
+    ],
+)
+def test_what_is_missing_and_what_may_not_be_looked_at(cluster, name, path, fix):
+    wanted = Wanted(webhook_secret="conv2d-webhook")
+    del cluster.objects[path]
+    found = check(name, wanted)
+    assert (found.state, fix in found.fix) == ("failed", True)
+    cluster.forbidden.add(path)
+    assert check(name, wanted).state == "skipped"
+
+
+def test_a_webhook_secret_without_its_key(cluster):
+    cluster.objects["/api/v1/namespaces/kubeflow/secrets/conv2d-webhook"] = {"data": {"uri": "x"}}
+    assert check("webhook's secret", Wanted(webhook_secret="conv2d-webhook")).state == "failed"
+
+
+def test_the_stores_secret_is_not_needed_by_everybody(cluster):
+    del cluster.objects["/api/v1/namespaces/kubeflow/secrets/mlpipeline-minio-artifact"]
+    assert check("store's secret").state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "found"),
+    [
+        ((), "skipped", "asks for none; the cluster has 4"),
+        (("GPUS=4",), "ok", "1 can give 4"),
+        (("GPUS=8",), "warning", "none can give 8"),
+        (("GPUS=1", 'NODE_SELECTOR={"gpu": "h100"}'), "warning", "none can give 1"),
+        (("GPUS=1", "ACCELERATOR=nvidia.com/mig-1g.10gb"), "warning", "0 in the cluster"),
+    ],
+)
+def test_gpu_nodes(cluster, settings, state, found):
+    checked = check("GPU nodes", Wanted(settings=settings))
+    assert checked.state == state
+    assert found in checked.found
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "state"),
+    [
+        (TOLERATION, "ok"),
+        ('[{"operator": "Exists"}]', "ok"),
+        ('[{"key": "nvidia.com/gpu", "value": "present"}]', "ok"),
+        ("[]", "failed"),
+        ('[{"key": "nvidia.com/gpu", "value": "absent"}]', "failed"),
+        ('[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}]', "failed"),
+    ],
+)
+def test_tolerations_that_fit_and_the_one_that_would(cluster, tolerations, state):
+    found = check("tolerations", Wanted(settings=("GPUS=1", f"TOLERATIONS={tolerations}")))
+    assert found.state == state
+    if state == "failed":
+        assert "gpu-1 has nvidia.com/gpu=present:NoSchedule" in found.found
+        fixed = found.fix.removeprefix("TOLERATIONS='").removesuffix("'")
+        assert check("tolerations", Wanted(settings=("GPUS=1", f"TOLERATIONS={fixed}"))).state == "ok"
+
+
+def test_a_cluster_of_tainted_nodes_only(cluster):
+    cluster.objects["/api/v1/nodes"] = {"items": [node("gpu-1", 4, taints=[TAINT])]}
+    found = check("CPU nodes")
+    assert (found.state, found.fix) == ("failed", "keep an untainted pool: KFP's drivers run there")
+
+
+RUNTIME = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/kubeflow/trainingruntimes/conv2d-jax"
+REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def test_several_nodes_need_trainer_its_runtime_a_right_and_nodes(cluster):
+    wanted = Wanted(settings=("NODES=2", "GPUS=1"))
+    assert check("several nodes").state == "skipped"
+    found = check("several nodes", wanted)
+    assert (found.state, "conv2d-jax is not there" in found.found) == ("failed", True)
+    cluster.missing.add("/apis/trainer.kubeflow.org")
+    found = check("several nodes", wanted)
+    assert (found.state, found.found) == ("failed", "Kubeflow Trainer is not there")
+    cluster.missing.clear()
+    cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": False}}}
+    found = check("several nodes", wanted)
+    assert (found.state, found.found) == ("failed", "conv2d-runner may not create TrainJobs")
+    (asked,) = [body for method, path, _, body in cluster.requests if path == REVIEW]
+    assert asked["spec"]["user"] == "system:serviceaccount:kubeflow:conv2d-runner"
+    cluster.objects[REVIEW]["status"]["allowed"] = True
+    assert (check("several nodes", wanted).state, cluster.forbidden) == ("warning", set())
+    cluster.objects["/api/v1/nodes"]["items"].append(node("gpu-2", 1))
+    assert check("several nodes", wanted).found.endswith("the right to start 2 nodes, and 2 that fit")
+    cluster.forbidden.add(RUNTIME)
+    assert check("several nodes", wanted).state == "skipped"
+
+
+@pytest.mark.parametrize(("ready", "state"), [(2, "ok"), (1, "failed")])
+def test_servers_are_looked_at_where_there_are_some(cluster, ready, state):
+    path = "/apis/apps/v1/namespaces/conv2d-serving/deployments/tensorflow-serving"
+    assert check("serving").state == "skipped"
+    cluster.objects[path] = {
+        "spec": {"replicas": 2, "selector": {}, "template": {}},
+        "status": {"readyReplicas": ready},
+    }
+    assert check("serving").state == state
+    cluster.forbidden.add(path)
+    assert check("serving").state == "skipped"
+
+
+class Registry(Api):
+    """Takes uploads, or refuses them."""
+
+    def __init__(self, status: int):
+        super().__init__()
+        self.status = status
+
+    def handle(self, method, path, query, body, headers):
+        if method == "POST":
+            return self.status, ({}, {"Location": f"{path}1234"} if self.status == 202 else {})
+        return (204, {}) if method == "DELETE" else (404, {})
+
+
+def test_a_push_is_tried_and_given_up(monkeypatch):
+    registry = Registry(202)
+    with registry.serving() as url:
+        monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{url.removeprefix('http://')}/team/conv2d")
+        assert stores.check_registry(Wanted()).state == "ok"
+        assert [request[:2] for request in registry.requests] == [
+            ("POST", "/v2/team/conv2d/blobs/uploads/"),
+            ("DELETE", "/v2/team/conv2d/blobs/uploads/1234"),
+        ]
+        registry.status = 403
+        found = stores.check_registry(Wanted())
+        assert (found.state, found.fix.startswith("docker login")) == ("failed", True)
+        absent = stores.check_images(Wanted())
+        assert (absent.state, "make images ACTION=push" in absent.fix) == ("failed", True)
+
+
+def test_the_store_is_written_read_and_cleaned(tmp_path):
+    assert stores.check_store(Wanted(bucket=str(tmp_path / "store"))).state == "ok"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    found = stores.check_store(Wanted(bucket="gss://bucket"))
+    assert found.state == "failed"
+    assert found.fix
+
+
+class Board(Api):
+    def handle(self, method, path, query, body, headers):
+        return (200, {"version": "2.21.0"}) if path == "/data/environment" else (200, "<html></html>")
+
+
+def test_tensorboard_and_what_is_not():
+    with Board().serving() as url:
+        assert stores.check_tensorboard(Wanted(tensorboard=f"{url}/")).found == f"2.21.0 at {url}/"
+        found = stores.check_tensorboard(Wanted(tensorboard=f"{url}/other"))
+        assert (found.state, "is not TensorBoard" in found.found) == ("failed", True)
+    assert "nothing answers" in stores.check_tensorboard(Wanted(tensorboard=url)).found

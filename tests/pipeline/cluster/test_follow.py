@@ -1,0 +1,190 @@
+"""Following a run to whatever end, over connections that fail, with and without a view of its pods."""
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline.cluster.follow import Watch, follow
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.pods import find_pods
+from pipeline.cluster.submit import submit
+from pipeline.parameters.parameters import configure
+from tests.pipeline.cluster.submitting import FAST, STORY, run, tasks
+from tests.servers.kfp_api import KfpApi, Moment, error
+from tests.servers.kube_api import pod
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+
+
+def test_a_run_that_succeeds_is_followed_step_by_step(quickstart_compiled):
+    api = KfpApi(STORY)
+    said = run(api, quickstart_compiled)
+    assert said[1].strip().endswith("/#/runs/details/run-2")
+    assert [line for line in said if line.startswith("train:")] == ["train: running", "train: succeeded, 30 s"]
+    assert not [line for line in said if "driver" in line]
+    assert said[-1] == "the run succeeded"
+    sent = api.runs["run-2"]
+    assert sent["runtime_config"]["parameters"]["epochs"] == configure("quickstart", environment={}).parameters.epochs
+    assert sent["runtime_config"]["parameters"]["tolerations"] == []
+    assert set(sent["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (Moment("FAILED", tasks("FAILED"), {"download": "exit code 1"}), "download failed: exit code 1; its log: http"),
+        (Moment("FAILED", tasks("SUCCEEDED"), error="exceeded deadline"), "the run failed: exceeded deadline"),
+        (Moment("FAILED"), "KFP gives no reason"),
+        (Moment("CANCELED", tasks("RUNNING")), "the run was cancelled"),
+        (Moment("SKIPPED"), "the run was skipped"),
+    ],
+)
+def test_any_other_end_is_an_error_with_its_reason(quickstart_compiled, last, said):
+    with pytest.raises(PipelineError) as caught:
+        run(KfpApi([*STORY[:2], last]), quickstart_compiled)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_is_being_cancelled_is_followed_to_its_end(quickstart_compiled):
+    with pytest.raises(PipelineError, match="cancelled"):
+        run(KfpApi([Moment("CANCELING"), Moment("CANCELING"), Moment("CANCELED")]), quickstart_compiled)
+
+
+def test_a_timeout_leaves_the_run_alone_and_says_how_to_go_on(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING", tasks("RUNNING"))])
+    with pytest.raises(PipelineError, match="within 0.05 s; it goes on; follow it with: .* follow run-2"):
+        run(api, quickstart_compiled, Watch(interval=0.01, patience=0.5, timeout=0.05))
+    assert not [request for request in api.requests if ":terminate" in request[1]]
+
+
+def test_without_a_kubeconfig_time_without_progress_means_stuck(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING", tasks("SUCCEEDED", "PENDING"))])
+    with pytest.raises(
+        PipelineError, match="stuck, nothing has moved for 0.05 s: preprocess waits to start; .*kubectl"
+    ):
+        run(api, quickstart_compiled, Watch(interval=0.01, patience=0.5, stuck_after=0.05))
+
+
+def test_a_step_that_runs_long_is_not_stuck(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "RUNNING", "PENDING"))] * 8 + STORY[-1:])
+    assert (
+        run(api, quickstart_compiled, Watch(interval=0.02, patience=0.5, stuck_after=0.05))[-1] == "the run succeeded"
+    )
+
+
+# What a connection may do, and the request it does it to.
+
+
+@pytest.mark.parametrize(
+    "fault", [error(503, 14, "upstream"), error(500, 13, "internal"), error(429, 8, "slow"), "drop"]
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/apis/v2beta1/healthz"), ("GET", "/apis/v2beta1/experiments"), ("GET", "/apis/v2beta1/runs/run-2")],
+)
+def test_failures_that_pass_are_waited_for(quickstart_compiled, method, path, fault):
+    api = KfpApi(STORY)
+    api.faults = [(method, path, fault)]
+    said = run(api, quickstart_compiled)
+    assert said[-1] == "the run succeeded"
+    assert api.faults == []
+
+
+@pytest.mark.parametrize("fault", ["drop", "drop after", error(503, 14, "upstream connect error")])
+def test_a_submission_whose_answer_is_lost_starts_one_run_only(quickstart_compiled, fault):
+    api = KfpApi(STORY)
+    api.faults = [("POST", "/apis/v2beta1/runs", fault)]
+    assert run(api, quickstart_compiled)[-1] == "the run succeeded"
+    assert len(api.runs) == 1
+    assert api.faults == []
+
+
+def test_a_server_that_falls_silent_is_not_waited_for_for_ever(quickstart_compiled, monkeypatch):
+    monkeypatch.setattr("pipeline.cluster.kubeflow.TIMEOUT_S", (5, 0.2))
+    api = KfpApi(STORY)
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", "stall"), ("POST", "/apis/v2beta1/runs", "stall")]
+    said = run(api, quickstart_compiled, Watch(interval=0.01, patience=5.0))
+    assert said[-1] == "the run succeeded"
+    assert api.faults == []
+
+
+def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING")])
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", "drop")] * 100
+    said = []
+    with api.serving() as url:
+        place = Endpoint(url)
+        client, run_id = submit(configure(environment={}), quickstart_compiled, place, patience_s=0.5, say=said.append)
+        with pytest.raises(PipelineError) as caught:
+            follow(client, place, run_id, Watch(0.01, patience=0.2), None, said.append)
+    assert f"the run, if there is one, goes on; follow it with: python -m pipeline follow {run_id}" in str(caught.value)
+    assert len([line for line in said if line.startswith("lost the connection")]) == 1
+
+
+def test_a_token_that_expires_meanwhile_is_told(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING")])
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", error(401, 16, "token is expired"))]
+    with pytest.raises(PipelineError, match="token: missing, wrong or expired.*goes on"):
+        run(api, quickstart_compiled)
+
+
+# What Kubernetes adds, where a kubeconfig lets us ask.
+
+
+@pytest.mark.parametrize(
+    ("stuck", "said"),
+    [
+        (
+            pod("train", "Pending", ("ImagePullBackOff", 'Back-off pulling image "x"')),
+            "train: ImagePullBackOff: Back-off",
+        ),
+        (pod("train", "Pending", unschedulable="0/3 nodes: 3 Insufficient nvidia.com/gpu"), "Unschedulable: 0/3 nodes"),
+    ],
+)
+def test_why_a_step_can_not_start_is_said_at_once_and_ends_the_wait(quickstart_compiled, kube, stuck, said):
+    kube.pods = [stuck]
+    lines = []
+    api = KfpApi([Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))])
+    with api.serving() as url:
+        place = Endpoint(url)
+        client, run_id = submit(configure(environment={}), quickstart_compiled, place, patience_s=0.5, say=lines.append)
+        with pytest.raises(PipelineError) as caught:
+            follow(client, place, run_id, Watch(0.01, 0.5, 0.05), find_pods(run_id, ""), lines.append)
+    assert said in str(caught.value)
+    assert len([line for line in lines if line.startswith("can't start")]) == 1
+
+
+def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
+    nodes = {
+        "a": {
+            "type": "Pod",
+            "phase": "Pending",
+            "name": "training-x.root.train.executor(0)",
+            "message": "exceeded quota",
+        }
+    }
+    kube.objects["/apis/argoproj.io/v1alpha1/namespaces/mine/workflows"] = {"items": [{"status": {"nodes": nodes}}]}
+    assert [str(trouble) for trouble in find_pods("run-2", "mine").troubles()] == ["train: not created: exceeded quota"]
+    assert kube.requests[-1][2]["labelSelector"] == "pipeline/runid=run-2"
+
+
+def test_log_lines_come_once_each_and_the_steps_own_error_is_the_cause(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Running")]
+    name = kube.pods[0]["metadata"]["name"]
+    kube.logs[name] = (
+        "2026-01-01T00:00:01.1Z epoch 1/2\n2026-01-01T00:00:01.2Z epoch 2/2\n"
+        "2026-01-01T00:00:01.3Z error: loss is not finite at step 7; try a lower learning_rate\n"
+    )
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"), {"train": "main: Error (exit code 1)"})
+    api, lines = KfpApi([*STORY[:3], failed]), []
+    with api.serving() as url:
+        place = Endpoint(url)
+        client, run_id = submit(configure(environment={}), quickstart_compiled, place, patience_s=0.5, say=lines.append)
+        with pytest.raises(PipelineError, match="^train failed: loss is not finite at step 7; try .*; its log: http"):
+            follow(client, place, run_id, FAST, find_pods(run_id, ""), lines.append)
+    assert lines.count("  train: epoch 2/2") == 1
+
+
+def test_no_access_to_pods_is_no_error(kube):
+    kube.forbidden.add("/api/v1/namespaces/kubeflow/pods")
+    assert find_pods("run-2", "") is None

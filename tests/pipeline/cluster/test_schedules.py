@@ -1,0 +1,82 @@
+"""Recurring runs against a real HTTP server that speaks KFP's API."""
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
+from pipeline.parameters.parameters import configure
+from tests.servers.kfp_api import KfpApi, error
+
+
+@pytest.mark.parametrize(
+    ("cron", "sent"),
+    [
+        ("30 2 * * 1", "0 30 2 * * 1"),
+        ("*/15 8-18 1,15 jan-jun MON-FRI", "0 */15 8-18 1,15 jan-jun MON-FRI"),
+        ("15 30 2 * * ?", "15 30 2 * * ?"),
+    ],
+)
+def test_five_fields_become_kfps_six(cron, sent):
+    assert check_cron(cron) == sent
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("", "minute, hour, day, month, weekday"),
+        ("daily", "minute, hour, day, month, weekday"),
+        ("60 2 * * 1", "0 to 59 as the minute"),
+        ("0 24 * * 1", "0 to 23 as the hour"),
+        ("0 2 0 * 1", "1 to 31 as the day of month"),
+        ("0 2 * 13 1", "1 to 12 as the month"),
+        ("0 2 * * 8", "0 to 6 as the day of week"),
+        ("0 2 * * mon-foo", "day of week"),
+        ("*/0 2 * * 1", "minute"),
+        ("5-1 2 * * 1", "minute"),
+        ("1-2-3 2 * * 1", "minute"),
+    ],
+)
+def test_an_impossible_time_names_its_field(cron, said):
+    with pytest.raises(PipelineError, match=said) as caught:
+        check_cron(cron)
+    assert "UTC" in str(caught.value) or said.startswith("minute,")
+
+
+def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
+    api = KfpApi()
+    with api.serving() as url:
+        place = Endpoint(url)
+        configuration = configure("quickstart", ["EPOCHS=3"], {})
+        name, identity = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
+        schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly", patience_s=0.5)
+        assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
+        sent = api.recurring[identity]
+        assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
+        assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == (1, True, "ENABLE")
+        assert sent["runtime_config"]["parameters"]["epochs"] == 3
+        # Otherwise every run after the first would take the first one's model from the cache.
+        steps = sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
+        assert not steps["train"]["cachingOptions"].get("enableCache")
+        with pytest.raises(PipelineError, match="there is a schedule 'quickstart' already"):
+            schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
+        with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
+            unschedule("monthy", place)
+        assert unschedule(name, place) == identity
+        assert unschedule("schedule-3", place) == "schedule-3"
+        assert schedules(place) == []
+        with pytest.raises(PipelineError, match="there is none at all"):
+            unschedule(name, place)
+
+
+def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedule(quickstart_compiled):
+    api = KfpApi()
+    api.faults = [("POST", "/apis/v2beta1/recurringruns", error(403, 7, "not authorized"))]
+    with api.serving() as url:
+        configuration = configure("quickstart", environment={})
+        with pytest.raises(PipelineError, match="no permission in the default namespace"):
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+        api.faults = [("POST", "/apis/v2beta1/recurringruns", "drop after")]
+        with pytest.raises(PipelineError, match="no answer"):
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+        assert len(api.recurring) == 1

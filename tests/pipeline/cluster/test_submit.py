@@ -1,0 +1,197 @@
+"""Submission against a real HTTP server that speaks KFP's API: what it refuses, and what is refused before."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from components.core.errors import PipelineError
+from pipeline import ROOT
+from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
+from pipeline.cluster.submit import prepare
+from pipeline.parameters.parameters import configure
+from pipeline.parameters.placement_settings import ClusterOptions
+from tests.pipeline.cluster.submitting import STORY, run
+from tests.servers.http_api import Api
+from tests.servers.kfp_api import KfpApi, Moment, error
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+
+
+# What KFP refuses.
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "said"),
+    [
+        ("/apis/v2beta1/runs", error(403, 7, "User 'ana' is not authorized"), "no permission in the default namespace"),
+        ("/apis/v2beta1/runs", error(500, 13, 'workflows "x" is forbidden: exceeded quota: team'), "quota .* used up"),
+        ("/apis/v2beta1/runs", error(403, 7, "exceeded quota: count/workflows=5"), "quota .* is used up"),
+        ("/apis/v2beta1/experiments", error(404, 5, 'namespaces "nope" not found'), "give the namespace of your"),
+        ("/apis/v2beta1/experiments", error(400, 3, "An experiment cannot have an empty namespace in multi-user mode"),
+         "give the namespace"),
+        ("/apis/v2beta1/experiments", error(500, 13, "Unauthenticated: no user identity header"), "KFP_EXISTING_TOKEN"),
+        ("/apis/v2beta1/runs", error(400, 3, "unknown field \\nin spec"), "400: unknown field"),
+        ("/apis/v2beta1/runs", (502, "<html><body>Bad gateway</body></html>"), "502: a web page"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_clear_line_and_not_tried_again(quickstart_compiled, path, fault, said):
+    api = KfpApi(STORY)
+    lasting = fault[0] == 502
+    api.faults = [("POST", path, fault)] * (100 if lasting else 1)
+    with pytest.raises(PipelineError, match=said) as caught:
+        run(api, quickstart_compiled)
+    assert "\n" not in str(caught.value)
+    assert api.runs == {}
+    assert lasting or api.count("POST", path) == 1
+
+
+def test_a_namespace_that_is_not_ones_own(quickstart_compiled):
+    with pytest.raises(PipelineError, match="no permission in namespace theirs: .*; ask for"):
+        run(KfpApi(STORY, namespaces=("mine",)), quickstart_compiled, namespace="theirs")
+
+
+def test_kubeflows_own_namespace_is_none_to_a_kfp_of_one_user(quickstart_compiled):
+    assert run(KfpApi(STORY), quickstart_compiled, namespace="kubeflow")[-1] == "the run succeeded"
+
+
+def test_a_namespace_on_a_kfp_of_one_user(quickstart_compiled):
+    with pytest.raises(PipelineError, match="has one user and no namespaces: leave out --namespace"):
+        run(KfpApi(STORY), quickstart_compiled, namespace="mine")
+
+
+def test_the_token_is_sent_and_said_nowhere(quickstart_compiled, capfd):
+    api = KfpApi(STORY, token="s3cret-t0ken")
+    said = run(api, quickstart_compiled, token="s3cret-t0ken")
+    assert said[-1] == "the run succeeded"
+    with pytest.raises(PipelineError, match="does not accept the token") as caught:
+        run(KfpApi(STORY, token="other"), quickstart_compiled, token="s3cret-t0ken")
+    everything = (
+        "".join(capfd.readouterr()) + "".join(said) + str(caught.value) + repr(Endpoint("http://x", token="s3cret"))
+    )
+    assert "s3cret" not in everything
+    assert "s3cret" not in quickstart_compiled.read_text()
+
+
+class LoginPage(Api):
+    def handle(self, *request):
+        return 200, "<html><form action=/login></form></html>"
+
+
+def test_an_endpoint_that_is_not_kfp():
+    with LoginPage().serving() as url, pytest.raises(PipelineError, match="something else, such as a login page"):
+        connect(Endpoint(url), 0.2)
+
+
+def test_an_endpoint_where_nothing_is():
+    with LoginPage().serving() as url:
+        pass
+    with pytest.raises(PipelineError, match="no answer: .*refused; is it the right endpoint") as caught:
+        connect(Endpoint(url), 0.2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("localhost:8080", "expected an endpoint such as"),
+        ("ftp://kfp", "expected an endpoint such as"),
+        ("http://", "expected an endpoint such as"),
+        ("https://me:pass@kfp.example", "without credentials"),
+        ("", "found no endpoint and no kubeconfig"),
+    ],
+)
+def test_an_endpoint_that_can_not_be(tmp_path, url, said):
+    with pytest.raises(PipelineError, match=said) as caught:
+        find_endpoint(url, environment={"KUBECONFIG": str(tmp_path / "none")})
+    assert "pass" not in str(caught.value).replace("password", "")
+
+
+def test_the_endpoint_comes_from_the_option_then_the_environment():
+    environment = {
+        "KFP_ENDPOINT": "http://b/",
+        "KF_PIPELINES_ENDPOINT": "http://c",
+        "KFP_NAMESPACE": "n",
+        "KFP_TOKEN": "t",
+    }
+    assert find_endpoint("http://a", "m", environment) == Endpoint("http://a", "m", "t")
+    assert find_endpoint(environment=environment) == Endpoint("http://b", "n", "t")
+
+
+# What can be known before anything is sent.
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["GPUS=two"], "gpus: "),
+        (["GPUS=auto"], "gpus: expected a number on a cluster"),
+        (["GPUS=-1"], "gpus: "),
+        (['TOLERATIONS=[{"key": "a"'], "tolerations: expected JSON"),
+        (['TOLERATIONS=[{"key": "a", "operater": "Exists"}]'], "did you mean 'operator'"),
+        (['TOLERATIONS=[{"key": "a", "operator": "Exists", "value": "b"}]'], "tolerations: "),
+        (['TOLERATIONS=[{"key": "a", "effect": "NoShedule"}]'], "tolerations: expected effect"),
+        (["TOLERATIONS=7"], "tolerations: "),
+        (['NODE_SELECTOR={"pool": 3}'], "node_selector"),
+        (['NODE_SELECTOR={"po ol": "x"}'], "node_selector: "),
+        (['NODE_AFFINITY={"required": {}}'], "node_affinity: unknown key"),
+        (["ACCELERATOR=gpu"], "accelerator: expected a resource such as"),
+        (["TRAIN_MEMORY=lots"], "train_memory: "),
+        (["SOURCE=/tmp/pictures", "DATASET=image_folder"], "a path on this machine"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError) as caught:
+        prepare(configure("quickstart", settings, {}), ClusterOptions())
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", [{"webhook_secret": "https://hooks.example/T0/B0"}, {"queue": "a b"}, {"priority": "x/"}]
+)
+def test_bad_options_are_refused(option):
+    with pytest.raises(PipelineError, match="expected "):
+        ClusterOptions(**option)
+
+
+# The commands as people type them.
+
+
+def typed(arguments: list[str], tmp_path: pathlib.Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **environment},
+        timeout=120,
+    )
+
+
+def test_the_submit_command_exits_0_only_on_success(tmp_path):
+    for moments, code in ((STORY, 0), ([Moment("CANCELED")], 1)):
+        with KfpApi(moments).serving() as url:
+            done = typed(["-m", "pipeline", "submit", "--endpoint", url, "--interval", "0.01", "EPOCHS=2"], tmp_path)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert f"{url}/#/runs/details/run-2" in done.stdout
+    assert done.stderr == "error: the run was cancelled\n"
+
+
+def test_kfps_own_command_takes_the_same_file(quickstart_compiled, tmp_path):
+    api = KfpApi(STORY)
+    for verb in ("create", "submit"):
+        with api.serving() as url:
+            kfp = str(pathlib.Path(sys.executable).with_name("kfp"))
+            arguments = [kfp, "--endpoint", url, "run", verb, "-e", "conv2d", "-f", str(quickstart_compiled)]
+            done = typed([*arguments, "epochs=10", 'gpus="1"', 'tolerations=[{"operator": "Exists"}]'], tmp_path)
+        assert done.returncode == 0, done.stderr
+    given = [entry["runtime_config"]["parameters"] for entry in api.runs.values()]
+    assert given == [{"epochs": 10, "gpus": "1", "tolerations": [{"operator": "Exists"}]}] * 2
+    documents = list(yaml.safe_load_all(quickstart_compiled.read_text()))
+    assert len(documents) == 2

@@ -1,0 +1,141 @@
+"""The registry's commands, as typed."""
+
+import io
+import json
+import pathlib
+import re
+import shutil
+from types import SimpleNamespace
+
+import click
+import pytest
+
+from components.core.errors import one_line_errors
+from pipeline.commands.models import models
+from pipeline.models import serving
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """Runs `models ARGUMENTS` on a registry in a directory; returns what it printed."""
+
+    def run(*arguments: str, answer: str = "", uri: str | None = None) -> SimpleNamespace:
+        monkeypatch.setenv("CONV2D_PUBLISH_URI", str(tmp_path / "store") if uri is None else uri)
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        capsys.readouterr()
+        code = 0
+        try:
+            with one_line_errors():
+                models.main([*arguments], prog_name="models", standalone_mode=False)
+        except (SystemExit, click.exceptions.Abort):
+            code = 1
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.fixture
+def export(tmp_path) -> pathlib.Path:
+    """What the export component writes, in small."""
+    directory = tmp_path / "export"
+    (directory / "saved_model" / "7" / "variables").mkdir(parents=True)
+    (directory / "saved_model" / "7" / "saved_model.pb").write_bytes(b"graph")
+    (directory / "saved_model" / "7" / "variables" / "variables.index").write_bytes(b"index")
+    (directory / "MODEL_CARD.md").write_text("# digits")
+    (directory / "manifest.json").write_text(json.dumps({"accuracy": 0.97, "source_sha256": "ab" * 32, "files": []}))
+    return directory
+
+
+def test_a_models_life(typed, export, tmp_path):
+    assert typed("list").out.startswith("no models in ")
+    assert "published digits version 1 at " in typed("publish", "digits", str(export)).out
+    assert "version 2 is the champion of digits" in typed("publish", "digits", str(export), "--champion").out
+    assert typed("list").out.split() == ["model", "champion", "digits", "2"]
+    listed = typed("list", "digits").out.splitlines()
+    assert len(listed) == 3 and "champion" not in listed[1] and "champion" in listed[2] and "0.9700" in listed[2]
+    shown = typed("show", "digits", "1").out
+    assert shown.startswith("digits version 1\n") and "ab" * 32 in shown and "assets.extra/MODEL_CARD.md" in shown
+    assert "published by hand" in shown
+    assert typed("show", "digits").out.startswith("digits version 2, the champion\n")
+    assert json.loads(typed("show", "digits", "--json").out)["facts"]["accuracy"] == 0.97
+    typed("champion", "digits", "1", "--over", "2")
+    assert "version 1 is the champion of digits, at " in typed("champion", "digits").out
+    assert "version 2 is the champion of digits again" in typed("rollback", "digits").out
+    typed("fetch", "digits", str(tmp_path / "fetched"))
+    assert (tmp_path / "fetched" / "saved_model.pb").read_bytes() == b"graph"
+    assert typed("delete", "digits", "1", answer="n\n").code == 1
+    assert len(typed("list", "digits").out.splitlines()) == 3
+    assert typed("delete", "digits", "1", answer="y\n").code == 0
+    assert len(typed("list", "digits").out.splitlines()) == 2
+    assert typed("clean", "digits", "--older-than-hours", "0").out == "nothing to remove\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "cats"], "expected versions of cats in .*, received none"),
+        (["show", "digits", "9"], "expected version 9 of digits, received none; there: 1, 2"),
+        (["show", "cats"], "expected a champion of cats, received none"),
+        (["champion", "digits", "1", "--over", "1"], "expected version 1 as the champion of digits, received 2"),
+        (["rollback", "digits"], "expected an earlier champion of digits to go back to"),
+        (["delete", "digits", "2", "--yes"], "version 2 is the champion of digits, never deleted"),
+        (["publish", "digits", "."], "expected an export with one saved_model/VERSION/saved_model.pb"),
+        (["publish", "a/b", "EXPORT"], "expected a model name"),
+        (["fetch", "digits", "EXPORT"], "expected a new directory, received .*, which exists"),
+    ],
+)
+def test_what_can_be_wrong_is_one_line(typed, export, arguments, said):
+    typed("publish", "digits", str(export))
+    typed("publish", "digits", str(export), "--champion")
+    done = typed(*[str(export) if argument == "EXPORT" else argument for argument in arguments])
+    assert done.code == 1
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert re.search(said, done.err), done.err
+
+
+def test_without_a_registry(typed):
+    done = typed("list", uri="")
+    assert done.code == 1
+    assert (
+        done.err == "error: expected a registry, received none; give --registry gs://bucket or set CONV2D_PUBLISH_URI\n"
+    )
+
+
+@pytest.fixture
+def overlay(tmp_path, monkeypatch) -> pathlib.Path:
+    """The serving overlay, pointed at the registry's `digits`."""
+    copied = tmp_path / "serving"
+    shutil.copytree(serving.OVERLAY, copied)
+    common = copied / "common" / "kustomization.yaml"
+    common.write_text(re.sub(r"URI=\S+", f"URI={tmp_path}/store/models/digits", common.read_text()))
+    monkeypatch.setattr(serving.pin, "__defaults__", (None, copied))
+    monkeypatch.setattr(serving.unpin, "__defaults__", (copied,))
+    return copied
+
+
+def policy(overlay: pathlib.Path) -> str:
+    return re.search(r"^ +model_version_policy (.*)$", (overlay / "models.config").read_text(), re.MULTILINE)[1]
+
+
+def test_the_champion_is_what_is_served(typed, export, overlay):
+    assert "expected a champion of digits" in typed("serve", "digits").err
+    typed("publish", "digits", str(export), "--champion")
+    typed("publish", "digits", str(export), "--champion")
+    untouched = (overlay / "models.config").read_text()
+    assert typed("serve", "digits").out.startswith("version 2 of digits is served, without a restart")
+    assert policy(overlay) == "{ specific { versions: 2 } }"
+    typed("rollback", "digits")
+    typed("serve", "digits")
+    assert policy(overlay) == "{ specific { versions: 1 } }"
+    typed("serve", "digits", "2")
+    assert policy(overlay) == "{ specific { versions: 2 } }"
+    typed("serve", "digits", "--newest")
+    assert (overlay / "models.config").read_text() == untouched
+    assert "received none" in typed("serve", "digits", "7").err
+
+
+def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
+    typed("publish", "other", str(export), "--champion")
+    refused = typed("serve", "other")
+    assert (refused.code, policy(overlay)) == (1, "{ latest { num_versions: 1 } }")
+    assert "expected the serving overlay to read" in refused.err and "/models/other, received " in refused.err

@@ -1,0 +1,122 @@
+"""What MODEL= may name: runs, paths, and versions of registries, which are fetched and proven."""
+
+import json
+import pathlib
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.registry import Registry
+from pipeline.models.find import find_model
+from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
+
+
+@pytest.fixture
+def saved_model(tmp_path) -> pathlib.Path:
+    directory = tmp_path / "saved_model" / "1"
+    (directory / "variables").mkdir(parents=True)
+    (directory / "saved_model.pb").write_bytes(b"graph")
+    (directory / "variables" / "variables.index").write_bytes(b"index")
+    return directory
+
+
+@pytest.fixture
+def publish(saved_model):
+    """A registry with two versions of digits, the first the champion."""
+
+    def made(uri: str) -> Registry:
+        registry = Registry(uri)
+        for _ in range(2):
+            registry.publish("digits", saved_model)
+        registry.promote("digits", 1)
+        return registry
+
+    return made
+
+
+def run(outputs: pathlib.Path, name: str, **artifacts: str) -> pathlib.Path:
+    (outputs / name).mkdir(parents=True)
+    (outputs / name / "summary.json").write_text(json.dumps({"artifacts": artifacts}))
+    return outputs / name
+
+
+def test_the_latest_export_is_what_answers_by_default(tmp_path):
+    with pytest.raises(PipelineError, match="expected MODEL=path, or a run that made a model"):
+        find_model("", tmp_path)
+    run(tmp_path, "latest", saved_model="/runs/7/export/exported/saved_model", model="/runs/7/train/model/model.keras")
+    assert find_model("", tmp_path) == pathlib.Path("/runs/7/export/exported")
+
+
+def test_a_run_that_exported_nothing_answers_only_when_it_is_named(tmp_path, capsys):
+    kept = run(tmp_path, "latest", model="/runs/8/train/model/model.keras")
+    with pytest.raises(PipelineError, match=f"which exported none; MODEL={kept} takes what it trained"):
+        find_model("", tmp_path)
+    assert find_model(str(kept), tmp_path) == pathlib.Path("/runs/8/train/model")
+    assert "exported nothing" in capsys.readouterr().out
+    exported = run(tmp_path, "other", saved_model="/runs/9/export/exported/saved_model")
+    assert find_model(str(exported), tmp_path) == pathlib.Path("/runs/9/export/exported")
+
+
+def test_other_paths_are_taken_as_they_are(tmp_path, saved_model):
+    assert find_model("my/model.keras", tmp_path) == pathlib.Path("my/model.keras")
+    assert find_model(str(saved_model), tmp_path) == saved_model
+    assert find_model("/exports/models/digits/3", tmp_path) == pathlib.Path("/exports/models/digits/3")
+
+
+def test_a_version_is_fetched_by_name_by_uri_and_by_path(tmp_path, publish, gcs, capsys):  # noqa: F811
+    publish(gcs.uri)
+    publish(str(tmp_path / "registry"))
+    outputs = tmp_path / "outputs"
+    for model, registry, number in (
+        ("digits@2", gcs.uri, 2),
+        ("digits@champion", gcs.uri, 1),
+        ("digits", gcs.uri, 1),
+        (f"{gcs.uri}/models/digits/2", "", 2),
+        (f"{gcs.uri}/models/digits/", "", 1),
+        (f"{gcs.uri}/models/digits/champion", "elsewhere", 1),
+        (f"{tmp_path}/registry/models/digits/2", "", 2),
+        (f"{tmp_path}/registry/models/digits", "", 1),
+    ):
+        place = find_model(model, outputs, registry)
+        assert place.name == str(number) and outputs in place.parents
+        assert (place / "variables" / "variables.index").read_bytes() == b"index"
+        champion = ", the champion" if number == 1 else ""
+        assert capsys.readouterr().out.splitlines()[-1] == f"model: digits version {number}{champion}"
+
+
+def test_a_copy_is_used_again_and_replaced_where_it_was_changed(tmp_path, publish, gcs):  # noqa: F811
+    publish(gcs.uri)
+    place = find_model("digits@2", tmp_path, gcs.uri)
+    before = (place / "saved_model.pb").stat().st_ino
+    assert find_model("digits@2", tmp_path, gcs.uri) == place
+    assert (place / "saved_model.pb").stat().st_ino == before
+    (place / "saved_model.pb").write_bytes(b"GRAPH")
+    assert find_model("digits@2", tmp_path, gcs.uri) == place
+    assert (place / "saved_model.pb").read_bytes() == b"graph"
+
+
+def test_a_damaged_version_is_not_used(tmp_path, publish):
+    registry = publish(str(tmp_path / "registry"))
+    registry.store.write_bytes("models/digits/2/saved_model.pb", b"GRAPH")
+    for model, where in (("digits@2", str(tmp_path / "registry")), (f"{tmp_path}/registry/models/digits/2", "")):
+        with pytest.raises(PipelineError, match="with sha256 .* as its manifest.json says, received"):
+            find_model(model, tmp_path / "outputs", where)
+    assert not list((tmp_path / "outputs").rglob("saved_model.pb"))
+
+
+@pytest.mark.parametrize(
+    ("model", "registry", "said"),
+    [
+        ("digits@2", "", "expected to know the registry of digits@2, received none; give REGISTRY=gs://bucket"),
+        ("gs://bucket/digits", "", "expected a version such as gs://bucket/models/digits/3"),
+        ("digits@9", "REGISTRY", "expected version 9 of digits, received none; there: 1, 2"),
+        ("cats@champion", "REGISTRY", "expected a champion of cats, received none"),
+        ("ftp://host/models/digits/1", "", "received the scheme 'ftp'"),
+    ],
+)
+def test_what_is_not_there_is_one_line(tmp_path, publish, model, registry, said):
+    publish(str(tmp_path / "registry"))
+    with pytest.raises(PipelineError) as caught:
+        find_model(model, tmp_path, str(tmp_path / "registry") if registry else "")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,105 @@
+"""`python -m pipeline predict`: from picture files to lines and to CSV, and what is refused."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.core.errors import PipelineError
+from components.core.framework import load_keras
+from pipeline import ROOT
+from pipeline.models.predict import find_pictures, predict
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    """A model artifact that tells dark, medium and light pictures apart."""
+    keras = load_keras()
+    place = tmp_path_factory.mktemp("model")
+    pictures = keras.Input((6, 4, 3), dtype="uint8")
+    values = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(pictures))
+    classes = keras.layers.Dense(3, activation="softmax")
+    network = keras.Model(pictures, classes(values))
+    # Logits 8, 16 x - 0, 32 x - 12 of the brightness x: largest in turn below 0.5, to 0.75, above.
+    classes.set_weights([np.outer(np.ones(3), [0, 16, 32]) / 3, np.array([8.0, 0.0, -12.0])])
+    network.save(place / "model.keras")
+    names = ["dark", "in between, neither", "light"]
+    (place / "training.json").write_text(json.dumps({"class_names": names, "image_shape": [6, 4, 3]}))
+    return str(place)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> pathlib.Path:
+    folder = tmp_path / "my pictures"
+    (folder / "below").mkdir(parents=True)
+    Image.new("RGB", (40, 60), (250, 250, 250)).save(folder / "b.png")
+    Image.new("L", (4, 6), 160).save(folder / "below" / "c.jpg")
+    Image.new("RGB", (9, 9), (5, 5, 5)).save(folder / "a.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_picture_is_answered_on_the_terminal(model, pictures):
+    command = [sys.executable, "-m", "pipeline", "predict", "--model", model, "--top", "2", str(pictures / "a.jpg")]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (said.returncode, said.stderr) == (0, "")
+    lines = said.stdout.splitlines()
+    assert [line.split("%")[1].strip() for line in lines] == ["dark", "in between, neither"]
+    assert float(lines[0].split("%")[0]) > 99
+
+
+def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys):
+    predict(model, [str(pictures)], str(tmp_path / "answers.csv"), 2, tmp_path)
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "class", "probability", "class_2", "probability_2", "error"]
+    assert [(pathlib.Path(row["file"]).name, row["class"]) for row in rows] == [
+        ("a.jpg", "dark"),
+        ("b.png", "light"),
+        ("c.jpg", "in between, neither"),
+        ("notes.txt", ""),
+    ]
+    assert all(float(row["probability"]) > float(row["probability_2"]) for row in rows[:3])
+    assert "not a picture of a known format" in rows[3]["error"]
+    said = capsys.readouterr().out
+    assert "wrote 4 rows" in said and "1 of 4 could not be read" in said and "notes.txt" in said
+
+
+def test_several_pictures_are_told_apart_by_their_names(model, pictures, tmp_path, capsys):
+    predict(model, [str(pictures / "a.jpg"), str(pictures / "b.png")], "", 5, tmp_path)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == str(pictures / "a.jpg") and lines[4] == str(pictures / "b.png") and len(lines) == 8
+
+
+def test_files_none_of_which_is_a_picture_are_refused(model, pictures, tmp_path):
+    with pytest.raises(PipelineError, match="received .*notes.txt: not a picture"):
+        predict(model, [str(pictures / "notes.txt")], str(tmp_path / "answers.csv"), 3, tmp_path)
+    assert not (tmp_path / "answers.csv").exists()
+
+
+def test_pictures_that_are_not_there_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for given, said in (([], "name a file or a folder"), (["no.png"], "no.png, which does not exist")):
+        with pytest.raises(PipelineError, match=said):
+            find_pictures(given)
+    with pytest.raises(PipelineError, match="received an empty folder"):
+        find_pictures([str(tmp_path / "empty")])
+
+
+def test_make_hands_everything_on(tmp_path):
+    given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2"]
+    said = subprocess.run(["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True)
+    [line] = [line for line in said.stdout.splitlines() if "pipeline predict" in line]
+    import shlex
+
+    arguments = shlex.split(line)[4:]
+    assert arguments == [
+        *("--model", "a b/model", "--registry", "gs://b", "--out", "o.csv", "--top", "2"),
+        *("--outputs", "local_outputs"),
+        *("--", "it's.png"),
+    ]

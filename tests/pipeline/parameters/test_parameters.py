@@ -1,0 +1,97 @@
+"""Where parameter values come from, and which are refused."""
+
+import pytest
+
+from components.core.catalog import DATASETS
+from components.core.errors import PipelineError
+from pipeline.parameters.parameters import Parameters, configure, profile_names
+
+
+def test_precedence_is_command_line_environment_profile_default(tmp_path):
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("dataset: digits\nepochs: 2\nbatch_size: 3\nseed: 4\n")
+    found = configure(str(profile), ["EPOCHS=20"], {"CONV2D_EPOCHS": "30", "CONV2D_BATCH_SIZE": "40", "HOME": "/x"})
+    values = found.parameters
+    assert (values.epochs, values.batch_size, values.seed, values.optimizer) == (20, 40, 4, "adam")
+    assert [found.origins[n] for n in ("epochs", "batch_size", "seed", "optimizer")] == [
+        "command line",
+        "environment",
+        f"profile {profile}",
+        "default",
+    ]
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_is_valid(name):
+    assert configure(name, environment={}).parameters.epochs >= 1
+
+
+def test_the_cifar10_profile_is_the_articles_job():
+    values = configure("cifar10", environment={}).parameters
+    assert (values.dataset, values.architecture, values.optimizer) == ("cifar10", "seed", "adam")
+    assert (values.batch_size, values.epochs, values.validation_split) == (50, 25, 0.2)
+    assert (values.validation, DATASETS["cifar10"].validation) == ("auto", "last")
+    assert (values.learning_rate, values.precision) == (0.001, "float32")
+
+
+def test_a_layer_list_in_a_profile_reaches_the_pipeline_as_text(tmp_path):
+    profile = tmp_path / "layers.yaml"
+    profile.write_text("dataset: digits\narchitecture:\n- Conv2D: {filters: 4, kernel_size: 3}\n- Flatten:\n")
+    found = configure(str(profile), environment={}).parameters.architecture
+    assert found == '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"Flatten": null}]'
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["EPOCH=3"], "did you mean 'epochs'"),
+        (["EPOCHS=0"], "epochs: "),
+        (["EPOCHS=many"], "received 'many'"),
+        (["BATCH_SIZE=-1"], "batch_size: "),
+        (["VALIDATION_SPLIT=1.0"], "validation_split: "),
+        (["LEARNING_RATE=nan"], "learning_rate: "),
+        (["LEARNING_RATE=0"], "learning_rate: "),
+        (["DATASET=cifar11"], "did you mean 'cifar1"),
+        (["OPTIMIZER=adm"], "did you mean 'adam'"),
+        (["ARCHITECTURE=seeed"], "did you mean 'seed'"),
+        (["MIN_ACCURACY=62"], "min_accuracy: "),
+        (["DATASET=image_folder"], "source"),
+        (["MODEL_NAME=../up"], "model_name: "),
+        (["epochs"], "expected NAME=VALUE"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line(settings, said):
+    with pytest.raises(PipelineError) as error:
+        configure("quickstart", settings, {})
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_environment_variable_is_refused():
+    with pytest.raises(PipelineError, match="unknown parameter 'epoch' in environment; did you mean 'epochs'"):
+        configure("quickstart", environment={"CONV2D_EPOCH": "3"})
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("quikstart", "did you mean 'quickstart'"),
+        ("nowhere.yaml", "does not exist"),
+        ("../profiles/quickstart", "unknown profile"),
+    ],
+)
+def test_an_unknown_profile_names_the_nearest(profile, said):
+    with pytest.raises(PipelineError, match=said):
+        configure(profile, environment={})
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just words"])
+def test_a_profile_that_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match="expected"):
+        configure(str(path), environment={})
+
+
+def test_every_parameter_says_what_it_is():
+    assert [name for name, field in Parameters.model_fields.items() if not field.description] == []

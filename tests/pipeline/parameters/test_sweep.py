@@ -1,0 +1,128 @@
+"""What a grid becomes, and the pipeline that a sweep compiles to."""
+
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from components.core.errors import PipelineError
+from pipeline import ROOT
+from pipeline.cluster.compile import compile_pipeline, mask_images
+from pipeline.cluster.submit import prepare
+from pipeline.parameters.parameters import configure
+from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
+from pipeline.training import SWEEP_STEPS
+
+GOLDEN = ROOT / "tests" / "pipeline" / "sweep.golden.yaml"
+GRID = "learning_rate=0.001,0.003 batch_size=50,250"
+LAYERS = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    return configure("quickstart", environment={}).parameters
+
+
+def test_a_grid_is_every_combination(parameters):
+    assert plan_sweep(parameters, GRID).trials == (
+        "batch_size=50 learning_rate=0.001",
+        "batch_size=250 learning_rate=0.001",
+        "batch_size=50 learning_rate=0.003",
+        "batch_size=250 learning_rate=0.003",
+    )
+
+
+def test_a_trial_has_one_spelling(parameters):
+    """Else KFP's cache would not know a trial again that was written otherwise."""
+    grid = f"LEARNING_RATE=1e-3,.001,0.0010 augment_flip=True,yes architecture=seed,{LAYERS}"
+    assert plan_sweep(parameters, grid).trials == (
+        "architecture=seed learning_rate=0.001 augment_flip=true",
+        f"architecture={LAYERS} learning_rate=0.001 augment_flip=true",
+    )
+
+
+def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
+    huge = " ".join(f"{name}={','.join(map(str, range(1, 1001)))}" for name in ("epochs", "batch_size", "seed"))
+    sampled = plan_sweep(parameters, huge, sample=8).trials
+    assert len(set(sampled)) == 8
+    assert sampled == plan_sweep(parameters, huge, sample=8).trials
+    other = plan_sweep(parameters.model_copy(update={"seed": 1}), huge, sample=8).trials
+    assert not set(sampled) & set(other)
+    assert len(plan_sweep(parameters, GRID, sample=99).trials) == 4
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ("", "expected a grid such as"),
+        ("learnin_rate=1", "did you mean 'learning_rate'"),
+        ("image_size=8,16", "has one value for all trials"),
+        ("gpus=0,1", "has one value for all trials"),
+        ("epochs=1,0", "epochs: "),
+        ("learning_rate=0.1,x", "learning_rate: "),
+        ("architecture=seed,sed", "did you mean 'seed'"),
+        ("epochs=1 epochs=2", "each name once"),
+        ("epochs=" + ",".join(map(str, range(1, MOST_TRIALS + 2))), f"expected at most {MOST_TRIALS} trials"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_at_once(parameters, grid, said):
+    with pytest.raises(PipelineError, match=r"^[^\n]*$") as refused:
+        plan_sweep(parameters, grid)
+    assert said in str(refused.value)
+
+
+def test_a_trial_has_one_node(parameters):
+    with pytest.raises(PipelineError, match="nodes: expected 1"):
+        plan_sweep(parameters.model_copy(update={"nodes": 2}), GRID)
+
+
+@pytest.fixture(scope="module")
+def compiled(parameters, tmp_path_factory) -> pathlib.Path:
+    path = tmp_path_factory.mktemp("compiled") / "sweep.yaml"
+    compile_pipeline(parameters, path, sweep=plan_sweep(parameters, GRID, parallel=4))
+    return path
+
+
+def test_the_pipeline_is_the_golden_one(compiled):
+    assert mask_images(compiled.read_text()) == GOLDEN.read_text(), "if the change is wanted: make golden"
+
+
+def test_the_trials_loop_around_training_alone(compiled):
+    spec = next(yaml.safe_load_all(compiled.read_text()))
+    tasks = spec["root"]["dag"]["tasks"]
+    [(name, loop)] = [(name, task) for name, task in tasks.items() if "parameterIterator" in task]
+    assert set(spec["components"][f"comp-{name}"]["dag"]["tasks"]) == {"train"}
+    assert loop["iteratorPolicy"]["parallelismLimit"] == 4
+    assert "batch_size=50 learning_rate=0.003" in loop["parameterIterator"]["items"]["raw"]
+    assert set(SWEEP_STEPS) - {"train", "export"} < set(tasks)
+    # The test pictures are looked at once, by evaluate, when the choice is made.
+    assert tasks["evaluate"]["inputs"]["artifacts"]["model"]["taskOutputArtifact"]["producerTask"] == "choose"
+    assert "dataset" not in tasks["choose"]["inputs"]["artifacts"]
+
+
+def test_every_option_of_a_cluster_compiles(parameters, tmp_path):
+    options = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="hook")
+    compile_pipeline(parameters, tmp_path / "sweep.yaml", options, Sweep(("seed=1", "seed=2"), ("seed",)))
+    pipeline, platform = yaml.safe_load_all((tmp_path / "sweep.yaml").read_text())
+    placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {"exec-train", "exec-choose", "exec-notify"} <= set(placed)
+    # Every input that a step below the loop and the exit handler refers to is handed down to it.
+    for component in pipeline["components"].values():
+        given = set(component.get("inputDefinitions", {}).get("parameters", {}))
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            used = {
+                value["componentInputParameter"]
+                for value in task.get("inputs", {}).get("parameters", {}).values()
+                if "componentInputParameter" in value
+            }
+            assert used <= given
+
+
+def test_a_sweep_is_submitted_from_a_file_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    configuration = configure("quickstart", environment={})
+    compiled = prepare(configuration, ClusterOptions(), check=False, sweep=plan_sweep(configuration.parameters, GRID))
+    assert compiled == pathlib.Path("build/sweep.yaml")
+    assert re.search(r"image: \S+:choose-[0-9a-f]{12}", compiled.read_text())
