@@ -12,7 +12,7 @@ from typing import Any, Literal
 from components.core.artifacts.evaluation import read_decision
 from components.core.errors import PipelineError
 from components.core.files import write_json
-from pipeline.console import StepOutput, step_output, table
+from pipeline.console import StepOutput, step_output
 from pipeline.keras_side.preflight import check_model
 from pipeline.local.board_links import BoardLinks
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, quiet_kfp
@@ -20,6 +20,7 @@ from pipeline.local.places import with_places
 from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner, kfp_runner, remove_containers
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.sweep import Sweep
+from pipeline.summary import PLACES, closing_block
 
 # Below the outputs directory: what `make tensorboard` shows.
 BOARD = "tensorboard"
@@ -210,20 +211,13 @@ class LocalRun:
         return summary
 
     def _artifacts(self) -> dict[str, str]:
-        places = {
-            "report": ("evaluate", "evaluation", "report.html"),
-            "tensorboard": ("train", "tensorboard", ""),
-            "saved_model": ("export", "exported", "saved_model"),
-            "model": ("train", "model", "model.keras"),
-            "dataset": ("preprocess", "dataset", ""),
-        }
         found = {}
-        for name, (step, output, file) in places.items():
+        for name, (step, output, file) in PLACES.items():
             artifact = self.steps[step].outputs.get(output) if step in self.steps else None
             if artifact is not None:
                 found[name] = str(pathlib.Path(artifact.path) / file)
-        if "data_report" in self.steps["preprocess"].outputs:
-            found["data_report"] = str(_with_ending(self.steps["preprocess"].outputs["data_report"].path))
+        if "data_report" in found:
+            found["data_report"] = str(_with_ending(found["data_report"]))
         return found
 
 
@@ -236,28 +230,13 @@ def _with_ending(page: str) -> pathlib.Path:
 
 
 def _print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
-    rows = [
-        (
-            step["name"],
-            "cached" if step["cached"] else step["status"],
-            "" if step["status"] in ("skipped", "not run") else f"{step['seconds']:.1f} s",
-        )
-        for step in summary["steps"]
-    ]
-    print()
-    print(table(rows, ("step", "result", "time")))
-    print()
+    places = {**summary["artifacts"], "summary": directory / "summary.json"}
+    shown = {**summary, "artifacts": {name: _shown(place) for name, place in places.items()}}
     if "trials" in summary:
         from pipeline.local.sweep import trial_table
 
-        print(trial_table(summary))
-        print()
-    if summary["metrics"]:
-        print(f"Test loss: {summary['metrics']['loss']:.4f} / Test accuracy: {summary['metrics']['accuracy']:.4f}")
-        print(summary["outcome"])
-    for name, path in summary["artifacts"].items():
-        print(f"{name + ':':<13}{_shown(path)}")
-    print(f"{'summary:':<13}{_shown(directory / 'summary.json')}")
+        shown["trial_table"] = trial_table(summary)
+    print(closing_block(shown))
 
 
 def _shown(path: str | os.PathLike) -> str:

@@ -1,0 +1,43 @@
+"""The block that ends a run, on this machine and on a cluster: steps, trials, figures, the gate's verdict, places."""
+
+from typing import Any
+
+from pipeline.console import table
+
+# What a run leaves, as it is named at its end: the step, its output, and the file below that.
+PLACES = {
+    "report": ("evaluate", "evaluation", "report.html"),
+    "tensorboard": ("train", "tensorboard", ""),
+    "saved_model": ("export", "exported", "saved_model"),
+    "model": ("train", "model", "model.keras"),
+    "dataset": ("preprocess", "dataset", ""),
+    "data_report": ("preprocess", "data_report", ""),
+}
+UNTIMED = ("skipped", "not run")
+
+
+def closing_block(summary: dict[str, Any]) -> str:
+    """The text that ends a run.
+
+    Args:
+        summary: `steps`, each with name, status, cached and seconds; and, as far as they are known, `trial_table`, a
+            text; `metrics`, with loss and accuracy of the test pictures; `outcome`, a line; `artifacts`, a place by
+            name.
+    """
+    rows = [
+        (
+            step["name"],
+            "cached" if step["cached"] else step["status"],
+            "" if step["status"] in UNTIMED else f"{step['seconds']:.1f} s",
+        )
+        for step in summary["steps"]
+    ]
+    parts = ["", table(rows, ("step", "result", "time")), ""]
+    if summary.get("trial_table"):
+        parts += [summary["trial_table"], ""]
+    if metrics := summary.get("metrics"):
+        parts.append(f"Test loss: {metrics['loss']:.4f} / Test accuracy: {metrics['accuracy']:.4f}")
+    if summary.get("outcome"):
+        parts.append(summary["outcome"])
+    parts += [f"{name + ':':<13}{place}" for name, place in summary.get("artifacts", {}).items()]
+    return "\n".join(parts)
