@@ -88,7 +88,7 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 def images_command(action: str, target: str) -> None:
     """Builds, pushes or lists the container images; `names` asks no Docker engine."""
-    from pipeline.images.names import names as images
+    from pipeline.images import names as images
 
     if action == "names":
         print("\n".join(images.image(component, target) for component in images.COMPONENTS))

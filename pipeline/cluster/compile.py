@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kfp import compiler
 
 from components.core.files import whole_file
-from pipeline.images.names import names as images
+from pipeline.images import names as images
 from pipeline.keras_side.preflight import check_model
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus

@@ -33,7 +33,7 @@ GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
     """The runner, and the image of a step by name. Builds images that are missing where Docker is to run them."""
-    from pipeline.images.names import names as images
+    from pipeline.images import names as images
 
     def image(step: str) -> str:
         return images.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")

@@ -7,9 +7,9 @@ import tarfile
 import pytest
 
 from components.core.errors import PipelineError
+from pipeline.images import build as image_builds
+from pipeline.images import names as images
 from pipeline.images.engine import engine as find_engine
-from pipeline.images.names import build as image_builds
-from pipeline.images.names import names as images
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images.names import build as image_builds
-from pipeline.images.names import names as images
+from pipeline.images import build as image_builds
+from pipeline.images import names as images
 
 
 def test_builds_what_is_missing_and_moves_nothing(engine, small):

@@ -6,7 +6,7 @@ import pytest
 from kfp import dsl
 
 from pipeline import ROOT
-from pipeline.images.names import names as images
+from pipeline.images import names as images
 
 
 def run(engine, image: str, command: list[str], **options) -> str:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from components.core.errors import PipelineError
-from pipeline.images.names import names as images
+from pipeline.images import names as images
 
 CONFIGURATION = """\
 version: 0.1

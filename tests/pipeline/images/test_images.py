@@ -9,8 +9,8 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
-from pipeline.images.names import build as image_builds
-from pipeline.images.names import names as images
+from pipeline.images import build as image_builds
+from pipeline.images import names as images
 
 EVERY = set(images.COMPONENTS)
 
@@ -153,7 +153,7 @@ def test_every_component_of_the_project_has_an_image():
 
 def test_names_are_made_without_loading_the_docker_sdk():
     program = (
-        "import sys; from pipeline import images; images.image('train'); sys.exit('requests' in sys.modules or "
+        "import sys; from pipeline.images import names; names.image('train'); sys.exit('requests' in sys.modules or "
         "any(m.startswith('docker.') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
