@@ -57,7 +57,7 @@ def compile_command(
     plan: Callable[[Parameters], Sweep | None],
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
-    from pipeline.cluster.kubeflow import compile as compiling
+    from pipeline.cluster import compile as compiling
 
     parameters = configure(profile, settings).parameters
     sweep = plan(parameters)

@@ -19,7 +19,7 @@ kfp.local ignores all of it but retries, which it would sleep through: it is giv
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -46,8 +46,7 @@ class Place:
     retries: int = 2
 
 
-# Every step is safe to run again: retries are
-# for nodes that go away (spot) and origins that stumble.
+# Every step is safe to run again: retries are for nodes that go away (spot) and origins that stumble.
 PLACES = {
     "download": Place(cpu="1", memory="1Gi", hours=3, retries=3),  # the slowest known origin takes an hour
     "preprocess": Place(cpu="2", memory="2Gi", hours=2),
@@ -63,7 +62,6 @@ BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_durati
 # Pictures go from loader processes to the training process, and gradients between GPUs (NCCL), through /dev/shm; a
 # container's own is 64 MB. What is in it counts as the container's memory.
 SHARED_MEMORY = "2Gi"
-# Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 # The user of our images.
 USER = 10001
 # Kubeflow's own store, minio://: the steps that read sources or the registry, or write while they run, need its keys
@@ -71,33 +69,28 @@ USER = 10001
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
 STORE_STEPS = ("download", "train", "evaluate", "export")
+# Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
 
-@dataclasses.dataclass(frozen=True)
-class GpuNodes:
-    """The pipeline's parameters that choose nodes for training, and its share of them, as its body sees them."""
-
-    gpus: Any
-    accelerator: Any
-    node_selector: Any
-    tolerations: Any
-    node_affinity: Any
-    cpu: Any
-    memory: Any
-
-
 class Placement:
-    """Places the tasks of one pipeline. `cluster` is None for kfp.local: then a task gets its image and no more."""
+    """Places the tasks of one pipeline.
+
+    Args:
+        image: the container image of a step, by the step's name.
+        cluster: None for kfp.local: then a task gets its image and no more.
+        values: the pipeline's parameters, as its body sees them.
+        on_nodes: whether train has nodes of its own started.
+    """
 
     def __init__(
         self,
         image: Callable[[str], str],
         cluster: ClusterOptions | None,
-        gpu_nodes: GpuNodes,
+        values: Mapping[str, Any],
         on_nodes: bool = False,
     ):
-        self.image, self.cluster, self.gpu_nodes, self.on_nodes = image, cluster, gpu_nodes, on_nodes
+        self.image, self.cluster, self.values, self.on_nodes = image, cluster, values, on_nodes
 
     def place(self, task: dsl.PipelineTask, name: str) -> None:
         """Gives a task its image and, on a cluster, its kind of node, its share of it, time limit and retries."""
@@ -107,11 +100,11 @@ class Placement:
         launches = name == "train" and self.on_nodes
         where = PLACES["launch" if launches else name]
         if name in gpu_steps(self.cluster) and not launches:
-            _on_gpu_node(task, self.gpu_nodes, self.cluster)
+            _on_gpu_node(task, self.values, self.cluster)
         else:
             _off_gpu_nodes(task)
         if name == "train" and not launches:
-            _share(task, self.gpu_nodes.cpu, self.gpu_nodes.memory)
+            _share(task, self.values["train_cpu"], self.values["train_memory"])
         else:
             _share(task, where.cpu, where.memory)
         if launches:
@@ -146,12 +139,12 @@ def _share(task: dsl.PipelineTask, cpu: Any, memory: Any) -> None:
     task.set_memory_request(memory).set_memory_limit(memory)
 
 
-def _on_gpu_node(task: dsl.PipelineTask, nodes: GpuNodes, cluster: ClusterOptions) -> None:
-    _register(task, nodes.accelerator, nodes.gpus)
-    task.set_accelerator_type(nodes.accelerator).set_accelerator_limit(nodes.gpus)
-    kubernetes.add_node_selector_json(task, nodes.node_selector)
-    kubernetes.add_toleration_json(task, nodes.tolerations)
-    kubernetes.add_node_affinity_json(task, nodes.node_affinity)
+def _on_gpu_node(task: dsl.PipelineTask, values: Mapping[str, Any], cluster: ClusterOptions) -> None:
+    _register(task, values["accelerator"], values["gpus"])
+    task.set_accelerator_type(values["accelerator"]).set_accelerator_limit(values["gpus"])
+    kubernetes.add_node_selector_json(task, values["node_selector"])
+    kubernetes.add_toleration_json(task, values["tolerations"])
+    kubernetes.add_node_affinity_json(task, values["node_affinity"])
     kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=SHARED_MEMORY)  # noqa: S108
     for key, value in queue_labels(cluster).items():
         kubernetes.add_pod_label(task, key, value)

@@ -1,5 +1,6 @@
 """What every component's settings have in common: strict, frozen, and errors of one line."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import pydantic
@@ -41,6 +42,11 @@ class Settings(pydantic.BaseModel):
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
             raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {first['input']!r}") from None
+
+    @classmethod
+    def among(cls, given: Mapping[str, Any]) -> Self:
+        """Builds the settings from the values in `given` that bear their names; a component's locals() have more."""
+        return cls.checked(**{name: given[name] for name in cls.model_fields})
 
 
 class RegistrySettings(Settings):

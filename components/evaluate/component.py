@@ -29,6 +29,7 @@ def evaluate(
     Returns the gate's verdict, "export" or "keep"; decision.json in `evaluation` has the reasons. One unnamed value:
     kfp.local (2.17.0) can't resolve a named output in a condition.
     """
+    given = dict(locals())
     from components.core.errors import one_line_errors
 
     with one_line_errors():
@@ -36,18 +37,7 @@ def evaluate(
         from components.evaluate.run import evaluate
         from components.evaluate.settings import EvaluateSettings
 
-        settings = EvaluateSettings.checked(
-            behaviour=behaviour,
-            behaviour_kept=behaviour_kept,
-            behaviour_certain=behaviour_certain,
-            behaviour_mirrored=behaviour_mirrored,
-            min_accuracy=min_accuracy,
-            gate=gate,
-            min_improvement=min_improvement,
-            significance=significance,
-            model_name=model_name,
-            publish_uri=publish_uri,
-        )
+        settings = EvaluateSettings.among(given)
         result = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
         log_metrics(metrics, result.metrics())
         log_classification(classification, result.class_names, result.confusion, result.roc)

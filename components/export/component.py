@@ -22,6 +22,7 @@ def export(
 
     Returns what became of the model, in words.
     """
+    given = dict(locals())
     from components.core.errors import one_line_errors
 
     with one_line_errors():
@@ -32,14 +33,7 @@ def export(
         from components.export.run import CARD_FILE, export
         from components.export.settings import ExportSettings
 
-        settings = ExportSettings.checked(
-            model_name=model_name,
-            model_version=model_version,
-            publish_uri=publish_uri,
-            formats=formats,
-            int8_tolerance=int8_tolerance,
-            proof_pictures=proof_pictures,
-        )
+        settings = ExportSettings.among(given)
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
         shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
         published = publish(settings.publish_uri, settings.model_name, exported.path, evaluation.path)

@@ -19,22 +19,14 @@ def preprocess(
     seed: int,
 ):
     """Decodes every picture to one shape, splits train, validation and test, and writes them as TFRecord shards."""
+    given = dict(locals())
     from components.core.errors import one_line_errors
 
     with one_line_errors():
         from components.preprocess.run import preprocess
         from components.preprocess.settings import PreprocessSettings
 
-        settings = PreprocessSettings.checked(
-            image_size=image_size,
-            resize=resize,
-            color=color,
-            validation=validation,
-            validation_split=validation_split,
-            test_split=test_split,
-            max_unreadable=max_unreadable,
-            seed=seed,
-        )
+        settings = PreprocessSettings.among(given)
         info = preprocess(settings, raw.path, dataset.path, data_report.path)
     dataset.metadata.update(
         fingerprint=info.fingerprint, image_shape=list(info.image_shape), classes=len(info.class_names)

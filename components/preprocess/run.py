@@ -26,8 +26,9 @@ from components.core.files import remove, whole_directory, write_json
 from components.core.pictures.decode import Target
 from components.core.progress import amount
 from components.preprocess.processes import Processes, usable_cores
+from components.preprocess.report import examples
 from components.preprocess.report.facts import DataFacts
-from components.preprocess.report.page import examples, write_data_report
+from components.preprocess.report.page import write_data_report
 from components.preprocess.report.tally import Tally
 from components.preprocess.report.wording import listed
 from components.preprocess.settings import PreprocessSettings

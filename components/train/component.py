@@ -40,6 +40,7 @@ def train(
     As a trial of a sweep, with some settings changed, `learning_rate=0.003 batch_size=50`, it also succeeds where
     training fails, and says why in the model artifact.
     """
+    given = dict(locals())
     from components.core.errors import one_line_errors
 
     with one_line_errors():
@@ -49,31 +50,7 @@ def train(
         from components.train.settings import TrainSettings
         from components.train.trial import run_trial
 
-        settings = TrainSettings.checked(
-            architecture=architecture,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            warmup=warmup,
-            optimizer=optimizer,
-            label_smoothing=label_smoothing,
-            augment_flip=augment_flip,
-            augment_shift=augment_shift,
-            average_mirrored=average_mirrored,
-            precision=precision,
-            early_stopping_patience=early_stopping_patience,
-            deterministic=deterministic,
-            gpus=gpus,
-            nodes=nodes,
-            memory_mb=memory_mb,
-            checkpoints=checkpoints,
-            tensorboard_uri=tensorboard_uri,
-            histograms=histograms,
-            profile_steps=profile_steps,
-            verbose=verbose,
-            seed=seed,
-        )
+        settings = TrainSettings.among(given)
         paths = dataset.path, model.path, tensorboard.path
         if trial:
             result = run_trial(settings, trial, *paths, tensorboard_artifact=tensorboard.uri)

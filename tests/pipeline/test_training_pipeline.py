@@ -1,5 +1,6 @@
 """The compiled pipeline: the same bytes every time, every argument explicit, and a golden file for review."""
 
+import importlib
 import pathlib
 import re
 
@@ -70,3 +71,16 @@ def test_every_step_has_its_own_content_tag_and_a_share_of_a_node(compiled):
         container = executors[f"exec-{name}"]["container"]
         assert f":{name}-" in container["image"]
         assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
+
+
+@pytest.mark.parametrize("step", ["download", "preprocess", "train", "evaluate", "export"])
+def test_a_component_takes_what_its_settings_hold(step):
+    """The signature is the one place where a parameter is written again: KFP reads it as source."""
+    module = importlib.import_module(f"components.{step}.component")
+    settings = getattr(importlib.import_module(f"components.{step}.settings"), f"{step.capitalize()}Settings")
+    taken = {
+        name: annotation
+        for name, annotation in getattr(module, step).python_func.__annotations__.items()
+        if annotation in (str, int, float, bool) and name not in ("return", "trial")
+    }
+    assert taken == {name: type(value) for name, value in settings()}

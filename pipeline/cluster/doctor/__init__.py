@@ -61,7 +61,7 @@ def show(found: list[Check], as_json: bool) -> None:
 
 
 def _all(wanted: Wanted) -> Iterator[Check]:
-    from pipeline.cluster.kubeflow.doctor import kubeflow, kubernetes_side, machine, stores, workloads
+    from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, stores, workloads
 
     for name, check in machine.CHECKS.items():
         yield _guarded(name, check, wanted)

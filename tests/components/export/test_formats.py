@@ -8,15 +8,15 @@ import pytest
 from components.core.artifacts.dataset import INFO_FILE, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
+from components.export.formats import formats as known
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
-from components.export.formats.formats import formats as known
 from components.export.formats.runtimes import open_runtime
 from components.export.run import _judge, export
 from components.export.settings import ExportSettings
 from components.export.verify import FormatProof
 from components.train.run import train
 from components.train.settings import TrainSettings
-from tests.components.export.conftest import evaluated
+from tests.conftest import evaluated
 
 needs_all = pytest.mark.skipif(
     any(known.importlib.util.find_spec(package) is None for kind in FORMATS.values() for package in kind.packages),

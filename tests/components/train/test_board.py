@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import metadata
 
 from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
-from components.train.board.events import events as board
+from components.train.board import events as board
 from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors

@@ -5,10 +5,9 @@ import json
 import re
 
 import pytest
-from pipeline.cluster.kubeflow.doctor import kubeflow as kubeflow_checks
-from pipeline.cluster.kubeflow.doctor import kubernetes_side, machine, stores, workloads
 
-from pipeline.cluster.doctor import Wanted, examine, show
+from pipeline.cluster.doctor import Wanted, examine, kubernetes_side, machine, show, stores, workloads
+from pipeline.cluster.doctor import kubeflow as kubeflow_checks
 from pipeline.cluster.doctor.check import Check
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi

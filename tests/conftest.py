@@ -1,7 +1,7 @@
-"""A small dataset artifact of real digits, and a model trained on it: what evaluate and export start from."""
+"""A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -63,3 +63,29 @@ def trained(digits_with_test, tmp_path_factory) -> Trained:
     place = tmp_path_factory.mktemp("trained")
     train(TrainSettings(epochs=3, verbose="0"), digits_with_test, str(place / "model"), str(place / "board"))
     return Trained(digits_with_test, str(place / "model"))
+
+
+def evaluated(dataset: str, model: str, place: pathlib.Path, **settings: Any) -> str:
+    """Evaluates a model below `place` and gives the evaluation artifact's path."""
+    from components.evaluate.run import evaluate
+    from components.evaluate.settings import EvaluateSettings
+
+    paths = [str(place / name) for name in ("evaluation", "report", "board")]
+    evaluate(EvaluateSettings(**settings), dataset, model, *paths)
+    return paths[0]
+
+
+@pytest.fixture(scope="session")
+def evaluation(trained, tmp_path_factory) -> str:
+    """The evaluation artifact of the model `trained`."""
+    return evaluated(trained.dataset, trained.model, tmp_path_factory.mktemp("evaluated"))
+
+
+@pytest.fixture(scope="session")
+def exported(trained, evaluation, tmp_path_factory):
+    """An export of `trained` in the default formats: its manifest, and where it lies."""
+    from components.export.run import export
+    from components.export.settings import ExportSettings
+
+    place = tmp_path_factory.mktemp("default") / "exported"
+    return export(ExportSettings(model_version=7), trained.dataset, trained.model, evaluation, str(place)), place
