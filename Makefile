@@ -15,7 +15,7 @@ LOCKS  := docker/requirements
 # The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
 OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
             ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES
+            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE
 GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 quote     = '$(subst ','\'',$(1))'
 # option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
@@ -108,8 +108,8 @@ golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted chang
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
-lock: $(VENV)/test ## resolve pyproject.toml to the lock files
-	@docker/lock.sh
+lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
+	@UPGRADE=$(call quote,$(UPGRADE)) docker/lock.sh
 
 clean: ## remove what was built, and the environment; runs stay
 	rm -rf build $(VENV) .pytest_cache .ruff_cache
@@ -129,8 +129,8 @@ $(VENV)/test: $(LOCKS)/test.txt
 define install
 	set -e; \
 	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
-	echo "making the environment $(VENV) (about two minutes, once)"; \
+	echo "making the environment $(VENV) (half a minute, once)"; \
 	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV); \
-	$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes --requirement $(LOCKS)/$(1).txt; \
+	$(PYTHON) docker/install.py $(LOCKS)/$(1).txt; \
 	touch $@
 endef

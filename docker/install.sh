@@ -1,13 +1,10 @@
 #!/bin/sh
 # Installs locked requirements into /opt/venv, during the image's build: install.sh FILE...
 #
-# --no-deps: the locks are complete, and kfp comes without its dependencies on purpose (requirements/kfp.txt).
+# kfp comes without its dependencies on purpose (requirements/kfp.txt).
 set -eu
 cd /build
-for lock in "$@"; do
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --disable-pip-version-check --progress-bar off \
-        --no-cache-dir --no-compile --no-deps --require-hashes --requirement "$lock"
-done
+PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 /opt/pip/bin/python install.py --into /opt/venv/bin/python "$@"
 
 # What only building against TensorFlow needs: C++ headers (287 MB) and a C compiler's library (61 MB).
 cd /opt/venv/lib/python3*/site-packages

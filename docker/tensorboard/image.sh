@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 base=${BASE_IMAGE:-python:3.11-slim}
 docker=${DOCKER:-docker}
-parts=(docker/tensorboard/Dockerfile docker/install.sh docker/requirements/tensorboard.txt)
+parts=(docker/tensorboard/Dockerfile docker/install.{sh,py} docker/requirements/{uv,tensorboard}.txt)
 tag=$({ cat "${parts[@]}"; echo "$base"; } | sha256sum | cut -c1-12)
 image=${REGISTRY:+${REGISTRY%/}/}conv2d-tensorboard:$tag
 

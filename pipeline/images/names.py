@@ -27,6 +27,7 @@ COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export",
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"
+RECIPE = ("Dockerfile", "install.py", "install.sh")
 BASE_LABEL = "org.opencontainers.image.base.name"
 Say = Callable[[str], None]
 
@@ -41,7 +42,7 @@ def image(
     """The name of a component's image: `<repository>:<component>-<12 hex>`, or `<component>-<target>-<12 hex>`.
 
     Reads the sources (1 ms), asks no engine. The hash covers the component's directory, components/core, the Dockerfile
-    and its script, the target's locked requirements, and the name of the base image; file names and contents, neither
+    and its scripts, the target's locked requirements, and the name of the base image; file names and contents, neither
     times nor modes.
 
     Args:
@@ -177,8 +178,8 @@ def _names(
 
 def _sources(root: pathlib.Path, component: str, target: str) -> list[pathlib.Path]:
     """The files that decide how a component behaves in its image, in an order that is the same everywhere."""
-    files = [root / "components/__init__.py", root / "docker/Dockerfile", root / "docker/install.sh"]
-    files += [root / f"docker/requirements/{lock}.txt" for lock in (target, "kfp")]
+    files = [root / "components/__init__.py", *(root / f"docker/{name}" for name in RECIPE)]
+    files += [root / f"docker/requirements/{lock}.txt" for lock in (target, "kfp", "uv")]
     for package in (component, "core"):
         for path in (root / "components" / package).rglob("*"):
             hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)

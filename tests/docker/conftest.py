@@ -59,8 +59,9 @@ def small(engine, tmp_path, monkeypatch):
     """
     root = tmp_path / "project"
     files = {f"components/{package}/logic.py": package for package in (*images.COMPONENTS, "core")}
-    files |= {"components/__init__.py": "", "docker/Dockerfile": SMALL_DOCKERFILE, "docker/install.sh": ""}
-    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "jax", "kfp")}
+    files |= {"components/__init__.py": "", "docker/install.sh": "", "docker/install.py": ""}
+    files |= {"docker/Dockerfile": SMALL_DOCKERFILE}
+    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "jax", "kfp", "uv")}
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text)

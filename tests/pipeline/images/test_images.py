@@ -29,7 +29,7 @@ def tree(tmp_path):
         write(tmp_path / "components" / component / "logic.py", f"{component} = 1\n")
     write(tmp_path / "components/__init__.py", "")
     write(tmp_path / "components/evaluate/templates/report.html", "<p>")
-    for file in ("Dockerfile", "install.sh", *(f"requirements/{lock}.txt" for lock in ("cpu", "gpu", "jax", "kfp"))):
+    for file in (*images.RECIPE, *(f"requirements/{lock}.txt" for lock in ("cpu", "gpu", "jax", "kfp", "uv"))):
         write(tmp_path / "docker" / file, f"{file}\n")
     write(tmp_path / "docker/requirements/local.txt", "")
     write(tmp_path / "pipeline/training.py", "")
@@ -66,6 +66,8 @@ def changed(before: dict, after: dict) -> dict[str, set[str]]:
         ("components/__init__.py", EVERY, EVERY),
         ("docker/Dockerfile", EVERY, EVERY),
         ("docker/install.sh", EVERY, EVERY),
+        ("docker/install.py", EVERY, EVERY),
+        ("docker/requirements/uv.txt", EVERY, EVERY),
         ("docker/requirements/kfp.txt", EVERY, EVERY),
         ("docker/requirements/cpu.txt", EVERY, set()),
         ("docker/requirements/gpu.txt", set(), EVERY),
