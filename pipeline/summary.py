@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.core.artifacts.model import MODEL_FILE
 from pipeline.console import table
 
 # What a run leaves, as it is named at its end: the step, its output, and the file below that.
@@ -9,7 +10,7 @@ PLACES = {
     "report": ("evaluate", "evaluation", "report.html"),
     "tensorboard": ("train", "tensorboard", ""),
     "saved_model": ("export", "exported", "saved_model"),
-    "model": ("train", "model", "model.keras"),
+    "model": ("train", "model", MODEL_FILE),
     "dataset": ("preprocess", "dataset", ""),
     "data_report": ("preprocess", "data_report", ""),
 }

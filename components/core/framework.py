@@ -6,15 +6,12 @@ The import takes 4 seconds and 400 MB, so it happens inside functions, never at 
 import contextlib
 import importlib.util
 import os
-import pathlib
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
-from components.core.artifacts.dataset import DatasetInfo
 from components.core.errors import PipelineError
 
 # TensorFlow 2.21 logs these before its own log level is read (TF_CPP_MIN_LOG_LEVEL does not reach them): information
@@ -57,44 +54,6 @@ def training_backend() -> str:
             "`pip install 'conv2d-pipeline[jax]'`, or leave KERAS_BACKEND unset"
         )
     return backend
-
-
-def load_model(path: str | pathlib.Path) -> Any:
-    """Loads a .keras file, uncompiled, without running code from it.
-
-    Raises:
-        PipelineError: there is no such file, or Keras can't read it.
-    """
-    keras = load_keras()
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise PipelineError(f"expected a model artifact with {path.name}, received none at {path}; run train first")
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a file it can't read
-        reason = " ".join(str(error).split())[:300]
-        raise PipelineError(f"expected a Keras model in {path}, received one that can't be loaded: {reason}") from None
-
-
-def load_fitting_model(path: str | pathlib.Path, info: DatasetInfo) -> Any:
-    """Loads a .keras file that takes the data set's pictures and answers with its classes.
-
-    Raises:
-        PipelineError: as load_model, or the model was made for other pictures or another number of classes.
-    """
-    model = load_model(path)
-    expected, received = tuple(info.image_shape), tuple(model.input_shape[1:])
-    if received != expected:
-        raise PipelineError(
-            f"expected a model for pictures of {expected} (height, width, channels) as in the data set, received one "
-            f"for {received}; train on this data set"
-        )
-    if model.output_shape[-1] != len(info.class_names):
-        raise PipelineError(
-            f"expected a model with {len(info.class_names)} classes as in the data set, received one with "
-            f"{model.output_shape[-1]}; train on this data set"
-        )
-    return model
 
 
 @contextlib.contextmanager

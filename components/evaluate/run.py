@@ -1,7 +1,6 @@
 """Measures a model on the test split and writes down what it found."""
 
 import dataclasses
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,15 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.evaluation import Decision, write_decision
+from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
-from components.core.framework import load_fitting_model
 from components.evaluate.champion import champion_answers, fetched_champion, short_list
 from components.evaluate.gate import decide, gate_facts
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
-from components.evaluate.measure.gather import gather, read_training
+from components.evaluate.measure.gather import gather
 from components.evaluate.measure.predict import predict_test_split, predictor
 from components.evaluate.report.facts import EvaluationFacts
 from components.evaluate.report.page import write_report
@@ -75,7 +74,7 @@ def evaluate(
     training = read_training(model_path)
     _check_fit(training, info)
     with fetched_champion(settings, info) as champion:
-        model = load_fitting_model(pathlib.Path(model_path) / "model.keras", info)
+        model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check(labels, probabilities)
         behaviour = _behaviour(settings, model, dataset_path, info)

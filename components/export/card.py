@@ -1,10 +1,10 @@
 """MODEL_CARD.md: the facts of the artifacts, for whoever is about to use the model."""
 
-import json
 import pathlib
 from typing import Any
 
 from components.core import card
+from components.core.artifacts.model import read_training
 from components.export.manifest import Manifest
 
 
@@ -15,7 +15,7 @@ def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], 
         metrics: the evaluation's metrics.json.
         model_path: the model artifact, whose training.json says how it was trained.
     """
-    training = json.loads((pathlib.Path(model_path) / "training.json").read_text(encoding="utf-8"))
+    training = read_training(model_path)
     parts = [
         _purpose(manifest),
         _scores(manifest, metrics),

@@ -13,9 +13,9 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import Decision, read_decision
+from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, whole_directory
-from components.core.framework import load_fitting_model
 from components.core.revision import code_revision
 from components.export.card import write_card
 from components.export.formats.converted import write_litert, write_onnx, write_plain
@@ -54,10 +54,10 @@ def export(
         Verifier(dataset_path, evaluation_path, settings.proof_pictures) as verifier,
         whole_directory(exported_path) as directory,
     ):
-        model_file = pathlib.Path(model_path) / "model.keras"
-        model = load_fitting_model(model_file, info)
+        trained = model_file(model_path)
+        model = load_fitting_model(trained, info)
         paths = {name: directory / FORMATS[name].path.format(version=settings.model_version) for name in formats}
-        for name in _written(paths, model, model_file, dataset_path, info):
+        for name in _written(paths, model, trained, dataset_path, info):
             verifier.check(name, paths[name])
         proofs = verifier.proofs()
         for name, proof in proofs.items():
@@ -78,7 +78,7 @@ def export(
             dataset_fingerprint=info.fingerprint,
             source_uri=info.source_uri,
             source_sha256=info.source_sha256,
-            model_sha256=sha256_of(model_file),
+            model_sha256=sha256_of(trained),
             training=_training(model_path),
             code_revision=code_revision(),
             versions=_versions(),
@@ -104,7 +104,7 @@ def export(
 
 
 def _written(
-    paths: dict[str, pathlib.Path], model: Any, model_file: pathlib.Path, dataset_path: str, info: DatasetInfo
+    paths: dict[str, pathlib.Path], model: Any, trained: pathlib.Path, dataset_path: str, info: DatasetInfo
 ) -> Iterator[str]:
     """Writes each format, the quick ones first, and gives its name when it is there."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -113,7 +113,7 @@ def _written(
             if name == "saved_model":
                 write_saved_model(model, info, path)
             elif name == "keras":
-                shutil.copyfile(model_file, path)
+                shutil.copyfile(trained, path)
             elif name == "onnx":
                 write_onnx(model, path)
             else:
@@ -194,7 +194,7 @@ def _read_favourable_decision(evaluation_path: str) -> Decision:
 
 def _training(model_path: str) -> dict[str, Any]:
     """How it was trained, without what is long or said elsewhere."""
-    training = json.loads((pathlib.Path(model_path) / "training.json").read_text(encoding="utf-8"))
+    training = read_training(model_path)
     left_out = ("history", "class_names", "image_shape", "dataset", "dataset_fingerprint")
     return {name: value for name, value in training.items() if name not in left_out}
 

@@ -1,8 +1,4 @@
-"""The training step: from a dataset artifact to a model artifact.
-
-model.keras     the best epoch's weights; uint8 pictures in, float32 probabilities out; layers in float32
-training.json   the history by epoch, every parameter, versions, device, throughput
-"""
+"""The training step: from a dataset artifact to a model artifact (core/artifacts/model.py)."""
 
 import contextlib
 import os
@@ -17,6 +13,7 @@ import pydantic
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import split_count
+from components.core.artifacts.model import MODEL_FILE, TRAINING_FILE
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras, training_backend
@@ -32,9 +29,6 @@ from components.train.model import build_model
 from components.train.optimizer import make_optimizer
 from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
-
-MODEL_FILE = "model.keras"
-TRAINING_FILE = "training.json"
 
 
 class TrainingResult(pydantic.BaseModel):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from components.core.artifacts.model import TRAINING_FILE, model_file
 from components.core.artifacts.served_model import DESCRIPTION
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target, decode, quiet_pillow, reason_of
@@ -54,7 +55,7 @@ def open_classifier(path: pathlib.Path) -> Classifier:
         )
     answer = open_runtime(name, place)
     if facts is None:
-        from components.core.framework import load_model
+        from components.core.artifacts.model import load_model
 
         model = load_model(place)
         facts = {
@@ -107,8 +108,8 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
         versions = [graph.parent for graph in folder.glob(f"*/{GRAPH}") if graph.parent.name.isdecimal()]
         if versions:
             return "saved_model", max(versions, key=lambda version: int(version.name))
-    if (path / "model.keras").is_file():
-        return "keras", path / "model.keras"
+    if model_file(path).is_file():
+        return "keras", model_file(path)
     raise PipelineError(
         "expected an export, a SavedModel directory, or a .keras, .onnx or .tflite file, received "
         f"{path}{'' if path.exists() else ', which does not exist'}"
@@ -116,7 +117,7 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
 
 
 def _facts(place: pathlib.Path) -> dict[str, Any] | None:
-    for file in (place / DESCRIPTION, place.parent / "manifest.json", place.parent / "training.json"):
+    for file in (place / DESCRIPTION, place.parent / "manifest.json", place.parent / TRAINING_FILE):
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from components.core.artifacts.model import model_file
 from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, best_trial, read_trial, trial_rows
 from pipeline.console import StepOutput, table
 from pipeline.local.run import LocalRun, Step
@@ -104,7 +105,7 @@ class SweepRun(LocalRun):
     def _artifacts(self) -> dict[str, str]:
         found = super()._artifacts()
         if chosen := self.steps["choose"].outputs.get("model"):
-            found["model"] = str(pathlib.Path(chosen.path) / "model.keras")
+            found["model"] = str(model_file(chosen.path))
         return {**found, "tensorboard": str(self.board.directory)}
 
     def _trains(self) -> list[Step]:

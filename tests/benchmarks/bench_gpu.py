@@ -36,7 +36,7 @@ def main() -> None:
 def measure(profile: str, given: list[str], dataset: str) -> None:
     from components.core.artifacts.dataset import read_info
     from components.core.artifacts.dataset_reading import load_split
-    from components.core.framework import load_model
+    from components.core.artifacts.model import load_model
     from components.train.architecture import parse_architecture
     from components.train.model import build_model
     from components.train.run import train

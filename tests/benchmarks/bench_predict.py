@@ -60,7 +60,7 @@ def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Pa
 
 def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> None:
     """Lets them take turns, and prints what came of it."""
-    from components.core.framework import load_model
+    from components.core.artifacts.model import load_model
     from pipeline.keras_side.classify import BATCH, _decoded, classify, open_classifier
 
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:count]

@@ -1,14 +1,12 @@
 """Gathers what an evaluation found out into its facts, from the answers and the artifacts."""
 
-import json
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches
-from components.core.errors import PipelineError
+from components.core.artifacts.model import model_file
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
@@ -85,7 +83,7 @@ def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:
         "source": info.source_uri,
         "SHA-256 of the source": info.source_sha256,
         "fingerprint of the data set": info.fingerprint,
-        "SHA-256 of model.keras": sha256_of(pathlib.Path(model_path) / "model.keras"),
+        "SHA-256 of model.keras": sha256_of(model_file(model_path)),
         "code revision": code_revision(),
     }
 
@@ -98,21 +96,6 @@ def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[
             found[i] = images[i - start].copy()
         start += len(truth)
     return found
-
-
-def read_training(model_path: str) -> dict[str, Any]:
-    """training.json of a model artifact.
-
-    Raises:
-        PipelineError: there is none, or it can't be read.
-    """
-    path = pathlib.Path(model_path) / "training.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"expected a model artifact with training.json, received {model_path}: {error}; run train first"
-        ) from None
 
 
 def _architecture_name(training: dict[str, Any]) -> str:

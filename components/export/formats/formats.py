@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 
+from components.core.artifacts.model import MODEL_FILE
 from components.core.errors import PipelineError, nearest
 
 SERVED = "saved_model"
@@ -25,7 +26,7 @@ class Format:
 
 FORMATS = {
     SERVED: Format("saved_model/{version}"),
-    "keras": Format("model.keras"),
+    "keras": Format(MODEL_FILE),
     "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
     "litert": Format("model.tflite", ("ai_edge_litert",)),
     "litert_int8": Format("model_int8.tflite", ("ai_edge_litert",), exact=False),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import load_served
 from components.core.errors import PipelineError
-from components.core.framework import load_model
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
 Answer = Callable[[np.ndarray], np.ndarray]

@@ -6,15 +6,14 @@ TrainJob away. Where it was killed without a chance to, the nodes end by themsel
 """
 
 import contextlib
-import json
 import os
-import pathlib
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
 from components.core.storage import StorageError, location, open_store
@@ -22,7 +21,7 @@ from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follo
 from components.train.nodes.job import Job
 from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes, name_of
-from components.train.run import TRAINING_FILE, TrainingResult
+from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
 
 FIX = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node among its components"
@@ -67,7 +66,7 @@ def train_on_nodes(
                 result.download_directory(part, directory, part)
     work = open_store(job.work)
     work.delete_files([stored.key for stored in work.list()])
-    record = json.loads((pathlib.Path(model_path) / TRAINING_FILE).read_text(encoding="utf-8"))
+    record = read_training(model_path)
     return TrainingResult.model_validate({name: record[name] for name in TrainingResult.model_fields})
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
-from components.core.framework import load_model
+from components.core.artifacts.model import load_model
 from components.core.registry import Registry
 from components.export.formats.saved_model import write_saved_model
 

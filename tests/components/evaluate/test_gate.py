@@ -13,8 +13,8 @@ import pytest
 from components.core.artifacts.dataset import INFO_FILE, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.evaluation import Decision, read_decision
+from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
-from components.core.framework import load_model
 from components.core.registry import Registry
 from components.core.storage import StorageError
 from components.evaluate.gate import mcnemar

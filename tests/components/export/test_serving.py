@@ -9,9 +9,10 @@ from PIL import Image
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
+from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import BYTES, DESCRIPTION, PICTURES
 from components.core.errors import PipelineError
-from components.core.framework import load_keras, load_model
+from components.core.framework import load_keras
 from components.core.pictures.decode import Target, decode
 from components.export.formats.encoded import decode_picture
 from components.export.formats.saved_model import write_saved_model
