@@ -8,7 +8,7 @@ from kfp import compiler
 
 from components.core.files import whole_file
 from pipeline.images import names as images
-from pipeline.keras_side.preflight import check_model
+from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
 from pipeline.parameters.sweep import Sweep

@@ -201,11 +201,12 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @click.option("--service-account", default="conv2d-runner", show_default=True, help="Of the pods.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: a list of checks.")
 @click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
-def doctor_command(as_json: bool, **wanted: Any) -> None:
+def doctor_command(as_json: bool, **setup: Any) -> None:
     """Checks this machine, the registry, the store and the cluster; each finding with its fix."""
-    from pipeline.cluster.doctor import Wanted, examine, show
+    from pipeline.cluster.doctor.examine import examine, show
+    from pipeline.cluster.doctor.setup import Setup
 
-    found = examine(Wanted(**wanted))
+    found = examine(Setup(**setup))
     show(found, as_json)
     if any(check.state == "failed" for check in found):
         raise SystemExit(1)

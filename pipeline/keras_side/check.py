@@ -1,32 +1,61 @@
-"""Checks layers and optimizer before anything else is run: `python -m pipeline.keras_side.check`, in its own process.
+"""Whether Keras can build the layers and the optimizer: asked before anything runs."""
 
-Reads one JSON line from standard input:
-{"architecture": text, "optimizer": text, "image_shape": [h, w, c] or null, "class_count": n}.
-Loading Keras takes four seconds; whoever starts this decides when it is worth them.
-"""
+from typing import Any
 
-import json
-import sys
+from components.core.catalog import DATASETS
+from components.preprocess.settings import sides
+from components.train.architecture import ARCHITECTURES, parse_architecture
+from components.train.optimizer_spec import parse_optimizer
+from components.train.settings import TrainSettings
+from pipeline.keras_side.ask import ask
+from pipeline.parameters.parameters import Parameters
 
-from components.core.errors import one_line_errors
-
-
-def main() -> None:
-    """Ends with exit code 0 and no output, or with one line that names the layer or the optimizer."""
-    with one_line_errors():
-        from components.train.architecture import parse_architecture
-        from components.train.model import build_layers, build_model
-        from components.train.optimizer import make_optimizer
-        from components.train.settings import TrainSettings
-
-        request = json.loads(sys.stdin.readline())
-        layers = parse_architecture(request["architecture"])
-        if request["image_shape"] is None:
-            build_layers(layers)
-        else:
-            build_model(layers, tuple(request["image_shape"]), request["class_count"])
-        make_optimizer(TrainSettings.checked(optimizer=request["optimizer"]), steps=1)
+# How many, if only the data can tell.
+SOME_CLASSES = 10
 
 
-if __name__ == "__main__":
-    main()
+def check_model(parameters: Parameters) -> None:
+    """Has Keras build the optimizer and the layers, on the shape of the pictures if that is known.
+
+    A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
+    nothing; anything else costs the four seconds of loading Keras.
+
+    Raises:
+        PipelineError: an unknown layer or argument, or shapes that don't fit; names the layer.
+    """
+    known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
+    if known_layers and not parse_optimizer(parameters.optimizer)[1]:
+        return
+    ask(
+        "check",
+        architecture=parameters.architecture,
+        optimizer=parameters.optimizer,
+        image_shape=picture_shape(parameters),
+        class_count=DATASETS[parameters.dataset].class_count or SOME_CLASSES,
+    )
+
+
+def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
+    """Height, width and channels as the model will get them; None if only the data can tell."""
+    native = DATASETS[parameters.dataset].image_shape
+    size = sides(parameters.image_size) or (native and native[:2])
+    channels = {"rgb": 3, "grayscale": 1}.get(parameters.color) or (native and native[2])
+    return (*size, channels) if size and channels else None
+
+
+def check(architecture: str, optimizer: str, image_shape: list[int] | None, class_count: int) -> dict[str, Any]:
+    """Builds them, in the process that loads Keras; the layers alone if there is no shape.
+
+    Raises:
+        PipelineError: names the layer or the argument.
+    """
+    from components.train.model import build_layers, build_model
+    from components.train.optimizer import make_optimizer
+
+    layers = parse_architecture(architecture)
+    if image_shape is None:
+        build_layers(layers)
+    else:
+        build_model(layers, tuple(image_shape), class_count)
+    make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
+    return {}

@@ -1,22 +1,25 @@
-"""Tells about a model before there is any data: `python -m pipeline.keras_side.describe`, in a process of its own.
+"""Tells about a model before there is any data: its layers, and what a picture costs."""
 
-Reads one JSON line from standard input: {"settings": TrainSettings, "image_shape": [h, w, c], "class_count": n}, and
-prints one, a ModelFacts.
-"""
-
-import json
 import math
-import sys
+from typing import Any
 
 import pydantic
 
-from components.core.errors import one_line_errors
+from components.core.catalog import DATASETS
+from components.core.progress import amount
 from components.train.settings import TrainSettings
+from pipeline.console import table
+from pipeline.keras_side.ask import ask
+from pipeline.keras_side.check import SOME_CLASSES, picture_shape
 from pipeline.keras_side.costs import TRAINING_TIMES, LayerCost, layer_costs, variable_bytes, working_bytes
+from pipeline.parameters.parameters import Parameters
+
+SOME_SHAPE = (32, 32, 3)
+COLUMNS = ("layer", "type", "output", "parameters", "FLOP", "memory")
 
 
 class ModelFacts(pydantic.BaseModel):
-    """What a model is and costs; operations (FLOP) and bytes are of one picture, but where it says otherwise."""
+    """What a model is and costs. Operations (FLOP) and bytes are those of one picture unless a field says otherwise."""
 
     layers: list[LayerCost]
     precision: str
@@ -31,13 +34,37 @@ class ModelFacts(pydantic.BaseModel):
     state_bytes: int = pydantic.Field(description="of training: weights, gradients, and what the optimizer keeps")
 
 
-def main() -> None:
-    """Prints the facts, or one line that names the layer that can't be."""
-    with one_line_errors():
-        request = json.loads(sys.stdin.readline())
-        settings = TrainSettings.checked(**request["settings"])
-        facts = model_facts(settings, tuple(request["image_shape"]), request["class_count"])
-        print(facts.model_dump_json())
+def describe(parameters: Parameters, classes: int | None = None) -> str:
+    """The layers, their parameters, and what a picture costs in operations and memory, as text for a terminal.
+
+    Args:
+        classes: how many, for pictures of one's own.
+
+    Raises:
+        PipelineError: an unknown layer or argument, or shapes that don't fit.
+    """
+    known = DATASETS[parameters.dataset]
+    shape, count = picture_shape(parameters), classes or known.class_count
+    assumed = [
+        *([] if shape else [f"pictures of {_shape(SOME_SHAPE)} (set image_size)"]),
+        *([] if count else [f"{SOME_CLASSES} classes (set --classes, or make model CLASSES=)"]),
+    ]
+    shape, count = shape or SOME_SHAPE, count or SOME_CLASSES
+    settings = parameters.model_dump(include=set(TrainSettings.model_fields))
+    facts = ask("describe", settings=settings, image_shape=shape, class_count=count)
+    return "\n".join(
+        [
+            f"{parameters.dataset}: pictures of {_shape(shape)}, {count} classes",
+            *([f"assumed, as only the data can tell: {', '.join(assumed)}"] if assumed else []),
+            "",
+            _table(facts, parameters),
+        ]
+    )
+
+
+def facts_of(settings: dict[str, Any], image_shape: list[int], class_count: int) -> dict[str, Any]:
+    """The values of model_facts, in the process that loads Keras."""
+    return model_facts(TrainSettings.checked(**settings), tuple(image_shape), class_count).model_dump()
 
 
 def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], class_count: int) -> ModelFacts:
@@ -73,5 +100,51 @@ def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], clas
     )
 
 
-if __name__ == "__main__":
-    main()
+def _table(facts: dict[str, Any], parameters: Parameters) -> str:
+    """The layers, and what they come to. `facts` has the values of a ModelFacts."""
+    rows = [
+        (
+            layer["name"],
+            layer["type"],
+            _shape(layer["shape"]),
+            f"{layer['parameters']:,}",
+            "?" if layer["flops"] is None else _flop(layer["flops"]),
+            amount(layer["bytes"], "B"),
+        )
+        for layer in facts["layers"]
+    ]
+    batch = parameters.batch_size
+    auto = f", what {facts['device']} does well" if parameters.precision == "auto" else ""
+    exported = "; twice that as exported, with average_mirrored" if parameters.average_mirrored else ""
+    told = [
+        ("precision", f"{facts['precision']}{auto}"),
+        ("parameters", f"{facts['parameters']:,}, of which {facts['trained_parameters']:,} are trained"),
+        ("weights", amount(facts["weight_bytes"], "B")),
+        ("forward", f"{_flop(facts['forward_flops'])}FLOP a picture{exported}"),
+        ("", f"{amount(facts['forward_bytes'], 'B')} a picture at a time"),
+        ("training", f"{_flop(facts['training_flops'])}FLOP a picture, about three times the forward pass"),
+        ("", f"{amount(facts['kept_bytes'], 'B')} a picture, kept until the backward pass has used it"),
+        (
+            "memory",
+            f"{amount(facts['state_bytes'], 'B')} for weights, gradients and the optimizer's state, and "
+            f"{amount(facts['kept_bytes'] * batch, 'B')} for a batch of {batch:,}",
+        ),
+    ]
+    uncounted = sorted({layer["type"] for layer in facts["layers"] if layer["flops"] is None})
+    notes = [("note", f"not counted: the FLOP of {', '.join(uncounted)}")] if uncounted else []
+    lines = [f"{name:<12}{said}" for name, said in (*told, *notes)]
+    return "\n".join([table(rows, COLUMNS), "", *lines])
+
+
+def _shape(shape: Any) -> str:
+    """`30 x 30 x 32`."""
+    return " x ".join("any" if side is None else str(side) for side in shape)
+
+
+def _flop(count: int) -> str:
+    """`152.3 M`, with a space for the unit behind."""
+    for prefix in ("", "k", "M", "G"):
+        if count < 1000:
+            return f"{count:.1f} {prefix}" if prefix else f"{count} "
+        count /= 1000
+    return f"{count:.1f} T"

@@ -13,7 +13,7 @@ from components.core.artifacts.evaluation import read_decision
 from components.core.errors import PipelineError
 from components.core.files import write_json
 from pipeline.console import StepOutput, step_output
-from pipeline.keras_side.preflight import check_model
+from pipeline.keras_side.check import check_model
 from pipeline.local.board_links import BoardLinks
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, quiet_kfp
 from pipeline.local.places import with_places

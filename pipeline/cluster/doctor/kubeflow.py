@@ -12,15 +12,15 @@ from pipeline.cluster.kubeflow import connect, find_endpoint, patiently
 if TYPE_CHECKING:
     import kfp
 
-    from pipeline.cluster.doctor import Wanted
+    from pipeline.cluster.doctor import Setup
 
 NAME = "kubeflow pipelines"
 
 
-def reach(wanted: "Wanted") -> tuple["kfp.Client | None", Check]:
+def reach(setup: Setup) -> tuple["kfp.Client | None", Check]:
     """A client of the KFP that is named, and whether it is healthy."""
     try:
-        endpoint = find_endpoint(wanted.url, wanted.namespace)
+        endpoint = find_endpoint(setup.url, setup.namespace)
         client = connect(endpoint, patience_s=3.0)
     except PipelineError as error:
         said, _, fix = str(error).partition("; ")
@@ -29,7 +29,7 @@ def reach(wanted: "Wanted") -> tuple["kfp.Client | None", Check]:
     return client, ok(NAME, f"healthy at {endpoint}, for {'many users' if several else 'one user'}")
 
 
-def check_versions(wanted: "Wanted", client: "kfp.Client") -> Check:
+def check_versions(setup: Setup, client: "kfp.Client") -> Check:
     """The back end against the SDK: a pipeline may use what an older back end does not know."""
     from kfp_server_api import ApiException
 
@@ -51,9 +51,9 @@ def check_versions(wanted: "Wanted", client: "kfp.Client") -> Check:
     return ok("back end", f"{version}, SDK {sdk}")
 
 
-def check_namespace(wanted: "Wanted", client: "kfp.Client") -> Check:
+def check_namespace(setup: Setup, client: "kfp.Client") -> Check:
     """Whether this user may work in the namespace."""
-    endpoint = find_endpoint(wanted.url, wanted.namespace)
+    endpoint = find_endpoint(setup.url, setup.namespace)
     try:
         patiently(lambda: client.list_experiments(page_size=1, namespace=endpoint.users), endpoint, 3.0)
     except PipelineError as error:

@@ -12,7 +12,7 @@ from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
 if TYPE_CHECKING:
     from kubernetes import client
 
-    from pipeline.cluster.doctor import Wanted
+    from pipeline.cluster.doctor import Setup
 
 TIMEOUT_S = (5, 15)
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a name, by which KFP finds its own store
@@ -26,7 +26,7 @@ class Kube:
     namespace: str
 
 
-def reach(wanted: "Wanted") -> tuple[Kube | None, Check]:
+def reach(setup: Setup) -> tuple[Kube | None, Check]:
     """The cluster of the kubeconfig, or of the pod this runs in."""
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
@@ -47,24 +47,24 @@ def reach(wanted: "Wanted") -> tuple[Kube | None, Check]:
         return None, failed("cluster", f"nothing answers at {configuration.host}", fix)
     except client.ApiException as error:
         return None, failed("cluster", f"{configuration.host} answered {error.status}: {error.reason}", fix)
-    namespace = wanted.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
+    namespace = setup.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
     return Kube(client.CoreV1Api(api), namespace), ok("cluster", f"Kubernetes {version} at {configuration.host}")
 
 
-def check_namespace(wanted: "Wanted", kube: Kube) -> Check:
+def check_namespace(setup: Setup, kube: Kube) -> Check:
     """Whether the runs' namespace is there."""
     fix = "kubectl apply -k k8s/overlays/<yours>, or give your profile's with --namespace"
     return _there("namespace", kube.namespace, lambda: kube.core.read_namespace(kube.namespace), fix)
 
 
-def check_service_account(wanted: "Wanted", kube: Kube) -> Check:
+def check_service_account(setup: Setup, kube: Kube) -> Check:
     """Whether the runs' identity is there."""
-    name = wanted.service_account
+    name = setup.service_account
     fix = "kubectl apply -k k8s/overlays/<yours> makes conv2d-runner; or name another with --service-account"
     return _there("service account", name, lambda: kube.core.read_namespaced_service_account(name, kube.namespace), fix)
 
 
-def check_store_secret(wanted: "Wanted", kube: Kube) -> Check:
+def check_store_secret(setup: Setup, kube: Kube) -> Check:
     """The key to KFP's own store. Where artifacts are in a bucket of one's own, there is none."""
     fix = (
         "it is KFP's own; not needed where kfp-launcher's defaultPipelineRoot is gs:// or s3:// with workload identity"
@@ -73,9 +73,9 @@ def check_store_secret(wanted: "Wanted", kube: Kube) -> Check:
     return dataclasses.replace(found, state="warning") if found.state == "failed" else found
 
 
-def check_webhook_secret(wanted: "Wanted", kube: Kube) -> Check:
+def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
     """The secret with the webhook's URL."""
-    name = wanted.webhook_secret
+    name = setup.webhook_secret
     if not name:
         return skipped("webhook's secret", "no --webhook-secret given: nobody is told when a run ends")
     fix = f"kubectl create secret generic {name} -n {kube.namespace} --from-literal=url=... --from-literal=ui=..."
@@ -87,7 +87,7 @@ def check_webhook_secret(wanted: "Wanted", kube: Kube) -> Check:
     return _there("webhook's secret", f"{name} with `url`", read, fix)
 
 
-def check_cpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
+def check_cpu_nodes(setup: Setup, kube: Kube) -> Check:
     """KFP's own driver pods tolerate no taints (kubeflow/pipelines#11309)."""
     nodes = _nodes(kube)
     free = [node for node in nodes if not _hard_taints(node)]
@@ -98,9 +98,9 @@ def check_cpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
     )
 
 
-def check_gpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
+def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:
     """Whether a node has as many GPUs to give as a run asks for, and the labels it asks for."""
-    parameters = wanted.parameters
+    parameters = setup.parameters
     asked = int(parameters.gpus) if parameters.gpus.isdecimal() else 0
     nodes = _nodes(kube)
     total = sum(gpus_of(node, parameters) for node in nodes)
@@ -117,9 +117,9 @@ def check_gpu_nodes(wanted: "Wanted", kube: Kube) -> Check:
     return warning("GPU nodes", f"none can give {what}; {total} in the cluster", fix)
 
 
-def check_tolerations(wanted: "Wanted", kube: Kube) -> Check:
+def check_tolerations(setup: Setup, kube: Kube) -> Check:
     """Whether the run tolerates the taints of the nodes that it is for."""
-    parameters = wanted.parameters
+    parameters = setup.parameters
     nodes = nodes_for(kube, parameters)
     if parameters.gpus != "0":
         nodes = [node for node in nodes if gpus_of(node, parameters)]
@@ -135,7 +135,7 @@ def check_tolerations(wanted: "Wanted", kube: Kube) -> Check:
     return failed("tolerations", found, f"TOLERATIONS='{json.dumps([*parameters.tolerations, *missing])}'")
 
 
-CHECKS: dict[str, Callable[["Wanted", Kube], Check]] = {
+CHECKS: dict[str, Callable[[Setup, Kube], Check]] = {
     "namespace": check_namespace,
     "service account": check_service_account,
     "store's secret": check_store_secret,
@@ -175,8 +175,8 @@ def gpus_of(node: Any, parameters: Any) -> int:
 
 def nodes_for(kube: Kube, parameters: Any) -> list[Any]:
     """The nodes that carry the labels a run asks for."""
-    wanted = parameters.node_selector.items()
-    return [node for node in _nodes(kube) if wanted <= (node.metadata.labels or {}).items()]
+    setup = parameters.node_selector.items()
+    return [node for node in _nodes(kube) if setup <= (node.metadata.labels or {}).items()]
 
 
 def _hard_taints(node: Any) -> list[Any]:

@@ -6,14 +6,11 @@ import importlib.metadata
 import pathlib
 import re
 import sys
-from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-
-if TYPE_CHECKING:
-    from pipeline.cluster.doctor import Wanted
+from pipeline.cluster.doctor.setup import Setup
 
 LOCK = ROOT / "docker" / "requirements" / "local.txt"
 PYTHONS = ((3, 11), (3, 13))
@@ -21,7 +18,7 @@ PYTHONS = ((3, 11), (3, 13))
 MOST_SKEW_S = 60
 
 
-def check_python(wanted: "Wanted") -> Check:
+def check_python(setup: Setup) -> Check:
     """The version of Python."""
     found = ".".join(map(str, sys.version_info[:3]))
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
@@ -31,7 +28,7 @@ def check_python(wanted: "Wanted") -> Check:
     )
 
 
-def check_packages(wanted: "Wanted", lock: pathlib.Path = LOCK) -> Check:
+def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
     """Whether what is installed is what is locked."""
     import packaging.requirements
 
@@ -55,7 +52,7 @@ def check_packages(wanted: "Wanted", lock: pathlib.Path = LOCK) -> Check:
     return warning("packages", "; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
 
 
-def check_sdk(wanted: "Wanted") -> Check:
+def check_sdk(setup: Setup) -> Check:
     """The KFP SDK and its Kubernetes part, which must be of one version."""
     versions = {}
     for name in ("kfp", "kfp-kubernetes"):
@@ -71,7 +68,7 @@ def check_sdk(wanted: "Wanted") -> Check:
     return ok("sdk", found)
 
 
-def check_docker(wanted: "Wanted") -> Check:
+def check_docker(setup: Setup) -> Check:
     """Whether an engine answers that builds images."""
     from pipeline.images.engine import address, engine
 
@@ -83,14 +80,14 @@ def check_docker(wanted: "Wanted") -> Check:
     return ok("docker", f"{version.get('Version', 'unknown')} at {address()}")
 
 
-def check_clock(wanted: "Wanted") -> Check:
+def check_clock(setup: Setup) -> Check:
     """This clock against that of the cluster's KFP."""
     import requests
 
     from pipeline.cluster.kubeflow import find_endpoint
 
     try:
-        url = find_endpoint(wanted.url, wanted.namespace).url
+        url = find_endpoint(setup.url, setup.namespace).url
         answer = requests.head(url, timeout=(5, 10)) if url else None
     except (PipelineError, requests.RequestException):
         answer = None

@@ -1,16 +1,13 @@
 """Checks of what a run reads and writes: the image registry, the object store, TensorBoard."""
 
 import secrets
-from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
-
-if TYPE_CHECKING:
-    from pipeline.cluster.doctor import Wanted
+from pipeline.cluster.doctor.setup import Setup
 
 
-def check_registry(wanted: "Wanted") -> Check:
+def check_registry(setup: Setup) -> Check:
     """Whether images can be pushed: begins an upload, and gives it up."""
     from pipeline.images.lookup import may_push, place_of
     from pipeline.images.names import image
@@ -27,31 +24,31 @@ def check_registry(wanted: "Wanted") -> Check:
     return ok("registry push", f"{place.host}/{place.path} takes images")
 
 
-def check_images(wanted: "Wanted") -> Check:
+def check_images(setup: Setup) -> Check:
     """Whether the images of the code as it is are in the registry."""
     from pipeline.cluster.compile import NO_OPTIONS, step_images
     from pipeline.images.lookup import check_images as ask
     from pipeline.parameters.placement_settings import check_gpus
 
-    check_gpus(wanted.parameters.gpus)
+    check_gpus(setup.parameters.gpus)
     try:
-        notes = ask(image for _, image in step_images(wanted.parameters, NO_OPTIONS))
+        notes = ask(image for _, image in step_images(setup.parameters, NO_OPTIONS))
     except PipelineError as error:
         said, _, fix = str(error).partition("; try ")
         return failed("images", said, fix)
     return skipped("images", notes[0]) if notes else ok("images", "all are in the registry")
 
 
-def check_store(wanted: "Wanted") -> Check:
+def check_store(setup: Setup) -> Check:
     """Writes an object, reads it back and removes it."""
-    if not wanted.bucket:
+    if not setup.bucket:
         return skipped("object store", "no --bucket given")
     from components.core.storage import Limits, open_store
 
     fix = "check the bucket's name, the credentials (gcloud auth application-default login, AWS_PROFILE) and the role"
     name, content = f".doctor-{secrets.token_hex(8)}", secrets.token_bytes(64)
     try:
-        store = open_store(wanted.bucket, Limits(deadline_s=20, stall_s=10))
+        store = open_store(setup.bucket, Limits(deadline_s=20, stall_s=10))
         store.write_bytes(name, content)
         try:
             same = store.read_bytes(name) == content
@@ -62,26 +59,26 @@ def check_store(wanted: "Wanted") -> Check:
         return failed("object store", str(error), fix)
     if not (same and gone):
         return failed("object store", "what was read is not what was written, or it could not be removed", fix)
-    return ok("object store", f"{wanted.bucket}: written, read back, removed")
+    return ok("object store", f"{setup.bucket}: written, read back, removed")
 
 
-def check_tensorboard(wanted: "Wanted") -> Check:
+def check_tensorboard(setup: Setup) -> Check:
     """Whether TensorBoard answers."""
-    if not wanted.tensorboard:
+    if not setup.tensorboard:
         return skipped("tensorboard", "no --tensorboard given, such as http://localhost:6006")
     import requests
 
     fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
     try:
-        answer = requests.get(f"{wanted.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
+        answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
         version = answer.json()["version"] if answer.status_code == 200 else ""
     except requests.ConnectionError:
-        return failed("tensorboard", f"nothing answers at {wanted.tensorboard}", fix)
+        return failed("tensorboard", f"nothing answers at {setup.tensorboard}", fix)
     except (requests.RequestException, ValueError, KeyError, TypeError):
         version = ""
     if not version:
-        return failed("tensorboard", f"what answers at {wanted.tensorboard} is not TensorBoard", fix)
-    return ok("tensorboard", f"{version} at {wanted.tensorboard}")
+        return failed("tensorboard", f"what answers at {setup.tensorboard} is not TensorBoard", fix)
+    return ok("tensorboard", f"{version} at {setup.tensorboard}")
 
 
 CHECKS = {

@@ -1,23 +1,21 @@
 """Checks of what not every run needs: training on several nodes, and the servers of published models."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.train.nodes.train_job import RUNTIME
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, Kube, gpus_of, nodes_for
-
-if TYPE_CHECKING:
-    from pipeline.cluster.doctor import Wanted
+from pipeline.cluster.doctor.setup import Setup
 
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
 SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"
 
 
-def check_several_nodes(wanted: "Wanted", kube: Kube) -> Check:
+def check_several_nodes(setup: Setup, kube: Kube) -> Check:
     """Kubeflow Trainer, our runtime for it, the step's right to start nodes, and nodes with enough GPUs."""
     from kubernetes import client
 
-    name, count = "several nodes", wanted.parameters.nodes
+    name, count = "several nodes", setup.parameters.nodes
     if count == 1:
         return skipped(name, "the run trains on one")
     overlay = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node in it"
@@ -35,17 +33,17 @@ def check_several_nodes(wanted: "Wanted", kube: Kube) -> Check:
         return failed(
             name, "Kubeflow Trainer is not there", "install it: https://www.kubeflow.org/docs/components/trainer"
         )
-    if _may_start_nodes(wanted, kube) is False:
-        return failed(name, f"{wanted.service_account} may not create TrainJobs", overlay)
-    asked = int(wanted.parameters.gpus) if wanted.parameters.gpus.isdecimal() else 0
-    fitting = [node for node in nodes_for(kube, wanted.parameters) if gpus_of(node, wanted.parameters) >= asked]
+    if _may_start_nodes(setup, kube) is False:
+        return failed(name, f"{setup.service_account} may not create TrainJobs", overlay)
+    asked = int(setup.parameters.gpus) if setup.parameters.gpus.isdecimal() else 0
+    fitting = [node for node in nodes_for(kube, setup.parameters) if gpus_of(node, setup.parameters) >= asked]
     if len(fitting) < count:
-        what = f"{len(fitting)} of {count} nodes with {asked} {wanted.parameters.accelerator} are there"
+        what = f"{len(fitting)} of {count} nodes with {asked} {setup.parameters.accelerator} are there"
         return warning(name, what, "fine where an autoscaler makes such nodes from none; else lower nodes= or gpus=")
     return ok(name, f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
 
 
-def check_serving(wanted: "Wanted", kube: Kube) -> Check:
+def check_serving(setup: Setup, kube: Kube) -> Check:
     """Whether the servers of published models are ready, where they are installed."""
     from kubernetes import client
 
@@ -66,14 +64,14 @@ def check_serving(wanted: "Wanted", kube: Kube) -> Check:
     return failed("serving", f"{ready} of {wanted_pods} servers are ready", fix)
 
 
-def _may_start_nodes(wanted: "Wanted", kube: Kube) -> bool | None:
+def _may_start_nodes(setup: Setup, kube: Kube) -> bool | None:
     """None where we may not ask that for others."""
     from kubernetes import client
 
     attributes = {"namespace": kube.namespace, "verb": "create", "group": TRAINER[0], "resource": "trainjobs"}
     review = client.V1SubjectAccessReview(
         spec=client.V1SubjectAccessReviewSpec(
-            user=f"system:serviceaccount:{kube.namespace}:{wanted.service_account}",
+            user=f"system:serviceaccount:{kube.namespace}:{setup.service_account}",
             resource_attributes=client.V1ResourceAttributes(**attributes),
         )
     )

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
-from pipeline.cluster.doctor import Wanted, examine, kubernetes_side, machine, show, stores, workloads
 from pipeline.cluster.doctor import kubeflow as kubeflow_checks
+from pipeline.cluster.doctor import kubernetes_side, machine, stores, workloads
 from pipeline.cluster.doctor.check import Check
+from pipeline.cluster.doctor.examine import examine, show
+from pipeline.cluster.doctor.setup import Setup
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kube_api import KubeApi, kubeconfig
@@ -58,13 +60,13 @@ def cluster(tmp_path, monkeypatch):
         yield api
 
 
-def check(name: str, wanted: Wanted = Wanted()) -> Check:  # noqa: B008
-    kube, _ = kubernetes_side.reach(wanted)
-    return (kubernetes_side.CHECKS | workloads.CHECKS)[name](wanted, kube)
+def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
+    kube, _ = kubernetes_side.reach(setup)
+    return (kubernetes_side.CHECKS | workloads.CHECKS)[name](setup, kube)
 
 
 def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
-    found = examine(Wanted())
+    found = examine(Setup())
     names = {check.name: check for check in found}
     assert len(names) == len(found) >= 20
     assert names["cluster"].state == "failed"
@@ -83,7 +85,7 @@ def test_a_whole_cluster_is_healthy(cluster, capsys):
     with api.serving() as url:
         asked = ("GPUS=2", 'NODE_SELECTOR={"gpu": "l4"}', f"TOLERATIONS={TOLERATION}")
         found = {
-            check.name: check for check in examine(Wanted(url=url, webhook_secret="conv2d-webhook", settings=asked))
+            check.name: check for check in examine(Setup(url=url, webhook_secret="conv2d-webhook", settings=asked))
         }
     checks = ("kubeflow pipelines", "experiments", "clock", "cluster", "namespace", "service account", "store's secret",
               "webhook's secret", "CPU nodes", "GPU nodes", "tolerations")  # fmt: skip
@@ -94,7 +96,7 @@ def test_a_whole_cluster_is_healthy(cluster, capsys):
 
 def test_python_out_of_range(monkeypatch):
     monkeypatch.setattr("sys.version_info", (3, 10, 1))
-    assert machine.check_python(Wanted()) == Check(
+    assert machine.check_python(Setup()) == Check(
         "python",
         "failed",
         "3.10.1",
@@ -108,17 +110,17 @@ def test_packages_are_compared_with_the_lock(tmp_path):
         "# locked\nclick==0.0.1 \\\n    --hash=sha256:00\nnot-there==1.0 \\\n    --hash=sha256:00\n"
         "only-elsewhere==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
     )
-    found = machine.check_packages(Wanted(), lock)
+    found = machine.check_packages(Setup(), lock)
     assert found.state == "warning"
     assert re.fullmatch(r"click [\d.]+, locked 0.0.1; not-there missing, locked 1.0", found.found)
-    assert machine.check_packages(Wanted(), tmp_path / "none").state == "failed"
+    assert machine.check_packages(Setup(), tmp_path / "none").state == "failed"
 
 
 def test_a_clock_that_is_off():
     api = KfpApi()
     api.date = "Thu, 01 Jan 2026 00:00:00 GMT"
     with api.serving() as url:
-        found = machine.check_clock(Wanted(url=url))
+        found = machine.check_clock(Setup(url=url))
     assert found.state == "failed"
     assert "ahead of the cluster's" in found.found
     assert "set-ntp" in found.fix
@@ -134,16 +136,16 @@ class VersionedKfp(KfpApi):
 @pytest.mark.parametrize(("api", "state"), [(VersionedKfp(), "warning"), (KfpApi(), "skipped")])
 def test_an_older_back_end_is_told(api, state):
     with api.serving() as url:
-        wanted = Wanted(url=url)
-        client, _ = kubeflow_checks.reach(wanted)
-        found = kubeflow_checks.check_versions(wanted, client)
+        setup = Setup(url=url)
+        client, _ = kubeflow_checks.reach(setup)
+        found = kubeflow_checks.check_versions(setup, client)
     assert found.state == state
     assert state != "warning" or "2.5.0, older than the SDK" in found.found
 
 
 def test_a_token_that_is_refused_has_its_fix():
     with KfpApi(token="right").serving() as url:
-        client, found = kubeflow_checks.reach(Wanted(url=url))
+        client, found = kubeflow_checks.reach(Setup(url=url))
     assert client is None
     assert found.state == "failed"
     assert "KFP_EXISTING_TOKEN" in found.fix
@@ -158,17 +160,17 @@ def test_a_token_that_is_refused_has_its_fix():
     ],
 )
 def test_what_is_missing_and_what_may_not_be_looked_at(cluster, name, path, fix):
-    wanted = Wanted(webhook_secret="conv2d-webhook")
+    setup = Setup(webhook_secret="conv2d-webhook")
     del cluster.objects[path]
-    found = check(name, wanted)
+    found = check(name, setup)
     assert (found.state, fix in found.fix) == ("failed", True)
     cluster.forbidden.add(path)
-    assert check(name, wanted).state == "skipped"
+    assert check(name, setup).state == "skipped"
 
 
 def test_a_webhook_secret_without_its_key(cluster):
     cluster.objects["/api/v1/namespaces/kubeflow/secrets/conv2d-webhook"] = {"data": {"uri": "x"}}
-    assert check("webhook's secret", Wanted(webhook_secret="conv2d-webhook")).state == "failed"
+    assert check("webhook's secret", Setup(webhook_secret="conv2d-webhook")).state == "failed"
 
 
 def test_the_stores_secret_is_not_needed_by_everybody(cluster):
@@ -187,7 +189,7 @@ def test_the_stores_secret_is_not_needed_by_everybody(cluster):
     ],
 )
 def test_gpu_nodes(cluster, settings, state, found):
-    checked = check("GPU nodes", Wanted(settings=settings))
+    checked = check("GPU nodes", Setup(settings=settings))
     assert checked.state == state
     assert found in checked.found
 
@@ -204,12 +206,12 @@ def test_gpu_nodes(cluster, settings, state, found):
     ],
 )
 def test_tolerations_that_fit_and_the_one_that_would(cluster, tolerations, state):
-    found = check("tolerations", Wanted(settings=("GPUS=1", f"TOLERATIONS={tolerations}")))
+    found = check("tolerations", Setup(settings=("GPUS=1", f"TOLERATIONS={tolerations}")))
     assert found.state == state
     if state == "failed":
         assert "gpu-1 has nvidia.com/gpu=present:NoSchedule" in found.found
         fixed = found.fix.removeprefix("TOLERATIONS='").removesuffix("'")
-        assert check("tolerations", Wanted(settings=("GPUS=1", f"TOLERATIONS={fixed}"))).state == "ok"
+        assert check("tolerations", Setup(settings=("GPUS=1", f"TOLERATIONS={fixed}"))).state == "ok"
 
 
 def test_a_cluster_of_tainted_nodes_only(cluster):
@@ -223,25 +225,25 @@ REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 def test_several_nodes_need_trainer_its_runtime_a_right_and_nodes(cluster):
-    wanted = Wanted(settings=("NODES=2", "GPUS=1"))
+    setup = Setup(settings=("NODES=2", "GPUS=1"))
     assert check("several nodes").state == "skipped"
-    found = check("several nodes", wanted)
+    found = check("several nodes", setup)
     assert (found.state, "conv2d-jax is not there" in found.found) == ("failed", True)
     cluster.missing.add("/apis/trainer.kubeflow.org")
-    found = check("several nodes", wanted)
+    found = check("several nodes", setup)
     assert (found.state, found.found) == ("failed", "Kubeflow Trainer is not there")
     cluster.missing.clear()
     cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": False}}}
-    found = check("several nodes", wanted)
+    found = check("several nodes", setup)
     assert (found.state, found.found) == ("failed", "conv2d-runner may not create TrainJobs")
     (asked,) = [body for method, path, _, body in cluster.requests if path == REVIEW]
     assert asked["spec"]["user"] == "system:serviceaccount:kubeflow:conv2d-runner"
     cluster.objects[REVIEW]["status"]["allowed"] = True
-    assert (check("several nodes", wanted).state, cluster.forbidden) == ("warning", set())
+    assert (check("several nodes", setup).state, cluster.forbidden) == ("warning", set())
     cluster.objects["/api/v1/nodes"]["items"].append(node("gpu-2", 1))
-    assert check("several nodes", wanted).found.endswith("the right to start 2 nodes, and 2 that fit")
+    assert check("several nodes", setup).found.endswith("the right to start 2 nodes, and 2 that fit")
     cluster.forbidden.add(RUNTIME)
-    assert check("several nodes", wanted).state == "skipped"
+    assert check("several nodes", setup).state == "skipped"
 
 
 @pytest.mark.parametrize(("ready", "state"), [(2, "ok"), (1, "failed")])
@@ -274,22 +276,22 @@ def test_a_push_is_tried_and_given_up(monkeypatch):
     registry = Registry(202)
     with registry.serving() as url:
         monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{url.removeprefix('http://')}/team/conv2d")
-        assert stores.check_registry(Wanted()).state == "ok"
+        assert stores.check_registry(Setup()).state == "ok"
         assert [request[:2] for request in registry.requests] == [
             ("POST", "/v2/team/conv2d/blobs/uploads/"),
             ("DELETE", "/v2/team/conv2d/blobs/uploads/1234"),
         ]
         registry.status = 403
-        found = stores.check_registry(Wanted())
+        found = stores.check_registry(Setup())
         assert (found.state, found.fix.startswith("docker login")) == ("failed", True)
-        absent = stores.check_images(Wanted())
+        absent = stores.check_images(Setup())
         assert (absent.state, "make images ACTION=push" in absent.fix) == ("failed", True)
 
 
 def test_the_store_is_written_read_and_cleaned(tmp_path):
-    assert stores.check_store(Wanted(bucket=str(tmp_path / "store"))).state == "ok"
+    assert stores.check_store(Setup(bucket=str(tmp_path / "store"))).state == "ok"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    found = stores.check_store(Wanted(bucket="gss://bucket"))
+    found = stores.check_store(Setup(bucket="gss://bucket"))
     assert found.state == "failed"
     assert found.fix
 
@@ -301,7 +303,7 @@ class Board(Api):
 
 def test_tensorboard_and_what_is_not():
     with Board().serving() as url:
-        assert stores.check_tensorboard(Wanted(tensorboard=f"{url}/")).found == f"2.21.0 at {url}/"
-        found = stores.check_tensorboard(Wanted(tensorboard=f"{url}/other"))
+        assert stores.check_tensorboard(Setup(tensorboard=f"{url}/")).found == f"2.21.0 at {url}/"
+        found = stores.check_tensorboard(Setup(tensorboard=f"{url}/other"))
         assert (found.state, "is not TensorBoard" in found.found) == ("failed", True)
-    assert "nothing answers" in stores.check_tensorboard(Wanted(tensorboard=url)).found
+    assert "nothing answers" in stores.check_tensorboard(Setup(tensorboard=url)).found

@@ -1,0 +1,28 @@
+"""The set-up that is examined."""
+
+import dataclasses
+import functools
+
+from pipeline.parameters.parameters import Parameters, configure
+from pipeline.parameters.placement_settings import placement_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What to check against, as the `doctor` command's options name it."""
+
+    url: str = ""
+    namespace: str = ""
+    profile: str = "quickstart"
+    placement: str = ""
+    bucket: str = ""
+    tensorboard: str = ""
+    webhook_secret: str = ""
+    service_account: str = "conv2d-runner"
+    settings: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def parameters(self) -> Parameters:
+        """The parameters of the run, for its GPUs, node selector and tolerations."""
+        lines = placement_file(self.placement) if self.placement else []
+        return configure(self.profile, [*lines, *self.settings]).parameters
