@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import connect, find_endpoint, patiently
 
 if TYPE_CHECKING:
     import kfp
 
-    from pipeline.cluster.doctor import Setup
 
 NAME = "kubeflow pipelines"
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
 
 if TYPE_CHECKING:
     from kubernetes import client
 
-    from pipeline.cluster.doctor import Setup
 
 TIMEOUT_S = (5, 15)
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a name, by which KFP finds its own store
@@ -175,8 +175,8 @@ def gpus_of(node: Any, parameters: Any) -> int:
 
 def nodes_for(kube: Kube, parameters: Any) -> list[Any]:
     """The nodes that carry the labels a run asks for."""
-    setup = parameters.node_selector.items()
-    return [node for node in _nodes(kube) if setup <= (node.metadata.labels or {}).items()]
+    labels = parameters.node_selector.items()
+    return [node for node in _nodes(kube) if labels <= (node.metadata.labels or {}).items()]
 
 
 def _hard_taints(node: Any) -> list[Any]:
