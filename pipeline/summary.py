@@ -14,7 +14,6 @@ PLACES = {
     "dataset": ("preprocess", "dataset", ""),
     "data_report": ("preprocess", "data_report", ""),
 }
-UNTIMED = ("skipped", "not run")
 
 
 def closing_block(summary: dict[str, Any]) -> str:
@@ -29,7 +28,7 @@ def closing_block(summary: dict[str, Any]) -> str:
         (
             step["name"],
             "cached" if step["cached"] else step["status"],
-            "" if step["status"] in UNTIMED else f"{step['seconds']:.1f} s",
+            f"{step['seconds']:.1f} s" if step["seconds"] else "",
         )
         for step in summary["steps"]
     ]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import re
@@ -23,6 +24,7 @@ NAMESPACE_VARIABLES = ("KFP_NAMESPACE",)
 TOKEN_VARIABLES = ("KFP_EXISTING_TOKEN", "KFP_TOKEN")
 # Seconds to connect, and of silence while an answer is read. The SDK itself would wait for ever.
 TIMEOUT_S = (10, 60)
+PAGE_TIMEOUT_S = (3, 10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,9 @@ def connect(endpoint: Endpoint, patience_s: float = 30.0) -> "kfp.Client":
     """
     import kfp
     import kfp_server_api
+
+    # Each dropped connection would print a warning; `patiently` tells of it in one line.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     class Client(kfp.Client):
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
@@ -184,9 +189,18 @@ def explain(error: Exception, endpoint: Endpoint) -> Exception:
     return PipelineError(f"Kubeflow Pipelines at {endpoint}: {why}")
 
 
-def run_link(client: "kfp.Client", run_id: str) -> str:
-    """Where a person sees the run."""
-    return f"{client._get_url_prefix().rstrip('/')}/#/runs/details/{run_id}"
+def run_page(client: "kfp.Client", run_id: str) -> str:
+    """Where a person sees the run; empty if the endpoint shows no pages, as the API's own port does not."""
+    import requests
+
+    prefix = client._get_url_prefix().rstrip("/")
+    try:
+        # Without our token: a browser has none either, and is shown a page, if only to log in.
+        answer = requests.get(f"{prefix}/", timeout=PAGE_TIMEOUT_S)
+    except requests.RequestException:
+        return ""
+    shows_pages = answer.ok and "text/html" in answer.headers.get("Content-Type", "")
+    return f"{prefix}/#/runs/details/{run_id}" if shows_pages else ""
 
 
 @contextlib.contextmanager

@@ -1,13 +1,19 @@
-"""What Kubernetes says of a run's pods, where a kubeconfig lets us ask: why a step can't start, and its log.
+"""What Kubernetes says of a run's pods, if a kubeconfig lets us ask: why a step can't start, its log, how it ended.
 
-KFP tells neither: a run whose image can't be pulled, or whose pod fits no node, is pending to it for ever.
+KFP tells none of it: a run whose image can't be pulled, or whose pod fits no node, is running to it for ever, and a
+failed step has no reason. What a pod's own status does not say either (it could not be made, it was deleted) is in the
+Argo workflow.
 """
 
 import contextlib
-import dataclasses
 import datetime
-import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from pipeline.cluster.endings import container_ending, main_container
+from pipeline.cluster.step_log import StepLog
+from pipeline.cluster.tasks import step_of
+from pipeline.cluster.troubles import Trouble, pod_trouble, refused_pod
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -15,83 +21,107 @@ if TYPE_CHECKING:
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 TIMEOUT_S = (5, 20)
-# Reasons of a waiting container that will not pass by themselves.
-HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trouble:
-    """Why a step can't start."""
-
-    step: str
-    reason: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.step}: {self.reason}: {self.message}" if self.message else f"{self.step}: {self.reason}"
+# As (name, trial).
+Step = tuple[str, int]
 
 
 class Pods:
-    """The pods of one run, and the log lines of its steps since the last look."""
+    """The pods of one run as of the last look, and what their logs said so far."""
 
     def __init__(self, core: "client.CoreV1Api", custom: "client.CustomObjectsApi", namespace: str, run_id: str):
         self.core, self.custom, self.namespace, self.run_id = core, custom, namespace, run_id
+        self.pods: list[Any] = []
+        self.nodes: list[dict[str, Any]] = []
+        self.logs: dict[str, StepLog] = {}
         self.seen: dict[str, str] = {}
         self.ended: set[str] = set()
 
+    def look(self) -> None:
+        """Asks again; what can't be asked stays as it was."""
+        with unless_unreachable():
+            self.pods = sorted(self._list(), key=lambda pod: str(pod.metadata.creation_timestamp))
+        with unless_unreachable():
+            self.nodes = self._workflow_nodes()
+
     def troubles(self) -> list[Trouble]:
-        """What keeps steps from starting; nothing where it can't be asked."""
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
+        """What keeps steps from starting."""
+        there = {_node(pod) for pod in self.pods}
+        found = [trouble for pod in self.pods if (trouble := pod_trouble(step_of(_node(pod)), pod))]
+        # Pods that could not even be made (quota, admission) show in the workflow only.
+        waiting = [node for node in self.nodes if node["name"] not in there and node.get("phase") == "Pending"]
+        return found + [trouble for node in waiting if (trouble := refused_pod(step_of(node["name"]), node))]
 
-        with contextlib.suppress(ApiException, HTTPError):
-            pods = self._pods()
-            found = [trouble for pod in pods if (trouble := _trouble(pod))]
-            return found or self._refused()
-        return []
+    def new_lines(self, verbose: bool = False) -> list[tuple[Step, str]]:
+        """The steps' lines since the last call, oldest first.
 
-    def new_lines(self) -> list[tuple[str, str]]:
-        """(step, line) of the steps' own logs since the last call, oldest first; nothing where it can't be asked."""
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
-        lines = []
-        with contextlib.suppress(ApiException, HTTPError):
-            for pod in self._pods():
-                name, phase = pod.metadata.name, pod.status.phase
-                # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
-                if "-driver-" in name or phase == "Pending" or name in self.ended:
-                    continue
+        Args:
+            verbose: the launcher's and Argo's lines too.
+        """
+        lines: list[tuple[Step, str]] = []
+        for pod in self.pods:
+            name, phase = pod.metadata.name, pod.status.phase
+            # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
+            if _is_driver(pod) or phase in ("Pending", None) or name in self.ended:
+                continue
+            with unless_unreachable():
+                log = self.logs.setdefault(name, StepLog())
+                for line in self._log_lines(name):
+                    own = log.read(line)
+                    if verbose or own is not None:
+                        lines.append((step_of(_node(pod)), line if own is None else own))
                 if phase in ("Succeeded", "Failed"):
                     self.ended.add(name)
-                with contextlib.suppress(ApiException):
-                    lines += [(_step(pod), line) for line in self._log(name)]
         return lines
 
-    def _pods(self) -> list[Any]:
+    def log(self, step: Step) -> StepLog:
+        """What the step's newest pod has printed; empty if it has no pod."""
+        newest = self._newest(step)
+        return self.logs.get(newest.metadata.name, StepLog()) if newest else StepLog()
+
+    def ending(self, step: Step) -> str:
+        """How the step's newest pod ended, as Kubernetes and Argo tell; empty if neither does."""
+        newest = self._newest(step)
+        return (container_ending(step[0], newest) if newest else "") or self.node_message(step)
+
+    def exit_code(self, step: Step) -> int | None:
+        """Of the step's newest container; None if it has not ended."""
+        newest = self._newest(step)
+        state = main_container(newest).state if newest and main_container(newest) else None
+        return state.terminated.exit_code if state and state.terminated else None
+
+    def node_message(self, step: Step, attempt: int | None = None) -> str:
+        """What Argo says of a step's pod, such as `pod deleted`.
+
+        Args:
+            attempt: from 0; None: the last that it says something of.
+        """
+        ending = ".executor(" if attempt is None else f".executor({attempt})"
+        said = [
+            node["message"]
+            for node in sorted(self.nodes, key=lambda node: node["name"])
+            if ending in node["name"] and step_of(node["name"]) == step and node.get("message")
+        ]
+        return " ".join(said[-1].split()) if said else ""
+
+    def events(self) -> list[str]:
+        """The warnings about the run's pods, oldest first: asked only when nothing else tells what is wrong."""
+        names = {pod.metadata.name for pod in self.pods}
+        with unless_unreachable():
+            listed = self.core.list_namespaced_event(
+                self.namespace, field_selector="type=Warning", _request_timeout=TIMEOUT_S
+            ).items
+            return [" ".join((event.message or "").split()) for event in listed if event.involved_object.name in names]
+        return []
+
+    def _newest(self, step: Step) -> Any:
+        pods = [pod for pod in self.pods if not _is_driver(pod) and step_of(_node(pod)) == step]
+        return pods[-1] if pods else None
+
+    def _list(self) -> list[Any]:
         selector = f"{RUN_LABEL}={self.run_id}"
         return self.core.list_namespaced_pod(self.namespace, label_selector=selector, _request_timeout=TIMEOUT_S).items
 
-    def _log(self, pod: str) -> list[str]:
-        """Lines after the last one seen. Kubernetes filters by whole seconds; each line's own time does the rest."""
-        last = self.seen.get(pod, "")
-        since = {}
-        if last:
-            age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(last[:19] + "+00:00")
-            since = {"since_seconds": max(1, int(age.total_seconds()) + 2)}
-        text = self.core.read_namespaced_pod_log(
-            pod, self.namespace, container="main", timestamps=True, _request_timeout=TIMEOUT_S, **since
-        )
-        lines = []
-        for stamped in (text or "").splitlines():
-            stamp, _, line = stamped.partition(" ")
-            if stamp > last:
-                lines.append(line)
-                self.seen[pod] = stamp
-        return lines
-
-    def _refused(self) -> list[Trouble]:
-        """Pods that could not even be made (quota, admission) show in the workflow only."""
+    def _workflow_nodes(self) -> list[dict[str, Any]]:
         listed = self.custom.list_namespaced_custom_object(
             "argoproj.io",
             "v1alpha1",
@@ -100,16 +130,41 @@ class Pods:
             label_selector=f"{RUN_LABEL}={self.run_id}",
             _request_timeout=TIMEOUT_S,
         )
-        return [
-            Trouble(_of_node(node.get("name", "")), "not created", " ".join(node["message"].split())[:300])
+        nodes = [
+            node
             for workflow in listed.get("items", [])
             for node in ((workflow.get("status") or {}).get("nodes") or {}).values()
-            if node.get("type") == "Pod" and node.get("phase") == "Pending" and node.get("message")
         ]
+        return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
+
+    def _log_lines(self, pod: str) -> list[str]:
+        """Lines after the last one seen. Kubernetes filters by whole seconds; each line's own time does the rest."""
+        last = self.seen.get(pod, "")
+        since = {}
+        if last:
+            age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(last[:19] + "+00:00")
+            since = {"since_seconds": max(1, int(age.total_seconds()) + 2)}
+        # The bytes as they are: the client would fail on those that are no UTF-8.
+        answer = self.core.read_namespaced_pod_log(
+            pod,
+            self.namespace,
+            container="main",
+            timestamps=True,
+            _request_timeout=TIMEOUT_S,
+            _preload_content=False,
+            **since,
+        )
+        lines = []
+        for stamped in answer.data.decode(errors="replace").split("\n"):
+            stamp, _, line = stamped.partition(" ")
+            if stamp > last:
+                lines.append(line)
+                self.seen[pod] = stamp
+        return lines
 
 
 def find_pods(run_id: str, namespace: str) -> Pods | None:
-    """The run's pods, where a kubeconfig (or a pod's own service account) can list them; else None."""
+    """The run's pods, if a kubeconfig (or a pod's own service account) can list them; else None."""
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
 
@@ -122,33 +177,25 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
             config.load_kube_config(client_configuration=configuration)
         api = client.ApiClient(configuration)
         pods = Pods(client.CoreV1Api(api), client.CustomObjectsApi(api), namespace or "kubeflow", run_id)
-        pods._pods()
+        pods._list()
     except (config.ConfigException, client.ApiException, HTTPError, OSError, TypeError):
         return None
     return pods
 
 
-def _trouble(pod: Any) -> Trouble | None:
-    if pod.status.phase not in ("Pending", None):
-        return None
-    statuses = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-    for status in statuses:
-        waiting = status.state and status.state.waiting
-        if waiting and waiting.reason in HOPELESS:
-            return Trouble(_step(pod), waiting.reason, " ".join((waiting.message or "").split())[:300])
-    for condition in pod.status.conditions or []:
-        if condition.type == "PodScheduled" and condition.status == "False":
-            message = " ".join((condition.message or "").split())[:300]
-            return Trouble(_step(pod), condition.reason or "not scheduled", message)
-    return None
+@contextlib.contextmanager
+def unless_unreachable() -> Iterator[None]:
+    """Leaves out what Kubernetes refuses or does not answer: following goes on without."""
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    with contextlib.suppress(ApiException, HTTPError):
+        yield
 
 
-def _step(pod: Any) -> str:
-    return _of_node((pod.metadata.annotations or {}).get(NODE_NAME, "")) or pod.metadata.name
+def _node(pod: Any) -> str:
+    return (pod.metadata.annotations or {}).get(NODE_NAME, "") or pod.metadata.name
 
 
-def _of_node(name: str) -> str:
-    """The step in Argo's name of a node: `training-x7k2p.root.train.executor(0)`."""
-    parts = [re.sub(r"\(.*", "", part) for part in name.split(".")[1:]]
-    steps = [part.removesuffix("-driver") for part in parts if part not in ("root", "executor", "driver", "")]
-    return steps[-1] if steps else name
+def _is_driver(pod: Any) -> bool:
+    return "-driver-" in pod.metadata.name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
 from components.download.places import scheme_of
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_link
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
 from pipeline.parameters.sweep import Sweep
@@ -67,7 +67,7 @@ def submit(
     patience_s: float = PATIENCE_S,
     say: Say = print,
 ) -> tuple["kfp.Client", str]:
-    """Starts a run and says its link.
+    """Starts a run, and says its name, its id, and its page if there is one.
 
     Returns:
         The client, and the run's id.
@@ -100,8 +100,9 @@ def submit(
         return run.run_id
 
     run_id = patiently(start, endpoint, patience_s)
-    say(f"run: {name}")
-    say(f"  {run_link(client, run_id)}")
+    say(f"run: {name} ({run_id})")
+    if page := run_page(client, run_id):
+        say(f"  {page}")
     return client, run_id
 
 

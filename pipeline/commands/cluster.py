@@ -1,6 +1,7 @@
 """The commands that need a cluster: submit, follow, schedule, schedules, unschedule, doctor."""
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -67,15 +68,23 @@ def run_options(command: Callable) -> Callable:
 def watch_options(command: Callable) -> Callable:
     """Adds how to follow a run; hands it on as `watch`."""
 
-    @click.option("--interval", default=10.0, show_default=True, help="Seconds between two looks.")
+    @click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks.")
     @click.option("--patience", default=600.0, show_default=True, help="Seconds the connection may be gone.")
     @click.option("--stuck-after", default=1200.0, show_default=True, help="Seconds that steps may wait to start.")
     @click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]")
+    @click.option("--all-lines", is_flag=True, help="Kubeflow's and Argo's lines too; also VERBOSE=1.")
     @functools.wraps(command)
-    def wrapped(interval: float, patience: float, stuck_after: float, timeout: float, **rest: Any) -> Any:
+    def wrapped(
+        interval: float, patience: float, stuck_after: float, timeout: float, all_lines: bool, **rest: Any
+    ) -> Any:
         from pipeline.cluster.follow import Watch
 
-        return command(watching=Watch(interval, patience, stuck_after, timeout), **rest)
+        return command(
+            watching=Watch(
+                interval, patience, stuck_after, timeout, verbose=all_lines or os.environ.get("VERBOSE") == "1"
+            ),
+            **rest,
+        )
 
     return wrapped
 
@@ -121,11 +130,12 @@ def submit_command(
 @click.argument("run_id")
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     """Follows a run that is there; exits 0 only if it succeeded."""
-    from pipeline.cluster.kubeflow import connect, run_link
+    from pipeline.cluster.kubeflow import connect, run_page
     from pipeline.cluster.submit import pods_namespace
 
     client = connect(endpoint)
-    print(run_link(client, run_id))
+    if page := run_page(client, run_id):
+        print(page)
     _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
 
 
@@ -221,7 +231,7 @@ def _follow(client: Any, endpoint: Any, run_id: str, watching: Any, namespace: s
 
     pods = find_pods(run_id, namespace)
     if pods is None:
-        print("note: no access to the cluster's pods from here: following states only, without logs")
+        print("note: no kubeconfig here, or no right to list the cluster's pods: states only, without logs")
     try:
         follow(client, endpoint, run_id, watching, pods)
     except KeyboardInterrupt:

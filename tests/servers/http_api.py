@@ -67,8 +67,8 @@ class Api:
                 headers = {}
                 if isinstance(answer, tuple):
                     answer, headers = answer
-                is_text = isinstance(answer, str)
-                data = (answer if is_text else json.dumps(answer)).encode()
+                is_text = isinstance(answer, str | bytes)
+                data = answer if isinstance(answer, bytes) else (answer if is_text else json.dumps(answer)).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "text/html" if is_text else "application/json")
                 self.send_header("Content-Length", str(len(data)))

@@ -1,4 +1,7 @@
-"""A small server that speaks the KFP v2beta1 calls the SDK uses, its errors in the words of the real one."""
+"""A small server that speaks the KFP v2beta1 calls the SDK uses, in the words of the real one.
+
+Runs look as recorded ones do (tests/pipeline/cluster/recorded): Argo's nodes for tasks, no reason anywhere.
+"""
 
 import dataclasses
 import datetime
@@ -14,20 +17,36 @@ START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 @dataclasses.dataclass
 class Moment:
-    """What a run looks like at one look: its state, its steps' states, and errors by step."""
+    """What a run looks like at one look.
+
+    Attributes:
+        state: the run's.
+        tasks: each step's state; PENDING: its pod waits. A step that is not in it has not begun.
+        tries: of a step, if its first pod was lost.
+        cached: the steps that an earlier run answers for.
+        history: states that the run went through before, such as CANCELING.
+    """
 
     state: str
     tasks: dict[str, str] = dataclasses.field(default_factory=dict)
-    errors: dict[str, str] = dataclasses.field(default_factory=dict)
-    error: str = ""
+    tries: dict[str, int] = dataclasses.field(default_factory=dict)
+    cached: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
 
 
 class KfpApi(Api):
-    """Experiments, runs and recurring runs in memory. A run passes through `moments`, one a look."""
+    """Experiments, runs and recurring runs in memory. A run passes through `moments`, one a look.
 
-    def __init__(self, moments: list[Moment] = (), namespaces: tuple[str, ...] = (), token: str = ""):
+    Attributes:
+        moments: each a Moment, or what KFP really answered.
+        pages: whether the UI is here too, as behind ml-pipeline-ui; ml-pipeline itself has the API alone.
+    """
+
+    def __init__(
+        self, moments: list[Moment | dict] = (), namespaces: tuple[str, ...] = (), token: str = "", pages: bool = True
+    ):
         super().__init__()
-        self.moments = list(moments) or [Moment("SUCCEEDED")]
+        self.moments, self.pages = list(moments) or [Moment("SUCCEEDED")], pages
         self.namespaces, self.token = namespaces, token
         self.experiments: dict[str, dict] = {}
         self.runs: dict[str, dict] = {}
@@ -37,7 +56,7 @@ class KfpApi(Api):
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         if not path.startswith(PREFIX):
-            return 404, "<html>no such page</html>"
+            return (200, "<html>Pipelines</html>") if self.pages else (404, {"code": 5, "message": "Not Found"})
         if self.token and headers.get("Authorization") != f"Bearer {self.token}":
             return error(401, 16, "Request header error: there is no user identity header.")
         collection, _, identity = path.removeprefix(f"{PREFIX}/").partition("/")
@@ -76,7 +95,8 @@ class KfpApi(Api):
         if identity not in self.runs:
             return error(404, 5, f"Run {identity} not found")
         look = self.looks[identity] = self.looks.get(identity, -1) + 1
-        return 200, {**self.runs[identity], **shown(self.moments[min(look, len(self.moments) - 1)])}
+        moment = self.moments[min(look, len(self.moments) - 1)]
+        return 200, {**self.runs[identity], **(shown(moment) if isinstance(moment, Moment) else moment)}
 
     def _recurringruns(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if method == "POST":
@@ -101,20 +121,59 @@ def error(status: int, code: int, message: str) -> tuple[int, Any]:
     return status, {"error": text, "code": code, "message": text, "details": details}
 
 
+WORKFLOW = "training-x7k2p"
+
+
 def shown(moment: Moment) -> dict[str, Any]:
-    """A moment in KFP's words; with the drivers that it lists beside the steps."""
-    details = []
-    for name, state in {"root-driver": "SUCCEEDED", "root": moment.state, **moment.tasks}.items():
-        started = START + datetime.timedelta(minutes=len(details))
-        task = {"display_name": name, "task_id": name, "state": state, "create_time": started.isoformat()}
-        if state != "PENDING":
-            task["start_time"] = started.isoformat()
-        if state in ("SUCCEEDED", "FAILED"):
-            task["end_time"] = (started + datetime.timedelta(seconds=30)).isoformat()
-        if name in moment.errors:
-            task["error"] = {"code": 2, "message": moment.errors[name]}
-        details.append(task)
-    answer = {"state": moment.state, "run_details": {"task_details": details}}
-    if moment.error:
-        answer["error"] = {"code": 2, "message": moment.error}
-    return answer
+    """A moment as KFP answers it: Argo's nodes, each with the ids of its children."""
+    root = f"{WORKFLOW}(0).root(0)"
+    tasks = [
+        _task(WORKFLOW, moment.state, [f"{WORKFLOW}(0)"]),
+        _task(f"{WORKFLOW}(0)", moment.state, [f"{WORKFLOW}(0).root-driver"]),
+        _task("root-driver", "SUCCEEDED", [f"{WORKFLOW}(0).root-driver(0)"]),
+        _task("root-driver(0)", "SUCCEEDED", [f"{WORKFLOW}(0).root"]),
+        _task("root", moment.state, [root]),
+        _task("root(0)", moment.state, [f"{root}.{name}-driver" for name in moment.tasks]),
+        {"task_id": "105", "execution_id": "105"},  # of the metadata store, without a name
+    ]
+    for place, (name, state) in enumerate(moment.tasks.items()):
+        node, tries = f"{root}.{name}", moment.tries.get(name, 1)
+        pods = [f"{node}(0).executor({number})" for number in range(tries)]
+        outer = "RUNNING" if state == "PENDING" else state
+        seconds = 0 if name in moment.cached else 30
+        tasks += [
+            _task(f"{name}-driver", "SUCCEEDED", [f"{node}-driver(0)"], place),
+            _task(f"{name}-driver(0)", "SUCCEEDED", [node], place),
+            _task(name, outer, [f"{node}(0)"], place, seconds),
+            _task(f"{name}(0)", outer, [f"{node}(0).executor"], place, seconds),
+        ]
+        if name in moment.cached:
+            tasks.append(_task("executor", "SKIPPED", [], place, seconds))
+            continue
+        tasks.append(_task("executor", outer, pods, place, seconds))
+        tasks += [_task(f"executor({number})", "FAILED", [], place) for number in range(tries - 1)]
+        tasks.append(_task(f"executor({tries - 1})", state, [], place, seconds))
+    history = [{"state": state, "update_time": START.isoformat()} for state in (*moment.history, moment.state)]
+    return {"state": moment.state, "state_history": history, "run_details": {"task_details": tasks}}
+
+
+def node_id(name: str) -> str:
+    """Argo's id of a node of that whole name."""
+    digest = 2166136261
+    for byte in name.encode():
+        digest = (digest ^ byte) * 16777619 % 2**32
+    return f"{name.split('(')[0].split('.')[0]}-{digest}"
+
+
+def _task(name: str, state: str, children: list[str], place: int = 0, seconds: int = 10) -> dict[str, Any]:
+    began = START + datetime.timedelta(minutes=place)
+    ended = began + datetime.timedelta(seconds=seconds)
+    return {
+        "display_name": name,
+        "task_id": f"{name} {place}",
+        "state": state,
+        "create_time": START.isoformat(),
+        "start_time": began.isoformat(),
+        "end_time": ended.isoformat() if state not in ("RUNNING", "PENDING") else "1970-01-01T00:00:00Z",
+        "child_tasks": [{"pod_name": node_id(child)} for child in children],
+    }

@@ -8,12 +8,22 @@ from tests.servers.http_api import Api
 
 
 class KubeApi(Api):
-    """What is in `objects`, by path; all else is not found. `logs` are by pod; `missing` begins paths of no API."""
+    """Pods with their logs, Argo's nodes, warnings, and what is in `objects`, by path; all else is not found.
+
+    Attributes:
+        pods: of every run; a label selector is heeded.
+        logs: each pod's, as text or bytes with timestamps.
+        nodes: what Argo says of a run's pods: (whole name, phase, message).
+        warnings: (pod, message).
+        missing: beginnings of paths of no API.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.pods: list[dict] = []
-        self.logs: dict[str, str] = {}
+        self.logs: dict[str, str | bytes] = {}
+        self.nodes: list[tuple[str, str, str]] = []
+        self.warnings: list[tuple[str, str]] = []
         self.objects: dict[str, Any] = {}
         self.forbidden: set[str] = set()
         self.missing: set[str] = set()
@@ -27,12 +37,25 @@ class KubeApi(Api):
         if parts[-1] == "log":
             return 200, self.logs.get(parts[-2], "")
         if parts[-1] == "pods":
-            return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self.pods}
+            key, _, value = query.get("labelSelector", "").partition("=")
+            items = [item for item in self.pods if item["metadata"].get("labels", {}).get(key, value) == value]
+            return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
         if path in self.objects:
             return 200, self.objects[path]
         if parts[-1] == "workflows":
-            return 200, {"items": []}
+            return 200, {"items": [{"status": {"nodes": {node[0]: _node(*node) for node in self.nodes}}}]}
+        if parts[-1] == "events":
+            items = [_event(*warning) for warning in self.warnings]
+            return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}
         return 404, status(404, "NotFound", f"{parts[-2]} {parts[-1]!r} not found")
+
+
+def _node(name: str, phase: str, message: str) -> dict[str, Any]:
+    return {"type": "Pod", "name": name, "phase": phase, "message": message}
+
+
+def _event(pod_name: str, message: str) -> dict[str, Any]:
+    return {"metadata": {}, "involvedObject": {"kind": "Pod", "name": pod_name}, "type": "Warning", "message": message}
 
 
 def status(code: int, reason: str, message: str) -> dict[str, Any]:
@@ -46,11 +69,17 @@ def status(code: int, reason: str, message: str) -> dict[str, Any]:
     }
 
 
-def pod(step: str, phase: str, waiting: tuple[str, str] | None = None, unschedulable: str = "") -> dict[str, Any]:
+def pod(
+    step: str,
+    phase: str,
+    waiting: tuple[str, str] | None = None,
+    unschedulable: str = "",
+    terminated: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """A pod of a run as KFP's Argo makes them."""
     name = f"training-x7k2p-system-container-impl-{step}"
     state = {"phase": phase, "conditions": [], "containerStatuses": []}
-    if waiting:
+    if waiting or terminated:
         state["containerStatuses"] = [
             {
                 "name": "main",
@@ -58,15 +87,17 @@ def pod(step: str, phase: str, waiting: tuple[str, str] | None = None, unschedul
                 "restartCount": 0,
                 "image": "i",
                 "imageID": "",
-                "state": {"waiting": {"reason": waiting[0], "message": waiting[1]}},
+                "state": {"terminated": terminated}
+                if terminated
+                else {"waiting": {"reason": waiting[0], "message": waiting[1]}},
             }
         ]
     if unschedulable:
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
         state["conditions"] = [condition]
-    annotations = {"workflows.argoproj.io/node-name": f"training-x7k2p.root.{step}.executor"}
+    annotations = {"workflows.argoproj.io/node-name": f"training-x7k2p(0).root(0).{step}(0).executor(0)"}
     return {
-        "metadata": {"name": name, "annotations": annotations},
+        "metadata": {"name": name, "annotations": annotations, "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"containers": [{"name": "main", "image": "i"}]},
         "status": state,
     }

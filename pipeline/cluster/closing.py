@@ -1,0 +1,97 @@
+"""The end of a run on a cluster: the block that a local run ends with too, and why a run failed.
+
+KFP's API hands on neither figures, nor places, nor reasons. Figures and the gate's verdict are in the lines that the
+steps print, places in the input that the KFP executor logs, reasons in a step's log and its pod's status.
+"""
+
+import re
+from typing import Any
+
+from components.core.artifacts.trial import TRIAL_COLUMNS
+from pipeline.cluster.pods import Pods, Step
+from pipeline.cluster.story import Story, word
+from pipeline.cluster.tasks import StepState
+from pipeline.console import table
+from pipeline.summary import PLACES
+
+FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)")
+VERDICT = re.compile(r"(passes|does not pass) the gate: ")
+OUTCOME = re.compile(r"(not )?exported\b")
+ALL_CACHED = "every step came from the cache: its figures and places are in the run that made them"
+NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
+
+
+def summary(story: Story) -> dict[str, Any]:
+    """What pipeline.summary prints, as far as it is known."""
+    steps = [
+        {"name": state.title, "status": word(state), "cached": state.cached, "seconds": state.seconds}
+        for state in story.states
+    ]
+    known: dict[str, Any] = {"steps": steps, "trial_table": _trial_table(story.lines.get(("choose", 0), []))}
+    evaluated, exported = story.lines.get(("evaluate", 0), []), story.lines.get(("export", 0), [])
+    if figures := _last(FIGURES, evaluated):
+        known["metrics"] = {"loss": float(figures[1]), "accuracy": float(figures[2])}
+    verdict, outcome = _last(VERDICT, evaluated), _last(OUTCOME, exported)
+    said = [outcome.string if outcome else "", f"the model {verdict.string}" if verdict else ""]
+    known["outcome"] = "; ".join(filter(None, said))
+    if story.pods:
+        known["artifacts"] = _places(story.pods)
+    if not known["outcome"] and all(state.cached for state in story.states):
+        known["outcome"] = ALL_CACHED
+    elif not story.pods:
+        known["outcome"] = NO_ACCESS
+    return known
+
+
+def why(story: Story, run: Any) -> str:
+    """Why a run failed: the step, and the most telling of what is known of it."""
+    failed = next((state for state in story.states if state.state == "FAILED"), None)
+    if failed is None:
+        return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
+    return f"{failed.title} failed: {_cause(story.pods, failed)}"
+
+
+def _cause(pods: Pods | None, state: StepState) -> str:
+    if pods is None:
+        return "KFP's API does not say why, and there is no access to its pod from here"
+    step: Step = state.name, state.number
+    log = pods.log(step)
+    ending = pods.ending(step)
+    only_status = re.search(r"Error \(exit code (\d+)\)$", ending)
+    if log.error or (ending and not only_status):
+        return log.error or ending
+    if log.launcher:
+        return f"Kubeflow's launcher: {log.launcher[:300]}"
+    if log.traced:
+        return log.last[:300]
+    if code := log.exit_status or pods.exit_code(step) or (int(only_status[1]) if only_status else 0):
+        return f"its container ended with exit code {code}" + (f"; its last line: {log.last[:200]}" if log.last else "")
+    return next(reversed(pods.events()), "Kubernetes does not say why, and it left no log")
+
+
+def _places(pods: Pods) -> dict[str, str]:
+    found = {}
+    for name, (step, output, file) in PLACES.items():
+        uri = pods.log((step, 0)).uris.get(output, "") or _as_input(pods, output)
+        if uri:
+            found[name] = f"{uri.rstrip('/')}/{file}" if file else uri
+    return found
+
+
+def _as_input(pods: Pods, output: str) -> str:
+    """An artifact of a step that did not run, or ran several times, as a later step was given it."""
+    if output == "tensorboard":  # two steps write one, nobody reads it
+        return ""
+    uris = [pods.log((step, 0)).uris.get(output, "") for step in ("export", "evaluate", "choose", "train")]
+    return next(filter(None, uris), "")
+
+
+def _trial_table(lines: list[str]) -> str:
+    """The table that choose prints, in columns."""
+    rows = [tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in lines if line.startswith("| ")]
+    rows = [(*row, *[""] * (len(TRIAL_COLUMNS) - len(row))) for row in rows if len(row) <= len(TRIAL_COLUMNS)]
+    return table(rows, TRIAL_COLUMNS) if rows else ""
+
+
+def _last(pattern: re.Pattern[str], lines: list[str]) -> re.Match[str] | None:
+    return next((found for line in reversed(lines) if (found := pattern.match(line))), None)

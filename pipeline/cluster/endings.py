@@ -1,0 +1,24 @@
+"""How a step's container ended, from its pod's status."""
+
+from typing import Any
+
+KILLED = 137  # by SIGKILL, mostly for memory
+
+
+def container_ending(step: str, pod: Any) -> str:
+    """One line; empty if the status says no more than an exit code."""
+    if pod.status.reason:  # Evicted, DeadlineExceeded, Preempted
+        return " ".join(f"{pod.status.reason}: {pod.status.message or ''}".split())[:300].rstrip(": ")
+    main = main_container(pod)
+    ended = main and main.state and main.state.terminated
+    if ended and ended.reason == "OOMKilled":
+        limit = ((main.resources and main.resources.limits) or {}).get("memory", "")
+        return f"out of memory{f' at its limit of {limit}' if limit else ''} (OOMKilled); give {step}_memory more"
+    if ended and ended.exit_code == KILLED:
+        return f"killed (exit code {KILLED}), likely for want of memory on its node; give {step}_memory more"
+    return ""
+
+
+def main_container(pod: Any) -> Any:
+    """The status of the container that the step runs in."""
+    return next((status for status in pod.status.container_statuses or [] if status.name == "main"), None)

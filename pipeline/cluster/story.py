@@ -1,0 +1,95 @@
+"""Tells a run's story as it happens, as a local run does: a step's name, its own lines below it, how it ended."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.cluster.pods import Pods, Step
+from pipeline.cluster.tasks import ENDED, StepState, most_tries, step_states, trial_settings
+from pipeline.cluster.troubles import Trouble
+
+Say = Callable[[str], None]
+WORDS = {"CANCELED": "cancelled", "COMPLETE": "succeeded", "RUNTIME_STATE_UNSPECIFIED": "not run", "": "not run"}
+
+
+class Story:
+    """What has been told of one run, so that each thing is told once.
+
+    Attributes:
+        moved: when something last changed.
+        lines: each step's own lines so far.
+    """
+
+    def __init__(self, pods: Pods | None, say: Say, verbose: bool = False):
+        self.pods, self.say, self.verbose = pods, say, verbose
+        self.moved = time.monotonic()
+        self.states: list[StepState] = []
+        self.lines: dict[Step, list[str]] = {}
+        self._told: dict[Step, StepState] = {}
+        self._kinds: dict[str, tuple[str, float]] = {}
+        self._speaker: Step | None = None
+
+    def tell(self, run: Any) -> None:
+        """Says what is new: steps that began, their lines, lost pods, and how steps ended."""
+        new: dict[Step, list[str]] = {}
+        if self.pods:
+            self.pods.look()
+            for step, line in self.pods.new_lines(self.verbose):
+                new.setdefault(step, []).append(line)
+                self.lines.setdefault(step, []).append(line)
+        self.states = step_states(run)
+        for state in self.states:
+            self._tell_step(run, state, new.pop((state.name, state.number), []))
+        for step, lines in new.items():  # of a step that KFP does not list yet
+            self._speak(step, step[0], lines)
+
+    def troubles(self) -> list[tuple[Trouble, float]]:
+        """What keeps steps from starting, each with the seconds since it began. Says each once, and each new kind."""
+        found = self.pods.troubles() if self.pods else []
+        now = time.monotonic()
+        for trouble in found:
+            if self._kinds.get(trouble.step, ("", 0.0))[0] != trouble.kind:
+                self._kinds[trouble.step] = trouble.kind, now
+                self.say(f"waiting: {trouble}")
+        return [(trouble, now - self._kinds[trouble.step][1]) for trouble in found]
+
+    def _tell_step(self, run: Any, state: StepState, lines: list[str]) -> None:
+        step = state.name, state.number
+        before = self._told.get(step, StepState(state.name, state.number))
+        news = list(lines)
+        if state.tries > max(before.tries, 1):
+            news.append(self._loss(run, step, state.tries))
+        if state.state in ENDED and before.state != state.state:
+            news.append(f"{word(state)}, {'cached' if state.cached else f'{state.seconds:.1f} s'}")
+        if news or (state.state and not before.state):
+            self._speak(step, self._title(run, state), news)
+        if state != before:
+            self._told[step], self.moved = state, time.monotonic()
+
+    def _speak(self, step: Step, title: str, lines: list[str]) -> None:
+        if self._speaker != step:
+            self._speaker = step
+            self.say(title)
+        for line in lines:
+            self.say(f"  {line}")
+        if lines:
+            self.moved = time.monotonic()
+
+    def _title(self, run: Any, state: StepState) -> str:
+        """In full when a step is first spoken of."""
+        settings = trial_settings(run.pipeline_spec or {})
+        if not state.number or state.number > len(settings) or (state.name, state.number) in self._told:
+            return state.title
+        return f"{state.title} of {len(settings)}: {settings[state.number - 1]}"
+
+    def _loss(self, run: Any, step: Step, tries: int) -> str:
+        """Of a pod in whose place there is another one."""
+        most = most_tries(run.pipeline_spec or {}, step[0])
+        said = self.pods.node_message(step, tries - 2) if self.pods else ""
+        why = "its pod was deleted" if said == "pod deleted" else said or f"try {tries - 1} failed"
+        return f"{step[0]}: {why}; trying again ({tries} of {most})" if most else f"{step[0]}: {why}; trying again"
+
+
+def word(state: StepState) -> str:
+    """A state as people read it."""
+    return WORDS.get(state.state, state.state.lower())

@@ -1,0 +1,187 @@
+"""What KFP's API says of a run's steps.
+
+KFP lists Argo's nodes: for a step `download` there are `download`, `download(0)`, `download-driver`,
+`download-driver(0)`, `executor` and `executor(0)`, later `executor(1)` for a second try. A task that has not begun has
+no state. Nothing says which task lies in which, nor why one failed; but a task names its children by Argo's ids, and an
+id is made from the whole name of a node, `training-x7k2p(0).root(0).train(0).executor(1)`. So the names are found
+from the top: of all that could be below a node, those exist whose id somebody names.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+ENDED = ("SUCCEEDED", "COMPLETE", "FAILED", "CANCELED", "SKIPPED")
+ITERATION = re.compile(r"\((\d+):")
+MOST_TRIES = 10  # of one node, that are looked for
+# Node names without the tries' numbers, for people: `training-x7k2p(0).root(0).train(0)` is train.
+TRY = re.compile(r"\(\d+\)")
+
+
+@dataclasses.dataclass(frozen=True)
+class StepState:
+    """One step of a run, or one trial of a sweep's.
+
+    Attributes:
+        name: the task's in the pipeline, such as train.
+        number: of the trial, from 1; 0: not in a loop.
+        state: KFP's word; empty: not begun.
+        cached: an earlier run answered for it.
+        seconds: from its start to its end, the start of its pod included; 0.0 until it has ended.
+        tries: pods that were made for it so far.
+    """
+
+    name: str
+    number: int = 0
+    state: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+    tries: int = 0
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.number}" if self.number else self.name
+
+
+def step_states(run: Any) -> list[StepState]:
+    """The steps of a run as KFP answers it, in the order of the pipeline; a sweep's trials by number."""
+    tasks = _named(run)
+    nodes = _node_names(tasks)
+    names = step_names(run.pipeline_spec or {})
+    states = []
+    for name in names:
+        found = [_state(name, task, tasks, nodes) for task in tasks if task.display_name == name and _begun(task)]
+        if was_cancelled(run):  # KFP says that the step failed which ran then
+            found = [dataclasses.replace(state, state=state.state.replace("FAILED", "CANCELED")) for state in found]
+        states += sorted(found, key=lambda state: state.number) or [StepState(name)]
+    return states
+
+
+def is_waiting(run: Any) -> bool:
+    """Whether some pod of a run waits to start, and none runs. Only the innermost tasks, those with a number, tell."""
+    pods = [task.state for task in _named(run) if re.fullmatch(r"(executor|.+-driver)\(\d+\)", task.display_name)]
+    return "RUNNING" not in pods and ("PENDING" in pods or run.state in ("PENDING", "RUNTIME_STATE_UNSPECIFIED"))
+
+
+def was_cancelled(run: Any) -> bool:
+    """Whether somebody ended the run: its last state may be FAILED, the history knows better."""
+    return "CANCELING" in [run.state, *(entry.state for entry in run.state_history or [])] or run.state == "CANCELED"
+
+
+def step_of(node: str) -> tuple[str, int]:
+    """The step in a node's whole name, and the number of its trial: ("train", 2) for `….iteration-iterations(1:1)….`"""
+    iteration = ITERATION.search(node)
+    parts = [TRY.sub("", part) for part in node.split(".")[1:]]
+    steps = [part.removesuffix("-driver") for part in parts if part not in ("root", "executor", "driver", "")]
+    return (steps[-1] if steps else TRY.sub("", node)), int(iteration[1]) + 1 if iteration else 0
+
+
+def step_names(document: dict[str, Any]) -> list[str]:
+    """The steps of a compiled pipeline in the order in which they can run, also those in a loop or below a handler."""
+    return [name for name, _ in _container_tasks(document)]
+
+
+def most_tries(document: dict[str, Any], step: str) -> int:
+    """How often a step is begun at most; 0 if the compiled pipeline does not say."""
+    task = dict(_container_tasks(document)).get(step, {})
+    retries = int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
+    return retries + 1 if retries else 0
+
+
+def trial_settings(document: dict[str, Any]) -> list[str]:
+    """What each trial of a compiled sweep changes, in the order of their numbers; none for a plain training."""
+    for _, task in _tasks(document):
+        items = task.get("parameterIterator", {}).get("items", {}).get("raw")
+        if items:
+            return [str(item) for item in json.loads(items)]
+    return []
+
+
+def node_id(name: str) -> str:
+    """What Argo makes from a node's whole name (FNV-1a, 32 bits): its id and its pod's name end with it."""
+    digest = 0x811C9DC5
+    for byte in name.encode():
+        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return str(digest)
+
+
+def _state(name: str, task: Any, tasks: list[Any], nodes: dict[str, str]) -> StepState:
+    node = next((nodes[child][: -len("(0)")] for child in _children(task) if child in nodes), "")
+    inside = [node_id(f"{node}(0).executor({number})") for number in range(MOST_TRIES)]
+    tries = max((sum(child in inside for child in _children(other)) for other in tasks), default=0) if node else 0
+    # An executed step takes seconds at least, and is seen running.
+    cached = task.state in ("SUCCEEDED", "COMPLETE") and task.start_time == task.end_time
+    seconds = (task.end_time - task.start_time).total_seconds() if task.state in ENDED and task.start_time else 0.0
+    return StepState(name, step_of(node)[1] if node else 0, task.state, cached, max(seconds, 0.0), tries)
+
+
+def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
+    """The whole names of the nodes that are some task's children, by the number in their id."""
+    wanted = {child for task in tasks for child in _children(task)}
+    shown = {TRY.sub("", task.display_name) for task in tasks}
+    workflows = {name for child in _child_names(tasks) for name in [child.rpartition("-")[0]]}
+    found: dict[str, str] = {}
+    rest = [name for workflow in workflows for name in (workflow, f"{workflow}(0)")]
+    while rest:
+        name = rest.pop()
+        for below in (*(f"{name}({number})" for number in range(MOST_TRIES)), *(f"{name}.{part}" for part in shown)):
+            if (number := node_id(below)) in wanted and number not in found:
+                found[number] = below
+                rest.append(below)
+    return found
+
+
+def _named(run: Any) -> list[Any]:
+    """KFP lists executions without a name too, as its metadata store counts them."""
+    tasks = (run.run_details.task_details if run.run_details else None) or []
+    return [task for task in tasks if task.display_name]
+
+
+def _begun(task: Any) -> bool:
+    return bool(task.state) and task.state != "RUNTIME_STATE_UNSPECIFIED"
+
+
+def _child_names(tasks: Iterable[Any]) -> set[str]:
+    return {child.pod_name for task in tasks for child in task.child_tasks or [] if child.pod_name}
+
+
+def _children(task: Any) -> list[str]:
+    return [child.pod_name.rpartition("-")[2] for child in task.child_tasks or [] if child.pod_name]
+
+
+def _container_tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The tasks that have a container, with their names."""
+    components = document.get("pipeline_spec", document).get("components", {})
+    return [
+        (name, task)
+        for name, task in _tasks(document)
+        if "executorLabel" in components.get(task["componentRef"]["name"], {})
+    ]
+
+
+def _tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """All tasks with their names, each after those that it waits for, and after the group that it lies in."""
+    pipeline = document.get("pipeline_spec", document)
+    components = pipeline.get("components", {})
+    ordered: list[tuple[str, dict[str, Any]]] = []
+
+    def take(group: dict[str, Any]) -> None:
+        tasks = group.get("dag", {}).get("tasks", {})
+        taken: set[str] = set()
+
+        def take_one(name: str) -> None:
+            taken.add(name)
+            for earlier in tasks[name].get("dependentTasks", []):
+                if earlier in tasks and earlier not in taken:
+                    take_one(earlier)
+            ordered.append((name, tasks[name]))
+            take(components.get(tasks[name]["componentRef"]["name"], {}))
+
+        for name in tasks:
+            if name not in taken:
+                take_one(name)
+
+    take(pipeline.get("root", {}))
+    return ordered

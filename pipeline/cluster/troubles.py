@@ -1,0 +1,81 @@
+"""Why a step's pod can't start, in words that a person can act on. A healthy start is no trouble."""
+
+import dataclasses
+import re
+from typing import Any
+
+IMAGE_REASONS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull")
+CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError")
+# What Argo says of pods that are just starting.
+HEALTHY = ("PodInitializing", "ContainerCreating")
+LONGEST = 300
+IMAGE_ADVICE = (
+    "push it (make images ACTION=push), name the repository that has it (CONV2D_IMAGE_REPOSITORY), or give the pods' "
+    "service account the registry's pull secret"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """What keeps a step from starting.
+
+    Attributes:
+        kind: what it is; the message may change from look to look.
+        message: one line.
+        advice: what to do; empty if time may mend it.
+        hopeless: that it will not pass by itself.
+    """
+
+    step: str
+    kind: str
+    message: str
+    advice: str = ""
+    hopeless: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.message}"
+
+
+def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
+    """Of a pod that waits; None if it only takes its time."""
+    if pod.status.phase not in ("Pending", None):
+        return None
+    name = _title(step)
+    for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+        waiting = status.state and status.state.waiting
+        message = " ".join((waiting.message or "").split()) if waiting else ""
+        if waiting and waiting.reason in IMAGE_REASONS:
+            return Trouble(name, "image", _image(message, status.image), IMAGE_ADVICE, hopeless=True)
+        if waiting and waiting.reason in CONFIGURATION_REASONS:
+            return Trouble(name, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return Trouble(name, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
+    return None
+
+
+def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
+    """Of an Argo node that waits and has no pod; None if its pod is just being made."""
+    message = _line(node.get("message"))
+    if not message or message.split(":")[0] in HEALTHY:
+        return None
+    return Trouble(_title(step), "refused", f"its pod is refused: {message}")
+
+
+def _image(message: str, image: str) -> str:
+    named = re.search(r'image "([^"]+)"', message)
+    why = message.rpartition(": ")[2] if ": " in message else ""
+    return f"its image {named[1] if named else image} can't be pulled{': ' if why else ''}{_line(why)}"
+
+
+def _scheduling(message: str | None) -> str:
+    """Without what is said of preemption and claims, which follows the reason."""
+    return re.split(r" no new claims| preemption:", _line(message))[0] or "Kubernetes does not say why"
+
+
+def _line(message: str | None) -> str:
+    return " ".join((message or "").split())[:LONGEST]
+
+
+def _title(step: tuple[str, int]) -> str:
+    return f"{step[0]} {step[1]}" if step[1] else step[0]

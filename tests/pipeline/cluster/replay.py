@@ -1,0 +1,64 @@
+"""A run that a real Kubeflow recorded, followed again."""
+
+import contextlib
+import json
+import pathlib
+
+import yaml
+
+from components.core.errors import PipelineError
+from pipeline.cluster.follow import Watch, follow
+from pipeline.cluster.kubeflow import Endpoint, connect
+from pipeline.cluster.pods import find_pods
+from tests.servers.kfp_api import KfpApi
+
+RECORDED = pathlib.Path(__file__).parent / "recorded"
+GOLDEN = pathlib.Path(__file__).parent.parent
+
+
+def recorded_run(name: str) -> dict:
+    """What the API answered, with the compiled pipeline that the recording leaves out."""
+    golden = GOLDEN / ("sweep" if "sweep" in name else "training")
+    compiled = next(yaml.safe_load_all(golden.with_suffix(".golden.yaml").read_text(encoding="utf-8")))
+    return {**json.loads((RECORDED / f"run-{name}.json").read_text()), "pipeline_spec": compiled}
+
+
+def recorded_pods(run: dict) -> list[dict]:
+    pods = json.loads((RECORDED / "pods.json").read_text())
+    return [pod for pod in pods if pod["metadata"]["labels"]["pipeline/runid"] == run["run_id"]]
+
+
+def recorded_nodes(run: dict) -> list[tuple[str, str, str]]:
+    """What Argo said of a run's pods, from its events."""
+    names = {task.get("display_name") for task in run["run_details"]["task_details"]}
+    nodes = []
+    for event in json.loads((RECORDED / "events-warnings.json").read_text()):
+        kind, _, rest = event["message"].partition(" node ")
+        if event["object"] in names and rest:
+            name, _, message = rest.partition(": ")
+            nodes.append((name, kind, message))
+    return nodes
+
+
+def recorded_log(name: str) -> str:
+    return (RECORDED / f"log-{name}.txt").read_text()
+
+
+WATCH = Watch(interval=0.01, patience=0.5, stuck_after=0.05, timeout=0.3, hopeless_after=0.05)
+
+
+def replay(name: str, kube=None, pages: bool = True) -> list[str]:
+    """What the client says of it, the error it ends with last; `KFP` stands for the address."""
+    run = recorded_run(name)
+    api, said = KfpApi([run], pages=pages), []
+    api.runs[run["run_id"]] = run
+    if kube is not None:
+        kube.pods, kube.nodes = recorded_pods(run), recorded_nodes(run)
+    with api.serving() as url, contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(PipelineError))
+        client = connect(Endpoint(url))
+        try:
+            follow(client, Endpoint(url), run["run_id"], WATCH, kube and find_pods(run["run_id"], ""), said.append)
+        except PipelineError as error:
+            said.append(f"error: {error}")
+    return [line.replace(url, "KFP") for text in said for line in text.split("\n")]
