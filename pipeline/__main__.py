@@ -88,12 +88,13 @@ def config_command(profile: str, settings: tuple[str, ...]) -> None:
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 def images_command(action: str, target: str) -> None:
     """Builds, pushes or lists the container images; `names` asks no Docker engine."""
-    from pipeline.images import names as images
+    from pipeline.images import build
+    from pipeline.images.names import names
 
     if action == "names":
-        print("\n".join(images.image(component, target) for component in images.COMPONENTS))
+        print("\n".join(names([target])))
         return
-    {"build": images.build, "push": images.push, "list": images.show}[action]([target])
+    {"build": build.build, "push": build.push, "list": build.show}[action]([target])
 
 
 @main.command("predict")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kfp import compiler
 
 from components.core.files import whole_file
-from pipeline.images import names as images
+from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
@@ -46,10 +46,10 @@ def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | No
     on_gpu = gpu_steps(cluster) if int(defaults.gpus) else set()
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train
-        yield "node", images.image("train", "jax")
+        yield "node", image("train", "jax")
     steps = SWEEP_STEPS if sweep else STEPS
     for step in (*steps, "notify") if cluster.webhook_secret else steps:
-        yield step, images.image(step, "gpu" if step in on_gpu else "cpu")
+        yield step, image(step, "gpu" if step in on_gpu else "cpu")
 
 
 def mask_images(compiled: str) -> str:

@@ -2,11 +2,7 @@
 
 import base64
 import dataclasses
-import json
-import os
-import pathlib
 import re
-import subprocess
 import urllib.parse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -29,12 +25,24 @@ TIMEOUT_S = (5, 15)
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """The parts of an image's name; `host` is empty where it names no registry."""
+class ImageName:
+    """The parts of an image's name.
 
-    host: str
+    Attributes:
+        registry: as people name it, `docker.io` for Docker Hub; empty if the name stays on this machine.
+        path: of the repository on that registry.
+    """
+
+    registry: str
     path: str
     tag: str
+
+    @property
+    def host(self) -> str:
+        """Who answers the registry's HTTP API. Docker Hub's own name leads to a web page."""
+        from docker import auth
+
+        return f"registry-1.{auth.INDEX_NAME}" if self.registry == auth.INDEX_NAME else self.registry
 
     @property
     def url(self) -> str:
@@ -43,13 +51,16 @@ class Place:
         return f"{scheme}://{self.host}/v2/{self.path}/manifests/{self.tag}"
 
 
-def place_of(image: str) -> Place:
-    """Reads a name as Docker does: the first part is a host if it has a dot or a port, or is localhost."""
+def read_name(image: str) -> ImageName:
+    """Reads a name as Docker does: the first part is a registry if it has a dot or a port or is localhost, and `team/x`
+    is Docker Hub's. A name of one part is taken as this machine's own: only Docker itself can push one to its Hub."""
+    from docker import auth
+
     name, _, tag = image.rpartition(":")
-    first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
-        return Place(first, rest, tag)
-    return Place("", name, tag)
+    if "/" not in name:
+        return ImageName("", name, tag)
+    registry, path = auth.resolve_repository_name(name)
+    return ImageName(registry, path, tag)
 
 
 def check_images(images: Iterable[str]) -> list[str]:
@@ -65,15 +76,14 @@ def check_images(images: Iterable[str]) -> list[str]:
     wanted = sorted(set(images))
     if not wanted:
         return []
-    hosts = {place_of(image).host for image in wanted}
-    if hosts == {""}:
+    if not any(read_name(image).registry for image in wanted):
         return [
             f"the images ({wanted[0]}, ...) name no registry: the cluster's nodes must have them already "
             "(kind load docker-image); else set CONV2D_IMAGE_REPOSITORY and push them"
         ]
     absent, notes = [], []
     for image in wanted:
-        state = look_up(place_of(image))
+        state = look_up(read_name(image))
         if state == "absent":
             absent.append(image)
         elif state != "present":
@@ -88,66 +98,69 @@ def check_images(images: Iterable[str]) -> list[str]:
     return notes
 
 
-def look_up(place: Place) -> str:
+def look_up(name: ImageName) -> str:
     """`present`, `absent`, or why it can't be told."""
     import requests
 
     with requests.Session() as session:
         session.headers["Accept"] = ACCEPTED
         try:
-            answer = session.head(place.url, timeout=TIMEOUT_S, allow_redirects=True)
+            answer = session.head(name.url, timeout=TIMEOUT_S)
             if answer.status_code == 401:
-                authorization = _authorization(session, answer, place)
+                authorization = _authorization(session, answer, name)
                 if authorization:
-                    answer = session.head(place.url, timeout=TIMEOUT_S, headers={"Authorization": authorization})
+                    session.headers["Authorization"] = authorization
+                    answer = session.head(name.url, timeout=TIMEOUT_S)
         except requests.RequestException as error:
-            return f"{place.host} does not answer here ({type(error).__name__})"
+            return f"{name.host} does not answer here ({type(error).__name__})"
     if answer.status_code == 200:
         return "present"
     if answer.status_code == 404:
         return "absent"
     if answer.status_code in (401, 403):
-        return f"{place.host} wants credentials that are not here (docker login)"
-    return f"{place.host} answered {answer.status_code}"
+        return f"{name.host} wants credentials that are not here (docker login)"
+    if answer.is_redirect:  # of a web page in front of the registry; its 404 would say nothing about the image
+        return f"{name.host} sends us elsewhere ({answer.headers['Location']}) instead of answering as a registry"
+    return f"{name.host} answered {answer.status_code}"
 
 
-def may_push(place: Place) -> str:
+def may_push(name: ImageName) -> str:
     """Nothing where an upload may begin, else why not. The upload is given up at once; nothing is stored."""
     import requests
 
-    url = place.url.replace(f"/manifests/{place.tag}", "/blobs/uploads/")
+    url = name.url.replace(f"/manifests/{name.tag}", "/blobs/uploads/")
     with requests.Session() as session:
         try:
             answer = session.post(url, timeout=TIMEOUT_S)
             if answer.status_code == 401:
-                authorization = _authorization(session, answer, place, "pull,push")
+                authorization = _authorization(session, answer, name, "pull,push")
                 if authorization:
                     session.headers["Authorization"] = authorization
                     answer = session.post(url, timeout=TIMEOUT_S)
             if answer.status_code == 202:
                 upload = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
                 # Credentials stay with the registry, wherever it keeps its uploads.
-                if urllib.parse.urlsplit(upload).netloc == place.host:
+                if urllib.parse.urlsplit(upload).netloc == name.host:
                     session.delete(upload, timeout=TIMEOUT_S)
                 return ""
         except requests.RequestException as error:
-            return f"{place.host} does not answer here ({type(error).__name__})"
-    return f"{place.host} does not let us write {place.path} ({answer.status_code})"
+            return f"{name.host} does not answer here ({type(error).__name__})"
+    return f"{name.host} does not let us write {name.path} ({answer.status_code})"
 
 
 def _authorization(
-    session: "requests.Session", refused: "requests.Response", place: Place, actions: str = "pull"
+    session: "requests.Session", refused: "requests.Response", name: ImageName, actions: str = "pull"
 ) -> str | None:
     """What the registry wants to see: the user's docker login, or a token that it hands out for asking."""
-    login = _docker_login(place.host)
+    login = _docker_login(name.registry)
     challenge = refused.headers.get("WWW-Authenticate", "")
     if challenge.lower().startswith("basic"):
         return f"Basic {login}" if login else None
     fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     realm = fields.get("realm", "")
-    if not realm.startswith(("https://", place.url.split("/v2/")[0])):
+    if not realm.startswith(("https://", name.url.split("/v2/")[0])):
         return None
-    query = {"service": fields.get("service", ""), "scope": f"repository:{place.path}:{actions}"}
+    query = {"service": fields.get("service", ""), "scope": f"repository:{name.path}:{actions}"}
     headers = {"Authorization": f"Basic {login}"} if login else {}
     answer = session.get(realm, params=query, timeout=TIMEOUT_S, headers=headers)
     if answer.status_code != 200:
@@ -159,25 +172,17 @@ def _authorization(
     return f"Bearer {token}" if token else None
 
 
-def _docker_login(host: str) -> str | None:
-    """What `docker login` left for the host: in its file, or with the helper that it names (gcloud, ecr-login)."""
-    directory = pathlib.Path(os.environ.get("DOCKER_CONFIG") or pathlib.Path.home() / ".docker")
+def _docker_login(registry: str) -> str | None:
+    """What `docker login` left for a registry, read by Docker's own code: in its file, or with the helper that it names
+    (gcloud, ecr-login)."""
+    from docker import auth, errors
+
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        helper = config.get("credHelpers", {}).get(host) or config.get("credsStore")
-        if helper and re.fullmatch(r"[\w.-]+", helper):
-            said = subprocess.run(
-                [f"docker-credential-{helper}", "get"],
-                input=host,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=True,
-            ).stdout
-            answer = json.loads(said)
-            return base64.b64encode(f"{answer['Username']}:{answer['Secret']}".encode()).decode()
-        entry = config["auths"][host]["auth"]
-        base64.b64decode(entry, validate=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, subprocess.SubprocessError):
+        login = auth.load_config().resolve_authconfig(registry)
+    except (errors.DockerException, OSError, ValueError):  # a helper that is not there or fails, a file that is no JSON
         return None
-    return entry
+    # A helper's answer is spelled otherwise than the file's. An identity token in place of a password is for Docker.
+    known = {key.lower(): value for key, value in (login or {}).items()}
+    if not known.get("username") or not known.get("password"):
+        return None
+    return base64.b64encode(f"{known['username']}:{known['password']}".encode()).decode()

@@ -33,17 +33,18 @@ GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
     """The runner, and the image of a step by name. Builds images that are missing where Docker is to run them."""
-    from pipeline.images import names as images
+    from pipeline.images import names
+    from pipeline.images.build import build
 
     def image(step: str) -> str:
-        return images.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")
+        return names.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")
 
     if choice == "process":
         print("runner: processes, as asked")
         return "process", image
     try:
         targets = ["cpu", "gpu"] if _gpu_count(parameters) else ["cpu"]
-        images.build(targets)
+        build(targets)
     except PipelineError as reason:
         if choice == "docker":
             raise

@@ -7,8 +7,7 @@ import tarfile
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images import build as image_builds
-from pipeline.images import names as images
+from pipeline.images import build, docker_build, names
 from pipeline.images.engine import engine as find_engine
 
 
@@ -36,10 +35,10 @@ def engine(lacking):
 def cpu_image(engine, lacking):
     """The name of the real cpu image, built if it is missing: minutes the first time."""
     try:
-        images.build(["cpu"])
+        build.build(["cpu"])
     except PipelineError as reason:
         lacking(reason)
-    return images.image("train")
+    return names.image("train")
 
 
 SMALL_DOCKERFILE = """\
@@ -58,15 +57,16 @@ def small(engine, tmp_path, monkeypatch):
     Everything but the Dockerfile's content and the base is as in the real project; all images are removed at the end.
     """
     root = tmp_path / "project"
-    files = {f"components/{package}/logic.py": package for package in (*images.COMPONENTS, "core")}
+    files = {f"components/{package}/logic.py": package for package in (*names.COMPONENTS, "core")}
     files |= {"components/__init__.py": "", "docker/install.sh": "", "docker/install.py": ""}
     files |= {"docker/Dockerfile": SMALL_DOCKERFILE}
     files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "jax", "kfp", "uv")}
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text)
-    monkeypatch.setattr(images, "ROOT", root)
-    monkeypatch.setattr(image_builds, "LOGS", root / "build")
+    monkeypatch.setattr(names, "ROOT", root)
+    monkeypatch.setattr(build, "ROOT", root)
+    monkeypatch.setattr(docker_build, "LOGS", root / "build")
 
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -6,7 +6,7 @@ import pytest
 from kfp import dsl
 
 from pipeline import ROOT
-from pipeline.images import names as images
+from pipeline.images import names
 
 
 def run(engine, image: str, command: list[str], **options) -> str:
@@ -101,7 +101,7 @@ def test_holds_our_components_and_nothing_else_of_ours(cpu_image, files):
         for path in (ROOT / "components" / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
     }
-    if images.image("train") != cpu_image:
+    if names.image("train") != cpu_image:
         pytest.skip("the sources were edited since the image was made")
     assert {file for file in ours if file.startswith(("components/core/", "components/train/"))} == sources
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from components.core.errors import PipelineError
-from pipeline.images import names as images
+from pipeline.images import build, names
 
 CONFIGURATION = """\
 version: 0.1
@@ -46,13 +46,13 @@ def registry(tmp_path, lacking):
         process.wait()
 
 
-def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, registry, monkeypatch):
+def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, registry, monkeypatch, capsys):
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/team/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
-    said = []
-    pushed = images.push(["cpu"], say=said.append)
-    assert len(pushed) == len(images.COMPONENTS)
-    for component in images.COMPONENTS:
-        name = images.image(component)
+    pushed = build.push(["cpu"])
+    said = capsys.readouterr().out.splitlines()
+    assert len(pushed) == len(names.COMPONENTS)
+    for component in names.COMPONENTS:
+        name = names.image(component)
         digest = next(line for line in said if line.startswith(f"pushed {name} ")).rpartition(" ")[2]
         path, _, tag = name.removeprefix(f"{registry}/").rpartition(":")
         served = requests.head(
@@ -64,25 +64,25 @@ def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, regi
         assert f"{name.rpartition(':')[0]}@{digest}" in pushed
 
     (small / "components/train/logic.py").write_text("changed")
-    said.clear()
-    again = images.push(["cpu"], say=said.append)
+    again = build.push(["cpu"])
+    said = capsys.readouterr().out.splitlines()
     there_already = [line for line in said if line.startswith("there already: ")]
-    assert len(again) == 1 and len(there_already) == len(images.COMPONENTS) - 1
-    assert [line for line in said if line.startswith(f"pushed {images.image('train')} sha256:")]
+    assert len(again) == 1 and len(there_already) == len(names.COMPONENTS) - 1
+    assert [line for line in said if line.startswith(f"pushed {names.image('train')} sha256:")]
 
 
 def test_an_image_on_a_stand_in_base_does_not_go_under_the_real_one_s_tag(engine, small, registry, monkeypatch):
     stand_in = os.environ["BASE_IMAGE"]
     monkeypatch.delenv("BASE_IMAGE")
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
-    monkeypatch.setattr(images, "obtain_base", lambda client, wanted, say: stand_in)
+    monkeypatch.setattr(build, "obtain_base", lambda client, wanted: stand_in)
     with pytest.raises(PipelineError, match=f"built on its stand-in {stand_in}; .* BASE_IMAGE={stand_in}"):
-        images.push(["cpu"], say=lambda line: None)
+        build.push(["cpu"])
     assert requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"] == []
 
 
 def test_a_registry_that_is_not_there_is_one_line(engine, small, monkeypatch):
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"127.0.0.1:9/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
     with pytest.raises(PipelineError, match="expected the registry to take .*refused.*docker login") as failure:
-        images.push(["cpu"], say=lambda line: None)
+        build.push(["cpu"])
     assert "\n" not in str(failure.value)

@@ -9,19 +9,19 @@ from pipeline.cluster.doctor.setup import Setup
 
 def check_registry(setup: Setup) -> Check:
     """Whether images can be pushed: begins an upload, and gives it up."""
-    from pipeline.images.lookup import may_push, place_of
+    from pipeline.images.lookup import may_push, read_name
     from pipeline.images.names import image
 
-    place = place_of(image("train"))
-    if not place.host:
+    name = read_name(image("train"))
+    if not name.registry:
         fix = "set CONV2D_IMAGE_REPOSITORY to host/project/name, unless images are loaded onto the nodes (kind)"
-        return skipped("registry push", f"{place.path!r} names no registry; {fix}")
-    refused = may_push(place)
+        return skipped("registry push", f"{name.path!r} names no registry; {fix}")
+    refused = may_push(name)
     if refused:
         return failed(
-            "registry push", refused, f"docker login {place.host}, with an account that may write {place.path}"
+            "registry push", refused, f"docker login {name.registry}, with an account that may write {name.path}"
         )
-    return ok("registry push", f"{place.host}/{place.path} takes images")
+    return ok("registry push", f"{name.registry}/{name.path} takes images")
 
 
 def check_images(setup: Setup) -> Check:

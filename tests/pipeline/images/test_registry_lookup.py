@@ -6,7 +6,7 @@ import os
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images.lookup import check_images
+from pipeline.images.lookup import _docker_login, check_images, read_name
 from tests.servers.http_api import Api
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -69,3 +69,53 @@ def test_a_registry_that_can_not_be_asked_is_a_note():
         assert "wants credentials" in check_images([f"{name}:train-1"])[0]
     assert "does not answer here" in check_images([f"{name}:train-1"])[0]
     assert "name no registry" in check_images(["conv2d-pipeline:train-1"])[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "registry", "path"),
+    [
+        ("docker.io/team/x:1", "docker.io", "team/x"),
+        ("index.docker.io/team/x:1", "docker.io", "team/x"),
+        ("team/x:1", "docker.io", "team/x"),
+        ("conv2d-pipeline:1", "", "conv2d-pipeline"),
+        ("localhost/x:1", "localhost", "x"),
+        ("127.0.0.1:5000/team/x:1", "127.0.0.1:5000", "team/x"),
+        ("ghcr.io/team/deep/x:1", "ghcr.io", "team/deep/x"),
+    ],
+)
+def test_names_are_read_as_docker_reads_them(image, registry, path):
+    read = read_name(image)
+    assert (read.registry, read.path, read.tag) == (registry, path, "1")
+
+
+def test_docker_hub_is_asked_where_its_registry_answers():
+    assert read_name("docker.io/team/x:1").url == "https://registry-1.docker.io/v2/team/x/manifests/1"
+
+
+def test_a_redirect_to_a_page_that_is_not_there_does_not_mean_that_the_image_is_absent():
+    class Page(Api):
+        def handle(self, method, path, query, body, headers):
+            return (404, {}) if path == "/page" else (301, ({}, {"Location": "/page"}))
+
+    page = Page()
+    with page.serving() as url:
+        notes = check_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
+    assert "sends us elsewhere (/page) instead of answering as a registry" in notes[0]
+
+
+def test_a_login_by_file_is_read_by_dockers_rules(tmp_path, monkeypatch):
+    (tmp_path / "no-docker").mkdir()
+    entry = base64.b64encode(b"ana:secret").decode()
+    (tmp_path / "no-docker" / "config.json").write_text(
+        f'{{"auths": {{"https://index.docker.io/v1/": {{"auth": "{entry}"}}}}}}'
+    )
+    assert _docker_login("docker.io") == f"{entry}"
+    assert _docker_login("ghcr.io") is None
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-not-installed")
+@pytest.mark.parametrize("config", ["{", '{"credsStore": "not-installed"}', '{"auths": {"r.example": {"auth": "?"}}}'])
+def test_a_login_that_can_not_be_read_is_none(tmp_path, config):
+    (tmp_path / "no-docker").mkdir()
+    (tmp_path / "no-docker" / "config.json").write_text(config)
+    assert _docker_login("r.example") is None
