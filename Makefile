@@ -27,7 +27,7 @@ RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep model predict config tensorboard models test lint format bench lock golden images base-image \
+.PHONY: help run-local sweep model predict config tensorboard models test lint format bench lock golden jax images base-image \
         pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -95,6 +95,8 @@ base-image: ## make a Python base image from Debian packages, for hosts without 
 test: $(VENV)/test ## run the tests: TESTS=path to run some
 	@$(PYTHON) -m pytest $(TESTS)
 
+jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
+
 lint: $(VENV)/test ## check style and the rules of the house
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 
@@ -125,6 +127,9 @@ $(VENV)/local: $(LOCKS)/local.txt
 $(VENV)/test: $(LOCKS)/test.txt
 	@$(call install,test)
 	@touch $(VENV)/local
+
+$(VENV)/jax: $(LOCKS)/local-jax.txt | $(VENV)/local
+	@$(call install,local-jax)
 
 define install
 	set -e; \

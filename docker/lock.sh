@@ -16,30 +16,33 @@ without() { # FILE NAME...: the file's pins but for those of these packages
     awk -v names="$(printf '%s ' "${@:2}")" 'BEGIN { split(names, list, " "); for (i in list) off[list[i]] = 1 }
         /^[A-Za-z0-9]/ { split($0, word, "[=]"); skip = word[1] in off } !skip' "$1"
 }
-lock() { # NAME EXTRA...
-    local name=$1 extras=() pins=$out/$1.txt.new
-    for extra in "${@:2}"; do extras+=(--extra "$extra"); done
+lock() { # NAME ARGUMENT...: what `uv pip compile` is to resolve
+    local name=$1 pins=$out/$1.txt.new
     # The resolver prefers what the file that it is to write already holds.
     : >"$pins"
+    touch "$old/$name.txt"
     [ -z "$first" ] || cat "$out/$first.txt" >"$pins"
     [ "${UPGRADE:-}" = 1 ] || without "$old/$name.txt" ${UPGRADE:-} $(names "$pins") >>"$pins"
-    .venv/bin/uv pip compile --quiet pyproject.toml "${extras[@]}" "${same[@]}" --universal --python-version 3.11 \
-        --generate-hashes --no-emit-index-url --no-annotate --no-header -o "$pins"
+    .venv/bin/uv pip compile --quiet "${@:2}" "${same[@]}" --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-annotate --no-header -o "$pins"
     mv "$pins" "$out/$name.txt"
     echo "locked $out/$name.txt"
 }
 
+all=pyproject.toml
 first='' same=()
-lock cpu components cpu formats
+lock cpu $all --extra cpu --extra formats
 same=(-c "$out/cpu.txt")
-lock gpu components gpu
-lock jax components cpu nodes
-lock tensorboard dashboard
+lock gpu $all --extra gpu
+lock jax $all --extra cpu --extra nodes
+lock tensorboard --group dashboard
 first=cpu same=()
-lock test components cpu formats jax pipeline test
+lock test $all --extra local --group test
 same=(-c "$out/test.txt")
-lock local components cpu formats pipeline
-lock uv installer
+lock local $all --extra local
+first='' # a few packages, added to what is there
+lock local-jax --group jax
+lock uv --group installer
 
 # kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.
 { grep '^#' "$old/kfp.txt"; sed -n '/^kfp==/,/[^\\]$/p' "$out/local.txt"; } >"$out/kfp.txt"

@@ -1,4 +1,4 @@
-"""The command line: python -m pipeline COMMAND. The Makefile calls it; `--help` tells what there is."""
+"""The command line, `python -m pipeline` or `conv2d`. The Makefile calls it; `--help` tells what there is."""
 
 import pathlib
 from collections.abc import Callable
@@ -121,6 +121,10 @@ for command in (*COMMANDS, model, models, sweep_command):
     main.add_command(command)
 
 
-if __name__ == "__main__":
+def run() -> None:
     with one_line_errors():
-        main(prog_name="python -m pipeline")
+        main()
+
+
+if __name__ == "__main__":
+    run()

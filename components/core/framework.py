@@ -50,8 +50,8 @@ def training_backend() -> str:
         raise PipelineError(f"KERAS_BACKEND: expected tensorflow or jax, received {backend!r}")
     if importlib.util.find_spec(backend) is None:
         raise PipelineError(
-            f"KERAS_BACKEND={backend}: the package {backend} is not installed here; install the extra with "
-            "`pip install 'conv2d-pipeline[jax]'`, or leave KERAS_BACKEND unset"
+            f"KERAS_BACKEND={backend}: the package {backend} is not installed here; try `make jax`, which adds it, or "
+            "leave KERAS_BACKEND unset"
         )
     return backend
 

@@ -108,12 +108,11 @@ def show(targets: Sequence[Target] = get_args(Target)) -> None:
 @contextlib.contextmanager
 def _copied_sources() -> Iterator[pathlib.Path]:
     """A copy of all that is built from (0.5 MB), so that an edit during a build can't get under the wrong tag."""
-    files = {
-        file for component in COMPONENTS for target in get_args(Target) for file in sources(ROOT, component, target)
-    }
+    every = [(component, target) for component in COMPONENTS for target in get_args(Target)]
+    files = {source for component, target in every for source in sources(ROOT, component, target)}
     with tempfile.TemporaryDirectory(prefix="conv2d-image-") as directory:
-        for file in files:
-            copy = pathlib.Path(directory) / file.relative_to(ROOT)
+        for name, file in files:
+            copy = pathlib.Path(directory) / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         yield pathlib.Path(directory)

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
-from pipeline import ROOT
 from pipeline.images.engine import address, held_images, short
 from pipeline.images.names import DEFAULT_BASE
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import docker
 
 STAND_IN_BASE = "conv2d-python-base"  # what docker/base-image.sh makes where no registry is reached
-LOGS = ROOT / "build"
+LOGS = pathlib.Path("build")
 # What a build needs to reach packages from this machine.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PASSED_ON = (*PROXIES, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")

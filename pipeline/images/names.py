@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from components.core.errors import PipelineError, nearest
-from pipeline import ROOT
+from pipeline import ROOT, docker_folder
 
 COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
@@ -42,9 +42,9 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
         raise PipelineError(f"unknown image target {target!r}; {nearest(target, list(get_args(Target)))}")
     root = root or ROOT
     digest = hashlib.sha256(f"{base_name()}\0".encode())
-    for file in sources(root, component, target):
+    for name, file in sources(root, component, target):
         content = file.read_bytes()
-        digest.update(f"{file.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     variant = component if target == "cpu" else f"{component}-{target}"
     return f"{repository()}:{variant}-{digest.hexdigest()[:12]}"
@@ -55,16 +55,19 @@ def names(targets: Sequence[Target], root: pathlib.Path | None = None) -> list[s
     return [image(component, target, root) for target in targets for component in COMPONENTS]
 
 
-def sources(root: pathlib.Path, component: str, target: str) -> list[pathlib.Path]:
-    """The files that decide how a component behaves in its image, in an order that is the same everywhere."""
-    files = [root / "components/__init__.py", *(root / f"docker/{name}" for name in RECIPE)]
-    files += [root / f"docker/requirements/{lock}.txt" for lock in (target, "kfp", "uv")]
+def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, pathlib.Path]]:
+    """The files that decide how a component behaves in its image, by name, in an order that is the same everywhere."""
+    recipe = docker_folder(root)
+    files = {f"docker/{name}": recipe / name for name in RECIPE}
+    files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in (target, "kfp", "uv")}
+    files["components/__init__.py"] = root / "components/__init__.py"
     for package in (component, "core"):
         for path in (root / "components" / package).rglob("*"):
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(root).parts)
+            name = path.relative_to(root)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
             if not hidden and path.suffix != ".pyc" and path.is_file():
-                files.append(path)
-    return sorted(files, key=lambda file: file.relative_to(root).as_posix())
+                files[name.as_posix()] = path
+    return sorted(files.items())
 
 
 def repository() -> str:

@@ -45,7 +45,7 @@ def unpin(overlay: pathlib.Path = OVERLAY) -> None:
 
 def _served_uri(overlay: pathlib.Path) -> str:
     path = overlay / "common" / "kustomization.yaml"
-    for generator in yaml.safe_load(path.read_text(encoding="utf-8"))["configMapGenerator"]:
+    for generator in yaml.safe_load(_read(path))["configMapGenerator"]:
         for literal in generator["literals"]:
             if literal.startswith("URI="):
                 return literal.removeprefix("URI=").rstrip("/")
@@ -54,11 +54,18 @@ def _served_uri(overlay: pathlib.Path) -> str:
 
 def _write(overlay: pathlib.Path, policy: str) -> None:
     path = overlay / "models.config"
-    text, found = POLICY.subn(policy, path.read_text(encoding="utf-8"))
+    text, found = POLICY.subn(policy, _read(path))
     if found != 1:
         raise PipelineError(f"expected one line `model_version_policy {{ ... }}` in {_shown(path)}, found {found}")
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _read(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PipelineError(f"expected {_shown(path)}, found none; run this from the project's checkout") from None
 
 
 def _shown(path: pathlib.Path) -> str:

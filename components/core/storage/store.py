@@ -43,7 +43,7 @@ def _backend(place: location.Location, limits: Limits) -> Backend:
     except ImportError as missing:
         raise StorageError(
             f"{place.scheme}:// needs the package {CLIENTS[place.scheme]}, and {missing.name} is not installed; "
-            "install the extra with `pip install 'conv2d-pipeline[components]'`"
+            "try `make clean`, then any make target, which makes the environment anew"
         ) from None
     from components.core.storage.local import LocalBackend
 

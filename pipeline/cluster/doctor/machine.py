@@ -8,11 +8,11 @@ import re
 import sys
 
 from components.core.errors import PipelineError
-from pipeline import ROOT
+from pipeline import docker_folder
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
 
-LOCK = ROOT / "docker" / "requirements" / "local.txt"
+LOCK = docker_folder() / "requirements" / "local.txt"
 PYTHONS = ((3, 11), (3, 13))
 # Signed requests to object stores are refused beyond a quarter of an hour; tokens beyond minutes.
 MOST_SKEW_S = 60
