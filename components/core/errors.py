@@ -24,6 +24,16 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
+def one_line(said: object, longest: int | None = None) -> str:
+    """An error or a text, its blanks and line ends made one space each; of an error without words the class's name.
+
+    Args:
+        longest: characters after which it is cut.
+    """
+    text = " ".join(str(said).split())
+    return (text or (type(said).__name__ if isinstance(said, BaseException) else ""))[:longest]
+
+
 def nearest(word: str, known: list[str]) -> str:
     """`did you mean 'X'?` for the known word most like `word`, or the known ones where none is close.
 

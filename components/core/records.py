@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pydantic
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 Record = TypeVar("Record", bound=pydantic.BaseModel)
 
@@ -23,7 +23,7 @@ def read_record(model: type[Record], path: pathlib.Path, artifact: str, advice: 
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise PipelineError(
             f"expected {artifact} with {path.name}, received {path.parent}: {reason}{advice and f'; {advice}'}"
         ) from None

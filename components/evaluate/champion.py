@@ -10,7 +10,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.registry import Registry
 from components.core.storage import Corrupted, NotFound
 from components.evaluate.measure import measures
@@ -111,7 +111,7 @@ def short_list(names: list[str]) -> str:
 
 def _incident(settings: EvaluateSettings, name: str, error: Exception) -> PipelineError:
     # Its advice, after the semicolon, is about other errands.
-    why = " ".join(str(error).partition("; ")[0].split())[:500]
+    why = one_line(str(error).partition("; ")[0], 500)
     model = settings.model_name
     return PipelineError(
         f"{name}, the champion, can't be compared with: {why}; make another version the champion (make models "

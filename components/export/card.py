@@ -5,6 +5,7 @@ from typing import Any
 
 from components.core import card
 from components.core.artifacts.model import read_training
+from components.core.errors import one_line
 from components.export.manifest import Manifest
 
 
@@ -146,4 +147,4 @@ def _text(value: str) -> str:
     """A name as text: nobody's class names make markup of a table."""
     for sign in "\\`*_[]<>|#":
         value = value.replace(sign, f"\\{sign}")
-    return " ".join(value.split())
+    return one_line(value)

@@ -24,7 +24,7 @@ import pydantic
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 # As many pictures as evaluate's batches hold: the same batch sums in the same order.
 BATCH = 256
@@ -194,11 +194,7 @@ def _version(package: str) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    return (
-        str(error)
-        if isinstance(error, PipelineError)
-        else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    )
+    return str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {one_line(error)[:300]}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 # The keys of the Kubernetes secret, and the variables they become.
 SECRET_KEYS = {"url": "NOTIFY_WEBHOOK_URL", "ui": "NOTIFY_UI_URL"}
@@ -89,4 +89,4 @@ def _post(url: str, body: dict[str, Any]) -> str:
 
 def _plain(text: str) -> str:
     """One line, without the three characters that Slack reads as markup."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -11,7 +11,7 @@ import dataclasses
 import json
 from typing import Any
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError, nearest, one_line
 
 EXAMPLE = '[{"Conv2D": {"filters": 32, "kernel_size": 3}}, {"Flatten": {}}]'
 
@@ -85,7 +85,7 @@ def _parse_list(text: str) -> list[Any]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise PipelineError(
                 f"architecture: expected a JSON or YAML list of layers, received text that is neither: {reason}"
             ) from None

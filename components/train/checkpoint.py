@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.files import whole_file
 from components.core.framework import load_keras
 
@@ -136,4 +136,4 @@ def _variables(model: Any) -> dict[str, Any]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

@@ -14,7 +14,7 @@ that other backends don't have.
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError, nearest, one_line
 from components.core.framework import load_keras
 from components.train.architecture import LayerSpec
 
@@ -174,4 +174,4 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 def _reason(error: Exception) -> str:
     """Keras's reason as one line, without the traceback-like remarks it appends."""
     text = str(error).partition("\n\nArguments received by")[0]
-    return " ".join(text.split()) or type(error).__name__
+    return one_line(text) or type(error).__name__

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 from components.train.optimizer_spec import parse_optimizer
 from components.train.settings import TrainSettings
@@ -34,7 +34,7 @@ def make_optimizer(settings: TrainSettings, steps: int) -> "keras.optimizers.Opt
     try:
         return classes[name](learning_rate=learning_rate(settings, steps), **arguments)
     except Exception as error:  # Keras raises many kinds for a bad argument
-        raise PipelineError(f"optimizer: {name} doesn't take {arguments}: {' '.join(str(error).split())}") from None
+        raise PipelineError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
 
 
 def learning_rate(settings: TrainSettings, steps: int) -> Any:

@@ -12,7 +12,7 @@ import traceback
 from components.core.artifacts.dataset import read_info
 from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
 from components.core.storage import StorageError
 from components.core.storage.errors import ascii_only
@@ -52,7 +52,7 @@ def run_trial(
     except Exception as error:  # whatever a combination of settings leads to
         if not isinstance(error, PipelineError):
             traceback.print_exc()
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error, 300)
         print(f"trial failed: {ascii_only(reason)}", flush=True)
         _show_failure(tensorboard_path, settings, changes)
         with whole_directory(model_path) as directory:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 if TYPE_CHECKING:
     import kfp
@@ -231,7 +231,7 @@ def _said(error: BaseException) -> str:
         body = next((text for text in details if text), None) or answer.get("message") or answer.get("error") or body
     if "<html" in str(body).lower():
         body = f"a web page, {getattr(error, 'reason', '')}"
-    return _public(" ".join(str(body).split()))[:300]
+    return _public(one_line(body))[:300]
 
 
 def _permanent(said: str) -> bool:
@@ -241,7 +241,7 @@ def _permanent(said: str) -> bool:
 
 def _reason(error: Exception) -> str:
     inner = getattr(error, "reason", None) or error
-    words = " ".join(str(inner).split())
+    words = one_line(inner)
     words = re.sub(r"<[^>]*>:? ?|\w*Connection\w*\([^)]*\):? ?", "", words)
     return _public(words)[:200] or type(inner).__name__
 

@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import step_of
@@ -101,7 +102,7 @@ class Pods:
             for node in sorted(self.nodes, key=lambda node: node["name"])
             if ending in node["name"] and step_of(node["name"]) == step and node.get("message")
         ]
-        return " ".join(said[-1].split()) if said else ""
+        return one_line(said[-1]) if said else ""
 
     def events(self) -> list[str]:
         """The warnings about the run's pods, oldest first: asked only when nothing else tells what is wrong."""
@@ -110,7 +111,7 @@ class Pods:
             listed = self.core.list_namespaced_event(
                 self.namespace, field_selector="type=Warning", _request_timeout=TIMEOUT_S
             ).items
-            return [" ".join((event.message or "").split()) for event in listed if event.involved_object.name in names]
+            return [one_line(event.message or "") for event in listed if event.involved_object.name in names]
         return []
 
     def _newest(self, step: Step) -> Any:

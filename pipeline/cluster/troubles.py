@@ -4,6 +4,8 @@ import dataclasses
 import re
 from typing import Any
 
+from components.core.errors import one_line
+
 IMAGE_REASONS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull")
 CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError")
 # What Argo says of pods that are just starting.
@@ -43,7 +45,7 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
     name = _title(step)
     for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
         waiting = status.state and status.state.waiting
-        message = " ".join((waiting.message or "").split()) if waiting else ""
+        message = one_line(waiting.message or "") if waiting else ""
         if waiting and waiting.reason in IMAGE_REASONS:
             return Trouble(name, "image", _image(message, status.image), IMAGE_ADVICE, hopeless=True)
         if waiting and waiting.reason in CONFIGURATION_REASONS:
@@ -74,7 +76,7 @@ def _scheduling(message: str | None) -> str:
 
 
 def _line(message: str | None) -> str:
-    return " ".join((message or "").split())[:LONGEST]
+    return one_line(message or "", LONGEST)
 
 
 def _title(step: tuple[str, int]) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 if TYPE_CHECKING:
     import docker
@@ -44,6 +44,6 @@ def held_images(client: "docker.DockerClient", repository: str) -> dict[str, dic
 
 def short(error: Exception) -> str:
     """The telling part of an error of the SDK, which nests them, on one line."""
-    words = " ".join(str(getattr(error, "explanation", None) or error).split())
+    words = one_line(getattr(error, "explanation", None) or error)
     cause = re.search(r"Error\(\d+, '([^']+)'", words)
     return cause[1] if cause else words[:300]

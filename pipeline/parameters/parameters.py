@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError, nearest, one_line
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
@@ -109,7 +109,7 @@ def _from_profile(name: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"expected YAML in {path}, received: {' '.join(str(error).split())}") from None
+        raise PipelineError(f"expected YAML in {path}, received: {one_line(error)}") from None
     if not isinstance(document, dict):
         raise PipelineError(f"expected 'name: value' lines in {path}, received {type(document).__name__}")
     # A layer list is data in the profile and text in the flat set: KFP passes it on as a string.

@@ -12,7 +12,7 @@ import pathlib
 from typing import Any
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 
 MODEL_FILE = "model.keras"
@@ -55,7 +55,7 @@ def load_model(path: str | pathlib.Path) -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a file it can't read
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise PipelineError(f"expected a Keras model in {path}, received one that can't be loaded: {reason}") from None
 
 

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 
 # Its signatures. The first takes `images`, uint8 [batch, height, width, channels], the second `image_bytes`, string
@@ -38,7 +38,7 @@ def load_served(directory: str | pathlib.Path) -> Callable[[Any], Any]:
     try:
         loaded = tf.saved_model.load(str(directory))
     except Exception as error:  # TensorFlow raises many kinds for files it can't read
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise PipelineError(
             f"expected a SavedModel in {directory}, received one that can't be loaded: {reason}"
         ) from None

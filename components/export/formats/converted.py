@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 ONNX_OPSET = 18
 
@@ -97,7 +97,7 @@ def _conversion(name: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # converters raise many kinds
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error, 300)
             raise PipelineError(
                 f"expected a model that can be converted to {name}, received one that can't: {reason}; leave {name} "
                 "out of formats"

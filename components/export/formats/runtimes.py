@@ -8,7 +8,7 @@ import numpy as np
 
 from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import load_served
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -32,7 +32,7 @@ def open_runtime(name: str, path: str | pathlib.Path) -> Answer:
     except PipelineError:
         raise
     except Exception as error:  # each runtime has its own kinds
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise PipelineError(f"expected a {name} model in {path}, received one that can't be loaded: {reason}") from None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 import tenacity
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 
 # Where Kubernetes puts a pod's identity.
 IDENTITY = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -67,7 +67,7 @@ class Kube:
                 reraise=True,
             )(self._once, method, url, query, body)
         except (TryAgainError, requests.RequestException) as error:
-            words = " ".join(str(error).split())[:200]
+            words = one_line(error, 200)
             raise PipelineError(
                 f"expected the Kubernetes API at {self.url} to answer, received nothing of use for "
                 f"{self.patience_s:.0f} s: {words}; check the cluster, and the network policies of the run's pods"
@@ -90,7 +90,7 @@ class Kube:
             raise TryAgainError(f"{answer.status_code} {answer.text[:200]}")
         if not answer.ok:
             message = answer.json().get("message", "") if is_json else answer.text
-            raise RefusedError(answer.status_code, " ".join(message.split())[:300], is_json)
+            raise RefusedError(answer.status_code, one_line(message, 300), is_json)
         return answer.json() if is_json else answer.text
 
 

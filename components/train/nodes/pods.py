@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from components.core.errors import one_line
 from components.train.nodes.kube import CORE, Kube, RefusedError
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
 
@@ -126,5 +127,5 @@ def _trouble(pod: dict[str, Any]) -> Trouble | None:
 
 
 def _line(reason: str, message: str | None) -> str:
-    words = " ".join((message or "").split())[:300]
+    words = one_line(message or "", 300)
     return f"{reason}: {words}" if words else reason

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, stores, workloads
 from pipeline.cluster.doctor.check import Check, failed, skipped
 from pipeline.cluster.doctor.setup import Setup
@@ -59,5 +59,5 @@ def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Chec
     except PipelineError as error:
         return failed(name, str(error))
     except Exception as error:  # a doctor that dies of what it examines is no doctor
-        words = " ".join(str(error).split())[:200]
+        words = one_line(error, 200)
         return failed(name, f"{type(error).__name__}: {words}", "this is unexpected: report it, with this line")

@@ -42,7 +42,7 @@ def reach(setup: Setup) -> tuple[Kube | None, Check]:
         api = client.ApiClient(configuration)
         version = client.VersionApi(api).get_code(_request_timeout=TIMEOUT_S).git_version
     except (config.ConfigException, OSError, TypeError) as error:
-        return None, failed("cluster", f"no usable kubeconfig: {' '.join(str(error).split())[:150]}", fix)
+        return None, failed("cluster", f"no usable kubeconfig: {one_line(error)[:150]}", fix)
     except HTTPError:
         return None, failed("cluster", f"nothing answers at {configuration.host}", fix)
     except client.ApiException as error:
