@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import one_line
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
