@@ -3,7 +3,7 @@
 import pathlib
 
 from components.core.storage import StorageError
-from components.download import originals as mirror
+from components.download.originals import Originals
 from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
@@ -14,7 +14,7 @@ class Mirror:
     """
 
     def __init__(self, uri: str):
-        self.uri, self.kept = uri, mirror.Mirror(uri)
+        self.uri, self.kept = uri, Originals(uri)
 
     def fetch(self, wanted: Wanted, target: pathlib.Path) -> Sums | None:
         """Brings the team's copy to `target`; None where there is none, or one that proves wrong."""

@@ -7,8 +7,8 @@ import shutil
 from components.core.files import remove
 from components.core.storage import NotFound
 from components.download.cache import Cache, url_digest
-from components.download.disk import check_room, link_or_copy
-from components.download.store_source import Source, find
+from components.download.room import check_room, link_or_copy
+from components.download.store_source import StoreSource, find
 from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
@@ -72,7 +72,7 @@ def state(place: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _forget_deleted(source: Source, folder: pathlib.Path) -> None:
+def _forget_deleted(source: StoreSource, folder: pathlib.Path) -> None:
     """Removes an earlier try's files where the store holds some of them no more."""
     top = f"{source.key}/" if source.key else ""
     there = {stored.key.removeprefix(top) for stored in source.objects}

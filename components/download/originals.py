@@ -14,7 +14,7 @@ from components.core.storage.errors import Corrupted, NotFound, PreconditionFail
 from components.core.storage.store import open_store
 
 
-class Mirror:
+class Originals:
     """Originals below `uri` (gs://bucket/prefix and so on).
 
     `identity` says which original is meant: its published checksum (`md5-c58f...`) where it has one, else a checksum

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from components.core.errors import PipelineError
 from components.core.progress import Progress
-from components.download.disk import check_room
+from components.download.room import check_room
 
 BLOCK = tarfile.BLOCKSIZE
 CHUNK = 1 << 20

@@ -13,9 +13,9 @@ from components.core.pictures.archives import archive_kind
 from components.core.progress import amount
 from components.download import packing
 from components.download.cache import Cache
-from components.download.disk import one_line_disk_errors
 from components.download.mirror import Mirror
 from components.download.places import inside, public
+from components.download.room import one_line_disk_errors
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at

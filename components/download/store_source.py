@@ -10,7 +10,7 @@ from components.core.storage.store import Store, open_store
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class StoreSource:
     """Objects that a URI stands for.
 
     Attributes:
@@ -43,7 +43,7 @@ class Source:
             self.store.download_directory(self.key, path, label)
 
 
-def find(uri: str, limits: Limits | None = None) -> Source:
+def find(uri: str, limits: Limits | None = None) -> StoreSource:
     """Looks at what gs://, s3:// or minio://bucket[/key] stands for. A slash at the end means a prefix.
 
     Raises:
@@ -56,10 +56,10 @@ def find(uri: str, limits: Limits | None = None) -> Source:
     store, key = open_store(f"{place.scheme}://{place.bucket}", limits), place.prefix
     if key and not uri.endswith("/"):
         try:
-            return Source(place.uri(), True, store, key, [store.stat(key)])
+            return StoreSource(place.uri(), True, store, key, [store.stat(key)])
         except NotFound:
             pass
     objects = list(store.list(key))
     if not objects:
         raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
-    return Source(place.uri(), False, store, key, objects)
+    return StoreSource(place.uri(), False, store, key, objects)

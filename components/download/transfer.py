@@ -20,8 +20,8 @@ import urllib3
 
 from components.core.progress import Progress, amount, duration
 from components.download.cache import Origin, Partial, url_digest
-from components.download.disk import check_room
 from components.download.places import public
+from components.download.room import check_room
 from components.download.wanted import CHUNK, Patience, PlaceFailedError, Wanted
 
 # Fewer new bytes than this are no progress: a server that sends a few and breaks off would be asked for ever.

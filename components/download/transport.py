@@ -9,8 +9,8 @@ from components.core.errors import PipelineError
 from components.core.files import remove
 from components.core.progress import Progress
 from components.download.cache import Cache
-from components.download.disk import check_room
 from components.download.places import STORE_SCHEMES, local_path, scheme_of
+from components.download.room import check_room
 from components.download.wanted import CHUNK, Patience, PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 

@@ -4,8 +4,8 @@ import pathlib
 import shutil
 
 from components.download.cache import Cache, Partial
-from components.download.disk import check_room, link_or_copy, same_disk
 from components.download.places import public
+from components.download.room import check_room, link_or_copy, same_disk
 from components.download.transfer import transfer
 from components.download.wanted import Patience, PlaceFailedError, Sums, Wanted, check_sums, sums_of
 

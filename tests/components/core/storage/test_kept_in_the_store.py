@@ -11,7 +11,7 @@ import pytest
 from components.core.files import sha256_of
 from components.core.storage import BucketMissing, NotFound, StorageError, Unreachable, open_store
 from components.core.storage.backend import Limits
-from components.download.originals import Mirror
+from components.download.originals import Originals
 from components.download.store_source import find
 from components.train.board.directory_sync import DirectorySync
 from components.train.checkpoint_store import Checkpoints
@@ -31,7 +31,7 @@ def original(tmp_path) -> pathlib.Path:
 
 
 def test_a_mirror_gives_back_what_it_was_given(place, original, tmp_path):
-    mirror = Mirror(place.uri, SMALL)
+    mirror = Originals(place.uri, SMALL)
     assert not mirror.fetch(IDENTITY, tmp_path / "back")
     mirror.keep(IDENTITY, original, {"uri": "https://example.org/cifar.tar.gz"})
     assert mirror.fetch(IDENTITY, tmp_path / "back")
@@ -40,7 +40,7 @@ def test_a_mirror_gives_back_what_it_was_given(place, original, tmp_path):
 
 
 def test_a_mirror_is_written_once(gcs, original, tmp_path):
-    mirror = Mirror(gcs.uri, SMALL)
+    mirror = Originals(gcs.uri, SMALL)
     mirror.keep(IDENTITY, original)
     first = original.read_bytes()
     original.write_bytes(os.urandom(1000))
@@ -51,7 +51,7 @@ def test_a_mirror_is_written_once(gcs, original, tmp_path):
 
 @pytest.mark.parametrize("damage", ["other bytes", "shorter", "gone", "manifest"])
 def test_a_damaged_mirror_is_told_and_repaired(gcs, original, tmp_path, capsys, damage):
-    mirror = Mirror(gcs.uri, SMALL)
+    mirror = Originals(gcs.uri, SMALL)
     mirror.keep(IDENTITY, original)
     key = next(stored.key for stored in mirror.store.list() if stored.key.endswith("cifar.tar.gz"))
     if damage == "gone":
@@ -69,7 +69,7 @@ def test_a_damaged_mirror_is_told_and_repaired(gcs, original, tmp_path, capsys, 
 
 
 def test_a_mirror_in_a_missing_bucket_is_an_error(gcs, original, tmp_path):
-    mirror = Mirror("gs://no-such-bucket/mirror", SMALL)
+    mirror = Originals("gs://no-such-bucket/mirror", SMALL)
     with pytest.raises(BucketMissing):
         mirror.fetch(IDENTITY, tmp_path / "back")
 
