@@ -20,7 +20,7 @@ WIDEST = 48  # characters of a column of a table
 
 
 class StepOutput(io.TextIOBase):
-    """Stands in for standard output while steps run: passes their lines on, keeps the last error.
+    """Stands in for standard output while steps run: passes their lines on, keeps a step's last line and last error.
 
     kfp.local prints what a step prints, with an indent, colours and lines of its own, in pieces; this puts the
     pieces together, leaves the noise out, and redraws a progress line (LIVE_PREFIX) in place on a terminal.
@@ -31,7 +31,7 @@ class StepOutput(io.TextIOBase):
         self.terminal = target.isatty()
         self.pending = ""
         self.bar_shown = False
-        self.last_error = ""
+        self.last_error = self.last_line = ""
         self.in_executor_log = False
 
     def write(self, text: str) -> int:
@@ -46,6 +46,11 @@ class StepOutput(io.TextIOBase):
 
     def isatty(self) -> bool:
         return self.terminal
+
+    def begin(self, title: str) -> None:
+        """Prints a step's title; nothing that was said before counts as the step's."""
+        self.last_error = self.last_line = ""
+        self.say(title)
 
     def say(self, line: str) -> None:
         """Prints a line of our own, whatever is pending."""
@@ -68,6 +73,7 @@ class StepOutput(io.TextIOBase):
             return
         if plain.startswith(ERROR_PREFIX):
             self.last_error = plain.removeprefix(ERROR_PREFIX)
+        self.last_line = plain.strip()
         self.say(f"  {plain}")
 
     def _clear_bar(self) -> None:

@@ -16,7 +16,7 @@ COMPONENTS = {"download", "preprocess", "train", "choose", "evaluate", "export",
 WITHOUT_TENSORFLOW = [
     "pipeline.__main__",
     "pipeline.cluster.compile",
-    "pipeline.local.run",
+    "pipeline.local.start",
     "pipeline.models.predict",
     "components.download.run",
     "components.preprocess.run",
@@ -60,7 +60,7 @@ def test_modules_import_only_what_the_house_allows():
 @pytest.mark.parametrize(
     ("path", "imported"),
     [
-        ("components/core/x.py", "pipeline.local.run"),
+        ("components/core/x.py", "pipeline.local.start"),
         ("components/core/x.py", "components.train.run"),
         ("components/train/x.py", "components.export.run"),
         ("components/train/x.py", "kfp"),

@@ -8,21 +8,20 @@ import click
 
 from components.core.errors import PipelineError
 from components.core.progress import amount
+from pipeline.commands import options
 from pipeline.console import table
 from pipeline.models.lineage import lineage
 
 if TYPE_CHECKING:
     from components.core.registry import Registry, Version
 
-URI_VARIABLE = "CONV2D_PUBLISH_URI"
-
 
 @click.group("models")
-@click.option("--registry", "uri", envvar=URI_VARIABLE, default="", help=f"gs://bucket, ...; else {URI_VARIABLE}.")
+@options.registry
 @click.pass_context
-def models(context: click.Context, uri: str) -> None:
+def models(context: click.Context, registry: str) -> None:
     """The published models: versions, and which of them is the champion."""
-    context.obj = uri
+    context.obj = registry
 
 
 @models.command("list")
@@ -159,11 +158,15 @@ def clean_command(uri: str, name: str, older_than_hours: float) -> None:
     print(f"removed what was left of {name} {', '.join(map(str, swept))}" if swept else "nothing to remove")
 
 
+COMMANDS = (models,)
+
+
 def _open(uri: str) -> "Registry":
     from components.core.registry import Registry
 
     if not uri:
-        raise PipelineError(f"expected a registry, received none; give --registry gs://bucket or set {URI_VARIABLE}")
+        variable = options.REGISTRY_VARIABLE
+        raise PipelineError(f"expected a registry, received none; give --registry gs://bucket or set {variable}")
     return Registry(uri)
 
 

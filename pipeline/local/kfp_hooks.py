@@ -1,9 +1,14 @@
-"""kfp.local, task by task: it tells nobody what ran, and calls a container a success that is merely gone."""
+"""Gaps of kfp.local 2.17, worked around: it tells nobody what ran nor how that ended, calls a container a success that
+is merely gone, and rewrites the values that a step is given."""
 
 import contextlib
 import functools
 import logging
+import os
 import pathlib
+import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +28,60 @@ def observed_tasks(execute_step: Callable) -> Iterator[None]:
         yield
     finally:
         task_executor.execute_single_task = original
+
+
+@contextlib.contextmanager
+def own_processes(ended: Callable[[int], None]) -> Iterator[None]:
+    """Starts the steps of SubprocessRunner without a shell, and tells how each step's process or container ended.
+
+    kfp.local writes this interpreter's path into a shell's command line without quotes, and over the text `python3`
+    wherever else it stands there, in the values of parameters too.
+
+    Args:
+        ended: called with an exit status as subprocess gives it: -9 for a process that was killed.
+    """
+    from kfp.local import docker_task_handler, status, subprocess_task_handler
+
+    handler, containers = subprocess_task_handler.SubprocessTaskHandler, docker_task_handler
+    run, run_container = handler.run, containers.run_docker_container
+
+    def run_process(task: Any) -> Any:
+        # sh -ec SCRIPT MODULE ARGUMENT...: the script writes the module to a file and runs it.
+        _, _, _, module, *arguments = task.full_command
+        code = _run_module(module, arguments, task.env_vars)
+        ended(code)
+        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
+
+    def run_docker_container(*arguments: Any, **options: Any) -> int:
+        code = run_container(*arguments, **options)
+        ended(128 - code if code > 128 else code)  # a shell's 137 is -9
+        return code
+
+    handler.run, containers.run_docker_container = run_process, run_docker_container
+    try:
+        yield
+    finally:
+        handler.run, containers.run_docker_container = run, run_container
+
+
+def _run_module(module: str, arguments: list[str], variables: dict[str, str]) -> int:
+    """Runs a component's source in a process of its own, prints its lines as they come, and gives its exit status."""
+    with tempfile.TemporaryDirectory(prefix="conv2d-step-") as directory:
+        file = pathlib.Path(directory) / "ephemeral_component.py"
+        file.write_text(module, encoding="utf-8")
+        command = [sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(file), *arguments]
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **variables, "_KFP_RUNTIME": "true"},
+            encoding="utf-8",
+            errors="replace",
+            bufsize=1,
+        ) as process:
+            for line in process.stdout or ():
+                print(line, end="")
+        return process.returncode
 
 
 def left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from components.core.artifacts.model import model_file
-from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, best_trial, read_trial, trial_rows
-from pipeline.console import StepOutput, table
+from components.core.artifacts.trial import Trial, best_trial, read_trial
+from pipeline.console import StepOutput
 from pipeline.local.run import LocalRun, Step
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import Sweep
@@ -91,7 +91,7 @@ class SweepRun(LocalRun):
         trials = [read_trial(step.outputs["model"].path) for step in self._trains() if "model" in step.outputs]
         return trials, best_trial(trials)
 
-    def _facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What summary.json says of the trials."""
         listed = [
             {"name": step.name, **read_trial(path).model_dump(), "cached": step.cached, "model": path}
@@ -102,8 +102,8 @@ class SweepRun(LocalRun):
         best = {"best": f"train {int(chosen.metadata['trial'])}"} if chosen else {}
         return {"grid": list(self.sweep.names), "trials": listed, **best}
 
-    def _artifacts(self) -> dict[str, str]:
-        found = super()._artifacts()
+    def artifacts(self) -> dict[str, str]:
+        found = super().artifacts()
         if chosen := self.steps["choose"].outputs.get("model"):
             found["model"] = str(model_file(chosen.path))
         return {**found, "tensorboard": str(self.board.directory)}
@@ -119,8 +119,3 @@ class SweepRun(LocalRun):
     def _folder(self, place: int) -> str:
         changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.sweep.trials[place]).strip()
         return f"{place + 1:02d} {changes[:LONGEST_NAME].strip()}"
-
-
-def trial_table(summary: dict[str, Any]) -> str:
-    """The trials of summary.json, the best first."""
-    return table(trial_rows([Trial.model_validate(trial) for trial in summary["trials"]]), TRIAL_COLUMNS)

@@ -1,5 +1,11 @@
 """Bad input to a local run: one clear line, a non-zero exit, and nothing half-written left behind."""
 
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -69,3 +75,28 @@ def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     assert process.returncode == 1
     assert "RUNNER=process" in process.stderr
     assert process.stderr.count("\n") == 1
+
+
+def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path, summary_of):
+    """As the memory killer does it: no line of the step's own, signal 9."""
+    outputs = tmp_path / "outputs"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), "EPOCHS=500"],
+        cwd=command_line.checkout,
+        env=command_line.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "epoch 1/" in line or line.startswith("  epoch"):
+            break
+    [step] = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(step), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.startswith("error: train was killed (signal 9), likely for want of memory: ")
+    assert said.count("\n") == 1
+    summary = (outputs / "latest/summary.json").read_text()
+    assert json.loads(summary)["error"] in said
+    assert "\\u001b" not in summary

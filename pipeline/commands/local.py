@@ -1,0 +1,83 @@
+"""The commands that need no cluster: run-local, sweep, config, model show, predict."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from pipeline.commands import options
+from pipeline.parameters.parameters import Configuration, Parameters
+from pipeline.parameters.sweep import plan_sweep
+
+
+@click.command("run-local")
+@options.runner
+@options.outputs
+@options.configured
+def run_local_command(configuration: Configuration, runner: Any, outputs: pathlib.Path) -> None:
+    """Runs the pipeline on this machine."""
+    from pipeline.local.start import run_local
+
+    run_local(configuration, runner, outputs)
+
+
+@click.command("sweep")
+@click.option("--grid", default="", help=options.GRID)
+@options.trials
+@options.runner
+@options.outputs
+@options.configured
+def sweep_command(configuration: Configuration, grid: str, trials: int, runner: Any, outputs: pathlib.Path) -> None:
+    """Trains on this machine once for each combination of some parameters, and hands the best model on."""
+    from pipeline.local.start import run_local
+
+    run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials))
+
+
+@click.command("config")
+@options.configured
+def config_command(configuration: Configuration) -> None:
+    """Prints every parameter: its value, where that came from, and what it is."""
+    from pipeline.console import table
+
+    rows = [
+        (name, str(getattr(configuration.parameters, name)), configuration.origins[name], field.description or "")
+        for name, field in Parameters.model_fields.items()
+    ]
+    print(table(rows, ("name", "value", "from", "what it is")))
+
+
+@click.group("model")
+def model_group() -> None:
+    """The network, before there is any data."""
+
+
+@model_group.command("show")
+@click.option("--classes", type=click.IntRange(min=2), help="How many, for pictures of your own.")
+@options.configured
+def show_command(configuration: Configuration, classes: int | None) -> None:
+    """Prints the layers, their parameters, and what a picture costs in operations and memory."""
+    from pipeline.keras_side.describe import describe
+
+    print(describe(configuration.parameters, classes))
+
+
+@click.command("predict")
+@click.option(
+    "--model", default="", help="A file, export or run, NAME@VERSION or NAME@champion; else the latest run's."
+)
+@options.registry
+@click.option("--out", default="", help="A CSV file to write.")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes told of each picture.")
+@options.outputs
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+def predict_command(
+    model: str, registry: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]
+) -> None:
+    """Tells the classes of pictures, or of all pictures in a folder."""
+    from pipeline.models.predict import predict
+
+    predict(model, images, out, top, outputs, registry)
+
+
+COMMANDS = (run_local_command, sweep_command, config_command, model_group, predict_command)

@@ -1,0 +1,162 @@
+"""The options that several commands have, each written once."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pipeline.parameters.parameters import DEFAULT_PROFILE, configure
+from pipeline.parameters.placement_settings import ClusterOptions, placement_file
+from pipeline.parameters.sweep import plan_sweep
+
+REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
+GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
+
+outputs = click.option(
+    "--outputs",
+    type=click.Path(path_type=pathlib.Path),
+    default="local_outputs",
+    show_default=True,
+    help="The folder of all local runs.",
+)
+runner = click.option(
+    "--runner",
+    type=click.Choice(["auto", "docker", "process"]),
+    default="auto",
+    show_default=True,
+    help="Where the steps run; auto takes Docker if an engine answers.",
+)
+trials = click.option(
+    "--trials", type=click.IntRange(min=0), default=0, help="So many of the grid's trials, at random.  [default: all]"
+)
+registry = click.option(
+    "--registry",
+    envvar=REGISTRY_VARIABLE,
+    default="",
+    help=f"The model registry: gs://bucket, ...; else {REGISTRY_VARIABLE}.",
+)
+profile = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
+settings = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
+placement = click.option(
+    "--placement", default="", help="A file of NAME=VALUE lines that say where, k8s/overlays/*/runs.env."
+)
+endpoint_url = click.option(
+    "--endpoint", "url", default="", help="KFP's address; else KFP_ENDPOINT, else the kubeconfig."
+)
+namespace = click.option(
+    "--namespace", default="", help="Your Kubeflow profile's; else KFP_NAMESPACE. Token: KFP_EXISTING_TOKEN."
+)
+webhook_secret = click.option(
+    "--webhook-secret", default="", help="Kubernetes secret with the `url` to tell when a run ends."
+)
+
+
+def cached(default: bool) -> Callable:
+    """--cache or --no-cache."""
+    return click.option(
+        "--cache/--no-cache", "cached", default=default, show_default=True, help="May take earlier runs' results."
+    )
+
+
+def configured(command: Callable) -> Callable:
+    """Adds --profile and NAME=VALUE settings; hands on the `configuration` that they come to."""
+
+    @profile
+    @settings
+    @functools.wraps(command)
+    def wrapped(profile: str, settings: tuple[str, ...], **rest: Any) -> Any:
+        return command(configuration=configure(profile, settings), **rest)
+
+    return wrapped
+
+
+def configured_to_run(command: Callable) -> Callable:
+    """Adds what a run on a cluster and a schedule have in common; hands on the `configuration` and the rest."""
+
+    @profile
+    @placement
+    @click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
+    @click.option("--service-account", default="", help="The pods' Kubernetes service account; else KFP's own.")
+    @click.option("--check-images/--no-check-images", default=True, help="Ask the registry for the images first.")
+    @settings
+    @functools.wraps(command)
+    def wrapped(profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
+        placed = placement_file(placement) if placement else []
+        return command(configuration=configure(profile, [*placed, *settings]), **rest)
+
+    return wrapped
+
+
+def compiled(command: Callable) -> Callable:
+    """Adds the options that are fixed at compile time; hands them on as `cluster`."""
+
+    @click.option(
+        "--evaluate-on",
+        type=click.Choice(["cpu", "gpu"]),
+        default="cpu",
+        show_default=True,
+        help="gpu: where training is.",
+    )
+    @click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps.")
+    @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
+    @webhook_secret
+    @functools.wraps(command)
+    def wrapped(evaluate_on: Any, queue: str, priority: str, webhook_secret: str, **rest: Any) -> Any:
+        return command(cluster=ClusterOptions(evaluate_on, queue, priority, webhook_secret), **rest)
+
+    return wrapped
+
+
+def swept(command: Callable) -> Callable:
+    """Adds the options of a sweep on a cluster; hands on `plan`, which makes a Sweep of parameters, or None."""
+
+    @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
+    @trials
+    @click.option(
+        "--parallel", type=click.IntRange(min=1), default=4, show_default=True, help="Trials that run at a time."
+    )
+    @functools.wraps(command)
+    def wrapped(grid: str, trials: int, parallel: int, **rest: Any) -> Any:
+        def plan(parameters: Any) -> Any:
+            return plan_sweep(parameters, grid, trials, parallel) if grid else None
+
+        return command(plan=plan, **rest)
+
+    return wrapped
+
+
+def endpoint(command: Callable) -> Callable:
+    """Adds --endpoint and --namespace; hands on the resolved `endpoint`."""
+
+    @endpoint_url
+    @namespace
+    @functools.wraps(command)
+    def wrapped(url: str, namespace: str, **rest: Any) -> Any:
+        from pipeline.cluster.kubeflow import find_endpoint
+
+        return command(endpoint=find_endpoint(url, namespace), **rest)
+
+    return wrapped
+
+
+def watched(command: Callable) -> Callable:
+    """Adds how to follow a run; hands it on as `watching`."""
+
+    @click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks.")
+    @click.option("--patience", default=600.0, show_default=True, help="Seconds the connection may be gone.")
+    @click.option("--stuck-after", default=1200.0, show_default=True, help="Seconds that steps may wait to start.")
+    @click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]")
+    @click.option("--all-lines", is_flag=True, help="Kubeflow's and Argo's lines too; also VERBOSE=1.")
+    @functools.wraps(command)
+    def wrapped(
+        interval: float, patience: float, stuck_after: float, timeout: float, all_lines: bool, **rest: Any
+    ) -> Any:
+        from pipeline.cluster.follow import Watch
+
+        verbose = all_lines or os.environ.get("VERBOSE") == "1"
+        return command(watching=Watch(interval, patience, stuck_after, timeout, verbose=verbose), **rest)
+
+    return wrapped

@@ -1,0 +1,66 @@
+"""The story of a run on this machine: check, choose a runner, run, sum up."""
+
+import functools
+import pathlib
+import time
+
+from components.core.errors import PipelineError
+from pipeline.console import StepOutput, step_output
+from pipeline.keras_side.check import check_model
+from pipeline.local.kfp_hooks import quiet_kfp
+from pipeline.local.places import with_places
+from pipeline.local.run import LocalRun
+from pipeline.local.runner import RunnerChoice, choose_runner, remove_containers
+from pipeline.local.summary import print_summary, write_summary
+from pipeline.local.sweep import SweepRun
+from pipeline.parameters.parameters import Configuration
+from pipeline.parameters.sweep import Sweep
+
+
+def run_local(
+    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep | None = None
+) -> pathlib.Path:
+    """Runs all steps, prints what they print and a closing table, and writes summary.json.
+
+    Args:
+        configuration: checked parameters.
+        choice: where the steps run; "auto" takes Docker if an engine answers.
+        outputs: the directory of all local runs; `latest` in it points to this one.
+        sweep: what to try if the best of several trainings is wanted.
+
+    Returns:
+        The run's directory.
+
+    Raises:
+        PipelineError: a step failed, or could not be started. summary.json then says "failed".
+    """
+    parameters = with_places(configuration.parameters)
+    if parameters.nodes > 1:
+        raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
+    if sweep is None or "architecture" not in sweep.names:
+        check_model(parameters)
+    runner, image = choose_runner(choice, parameters)
+    outputs = outputs.absolute()
+    outputs.mkdir(parents=True, exist_ok=True)
+    with quiet_kfp(), step_output() as console:
+        run = _new_run(configuration, outputs, console, sweep)
+        end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
+        try:
+            with run.interruptible(end):
+                failure = run.go(parameters, runner, image)
+        finally:
+            end()
+    print_summary(write_summary(run, configuration, runner, failure), run.directory)
+    if failure:
+        raise PipelineError(failure)
+    return run.directory
+
+
+def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
+    if sweep:
+        return SweepRun(outputs, console, configuration, sweep)
+    return LocalRun(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
+
+
+def _nothing() -> None:
+    """Ends nothing: processes end with this one."""

@@ -1,0 +1,71 @@
+"""What is left of a run on this machine: summary.json, the link `latest`, and the block that ends the output."""
+
+import os
+import pathlib
+from typing import Any
+
+from components.core.artifacts.evaluation import read_decision
+from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, trial_rows
+from components.core.files import write_json
+from pipeline.console import table
+from pipeline.local.run import LocalRun
+from pipeline.local.runner import RunnerName
+from pipeline.parameters.parameters import Configuration
+from pipeline.summary import closing_block
+
+FILE = "summary.json"
+
+
+def write_summary(run: LocalRun, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
+    """Writes summary.json and points `latest` to the run.
+
+    Args:
+        failure: why the run failed; empty if it succeeded.
+    """
+    run.board.tidy()
+    run.directory.mkdir(parents=True, exist_ok=True)
+    evaluated = run.steps["evaluate"].outputs.get("metrics")
+    summary = {
+        "status": "failed" if failure else "succeeded",
+        "profile": configuration.profile,
+        "runner": runner,
+        "steps": [
+            {"name": step.name, "status": step.status, "cached": step.cached, "seconds": step.seconds}
+            for step in run.steps.values()
+        ],
+        "metrics": {name: evaluated.metadata[name] for name in ("loss", "accuracy")} if evaluated else {},
+        "artifacts": run.artifacts(),
+        **run.facts(),
+    }
+    if evaluated:
+        decision = read_decision(run.steps["evaluate"].outputs["evaluation"].path)
+        outcome = run.steps["export"].outputs.get("Output", "not exported")
+        summary |= {"outcome": f"{outcome}; the model {decision.said}", "gate": decision.model_dump(mode="json")}
+    if failure:
+        summary["error"] = failure
+    write_json(run.directory / FILE, summary)
+    _point_latest(run.directory)
+    return summary
+
+
+def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
+    """Prints the closing block, its paths as a person would type them here."""
+    places = {**summary["artifacts"], "summary": directory / FILE}
+    shown = {**summary, "artifacts": {name: _shown(place) for name, place in places.items()}}
+    if "trials" in summary:
+        trials = [Trial.model_validate(trial) for trial in summary["trials"]]
+        shown["trial_table"] = table(trial_rows(trials), TRIAL_COLUMNS)
+    print(closing_block(shown))
+
+
+def _point_latest(directory: pathlib.Path) -> None:
+    beside = directory.with_name(".latest.partial")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(directory.name)
+    beside.replace(directory.with_name("latest"))
+
+
+def _shown(path: str | os.PathLike) -> str:
+    """Relative if it lies below the current directory."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
