@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from components.core import card
+from components.core import card_words
 from components.core.artifacts.model import read_training
 from components.core.errors import one_line
 from components.export.manifest import Manifest
@@ -30,7 +30,7 @@ def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], 
 
 
 def _purpose(manifest: Manifest) -> str:
-    purpose = card.purpose(manifest.image_shape, manifest.class_names, _text)
+    purpose = card_words.purpose(manifest.image_shape, manifest.class_names, _text)
     return f"# {manifest.model_name}, version {manifest.model_version}\n\n{purpose}\n"
 
 
@@ -55,8 +55,8 @@ Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), t
 
 def _limits(metrics: dict[str, Any]) -> str:
     scores = zip(metrics["class_names"], metrics["per_class"], strict=True)
-    sentences = card.limits(
-        [card.ClassResult(name, score["recall"], score["support"]) for name, score in scores],
+    sentences = card_words.limits(
+        [card_words.ClassResult(name, score["recall"], score["support"]) for name, score in scores],
         metrics["calibration_error"],
         [(check["said"], check["passed"]) for check in metrics.get("behaviour", {}).get("checks", [])],
         _text,
@@ -107,7 +107,7 @@ The SavedModel also gives `class_name`, and its signature `encoded` takes `image
 def _data(manifest: Manifest) -> str:
     facts = {
         "data set": _text(manifest.dataset),
-        "licence": card.licence(manifest.dataset),
+        "licence": card_words.licence(manifest.dataset),
         "fingerprint": manifest.dataset_fingerprint,
         "source": _text(manifest.source_uri),
         "source sha256": manifest.source_sha256,

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from components.core import card
+from components.core import card_words
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.evaluate.measure.measures import macro_auc, wilson_interval
@@ -60,9 +60,9 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         bands=band_rows(facts),
         roc_charts=roc_charts(facts),
         precision_recall_charts=precision_recall_charts(facts),
-        purpose=card.purpose(facts.data.image_shape, facts.class_names),
+        purpose=card_words.purpose(facts.data.image_shape, facts.class_names),
         limits=_limits(facts),
-        licence=card.licence(facts.data.name),
+        licence=card_words.licence(facts.data.name),
         calibration_charts=calibration_charts(facts.calibration),
         bins_drawn=len(drawn_bins(facts.calibration)),
     )
@@ -87,8 +87,8 @@ def _sections(facts: EvaluationFacts) -> list[Section]:
 
 def _limits(facts: EvaluationFacts) -> list[str]:
     scores = zip(facts.class_names, facts.per_class, strict=True)
-    return card.limits(
-        [card.ClassResult(name, score.recall, score.support) for name, score in scores],
+    return card_words.limits(
+        [card_words.ClassResult(name, score.recall, score.support) for name, score in scores],
         facts.calibration.error,
         [(check.said, check.passed) for check in facts.behaviour],
     )
