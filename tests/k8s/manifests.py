@@ -18,7 +18,7 @@ K8S = ROOT / "k8s"
 # What InferenceService adds to a pod's and to a container's own fields, as far as our manifests use it. From KServe's
 # reference of serving.kserve.io/v1beta1: PredictorSpec (PodSpec and ComponentExtensionSpec inline), ModelSpec.
 KSERVE_PREDICTOR = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "model"}
-KSERVE_MODEL = {"modelFormat", "runtime", "protocolVersion", "storageUri"}
+KSERVE_MODEL = {"modelFormat", "runtime", "runtimeVersion", "protocolVersion", "storageUri"}
 OLDEST_KUSTOMIZE = 5
 
 

@@ -121,6 +121,14 @@ def test_the_inference_service_says_what_kserve_needs(rendered):
     assert (model["modelFormat"]["name"], model["runtime"]) == ("tensorflow", "kserve-tensorflow-serving")
 
 
+def test_kserve_runs_the_tensorflow_serving_that_runs_without_it(rendered):
+    """KServe 0.20's own default is 2.6.2, which is years older than what writes our models."""
+    model = find(rendered["overlays/serving/kserve"], "InferenceService")["spec"]["predictor"]["model"]
+    served = find(rendered["overlays/serving"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    image = next(container["image"] for container in served if "tensorflow/serving" in container["image"])
+    assert model["runtimeVersion"] == image.rpartition(":")[2]
+
+
 def test_a_field_unknown_to_kserve_is_found(rendered):
     service = copy.deepcopy(find(rendered["overlays/serving/kserve"], "InferenceService"))
     service["spec"]["predictor"]["model"]["storageURL"] = "gs://bucket"
