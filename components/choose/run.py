@@ -18,6 +18,8 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
         PipelineError: no trial came to a model, or there were no validation pictures to compare them by.
     """
     trials = [read_trial(path) for path in models]
+    for row in [TRIAL_COLUMNS, *trial_rows(trials)]:
+        print(_markdown([row]).encode("ascii", "backslashreplace").decode(), end="", flush=True)
     with whole_file(table_path) as table:
         table.write_text(_markdown([TRIAL_COLUMNS, ("---",) * len(TRIAL_COLUMNS), *trial_rows(trials)]), "utf-8")
     best = best_trial(trials)

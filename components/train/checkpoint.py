@@ -40,10 +40,14 @@ class Checkpoint:
     Args:
         directory: where it lies; a run that is started again is given the same one.
         identity: all that makes a run this run, as plain values by name; a checkpoint of another identity is foreign.
+
+    Attributes:
+        place: where it lies, for people.
     """
 
     def __init__(self, directory: str | os.PathLike, identity: dict[str, Any]):
         self.path = pathlib.Path(directory) / FILE
+        self.place = str(self.path)
         self.identity = json.loads(json.dumps(identity))
 
     def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
@@ -80,7 +84,7 @@ class Checkpoint:
                 return arrays, header["state"]
         except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError, OSError) as error:
             raise PipelineError(
-                f"expected a whole checkpoint in {self.path}, received one that can't be read ({_one_line(error)}); "
+                f"expected a whole checkpoint in {self.place}, received one that can't be read ({_one_line(error)}); "
                 "delete it to train from the start"
             ) from None
 
@@ -92,13 +96,13 @@ class Checkpoint:
         if header["format_version"] != FORMAT_VERSION:
             raise PipelineError(
                 f"expected a checkpoint of format version {FORMAT_VERSION}, received version "
-                f"{header['format_version']} in {self.path}; delete it to train from the start"
+                f"{header['format_version']} in {self.place}; delete it to train from the start"
             )
         theirs = header["identity"]
         for name in sorted({*self.identity, *theirs}):
             if self.identity.get(name) != theirs.get(name):
                 raise PipelineError(
-                    f"expected a checkpoint of this run in {self.path}, received one with {name} "
+                    f"expected a checkpoint of this run in {self.place}, received one with {name} "
                     f"{theirs.get(name)!r} where this run has {self.identity.get(name)!r}; "
                     "delete it to train from the start, or choose another checkpoint path"
                 )
@@ -111,7 +115,7 @@ def model_state(model: Any) -> dict[str, np.ndarray]:
     return {name: ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
 
 
-def restore_model_state(model: Any, arrays: dict[str, np.ndarray], path: pathlib.Path) -> None:
+def restore_model_state(model: Any, arrays: dict[str, np.ndarray], place: str) -> None:
     """Puts back what model_state() gave; the model has been built and compiled in the same way.
 
     Raises:
@@ -122,7 +126,7 @@ def restore_model_state(model: Any, arrays: dict[str, np.ndarray], path: pathlib
         name: array.shape for name, array in arrays.items()
     }:
         raise PipelineError(
-            f"expected a checkpoint of this model in {path}, received other weights; delete it to train from the start"
+            f"expected a checkpoint of this model in {place}, received other weights; delete it to train from the start"
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -225,11 +225,11 @@ def _fit(
     if saved:
         arrays, state = saved
         weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
-        restore_model_state(model, weights, checkpoint.path)
+        restore_model_state(model, weights, checkpoint.place)
         log.history, log.by_step = state["history"], state["by_step"]
         best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
         if line:
-            print(f"resumed from {checkpoint.path} after epoch {len(log.history)}", flush=True)
+            print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
     if checkpoint and device.leads:
         callbacks.append(SaveCheckpoint(checkpoint, log, best))
     done = len(log.history)

@@ -53,6 +53,7 @@ class StoredCheckpoint(Checkpoint):
         self.copy = tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=scratch)
         super().__init__(self.copy.name, identity)
         self.stored = Checkpoints(uri)
+        self.place = uri
 
     def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         super().save(arrays, state)

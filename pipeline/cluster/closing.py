@@ -88,9 +88,9 @@ def _as_input(pods: Pods, output: str) -> str:
 
 def _trial_table(lines: list[str]) -> str:
     """The table that choose prints, in columns."""
-    rows = [tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in lines if line.startswith("| ")]
-    rows = [(*row, *[""] * (len(TRIAL_COLUMNS) - len(row))) for row in rows if len(row) <= len(TRIAL_COLUMNS)]
-    return table(rows, TRIAL_COLUMNS) if rows else ""
+    rows = [tuple(map(str.strip, line.strip().strip("|").split(" | "))) for line in lines if line.startswith("| ")]
+    whole = [row for row in rows if len(row) == len(TRIAL_COLUMNS)]
+    return table(whole[1:], TRIAL_COLUMNS) if whole else ""
 
 
 def _last(pattern: re.Pattern[str], lines: list[str]) -> re.Match[str] | None:

@@ -2,11 +2,11 @@
 
 import pathlib
 import re
+import tempfile
 from collections.abc import Iterator
 
 from kfp import compiler
 
-from components.core.files import whole_file
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import Parameters
@@ -31,11 +31,12 @@ def compile_pipeline(
         check_model(defaults)
     wanted = dict(step_images(defaults, cluster, sweep))
     pipeline = training_pipeline(defaults, wanted.__getitem__, cluster, sweep)
-    with whole_file(path) as partial:
-        # The compiler goes by the ending.
-        yaml = partial.with_name(f"{partial.name}.yaml")
-        compiler.Compiler().compile(pipeline, str(yaml))
-        yaml.replace(partial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own:
+        compiled = pathlib.Path(own) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(compiled))
+        compiled.replace(path)
 
 
 def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,11 @@
 """Puts a run, or a schedule of runs, onto a cluster: all checks first, then one request."""
 
+import contextlib
 import datetime
 import pathlib
 import secrets
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
@@ -23,20 +25,23 @@ COMPILED_SWEEP = pathlib.Path("build/sweep.yaml")
 PATIENCE_S = 120.0
 
 
-def prepare(
+@contextlib.contextmanager
+def prepared(
     configuration: Configuration,
     options: ClusterOptions,
     check: bool = True,
     say: Say = print,
     sweep: Sweep | None = None,
-) -> pathlib.Path:
-    """Checks all that can be known without a cluster, and compiles.
+) -> Iterator[pathlib.Path]:
+    """Checks all that can be known without a cluster, and compiles to a file of this submission's own.
+
+    Two submissions at once share nothing. What was submitted becomes build/training.yaml at the end, by a rename.
 
     Args:
         sweep: what to try where the best of several trainings is wanted.
         check: whether to ask the registry for the images.
 
-    Returns:
+    Yields:
         The compiled pipeline.
 
     Raises:
@@ -49,12 +54,16 @@ def prepare(
     parameters = configuration.parameters
     check_gpus(parameters.gpus)
     _check_source(parameters)
-    compiled = COMPILED_SWEEP if sweep else COMPILED
-    compile_pipeline(parameters, compiled, options, sweep)
-    if check:
-        for note in check_images(image for _, image in step_images(parameters, options, sweep)):
-            say(f"note: {note}")
-    return compiled
+    kept = COMPILED_SWEEP if sweep else COMPILED
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
+        compiled = pathlib.Path(own) / kept.name
+        compile_pipeline(parameters, compiled, options, sweep)
+        if check:
+            for note in check_images(image for _, image in step_images(parameters, options, sweep)):
+                say(f"note: {note}")
+        yield compiled
+        compiled.replace(kept)
 
 
 def submit(

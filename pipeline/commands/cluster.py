@@ -63,10 +63,10 @@ def submit_command(
     cached: bool,
 ) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
-    from pipeline.cluster.submit import pods_namespace, prepare, submit
+    from pipeline.cluster.submit import pods_namespace, prepared, submit
 
-    compiled = prepare(configuration, cluster, check_images, sweep=plan(configuration.parameters))
-    client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, cached)
+    with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
+        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, cached)
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
     else:
@@ -108,11 +108,11 @@ def schedule_command(
 ) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule
-    from pipeline.cluster.submit import prepare
+    from pipeline.cluster.submit import prepared
 
     wanted = check_cron(cron)
-    compiled = prepare(configuration, cluster, check_images)
-    made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account, cached)
+    with prepared(configuration, cluster, check_images) as compiled:
+        made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account, cached)
     print(f"scheduled {made} ({identity}) at {wanted} (seconds first), in UTC unless this KFP is set otherwise")
 
 

@@ -43,3 +43,11 @@ def test_all_failed_is_an_error_and_the_table_says_why(tmp_path):
         choose(models, str(tmp_path / "model"), str(tmp_path / "table"))
     assert not (tmp_path / "model").exists()
     assert "b lost" in (tmp_path / "table").read_text()
+
+
+def test_the_table_is_printed_for_whoever_follows_the_run(tmp_path, capsys):
+    choose([model(tmp_path / "a", 0.5), model(tmp_path / "b", 0.9)], str(tmp_path / "model"), str(tmp_path / "table"))
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "| trial | changes | val_accuracy | best epoch | time |  |",
+        "| 2 | lr=0.9 | 0.9000 | 1 of 2 | 3.0 s |  |",
+    ]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import time
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_checkpoint_in_a_store_outlives_the_machine(bucket, tmp_path):
 
 def test_a_checkpoint_of_another_run_is_refused_by_name(gcs, tmp_path):
     StoredCheckpoint(f"{gcs.uri}/run", IDENTITY, tmp_path).save({}, {"history": [{}]})
-    with pytest.raises(PipelineError, match="one with seed 1 where this run has 2"):
+    with pytest.raises(PipelineError, match="run, received one with seed 1 where this run has 2"):
         StoredCheckpoint(f"{gcs.uri}/run", IDENTITY | {"seed": 2}, tmp_path).load()
 
 
@@ -75,7 +76,7 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits
         train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert not (tmp_path / "model").exists()
     train(chosen, digits, str(tmp_path / "again" / "model"), str(tmp_path / "again" / "board"))
-    assert "after epoch 2" in capsys.readouterr().out
+    assert re.search(rf"resumed from {bucket.uri}/checkpoints/\w+ after epoch 2", capsys.readouterr().out)
     history = json.loads((tmp_path / "again" / "model" / "training.json").read_text())["history"]
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []

@@ -1,10 +1,12 @@
 """Following a run to whatever end, over connections that fail, with and without a view of its pods."""
 
 import json
+import types
 
 import pytest
 
 from components.core.errors import PipelineError
+from pipeline.cluster.closing import summary
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.pods import find_pods
@@ -309,6 +311,21 @@ def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, k
         "saved_model: minio://b/export/exported/saved_model",
         "model:       minio://b/train/model/model.keras",
         "the run succeeded",
+    ]
+
+
+def test_a_sweep_ends_with_the_table_of_its_trials(kube):
+    rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
+    rows.append("1 | epochs=1 | failed |  |  | no memory |")
+    kube.pods = [pod("choose", "Succeeded")]
+    stamped = [f"2026-01-01T00:00:01.{number}Z | {row}" for number, row in enumerate(rows)]
+    kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
+    story = Story(find_pods("run-2", ""), lambda line: None)
+    story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
+    assert summary(story)["trial_table"].split("\n") == [
+        "trial  changes   val_accuracy  best epoch  time",
+        "2      epochs=2  0.9           2 of 2      1.0 s",
+        "1      epochs=1  failed                           no memory",
     ]
 
 

@@ -11,7 +11,7 @@ import yaml
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
-from pipeline.cluster.submit import prepare
+from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from tests.pipeline.cluster.submitting import STORY, run
@@ -145,8 +145,8 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
 )
 def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError) as caught:
-        prepare(configure("quickstart", settings, {}), ClusterOptions())
+    with pytest.raises(PipelineError) as caught, prepared(configure("quickstart", settings, {}), ClusterOptions()):
+        pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -157,6 +157,21 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
 def test_bad_options_are_refused(option):
     with pytest.raises(PipelineError, match="expected "):
         ClusterOptions(**option)
+
+
+def test_submissions_at_once_share_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = (configure("quickstart", [f"EPOCHS={epochs}"], {}) for epochs in (3, 4))
+    with (
+        prepared(one, ClusterOptions(), check=False) as first,
+        prepared(other, ClusterOptions(), check=False) as second,
+    ):
+        assert first != second
+        assert not (tmp_path / "build/training.yaml").exists()
+        texts = [path.read_text() for path in (first, second)]
+        assert ["defaultValue: 3.0" in text for text in texts] == [True, False]
+    assert (tmp_path / "build/training.yaml").read_text() == texts[0]
+    assert [path.name for path in (tmp_path / "build").iterdir()] == ["training.yaml"]
 
 
 # The commands as people type them.

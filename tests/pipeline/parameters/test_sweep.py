@@ -9,7 +9,7 @@ import yaml
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, mask_images
-from pipeline.cluster.submit import prepare
+from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
@@ -123,6 +123,6 @@ def test_every_option_of_a_cluster_compiles(parameters, tmp_path):
 def test_a_sweep_is_submitted_from_a_file_of_its_own(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     configuration = configure("quickstart", environment={})
-    compiled = prepare(configuration, ClusterOptions(), check=False, sweep=plan_sweep(configuration.parameters, GRID))
-    assert compiled == pathlib.Path("build/sweep.yaml")
-    assert re.search(r"image: \S+:choose-[0-9a-f]{12}", compiled.read_text())
+    with prepared(configuration, ClusterOptions(), False, sweep=plan_sweep(configuration.parameters, GRID)):
+        pass
+    assert re.search(r"image: \S+:choose-[0-9a-f]{12}", pathlib.Path("build/sweep.yaml").read_text())
