@@ -1,15 +1,28 @@
-"""Files and directories that appear whole or not at all."""
+"""Files and directories that appear whole or not at all, also where several processes write the same one.
+
+Each writer has a partial file or directory of its own, `.NAME.TOKEN.partial` beside the target, and holds a lock on it
+for as long as it lives. What carries no lock is left from a dead writer, and the next writer of that target removes it:
+the kernel frees the locks of the dead, in whatever container they lived.
+"""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 CHUNK = 1 << 20
+# Names of files end at 255 bytes: a longer one leaves no room for what is put around it.
+LONGEST_NAME = 200
+# rename's ways to say that a directory can't replace what is there.
+TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 
 
 @contextlib.contextmanager
@@ -17,31 +30,116 @@ def whole_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a fresh directory beside `path`, and renames it to `path` when the body ends without an error.
 
     On an error (or a kill, at the next attempt) what was half-written is removed. An older result at `path` is
-    replaced only by a whole one.
+    replaced only by a whole one; of two writers at once the later one's stays.
     """
     target = pathlib.Path(path)
-    beside = target.with_name(f".{target.name}.partial")
-    remove(beside)
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        remove(target)
-        beside.rename(target)
-    finally:
-        remove(beside)
+    with _partial(target, pathlib.Path.mkdir) as partial:
+        yield partial
+        while True:
+            try:
+                partial.rename(target)
+                return
+            except OSError as refused:
+                if refused.errno not in TAKEN:
+                    raise
+            aside = beside(target, f"{_token()}.partial")
+            with contextlib.suppress(FileNotFoundError):
+                target.rename(aside)
+            # Nobody holds it: another writer may be removing it too.
+            shutil.rmtree(aside, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a path beside `path` to write to, and renames it to `path` when the body ends without an error."""
+    """Yields an empty file beside `path` to write to, and renames it to `path` when the body ends without an error.
+
+    The body writes into that file, and puts no other in its place: the lock is on the file.
+    """
     target = pathlib.Path(path)
-    beside = target.with_name(f".{target.name}.partial")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with _partial(target, pathlib.Path.touch) as partial:
+        yield partial
+        partial.replace(target)
+
+
+def beside(path: pathlib.Path, ending: str) -> pathlib.Path:
+    """`.NAME.ENDING` beside `path`; a digest stands for a name that is too long for that."""
+    return path.with_name(f"{_stem(path)}.{ending}")
+
+
+def unfinished(path: pathlib.Path) -> bool:
+    """Whether this is a file that `whole_file` or a download is writing, or has left when it was killed."""
+    return path.name.startswith(".") and path.name.endswith((".partial", ".partial.done"))
+
+
+def lock(path: pathlib.Path, *, wait: bool = False) -> int | None:
+    """Locks a file or directory that is there until the descriptor that it returns is closed.
+
+    Returns:
+        None if somebody else holds it. A file system without locks says that always, or never to who waits.
+
+    Raises:
+        FileNotFoundError: it is gone, or has been replaced meanwhile.
+    """
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        yield beside
-        beside.replace(target)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        if wait:
+            return descriptor
+        os.close(descriptor)
+        return None
+    try:
+        same = os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        same = False
+    if not same:
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return descriptor
+
+
+@contextlib.contextmanager
+def _partial(target: pathlib.Path, make: Callable[[pathlib.Path], None]) -> Iterator[pathlib.Path]:
+    """Makes and holds a partial file or directory of this writer alone; removes it when the body ends."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear(target)
+    held = None
+    while held is None:
+        partial = beside(target, f"{_token()}.partial")
+        make(partial)
+        with contextlib.suppress(FileNotFoundError):
+            held = lock(partial, wait=True)
+    try:
+        yield partial
     finally:
-        beside.unlink(missing_ok=True)
+        remove(partial)
+        os.close(held)
+
+
+def _clear(target: pathlib.Path) -> None:
+    """Removes what dead writers of `target` left. What can't be removed (another user's) is left where it is."""
+    stale = re.compile(rf"{re.escape(_stem(target))}(\.[0-9a-f]{{12}})?\.partial")
+    for entry in os.scandir(target.parent):
+        if not stale.fullmatch(entry.name):
+            continue
+        with contextlib.suppress(OSError):
+            held = lock(pathlib.Path(entry.path))
+            if held is not None:
+                try:
+                    remove(pathlib.Path(entry.path))
+                finally:
+                    os.close(held)
+
+
+def _stem(path: pathlib.Path) -> str:
+    name = os.fsencode(path.name)
+    return f".{path.name}" if len(name) <= LONGEST_NAME else f".{hashlib.sha256(name).hexdigest()[:32]}"
+
+
+def _token() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -67,6 +67,7 @@ class State:
         forbidden: buckets on which the caller has no permission.
         token: the only bearer token accepted; None accepts any caller.
         page: objects a page of a listing.
+        max_parts: parts of one upload, as https://cloud.google.com/storage/quotas#requests says.
         latency_s: added to every request.
     """
 
@@ -75,6 +76,7 @@ class State:
         self.forbidden: set[str] = set()
         self.token: str | None = None
         self.page = PAGE
+        self.max_parts = 10_000
         self.latency_s = 0.0
         self.lock = threading.Lock()
         self.generations = itertools.count(1_700_000_000_000_000)
@@ -234,7 +236,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.json(answer | ({"nextPageToken": page[-1]} if more else {}))
 
     def rewrite(self, bucket: str, name: str, bucket_to: str, name_to: str, query: dict[str, str]) -> None:
-        written = self.state.write(bucket_to, name_to, self.state.object(bucket, name, {}).parts, query, {})
+        source = self.state.object(bucket, name, {})
+        if int(query.get("ifSourceGenerationMatch", source.generation)) != source.generation:
+            raise RefusedError(412, "At least one of the pre-conditions you specified did not hold.")
+        written = self.state.write(bucket_to, name_to, source.parts, query, {})
         size = str(written.size)
         done = {"done": True, "objectSize": size, "totalBytesRewritten": size}
         self.json(done | {"resource": resource(bucket_to, name_to, written)})
@@ -294,6 +299,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 kind, _, value = claim.strip().partition("=")
                 if kind == "crc32c" and value != crc32c:
                     raise RefusedError(400, "The CRC32C you specified did not match what we received.")
+            if int(query["partNumber"]) > self.state.max_parts:
+                raise RefusedError(400, "Part number must be an integer between 1 and 10000, inclusive.")
             parts[int(query["partNumber"])] = body
             return self.answer(200, [], {"ETag": f'"{crc32c}"', "X-Goog-Hash": f"crc32c={crc32c}"})
         if self.command == "DELETE":

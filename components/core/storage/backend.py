@@ -89,8 +89,11 @@ class Backend(Protocol):
     def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
         """Writes a file of more than one part, parts in parallel, each retried; calls `sent` with bytes now there."""
 
-    def copy(self, source: str, target: str) -> None:
-        """Copies an object inside the store, without moving its bytes through here."""
+    def copy(self, source: str, target: str, generation: str | None) -> None:
+        """Copies an object (that generation of it) inside the store, without moving its bytes through here."""
+
+    def provable(self, key: str, stored: Stored) -> Stored:
+        """The description of a whole object with a checksum that is certain, where `stat` could only guess one."""
 
     def delete(self, key: str, generation: str | None) -> None:
         """Removes an object; NotFound where there is none, as far as the store tells."""

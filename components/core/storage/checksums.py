@@ -12,6 +12,7 @@ from components.core.storage.errors import Corrupted
 # The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
 ALGORITHMS = ("crc32c", "sha256", "md5")
 # `etag-BYTES`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts of BYTES.
+# `etag-BYTES,BYTES,...` names each part, since parts may be unequal.
 ETAG_OF_PARTS = "etag-"
 
 
@@ -21,14 +22,14 @@ class _Crc32c(google_crc32c.Checksum):
 
 
 class _EtagOfParts:
-    def __init__(self, part: int):
-        self.part, self.left, self.digests = part, 0, []
+    def __init__(self, parts: list[int]):
+        self.parts, self.left, self.digests = parts, 0, []
 
     def update(self, data: bytes) -> None:
         while data:
             if not self.left:
+                self.left = self.parts[min(len(self.digests), len(self.parts) - 1)]
                 self.digests.append(hashlib.md5(usedforsecurity=False))
-                self.left = self.part
             piece, data = data[: self.left], data[self.left :]
             self.digests[-1].update(piece)
             self.left -= len(piece)
@@ -42,7 +43,7 @@ def _new(algorithm: str):
     if algorithm == "crc32c":
         return _Crc32c()
     if algorithm.startswith(ETAG_OF_PARTS):
-        return _EtagOfParts(int(algorithm.removeprefix(ETAG_OF_PARTS)))
+        return _EtagOfParts([int(part) for part in algorithm.removeprefix(ETAG_OF_PARTS).split(",")])
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
@@ -68,6 +69,12 @@ def known(stored: Stored) -> str | None:
     return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), next(of_parts, None))
 
 
+def guessed(stored: Stored) -> bool:
+    """Whether the checksum to compare by rests on a guess: that all parts were as long as the first."""
+    algorithm = known(stored)
+    return bool(algorithm) and algorithm.startswith(ETAG_OF_PARTS) and "," not in algorithm
+
+
 def check_data(data: bytes, stored: Stored, uri: str) -> None:
     """Raises Corrupted unless `data` has the size and the checksum of `stored`."""
     algorithm = known(stored)
@@ -86,4 +93,5 @@ def _compare(size: int, algorithm: str | None, found: str, stored: Stored, uri: 
     if size != stored.size:
         raise Corrupted(f"expected {stored.size:,} bytes of {uri}, received {size:,}; run again")
     if algorithm and found != stored.checksums[algorithm]:
-        raise Corrupted(f"expected {uri} with {algorithm} {stored.checksums[algorithm]}, received {found}; run again")
+        named = algorithm.partition(",")[0]
+        raise Corrupted(f"expected {uri} with {named} {stored.checksums[algorithm]}, received {found}; run again")

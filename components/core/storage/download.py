@@ -1,8 +1,9 @@
 """Objects into files: parallel, in ranges, resumed, checked.
 
 A file of more than one chunk is written into `.NAME.partial` at its places, in any order, and `.NAME.partial.done`
-lists the chunks that are there, so that a process that was killed goes on where it was. The whole is compared with
-the store's checksum before it gets its name; where it differs, it is fetched once more from the start.
+lists the chunks that are there, so that a process that was killed goes on where it was. The process that writes it
+holds a lock on it: another one that fetches into the same file meanwhile takes a partial file of its own. The whole is
+compared with the store's checksum before it gets its name; where it differs, it is fetched once more from the start.
 """
 
 import contextlib
@@ -10,25 +11,29 @@ import os
 import pathlib
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator
 
+from components.core.files import beside, lock
 from components.core.progress import Progress, amount
-from components.core.storage import checksums
 from components.core.storage.backend import Stored
+from components.core.storage.checksums import check_data, check_file, guessed, known
+from components.core.storage.counter import Counter
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
 from components.core.storage.location import local_parts
+from components.core.storage.objects import Objects
 from components.core.storage.parallel import Task, run_all
 
 # A damaged or replaced object is fetched again from the start this many times in all.
 ROUNDS = 3
 
 
-def download_file(store, key: str, path: pathlib.Path, label: str) -> Stored:
+def download_file(store: Objects, key: str, path: pathlib.Path, label: str) -> Stored:
     """Fetches one object; returns its description."""
     return download_files(store, [(store.stat(key), path)], label)[0]
 
 
-def download_directory(store, prefix: str, path: pathlib.Path, label: str) -> list[Stored]:
+def download_directory(store: Objects, prefix: str, path: pathlib.Path, label: str) -> list[Stored]:
     """Fetches all objects below `prefix` into `path`, and returns their descriptions."""
     top = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
     found = list(store.list(prefix))
@@ -39,14 +44,19 @@ def download_directory(store, prefix: str, path: pathlib.Path, label: str) -> li
     )
 
 
-def download_files(store, wanted: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
+def download_files(store: Objects, wanted: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
     """Fetches objects as they were listed into files; returns their descriptions."""
     landings = [Landing(store, stored, path) for stored, path in wanted]
     left = [landing for landing in landings if not landing.there_already()]
     there = sum(landing.here for landing in landings)
     if wanted:
         _require_room(wanted[0][1], sum(stored.size for stored, _ in wanted) - there)
-    with Progress(label, sum(stored.size for stored, _ in wanted), "B", start=there) as progress:
+    with (
+        contextlib.ExitStack() as closed,
+        Progress(label, sum(stored.size for stored, _ in wanted), "B", start=there) as progress,
+    ):
+        for landing in left:
+            closed.callback(landing.close)
         counter = Counter(progress)
         for last in (False,) * (ROUNDS - 1) + (True,):
             tasks = (task for landing in left for task in landing.tasks(counter))
@@ -71,18 +81,6 @@ def _require_room(path: pathlib.Path, needed: int) -> None:
         )
 
 
-class Counter:
-    """Progress for many threads."""
-
-    def __init__(self, progress: Progress):
-        self.progress, self.lock = progress, threading.Lock()
-
-    def add(self, count: int) -> None:
-        """Adds `count` bytes, negative where some turned out to be no good."""
-        with self.lock:
-            self.progress.advance(count)
-
-
 class Landing:
     """One object on its way into one file.
 
@@ -91,10 +89,10 @@ class Landing:
         failure: why this round's bytes are no good; None where they are, or are still coming.
     """
 
-    def __init__(self, store, stored: Stored, path: pathlib.Path):
+    def __init__(self, store: Objects, stored: Stored, path: pathlib.Path):
         self.store, self.stored, self.path = store, stored, path
-        self.partial = path.with_name(f".{path.name}.partial")
-        self.journal = path.with_name(f".{path.name}.partial.done")
+        self.partial, self.journal = beside(path, "partial"), beside(path, "partial.done")
+        self.held: int | None = None
         self.lock = threading.Lock()
         self.failure: Exception | None = None
         self.begin()
@@ -102,24 +100,24 @@ class Landing:
     def begin(self) -> None:
         """Plans what to fetch, given what an earlier run left."""
         chunk, size = self.store.limits.chunk, self.stored.size
-        if size > chunk and not checksums.known(self.stored):
+        if size > chunk and not known(self.stored):
             # S3's listings tell no checksums.
             self.stored = self.store.stat(self.stored.key)
             size = self.stored.size
         self.ranges = [(start, min(start + chunk, size)) for start in range(0, size, chunk)] or [(0, 0)]
         self.done = self._read_journal() if len(self.ranges) > 1 else set()
-        self.here = sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done)
+        self.here = self._size_of_done()
 
     def there_already(self) -> bool:
         """Whether the file has its name already and is provably the object."""
-        if not checksums.known(self.stored) or not self.path.is_file():
+        if not known(self.stored) or not self.path.is_file() or self.path.stat().st_size != self.stored.size:
             return False
         try:
-            checksums.check_file(self.path, self.stored, "")
+            self._prove(self.path)
         except Corrupted:
             return False
         self.here = self.stored.size
-        return True
+        return known(self.stored) is not None
 
     def tasks(self, counter: Counter) -> Iterator[Task]:
         """The requests that are left to make."""
@@ -128,6 +126,8 @@ class Landing:
         if len(self.ranges) == 1:
             yield Task(self.stored.size, lambda: self._whole(counter))
             return
+        with _told(self.path):
+            self._hold(counter)
         if not self.done:
             self._write_journal_head()
         left = [number for number in range(len(self.ranges)) if number not in self.done]
@@ -139,24 +139,63 @@ class Landing:
 
     def start_over(self, counter: Counter) -> None:
         """Forgets all that was fetched, and asks anew what there is to fetch."""
-        self.partial.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
-        counter.add(-sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done))
+        counter.add(-self._size_of_done())
         self.failure = None
         self.stored = self.store.stat(self.stored.key)
         self.begin()
+
+    def close(self) -> None:
+        """Lets go of the partial file."""
+        if self.held is not None:
+            os.close(self.held)
+            self.held = None
+
+    def _hold(self, counter: Counter) -> None:
+        """Makes the partial file this landing's own."""
+        if self.held is not None:
+            return
+        self.partial.touch()
+        with contextlib.suppress(FileNotFoundError):
+            self.held = lock(self.partial)
+        if self.held is None:
+            self._take_own_names()
+            self.partial.touch()
+            self.held = lock(self.partial, wait=True)
+        planned, self.done = self.here, self._read_journal()
+        self.here = self._size_of_done()
+        counter.add(self.here - planned)
+
+    def _take_own_names(self) -> None:
+        token = uuid.uuid4().hex[:12]
+        self.partial, self.journal = beside(self.path, f"{token}.partial"), beside(self.path, f"{token}.partial.done")
+
+    def _prove(self, path: pathlib.Path) -> None:
+        """Compares a file with the object's checksum; a guess that fails is replaced by what is certain."""
+        uri = self.store.uri(self.stored.key)
+        try:
+            check_file(path, self.stored, uri)
+        except Corrupted:
+            if not guessed(self.stored):
+                raise
+            self.stored = self.store.provable(self.stored)
+            check_file(path, self.stored, uri)
 
     def _whole(self, counter: Counter) -> None:
         """A small object: one request, and no partial file to come back to."""
         try:
             data, answered = self.store.get(self.stored, 0, None)
-            checksums.check_data(data, self._promised(answered), self.store.uri(self.stored.key))
+            check_data(data, self._promised(answered), self.store.uri(self.stored.key))
         except (Corrupted, PreconditionFailed) as failure:
             self.failure = failure
             return
+        self._take_own_names()
         with _told(self.path):
-            self.partial.write_bytes(data)
-            self.partial.replace(self.path)
+            try:
+                self.partial.write_bytes(data)
+                self.partial.replace(self.path)
+            finally:
+                self.partial.unlink(missing_ok=True)
         counter.add(len(data))
 
     def _chunk(self, number: int, counter: Counter) -> None:
@@ -186,13 +225,17 @@ class Landing:
 
     def _land(self, counter: Counter) -> None:
         try:
-            checksums.check_file(self.partial, self.stored, self.store.uri(self.stored.key))
+            self._prove(self.partial)
         except Corrupted as failure:
             self.failure = failure
             return
         with _told(self.path):
             self.partial.replace(self.path)
             self.journal.unlink(missing_ok=True)
+        self.close()
+
+    def _size_of_done(self) -> int:
+        return sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done)
 
     def _promised(self, answered: Stored) -> Stored:
         """What is known of the whole object: S3 tells our checksum with the answer, not in the listing."""
@@ -204,7 +247,7 @@ class Landing:
 
     def _write_journal_head(self) -> None:
         with _told(self.path):
-            self.partial.unlink(missing_ok=True)
+            os.truncate(self.partial, 0)
             self.journal.write_text(f"{self._journal_head()}\n", encoding="utf-8")
 
     def _read_journal(self) -> set[int]:

@@ -17,15 +17,18 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from components.core.storage import checksums, gcs_errors
 from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.checksums import digest_of, digest_of_file
 from components.core.storage.errors import Corrupted, Denied, NotFound, Transient
+from components.core.storage.gcs_errors import LOG_IN, explain
 from components.core.storage.retry import LONGEST_PAUSE_S
 
 CONNECT_TIMEOUT_S = 10.0
 LISTED_FIELDS = "items(name,size,generation,crc32c,md5Hash,updated),prefixes,nextPageToken"
 # Google takes the pieces of a resumable upload in multiples of this.
 RESUMABLE_UNIT = 256 << 10
+# Of one upload in parts, as on S3.
+MAX_PARTS = 10_000
 CONTENT_TYPE = "application/octet-stream"
 
 
@@ -39,9 +42,9 @@ class GcsBackend:
             # project=None: objects need no project, and looking for one fails where only a user is logged in.
             self.client = storage.Client(project=None)
         except google.auth.exceptions.DefaultCredentialsError:
-            raise Denied(f"no Google credentials found for gs://{bucket}; {gcs_errors.LOG_IN}") from None
+            raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
         except google.auth.exceptions.GoogleAuthError as error:
-            raise Denied(f"Google credentials can't be used ({type(error).__name__}); {gcs_errors.LOG_IN}") from None
+            raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
         self.wire = _Wire(limits)
         session = self.client._http
         if not session.is_mtls:
@@ -104,10 +107,10 @@ class GcsBackend:
             retry=None,
             timeout=self.timeout,
         )
-        return self._checked(_stored(blob), checksums.digest_of(data, "crc32c"))
+        return self._checked(_stored(blob), digest_of(data, "crc32c"))
 
     def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
-        crc32c = checksums.digest_of_file(path, "crc32c")
+        crc32c = digest_of_file(path, "crc32c")
         blob = self.bucket.blob(key)
         try:
             if condition.absent or condition.generation is not None:
@@ -128,7 +131,7 @@ class GcsBackend:
                         os.fspath(path),
                         blob,
                         content_type=CONTENT_TYPE,
-                        chunk_size=self.limits.part,
+                        chunk_size=max(self.limits.part, -(-path.stat().st_size // MAX_PARTS)),
                         max_workers=self.limits.part_workers,
                         worker_type=transfer_manager.THREAD,
                         checksum="crc32c",
@@ -148,19 +151,29 @@ class GcsBackend:
         blob.reload(retry=self._patience(), timeout=self.timeout)
         return self._checked(_stored(blob), crc32c)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, generation: str | None) -> None:
         blob, token = self.bucket.blob(target), None
+        match = int(generation) if generation else None
         while True:
-            token, _, _ = blob.rewrite(self.bucket.blob(source), token=token, retry=None, timeout=self.timeout)
+            token, _, _ = blob.rewrite(
+                self.bucket.blob(source),
+                token=token,
+                if_source_generation_match=match,
+                retry=None,
+                timeout=self.timeout,
+            )
             if token is None:
                 return
+
+    def provable(self, key: str, stored: Stored) -> Stored:
+        return stored
 
     def delete(self, key: str, generation: str | None) -> None:
         match = int(generation) if generation else None
         self.bucket.blob(key).delete(if_generation_match=match, retry=None, timeout=self.timeout)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return gcs_errors.explain(error, f"gs://{self.name}", key)
+        return explain(error, f"gs://{self.name}", key)
 
     def _checked(self, stored: Stored, crc32c: str) -> Stored:
         if stored.checksums.get("crc32c") != crc32c:

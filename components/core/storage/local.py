@@ -9,14 +9,17 @@ import errno
 import fcntl
 import os
 import pathlib
+import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 
 from components.core.storage.backend import Condition, Page, Stored
 from components.core.storage.errors import Denied, NotFound, PreconditionFailed, StorageError, Transient
 
-PARTIAL = ".partial"
+# What an object is called before it has its name, and no object can be called.
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.partial")
 
 
 class LocalBackend:
@@ -29,12 +32,12 @@ class LocalBackend:
         top = pathlib.Path(prefix)
         if not top.is_dir():
             return Page([], [], None)
-        if not flat:
-            entries = sorted(os.scandir(top), key=lambda entry: entry.name)
-            files = [_describe(entry.path) for entry in entries if entry.is_file() and not _unfinished(entry.name)]
-            return Page(files, [f"{entry.path}/" for entry in entries if entry.is_dir()], None)
-        paths = [path for path in top.rglob("*") if not _unfinished(path.name) and path.is_file()]
-        return Page([_describe(path) for path in sorted(map(str, paths))], [], None)
+        if flat:
+            paths = [f"{directory}/{name}" for directory, _, names in os.walk(top) for name in names]
+            return Page(_there(sorted(paths)), [], None)
+        entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+        directories = [f"{entry.path}/" for entry in entries if entry.is_dir()]
+        return Page(_there([entry.path for entry in entries if not entry.is_dir()]), directories, None)
 
     def stat(self, key: str) -> Stored:
         if pathlib.Path(key).is_dir():
@@ -57,8 +60,15 @@ class LocalBackend:
         sent(stored.size)
         return stored
 
-    def copy(self, source: str, target: str) -> None:
-        self._place(target, Condition(), lambda beside: shutil.copyfile(source, beside))
+    def copy(self, source: str, target: str, generation: str | None) -> None:
+        copied = _describe(source).generation
+        if generation not in (None, copied):
+            raise PreconditionFailed(f"{source} has changed")
+        # Looked at once more when the copy gets its name: it never shows what has been deleted by then.
+        self._place(target, Condition(), lambda beside: shutil.copyfile(source, beside), (source, copied))
+
+    def provable(self, key: str, stored: Stored) -> Stored:
+        return stored
 
     def delete(self, key: str, generation: str | None) -> None:
         directory = pathlib.Path(key).parent
@@ -87,16 +97,26 @@ class LocalBackend:
             return Transient("the directory was removed meanwhile")
         return StorageError(f"can't use {key}: {error.strerror}; check the path and the disk")
 
-    def _place(self, key: str, condition: Condition, fill: Callable[[pathlib.Path], object]) -> Stored:
-        """Fills a file beside `key` and gives it its name under the condition."""
+    def _place(
+        self,
+        key: str,
+        condition: Condition,
+        fill: Callable[[pathlib.Path], object],
+        source: tuple[str, str] | None = None,
+    ) -> Stored:
+        """Fills a file beside `key` and names it under the condition, if `source` still has that generation."""
         target = pathlib.Path(key)
+        if UNFINISHED.fullmatch(target.name):
+            raise StorageError(f"expected another name than {key}: a directory calls unfinished objects so; rename it")
         if target.is_dir():
             raise StorageError(f"expected {key} to be free for an object, received a directory; choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+        beside = target.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             fill(beside)
-            with _locked(target.parent):
+            with _locked(target.parent, *((pathlib.Path(source[0]).parent,) if source else ())):
+                if source and _describe(source[0]).generation != source[1]:
+                    raise PreconditionFailed(f"{source[0]} has changed")
                 if condition.absent:
                     _link(beside, target)
                 else:
@@ -105,7 +125,7 @@ class LocalBackend:
                     beside.replace(target)
                 return _describe(key)
         except FileNotFoundError:
-            if target.parent.exists():
+            if target.parent.exists() or (source and not pathlib.Path(source[0]).exists()):
                 raise
             raise _removed(target.parent) from None
         finally:
@@ -129,16 +149,17 @@ def _require(target: pathlib.Path, generation: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: pathlib.Path) -> Iterator[None]:
-    """Holds an exclusive lock on the directory itself, which leaves no lock file behind."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if not directory.exists():
-            raise _removed(directory)
+def _locked(*directories: pathlib.Path) -> Iterator[None]:
+    """Holds exclusive locks on the directories themselves, which leaves no lock files behind."""
+    with contextlib.ExitStack() as held:
+        # Everybody in the same order, so that no two wait for each other.
+        for directory in sorted(set(directories)):
+            descriptor = os.open(directory, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not directory.exists():
+                raise _removed(directory)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _removed(directory: pathlib.Path) -> OSError:
@@ -146,8 +167,17 @@ def _removed(directory: pathlib.Path) -> OSError:
     return OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(directory))
 
 
-def _unfinished(name: str) -> bool:
-    return name.startswith(".") and PARTIAL in name
+def _there(paths: list[str]) -> list[Stored]:
+    """Describes the objects among these; what goes away while we look was not there."""
+    found = []
+    for path in paths:
+        if UNFINISHED.fullmatch(path.rpartition("/")[2]):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            status = pathlib.Path(path).stat()
+            if stat.S_ISREG(status.st_mode):
+                found.append(_stored(path, status))
+    return found
 
 
 def _describe(path: str | pathlib.Path) -> Stored:

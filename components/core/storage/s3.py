@@ -4,6 +4,7 @@ profile, AWS_ENDPOINT_URL)."""
 import base64
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -18,10 +19,11 @@ import botocore.loaders
 import botocore.session
 from botocore import exceptions as boto
 
-from components.core.storage import checksums, s3_errors
 from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
 from components.core.storage.errors import NotFound, PreconditionFailed, Transient
 from components.core.storage.retry import patiently
+from components.core.storage.s3_errors import explain, explain_setup, status_of
 
 CONNECT_TIMEOUT_S = 10.0
 # Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
@@ -31,6 +33,8 @@ MAX_PARTS = 10_000
 # that was uploaded in parts.
 CRC32C = "crc32c"
 MD5_DIGITS = 32
+# The ETag of an object that was uploaded in parts, and their number.
+OF_PARTS = re.compile(r"-(\d+)\"?$")
 
 
 class S3Backend:
@@ -53,15 +57,22 @@ class S3Backend:
             response_checksum_validation="when_required",
             s3={"addressing_style": "path"} if endpoint else None,
         )
-        # A region is needed to sign, and means nothing to a store of one's own.
-        region = {"region_name": os.environ.get("AWS_REGION") or "us-east-1"} if endpoint else {}
         try:
             session = botocore.session.get_session()
             session.register_component("data_loader", _service_descriptions())
+            # boto3 knows AWS_DEFAULT_REGION and profiles, other SDKs' AWS_REGION not. Signing needs one, also where it
+            # means nothing to a store of one's own.
+            region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
             client = boto3.session.Session(botocore_session=session).client
-            self.client = client("s3", endpoint_url=endpoint, config=config, **region, **_credentials(scheme))
+            self.client = client(
+                "s3",
+                region_name=region or ("us-east-1" if endpoint else None),
+                endpoint_url=endpoint,
+                config=config,
+                **_credentials(scheme),
+            )
         except (boto.BotoCoreError, ValueError) as error:
-            raise s3_errors.explain_setup(error, f"{scheme}://{bucket}") from None
+            raise explain_setup(error, f"{scheme}://{bucket}") from None
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         answer = self.client.list_objects_v2(
@@ -79,16 +90,29 @@ class S3Backend:
             answer = self.client.head_object(Bucket=self.name, Key=key)
         except boto.ClientError as error:
             # A HEAD has no body to say what is missing.
-            if s3_errors.status_of(error) == 404:
+            if status_of(error) == 404:
                 self.client.head_bucket(Bucket=self.name)
             raise
         stored = _stored(key, answer)
-        if not stored.checksums and (parts := re.search(r"-(\d+)\"?$", stored.generation)) and not _encrypted(answer):
-            # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was.
-            part = self.client.head_object(Bucket=self.name, Key=key, PartNumber=1)["ContentLength"]
-            if -(-stored.size // max(part, 1)) == int(parts[1]):
-                stored.checksums[f"{checksums.ETAG_OF_PARTS}{part}"] = stored.generation.strip('"').lower()
+        if not stored.checksums and OF_PARTS.search(stored.generation) and not _encrypted(answer):
+            # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was. Most tools make
+            # all of them equal but the last; whoever finds a difference asks `provable`.
+            stored.checksums[f"{ETAG_OF_PARTS}{max(self._part_size(key, 1), 1)}"] = _bare(stored.generation)
         return stored
+
+    def provable(self, key: str, stored: Stored) -> Stored:
+        if not guessed(stored):
+            return stored
+        numbers = range(1, int(OF_PARTS.search(stored.generation)[1]) + 1)
+        with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
+            sizes = list(pool.map(lambda number: self._part_size(key, number), numbers))
+        # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.
+        told = sum(sizes) == stored.size and min(sizes) > 0
+        sums = {f"{ETAG_OF_PARTS}{','.join(map(str, sizes))}": _bare(stored.generation)} if told else {}
+        return dataclasses.replace(stored, key=key, checksums=sums)
+
+    def _part_size(self, key: str, number: int) -> int:
+        return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
 
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         answer = self.client.get_object(
@@ -104,8 +128,8 @@ class S3Backend:
         return data, _stored(key, answer, size=len(data))
 
     def put(self, key: str, data: bytes, condition: Condition) -> Stored:
-        crc32c = checksums.digest_of(data, CRC32C)
-        md5 = checksums.digest_of(data, "md5")
+        crc32c = digest_of(data, CRC32C)
+        md5 = digest_of(data, "md5")
         answer = self.client.put_object(
             Bucket=self.name,
             Key=key,
@@ -118,7 +142,7 @@ class S3Backend:
         return Stored(key, len(data), answer["ETag"], {CRC32C: crc32c})
 
     def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
-        crc32c = checksums.digest_of_file(path, CRC32C)
+        crc32c = digest_of_file(path, CRC32C)
         size = path.stat().st_size
         part = max(self.limits.part, -(-size // MAX_PARTS))
         uri = f"{self.scheme}://{self.name}/{key}"
@@ -156,8 +180,10 @@ class S3Backend:
             raise
         return Stored(key, size, answer["ETag"], {CRC32C: crc32c})
 
-    def copy(self, source: str, target: str) -> None:
-        self.client.copy_object(Bucket=self.name, Key=target, CopySource={"Bucket": self.name, "Key": source})
+    def copy(self, source: str, target: str, generation: str | None) -> None:
+        match = {} if generation is None else {"CopySourceIfMatch": generation}
+        origin = {"Bucket": self.name, "Key": source}
+        self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
 
     def delete(self, key: str, generation: str | None) -> None:
         if generation is None:
@@ -166,7 +192,7 @@ class S3Backend:
             self.client.delete_object(Bucket=self.name, Key=key, IfMatch=generation)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return s3_errors.explain(error, f"{self.scheme}://{self.name}", key)
+        return explain(error, f"{self.scheme}://{self.name}", key)
 
     def _patiently(
         self, what: str, key: str, attempt: Callable[[], Any], retried: Callable[[], Any] = lambda: None
@@ -174,7 +200,7 @@ class S3Backend:
         return patiently(attempt, lambda error: self.explain(error, key), what, self.limits, retried)
 
     def _put_part(self, key: str, upload: str, number: int, data: bytes) -> str:
-        md5 = checksums.digest_of(data, "md5")
+        md5 = digest_of(data, "md5")
         answer = self.client.upload_part(
             Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=data, ContentMD5=_base64(md5)
         )
@@ -225,6 +251,10 @@ def _headers(condition: Condition) -> dict[str, str]:
     if condition.absent:
         return {"IfNoneMatch": "*"}
     return {"IfMatch": condition.generation} if condition.generation is not None else {}
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"').lower()
 
 
 def _base64(hexadecimal: str) -> str:

@@ -1,21 +1,58 @@
-"""A place for objects, whoever keeps it. The rest of the code knows this interface and no provider."""
+"""A place for objects, whoever keeps it. The rest of the code knows this interface and no provider.
+
+Imports lead downward only: store, then download and upload, then objects, then what all of them share; a provider
+(gcs, s3, local) knows none of these.
+"""
 
 import os
 import pathlib
-from collections.abc import Callable, Iterator
-from typing import Any
 
-from components.core.storage import checksums, location
-from components.core.storage.backend import ALWAYS, Backend, Condition, Limits, Stored
-from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError, Transient
-from components.core.storage.parallel import Task, run_all
-from components.core.storage.retry import patiently
+from components.core.storage.backend import Backend, Condition, Limits, Stored
+from components.core.storage.download import download_directory, download_file, download_files
+from components.core.storage.errors import StorageError
+from components.core.storage.location import Location, parse
+from components.core.storage.objects import Objects
+from components.core.storage.upload import upload_directory, upload_files
 
 # What to install for a scheme whose client is missing. The image has both; a laptop that only submits may not.
 CLIENTS = {"gs": "google-cloud-storage", "s3": "boto3", "minio": "boto3"}
 
 
-def open_store(uri: str, limits: Limits | None = None) -> "Store":
+class Store(Objects):
+    """Objects, and the files and directories of this machine that become objects or are made of them."""
+
+    def download_file(self, key: str, path: str | os.PathLike, label: str = "download") -> Stored:
+        """Fetches an object into a file: parallel ranges, resumed after a kill, checked, then renamed into place."""
+        return download_file(self, key, pathlib.Path(path), label)
+
+    def upload_file(
+        self, path: str | os.PathLike, key: str, label: str = "upload", *, if_absent: bool = False
+    ) -> Stored:
+        """Stores a file: parallel parts, each checked and retried; the object appears whole or not at all."""
+        return upload_files(self, [(pathlib.Path(path), key)], label, Condition(absent=if_absent))[0]
+
+    def download_directory(self, prefix: str, path: str | os.PathLike, label: str = "download") -> list[Stored]:
+        """Fetches all objects below `prefix`. Each file appears whole; those that are there already are kept.
+
+        Raises:
+            NotFound: there are none.
+        """
+        return download_directory(self, prefix, pathlib.Path(path), label)
+
+    def upload_directory(self, path: str | os.PathLike, prefix: str = "", label: str = "upload") -> list[Stored]:
+        """Stores all files below `path`, under `prefix`."""
+        return upload_directory(self, pathlib.Path(path), prefix, label)
+
+    def upload_files(self, files: list[tuple[pathlib.Path, str]], label: str = "upload") -> list[Stored]:
+        """Stores files under the keys given beside them, in no particular order."""
+        return upload_files(self, files, label)
+
+    def download_files(self, wanted: list[tuple[Stored, pathlib.Path]], label: str = "download") -> list[Stored]:
+        """Fetches objects, as a listing described them, into the files given beside them."""
+        return download_files(self, wanted, label)
+
+
+def open_store(uri: str, limits: Limits | None = None) -> Store:
     """Opens a place for objects: gs://, s3:// or minio://bucket[/prefix], file://, or a local path.
 
     Nothing is asked of the store yet; a missing bucket shows at the first use.
@@ -24,12 +61,12 @@ def open_store(uri: str, limits: Limits | None = None) -> "Store":
         StorageError: the URI is not one, or the package for its scheme is not installed.
         Denied: no credentials found.
     """
-    place = location.parse(uri)
+    place = parse(uri)
     limits = limits or Limits()
     return Store(place, _backend(place, limits), limits)
 
 
-def _backend(place: location.Location, limits: Limits) -> Backend:
+def _backend(place: Location, limits: Limits) -> Backend:
     # Imported here: google-cloud-storage takes 0.6 s, boto3 0.3 s, and most processes need neither.
     try:
         if place.scheme == "gs":
@@ -48,218 +85,3 @@ def _backend(place: location.Location, limits: Limits) -> Backend:
     from components.core.storage.local import LocalBackend
 
     return LocalBackend(place.prefix)
-
-
-class Store:
-    """Objects below one location. Keys are relative to it, with `/` between their parts.
-
-    Every method raises a StorageError of one line: NotFound, BucketMissing, Denied, PreconditionFailed, Corrupted,
-    Unreachable after all retries. Threads may share a Store.
-    """
-
-    def __init__(self, place: location.Location, backend: Backend, limits: Limits):
-        self.location, self.backend, self.limits = place, backend, limits
-
-    def uri(self, key: str = "") -> str:
-        """How to write the place of `key` (or of the store) for people and for other tools."""
-        return self.location.uri(key)
-
-    # -- Looking ------------------------------------------------------------------------------------------------------
-
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        """All objects below `prefix`, taken as a directory, sorted by key. Markers of directories are left out."""
-        for objects, _ in self._pages(prefix, flat=True):
-            yield from objects
-
-    def directories(self, prefix: str = "") -> "list[str]":
-        """The names of the directories directly below `prefix`, sorted."""
-        top = self._directory(prefix)
-        names = [name[len(top) :].rstrip("/") for _, found in self._pages(prefix, flat=False) for name in found]
-        return sorted(set(names))
-
-    def files(self, prefix: str = "") -> "list[Stored]":
-        """The objects directly below `prefix`, sorted by key."""
-        return [stored for objects, _ in self._pages(prefix, flat=False) for stored in objects]
-
-    def stat(self, key: str) -> Stored:
-        """Describes one object."""
-        return self._relative(self._try("look at", key, self.backend.stat))
-
-    def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        try:
-            self.stat(key)
-        except NotFound:
-            return False
-        return True
-
-    # -- Small objects ------------------------------------------------------------------------------------------------
-
-    def read_bytes(self, key: str) -> bytes:
-        """The whole of a small object, checked against its checksum."""
-        return self.read(key)[0]
-
-    def read(self, key: str) -> tuple[bytes, Stored]:
-        """The whole of a small object and its description, whose `generation` a later write can name."""
-
-        def attempt(whole: str) -> tuple[bytes, Stored]:
-            data, stored = self.backend.get(whole, 0, None, None)
-            try:
-                checksums.check_data(data, stored, self.uri(key))
-            except Corrupted as damaged:
-                raise Transient(str(damaged)) from None
-            return data, stored
-
-        data, stored = self._try("read", key, attempt)
-        return data, self._relative(stored)
-
-    def write_bytes(
-        self, key: str, data: bytes, *, if_absent: bool = False, if_generation: str | None = None
-    ) -> Stored:
-        """Writes a small object, whole or not at all.
-
-        Args:
-            if_absent: only where no object is yet.
-            if_generation: only over that generation of it.
-
-        Raises:
-            PreconditionFailed: the condition did not hold. After a lost answer the object is read back, and equal
-                bytes count as written by this call: where two writers must not be taken for each other, put something
-                unique into the data.
-        """
-        retries = []
-        condition = Condition(if_absent, if_generation)
-        try:
-            stored = self._try(
-                "write", key, lambda whole: self.backend.put(whole, data, condition), lambda: retries.append(1)
-            )
-        except NotFound:
-            # S3's answer to If-Match where no object is.
-            if if_generation is None:
-                raise
-            raise PreconditionFailed(f"{self.uri(key)} was deleted by somebody else; look and try again") from None
-        except PreconditionFailed:
-            if not retries:
-                raise
-            found, stored = self.read(key)
-            if found != data:
-                raise
-            return stored
-        return self._relative(stored)
-
-    def delete(self, key: str, *, if_generation: str | None = None) -> None:
-        """Removes an object; one that is gone already is no error."""
-        try:
-            self._try("delete", key, lambda whole: self.backend.delete(whole, if_generation))
-        except NotFound:
-            return
-
-    def copy(self, source: str, target: str) -> None:
-        """Copies an object inside the store: its bytes do not travel through this machine."""
-        whole = self._key(target)
-        self._try("copy", source, lambda origin: self.backend.copy(origin, whole))
-
-    # -- Files and directories ----------------------------------------------------------------------------------------
-
-    def download_file(self, key: str, path: str | os.PathLike, label: str = "download") -> Stored:
-        """Fetches an object into a file: parallel ranges, resumed after a kill, checked, then renamed into place."""
-        from components.core.storage import download
-
-        return download.download_file(self, key, pathlib.Path(path), label)
-
-    def upload_file(
-        self, path: str | os.PathLike, key: str, label: str = "upload", *, if_absent: bool = False
-    ) -> Stored:
-        """Stores a file: parallel parts, each checked and retried; the object appears whole or not at all."""
-        from components.core.storage import upload
-
-        return upload.upload_files(self, [(pathlib.Path(path), key)], label, Condition(absent=if_absent))[0]
-
-    def download_directory(self, prefix: str, path: str | os.PathLike, label: str = "download") -> "list[Stored]":
-        """Fetches all objects below `prefix`. Each file appears whole; those that are there already are kept.
-
-        Raises:
-            NotFound: there are none.
-        """
-        from components.core.storage import download
-
-        return download.download_directory(self, prefix, pathlib.Path(path), label)
-
-    def upload_directory(self, path: str | os.PathLike, prefix: str = "", label: str = "upload") -> "list[Stored]":
-        """Stores all files below `path`, under `prefix`."""
-        from components.core.storage import upload
-
-        return upload.upload_directory(self, pathlib.Path(path), prefix, label)
-
-    def upload_files(self, files: "list[tuple[pathlib.Path, str]]", label: str = "upload") -> "list[Stored]":
-        """Stores files under the keys given beside them, in no particular order."""
-        from components.core.storage import upload
-
-        return upload.upload_files(self, files, label)
-
-    def download_files(self, wanted: "list[tuple[Stored, pathlib.Path]]", label: str = "download") -> "list[Stored]":
-        """Fetches objects, as a listing described them, into the files given beside them."""
-        from components.core.storage import download
-
-        return download.download_files(self, wanted, label)
-
-    def delete_files(self, keys: "list[str]") -> None:
-        """Removes objects, many at once."""
-        run_all((Task(0, lambda key=key: self.delete(key)) for key in keys), self.limits.workers, self.limits.window)
-
-    # -- Inside the package --------------------------------------------------------------------------------------------
-
-    def get(self, stored: Stored, start: int, end: int | None) -> tuple[bytes, Stored]:
-        """The bytes [start, end) of exactly this generation; PreconditionFailed where it has changed since."""
-        return self._try("read", stored.key, lambda whole: self.backend.get(whole, start, end, stored.generation))
-
-    def put(self, key: str, data: bytes, condition: Condition = ALWAYS) -> Stored:
-        """Writes a small object under a condition."""
-        return self.write_bytes(key, data, if_absent=condition.absent, if_generation=condition.generation)
-
-    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
-        """Writes a large file; the parts are retried one by one inside, so that few tries are left to make here."""
-        return self._relative(
-            self._try("write", key, lambda whole: self.backend.put_large(whole, path, condition, sent))
-        )
-
-    def _pages(self, prefix: str, flat: bool) -> Iterator[tuple["list[Stored]", "list[str]"]]:
-        top, token = self._directory(prefix), None
-        while True:
-            page = patiently(
-                lambda token=token: self.backend.page(top, flat, token),
-                lambda error: self.backend.explain(error, top),
-                f"list {self.uri(prefix)}",
-                self.limits,
-            )
-            yield [self._relative(item) for item in page.objects if not item.key.endswith("/")], page.directories
-            token = page.following
-            if token is None:
-                return
-
-    def _try(
-        self, deed: str, key: str, attempt: Callable[[str], Any], retried: Callable[[], Any] = lambda: None
-    ) -> Any:
-        whole = self._key(key)
-        return patiently(
-            lambda: attempt(whole),
-            lambda error: self.backend.explain(error, whole),
-            f"{deed} {self.uri(key)}",
-            self.limits,
-            retried,
-        )
-
-    def _key(self, key: str) -> str:
-        if self.location.scheme == "file":
-            location.local_parts(key)
-            return self.location.key(key)
-        return location.check_key(self.location.key(key))
-
-    def _directory(self, prefix: str) -> str:
-        whole = self.location.key(prefix.rstrip("/"))
-        return f"{whole}/" if whole else ""
-
-    def _relative(self, stored: Stored) -> Stored:
-        top = self._directory("")
-        key = stored.key[len(top) :] if stored.key.startswith(top) else stored.key
-        return Stored(key, stored.size, stored.generation, stored.checksums, stored.updated)

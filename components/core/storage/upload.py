@@ -2,19 +2,23 @@
 
 import pathlib
 
+from components.core.files import unfinished
 from components.core.progress import Progress
 from components.core.storage.backend import ALWAYS, Condition, Stored
-from components.core.storage.download import Counter
-from components.core.storage.errors import StorageError
-from components.core.storage.local import PARTIAL
+from components.core.storage.counter import Counter
+from components.core.storage.errors import StorageError, tell
+from components.core.storage.objects import Objects
 from components.core.storage.parallel import Task, run_all
 
 
-def upload_directory(store, path: pathlib.Path, prefix: str, label: str) -> list[Stored]:
+def upload_directory(store: Objects, path: pathlib.Path, prefix: str, label: str) -> list[Stored]:
     """Stores all files below `path`; returns their descriptions, sorted by key."""
     if not path.is_dir():
         raise StorageError(f"expected a directory to upload, received {path}")
-    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file() and PARTIAL not in file.name)
+    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    if left_out := [name for name in names if unfinished(name)]:
+        names = [name for name in names if not unfinished(name)]
+        tell(f"{label}: {len(left_out):,} unfinished files are left out, for instance {path / left_out[0]}")
     if not names:
         raise StorageError(f"expected files to upload below {path}, received none")
     prefix = prefix.strip("/")
@@ -23,7 +27,7 @@ def upload_directory(store, path: pathlib.Path, prefix: str, label: str) -> list
 
 
 def upload_files(
-    store, files: list[tuple[pathlib.Path, str]], label: str, condition: Condition = ALWAYS
+    store: Objects, files: list[tuple[pathlib.Path, str]], label: str, condition: Condition = ALWAYS
 ) -> list[Stored]:
     """Stores files under the keys given beside them; returns their descriptions in the same order."""
     sizes = {path: _size(path) for path, _ in files}

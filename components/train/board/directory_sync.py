@@ -5,9 +5,9 @@ import shutil
 import tempfile
 import threading
 
+from components.core.files import unfinished
 from components.core.storage.backend import Limits
 from components.core.storage.errors import StorageError, tell
-from components.core.storage.local import PARTIAL
 from components.core.storage.store import open_store
 
 
@@ -77,7 +77,7 @@ class DirectorySync:
         except FileNotFoundError:
             return False
         known = self.uploaded.get(self._key(path))
-        return path.is_file() and PARTIAL not in path.name and known != (status.st_size, status.st_mtime_ns)
+        return path.is_file() and not unfinished(path) and known != (status.st_size, status.st_mtime_ns)
 
     def _upload(self, path: pathlib.Path) -> None:
         try:

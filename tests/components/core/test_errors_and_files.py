@@ -1,6 +1,8 @@
 """Errors of one line, and files that appear whole or not at all."""
 
+import concurrent.futures
 import json
+import pathlib
 import signal
 import subprocess
 import sys
@@ -64,6 +66,71 @@ def test_after_a_kill_the_next_attempt_ends_with_the_same_result(tmp_path):
     with whole_directory(tmp_path / "out") as directory:
         (directory / "a").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]
+
+
+def test_two_writers_at_once_never_share_a_partial(tmp_path):
+    """Both finish; the later one's result stays, whole."""
+    target = tmp_path / "checkpoint.npz"
+    with whole_file(target) as first:
+        first.write_text("first, half")
+        with whole_file(target) as second:
+            second.write_text("second")
+        assert first.read_text() == "first, half"
+        assert target.read_text() == "second"
+    assert target.read_text() == "first, half"
+    target = tmp_path / "model"
+    with whole_directory(target) as first:
+        (first / "weights").write_text("first")
+        with whole_directory(target) as second:
+            (second / "weights").write_text("second")
+        assert [path.name for path in first.iterdir()] == ["weights"]
+    assert (target / "weights").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "model"]
+
+
+def test_many_writers_of_one_directory_all_finish(tmp_path):
+    def write(number: int) -> None:
+        with whole_directory(tmp_path / "out") as directory:
+            for name in "abc":
+                (directory / name).write_text(str(number))
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(64)))
+    assert len({path.read_text() for path in (tmp_path / "out").iterdir()}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+HOLD = (
+    "import sys; from components.core.files import whole_directory, whole_file\n"
+    "kind = whole_directory if sys.argv[2] == 'directory' else whole_file\n"
+    "with kind(sys.argv[1]) as partial: print(partial, flush=True); sys.stdin.read()\n"
+)
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_a_writer_at_work_holds_is_spared_and_what_a_dead_one_left_is_removed(tmp_path, kind):
+    target, write = tmp_path / "out", whole_directory if kind == "directory" else whole_file
+    command = [sys.executable, "-c", HOLD, str(target), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        held = pathlib.Path(other.stdout.readline().strip())
+        with write(target):
+            assert held.exists()
+        assert held.exists()
+        other.kill()
+    assert held.exists()
+    (tmp_path / ".out.partial").write_text("as earlier releases called it")
+    (tmp_path / ".output.partial").write_text("another's")
+    with write(target):
+        assert not held.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".output.partial", "out"]
+
+
+@pytest.mark.parametrize("length", [200, 241, 247, 255])
+def test_names_up_to_the_longest_can_be_written(tmp_path, length):
+    write_json(tmp_path / ("n" * length), {})
+    with whole_directory(tmp_path / ("d" * length)) as directory:
+        (directory / "a").touch()
+    assert sorted(len(path.name) for path in tmp_path.iterdir()) == [length, length]
 
 
 def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):

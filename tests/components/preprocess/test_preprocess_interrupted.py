@@ -78,9 +78,8 @@ def raw(tmp_path, raw_artifact) -> str:
 @pytest.mark.parametrize("reached", ["scratch", "scratch/pictures", "train-00000-of-00001.tfrecord"])
 def test_killed_and_run_again(tmp_path, raw, command, environment, reached):
     dataset, wanted = tmp_path / "out" / "dataset", tmp_path / "whole" / "dataset"
-    partial = dataset.with_name(".dataset.partial")
     with subprocess.Popen(command(raw, dataset, workers=2), env=environment, stdout=subprocess.DEVNULL) as process:
-        wait_until((partial / reached).exists)
+        wait_until(lambda: any(dataset.parent.glob(f".dataset.*.partial/{reached}")))
         helpers = children(process.pid)
         process.send_signal(signal.SIGKILL)
     assert not dataset.exists()

@@ -1,0 +1,83 @@
+"""Large objects: how many parts they are sent in, and how those of other tools are proven."""
+
+import os
+
+import pytest
+
+from components.core.storage import StorageError, open_store
+from components.core.storage import gcs as gcs_module
+from components.core.storage import s3 as s3_module
+from tests.servers.small import SMALL
+
+
+@pytest.fixture
+def foreign(s3):
+    """An object that another tool uploaded in parts of these sizes."""
+
+    def upload(*sizes: int) -> bytes:
+        data, at, parts = os.urandom(sum(sizes)), 0, []
+        name, _, prefix = s3.uri.removeprefix("s3://").partition("/")
+        client, where = s3.server.client, {"Bucket": name, "Key": f"{prefix}/dir/payload"}
+        upload_id = client.create_multipart_upload(**where)["UploadId"]
+        for number, size in enumerate(sizes, 1):
+            body = data[at : at + size]
+            answer = client.upload_part(**where, UploadId=upload_id, PartNumber=number, Body=body)
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            at += size
+        client.complete_multipart_upload(**where, UploadId=upload_id, MultipartUpload={"Parts": parts})
+        return data
+
+    return upload
+
+
+@pytest.mark.parametrize("parts", [(5, 8, 3), (5, 8, 2, 3), (4, 4, 4), (8, 1), (1, 8), (9,)])
+def test_an_object_in_unequal_parts_is_proven(s3, foreign, parts, tmp_path):
+    data = foreign(*(part * 30_000 for part in parts))
+    store = open_store(s3.uri, SMALL)
+    store.download_directory("dir", tmp_path)
+    assert (tmp_path / "payload").read_bytes() == data
+    s3.proxy.requests.clear()
+    store.download_directory("dir", tmp_path)
+    assert not [asked for asked in s3.proxy.requests if "bytes=" in asked], "what is there and proven is not fetched"
+    (tmp_path / "payload").unlink()
+    s3.proxy.fail("corrupt", times=1000, method="GET", path="payload")
+    with pytest.raises(StorageError, match=r"payload with etag-\d+ [0-9a-f]{32}"):
+        store.download_directory("dir", tmp_path)
+    assert not (tmp_path / "payload").exists()
+
+
+@pytest.mark.parametrize("module", [gcs_module, s3_module])
+def test_a_file_of_any_size_has_no_more_parts_than_a_store_takes(bucket, module, tmp_path, monkeypatch):
+    """In small: 10,000 parts of 8 MiB end at 84 GB."""
+    if bucket.scheme != {gcs_module: "gs", s3_module: "s3"}[module]:
+        pytest.skip("the other store's")
+    monkeypatch.setattr(module, "MAX_PARTS", 8)
+    if bucket.scheme == "gs":
+        monkeypatch.setattr(bucket.server.state, "max_parts", 8)
+    (tmp_path / "large").write_bytes(data := os.urandom(20 * SMALL.part + 17))
+    store = open_store(bucket.uri, SMALL)
+    store.upload_file(tmp_path / "large", "key")
+    assert store.read_bytes("key") == data
+    assert len([asked for asked in bucket.proxy.requests if "partNumber=" in asked]) <= 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "region"),
+    [
+        ({}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-west-1"),
+    ],
+)
+def test_requests_to_an_endpoint_are_signed_for_the_region_that_is_set(s3, monkeypatch, settings, region):
+    monkeypatch.delenv("AWS_REGION")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert open_store(s3.uri, SMALL).backend.client.meta.region_name == region
+
+
+def test_a_profiles_region_counts_too(s3, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_REGION")
+    (tmp_path / "config").write_text("[default]\nregion = ap-south-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert open_store(s3.uri, SMALL).backend.client.meta.region_name == "ap-south-1"
