@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import pathlib
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from components.core.files import whole_file
 from pipeline.console import StepOutput
 from pipeline.local.board_links import BoardLinks
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
@@ -153,16 +155,17 @@ class LocalRun:
             if artifact is not None:
                 found[name] = str(pathlib.Path(artifact.path) / file)
         if "data_report" in found:
-            found["data_report"] = str(_with_ending(found["data_report"]))
+            found["data_report"] = str(page_with_ending(found["data_report"]))
         return found
 
 
-def _with_ending(page: str) -> pathlib.Path:
-    """A link to an HTML page that KFP stored without an ending: browsers go by it."""
-    link = pathlib.Path(f"{page}.html")
-    if not link.exists():
-        link.symlink_to(pathlib.Path(page).name)
-    return link
+def page_with_ending(page: str) -> pathlib.Path:
+    """The path of a copy of an HTML page that KFP stored without an ending: browsers go by it, through a link too."""
+    copy = pathlib.Path(f"{page}.html")
+    if copy.is_symlink() or not copy.exists():
+        with whole_file(copy) as partial:
+            shutil.copyfile(page, partial)
+    return copy
 
 
 def first_line(error: Exception) -> str:
