@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 
+from components.core.errors import ERROR_PREFIX
 from components.core.progress import LIVE_PREFIX
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -15,7 +16,6 @@ _NOISE = re.compile(r"-+$|Found image |Pulling image |Image pull complete")
 _EXECUTOR = re.compile(r"\[KFP Executor ")
 _EXECUTOR_BODY = re.compile(r"[ {}]")
 INDENT = "    "
-ERROR_PREFIX = "error: "
 WIDEST = 48  # characters of a column of a table
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl.pipeline_channel import PipelineChannel
 
-from components.notify.component import notify, notify_failure
+from components.notify.component import notify
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
 from pipeline.parameters.placement_settings import ClusterOptions
@@ -68,7 +68,7 @@ USER = 10001
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
-STORE_STEPS = ("download", "train", "evaluate", "export")
+STORE_STEPS = ("download", "train", "evaluate", "export", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
@@ -166,10 +166,10 @@ def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
 
 
 class Webhook:
-    """Tells the team's webhook how a run ended. Off (no secret named, or not on a cluster) it adds nothing at all.
+    """Tells the team's webhook how a run ended: one message, whatever the end.
 
-    One message a run: `tell` from the pipeline's end, where the gate's decision is known; else KFP's exit handler,
-    which knows the cause but gets no outputs of the steps it guards.
+    Off (no secret named, or not on a cluster) it adds nothing at all; on, it costs three pods a run: the steps then lie
+    in a group of their own, below an exit handler, since KFP has no other way to start a task after a failure.
     """
 
     def __init__(self, placement: Placement):
@@ -177,40 +177,15 @@ class Webhook:
         self.secret = placement.cluster.webhook_secret if placement.cluster else ""
 
     @contextlib.contextmanager
-    def on_failure(self) -> Iterator[None]:
-        """Guards the steps in its body."""
+    def tells_the_end(self) -> Iterator[None]:
+        """Of the steps in its body."""
         if not self.secret:
             yield
             return
-        told = notify_failure(run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-        self._place(told.set_display_name("Tell of failure"))
+        told = notify(run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        self.placement.place(told.set_display_name("Tell of the end"), "notify")
+        told.set_caching_options(False)
+        # optional: a secret that is not there means that nobody is told, not that the run fails.
+        kubernetes.use_secret_as_env(told, self.secret, SECRET_KEYS, optional=True)
         with dsl.ExitHandler(told, name="Training"):
             yield
-
-    def tell(self, outcome: Any, evaluation: Any) -> None:
-        """Tells of a run that came to its end.
-
-        Args:
-            outcome: a few words, or the output of a step that says them.
-            evaluation: the artifact with the gate's decision.
-        """
-        if self.secret:
-            told = notify(
-                outcome=outcome,
-                evaluation=evaluation,
-                run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-                run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-            )
-            self._place(told.set_display_name("Tell of the end"))
-
-    def tell_otherwise(self, outcome: Any, evaluation: Any) -> None:
-        """Tells of a run that came to its end without what the dsl.If just before is about."""
-        if self.secret:
-            with dsl.Else():
-                self.tell(outcome, evaluation)
-
-    def _place(self, task: dsl.PipelineTask) -> None:
-        self.placement.place(task, "notify")
-        task.set_caching_options(False)
-        # optional: a secret that is not there means that nobody is told, not that the run fails.
-        kubernetes.use_secret_as_env(task, self.secret, SECRET_KEYS, optional=True)

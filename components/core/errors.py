@@ -4,6 +4,9 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+# What the line of a known failure begins with; whoever follows a step looks for it.
+ERROR_PREFIX = "error: "
+
 
 class PipelineError(Exception):
     """A failure with a known cause. Its text is one line: what was expected, what was received, what to try."""
@@ -20,7 +23,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except PipelineError as error:
         sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 

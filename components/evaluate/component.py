@@ -23,11 +23,10 @@ def evaluate(
     significance: float,
     model_name: str,
     publish_uri: str,
-) -> str:
+):
     """Measures the model on the test pictures, which nothing before this step has looked at.
 
-    Returns the gate's verdict, "export" or "keep"; decision.json in `evaluation` has the reasons. One unnamed value:
-    kfp.local (2.17.0) can't resolve a named output in a condition.
+    The gate's verdict and its reasons are in decision.json in `evaluation`: export goes by that.
     """
     given = dict(locals())
     from components.core.errors import one_line_errors
@@ -41,4 +40,3 @@ def evaluate(
         result = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
         log_metrics(metrics, result.metrics())
         log_classification(classification, result.class_names, result.confusion, result.roc)
-    return result.decision.verdict

@@ -20,7 +20,7 @@ def export(
 ) -> str:
     """Writes what serving loads, proves in a fresh process that it answers as it was measured, and publishes it.
 
-    Returns what became of the model, in words.
+    A model that the gate refused is not exported; only why is written. Returns what became of the model, in words.
     """
     given = dict(locals())
     from components.core.errors import one_line_errors
@@ -29,11 +29,16 @@ def export(
         import pathlib
         import shutil
 
+        from components.core.artifacts.evaluation import read_decision
+        from components.export.keep import keep
         from components.export.publish import publish
         from components.export.run import CARD_FILE, export
         from components.export.settings import ExportSettings
 
         settings = ExportSettings.among(given)
+        decision = read_decision(evaluation.path)
+        if not decision.passed:
+            return keep(decision, exported.path, card.path)
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
         shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
         published = publish(settings.publish_uri, settings.model_name, exported.path, evaluation.path)

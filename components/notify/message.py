@@ -18,11 +18,12 @@ SECRET_KEYS = {"url": "NOTIFY_WEBHOOK_URL", "ui": "NOTIFY_UI_URL"}
 TRIES = 3
 TIMEOUT_S = 10.0
 LONGEST_CAUSE = 500
+TOO_MANY = "HTTP 429"
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended, in a word or two; `accuracy`, of the test pictures, is None where none was measured."""
+    """How a run ended, in a word or two; `accuracy` is that of the test pictures, None if none was measured."""
 
     run_name: str
     run_id: str
@@ -58,8 +59,7 @@ def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s:
     if not url:
         print("no webhook is set: nobody is told")
         return False
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_url(url):
         raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
     body = message(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
     for attempt in range(TRIES):
@@ -69,10 +69,18 @@ def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s:
         if not said:
             print("the webhook took the message")
             return True
-        if said.startswith("HTTP 4"):
+        if said.startswith("HTTP 4") and said != TOO_MANY:
             break
     print(f"the webhook did not take the message: {said}; look at the secret's `url`. The run is not affected")
     return False
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # [ without ]
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _post(url: str, body: dict[str, Any]) -> str:
@@ -82,7 +90,7 @@ def _post(url: str, body: dict[str, Any]) -> str:
     try:
         # A redirect would hand the message to another place than the secret's.
         answer = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as error:
+    except (requests.RequestException, UnicodeError) as error:
         return type(error).__name__
     return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
 

@@ -36,6 +36,8 @@ def summary(story: Story) -> dict[str, Any]:
     known["outcome"] = "; ".join(filter(None, said))
     if story.pods:
         known["artifacts"] = _places(story.pods)
+        if outcome and outcome[1]:
+            known["artifacts"].pop("saved_model", None)
     if not known["outcome"] and all(state.cached for state in story.states):
         known["outcome"] = ALL_CACHED
     elif not story.pods:

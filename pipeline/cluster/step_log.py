@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from components.core.errors import ERROR_PREFIX
 from components.core.progress import LIVE_PREFIX
 
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
@@ -14,7 +15,6 @@ BODY = re.compile(r"\s*[{}\[\]]+,?$|\s+\"[^\"]*\": |\s+\"[^\"]*\",?$")
 INPUT_HEADER = "Got executor_input:"
 FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
 STATUS = re.compile(r"exit status (\d+)$")
-ERROR_PREFIX = "error: "
 TRACEBACK = "Traceback (most recent call last):"
 
 

@@ -28,7 +28,7 @@ class Step:
     """What became of one step."""
 
     name: str
-    status: Literal["succeeded", "failed", "skipped", "not run"] = "not run"
+    status: Literal["succeeded", "failed", "not run"] = "not run"
     cached: bool = False
     seconds: float = 0.0
     outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -81,9 +81,6 @@ class LocalRun:
             if failed is None:
                 raise
             return failed.failure
-        for step in self.steps.values():
-            if step.status == "not run":
-                step.status = "skipped"
         return ""
 
     def _step(self, execute: Callable, task_name: str, pipeline_resource_name: str, **rest: Any) -> tuple[dict, Any]:
@@ -152,8 +149,8 @@ class LocalRun:
         found = {}
         for name, (step, output, file) in PLACES.items():
             artifact = self.steps[step].outputs.get(output) if step in self.steps else None
-            if artifact is not None:
-                found[name] = str(pathlib.Path(artifact.path) / file)
+            if artifact is not None and (place := pathlib.Path(artifact.path) / file).exists():
+                found[name] = str(place)
         if "data_report" in found:
             found["data_report"] = str(page_with_ending(found["data_report"]))
         return found

@@ -1,0 +1,97 @@
+"""What a run's steps left in the artifact store, as far as a message tells of it.
+
+Below the run's place each step that was executed has a folder of its own:
+
+    STEP/ID/executor-logs-0     what it printed, also if it failed (Kubeflow's default, PUBLISH_LOGS)
+    STEP/ID/OUTPUT/...          what it made; a step that failed has none
+
+A step that an earlier run answered for has left nothing here.
+"""
+
+import re
+
+from components.core.artifacts.evaluation import DECISION_FILE, Decision
+from components.core.errors import ERROR_PREFIX, PipelineError
+from components.core.storage import Store, open_store
+from components.notify.message import Outcome
+
+SUCCEEDED = ("SUCCEEDED", "COMPLETE")
+LOGS = "executor-logs"
+# STEP/ID/OUTPUT, by which an output's place says where the run's is.
+LEVELS = 3
+OUTCOME = re.compile(r"(not )?exported\b")
+ANSWERED_BEFORE = "an earlier run's results were taken: nothing is new"
+KILLED = "killed, likely for want of memory; give the step more"
+NO_CAUSE = "it left no log, as a pod that was deleted or never started does not"
+
+
+def find_outcome(state: str, message: str, own_output: str, run_name: str, run_id: str) -> Outcome:
+    """How a run ended.
+
+    Args:
+        state: KFP's word for it.
+        message: KFP's own reason, which is empty on a real cluster.
+        own_output: the URI of any output of the asking task.
+    """
+    succeeded = state in SUCCEEDED
+    word = "succeeded" if succeeded else "failed" if state == "FAILED" else state.lower()
+    try:
+        store = open_store(own_output.rsplit("/", LEVELS)[0])
+        folders = _folders(store)
+        if succeeded:
+            return _success(store, folders, Outcome(run_name, run_id, word))
+        step, cause = _failure(store, folders)
+    except PipelineError as error:
+        return Outcome(run_name, run_id, word, cause=message or f"the artifact store does not tell why: {error}")
+    return Outcome(run_name, run_id, word, cause=cause if step else message or cause, step=step)
+
+
+def _folders(store: Store) -> dict[str, list[str]]:
+    """The objects of each executed step, by STEP/ID, that of the latest step last."""
+    listed = sorted(store.list(), key=lambda stored: stored.updated)
+    folders: dict[str, list[str]] = {}
+    for stored in listed:
+        step, _, rest = stored.key.partition("/")
+        folders.setdefault(f"{step}/{rest.partition('/')[0]}", []).append(stored.key)
+    return folders
+
+
+def _success(store: Store, folders: dict[str, list[str]], outcome: Outcome) -> Outcome:
+    keys = [key for objects in folders.values() for key in objects]
+    decided = next((key for key in keys if re.fullmatch(rf"evaluate/.+/{re.escape(DECISION_FILE)}", key)), "")
+    if not decided:
+        return Outcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)
+    decision = Decision.model_validate_json(store.read_bytes(decided))
+    said = [line for key in keys if key.startswith("export/") and LOGS in key for line in _lines(store, key)]
+    exported = next((line for line in reversed(said) if OUTCOME.match(line)), "")
+    word = exported or ("exported" if decision.passed else "not exported")
+    return Outcome(outcome.run_name, outcome.run_id, word, accuracy=decision.accuracy, cause=decision.said)
+
+
+def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:
+    """The step that left no more than a log, and what that says: one with an error line, else the latest."""
+    failed = [(folder, keys[-1]) for folder, keys in folders.items() if all(LOGS in key for key in keys)]
+    found = [(folder.partition("/")[0], *_cause(_lines(store, log))) for folder, log in failed]
+    for step, cause, certain in reversed(found):
+        if certain:
+            return step, cause
+    return found[-1][:2] if found else ("", NO_CAUSE)
+
+
+def _cause(lines: list[str]) -> tuple[str, bool]:
+    """The step's own error line, else how it was killed, else what it said last; and whether that is why it ended."""
+    errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
+    last = lines[-1] if lines else ""
+    if errors:
+        return errors[-1], True
+    return (KILLED, True) if last == "Killed" else (last, any(line.startswith("Traceback ") for line in lines))
+
+
+def _lines(store: Store, key: str) -> list[str]:
+    """A log's lines, without those of the KFP executor, which run on in JSON."""
+    lines, inside = [], False
+    for line in store.read_bytes(key).decode(errors="replace").split("\n"):
+        inside = line.startswith("[KFP Executor ") or (inside and line[:1] in " {}")
+        if line.strip() and not inside:
+            lines.append(line.rstrip("\r").rpartition("\r")[2])
+    return lines
