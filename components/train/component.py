@@ -30,7 +30,6 @@ def train(
     checkpoints: str,
     tensorboard_uri: str,
     histograms: int,
-    profile_steps: str,
     verbose: str,
     seed: int,
     trial: str,

@@ -202,7 +202,7 @@ def _fit(
 ) -> tuple[list[dict[str, Any]], Any]:
     """Keras's fit with our callbacks: the history by epoch, and the best weights."""
     from components.train.board.events import EventFiles, hyperparameters
-    from components.train.board.on_request import on_request
+    from components.train.board.histograms import Histograms
     from components.train.board.pictures import validation_pictures
     from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
@@ -221,7 +221,8 @@ def _fit(
         callbacks.append(board)
     if line:
         print(_what_is_ahead(settings, model, device, training), flush=True)
-    callbacks += on_request(board, settings)
+    if settings.histograms:
+        callbacks.append(Histograms(board, settings.histograms))
     if saved:
         arrays, state = saved
         weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}

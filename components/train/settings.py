@@ -10,7 +10,7 @@ from components.train.architecture import parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
-OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms", "profile_steps"}
+OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"}
 
 
 class TrainSettings(Settings):
@@ -76,9 +76,6 @@ class TrainSettings(Settings):
     histograms: int = Field(
         0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
     )
-    profile_steps: str = Field(
-        "", description="TensorBoard shows a profile of these steps, the first and the last, such as 10,20; empty: none"
-    )
 
     @field_validator("architecture")
     @classmethod
@@ -96,14 +93,6 @@ class TrainSettings(Settings):
             parse_optimizer(text)
         except PipelineError as error:
             raise ValueError(str(error).removeprefix("optimizer: ")) from None
-        return text
-
-    @field_validator("profile_steps")
-    @classmethod
-    def _two_steps(cls, text: str) -> str:
-        first, comma, last = text.partition(",")
-        if text and not (comma and first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last)):
-            raise ValueError("expected the first and the last step, such as 10,20")
         return text
 
     @field_validator("gpus")

@@ -157,20 +157,11 @@ def test_without_a_validation_split_there_are_no_pictures(
     assert "result/val_accuracy" not in tensors(tmp_path / "board/result")
 
 
-def test_histograms_and_a_profile_are_there_on_request(
-    run: Callable[..., TrainingResult], tmp_path: pathlib.Path
-) -> None:
-    run(epochs=4, histograms=2, profile_steps="5,8")
+def test_histograms_are_there_on_request(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+    run(epochs=4, histograms=2)
     found = tensors(tmp_path / "board/train")
     kernels = [tag for tag in found if tag.endswith("kernel")]
     assert len(kernels) == 2
     for tag in kernels:
         assert list(found[tag]) == [2, 4]
         assert found[tag][4].shape == (30, 3)  # from, to, how many
-    assert list((tmp_path / "board/train/plugins/profile").glob("*/*.xplane.pb"))
-
-
-@pytest.mark.parametrize("steps", ["5", "5-8", "a,b", "8,5"])
-def test_a_profile_is_of_two_steps(steps: str) -> None:
-    with pytest.raises(PipelineError, match="profile_steps"):
-        TrainSettings.checked(profile_steps=steps)
