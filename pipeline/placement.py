@@ -48,6 +48,7 @@ class Place:
 
 # Every step is safe to run again: retries are for nodes that go away (spot) and origins that stumble.
 PLACES = {
+    "look": Place(cpu="500m", memory="1Gi", hours=1, retries=3),
     "download": Place(cpu="1", memory="1Gi", hours=3, retries=3),  # the slowest known origin takes an hour
     "preprocess": Place(cpu="2", memory="2Gi", hours=2),
     "train": Place(cpu="", memory="", hours=48, retries=3),  # CPU and memory are parameters
@@ -68,7 +69,7 @@ USER = 10001
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
-STORE_STEPS = ("download", "train", "evaluate", "export", "notify")
+STORE_STEPS = ("look", "download", "train", "evaluate", "export", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
@@ -97,6 +98,9 @@ class Placement:
         task.set_container_image(self.image(name))
         if self.cluster is None:
             return
+        if not self.cluster.cached:
+            # Here and not by the SDK's enable_caching, which reaches no task below an exit handler or in a loop.
+            task.set_caching_options(False)
         launches = name == "train" and self.on_nodes
         where = PLACES["launch" if launches else name]
         if name in gpu_steps(self.cluster) and not launches:

@@ -10,7 +10,8 @@ from kfp.dsl.base_component import BaseComponent
 
 from components.choose.component import choose
 from components.core.settings import Settings
-from components.download.component import download
+from components.download.component import download, look
+from components.download.look import can_change
 from components.download.settings import DownloadSettings
 from components.evaluate.component import evaluate
 from components.evaluate.settings import EvaluateSettings
@@ -58,7 +59,14 @@ def training_pipeline(
         place, webhook = placement.place, Webhook(placement)
 
         with webhook.tells_the_end():
-            fetched = download(**of(DownloadSettings)).set_display_name("Download")
+            source = of(DownloadSettings)
+            if can_change(defaults):
+                # Not cached: what follows is, as long as the source looks the same. A local run has looked already.
+                looked = look(source=source["source"], source_version=source["source_version"])
+                place(looked.set_display_name("Look").set_caching_options(False), "look")
+                source["source_version"] = looked.output
+
+            fetched = download(**source).set_display_name("Download")
             place(fetched, "download")
 
             prepared = preprocess(raw=fetched.outputs["raw"], **of(PreprocessSettings)).set_display_name("Preprocess")

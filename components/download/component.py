@@ -1,7 +1,20 @@
-"""The KFP face of download."""
+"""The KFP faces of download: the look at the source, which is never cached, and the step that is."""
 
 from kfp import dsl
 from kfp.dsl import Artifact, Output
+
+
+@dsl.component(base_image="download", install_kfp_package=False)
+def look(source: str, source_version: str) -> str:
+    """Tells how the source looks now: download and all after it are cached as long as that stays the same."""
+    from components.core.errors import one_line_errors
+
+    with one_line_errors():
+        from components.download.look import look
+
+        seen = look(source, source_version)
+        print(f"the source looks like {seen}" if seen else "there is no source", flush=True)
+        return seen
 
 
 @dsl.component(base_image="download", install_kfp_package=False)
@@ -11,9 +24,11 @@ def download(raw: Output[Artifact], dataset: str, source: str, source_sha256: st
     from components.core.errors import one_line_errors
 
     with one_line_errors():
+        from components.download.look import refuse_unseen
         from components.download.run import download
         from components.download.settings import DownloadSettings
 
         settings = DownloadSettings.among(given)
+        refuse_unseen(settings)
         info = download(settings, raw.path)
     raw.metadata.update(dataset=info.dataset, uri=info.uri, bytes=info.bytes, sha256=info.sha256)

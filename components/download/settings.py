@@ -32,7 +32,9 @@ class DownloadSettings(Settings):
         "checksum are taken from there, and put there when they had to be fetched",
     )
     source_version: str = Field(
-        "", description="not read; a new value makes caches miss, for instance where a local source has changed"
+        "",
+        description="a name for how the source looks now: what was cached for another one is not taken. By default a "
+        "look at the source tells it, when a run begins",
     )
 
     @field_validator("dataset")

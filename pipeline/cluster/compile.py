@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from kfp import compiler
 
+from components.download.look import can_change
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import Parameters
@@ -40,7 +41,8 @@ def compile_pipeline(
 
 
 def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:
-    """Each step and its image, and that of the nodes, if the pipeline is compiled for several.
+    """Each step and its image, that of the look at the source, if there is one to look at, and that of the nodes, if
+    the pipeline is compiled for several.
 
     Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
     """
@@ -48,6 +50,8 @@ def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | No
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train
         yield "node", image("train", "jax")
+    if can_change(defaults):
+        yield "look", image("download")
     steps = SWEEP_STEPS if sweep else STEPS
     for step in (*steps, "notify") if cluster.webhook_secret else steps:
         yield step, image(step, "gpu" if step in on_gpu else "cpu")

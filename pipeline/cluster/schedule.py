@@ -52,14 +52,9 @@ def schedule(
     experiment: str,
     name: str = "",
     service_account: str = "",
-    cached: bool = False,
     patience_s: float = PATIENCE_S,
 ) -> tuple[str, str]:
     """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
-
-    Args:
-        cached: whether a run may take an earlier one's results. Not by default: every run after the first would train
-            nothing.
 
     Returns:
         The schedule's name and id.
@@ -84,7 +79,6 @@ def schedule(
                 no_catchup=True,
                 params=configuration.parameters.model_dump(),
                 pipeline_package_path=str(compiled),
-                enable_caching=None if cached else False,
                 service_account=service_account or None,
             )
 

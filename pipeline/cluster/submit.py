@@ -72,7 +72,6 @@ def submit(
     endpoint: Endpoint,
     experiment: str = DEFAULT_EXPERIMENT,
     service_account: str = "",
-    cached: bool = True,
     patience_s: float = PATIENCE_S,
     say: Say = print,
 ) -> tuple["kfp.Client", str]:
@@ -103,7 +102,6 @@ def submit(
                 str(compiled),
                 # All of them, though the file has them as defaults: the UI shows what a run was given.
                 params=configuration.parameters.model_dump(),
-                enable_caching=None if cached else False,
                 service_account=service_account or None,
             )
         return run.run_id

@@ -20,7 +20,7 @@ from pipeline.parameters.sweep import Sweep
     help="The file to write.  [default: build/training.yaml, of a sweep build/sweep.yaml]",
 )
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
-@options.compiled
+@options.compiled(with_cache=True)
 @options.swept
 @options.configured
 def compile_command(
@@ -43,12 +43,11 @@ def compile_command(
 
 
 @click.command("submit")
-@options.compiled
+@options.compiled(with_cache=True)
 @options.swept
 @options.endpoint
 @options.watched
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
-@options.cached(True)
 @options.configured_to_run
 def submit_command(
     configuration: Configuration,
@@ -60,13 +59,12 @@ def submit_command(
     endpoint: Any,
     watching: Any,
     watch: bool,
-    cached: bool,
 ) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
     from pipeline.cluster.submit import pods_namespace, prepared, submit
 
     with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
-        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, cached)
+        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account)
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
     else:
@@ -90,10 +88,10 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 
 @click.command("schedule")
 @click.argument("cron")
-@options.compiled
+@options.compiled(with_cache=False)  # else every run after the first would train nothing
+@options.swept
 @options.endpoint
 @click.option("--name", default="", help="The schedule's name; else the profile's.")
-@options.cached(False)
 @options.configured_to_run
 def schedule_command(
     cron: str,
@@ -102,17 +100,17 @@ def schedule_command(
     service_account: str,
     check_images: bool,
     cluster: ClusterOptions,
+    plan: Callable[[Parameters], Sweep | None],
     endpoint: Any,
     name: str,
-    cached: bool,
 ) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
     wanted = check_cron(cron)
-    with prepared(configuration, cluster, check_images) as compiled:
-        made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account, cached)
+    with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
+        made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
     print(f"scheduled {made} ({identity}) at {wanted} (seconds first), in UTC unless this KFP is set otherwise")
 
 

@@ -13,12 +13,13 @@ from pipeline.parameters.sweep import plan_sweep
 @click.command("run-local")
 @options.runner
 @options.outputs
+@options.cached(True)
 @options.configured
-def run_local_command(configuration: Configuration, runner: Any, outputs: pathlib.Path) -> None:
+def run_local_command(configuration: Configuration, runner: Any, outputs: pathlib.Path, cached: bool) -> None:
     """Runs the pipeline on this machine."""
     from pipeline.local.start import run_local
 
-    run_local(configuration, runner, outputs)
+    run_local(configuration, runner, outputs, cached=cached)
 
 
 @click.command("sweep")
@@ -26,12 +27,15 @@ def run_local_command(configuration: Configuration, runner: Any, outputs: pathli
 @options.trials
 @options.runner
 @options.outputs
+@options.cached(True)
 @options.configured
-def sweep_command(configuration: Configuration, grid: str, trials: int, runner: Any, outputs: pathlib.Path) -> None:
+def sweep_command(
+    configuration: Configuration, grid: str, trials: int, runner: Any, outputs: pathlib.Path, cached: bool
+) -> None:
     """Trains on this machine once for each combination of some parameters, and hands the best model on."""
     from pipeline.local.start import run_local
 
-    run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials))
+    run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials), cached)
 
 
 @click.command("config")

@@ -90,24 +90,32 @@ def configured_to_run(command: Callable) -> Callable:
     return wrapped
 
 
-def compiled(command: Callable) -> Callable:
-    """Adds the options that are fixed at compile time; hands them on as `cluster`."""
+def compiled(with_cache: bool) -> Callable:
+    """Adds the options that are fixed at compile time; hands them on as `cluster`.
 
-    @click.option(
-        "--evaluate-on",
-        type=click.Choice(["cpu", "gpu"]),
-        default="cpu",
-        show_default=True,
-        help="gpu: where training is.",
-    )
-    @click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps.")
-    @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
-    @webhook_secret
-    @functools.wraps(command)
-    def wrapped(evaluate_on: Any, queue: str, priority: str, webhook_secret: str, **rest: Any) -> Any:
-        return command(cluster=ClusterOptions(evaluate_on, queue, priority, webhook_secret), **rest)
+    Args:
+        with_cache: whether steps may take earlier runs' results if the user does not say.
+    """
 
-    return wrapped
+    def decorated(command: Callable) -> Callable:
+        @click.option(
+            "--evaluate-on",
+            type=click.Choice(["cpu", "gpu"]),
+            default="cpu",
+            show_default=True,
+            help="gpu: where training is.",
+        )
+        @click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps.")
+        @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
+        @webhook_secret
+        @cached(with_cache)
+        @functools.wraps(command)
+        def wrapped(evaluate_on: Any, queue: str, priority: str, webhook_secret: str, cached: bool, **rest: Any) -> Any:
+            return command(cluster=ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached), **rest)
+
+        return wrapped
+
+    return decorated
 
 
 def swept(command: Callable) -> Callable:

@@ -59,7 +59,7 @@ class LocalRun:
         """What a run needs to end at an interrupt: nothing, unless it has a loop."""
         return contextlib.nullcontext()
 
-    def go(self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str]) -> str:
+    def go(self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], cached: bool = True) -> str:
         """Runs the pipeline; returns why it failed, or an empty string."""
         from kfp import local
 
@@ -68,7 +68,7 @@ class LocalRun:
         local.init(
             runner=kfp_runner(runner, parameters, self.outputs),
             pipeline_root=str(self.outputs),
-            enable_caching=True,
+            enable_caching=cached,
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.outputs / ".cache" / runner),
         )

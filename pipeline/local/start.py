@@ -18,7 +18,11 @@ from pipeline.parameters.sweep import Sweep
 
 
 def run_local(
-    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep | None = None
+    configuration: Configuration,
+    choice: RunnerChoice,
+    outputs: pathlib.Path,
+    sweep: Sweep | None = None,
+    cached: bool = True,
 ) -> pathlib.Path:
     """Runs all steps, prints what they print and a closing table, and writes summary.json.
 
@@ -27,6 +31,7 @@ def run_local(
         choice: where the steps run; "auto" takes Docker if an engine answers.
         outputs: the directory of all local runs; `latest` in it points to this one.
         sweep: what to try if the best of several trainings is wanted.
+        cached: whether steps may take earlier runs' results.
 
     Returns:
         The run's directory.
@@ -47,7 +52,7 @@ def run_local(
         end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
         try:
             with run.interruptible(end):
-                failure = run.go(parameters, runner, image)
+                failure = run.go(parameters, runner, image, cached)
         finally:
             end()
     print_summary(write_summary(run, configuration, runner, failure), run.directory)

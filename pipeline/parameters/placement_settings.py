@@ -115,12 +115,14 @@ class ClusterOptions:
         priority: Kueue's WorkloadPriorityClass for the GPU steps; empty: the queue's own.
         webhook_secret: the Kubernetes secret with the webhook's `url` (and `ui`, where people open KFP, for links) to
             tell when a run ends; empty: nobody is told, and no pod is started for it.
+        cached: whether steps may take earlier runs' results.
     """
 
     evaluate_on: Literal["cpu", "gpu"] = "cpu"
     queue: str = ""
     priority: str = ""
     webhook_secret: str = ""
+    cached: bool = True
 
     def __post_init__(self) -> None:
         for option in ("queue", "priority"):

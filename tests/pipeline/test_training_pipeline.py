@@ -9,6 +9,8 @@ import yaml
 
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.parameters.parameters import Parameters, configure
+from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import plan_sweep
 from pipeline.training import STEPS
 
 GOLDEN = pathlib.Path(__file__).with_name("training.golden.yaml")
@@ -84,3 +86,38 @@ def test_a_component_takes_what_its_settings_hold(step):
         if annotation in (str, int, float, bool) and name not in ("return", "trial")
     }
     assert taken == {name: type(value) for name, value in settings()}
+
+
+def compiled_tasks(tmp_path, *settings: str, grid: str = "", **options) -> dict[str, dict]:
+    parameters = configure("quickstart", settings, {}).parameters
+    sweep = plan_sweep(parameters, grid) if grid else None
+    compile_pipeline(parameters, tmp_path / "x.yaml", ClusterOptions(**options), sweep)
+    return tasks(next(yaml.safe_load_all((tmp_path / "x.yaml").read_text())))
+
+
+@pytest.mark.parametrize("grid", ["", "seed=1,2"])
+@pytest.mark.parametrize("webhook", ["", "conv2d-webhook"])
+def test_not_cached_reaches_every_task(tmp_path, grid, webhook):
+    """Below an exit handler and in a loop too, where the SDK's enable_caching does not."""
+    found = compiled_tasks(tmp_path, "SOURCE=gs://bucket/x.gz", grid=grid, webhook_secret=webhook, cached=False)
+    groups = {name for name in found if re.match(r"(condition|exit-handler|for-loop)", name)}
+    assert set(STEPS) <= set(found) - groups
+    assert [name for name in set(found) - groups if found[name]["cachingOptions"].get("enableCache")] == []
+
+
+def test_a_source_is_looked_at_in_every_run_and_download_goes_by_it(tmp_path):
+    found = compiled_tasks(tmp_path, "SOURCE=gs://bucket/x.gz", webhook_secret="conv2d-webhook")
+    assert not found["look"]["cachingOptions"].get("enableCache")
+    assert found["download"]["cachingOptions"] == {"enableCache": True}
+    seen = found["download"]["inputs"]["parameters"]["source_version"]
+    assert seen == {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "look"}}
+    given = found["look"]["inputs"]["parameters"]
+    assert {name: entry["componentInputParameter"].rpartition("--")[2] for name, entry in given.items()} == {
+        "source": "source",
+        "source_version": "source_version",
+    }
+
+
+@pytest.mark.parametrize("settings", [[], ["SOURCE_VERSION=7"], [f"SOURCE_SHA256={'0' * 64}"]])
+def test_no_pod_looks_at_what_can_not_change_unnoticed(tmp_path, settings):
+    assert "look" not in compiled_tasks(tmp_path, *(["SOURCE=gs://bucket/x.gz"] if settings else []), *settings)

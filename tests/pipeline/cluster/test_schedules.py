@@ -1,8 +1,10 @@
 """Recurring runs against a real HTTP server that speaks KFP's API."""
 
 import pytest
+from click.testing import CliRunner
 
 from components.core.errors import PipelineError
+from pipeline.__main__ import main
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
 from pipeline.parameters.parameters import configure
@@ -55,9 +57,6 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
         assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
         assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == (1, True, "ENABLE")
         assert sent["runtime_config"]["parameters"]["epochs"] == 3
-        # Otherwise every run after the first would take the first one's model from the cache.
-        steps = sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
-        assert not steps["train"]["cachingOptions"].get("enableCache")
         with pytest.raises(PipelineError, match="there is a schedule 'quickstart' already"):
             schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
         with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
@@ -80,3 +79,19 @@ def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedu
         with pytest.raises(PipelineError, match="no answer"):
             schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
         assert len(api.recurring) == 1
+
+
+def test_a_schedule_as_typed_takes_nothing_from_the_cache(tmp_path, monkeypatch):
+    """Otherwise every run after the first would take the first one's model; with a webhook too, and with a grid."""
+    monkeypatch.chdir(tmp_path)
+    api = KfpApi()
+    with api.serving() as url:
+        options = ["--endpoint", url, "--no-check-images", "--webhook-secret", "conv2d-webhook", "--grid", "seed=1,2"]
+        ended = CliRunner().invoke(main, ["schedule", "30 2 * * *", *options], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    [sent] = api.recurring.values()
+    spec = sent["pipeline_spec"]["pipeline_spec"]
+    groups = [spec["root"], *(component for component in spec["components"].values() if "dag" in component)]
+    tasks = {name: task for group in groups for name, task in group["dag"]["tasks"].items()}
+    assert not tasks["train"]["cachingOptions"].get("enableCache")
+    assert not tasks["download"]["cachingOptions"].get("enableCache")

@@ -1,0 +1,168 @@
+"""A look at a source is another text if the source has changed, wherever it lies, and only then."""
+
+import http.server
+import os
+import pathlib
+import threading
+
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.download.component import download as download_component
+from components.download.component import look as look_component
+from components.download.look import can_change, look
+from components.download.settings import DownloadSettings
+from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
+
+
+def picture(folder: pathlib.Path, name: str, content: bytes = b"one") -> pathlib.Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    os.utime(file, ns=(0, 0))
+    return file
+
+
+def test_without_a_source_there_is_nothing_to_see_and_a_version_of_ones_own_stands():
+    assert look("") == ""
+    assert look("/no/such/place", "of mine") == "of mine"
+
+
+def test_a_folder_looks_the_same_until_something_in_it_changes(tmp_path):
+    photos = tmp_path / "photos"
+    file = picture(photos, "cat/1.png")
+    seen = [look(str(photos))]
+    assert look(str(photos)) == seen[0]
+
+    file.write_bytes(b"other")
+    seen.append(look(str(photos)))
+    file.rename(file.with_name("2.png"))
+    seen.append(look(str(photos)))
+    (photos / "dog").mkdir()
+    seen.append(look(str(photos)))
+    (photos / "dog" / "x.png").symlink_to("nowhere")
+    seen.append(look(str(photos)))
+    assert len(set(seen)) == 5
+
+
+def test_two_files_of_one_size_and_time_that_change_places_are_seen(tmp_path):
+    one, two = picture(tmp_path, "cat/1.png"), picture(tmp_path, "dog/2.png", b"two")
+    before = look(str(tmp_path))
+    one.rename(tmp_path / "between")
+    two.rename(one)
+    (tmp_path / "between").rename(two)
+    assert look(str(tmp_path)) != before
+
+
+def test_a_file_and_names_of_any_bytes(tmp_path):
+    file = picture(tmp_path, "photos.tar")
+    before = look(str(file))
+    assert before == look(f"file://{file}")
+    picture(tmp_path, "photos.tar", b"other")
+    assert look(str(file)) != before
+    with open(os.fsencode(tmp_path) + b"/\xff.png", "wb"):  # noqa: PTH123 - a name that is no UTF-8
+        pass
+    assert len(look(str(tmp_path))) == 16
+
+
+def test_a_missing_source_is_refused():
+    with pytest.raises(PipelineError, match="'/no/such/place', which does not exist"):
+        look("/no/such/place")
+
+
+def test_objects_that_changed_look_otherwise(gcs):  # noqa: F811
+    store = open_store(gcs.uri)
+    store.write_bytes("photos/cat/1.png", b"one")
+    uris = [f"{gcs.uri}/photos/cat/1.png", f"{gcs.uri}/photos"]
+    before = [look(uri) for uri in uris]
+    assert before == [look(uri) for uri in uris]
+    store.write_bytes("photos/cat/1.png", b"two")
+    changed = [look(uri) for uri in uris]
+    assert all(new != old for new, old in zip(changed, before, strict=True))
+    store.write_bytes("photos/cat/2.png", b"new")
+    assert [look(uri) for uri in uris] == [changed[0], look(uris[1])] != changed
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Answers with the headers that the test says; HEAD may be refused."""
+
+    def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
+        self.answer(403 if self.server.signed_for_get else 200)
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.answer(200)
+
+    def answer(self, status: int) -> None:
+        self.send_response(status)
+        for name, value in self.server.says.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        server.says, server.signed_for_get = {}, False
+        server.url = f"http://127.0.0.1:{server.server_port}/photos.tar"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("signed_for_get", [False, True])
+@pytest.mark.parametrize(("name", "values"), [("ETag", ('"one"', '"two"')), ("Last-Modified", ("Mon", "Tue"))])
+def test_a_url_whose_etag_or_date_changed_looks_otherwise(server, signed_for_get, name, values):
+    server.signed_for_get = signed_for_get
+    server.says = {name: values[0]}
+    before = look(server.url)
+    assert before == look(f"{server.url}?token=other")
+    server.says = {name: values[1]}
+    assert look(server.url) != before
+
+
+def test_a_server_that_tells_nothing_never_looks_the_same(server):
+    assert look(server.url) != look(server.url) != ""
+
+
+def test_a_server_that_does_not_answer_is_left_to_download(server):
+    server.shutdown()
+    server.server_close()
+    assert look(server.url) != look(server.url)
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({"source": "gs://bucket/photos"}, True),
+        ({"source": "https://host/photos.tar"}, True),
+        ({"source": "gs://bucket/photos", "source_version": "7"}, False),
+        ({"source": "gs://bucket/photos", "source_sha256": "0" * 64}, False),
+        ({"source": "/data/photos"}, False),
+        ({"dataset": "digits"}, False),
+    ],
+)
+def test_what_can_change_unnoticed_is_refused_if_no_look_was_taken(given, changes, tmp_path, capsys, monkeypatch):
+    settings = DownloadSettings(**{"dataset": "image_folder", **given})
+    assert can_change(settings) is changes
+    if changes:
+
+        class Raw:
+            path = str(tmp_path / "raw")
+
+        with pytest.raises(SystemExit):
+            download_component.python_func(Raw, **settings.model_dump())
+        assert "error: source: expected a pipeline that was compiled with a source" in capsys.readouterr().err
+
+
+def test_the_component_hands_on_what_it_saw(tmp_path):
+    file = picture(tmp_path, "photos.tar")
+    assert look_component.python_func(str(file), "") == look(str(file))
+    assert look_component.python_func("", "") == ""
