@@ -47,3 +47,8 @@ lock uv --group installer
 # kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.
 { grep '^#' "$old/kfp.txt"; sed -n '/^kfp==/,/[^\\]$/p' "$out/local.txt"; } >"$out/kfp.txt"
 echo "locked $out/kfp.txt"
+
+# The bases of the images, and the tag of TensorBoard's, which the manifests name.
+.venv/bin/python -m pipeline.images.base_image
+tag=$(BASE_IMAGE='' REGISTRY='' docker/tensorboard/image.sh name | cut -d: -f2)
+sed -i "/name: conv2d-tensorboard/{n;s/newTag: .*/newTag: $tag/}" k8s/base/kustomization.yaml

@@ -5,12 +5,12 @@
 #   build  builds it, unless it is there already
 #   push   builds it and sends it to the registry that REGISTRY names (REGISTRY=registry.example.com/my-project)
 #
-# BASE_IMAGE replaces python:3.11-slim, for hosts without a registry (docker/base-image.sh makes one); the tag is then
+# BASE_IMAGE replaces the one of docker/base-image.txt, for hosts without a registry (docker/base-image.sh makes one); the tag is then
 # another. DOCKER is the docker command, if it is not the first one on the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-base=${BASE_IMAGE:-python:3.11-slim}
+base=${BASE_IMAGE:-$(grep -v "^#" docker/base-image.txt)}
 docker=${DOCKER:-docker}
 parts=(docker/tensorboard/Dockerfile docker/install.{sh,py} docker/requirements/{uv,tensorboard}.txt)
 tag=$({ cat "${parts[@]}"; echo "$base"; } | sha256sum | cut -c1-12)

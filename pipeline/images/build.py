@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, get_args
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.images.base_image import base_name
 from pipeline.images.docker_build import docker_build, obtain_base
 from pipeline.images.engine import address, engine, held_images, short
-from pipeline.images.names import COMPONENTS, Target, base_name, names, repository, sources
+from pipeline.images.names import COMPONENTS, Target, names, repository, sources
 
 if TYPE_CHECKING:
     import docker

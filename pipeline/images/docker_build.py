@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
+from pipeline.images.base_image import recorded
 from pipeline.images.engine import address, held_images, short
-from pipeline.images.names import DEFAULT_BASE
 
 if TYPE_CHECKING:
     import docker
@@ -29,7 +29,7 @@ def obtain_base(client: "docker.DockerClient", wanted: str) -> str:
     with contextlib.suppress(errors.ImageNotFound):
         client.images.get(wanted)
         return wanted
-    stand_ins = held_images(client, STAND_IN_BASE) if wanted == DEFAULT_BASE else {}
+    stand_ins = held_images(client, STAND_IN_BASE) if wanted == recorded() else {}
     if stand_ins:
         newest = max(stand_ins, key=lambda name: stand_ins[name]["Created"])
         print(f"{wanted} is not here: building on {newest}, which docker/base-image.sh made")

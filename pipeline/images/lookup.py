@@ -83,7 +83,7 @@ def check_images(images: Iterable[str]) -> list[str]:
         ]
     absent, notes = [], []
     for image in wanted:
-        state = look_up(read_name(image))
+        state, _ = look_up(read_name(image))
         if state == "absent":
             absent.append(image)
         elif state != "present":
@@ -98,8 +98,8 @@ def check_images(images: Iterable[str]) -> list[str]:
     return notes
 
 
-def look_up(name: ImageName) -> str:
-    """`present`, `absent`, or why it can't be told."""
+def look_up(name: ImageName) -> tuple[str, str]:
+    """`present`, `absent`, or why it can't be told; and the digest, `sha256:...`, that the registry gives."""
     import requests
 
     with requests.Session() as session:
@@ -112,7 +112,11 @@ def look_up(name: ImageName) -> str:
                     session.headers["Authorization"] = authorization
                     answer = session.head(name.url, timeout=TIMEOUT_S)
         except requests.RequestException as error:
-            return f"{name.host} does not answer here ({type(error).__name__})"
+            return f"{name.host} does not answer here ({type(error).__name__})", ""
+    return _state(answer, name), answer.headers.get("Docker-Content-Digest", "") if answer.ok else ""
+
+
+def _state(answer: "requests.Response", name: ImageName) -> str:
     if answer.status_code == 200:
         return "present"
     if answer.status_code == 404:

@@ -14,21 +14,21 @@ from typing import Literal, get_args
 
 from components.core.errors import PipelineError, nearest
 from pipeline import ROOT, docker_folder
+from pipeline.images.base_image import base_name
 
 COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 RECIPE = ("Dockerfile", "install.py", "install.sh")
-DEFAULT_BASE = "python:3.11-slim"
 
 
 def image(component: str, target: Target = "cpu", root: pathlib.Path | None = None) -> str:
     """The name of a component's image: `<repository>:<component>-<12 hex>`, or `<component>-<target>-<12 hex>`.
 
     Reads the sources (1 ms), asks no engine. The hash covers the component's directory, components/core, the Dockerfile
-    and its scripts, the target's locked requirements, and the name of the base image; file names and contents, neither
-    times nor modes.
+    and its scripts, the target's locked requirements, and the base image as recorded, with its digest; file names and
+    contents, neither times nor modes.
 
     Args:
         root: the directory that holds components/ and docker/; by default this project's.
@@ -83,8 +83,3 @@ def repository() -> str:
             f"case and without a tag; received {name!r}"
         )
     return name
-
-
-def base_name() -> str:
-    """The base image that all images are built on: BASE_IMAGE, else python:3.11-slim."""
-    return os.environ.get("BASE_IMAGE") or DEFAULT_BASE

@@ -1,49 +1,22 @@
 """Pushing for real, to a registry on a free port of this machine."""
 
 import os
-import shutil
-import socket
-import subprocess
-import time
 
 import pytest
 import requests
 
 from components.core.errors import PipelineError
 from pipeline.images import build, names
-
-CONFIGURATION = """\
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {directory}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
+from tests.servers.image_registry import BINARY, serving
 
 
 @pytest.fixture
 def registry(tmp_path, lacking):
     """host:port of an empty registry. Engines speak plain HTTP to registries on the loopback device."""
-    binary = shutil.which("docker-registry") or shutil.which("registry")
-    if binary is None:
+    if BINARY is None:
         lacking("expected a registry to push to; try: apt-get install docker-registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    configuration = tmp_path / "registry.yml"
-    configuration.write_text(CONFIGURATION.format(directory=tmp_path / "registry", port=port))
-    with (tmp_path / "registry.log").open("wb") as log:
-        process = subprocess.Popen([binary, "serve", configuration], stdout=log, stderr=log)
-    try:
-        for _ in range(200):
-            try:
-                if requests.get(f"http://127.0.0.1:{port}/v2/", timeout=1).ok:
-                    break
-            except requests.ConnectionError:
-                time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    with serving(tmp_path) as host:
+        yield host
 
 
 def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, registry, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
-from pipeline.images import build, docker_build, names
+from pipeline.images import base_image, build, docker_build, names
 
 EVERY = set(names.COMPONENTS)
 
@@ -123,7 +123,7 @@ def test_the_name_says_repository_component_and_target(tree, monkeypatch):
 
 def test_another_base_image_is_another_name(tree, monkeypatch):
     default = tags(tree)
-    monkeypatch.setenv("BASE_IMAGE", names.DEFAULT_BASE)
+    monkeypatch.setenv("BASE_IMAGE", base_image.recorded())
     assert tags(tree) == default
     monkeypatch.setenv("BASE_IMAGE", "python:3.12-slim")
     assert changed(default, tags(tree)) == {"cpu": EVERY, "gpu": EVERY}
