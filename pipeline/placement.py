@@ -35,31 +35,39 @@ HOUR = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What one task gets. Memory in Kubernetes notation; `hours` bounds a pod from its first moment on a node.
+    """What one task gets.
 
-    The time limit is also what ends a run whose image can't be pulled: KFP itself would wait for ever.
+    Attributes:
+        hours: the bound of a pod's life from its first moment on a node. It also ends a run whose image can't be
+            pulled: KFP itself would wait for ever.
+        retries: tries after the first, which Argo makes if a pod vanishes.
+        cpu: at most; empty: the step's parameter says.
+        memory: in Kubernetes notation; empty: the step's parameter says.
     """
 
-    cpu: str
-    memory: str
     hours: int
     retries: int = 2
+    cpu: str = ""
+    memory: str = ""
 
 
-# Every step is safe to run again: retries are for nodes that go away (spot) and origins that stumble.
+# Every step is safe to run again, and goes on where it was. Tried again is what vanished: a pod whose node went away
+# (spot), was drained or lost. A step that ended with a status of its own is not: Kubeflow's Argo has `retryPolicy:
+# OnError` as its default, and KFP's compiled file has no field for another. So what can be mended by going on (a store
+# that is away, a node of several that is lost) is mended inside the step; what can't be, a second try would not mend.
 PLACES = {
-    "look": Place(cpu="500m", memory="1Gi", hours=1, retries=3),
-    "download": Place(cpu="1", memory="1Gi", hours=3, retries=3),  # the slowest known origin takes an hour
-    "preprocess": Place(cpu="2", memory="2Gi", hours=2),
-    "train": Place(cpu="", memory="", hours=48, retries=3),  # CPU and memory are parameters
-    "launch": Place(cpu="500m", memory="1Gi", hours=48, retries=3),  # train, where it only has others do it
-    # It holds every trial's model on its disk, one in memory.
-    "choose": Place(cpu="1", memory="1Gi", hours=1),
-    "evaluate": Place(cpu="2", memory="4Gi", hours=1),
-    "export": Place(cpu="2", memory="4Gi", hours=1),
-    "notify": Place(cpu="100m", memory="256Mi", hours=1, retries=0),
+    "look": Place(hours=1, retries=3, cpu="500m", memory="1Gi"),
+    "download": Place(hours=3, retries=3),  # the slowest known origin takes an hour
+    "preprocess": Place(hours=2),
+    "train": Place(hours=48, retries=3),
+    "launch": Place(hours=48, retries=3, cpu="500m", memory="1Gi"),  # train, if it only has others do it
+    "choose": Place(hours=1),
+    "evaluate": Place(hours=1),
+    "export": Place(hours=1),
+    "notify": Place(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }
-BACKOFF = {"backoff_duration": "30s", "backoff_factor": 2.0, "backoff_max_duration": "600s"}
+# Argo waits out one back-off also before it gives a step up that failed.
+BACKOFF = {"backoff_duration": "10s", "backoff_factor": 3.0, "backoff_max_duration": "600s"}
 # Pictures go from loader processes to the training process, and gradients between GPUs (NCCL), through /dev/shm; a
 # container's own is 64 MB. What is in it counts as the container's memory.
 SHARED_MEMORY = "2Gi"
@@ -107,10 +115,8 @@ class Placement:
             _on_gpu_node(task, self.values, self.cluster)
         else:
             _off_gpu_nodes(task)
-        if name == "train" and not launches:
-            _share(task, self.values["train_cpu"], self.values["train_memory"])
-        else:
-            _share(task, where.cpu, where.memory)
+        cpu = where.cpu or self.values[f"{name}_cpu"]
+        _share(task, self.values["cpu_request"], cpu, where.memory or self.values[f"{name}_memory"])
         if launches:
             task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
             if labels := queue_labels(self.cluster):
@@ -136,10 +142,10 @@ def queue_labels(cluster: ClusterOptions) -> dict[str, str]:
     return {f"kueue.x-k8s.io/{name}": value for name, value in wanted.items() if value}
 
 
-def _share(task: dsl.PipelineTask, cpu: Any, memory: Any) -> None:
-    """Requests equal limits, so that a node that takes the pod also keeps it."""
-    _register(task, cpu, memory)
-    task.set_cpu_request(cpu).set_cpu_limit(cpu)
+def _share(task: dsl.PipelineTask, cpu_request: Any, cpu: Any, memory: Any) -> None:
+    """Memory's request equals its limit, so that a node that takes the pod also keeps it."""
+    _register(task, cpu_request, cpu, memory)
+    task.set_cpu_request(cpu_request).set_cpu_limit(cpu)
     task.set_memory_request(memory).set_memory_limit(memory)
 
 

@@ -14,22 +14,43 @@ from components.core.settings import Settings
 NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
 LABEL_VALUE = re.compile(rf"({NAME})?")
+CPUS = r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$"
+# The steps whose CPU and memory are parameters: all that meet the data.
+SIZED = ("download", "preprocess", "train", "choose", "evaluate", "export")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
 AFFINITY_KEYS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
 
 
 class PlacementSettings(Settings):
-    """The run-time parameters that place the training step; kfp.local ignores them.
+    """The run-time parameters that place the steps; kfp.local ignores them.
+
+    Memory is requested whole, since a pod that takes more than it asked for is the first to be evicted. CPUs are not: a
+    step uses what is idle, up to its limit, and a node of two CPUs takes it beside Kubeflow's own pods.
 
     The mappings and lists may be given as JSON text. They keep their types in the pipeline: KFP's back end refuses a
     toleration that is a string, and takes a count or an amount only as a string. `kfp run create` makes a number of
     gpus=1 (the pod then gets no GPU, and the step says so and ends) and of train_cpu=4: write gpus='"1"' there.
     """
 
-    train_cpu: str = Field("2", pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$", description="CPUs the training pod gets")
+    cpu_request: str = Field(
+        "100m", pattern=CPUS, description="CPUs that each step's pod is sure of; it takes more if its node has them"
+    )
+    download_cpu: str = Field("1", pattern=CPUS, description="CPUs the download's pod may use")
+    download_memory: str = Field("1Gi", pattern=QUANTITY, description="memory of the download's pod")
+    preprocess_cpu: str = Field("2", pattern=CPUS, description="CPUs that preprocessing may use")
+    preprocess_memory: str = Field("2Gi", pattern=QUANTITY, description="memory of the preprocessing pod")
+    train_cpu: str = Field("2", pattern=CPUS, description="CPUs that training may use")
     train_memory: str = Field("6Gi", pattern=QUANTITY, description="memory the training pod gets, /dev/shm included")
+    choose_cpu: str = Field("1", pattern=CPUS, description="CPUs that a sweep's choosing may use")
+    choose_memory: str = Field("1Gi", pattern=QUANTITY, description="memory of a sweep's choosing pod")
+    evaluate_cpu: str = Field("2", pattern=CPUS, description="CPUs that evaluation may use")
+    evaluate_memory: str = Field(
+        "4Gi", pattern=QUANTITY, description="memory of the evaluation pod; grows with test pictures times classes"
+    )
+    export_cpu: str = Field("2", pattern=CPUS, description="CPUs that exporting may use")
+    export_memory: str = Field("4Gi", pattern=QUANTITY, description="memory of the export pod, two models at once")
     accelerator: str = Field(
         "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
     )
@@ -44,7 +65,7 @@ class PlacementSettings(Settings):
             raise ValueError("expected a resource such as nvidia.com/gpu")
         return name
 
-    @field_validator("train_cpu", "train_memory", mode="before")
+    @field_validator("cpu_request", *(f"{step}_{what}" for step in SIZED for what in ("cpu", "memory")), mode="before")
     @classmethod
     def _a_number_is_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

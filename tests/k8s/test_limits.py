@@ -81,7 +81,7 @@ def test_kubeflow_tensorboard_and_eight_gpu_runs_fit(rendered, limits, quota):
 
 def test_a_container_without_resources_gets_some(limits):
     assert admitted(NOTHING, limits) == {
-        "requests": {"cpu": "50m", "memory": "128Mi"},
+        "requests": {"cpu": "10m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
         "limits": {"memory": "4Gi"},
     }
 

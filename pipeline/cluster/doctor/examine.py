@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from components.core.errors import PipelineError, one_line
-from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, stores, workloads
+from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check, failed, skipped
 from pipeline.cluster.doctor.setup import Setup
 
@@ -48,7 +48,7 @@ def _all(setup: Setup) -> Iterator[Check]:
         yield _guarded(name, check, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
     kube, first = kubernetes_side.reach(setup)
     yield first
-    for name, check in (kubernetes_side.CHECKS | workloads.CHECKS).items():
+    for name, check in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
         yield _guarded(name, check, setup, kube) if kube else skipped(name, "the cluster is not reached")
 
 

@@ -90,7 +90,7 @@ def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
 
 def check_cpu_nodes(setup: Setup, kube: Kube) -> Check:
     """KFP's own driver pods tolerate no taints (kubeflow/pipelines#11309)."""
-    nodes = _nodes(kube)
+    nodes = all_nodes(kube)
     free = [node for node in nodes if not _hard_taints(node)]
     if free:
         return ok("CPU nodes", f"{len(free)} of {len(nodes)} nodes without taints")
@@ -103,7 +103,7 @@ def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:
     """Whether a node has as many GPUs to give as a run asks for, and the labels it asks for."""
     parameters = setup.parameters
     asked = int(parameters.gpus) if parameters.gpus.isdecimal() else 0
-    nodes = _nodes(kube)
+    nodes = all_nodes(kube)
     total = sum(gpus_of(node, parameters) for node in nodes)
     if not asked:
         return skipped("GPU nodes", f"the run asks for none; the cluster has {total} {parameters.accelerator}")
@@ -165,7 +165,8 @@ def _read_secret(kube: Kube, name: str) -> Any:
     return kube.core.read_namespaced_secret(name, kube.namespace, _request_timeout=TIMEOUT_S)
 
 
-def _nodes(kube: Kube) -> list[Any]:
+def all_nodes(kube: Kube) -> list[Any]:
+    """Every node of the cluster."""
     return kube.core.list_node(_request_timeout=TIMEOUT_S).items
 
 
@@ -177,7 +178,7 @@ def gpus_of(node: Any, parameters: Any) -> int:
 def nodes_for(kube: Kube, parameters: Any) -> list[Any]:
     """The nodes that carry the labels a run asks for."""
     labels = parameters.node_selector.items()
-    return [node for node in _nodes(kube) if labels <= (node.metadata.labels or {}).items()]
+    return [node for node in all_nodes(kube) if labels <= (node.metadata.labels or {}).items()]
 
 
 def _hard_taints(node: Any) -> list[Any]:

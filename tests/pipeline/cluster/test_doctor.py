@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pipeline.cluster.doctor import kubeflow as kubeflow_checks
-from pipeline.cluster.doctor import kubernetes_side, machine, stores, workloads
+from pipeline.cluster.doctor import kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check
 from pipeline.cluster.doctor.examine import examine, show
 from pipeline.cluster.doctor.setup import Setup
@@ -34,7 +34,7 @@ def point_at(path, monkeypatch) -> None:
 
 
 def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | None = None) -> dict:
-    allocatable = {"cpu": "8", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
+    allocatable = {"cpu": "8", "memory": "32Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
     return {
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {"taints": taints or []},
@@ -62,7 +62,7 @@ def cluster(tmp_path, monkeypatch):
 
 def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
     kube, _ = kubernetes_side.reach(setup)
-    return (kubernetes_side.CHECKS | workloads.CHECKS)[name](setup, kube)
+    return (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name](setup, kube)
 
 
 def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
@@ -307,3 +307,34 @@ def test_tensorboard_and_what_is_not():
         found = stores.check_tensorboard(Setup(tensorboard=f"{url}/other"))
         assert (found.state, "is not TensorBoard" in found.found) == ("failed", True)
     assert "nothing answers" in stores.check_tensorboard(Setup(tensorboard=url)).found
+
+
+SMALL = {"cpu": "1930m", "memory": "3Gi"}
+
+
+@pytest.mark.parametrize(
+    ("allocatable", "settings", "said"),
+    [
+        (SMALL, (), "each step fits on a node"),
+        (SMALL, ("EVALUATE_MEMORY=3Gi",), "evaluate asks for 0.11 CPUs and 3.12 GiB, the largest node gives 1.93 CPUs"),
+        (SMALL, ("CPU_REQUEST=2",), "download asks for 2.01 CPUs and 1.12 GiB"),
+    ],
+)
+def test_each_steps_request_is_compared_with_the_largest_node(cluster, allocatable, settings, said):
+    cluster.objects["/api/v1/nodes"]["items"] = [node("a")]
+    cluster.objects["/api/v1/nodes"]["items"][0]["status"]["allocatable"] = allocatable
+    found = check("room", Setup(settings=("EXPORT_MEMORY=2Gi", *settings)))
+    assert said in found.found
+    assert (found.state == "ok") == (not settings)
+
+
+@pytest.mark.parametrize(("used", "state"), [("1Gi", "ok"), ("15Gi", "failed")])
+def test_each_steps_request_is_compared_with_the_quota(cluster, used, state):
+    quota = {
+        "metadata": {"name": "team"},
+        "status": {"hard": {"requests.memory": "16Gi"}, "used": {"requests.memory": used}},
+    }
+    cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
+    found = check("quota")
+    assert found.state == state
+    assert state == "ok" or found.found == "team leaves 1 GiB, download asks for 1.12 GiB"
