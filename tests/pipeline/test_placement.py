@@ -243,10 +243,11 @@ def component(pipeline: dict, task: dict) -> dict:
     return pipeline["components"][task["componentRef"]["name"]]
 
 
-def test_a_run_is_eleven_pods_and_a_webhook_costs_three_more(plain, compile_to):
+def test_a_run_is_eleven_pods_a_webhook_costs_three_and_a_look_at_the_source_two(plain, compile_to):
     """A pod costs about ten seconds. k8s/README.md states these figures."""
     assert pods(plain[0]) == 11
     assert pods(compile_to(cluster=ClusterOptions(webhook_secret="conv2d-webhook"))[0]) == 14
+    assert pods(compile_to("SOURCE=gs://bucket/x.gz")[0]) == 13
 
 
 def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):
