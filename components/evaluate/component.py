@@ -32,7 +32,8 @@ def evaluate(
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.core.kfp_metrics import log_classification, log_metrics
+        from components.core.kfp_metrics import log_metrics
+        from components.evaluate.kfp_page import log_classification
         from components.evaluate.run import evaluate
         from components.evaluate.settings import EvaluateSettings
 

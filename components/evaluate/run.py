@@ -34,7 +34,7 @@ class Evaluation:
     accuracy: float
     loss: float
     class_names: list[str]
-    confusion: list[list[int]]
+    confusion: np.ndarray
     roc: dict[str, list[float]]
     macro_f1: float
     calibration_error: float
@@ -89,7 +89,7 @@ def evaluate(
         accuracy=facts.accuracy,
         loss=loss,
         class_names=info.class_names,
-        confusion=facts.confusion.tolist(),
+        confusion=facts.confusion,
         roc={"fpr": roc.false_positive_rate, "tpr": roc.true_positive_rate, "threshold": roc.thresholds},
         macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
         calibration_error=facts.calibration.error,
@@ -149,7 +149,7 @@ def _metrics_document(
         **result.metrics(),
         "accuracy_interval_95": [low, high],
         "class_names": info.class_names,
-        "confusion": result.confusion,
+        "confusion": result.confusion.tolist(),
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],
         "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},
         "dataset_fingerprint": info.fingerprint,

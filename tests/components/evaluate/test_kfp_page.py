@@ -1,0 +1,75 @@
+"""What evaluate hands to KFP's metadata store, sent to a real gRPC server with the limit that the store has."""
+
+import concurrent.futures
+import json
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from kfp.dsl import ClassificationMetrics
+
+from components.evaluate.kfp_page import MOST_CLASSES, OTHERS, log_classification, most_confused
+from components.evaluate.measure.measures import CURVE_POINTS
+
+MOST_BYTES = 1_000_000
+ROC = {name: [0.123456789] * CURVE_POINTS for name in ("fpr", "tpr", "threshold")}
+
+
+class Store(grpc.GenericRpcHandler):
+    """Takes any message, and counts its bytes."""
+
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda message, context: str(len(message)).encode())
+
+
+@pytest.fixture(scope="module")
+def send():
+    """Sends bytes to a server with gRPC's default limit, 4 MiB a message; returns how many arrived."""
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=[Store()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/ml_metadata.MetadataStoreService/PutExecution")
+        yield lambda message: int(call(message, timeout=30))
+    server.stop(None)
+
+
+def confused(classes: int) -> np.ndarray:
+    """Mostly right; neighbours are confused."""
+    confusion = np.zeros((classes, classes), np.int64)
+    np.fill_diagonal(confusion, 9)
+    if classes > 1:
+        np.fill_diagonal(confusion[:, 1:], 1)
+    return confusion
+
+
+@pytest.mark.parametrize("classes", [1, 10, 1_000, 20_000])
+def test_the_metadata_is_bounded_whatever_the_classes(send, tmp_path, classes):
+    artifact = ClassificationMetrics(name="classification", uri=str(tmp_path / "classification"), metadata={})
+    log_classification(artifact, ["class " + "x" * 240 + str(k) for k in range(classes)], confused(classes), ROC)
+    metadata = Struct()
+    metadata.update(json.loads(json.dumps(artifact.metadata)))
+    assert send(metadata.SerializeToString()) < MOST_BYTES
+    assert (tmp_path / "classification").stat().st_size < MOST_BYTES
+
+
+def test_the_server_refuses_what_the_real_one_refused(send):
+    with pytest.raises(grpc.RpcError, match=r"Received message larger than max \(11053869 vs\. 4194304\)"):
+        send(b"x" * 11_053_869)
+
+
+def test_every_picture_is_counted_once():
+    confusion = confused(1_000)
+    confusion[700, 3] = 50
+    names, matrix = most_confused([str(k) for k in range(1_000)], confusion)
+    assert np.sum(matrix) == confusion.sum()
+    assert len(names) == len(matrix) == MOST_CLASSES + 1
+    assert names[-1] == OTHERS
+    assert {"3", "700"} <= set(names)
+    assert matrix[names.index("700")][names.index("3")] == 50
+    assert [sum(row) for row in matrix[:-1]] == [int(confusion[int(name)].sum()) for name in names[:-1]]
+
+
+def test_few_classes_are_left_as_they_are():
+    assert most_confused(["a", "b"], np.array([[1, 2], [3, 4]])) == (["a", "b"], [[1, 2], [3, 4]])
