@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
+from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.tfrecord import RecordWriter
+from components.core.pictures.decode import Opened
+from components.preprocess.identity import identity
 
 
 class Trained(NamedTuple):
@@ -15,6 +18,12 @@ class Trained(NamedTuple):
 
     dataset: str
     model: str
+
+
+def hashes_of(pictures: np.ndarray) -> np.ndarray:
+    """A hash for each picture, as preprocess would give it."""
+    opened = (Opened(picture, *picture.shape[:2], "greyscale", ()) for picture in pictures)
+    return np.frombuffer(b"".join(identity(b"", picture) for picture in opened), "<u8")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +54,9 @@ def digits_with_test(tmp_path_factory) -> str:
         mean=[0.3],
         std=[0.4],
         seed=0,
+        split_seed=0,
+        hashes_sha256=write_hashes(directory / HASHES_FILE, hashes_of(pictures)),
+        resized=0,
         quarantined=0,
         source_uri="package:digits",
         source_sha256="0" * 64,

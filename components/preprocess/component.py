@@ -15,6 +15,7 @@ def preprocess(
     validation: str,
     validation_split: float,
     test_split: float,
+    split_seed: int,
     max_unreadable: float,
     seed: int,
 ):

@@ -1,14 +1,14 @@
 """Preprocess: from the raw artifact to the dataset artifact and the data report.
 
-    read      index the pictures of the source, whatever its format         reading.py, folders.py, cifar.py, ...
-    choose    the shape they all get, and the split each one goes into      targets.py, splits.py
-    write     decode them in their final order, on all cores, into shards   shards.py, chunks.py, core/decode.py
-    tell      dataset.json, quarantine.json, the report                     tally.py, examples.py, report.py
+    read      index the pictures of the source, whatever its format         sources/
+    decode    all of them once, on all cores, to the shape they all get     targets.py, decoding.py, chunks.py
+    split     by each picture's hash                                        identity.py, splits.py
+    write     the splits into shards, in their final order                  shards.py
+    tell      dataset.json, quarantine.json, the report                     report/
 
-The same raw bytes and settings give the same bytes out, whatever the number of cores. Disk: the decompressed source
-once more, beside the result, until the step ends. Memory: 110 bytes a picture, and 4 MB of pixels for each of three
-chunks a core; 123 MB in all processes together for CIFAR-10's 60,000 pictures. On two cores those take 4.6 s as JPEGs
-in a .tar.gz (13,000 a second; 8.2 s where simplejpeg is missing), 4.2 s as a binary archive.
+The same raw bytes and settings give the same bytes out, whatever the number of cores. Disk, until the step ends: the
+decoded pictures once more, beside the decompressed source or the result, whichever is larger. Memory: 110 bytes a
+picture, and 4 MB of pixels for each of three chunks a core.
 """
 
 import contextlib
@@ -17,24 +17,28 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from components.core import disk
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, fingerprint_of, read_info
+from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import remove, whole_directory, write_json
-from components.core.pictures.decode import Target
 from components.core.progress import amount
+from components.preprocess.channels import Channels
+from components.preprocess.decoding import decode_all
 from components.preprocess.processes import Processes, usable_cores
 from components.preprocess.report import examples
 from components.preprocess.report.facts import DataFacts
+from components.preprocess.report.notices import notices
 from components.preprocess.report.page import write_data_report
 from components.preprocess.report.tally import Tally
-from components.preprocess.report.wording import listed
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.shards import record_size, write_shards
 from components.preprocess.sources.reading import read_source
-from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
+from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 from components.preprocess.splits import assign_splits, shuffled
 from components.preprocess.targets import choose_target
 
@@ -60,31 +64,53 @@ def preprocess(
     raw = pathlib.Path(raw_path)
     raw_info = read_raw(raw)
     known = DATASETS.get(raw_info.dataset)
+    rule = settings.validation if settings.validation != "auto" else known.validation if known else "stratified"
     with _one_line_disk_errors(dataset_path), whole_directory(dataset_path) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
         with Processes(_process_count(raw_info, workers)) as processes:
             source = read_source(raw, raw_info, known, scratch)
             target = choose_target(settings, source)
-            rule = settings.validation
-            if rule == "auto":
-                rule = known.validation if known else "stratified"
-            splits, words = assign_splits(source, settings, rule)
-            _require_room(directory, len(source) * record_size(target))
-            orders = [shuffled(splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
+            _require_room(directory, 2 * len(source) * record_size(target.shape))
             tally = Tally(source, settings.max_unreadable)
-            split_infos = write_shards(directory, source, orders, target, tally, processes)
-        info = _dataset_info(raw_info, settings, source, target, tally, split_infos)
+            pixels = decode_all(source, target, tally, processes, scratch / "decoded")
+            remove(source.path)
+        splits, words = assign_splits(source, tally.hashes, tally.readable, settings, rule)
+        orders = [shuffled(splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
+        channels = Channels(target.channels)
+        written = write_shards(directory, pixels, source.labels, orders, len(source.class_names), channels)
+        mean, std = channels.mean_and_std()
+        info = DatasetInfo(
+            dataset=raw_info.dataset,
+            image_shape=target.shape,
+            class_names=source.class_names,
+            splits=written,
+            mean=mean,
+            std=std,
+            seed=settings.seed,
+            split_seed=settings.split_seed,
+            hashes_sha256=write_hashes(directory / HASHES_FILE, tally.hashes[np.concatenate(orders)]),
+            resized=tally.resized,
+            quarantined=tally.quarantined,
+            source_uri=raw_info.uri,
+            source_sha256=raw_info.sha256,
+            resize=target.resize,
+            fingerprint=fingerprint_of(target.shape, source.class_names, written),
+        )
         quarantine = tally.quarantine()
-        found, shown = examples.duplicates(source, splits, tally, target)
+        in_splits, split_examples = examples.duplicates(source, tally.hashes, splits, pixels, splits)
+        in_classes, class_examples = examples.duplicates(source, tally.hashes, splits, pixels, source.labels)
         height, width = tally.size_ranges()
         seconds = time.monotonic() - began
         facts = DataFacts(
             dataset=raw_info.dataset,
             info=info,
-            samples=examples.samples(source, orders[TRAIN], tally, target),
-            duplicates=found,
-            duplicate_examples=shown,
+            samples=examples.samples(source, orders[TRAIN], pixels),
+            duplicates=in_splits,
+            duplicate_examples=split_examples,
+            in_two_classes=in_classes,
+            in_two_classes_examples=class_examples,
+            notices=notices(source, tally),
             quarantined=tally.quarantined,
             quarantine=quarantine,
             ignored=source.ignored,
@@ -114,39 +140,11 @@ def _process_count(raw_info: RawInfo, workers: int | None) -> int:
     return workers
 
 
-def _dataset_info(
-    raw_info: RawInfo, settings: PreprocessSettings, source: Source, target: Target, tally: Tally, splits: dict
-) -> DatasetInfo:
-    empty = [source.class_names[label] for label, count in enumerate(splits["train"].per_class) if not count]
-    if empty or not all(split.count for split in splits.values()):
-        what = f"training pictures of {listed(empty)}" if empty else "pictures left in every split"
-        raise PipelineError(
-            f"expected readable {what}, received {tally.quarantined:,} unreadable pictures of {len(source):,}; "
-            "repair or replace them"
-        )
-    mean, std = tally.mean_and_std()
-    shape = target.shape
-    return DatasetInfo(
-        dataset=raw_info.dataset,
-        image_shape=shape,
-        class_names=source.class_names,
-        splits=splits,
-        mean=mean,
-        std=std,
-        seed=settings.seed,
-        quarantined=tally.quarantined,
-        source_uri=raw_info.uri,
-        source_sha256=raw_info.sha256,
-        resize=target.resize,
-        fingerprint=fingerprint_of(shape, source.class_names, splits),
-    )
-
-
 def _require_room(directory: pathlib.Path, needed: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise PipelineError(
-            f"expected {amount(needed, 'B')} of free space for the data set in {directory.parent}, received "
+            f"expected {amount(needed, 'B')} of free space to make the data set in {directory.parent}, received "
             f"{amount(free, 'B')}; free some, or choose a smaller image_size"
         )
 
@@ -177,6 +175,9 @@ def _print_summary(facts: DataFacts) -> None:
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),
         (f"unreadable, see {QUARANTINE_FILE}", facts.quarantined),
         ("in more than one split", facts.duplicates),
+        ("in more than one class", facts.in_two_classes),
     ]:
         if number:
             print(f"  {number:,} {what}")
+    for notice in facts.notices:
+        print(f"  note: {notice}")

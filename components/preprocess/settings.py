@@ -25,18 +25,26 @@ class PreprocessSettings(Settings):
     )
     validation: Literal["auto", "stratified", "last"] = Field(
         "auto",
-        description="which training pictures validate: a random share of each class, or the last ones, as Keras's "
+        description="which training pictures validate: a share of each class, or the last ones, as Keras's "
         "validation_split does; auto: last for cifar10, as the article has it, else stratified",
     )
     validation_split: float = Field(
         0.2,
         ge=0,
         lt=1,
-        description="share of the training pictures that validates; 0: none do, and the last epoch counts",
+        description="about the share of the training pictures that validates; 0: none do, and the last epoch counts",
     )
-    test_split: float = Field(0.2, gt=0, lt=1, description="share that tests, where the source has no test pictures")
+    test_split: float = Field(
+        0.2, gt=0, lt=1, description="about the share that tests, if the source has no test pictures"
+    )
+    split_seed: int = Field(
+        0,
+        ge=0,
+        lt=2**32,
+        description="decides, with a picture's pixels and nothing else, whether it trains, validates or tests",
+    )
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable pictures above which to give up")
-    seed: int = Field(0, ge=0, lt=2**32, description="of the splits and the order of the pictures")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the order of the pictures")
 
     @field_validator("image_size", mode="before")
     @classmethod

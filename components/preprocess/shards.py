@@ -1,6 +1,5 @@
 """Writes the pictures of all splits into TFRecord shards."""
 
-import contextlib
 import dataclasses
 import math
 import pathlib
@@ -10,19 +9,14 @@ import numpy as np
 
 from components.core.artifacts.dataset import MAX_SHARDS, SPLITS, Shard, SplitInfo
 from components.core.artifacts.tfrecord import RecordWriter, record
-from components.core.pictures.decode import Target
 from components.core.progress import Progress
-from components.preprocess.chunks import Chunk, process
-from components.preprocess.processes import Processes
-from components.preprocess.report.tally import Tally
-from components.preprocess.sources.source import TRAIN, Source
+from components.preprocess.channels import Channels
+from components.preprocess.decoding import Pixels
+from components.preprocess.sources.source import TRAIN
 
 # Large enough for object stores, small enough for parallel readers.
 SHARD_BYTES = 64 << 20
-# What comes back from a process at once: few enough bytes to keep memory flat, enough pictures (20 ms of work) to hide
-# the 0.5 ms of handing over.
-CHUNK_BYTES = 4 << 20
-CHUNK_PICTURES = 512
+BLOCK_BYTES = 4 << 20  # of pictures gathered at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,64 +49,54 @@ def plan_shards(orders: list[np.ndarray], record_bytes: int) -> list[PlannedShar
 
 def write_shards(
     directory: pathlib.Path,
-    source: Source,
+    pixels: Pixels,
+    labels: np.ndarray,
     orders: list[np.ndarray],
-    target: Target,
-    tally: Tally,
-    processes: Processes,
+    classes: int,
+    measured: Channels,
 ) -> dict[str, SplitInfo]:
-    """Decodes every picture and writes it to its shard; unreadable ones are left out and counted in `tally`.
+    """Writes every split's pictures in their order, and measures those of the training split.
 
-    Raises:
-        PipelineError: too many are unreadable, or a process died.
+    Args:
+        labels: int32 [n].
+        orders: for each of SPLITS its pictures, indices into those.
+        classes: how many there are.
+
+    Returns:
+        The splits that have pictures.
     """
-    shards = plan_shards(orders, record_size(target))
+    shards = plan_shards(orders, record_size(pixels.shape[1:]))
     written: dict[int, list[Shard]] = {split: [] for split in range(len(orders))}
-    chunks = (_chunk(source, target, shard.split, pictures) for shard in shards for pictures in _cut(shard, target))
-    with (
-        contextlib.closing(processes.map(process, chunks)) as outcomes,
-        Progress("decode", total=len(source), unit="pictures") as progress,
-    ):
+    with Progress("write", total=sum(map(len, orders)), unit="pictures") as progress:
         for shard in shards:
             with (directory / shard.name).open("wb") as file:
                 writer = RecordWriter(file)
-                for pictures in _cut(shard, target):
-                    outcome = next(outcomes)
-                    writer.append(outcome.records, int(np.count_nonzero(outcome.readable)))
-                    tally.add(pictures, outcome)
-                    progress.advance(len(pictures))
+                for block in _blocks(shard.pictures, math.prod(pixels.shape[1:])):
+                    pictures = pixels[block]
+                    if shard.split == TRAIN:
+                        measured.add(pictures)
+                    rows = zip(pictures, labels[block].tolist(), strict=True)
+                    writer.append(b"".join(record(row.tobytes(), label) for row, label in rows), len(block))
+                    progress.advance(len(block))
             written[shard.split].append(Shard(name=shard.name, count=writer.count, sha256=writer.digest.hexdigest()))
     return {
-        SPLITS[split]: _split_info(source, order, tally, written[split])
+        SPLITS[split]: SplitInfo(
+            count=len(order),
+            per_class=np.bincount(labels[order], minlength=classes).tolist(),
+            shards=written[split],
+        )
         for split, order in enumerate(orders)
         if len(order)
     }
 
 
-def record_size(target: Target) -> int:
+def record_size(shape: tuple[int, int, int]) -> int:
     """Bytes of one picture in a shard, but for a byte or two of its label."""
-    return len(record(bytes(math.prod(target.shape)), 0))
+    return len(record(bytes(math.prod(shape)), 0))
 
 
-def _cut(shard: PlannedShard, target: Target) -> Iterator[np.ndarray]:
-    step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // record_size(target)))
-    for start in range(0, len(shard.pictures), step):
-        yield shard.pictures[start : start + step]
-
-
-def _chunk(source: Source, target: Target, split: int, pictures: np.ndarray) -> Chunk:
-    return Chunk(
-        path=source.path,
-        shape=source.shape,
-        target=target,
-        offsets=source.offsets[pictures],
-        sizes=source.sizes[pictures],
-        labels=source.labels[pictures],
-        measured=split == TRAIN,
-    )
-
-
-def _split_info(source: Source, order: np.ndarray, tally: Tally, shards: list[Shard]) -> SplitInfo:
-    labels = source.labels[order[tally.readable[order]]]
-    per_class = np.bincount(labels, minlength=len(source.class_names))
-    return SplitInfo(count=len(labels), per_class=per_class.tolist(), shards=shards)
+def _blocks(pictures: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Cuts indices of pictures into parts of BLOCK_BYTES, if each has `size` bytes."""
+    step = max(1, BLOCK_BYTES // size)
+    for start in range(0, len(pictures), step):
+        yield pictures[start : start + step]

@@ -2,7 +2,10 @@
 
 import pathlib
 
+import numpy as np
+
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, SplitInfo
+from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 
 
 def write_info(
@@ -17,6 +20,9 @@ def write_info(
         mean=[0.5] * 3,
         std=[0.25] * 3,
         seed=0,
+        split_seed=0,
+        hashes_sha256=write_hashes(directory / HASHES_FILE, np.arange(sum(split.count for split in splits.values()))),
+        resized=0,
         quarantined=0,
         source_uri="",
         source_sha256="",

@@ -4,10 +4,11 @@
     train-00000-of-00008.tfrecord     tf.train.Example {"image": raw uint8 bytes, "label": int64}
     validation-00000-of-00002.tfrecord
     test-00000-of-00002.tfrecord
+    hashes.npy                        the hash of each picture, in the order of the shards (picture_hashes.py)
     quarantine.json                   {"total": n, "listed": [{"name", "reason"}, ...]}: pictures that could not be read
 
 The pictures of a split lie in a seeded random order, so that reading the files one after another is already a
-shuffled stream. At most MAX_SHARDS files in all, however big the data: object stores move files one at a time.
+shuffled stream. At most MAX_FILES in all, however big the data: object stores move files one at a time.
 """
 
 import hashlib
@@ -21,8 +22,9 @@ import pydantic
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 
-FORMAT_VERSION = 1
-MAX_SHARDS = 64
+FORMAT_VERSION = 2
+MAX_FILES = 64
+MAX_SHARDS = MAX_FILES - 3
 INFO_FILE = "dataset.json"
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -54,7 +56,10 @@ class DatasetInfo(pydantic.BaseModel):
     splits: dict[Split, SplitInfo]
     mean: list[float] = pydantic.Field(description="per channel, over the training split, of pixels scaled to [0, 1]")
     std: list[float] = pydantic.Field(description="per channel, over the training split, of pixels scaled to [0, 1]")
-    seed: int
+    seed: int = pydantic.Field(description="of the pictures' order")
+    split_seed: int = pydantic.Field(0, description="of the splits, which it decides with the pictures' hashes")
+    hashes_sha256: str = pydantic.Field("", description="of hashes.npy")
+    resized: int = pydantic.Field(0, description="pictures whose size was another than image_shape")
     quarantined: int = pydantic.Field(description="pictures left out because they could not be read")
     source_uri: str
     source_sha256: str

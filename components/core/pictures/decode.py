@@ -42,6 +42,11 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
+# Pixels of a picture (2 megapixels) above which a JPEG is decoded no larger than it is needed.
+LARGE = 1 << 21
+# Cameras and scanners of 12 bits write their values as they are into files of 16, where white is 65,535.
+TWELVE_BITS = 4095
+NEARLY_BLACK = "16-bit to 8-bit without a value above 4,095 of 65,535: nearly black, so the file may hold 12 bits"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +65,11 @@ class Target:
     def reduction(self, height: int, width: int) -> int:
         """By how much a JPEG may be reduced while it is decoded (1, 2, 4 or 8), to no less than twice what is needed.
 
-        12 megapixels to 224x224: 35 ms instead of 194, pixels differ by 0.2 of 255 on average and 1 at most.
+        12 megapixels to 224x224: 35 ms instead of 194, pixels differ by 0.2 of 255 on average and 1 at most. Pictures
+        that are not LARGE are decoded whole, so that their pixels can be told from others'.
         """
+        if height * width <= LARGE:
+            return 1
         spare = min(height / self.height, width / self.width) / 2
         return max(by for by in (1, 2, 4, 8) if by == 1 or by <= spare)
 
@@ -69,6 +77,24 @@ class Target:
     def mode(self) -> str:
         """Pillow's name for it."""
         return "L" if self.channels == 1 else "RGB"
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A picture as its file has it: upright, opaque, grey or RGB.
+
+    Attributes:
+        pixels: uint8 [height, width, 1 or 3], of its own size, but for a JPEG that is LARGE, which may be reduced.
+        height, width: of the whole picture.
+        kind: what it was, for people: `greyscale`, `colour`, `palette`, `CMYK`.
+        changes: what was done to it.
+    """
+
+    pixels: np.ndarray
+    height: int
+    width: int
+    kind: str
+    changes: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,23 +125,26 @@ def read_header(payload: bytes) -> Header:
 
 
 def decode(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -> Decoded:
-    """Brings one picture to the target's shape.
+    """Brings one picture to the target's shape: `open_picture`, then `bring_to`."""
+    return bring_to(target, open_picture(payload, shape, target))
+
+
+def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -> Opened:
+    """Decodes one picture.
 
     Args:
-        payload: an encoded picture, or pixels where `shape` (height, width, channels) says so.
+        payload: an encoded picture, or pixels if `shape` (height, width, channels) is given.
+        target: tells how far a LARGE picture may be reduced; nothing else depends on it.
 
     Raises:
         Exception: whatever Pillow raises for a picture it can't read: there is no common class.
     """
     if shape is not None:
-        if shape == target.shape:
-            return Decoded(payload, shape[0], shape[1], ())
-        image = Image.frombytes("L" if shape[2] == 1 else "RGB", (shape[1], shape[0]), payload)
-        return _finished(image, shape[0], shape[1], target, [])
+        return _as_it_is(np.frombuffer(payload, np.uint8).reshape(shape), shape[0], shape[1])
     if not _may_be_turned(payload):
         plain = decode_plain_jpeg(payload, target.reduction)
         if plain is not None:
-            return _plain(*plain, target)
+            return _as_it_is(*plain)
     with _opened(payload) as image:
         changes = ["first of several frames"] if _several_frames(image) else []
         orientation = _orientation(image)
@@ -129,7 +158,28 @@ def decode(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -
         if orientation != 1:
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
-        return _finished(image, height, width, target, changes)
+        kind = "greyscale" if image.mode in GREY_MODES else KINDS.get(image.mode, image.mode)
+        pixels = np.asarray(_plain(image, changes))
+        return Opened(pixels.reshape(*pixels.shape[:2], -1), height, width, kind, tuple(changes))
+
+
+def bring_to(target: Target, opened: Opened) -> Decoded:
+    """Gives a picture the target's channels and size."""
+    pixels, changes = opened.pixels, list(opened.changes)
+    if (opened.kind == "greyscale") != (target.channels == 1) or opened.kind not in ("greyscale", "colour"):
+        changes.append(f"{opened.kind} to {'greyscale' if target.channels == 1 else 'RGB'}")
+    if pixels.shape != target.shape:
+        image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).convert(target.mode)
+        if (opened.height, opened.width) != (target.height, target.width):
+            changes.append("resized" if target.resize == "resize" else "resized and cropped")
+            box = None if target.resize == "resize" else _centre(image.width, image.height, target)
+            image = image.resize((target.width, target.height), Image.Resampling.BILINEAR, box=box)
+        return Decoded(image.tobytes(), opened.height, opened.width, tuple(changes))
+    return Decoded(pixels.tobytes(), opened.height, opened.width, tuple(changes))
+
+
+def _as_it_is(pixels: np.ndarray, height: int, width: int) -> Opened:
+    return Opened(pixels, height, width, "greyscale" if pixels.shape[2] == 1 else "colour", ())
 
 
 @contextlib.contextmanager
@@ -181,22 +231,6 @@ def _may_be_turned(payload: bytes) -> bool:
         return _orientation(image) != 1
 
 
-def _plain(pixels: np.ndarray, height: int, width: int, target: Target) -> Decoded:
-    if pixels.shape == target.shape == (height, width, target.channels):
-        return Decoded(pixels.tobytes(), height, width, ())
-    return _finished(Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels), height, width, target, [])
-
-
-def _finished(image: Image.Image, height: int, width: int, target: Target, changes: list[str]) -> Decoded:
-    image = _converted(image, target.mode, changes)
-    size = (target.width, target.height)
-    if (height, width) != (target.height, target.width):
-        changes.append("resized" if target.resize == "resize" else "resized and cropped")
-        box = None if target.resize == "resize" else _centre(image.width, image.height, target)
-        image = image.resize(size, Image.Resampling.BILINEAR, box=box)
-    return Decoded(image.tobytes(), height, width, tuple(changes))
-
-
 def _centre(width: int, height: int, target: Target) -> tuple[float, float, float, float]:
     """The largest box of the target's proportions in the middle of a picture: left, top, right, bottom."""
     scale = min(width / target.width, height / target.height)
@@ -204,31 +238,26 @@ def _centre(width: int, height: int, target: Target) -> tuple[float, float, floa
     return left, top, width - left, height - top
 
 
-def _converted(image: Image.Image, mode: str, changes: list[str]) -> Image.Image:
-    grey = image.mode in GREY_MODES
-    kind = "greyscale" if grey else KINDS.get(image.mode, image.mode)
+def _plain(image: Image.Image, changes: list[str]) -> Image.Image:
+    """The same picture in mode L, if it is grey and opaque, or RGB."""
     if image.mode == "F":
         raise ValueError("floating-point pixels: nothing says which value is white")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
-        changes.append("16-bit to 8-bit")
+        image = _eight_bits(image, changes)
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             changes.append("transparency laid on white")
-        image = image.convert("RGB")
-    if image.mode == "LAB":
-        image = image.convert("RGB")
-    if image.mode != mode:
-        image = image.convert(mode)
-    if grey != (mode == "L") or kind not in ("greyscale", "colour"):
-        changes.append(f"{kind} to {'greyscale' if mode == 'L' else 'RGB'}")
-    return image
+        return image.convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode in GREY_MODES else "RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, changes: list[str]) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("32-bit pixels: nothing says which value is white")
+    changes.append("16-bit to 8-bit" if values.max() > TWELVE_BITS else NEARLY_BLACK)
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

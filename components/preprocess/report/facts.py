@@ -29,7 +29,7 @@ class Quarantined:
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """One picture found, equal in every pixel, in more than one split.
+    """One picture found, equal in every pixel, in more than one place: split or class.
 
     `places` is [(split, name in the source), ...], at most 10 of them; `picture` is uint8 [height, width, channels].
     """
@@ -51,6 +51,9 @@ class DataFacts:
         samples: class name -> a few pictures of the training split, a seeded choice.
         duplicates: how many different pictures occur in more than one split.
         duplicate_examples: the first few of them.
+        in_two_classes: how many different pictures occur in more than one class.
+        in_two_classes_examples: the first few of them.
+        notices: what looks like a mistake, each a sentence without its end.
         quarantined: how many pictures could not be read and were left out.
         quarantine: the first of them (a capped list; quarantine.json holds the same).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
@@ -69,6 +72,9 @@ class DataFacts:
     samples: dict[str, list[np.ndarray]]
     duplicates: int
     duplicate_examples: list[Duplicate]
+    in_two_classes: int
+    in_two_classes_examples: list[Duplicate]
+    notices: list[str]
     quarantined: int
     quarantine: list[Quarantined]
     ignored: dict[str, int]

@@ -1,7 +1,6 @@
-"""What is counted while pictures go by: 34 bytes a picture, whatever its size."""
+"""What is counted while pictures go by: 17 bytes a picture, whatever its size."""
 
 import collections
-import math
 
 import numpy as np
 
@@ -19,7 +18,7 @@ class Tally:
 
     Attributes:
         readable: bool [n], which pictures of the source could be read.
-        hashes: uint64 [n], of the pixels of those.
+        hashes: uint64 [n], of those.
         quarantined: how many could not.
     """
 
@@ -30,7 +29,6 @@ class Tally:
         self.readable = np.zeros(count, bool)
         self.hashes = np.zeros(count, np.uint64)
         self.heights, self.widths = np.zeros(count, np.int32), np.zeros(count, np.int32)
-        self.histogram: np.ndarray | int = 0
         self.changes: collections.Counter[str] = collections.Counter()
         self.failures: list[tuple[int, str]] = []
 
@@ -43,8 +41,6 @@ class Tally:
         read = pictures[outcome.readable]
         self.readable[read] = True
         self.hashes[read], self.heights[read], self.widths[read] = outcome.hashes, outcome.heights, outcome.widths
-        if outcome.histogram is not None:
-            self.histogram = self.histogram + outcome.histogram
         self.changes.update(outcome.changes)
         self.done += len(pictures)
         self.quarantined += len(outcome.failures)
@@ -62,17 +58,10 @@ class Tally:
         """The first unreadable pictures in the source's order; at most QUARANTINE_LISTED."""
         return [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
 
-    def mean_and_std(self) -> tuple[list[float], list[float]]:
-        """Per channel, of the training pixels scaled to [0, 1]. Sums are exact integers; only the end is rounded."""
-        values = range(256)
-        means, stds = [], []
-        for counts in np.asarray(self.histogram).tolist():
-            pixels = sum(counts)
-            total = sum(value * count for value, count in zip(values, counts, strict=True))
-            squares = sum(value * value * count for value, count in zip(values, counts, strict=True))
-            means.append(total / (255 * pixels))
-            stds.append(math.sqrt((pixels * squares - total * total) / (255 * pixels) ** 2))
-        return means, stds
+    @property
+    def resized(self) -> int:
+        """Pictures whose size was another than the target's."""
+        return self.changes["resized"] + self.changes["resized and cropped"]
 
     def size_ranges(self) -> tuple[SizeRange, SizeRange]:
         """Height and width of the readable pictures, as they were in the source."""

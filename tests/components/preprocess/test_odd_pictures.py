@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from components.core.pictures import jpeg
-from components.core.pictures.decode import Target, decode, quiet_pillow, read_header, reason_of
+from components.core.pictures.decode import NEARLY_BLACK, Target, decode, quiet_pillow, read_header, reason_of
 from tests.components.preprocess.sources import encoded, noise
 
 RGB, GREY = Target(8, 8, 3), Target(8, 8, 1)
@@ -69,6 +69,12 @@ def test_sixteen_bits_are_scaled_not_cut(kind):
     np.testing.assert_array_equal(pixels(payload, GREY)[..., 0], np.rint(values / 257))
     np.testing.assert_array_equal(pixels(payload, RGB)[..., 2], np.rint(values / 257))
     assert changes(payload, RGB) == ("16-bit to 8-bit", "greyscale to RGB")
+
+
+@pytest.mark.parametrize(("white", "noticed"), [(4095, True), (4096, False), (0, True)])
+def test_twelve_bits_in_a_file_of_sixteen_are_noticed(white, noticed):
+    payload = encoded(Image.fromarray(np.full((8, 8), white, np.uint16)))
+    assert (NEARLY_BLACK in changes(payload, GREY)) == noticed
 
 
 def test_big_endian_sixteen_bits():
@@ -251,11 +257,11 @@ def test_the_short_way_to_jpeg_gives_pillow_s_pixels(monkeypatch):
 
 
 def test_a_large_jpeg_reduced_while_decoding_looks_the_same():
-    smooth = Image.fromarray(noise(12, 30, 40)).resize((800, 600), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(noise(12, 30, 40)).resize((2000, 1500), Image.Resampling.BICUBIC)
     payload = encoded(smooth, "JPEG", quality=95)
     whole = Image.open(io.BytesIO(payload)).resize((40, 30), Image.Resampling.BILINEAR)
     difference = np.abs(pixels(payload, Target(30, 40, 3)).astype(int) - np.asarray(whole))
-    assert Target(30, 40, 3).reduction(600, 800) == 8
+    assert Target(30, 40, 3).reduction(1500, 2000) == 8
     assert difference.mean() < 2
 
 

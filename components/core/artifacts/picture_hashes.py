@@ -1,0 +1,69 @@
+"""Hashes of pictures: in a dataset artifact those of all pictures, in an export those that its model learned from.
+
+    hashes.npy   of a dataset: uint64 [n], the pictures of train, validation and test in the order of their shards
+    learned.npy  of an export: uint64 [n], ascending, each once: every picture of train and validation
+
+A hash is the first 8 bytes of a SHA-256 of the decoded picture (preprocess/identity.py), little-endian, and depends on
+nothing else: not on the data set, its settings or seeds. So two models can be compared on pictures that neither has
+learned from. The hashes of a million pictures take 8 MB.
+"""
+
+import hashlib
+import pathlib
+
+import numpy as np
+
+from components.core.artifacts.dataset import SPLITS, DatasetInfo, Split
+from components.core.artifacts.dataset_reading import split_count
+from components.core.errors import PipelineError
+from components.core.files import whole_file
+
+HASHES_FILE = "hashes.npy"
+LEARNED_FILE = "learned.npy"
+
+
+def write_hashes(path: pathlib.Path, hashes: np.ndarray) -> str:
+    """Writes uint64 [n] and returns the file's SHA-256."""
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.save(file, hashes.astype("<u8"), allow_pickle=False)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_hashes(path: pathlib.Path) -> np.ndarray:
+    """Reads uint64 [n]; raises ValueError or OSError for a file that is none."""
+    hashes = np.load(path, allow_pickle=False)
+    if hashes.ndim != 1 or hashes.dtype != np.dtype("<u8"):
+        raise ValueError(f"{hashes.dtype} {hashes.shape} instead of one row of uint64")
+    return hashes
+
+
+def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> np.ndarray:
+    """The hashes of a split's pictures, uint64 [n], in the order of its shards.
+
+    Raises:
+        PipelineError: the dataset artifact's hashes are missing, damaged, or not as many as pictures.
+    """
+    path = pathlib.Path(directory) / HASHES_FILE
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != info.hashes_sha256:
+            raise ValueError(f"sha256 {found} instead of {info.hashes_sha256}")
+        hashes = read_hashes(path)
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"expected the pictures' hashes in {path}, received none that fit ({error}); run preprocess again"
+        ) from None
+    counts = [split_count(info, name) for name in SPLITS]
+    if len(hashes) != sum(counts):
+        raise PipelineError(
+            f"expected {sum(counts):,} hashes in {path}, one a picture, received {len(hashes):,}; run preprocess again"
+        )
+    return np.split(hashes, np.cumsum(counts)[:-1])[SPLITS.index(split)]
+
+
+def learned_hashes(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarray:
+    """What a model that was trained on this data set has learned from, ascending, each hash once.
+
+    Validation pictures among it: they chose the epoch that was kept.
+    """
+    return np.union1d(split_hashes(directory, info, "train"), split_hashes(directory, info, "validation"))
