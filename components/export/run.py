@@ -14,6 +14,7 @@ from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
+from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, whole_directory
 from components.core.revision import code_revision
@@ -38,8 +39,9 @@ def export(
     """Exports the model artifact in the formats that the settings name.
 
     The export artifact holds saved_model/<version>/ (signatures in saved_model.py), the other formats' files
-    (formats.py), MODEL_CARD.md and manifest.json. It appears only after a fresh process has answered test pictures
-    with every one of them as evaluate's predictions say, and has put the SavedModel to the serving smoke test.
+    (formats.py), MODEL_CARD.md, learned.npy (core/artifacts/picture_hashes.py) and manifest.json. It appears only after
+    a fresh process has answered test pictures with every one of them as evaluate's predictions say, and has put the
+    SavedModel to the serving smoke test.
 
     Raises:
         PipelineError: an artifact is missing or does not fit, the model did not pass the gate, a format's package is
@@ -93,6 +95,7 @@ def export(
             files=[],
         )
         write_card(directory / CARD_FILE, manifest, metrics, model_path)
+        write_hashes(directory / LEARNED_FILE, learned_hashes(dataset_path, info))
         manifest = manifest.model_copy(update={"files": list_files(directory)})
         write_manifest(directory, manifest)
     size = sum(file.bytes for file in manifest.files)

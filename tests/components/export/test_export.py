@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.artifacts.dataset import INFO_FILE
+from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.evaluation import DecisionReason, read_decision, write_decision
+from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.export.card import write_card
@@ -20,7 +21,7 @@ def test_what_is_exported_is_listed_and_proved(exported):
     manifest, place = exported
     assert json.loads((place / "manifest.json").read_text()) == manifest.model_dump(mode="json")
     files = {file.path: file.sha256 for file in manifest.files}
-    assert {"saved_model/7/saved_model.pb", "model.keras", "MODEL_CARD.md"} <= set(files)
+    assert {"saved_model/7/saved_model.pb", "model.keras", "MODEL_CARD.md", "learned.npy"} <= set(files)
     assert all(sha256_of(place / path) == digest for path, digest in files.items())
     assert set(manifest.formats) == {"saved_model", "keras"}
     for proved in manifest.formats.values():
@@ -31,6 +32,14 @@ def test_what_is_exported_is_listed_and_proved(exported):
     # Every weight is written once: Keras's own export writes it twice.
     assert manifest.formats["saved_model"].bytes < 1.5 * manifest.formats["keras"].bytes
     assert [path.name for path in place.parent.iterdir()] == ["exported"]
+
+
+def test_an_export_says_which_pictures_its_model_learned_from(exported, trained):
+    _, place = exported
+    learned, info = read_hashes(place / LEARNED_FILE), read_info(trained.dataset)
+    for split in SPLITS:
+        assert set(np.isin(split_hashes(trained.dataset, info, split), learned)) == {split != "test"}
+    assert (np.diff(learned.astype(object)) > 0).all()
 
 
 def test_the_card_is_made_of_facts(exported, evaluation):
