@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from kfp import compiler
 
+from components.core.errors import PipelineError
+from components.core.storage import location
 from components.download.look import can_change
+from components.download.places import scheme_of
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
-from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.parameters import STORE_PLACES, Parameters
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps
@@ -26,8 +29,13 @@ def compile_pipeline(
 
     Args:
         sweep: trials that are fixed in the file; None: it trains once.
+
+    Raises:
+        PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
+            layers that don't fit.
     """
     check_gpus(defaults.gpus)
+    check_places(defaults)
     if sweep is None or "architecture" not in sweep.names:
         check_model(defaults)
     wanted = dict(step_images(defaults, cluster, sweep))
@@ -38,6 +46,26 @@ def compile_pipeline(
         compiled = pathlib.Path(own) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(compiled))
         compiled.replace(path)
+
+
+def check_places(parameters: Parameters) -> None:
+    """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
+    if parameters.source and scheme_of(parameters.source) == "file":
+        raise PipelineError(
+            f"source: expected a URI that the cluster's pods can fetch, received {parameters.source!r}, a path on this "
+            "machine; put it into a bucket or behind http(s)://"
+        )
+    for name in STORE_PLACES:
+        place = getattr(parameters, name)
+        if place and location.parse(place).scheme == "file":
+            raise PipelineError(
+                f"{name}: expected a place that the cluster's pods can reach, such as gs://bucket/prefix, received "
+                f"{place!r}, a path on this machine"
+            )
 
 
 def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:

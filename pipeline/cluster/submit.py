@@ -8,11 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from components.core.errors import PipelineError
-from components.download.places import scheme_of
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page
-from pipeline.parameters.parameters import Configuration, Parameters
-from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
+from pipeline.parameters.parameters import Configuration
+from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -45,15 +43,13 @@ def prepared(
         The compiled pipeline.
 
     Raises:
-        PipelineError: something that would fail the run: a source that pods don't see, a GPU count that is none, an
+        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, an
             image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import check_images
 
     parameters = configuration.parameters
-    check_gpus(parameters.gpus)
-    _check_source(parameters)
     kept = COMPILED_SWEEP if sweep else COMPILED
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
@@ -131,12 +127,3 @@ def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:
 def _run_named(client: "kfp.Client", experiment_id: str, name: str) -> str | None:
     listed = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=50)
     return next((run.run_id for run in listed.runs or [] if run.display_name == name), None)
-
-
-def _check_source(parameters: Parameters) -> None:
-    """A path on this machine means nothing to a pod."""
-    if parameters.source and scheme_of(parameters.source) == "file":
-        raise PipelineError(
-            f"source: expected a URI that the cluster's pods can fetch, received {parameters.source!r}, a path on this "
-            "machine; put it into a bucket or behind http(s)://"
-        )

@@ -2,12 +2,13 @@
 
 import pathlib
 
+from components.core.storage import location
 from components.download.look import look
 from components.download.places import local_path, scheme_of
-from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.parameters import STORE_PLACES, Parameters
 
-# Parameters that name a place to write to: a store's URI, or a local directory.
-WRITTEN = ("mirror", "checkpoints", "tensorboard_uri", "publish_uri")
+# Below the outputs directory: where checkpoints go, unless the user names a place.
+CHECKPOINTS = ".checkpoints"
 
 
 def local_source(source: str) -> pathlib.Path | None:
@@ -17,22 +18,32 @@ def local_source(source: str) -> pathlib.Path | None:
 
 def written_places(parameters: Parameters) -> list[pathlib.Path]:
     """The local directories that the steps write to, besides their artifacts."""
-    return [local_path(place) for name in WRITTEN if (place := getattr(parameters, name)) and "://" not in place]
+    found = [_local_directory(getattr(parameters, name)) for name in STORE_PLACES]
+    return [path for path in found if path]
 
 
-def with_places(parameters: Parameters) -> Parameters:
-    """Makes local paths absolute, and puts the source's state into `source_version`.
+def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
+    """Makes local paths absolute, keeps checkpoints beside the runs, and puts the source's state into `source_version`.
 
     On a cluster a step of its own takes that look (pipeline/training.py).
 
     Raises:
         PipelineError: a local source does not exist, or its store can't be asked.
     """
-    places = {name: getattr(parameters, name) for name in WRITTEN}
-    absolute = {name: str(local_path(place)) for name, place in places.items() if place and "://" not in place}
-    parameters = parameters.model_copy(update=absolute)
-    seen = look(parameters.source, parameters.source_version)
-    path = local_source(parameters.source)
-    return parameters.model_copy(
-        update={"source": str(path.resolve()) if path else parameters.source, "source_version": seen}
-    )
+    places = {name: getattr(parameters, name) for name in STORE_PLACES}
+    places["checkpoints"] = places["checkpoints"] or str(outputs / CHECKPOINTS)
+    absolute = {name: str(path) for name, place in places.items() if (path := _local_directory(place))}
+    source = local_source(parameters.source)
+    seen = {
+        "source": str(source.resolve()) if source else parameters.source,
+        "source_version": look(parameters.source, parameters.source_version),
+    }
+    return parameters.model_copy(update={**absolute, **seen})
+
+
+def _local_directory(place: str) -> pathlib.Path | None:
+    """The directory that a store's place names on this machine; None for none, and for a bucket."""
+    if not place:
+        return None
+    found = location.parse(place)
+    return pathlib.Path(found.prefix) if found.scheme == "file" else None

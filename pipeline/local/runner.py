@@ -7,28 +7,16 @@ from typing import Any, Literal
 
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_VARIABLE
+from components.download.cache import VARIABLE as DOWNLOAD_CACHE
+from components.download.places import local_path
 from pipeline import ROOT
+from pipeline.local import container
 from pipeline.local.places import local_source, written_places
 from pipeline.parameters.parameters import Parameters
 
 RunnerName = Literal["docker", "process"]
 RunnerChoice = Literal["auto", "docker", "process"]
 RUN_LABEL = "conv2d-pipeline.outputs"
-# What the object stores' own clients read; handed to containers where set here. Never logged.
-STORE_VARIABLES = (
-    "STORAGE_EMULATOR_HOST",
-    "GOOGLE_CLOUD_PROJECT",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "MINIO_ACCESS_KEY",
-    "MINIO_SECRET_KEY",
-)
-GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
@@ -58,24 +46,18 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     """The kfp.local runner of that name, its settings made for this machine."""
     from kfp import local
 
-    host = {
-        "CONV2D_DOWNLOAD_CACHE": os.environ.get("CONV2D_DOWNLOAD_CACHE") or str(outputs / ".downloads"),
-        "CONV2D_CHECKPOINTS": str(outputs / ".checkpoints"),
-        LIVE_VARIABLE: "1" if os.isatty(1) else "0",
-    }
+    downloads = local_path(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
+    host = {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if os.isatty(1) else "0"}
     if runner == "process":
         os.environ.update(host, PYTHONPATH=str(ROOT))
         return local.SubprocessRunner(use_venv=False)
     import docker
 
-    environment = {name: os.environ[name] for name in STORE_VARIABLES if name in os.environ}
-    readable = [local_source(parameters.source)]
-    if credentials := os.environ.get(GOOGLE_CREDENTIALS):
-        readable.append(pathlib.Path(credentials).absolute())
-        environment[GOOGLE_CREDENTIALS] = str(readable[-1])
-    written = written_places(parameters)
-    for path in written:
-        path.mkdir(parents=True, exist_ok=True)
+    source, home = local_source(parameters.source), pathlib.Path.home()
+    # What lies below `outputs` is mounted with it.
+    written = [path for path in (*written_places(parameters), downloads) if not path.is_relative_to(outputs)]
+    variables = container.variables(os.environ, home)
+    mounts = container.mounts(variables, home, [source] if source else [], written)
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
@@ -84,11 +66,13 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     return local.DockerRunner(
         # What the containers write belongs to whoever ran make.
         user=f"{os.getuid()}:{os.getgid()}",
-        environment={**environment, **host, "HOME": "/tmp"},  # noqa: S108 - inside the container, a tmpfs of its own
-        mounts=[docker.types.Mount(str(path), str(path), type="bind", read_only=True) for path in readable if path]
-        + [docker.types.Mount(str(path), str(path), type="bind") for path in written],
+        environment={**variables, **host, "HOME": container.HOME},
+        mounts=[
+            docker.types.Mount(place, str(path), type="bind", read_only=not writable)
+            for place, (path, writable) in mounts.items()
+        ],
         read_only=True,
-        tmpfs={"/tmp": "exec"},  # noqa: S108
+        tmpfs={container.HOME: "exec"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         shm_size="1g",
@@ -102,8 +86,8 @@ def remove_containers(outputs: pathlib.Path) -> None:
     import docker
 
     client = docker.from_env()
-    for container in client.containers.list(filters={"label": f"{RUN_LABEL}={outputs}"}):
-        container.remove(force=True)
+    for running in client.containers.list(filters={"label": f"{RUN_LABEL}={outputs}"}):
+        running.remove(force=True)
 
 
 def _gpu_count(parameters: Parameters) -> int:

@@ -39,13 +39,13 @@ def run_local(
     Raises:
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
-    parameters = with_places(configuration.parameters)
+    outputs = outputs.absolute()
+    parameters = with_places(configuration.parameters, outputs)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
     if sweep is None or "architecture" not in sweep.names:
         check_model(parameters)
     runner, image = choose_runner(choice, parameters)
-    outputs = outputs.absolute()
     outputs.mkdir(parents=True, exist_ok=True)
     with quiet_kfp(), step_output() as console:
         run = _new_run(configuration, outputs, console, sweep)

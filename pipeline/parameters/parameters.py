@@ -9,11 +9,12 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from components.core.errors import PipelineError, nearest, one_line
+from components.core.settings import StorePlace
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
@@ -28,11 +29,9 @@ ENVIRONMENT_PREFIX = "CONV2D_"
 # CONV2D_* variables that set how things run here, not what is trained; no parameters.
 HOST_VARIABLES = {
     "CONV2D_DOCKER_NETWORK",
-    "CONV2D_CHECKPOINTS",
     "CONV2D_DOWNLOAD_CACHE",
     "CONV2D_IMAGE_REPOSITORY",
     "CONV2D_LIVE_PROGRESS",
-    "CONV2D_BASE_IMAGE",
 }
 
 
@@ -40,6 +39,12 @@ class Parameters(
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
 ):
     """Every component's settings, flat, and where training runs on a cluster."""
+
+
+# The parameters that name a place to write to.
+STORE_PLACES = tuple(
+    name for name, field in Parameters.model_fields.items() if set(get_args(StorePlace)) & set(field.metadata)
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from pipeline import ROOT
 
 # Set by the machine, not by the person: a run in a test needs them as any run does.
-MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK", "CONV2D_BASE_IMAGE")
+MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK",)
 
 
 class CommandLine:

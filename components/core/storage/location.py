@@ -45,6 +45,8 @@ def parse(uri: str) -> Location:
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
+        if (begun := uri.partition(":")[0].lower()) in SCHEMES and ":" in uri:
+            raise StorageError(f"expected {begun}://, received {uri!r}; for a local path write ./{uri}")
         return Location("file", "", str(pathlib.Path(uri).expanduser().absolute()))
     scheme = scheme.lower()
     if scheme == "file":

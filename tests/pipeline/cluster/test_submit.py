@@ -141,6 +141,11 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (["ACCELERATOR=gpu"], "accelerator: expected a resource such as"),
         (["TRAIN_MEMORY=lots"], "train_memory: "),
         (["SOURCE=/tmp/pictures", "DATASET=image_folder"], "a path on this machine"),
+        (["PUBLISH_URI=/tmp/registry"], "publish_uri: expected a place that the cluster's pods can reach"),
+        (["CHECKPOINTS=ckpt"], "checkpoints: expected a place that the cluster's pods can reach"),
+        (["TENSORBOARD_URI=file:///boards"], "tensorboard_uri: "),
+        (["MIRROR=~/mirror"], "mirror: "),
+        (["PUBLISH_URI=s3:bucket/models"], "expected s3://, received"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):

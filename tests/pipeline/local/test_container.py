@@ -1,0 +1,98 @@
+"""A container of a local run is given what a plain process has: logins, proxies, certificates, folders."""
+
+import json
+import pathlib
+
+import pytest
+
+from pipeline.local import container
+from pipeline.local.runner import kfp_runner
+from pipeline.parameters.parameters import Parameters
+
+
+@pytest.fixture
+def home(tmp_path) -> pathlib.Path:
+    home = tmp_path / "home"
+    for name in (".aws/config", ".aws/sso/cache/x.json", ".config/gcloud/application_default_credentials.json"):
+        file = home / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    return home
+
+
+def test_the_logins_of_gcloud_and_aws_are_seen_and_can_not_be_written(home):
+    given = container.variables({}, home)
+    login = home / ".config/gcloud/application_default_credentials.json"
+    assert given == {"GOOGLE_APPLICATION_CREDENTIALS": str(login)}
+    # The clients look below the container's home folder.
+    assert container.mounts(given, home, [], []) == {str(login): (login, False), "/tmp/.aws": (home / ".aws", False)}  # noqa: S108
+
+
+def test_credentials_that_are_named_come_first(home, tmp_path):
+    named = tmp_path / "key.json"
+    token = tmp_path / "token"
+    named.write_text(json.dumps({"type": "external_account", "credential_source": {"file": str(token)}}))
+    token.touch()
+    given = container.variables({"GOOGLE_APPLICATION_CREDENTIALS": str(named)}, home)
+    assert given["GOOGLE_APPLICATION_CREDENTIALS"] == str(named)
+    seen = container.mounts(given, home, [], [])
+    assert (seen[str(named)], seen[str(token)]) == ((named, False), (token, False))
+
+
+def test_another_folder_of_gclouds(home, tmp_path):
+    other = tmp_path / "other" / "application_default_credentials.json"
+    other.parent.mkdir()
+    other.touch()
+    given = container.variables({"CLOUDSDK_CONFIG": str(other.parent)}, home)
+    assert given["GOOGLE_APPLICATION_CREDENTIALS"] == str(other)
+
+
+def test_proxies_profiles_and_certificates_are_handed_on_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.pem").touch()
+    environment = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": "localhost",
+        "AWS_PROFILE": "team",
+        "MINIO_ACCESS_KEY": "a",
+        "STORAGE_EMULATOR_HOST": "http://gcs",
+        "REQUESTS_CA_BUNDLE": "ca.pem",
+        "AWS_CONFIG_FILE": "/no/such/file",
+        "PATH": "/bin",
+        "CONV2D_EPOCHS": "3",
+        "GITHUB_TOKEN": "secret",
+    }
+    given = container.variables(environment, tmp_path)
+    kept = {name: value for name, value in environment.items() if name not in ("PATH", "CONV2D_EPOCHS", "GITHUB_TOKEN")}
+    assert given == {**kept, "REQUESTS_CA_BUNDLE": str(tmp_path / "ca.pem")}
+    assert container.mounts(given, tmp_path, [], []) == {str(tmp_path / "ca.pem"): (tmp_path / "ca.pem", False)}
+
+
+def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("CONV2D_DOWNLOAD_CACHE", str(tmp_path / "downloads"))
+    for name in container.FILES:
+        monkeypatch.delenv(name, raising=False)
+    source = tmp_path / "photos"
+    source.mkdir()
+    outputs = tmp_path / "outputs"
+    parameters = Parameters(
+        dataset="image_folder",
+        source=str(source),
+        mirror=f"file://{tmp_path}/mirror",
+        publish_uri=str(source),  # to read from and to write to
+        checkpoints=str(outputs / ".checkpoints"),
+        tensorboard_uri="gs://bucket/boards",
+    )
+    options = kfp_runner("docker", parameters, outputs).container_run_args
+    mounted = {mount["Target"]: mount["ReadOnly"] for mount in options["mounts"]}
+    assert mounted == {
+        str(home / ".config/gcloud/application_default_credentials.json"): True,
+        "/tmp/.aws": True,  # noqa: S108
+        str(source): False,
+        str(tmp_path / "mirror"): False,
+        str(tmp_path / "downloads"): False,
+    }
+    assert all(pathlib.Path(mount["Source"]).exists() for mount in options["mounts"])
+    assert options["environment"]["CONV2D_DOWNLOAD_CACHE"] == str(tmp_path / "downloads")
+    assert options["environment"]["HOME"] == "/tmp"  # noqa: S108
