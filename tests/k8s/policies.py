@@ -8,6 +8,8 @@ from tests.k8s.manifests import Pod, name_of, pods
 CONTENT_TAG = re.compile(r"(.+-)?[0-9a-f]{12}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+# Where a node hands out its own credentials, by the block of all addresses that holds it.
+CREDENTIALS = {"0.0.0.0/0": "169.254.0.0/16", "::/0": "fd00:ec2::/32"}
 
 
 def violations(objects: list[dict]) -> list[str]:
@@ -116,8 +118,9 @@ def _object(thing: dict) -> Iterator[str]:
         for rule in thing["spec"].get("egress", []):
             for peer in rule.get("to", []):
                 block = peer.get("ipBlock", {})
-                if block.get("cidr") == "0.0.0.0/0" and "169.254.0.0/16" not in block.get("except", []):
-                    yield "lets pods ask the node for its credentials"
+                given = CREDENTIALS.get(block.get("cidr", ""), "")
+                if given and given not in block.get("except", []):
+                    yield f"lets pods ask the node for its credentials{' by IPv6' if ':' in given else ''}"
 
 
 def _rule(rule: dict) -> Iterator[str]:

@@ -7,7 +7,7 @@ from tests.k8s.manifests import Pod, name_of, pods
 # Made by Kubeflow Pipelines (its base/seaweedfs and base/pipeline manifests), by Argo, and by Kubernetes.
 KUBEFLOW_SECRETS = {("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"}}
 FOREIGN_LABELS = {"application-crd-id", "workflows.argoproj.io/workflow", "app=seaweedfs", "conv2d/may-predict=true"}
-FOREIGN_NAMESPACES = {"kube-system", "kubeflow"}
+FOREIGN_NAMESPACES = {"kube-system", "openshift-dns", "kubeflow"}
 
 
 def dangling(objects: list[dict]) -> list[str]:

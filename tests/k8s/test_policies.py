@@ -66,6 +66,9 @@ BROKEN = {
     "ask the node for its credentials": lambda o: find(o, "NetworkPolicy", "conv2d-tensorboard")["spec"]["egress"][0][
         "to"
     ][0]["ipBlock"].pop("except"),
+    "ask the node for its credentials by IPv6": lambda o: find(o, "NetworkPolicy", "conv2d-tensorboard")["spec"][
+        "egress"
+    ][0]["to"][1]["ipBlock"].pop("except"),
     "no policy denies Ingress by default": lambda o: o.remove(find(o, "NetworkPolicy", "conv2d-deny")),
     "no policy denies Egress by default": lambda o: find(o, "NetworkPolicy", "conv2d-deny")["spec"].update(egress=[{}]),
 }
@@ -89,3 +92,21 @@ def test_pods_in_custom_resources_are_held_to_the_policies(rendered):
     told = violations(objects)
     assert "TrainingRuntime/conv2d-jax: shares the node's: hostNetwork" in told
     assert "InferenceService/conv2d: container kserve-container: its root file system is writable" in told
+
+
+@pytest.mark.parametrize(("name", "policy"), [("base", "conv2d-dns"), ("overlays/serving", "fetch-models")])
+def test_names_are_found_on_every_kind_of_cluster(rendered, name, policy):
+    """A policy sees the DNS pod's own port: 53, on OpenShift 5353 in another namespace; GKE's Cloud DNS is no pod."""
+    in_cluster, on_node = find(rendered[name], "NetworkPolicy", policy)["spec"]["egress"][:2]
+    ports = {(entry["protocol"], entry["port"]) for entry in in_cluster["ports"]}
+    assert ports == {(protocol, port) for protocol in ("UDP", "TCP") for port in (53, 5353)}
+    namespaces = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in in_cluster["to"]]
+    assert namespaces == ["kube-system", "openshift-dns"]
+    assert {entry["port"] for entry in on_node["ports"]} == {53}
+    assert [block["ipBlock"]["cidr"] for block in on_node["to"]] == ["169.254.20.10/32", "169.254.169.254/32"]
+
+
+def test_a_run_reaches_minikubes_api_server_and_addresses_of_ipv6(rendered):
+    outside = find(rendered["base"], "NetworkPolicy", "conv2d-runs")["spec"]["egress"][1]
+    assert {entry["port"] for entry in outside["ports"]} == {80, 443, 6443, 8443}
+    assert [block["ipBlock"]["cidr"] for block in outside["to"]] == ["0.0.0.0/0", "::/0"]
