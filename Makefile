@@ -51,8 +51,8 @@ models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', '
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
 	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(call options,$(COMPILED)) $(SETTINGS)
 
-pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0
-	@$(PYTHON) -m pipeline submit --profile $(call quote,$(PROFILE)) $(if $(filter 0,$(WATCH)),--no-watch) $(call options,$(RUN)) $(SETTINGS)
+pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 VERBOSE=1
+	@$(PYTHON) -m pipeline submit --profile $(call quote,$(PROFILE)) $(if $(filter 0,$(WATCH)),--no-watch) $(call options,$(RUN)) $(filter-out 'VERBOSE=1',$(SETTINGS))
 
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly
 	@$(PYTHON) -m pipeline schedule $(call quote,$(CRON)) --profile $(call quote,$(PROFILE)) $(call options,NAME $(RUN)) $(SETTINGS)

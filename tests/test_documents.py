@@ -11,7 +11,7 @@ from pipeline.__main__ import main
 from pipeline.commands.models import models
 from pipeline.parameters.parameters import Parameters
 
-DOCUMENTS = ("README.md", "k8s/CHECKLIST.md")
+DOCUMENTS = ("README.md", "k8s/README.md", "k8s/CHECKLIST.md")
 FOR_THOSE_WHO_WORK_ON_IT = ("CONTRIBUTING.md", "CHANGELOG.md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
