@@ -3,14 +3,16 @@
 #
 #   name   prints its name. The tag is a hash of what goes into it, so that a tag never means something else.
 #   build  builds it, unless it is there already
-#   push   builds it and sends it to the registry that REGISTRY names (REGISTRY=registry.example.com/my-project)
+#   push   builds it, sends it to the registry that REGISTRY names (REGISTRY=registry.example.com/my-project), and writes
+#          its tag into k8s/base, so that the overlays run what was pushed
 #
-# BASE_IMAGE replaces the one of docker/base-image.txt, for hosts without a registry (docker/base-image.sh makes one); the tag is then
-# another. DOCKER is the docker command, if it is not the first one on the PATH.
+# BASE_IMAGE replaces the one of docker/base-image.txt, for hosts without a registry (docker/base-image.sh makes one); the
+# tag is then another. What `make images ACTION=push` was last given is remembered in build/base-image. DOCKER is the docker
+# command, if it is not the first one on the PATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-base=${BASE_IMAGE:-$(grep -v "^#" docker/base-image.txt)}
+base=${BASE_IMAGE:-$(cat build/base-image 2>/dev/null || grep -v "^#" docker/base-image.txt)}
 docker=${DOCKER:-docker}
 parts=(docker/tensorboard/Dockerfile docker/install.{sh,py} docker/requirements/{uv,tensorboard}.txt)
 tag=$({ cat "${parts[@]}"; echo "$base"; } | sha256sum | cut -c1-12)
@@ -35,6 +37,8 @@ push)
         fail "expected REGISTRY, the registry to push to; try: REGISTRY=registry.example.com/my-project $0 push"
     build
     "$docker" push "$image" >&2 || fail "the registry did not take $image; are you logged in? try: docker login ${REGISTRY%%/*}"
+    sed -i.before "/name: conv2d-tensorboard/{n;s/newTag: .*/newTag: $tag/;}" k8s/base/kustomization.yaml
+    rm k8s/base/kustomization.yaml.before
     ;;
 *) fail "expected name, build or push, received '${1:-}'" ;;
 esac

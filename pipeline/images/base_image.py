@@ -9,9 +9,11 @@ import re
 
 from components.core.errors import PipelineError, one_line_errors
 from components.core.files import whole_file
-from pipeline import docker_folder
+from pipeline import ROOT, docker_folder
 
 FILE = docker_folder() / "base-image.txt"
+# Written by a push, read also by docker/tensorboard/image.sh. `make clean` takes it away.
+REMEMBERED = ROOT / "build" / "base-image"
 LINE = re.compile(r"(?P<name>[^@\s#]+:[^@\s:]+)(@sha256:[0-9a-f]{64})?")
 HEADER = """\
 # What every image is built on. `make lock` asks the registry for the digest and writes it here: a security update of
@@ -20,8 +22,24 @@ HEADER = """\
 
 
 def base_name() -> str:
-    """The base image of this machine's builds: BASE_IMAGE, else the recorded one."""
-    return os.environ.get("BASE_IMAGE") or recorded()
+    """The base image of this machine's builds: BASE_IMAGE, else that of the last push, else the recorded one."""
+    return os.environ.get("BASE_IMAGE") or remembered() or recorded()
+
+
+def remembered() -> str:
+    """The base of the images that were pushed from this checkout, if it is not the recorded one; else empty."""
+    return REMEMBERED.read_text(encoding="utf-8").strip() if REMEMBERED.is_file() else ""
+
+
+def remember() -> None:
+    """Keeps BASE_IMAGE, so that doctor and pipeline-run look for what was pushed; the recorded one needs no keeping."""
+    given = os.environ.get("BASE_IMAGE", "")
+    if given == recorded():
+        REMEMBERED.unlink(missing_ok=True)
+    elif given:
+        with whole_file(REMEMBERED) as partial:
+            partial.write_text(f"{given}\n", encoding="utf-8")
+        print(f"base image: {given}, from now on; BASE_IMAGE={recorded()} forgets it")
 
 
 def recorded(file: pathlib.Path = FILE) -> str:

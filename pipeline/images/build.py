@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
-from pipeline.images.base_image import base_name
+from pipeline.images.base_image import base_name, remember
 from pipeline.images.docker_build import docker_build, obtain_base
 from pipeline.images.engine import address, engine, held_images, short
 from pipeline.images.names import COMPONENTS, Target, names, repository, sources
@@ -92,6 +92,7 @@ def push(targets: Sequence[Target] = ("cpu",)) -> list[str]:
             ) from None
         print(f"pushed {name} {digest}")
         pushed.append(f"{name.rpartition(':')[0]}@{digest}")
+    remember()
     return pushed
 
 

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images import build, docker_build, names
+from pipeline.images import base_image, build, docker_build, names
 from pipeline.images.engine import engine as find_engine
 
 
@@ -67,6 +67,7 @@ def small(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(names, "ROOT", root)
     monkeypatch.setattr(build, "ROOT", root)
     monkeypatch.setattr(docker_build, "LOGS", root / "build")
+    monkeypatch.setattr(base_image, "REMEMBERED", root / "build/base-image")
 
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:

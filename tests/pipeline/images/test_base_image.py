@@ -1,5 +1,7 @@
 """The recorded base image and its digest, renewed from a real registry."""
 
+import pathlib
+
 import pytest
 
 from components.core.errors import PipelineError
@@ -57,6 +59,16 @@ def test_a_file_that_names_no_base_is_refused(file, text):
 
 def test_every_build_starts_from_the_recorded_base(monkeypatch):
     monkeypatch.delenv("BASE_IMAGE", raising=False)
+    monkeypatch.setattr(base_image, "REMEMBERED", pathlib.Path("none"))
     assert base_image.base_name() == base_image.recorded()
     monkeypatch.setenv("BASE_IMAGE", "mine:1")
     assert base_image.base_name() == "mine:1"
+
+
+def test_the_base_of_what_was_pushed_is_remembered(monkeypatch, tmp_path):
+    monkeypatch.setattr(base_image, "REMEMBERED", tmp_path / "build/base-image")
+    for given, then in (("mine:1", "mine:1"), (base_image.recorded(), base_image.recorded())):
+        monkeypatch.setenv("BASE_IMAGE", given)
+        base_image.remember()
+        monkeypatch.delenv("BASE_IMAGE")
+        assert base_image.base_name() == then
