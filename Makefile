@@ -1,30 +1,43 @@
 # Everything a person types. Each target makes what it needs first; `make help` lists them.
 # Any pipeline parameter can be given by name: make run-local PROFILE=cifar10 EPOCHS=3 BATCH_SIZE=128
 
-PROFILE ?= quickstart
-RUNNER  ?= auto
-OUTPUTS ?= local_outputs
-TARGET  ?= cpu
-PORT    ?= 6006
-PYTHON3 ?= python3
+# What is set on make's command line counts, and nothing of the environment but CONV2D_*: PROFILE and NAME mean something
+# else on many machines.
+PROFILE = quickstart
+RUNNER  = auto
+OUTPUTS = local_outputs
+TARGET  = cpu
+PORT    = 6006
+PYTHON3 = python3
 
-VENV   := .venv
-PYTHON := $(VENV)/bin/python
-LOCKS  := docker/requirements
+VENV   = .venv
+PYTHON = $(VENV)/bin/python
+LOCKS  = docker/requirements
 
-# The names set on make's command line that are not make's own: pipeline parameters, handed on as NAME=VALUE.
-OURS     := PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 TESTS ACTION CLUSTER CRON NAME WATCH JSON \
-            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE
-GIVEN    := $(filter-out $(OURS),$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
-quote     = '$(subst ','\'',$(1))'
-# option,VARIABLE...: --endpoint URL for ENDPOINT=URL, and so on, for those that are given.
-dashed    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
-options   = $(foreach name,$(1),$(if $($(name)),$(call dashed,$(name)) $(call quote,$($(name)))))
-WHERE     = ENDPOINT NAMESPACE
-COMPILED  = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
-RUN       = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
-SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name))))
+OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
+           ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
+           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE BASE_IMAGE CONV2D_%
+WHERE    = ENDPOINT NAMESPACE
+COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
+RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
+
+# A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
+define newline
+
+
+endef
+quote    = '$(subst ','\'',$(subst $(newline), ,$(1)))'
+text     = $(call quote,$(value $(1)))
+# What NAME was given on make's command line, or nothing.
+given    = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
+# --service-account X for SERVICE_ACCOUNT=X, and so on, for those of the names that were given.
+dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
+options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
+# --cache for CACHE=1, --no-cache for CACHE=0.
+switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1)))
+# All other names given on make's command line are parameters, handed on as NAME=VALUE.
+SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name)))))
+LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help run-local sweep model predict config tensorboard models test lint format bench lock golden jax images base-image \
@@ -33,38 +46,39 @@ SETTINGS  = $(foreach name,$(sort $(GIVEN)),$(call quote,$(name)=$(value $(name)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process and any parameter
-	@$(PYTHON) -m pipeline run-local --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(SETTINGS)
+run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
+	@$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
 
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8
-	@$(PYTHON) -m pipeline sweep --profile $(call quote,$(PROFILE)) --runner $(call quote,$(RUNNER)) --outputs $(call quote,$(OUTPUTS)) $(call options,GRID TRIALS) $(SETTINGS)
+	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS) -- $(SETTINGS)
 
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	@$(PYTHON) -m pipeline model show --profile $(call quote,$(PROFILE)) $(call options,CLASSES) $(SETTINGS)
+	@$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
 
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(IMAGE),$(call quote,$(IMAGE)))
+	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
-	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(ARGS),list)
+	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
-	@$(PYTHON) -m pipeline compile --profile $(call quote,$(PROFILE)) $(call options,$(COMPILED)) $(SETTINGS)
+	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) -- $(SETTINGS)
 
-pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 VERBOSE=1
-	@$(PYTHON) -m pipeline submit --profile $(call quote,$(PROFILE)) $(if $(filter 0,$(WATCH)),--no-watch) $(call options,$(RUN)) $(filter-out 'VERBOSE=1',$(SETTINGS))
+pipeline-run: OURS += VERBOSE
+pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1
+	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
 
-schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly
-	@$(PYTHON) -m pipeline schedule $(call quote,$(CRON)) --profile $(call quote,$(PROFILE)) $(call options,NAME $(RUN)) $(SETTINGS)
+schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME $(RUN)) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
 	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
 
 unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	@$(PYTHON) -m pipeline unschedule $(call quote,$(NAME)) $(call options,$(WHERE))
+	@$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
 
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
-	@$(PYTHON) -m pipeline doctor --profile $(call quote,$(PROFILE)) $(if $(JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) $(SETTINGS)
+	@$(PYTHON) -m pipeline doctor --profile $(call text,PROFILE) $(if $(call given,JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) -- $(SETTINGS)
 
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
 	@$(PYTHON) -m pipeline images build
@@ -74,26 +88,26 @@ cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
 config: $(VENV)/local ## print every parameter, its value and where that came from
-	@$(PYTHON) -m pipeline config --profile $(call quote,$(PROFILE)) $(SETTINGS)
+	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) -- $(SETTINGS)
 
-ifdef CLUSTER
+ifneq ($(call given,CLUSTER),)
 tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1 those of the cluster: NAMESPACE=
-	@kubectl -n $(or $(NAMESPACE),kubeflow) port-forward service/tensorboard $(PORT):80
+	@kubectl -n $(or $(if $(call given,NAMESPACE),$(call text,NAMESPACE)),kubeflow) port-forward service/tensorboard $(call text,PORT):80
 else
 tensorboard: $(VENV)/local
-	@mkdir -p $(call quote,$(OUTPUTS)/tensorboard)
-	@$(VENV)/bin/tensorboard --logdir $(call quote,$(OUTPUTS)/tensorboard) --port $(PORT)
+	@mkdir -p $(call text,OUTPUTS)/tensorboard
+	@$(PYTHON) -m tensorboard.main --logdir $(call text,OUTPUTS)/tensorboard --port $(call text,PORT)
 endif
 
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry
-	@$(PYTHON) -m pipeline images $(or $(ACTION),build) --target $(TARGET)
-	@$(if $(filter push,$(ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
+	@$(PYTHON) -m pipeline images --target $(call text,TARGET) -- $(or $(call given,ACTION),build)
+	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry
 	@docker/base-image.sh
 
 test: $(VENV)/test ## run the tests: TESTS=path to run some
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest $(call given,TESTS)
 
 jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
 
@@ -111,14 +125,14 @@ golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted chang
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
-	@UPGRADE=$(call quote,$(UPGRADE)) docker/lock.sh
+	@UPGRADE=$(call quote,$(call given,UPGRADE)) docker/lock.sh
 
 clean: ## remove what was built, and the environment; runs stay
 	rm -rf build $(VENV) .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-runs: ## remove every local run and its cache
-	rm -rf $(call quote,$(OUTPUTS))
+	rm -rf $(call text,OUTPUTS)
 
 # One environment; running needs less of it than testing.
 $(VENV)/local: $(LOCKS)/local.txt

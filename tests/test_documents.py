@@ -15,7 +15,7 @@ DOCUMENTS = ("README.md", "k8s/README.md", "k8s/CHECKLIST.md")
 FOR_THOSE_WHO_WORK_ON_IT = ("CONTRIBUTING.md", "CHANGELOG.md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
-OURS = set(re.search(r"^OURS +:= ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)[1].replace("\\", "").split())
+OURS = set(re.search(r"^OURS += ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)[1].replace("\\", "").split())
 
 
 def typed(text: str) -> list[str]:

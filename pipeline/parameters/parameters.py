@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
-from components.core.errors import PipelineError, nearest, one_line
+from components.core.errors import PipelineError, nearest
 from components.core.settings import StorePlace
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
@@ -109,16 +109,38 @@ def configure(
     return Configuration(profile, Parameters.checked(**values), origins)
 
 
-def _from_profile(name: str) -> dict[str, Any]:
+def _from_profile(name: str) -> dict[str, str]:
     path = profile_path(name)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PipelineError(f"expected YAML in {path}, received: {one_line(error)}") from None
-    if not isinstance(document, dict):
-        raise PipelineError(f"expected 'name: value' lines in {path}, received {type(document).__name__}")
-    # A layer list is data in the profile and text in the flat set: KFP passes it on as a string.
-    return {str(k): json.dumps(v) if isinstance(v, list | dict) else v for k, v in document.items()}
+        return profile_values(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())
+        raise PipelineError(f"expected 'name: value' lines in {path}, received: {said}") from None
+
+
+def profile_values(text: str) -> dict[str, str]:
+    """The values of a profile, as they would be typed on a command line: `off` is a word and `1` a digit, whatever YAML
+    makes of them. A layer list is data in the profile and text, as JSON, in the flat set.
+
+    Raises:
+        ValueError, yaml.YAMLError: no YAML, no mapping, a name twice, a list that holds itself.
+    """
+    loader = yaml.SafeLoader(text)
+    document = loader.get_single_node()
+    if not isinstance(document, yaml.MappingNode):
+        raise ValueError("something else")
+    loader.flatten_mapping(document)
+    values: dict[str, str] = {}
+    for key, value in document.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ValueError("a name that is no word")
+        if key.value in values:
+            raise ValueError(f"{key.value} twice")
+        if isinstance(value, yaml.ScalarNode):
+            values[key.value] = value.value
+        else:
+            values[key.value] = json.dumps(loader.construct_object(value, deep=True), default=str)
+    return values
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:

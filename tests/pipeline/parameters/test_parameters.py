@@ -85,7 +85,42 @@ def test_an_unknown_profile_names_the_nearest(profile, said):
         configure(profile, environment={})
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just words"])
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("behaviour: off", "behaviour", "off"),
+        ("gpus: 1", "gpus", "1"),
+        ("verbose: 0", "verbose", "0"),
+        ("source_version: 007", "source_version", "007"),
+        ("augment_flip: yes", "augment_flip", True),
+        ("learning_rate: 1e-3", "learning_rate", 0.001),
+        ("validation_split: 0", "validation_split", 0.0),
+        ("tolerations: [{key: gpu, operator: Exists}]", "tolerations", [{"key": "gpu", "operator": "Exists"}]),
+        ("base: &base {epochs: 3}\n", None, None),
+    ],
+)
+def test_a_profiles_words_are_taken_as_they_are_written(tmp_path, text, field, value):
+    """YAML itself would make False, 1 and 0 of off, 1 and 0."""
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    if field is None:
+        with pytest.raises(PipelineError, match="unknown parameter 'base'"):
+            configure(str(path), environment={})
+    else:
+        assert getattr(configure(str(path), environment={}).parameters, field) == value
+
+
+def test_true_is_no_number(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("epochs: true\n")
+    with pytest.raises(PipelineError, match="^epochs: .*received 'true'"):
+        configure(str(path), environment={})
+
+
+NO_PROFILES = ("- a\n- b", "a: [", "just words", "", "epochs: 1\nepochs: 2", "[a]: 1", "{a: b}: 1", "seed: &a [*a]")
+
+
+@pytest.mark.parametrize("text", NO_PROFILES)
 def test_a_profile_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "odd.yaml"
     path.write_text(text)

@@ -1,0 +1,127 @@
+"""make hands on what a person typed, to the letter, and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import ROOT
+
+ODD = [
+    "a b",
+    "it's",
+    'say "hi"',
+    "$HOME and $(PWD) and $$",
+    "a,b",
+    "#1",
+    "x=y",
+    "back\\slash",
+    "`date`; ls > x & y",
+    "ü",
+]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Runs make with an interpreter that says what it was given; returns that, without `-m pipeline`."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    python.chmod(0o755)
+    for name in ("local", "test"):
+        (venv / name).touch()
+        os.utime(venv / name, (2**32, 2**32))
+
+    def run(*arguments: str, **environment: str) -> list[str]:
+        ended = subprocess.run(
+            ["make", "--no-print-directory", f"VENV={venv}", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+        )
+        if ended.returncode:
+            raise AssertionError(ended.stderr)
+        return json.loads(ended.stdout.splitlines()[-1])[2:]
+
+    return run
+
+
+def option(given: list[str], name: str) -> str:
+    return given[given.index(name) + 1]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_values_arrive_as_they_were_typed(make, value):
+    given = make("run-local", f"PROFILE={value}", f"OUTPUTS={value}", f"SOURCE={value}")
+    assert (option(given, "--profile"), option(given, "--outputs"), given[-1]) == (value, value, f"SOURCE={value}")
+    assert option(make("predict", f"IMAGE={value}", f"MODEL={value}"), "--model") == value
+    assert make("predict", f"IMAGE={value}")[-1] == value
+    assert make("unschedule", f"NAME={value}")[-1] == value
+    assert make("schedule", f"CRON={value}", f"NAME={value}")[-1] == value
+
+
+def test_a_line_break_is_a_blank(make):
+    assert make("config", "ARCHITECTURE=[\n'Flatten']")[-1] == "ARCHITECTURE=[ 'Flatten']"
+
+
+def test_the_shell_reads_args_but_for_dollars(make):
+    typed = 'ARGS=publish digits "my dir/$x" a$b'
+    assert make("models", typed) == ["models", "publish", "digits", "my dir/$x", "a$b"]
+    assert make("models") == ["models", "list"]
+
+
+def test_the_environment_is_no_command_line(make):
+    elsewhere = {
+        "PROFILE": "other",
+        "RUNNER": "docker",
+        "OUTPUTS": "/elsewhere",
+        "NAME": "WSL",
+        "EPOCHS": "3",
+        "CACHE": "0",
+        "MODEL": "x",
+        "ENDPOINT": "http://x",
+        "GRID": "seed=1,2",
+        "ARGS": "delete digits 1",
+    }
+    local = ["--profile", "quickstart", "--runner", "auto", "--outputs", "local_outputs", "--"]
+    assert make("run-local", **elsewhere) == ["run-local", *local]
+    assert make("pipeline-run", **elsewhere) == ["submit", "--profile", "quickstart", "--"]
+    assert make("unschedule", **elsewhere) == ["unschedule", "--", ""]
+    assert make("models", **elsewhere) == ["models", "list"]
+
+
+def test_what_sets_how_things_run_here_is_no_parameter(make):
+    given = make("run-local", "BASE_IMAGE=python:3.12", "CONV2D_DOWNLOAD_CACHE=/cache", "EPOCHS=3", "batch_size=5")
+    assert given[given.index("--") :] == ["--", "EPOCHS=3", "batch_size=5"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "options"),
+    [
+        (["run-local", "CACHE=0"], ["--no-cache"]),
+        (["sweep", "CACHE=1", "GRID=seed=1,2"], ["--cache", "--grid", "seed=1,2"]),
+        (["pipeline-run", "CACHE=0", "CHECK_IMAGES=0", "WATCH=0"], ["--no-watch", "--no-cache", "--no-check-images"]),
+        (["pipeline-compile", "CACHE=0"], ["--no-cache"]),
+        (["schedule", "CRON=0 3 * * *", "CACHE=1", "GRID=seed=1,2"], ["--grid", "seed=1,2", "--cache"]),
+        (["pipeline-run", "SERVICE_ACCOUNT=x", "VERBOSE=1"], ["--service-account", "x"]),
+        (["doctor", "JSON=1", "BUCKET=gs://b"], ["--json", "--bucket", "gs://b"]),
+    ],
+)
+def test_options_have_names_in_make(make, typed, options):
+    given = make(*typed)
+    told = given[: given.index("--")]
+    assert told[len(told) - len(options) :] == options
+    assert "VERBOSE=1" not in given
+
+
+def test_a_switch_is_0_or_1(make):
+    with pytest.raises(AssertionError, match="expected CACHE=0 or CACHE=1"):
+        make("run-local", "CACHE=no")
+
+
+def test_the_tests_target_takes_paths(make):
+    assert make("test", "TESTS=tests/a tests/b") == ["tests/a", "tests/b"]
