@@ -16,7 +16,7 @@ LOCKS  = docker/requirements
 
 OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE BASE_IMAGE CONV2D_%
+           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS BASE_IMAGE CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
@@ -106,8 +106,8 @@ images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry
 	@docker/base-image.sh
 
-test: $(VENV)/test ## run the tests: TESTS=path to run some
-	@$(PYTHON) -m pytest $(call given,TESTS)
+test: $(VENV)/test ## run the tests, a worker a core (WORKERS=4), and print the ten slowest: TESTS=path to run some
+	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(or $(call given,WORKERS),auto) --dist loadfile --durations 10)
 
 jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
 

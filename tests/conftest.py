@@ -1,5 +1,6 @@
 """A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -11,6 +12,14 @@ from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.tfrecord import RecordWriter
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
+from pipeline import ROOT
+
+
+def pytest_configure() -> None:
+    """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 class Trained(NamedTuple):

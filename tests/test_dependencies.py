@@ -22,9 +22,12 @@ NOT_IMPORTED = {
     "backports-strenum": "a limit to the version that others take",
     "gcsfs": "TensorBoard loads it for gs://",
     "hatchling": "builds the package",
+    "mypy": "a command",
     "pytest-timeout": "a plug-in",
     "pytest-xdist": "a plug-in",
     "ruff": "a command",
+    "types-pyyaml": "for mypy",
+    "types-requests": "for mypy",
     "uv": "a command",
 }
 

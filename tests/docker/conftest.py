@@ -7,6 +7,8 @@ import tarfile
 import pytest
 
 from components.core.errors import PipelineError
+from components.core.files import lock
+from pipeline import ROOT
 from pipeline.images import base_image, build, docker_build, names
 from pipeline.images.engine import engine as find_engine
 
@@ -33,11 +35,14 @@ def engine(lacking):
 
 @pytest.fixture(scope="session")
 def cpu_image(engine, lacking):
-    """The name of the real cpu image, built if it is missing: minutes the first time."""
+    """The name of the real cpu image, built if it is missing: minutes the first time, by one worker for all."""
+    alone = lock(ROOT / "docker", wait=True)
     try:
         build.build(["cpu"])
     except PipelineError as reason:
         lacking(reason)
+    finally:
+        os.close(alone)
     return names.image("train")
 
 
