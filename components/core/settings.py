@@ -53,7 +53,9 @@ class RegistrySettings(Settings):
     """Where models are published: evaluate finds the champion there, export puts a version beside it."""
 
     model_name: str = pydantic.Field(
-        "classifier", pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$", description="name of the exported model"
+        "classifier",
+        pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$",
+        description="name of the exported model; by default the data set's, or that of the user's own source",
     )
     publish_uri: StorePlace = pydantic.Field(
         "",

@@ -64,7 +64,7 @@ def schedule(
     """
     wanted = check_cron(cron)
     client = connect(endpoint, patience_s)
-    name = name or pathlib.Path(configuration.profile).stem
+    name = name or configuration.title
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
     experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)

@@ -83,7 +83,7 @@ def submit(
     experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
     # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
-    name = f"{pathlib.Path(configuration.profile).stem} {moment} {secrets.token_hex(3)}"
+    name = f"{configuration.title} {moment} {secrets.token_hex(3)}"
 
     tried = []
 

@@ -64,7 +64,7 @@ def run_local(
 def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
     if sweep:
         return SweepRun(outputs, console, configuration, sweep)
-    return LocalRun(outputs, console, f"{pathlib.Path(configuration.profile).stem}-{time.strftime('%m-%d-%H%M%S')}")
+    return LocalRun(outputs, console, f"{configuration.title}-{time.strftime('%m-%d-%H%M%S')}")
 
 
 def _nothing() -> None:

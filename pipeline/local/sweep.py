@@ -32,7 +32,7 @@ class SweepRun(LocalRun):
 
         tried = json.dumps([configuration.parameters.model_dump(), sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
-        super().__init__(outputs, console, f"{pathlib.Path(configuration.profile).stem}-sweep-{digest}")
+        super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
         self.sweep, self.stopped = sweep, False
         trains = [f"train {number}" for number in range(1, len(sweep.trials) + 1)]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]

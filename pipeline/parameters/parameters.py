@@ -1,7 +1,7 @@
 """The pipeline's flat parameter set: where each value comes from, and that it can be.
 
-Precedence: command line, then environment (CONV2D_EPOCHS=3), then profile, then default. An unknown name anywhere is
-an error that names the nearest known one.
+Precedence: command line, then environment (CONV2D_EPOCHS=3), then profile, then what follows from the source, then
+default. An unknown name anywhere is an error that names the nearest known one.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
 from components.train.settings import TrainSettings
 from pipeline import ROOT
+from pipeline.parameters.own_pictures import OF_ITS_DATASET, PICTURES, dataset_of, model_name_of
 from pipeline.parameters.placement_settings import PlacementSettings
 
 PROFILES = ROOT / "pipeline" / "profiles"
@@ -54,6 +55,12 @@ class Configuration:
     profile: str
     parameters: Parameters
     origins: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """What a run is called: the profile's name, or that of the user's own pictures."""
+        own = self.parameters.dataset == PICTURES and not self.origins["dataset"].startswith("profile ")
+        return self.parameters.model_name if own else pathlib.Path(self.profile).stem
 
 
 def profile_path(name: str) -> pathlib.Path:
@@ -93,20 +100,37 @@ def configure(
     Raises:
         PipelineError: an unknown name, or a value that can't be.
     """
+    layers = {
+        f"profile {profile}": _from_profile(profile),
+        "environment": _from_environment(environment),
+        "command line": _from_command_line(command_line),
+    }
     values: dict[str, Any] = {}
     origins = dict.fromkeys(Parameters.model_fields, "default")
-    for origin, settings in (
-        (f"profile {profile}", _from_profile(profile)),
-        ("environment", _from_environment(environment)),
-        ("command line", _from_command_line(command_line)),
-    ):
+
+    def take(origin: str, settings: Mapping[str, Any]) -> None:
         for name, value in settings.items():
             if name not in Parameters.model_fields:
                 raise PipelineError(
                     f"unknown parameter {name!r} in {origin}; {nearest(name, list(Parameters.model_fields))}"
                 )
             values[name], origins[name] = value, origin
-    return Configuration(profile, Parameters.checked(**values), origins)
+
+    for origin, settings in layers.items():
+        take(origin, settings)
+    if dataset := dataset_of(list(layers.values())):
+        take("source", {"dataset": dataset})
+    of_profile = next(iter(layers))
+    if values.get("dataset") != layers[of_profile].get("dataset", values.get("dataset")):
+        for name in OF_ITS_DATASET:
+            if origins[name] == of_profile:
+                del values[name]
+                origins[name] = "default"
+    checked = Parameters.checked(**values)
+    if "model_name" not in values:
+        origins["model_name"] = "source" if checked.dataset == PICTURES else "dataset"
+        checked = checked.model_copy(update={"model_name": model_name_of(checked.dataset, checked.source)})
+    return Configuration(profile, checked, origins)
 
 
 def _from_profile(name: str) -> dict[str, str]:

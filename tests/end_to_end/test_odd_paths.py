@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline import ROOT
 from tests.end_to_end.conftest import CommandLine
 
-PICTURES_PER_CLASS = 6
-SMALL = ("EPOCHS=1", "BEHAVIOUR=off", "MIN_ACCURACY=0", "FORMATS=saved_model", 'ARCHITECTURE=["Flatten"]')
+PICTURES_PER_CLASS = 40
+SMALL = ("EPOCHS=1", "BEHAVIOUR=off", "FORMATS=saved_model", 'ARCHITECTURE=["Flatten"]')
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +29,17 @@ def checkout(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def pictures(checkout) -> pathlib.Path:
     source = checkout / "python3 pictures"
-    for name, colour in (("python3", "red"), ("cat's", "blue")):
+    for name, red in (("python3", 250), ("cat's", 20)):
         (source / name).mkdir(parents=True)
         for number in range(PICTURES_PER_CLASS):
-            Image.new("RGB", (8, 8), colour).save(source / name / f"{number}.png")
+            Image.new("RGB", (8, 8), (red, number, number)).save(source / name / f"{number}.png")
     return source
 
 
 @pytest.fixture(scope="module")
 def ended(checkout, pictures) -> subprocess.CompletedProcess:
     command = [checkout / ".venv/bin/python", "-m", "pipeline", "run-local", "--runner", "process"]
-    settings = ["DATASET=image_folder", f"SOURCE={pictures.name}", *SMALL]
+    settings = [f"SOURCE={pictures.name}", *SMALL]
     return subprocess.run(
         [*map(str, command), *settings],
         cwd=checkout,
@@ -62,6 +62,8 @@ def test_values_arrive_as_they_were_given(ended, checkout, pictures):
     assert json.loads((latest / "download/raw/source.json").read_text())["uri"] == str(pictures)
     dataset = json.loads((latest / "preprocess/dataset/dataset.json").read_text())
     assert dataset["class_names"] == ["cat's", "python3"]
+    # Nobody asked for a gate, nor for a model named digits.
+    assert json.loads((latest / "export/exported/manifest.json").read_text())["model_name"] == "python3-pictures"
     # Nothing was made up beside them: kfp.local writes the interpreter's path over the text python3.
     assert sorted(path.name for path in checkout.iterdir()) == sorted(
         [".venv", "components", "docker", "local_outputs", "pipeline", "python3 pictures"]

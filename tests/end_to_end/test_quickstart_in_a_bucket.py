@@ -24,6 +24,7 @@ def store(gcs):  # noqa: F811
 def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_run, tmp_path):
     uri = store.uri()
     settings = [
+        "DATASET=digits",
         f"SOURCE={uri}/data/digits.csv.gz",
         f"MIRROR={uri}/mirror",
         f"CHECKPOINTS={uri}/checkpoints",

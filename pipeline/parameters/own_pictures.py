@@ -1,0 +1,45 @@
+"""What follows from whose pictures they are: a data set, a model's name, and that a profile's gate is for its own."""
+
+import pathlib
+import re
+import unicodedata
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any
+
+from components.download.places import local_path, scheme_of
+
+PICTURES = "image_folder"
+# The data set that nobody has a copy of: it comes with a package.
+DIGITS = "digits"
+# What a profile says of the data set that it names, and of no other.
+OF_ITS_DATASET = ("min_accuracy", "model_name")
+ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|zip)$", re.IGNORECASE)
+
+
+def dataset_of(layers: Sequence[dict[str, Any]]) -> str | None:
+    """The data set that a source means if nobody has named one: pictures of the user's own.
+
+    Args:
+        layers: what the profile, the environment and the command line set; a later layer counts more.
+
+    Returns:
+        None: what is named or the default stands, as a copy of a known data set may lie at the source.
+    """
+    sourced = max((rank for rank, layer in enumerate(layers) if layer.get("source")), default=-1)
+    named = max((rank for rank, layer in enumerate(layers) if "dataset" in layer), default=-1)
+    dataset = layers[named]["dataset"] if named >= 0 else DIGITS
+    return PICTURES if sourced > named and dataset == DIGITS else None
+
+
+def model_name_of(dataset: str, source: str) -> str:
+    """A name for the model of a data set: its own, or that of the user's source."""
+    if dataset != PICTURES or not source:
+        return dataset
+    if scheme_of(source) == "file":
+        name = local_path(source).resolve().name
+    else:
+        place = urllib.parse.urlsplit(source)
+        name = pathlib.PurePosixPath(urllib.parse.unquote(place.path)).name or place.hostname or ""
+    plain = unicodedata.normalize("NFKD", ARCHIVE.sub("", name)).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
