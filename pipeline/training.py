@@ -84,8 +84,9 @@ def training_pipeline(
                 model = chosen.outputs["model"]
 
             measured = evaluate(dataset=dataset, model=model, **of(EvaluateSettings)).set_display_name("Evaluate")
-            # The champion may be another one tomorrow: with a registry, the decision is taken anew in every run.
-            measured.set_caching_options(not defaults.publish_uri)
+            # The champion may be another one tomorrow: with a registry, the decision is taken anew in every run. A
+            # cluster's run may name one when it starts, so there it always is; that costs evaluate and export again.
+            measured.set_caching_options(cluster is None and not defaults.publish_uri)
             place(measured, "evaluate")
             evaluation = measured.outputs["evaluation"]
 

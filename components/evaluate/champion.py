@@ -1,4 +1,8 @@
-"""The champion: fetched from the registry, every file proven by its SHA-256, and asked the same test pictures."""
+"""The champion: fetched from the registry, every file proven by its SHA-256, and asked the same test pictures.
+
+It is asked as it is served: by its SavedModel, and only pictures of the shape, and brought to it in the way, that it
+was made for. A data set of other pictures is no fair test of it (comparing.py).
+"""
 
 import contextlib
 import dataclasses
@@ -9,15 +13,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
 from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
 from components.core.errors import PipelineError, one_line
+from components.core.files import sha256_of
 from components.core.registry import Registry
 from components.core.storage import Corrupted, NotFound
+from components.evaluate.comparing import Asked, asked_pictures, differently_made
+from components.evaluate.looks import count_look
 from components.evaluate.measure import measures
 from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.settings import EvaluateSettings
 
 LISTED = 5
+LEARNED = f"assets.extra/{LEARNED_FILE}"
+NO_RECORD = f"it has no {LEARNED}, which says what pictures it learned from"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +36,16 @@ class Champion:
 
     Attributes:
         name: as people call it, for instance `digits version 3`.
-        path: where its files were fetched to; None where nobody asked for a comparison.
-        other: in what it differs from what the data set asks for; empty: it can be compared.
+        path: where its files were fetched to; None if nobody asked for a comparison.
+        other: why it can't be compared on this data set; empty: it can.
+        asked: the test pictures to compare on; None if there is no comparison.
     """
 
     name: str
     version: int
     path: pathlib.Path | None = None
     other: str = ""
+    asked: Asked | None = None
 
     @property
     def comparable(self) -> bool:
@@ -42,8 +54,8 @@ class Champion:
 
 
 @contextlib.contextmanager
-def fetched_champion(settings: EvaluateSettings, info: DatasetInfo) -> Iterator[Champion | None]:
-    """Finds the champion, and fetches it for as long as the body runs where it is to be compared with.
+def fetched_champion(settings: EvaluateSettings, dataset_path: str, info: DatasetInfo) -> Iterator[Champion | None]:
+    """Finds the champion, and fetches it for as long as the body runs if it is to be compared with.
 
     Gives None where no registry is named, or it has no champion of that model.
 
@@ -68,13 +80,18 @@ def fetched_champion(settings: EvaluateSettings, info: DatasetInfo) -> Iterator[
             registry.fetch(settings.model_name, pointer.version, path)
         except (Corrupted, NotFound) as damage:
             raise _incident(settings, name, damage) from None
-        yield Champion(name, pointer.version, path, _differs(path, info))
+        other, asked = _other_task(path, info), None
+        if not other:
+            learned = _learned(settings, name, path)
+            asked = None if learned is None else asked_pictures(dataset_path, info, learned)
+            other = NO_RECORD if asked is None else asked.other
+        yield Champion(name, pointer.version, path, other, asked)
 
 
 def champion_answers(
     settings: EvaluateSettings, champion: Champion, dataset_path: str, info: DatasetInfo
 ) -> np.ndarray:
-    """Its answers on the test split: float32 (n, classes), by the code that measures the challenger.
+    """Its answers on the pictures that it is asked: float32 (k, classes), by the code that measures the challenger.
 
     Raises:
         PipelineError: it can't be loaded or run, or its answers are no probabilities; says what to do.
@@ -87,20 +104,35 @@ def champion_answers(
         measures.check(labels, probabilities)
     except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
         raise _incident(settings, champion.name, error) from None
-    return probabilities
+    return probabilities[champion.asked.mask]
 
 
-def _differs(path: pathlib.Path, info: DatasetInfo) -> str:
-    """Why it can't be compared on this data set, or nothing."""
+def count_as_look(settings: EvaluateSettings, champion: Champion, model_path: str) -> int:
+    """How many comparisons there are on these pictures, with this one."""
+    challenger = sha256_of(pathlib.Path(model_path) / "model.keras")
+    store = Registry(settings.publish_uri).store
+    return count_look(store, settings.model_name, champion.asked.hashes, challenger, champion.version)
+
+
+def _other_task(path: pathlib.Path, info: DatasetInfo) -> str:
+    """Why this data set can't ask it, or nothing."""
     described = read_description(path)
     if described is None:
         return f"it has no {DESCRIPTION}, which names its classes"
     if described["class_names"] != info.class_names:
         return f"it answers other classes: {short_list(described['class_names'])}"
-    if tuple(described["image_shape"]) != info.image_shape:
-        shapes = (" x ".join(map(str, shape)) for shape in (described["image_shape"], info.image_shape))
-        return "it takes pictures of {}, this data set has {}".format(*shapes)
-    return ""
+    return differently_made(described, info)
+
+
+def _learned(settings: EvaluateSettings, name: str, path: pathlib.Path) -> np.ndarray | None:
+    """What it has learned from; None if it does not say."""
+    file = path / LEARNED
+    if not file.is_file():
+        return None
+    try:
+        return read_hashes(file)
+    except (OSError, ValueError) as error:
+        raise _incident(settings, name, error) from None
 
 
 def short_list(names: list[str]) -> str:

@@ -1,27 +1,35 @@
-"""The gate between training and serving: a model is exported only where it is good enough and beats the champion.
+"""The gate between training and serving: a model is exported only if it is good enough and beats the champion.
 
     min_accuracy        its test accuracy reaches this
     behaviour=fail      it passes the behaviour tests
     min_improvement     its accuracy is above the champion's, by at least this
     significance        and that is not chance, by McNemar's test on the pictures that only one of them gets right
 
-The champion is measured anew on the same test pictures, never taken at its old figures: those were of other pictures.
+The champion is measured anew, never taken at its old figures: those were of other pictures. Both are asked the test
+pictures that neither has learned from (comparing.py), and the more often those were asked, the surer the gate must be:
+`significance` is the chance that any of all the challengers passes for better by luck (looks.py).
 
-What becomes of a champion that can't be beaten, since it can't be compared:
+When the champion can't be compared:
 
-    there is none                     the first good enough becomes it
-    of other classes or another shape nothing is exported: it is another task, and clients would be surprised
-    damaged, or can't be run          the step fails (champion.py): that is an incident, and somebody must look
+    there is none                      the first good enough becomes it
+    of other classes, another shape,   nothing is exported: it is another task, and clients would be surprised
+      or pictures made otherwise
+    it does not say what it learned    nothing is exported: a version of before, or published by hand; nobody knows
+      from, or too few pictures are    what would be a fair test of it
+      left to ask
+    damaged, or can't be run           the step fails (champion.py): that is an incident, and somebody must look
 
-gate=min_accuracy asks for none of it, and replaces any champion: the operator's way out of the last two.
+gate=min_accuracy asks for none of it, and replaces any champion: the operator's way out of all but the first.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
 from components.evaluate.champion import Champion
+from components.evaluate.looks import share_of
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.report.facts import ChampionFacts, GateFacts
@@ -30,13 +38,28 @@ from components.evaluate.settings import EvaluateSettings
 TEST = "McNemar's exact test, one-sided"
 
 
+@dataclasses.dataclass(frozen=True)
+class Duel:
+    """What a comparison is decided on.
+
+    Attributes:
+        asked: bool (n,), the pictures of the test split that both were asked.
+        answers: float (k, classes), the champion's.
+        look: the number of this comparison among all that were made on these pictures.
+    """
+
+    asked: np.ndarray
+    answers: np.ndarray
+    look: int
+
+
 def decide(
     settings: EvaluateSettings,
     labels: np.ndarray,
     probabilities: np.ndarray,
     behaviour: Sequence[Check],
     champion: Champion | None = None,
-    beside: np.ndarray | None = None,
+    duel: Duel | None = None,
 ) -> Decision:
     """Decides on the challenger.
 
@@ -44,8 +67,8 @@ def decide(
         labels: int64 (n,), of the test pictures.
         probabilities: float (n, classes), the challenger's answers.
         behaviour: how it took the behaviour tests; they count under behaviour=fail.
-        champion: None where there is none, or no registry is named.
-        beside: its answers on the same pictures; None where it was not asked.
+        champion: None if there is none, or no registry is named.
+        duel: None if it was not asked.
     """
     right = probabilities.argmax(axis=1) == labels
     accuracy, comparison = float(right.mean()), None
@@ -55,9 +78,10 @@ def decide(
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
-    if beside is not None:
-        comparison = compare(champion.version, right, beside.argmax(axis=1) == labels)
-        reasons += _beaten(settings, champion.name, comparison, accuracy)
+    if duel is not None:
+        champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
+        comparison = compare(champion.version, right[duel.asked], champion_right, settings.significance, duel.look)
+        reasons += _beaten(settings, champion.name, comparison, len(right))
     elif settings.publish_uri:
         reasons.append(_unmeasured(settings, champion))
     return Decision(
@@ -76,42 +100,61 @@ def decide(
     )
 
 
-def compare(version: int, right: np.ndarray, champion_right: np.ndarray) -> Comparison:
+def compare(version: int, right: np.ndarray, champion_right: np.ndarray, significance: float, look: int) -> Comparison:
     """Compares two models on the same n pictures.
 
     Args:
         version: of the champion.
-        right: bool (n,), the pictures that the challenger classifies correctly; `champion_right` for the champion.
+        right: bool (n,), the pictures that the challenger classifies correctly.
+        champion_right: the same for the champion.
+        significance: of all looks at these pictures together.
+        look: the number of this one.
     """
     better, worse = int((right & ~champion_right).sum()), int((champion_right & ~right).sum())
     return Comparison(
         version=version,
+        pictures=len(right),
+        look=look,
+        accuracy=float(right.mean()),
         champion_accuracy=float(champion_right.mean()),
         only_challenger=better,
         only_champion=worse,
         difference=(better - worse) / len(right),
         difference_interval_95=measures.paired_difference_interval(better, worse, len(right)),
         p_value=mcnemar(better, worse),
+        p_allowed=allowed(significance, look),
     )
 
 
-def gate_facts(decision: Decision, labels: np.ndarray, beside: np.ndarray | None) -> GateFacts:
+def allowed(significance: float, look: int) -> float:
+    """The largest p that the look lets pass. A significance of 1 asks for no certainty, at no look."""
+    return significance if significance == 1 else significance * share_of(look)
+
+
+def gate_facts(decision: Decision, labels: np.ndarray, probabilities: np.ndarray, duel: Duel | None) -> GateFacts:
     """The decision as the report shows it.
 
     Args:
         labels: int64 (n,), of the test pictures.
-        beside: float (n, classes), the champion's answers; None where it was not asked.
+        probabilities: float (n, classes), the challenger's answers.
+        duel: None if the champion was not asked.
     """
     found = decision.comparison
     if found is None:
         return GateFacts(decision.passed, decision.reasons)
+    asked = labels[duel.asked]
     champion = ChampionFacts(
         name=f"{decision.model_name} version {found.version}",
-        confusion=measures.confusion(labels, beside),
-        per_class=measures.per_class(labels, beside),
+        confusion=measures.confusion(asked, duel.answers),
+        per_class=measures.per_class(asked, duel.answers),
+        challenger_confusion=measures.confusion(asked, probabilities[duel.asked]),
+        challenger_per_class=measures.per_class(asked, probabilities[duel.asked]),
         only_challenger=found.only_challenger,
         only_champion=found.only_champion,
         p_value=found.p_value,
+        p_allowed=found.p_allowed,
+        significance=decision.significance,
+        look=found.look,
         test=TEST,
     )
     return GateFacts(decision.passed, decision.reasons, champion)
@@ -137,7 +180,7 @@ def mcnemar(better: int, worse: int) -> float:
 
 
 def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> DecisionReason:
-    """What a champion means that there is none of, or that was not asked the test pictures."""
+    """The reason when no champion was measured."""
     if champion is None:
         return DecisionReason(said=f"{settings.model_name} has no champion yet", holds=True)
     name = f"{champion.name}, the champion,"
@@ -147,19 +190,23 @@ def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> Decisi
     return DecisionReason(said=f"{name} can't be compared with, since {champion.other}: {advice}", holds=False)
 
 
-def _beaten(settings: EvaluateSettings, name: str, found: Comparison, accuracy: float) -> list[DecisionReason]:
+def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: int) -> list[DecisionReason]:
     """Whether the champion is beaten by enough, and not by chance."""
     against = f"the {found.champion_accuracy:.4f} of {name}, the champion"
+    if found.pictures < tested:
+        against += f", on the {found.pictures:,} test pictures that neither has learned from"
     if found.difference <= 0:
         said = "equals" if found.difference == 0 else "is below"
-        return [DecisionReason(said=f"test accuracy {accuracy:.4f} {said} {against}", holds=False)]
+        return [DecisionReason(said=f"test accuracy {found.accuracy:.4f} {said} {against}", holds=False)]
     enough = found.difference >= settings.min_improvement
     asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:g}"
     improvement = f"it is {found.difference:.4f} above {against}{asked if settings.min_improvement else ''}"
-    sure = found.p_value <= settings.significance
+    sure = found.p_value <= found.p_allowed
+    before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     counted = (
         f"its lead of {found.difference:.4f} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
         f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
-        f"p = {found.p_value:.2g}, {'within' if sure else 'above'} significance {settings.significance:g}"
+        f"p = {found.p_value:.2g}, {'within' if sure else 'above'} the {found.p_allowed:.2g} that significance "
+        f"{settings.significance:g} leaves after {before} compared on these pictures"
     )
     return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=counted, holds=sure)]

@@ -12,8 +12,8 @@ from components.core.artifacts.model import load_fitting_model, model_file, read
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
-from components.evaluate.champion import champion_answers, fetched_champion, short_list
-from components.evaluate.gate import decide, gate_facts
+from components.evaluate.champion import champion_answers, count_as_look, fetched_champion, short_list
+from components.evaluate.gate import Duel, decide, gate_facts
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
 from components.evaluate.measure.gather import gather
@@ -73,17 +73,18 @@ def evaluate(
     info = read_info(dataset_path)
     training = read_training(model_path)
     _check_fit(training, info)
-    with fetched_champion(settings, info) as champion:
+    with fetched_champion(settings, dataset_path, info) as champion:
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check(labels, probabilities)
         behaviour = _behaviour(settings, model, dataset_path, info)
-        beside = None
+        duel = None
         if champion and champion.comparable:
-            beside = champion_answers(settings, champion, dataset_path, info)
-    decision = decide(settings, labels, probabilities, behaviour, champion, beside)
+            answers = champion_answers(settings, champion, dataset_path, info)
+            duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
+    decision = decide(settings, labels, probabilities, behaviour, champion, duel)
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
-    facts = dataclasses.replace(facts, gate=gate_facts(decision, labels, beside))
+    facts = dataclasses.replace(facts, gate=gate_facts(decision, labels, probabilities, duel))
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,
@@ -91,7 +92,7 @@ def evaluate(
         class_names=info.class_names,
         confusion=facts.confusion,
         roc={"fpr": roc.false_positive_rate, "tpr": roc.true_positive_rate, "threshold": roc.thresholds},
-        macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
+        macro_f1=measures.macro_f1(facts.per_class),
         calibration_error=facts.calibration.error,
         pictures=len(labels),
         decision=decision,

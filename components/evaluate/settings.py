@@ -21,7 +21,11 @@ class EvaluateSettings(RegistrySettings):
         0.0, ge=0, le=1, description="test accuracy by which the champion must be beaten at least"
     )
     significance: float = Field(
-        0.05, gt=0, le=1, description="chance at most that a model no better than the champion passes for better"
+        0.05,
+        gt=0,
+        le=1,
+        description="chance at most that any of all models no better than the champion passes for better on the same "
+        "test pictures; 1: any lead will do",
     )
     behaviour: Literal["warn", "fail", "off"] = Field(
         "warn", description="a model that fails a behaviour test: is told of, is not exported, or is not tested"

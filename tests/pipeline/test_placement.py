@@ -258,7 +258,7 @@ def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):
 
 
 def test_with_a_registry_the_gate_decides_anew_in_every_run(plain, compile_to):
-    assert tasks(plain[0])["evaluate"]["cachingOptions"] == {"enableCache": True}
+    assert tasks(plain[0])["evaluate"]["cachingOptions"] == {}
     pipeline, _ = compile_to("PUBLISH_URI=gs://bucket")
     assert tasks(pipeline)["evaluate"]["cachingOptions"] == {}
     assert tasks(pipeline)["train"]["cachingOptions"] == {"enableCache": True}

@@ -59,7 +59,8 @@ def test_every_argument_is_passed_and_every_step_is_cached_and_named(compiled):
         # The compiler adds what the step's place is made of.
         assert {re.split("--|_", entry)[0] for entry in beyond} <= {"pipelinechannel", "accelerator", "cpu", "memory"}
         assert set(given.get("artifacts", {})) == set(declared.get("artifacts", {}))
-        assert found[name]["cachingOptions"] == {"enableCache": True}
+        # A run may name a registry when it starts, whose champion may be another one by then.
+        assert found[name]["cachingOptions"] == ({} if name == "evaluate" else {"enableCache": True})
         assert found[name]["taskInfo"]["name"] == name.capitalize()
 
 

@@ -23,19 +23,23 @@ class DecisionReason(pydantic.BaseModel):
 
 
 class Comparison(pydantic.BaseModel):
-    """Challenger and champion on the same test pictures.
+    """Challenger and champion on the same pictures: those of the test split that neither has learned from.
 
     Only those pictures tell them apart that one gets right and the other wrong: `only_challenger` and `only_champion`
     count those that this one alone gets right.
     """
 
     version: int = pydantic.Field(description="of the champion")
+    pictures: int = pydantic.Field(description="that both were asked")
+    look: int = pydantic.Field(description="which comparison on these pictures this is, over all challengers")
+    accuracy: float = pydantic.Field(description="of the challenger, on these pictures")
     champion_accuracy: float
     only_challenger: int
     only_champion: int
     difference: float = pydantic.Field(description="accuracy of the challenger minus that of the champion")
     difference_interval_95: tuple[float, float]
     p_value: float = pydantic.Field(description="McNemar's exact test, one-sided: that this is chance")
+    p_allowed: float = pydantic.Field(description="up to which p counts as no chance, after so many looks")
 
 
 class Decision(pydantic.BaseModel):

@@ -31,7 +31,10 @@ def write_hashes(path: pathlib.Path, hashes: np.ndarray) -> str:
 
 def read_hashes(path: pathlib.Path) -> np.ndarray:
     """Reads uint64 [n]; raises ValueError or OSError for a file that is none."""
-    hashes = np.load(path, allow_pickle=False)
+    try:
+        hashes = np.load(path, allow_pickle=False)
+    except EOFError as error:
+        raise ValueError(error) from None
     if hashes.ndim != 1 or hashes.dtype != np.dtype("<u8"):
         raise ValueError(f"{hashes.dtype} {hashes.shape} instead of one row of uint64")
     return hashes

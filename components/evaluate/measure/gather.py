@@ -14,7 +14,7 @@ from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.measure.slices import examples as slice_examples
 from components.evaluate.measure.slices import properties_of_all, slices
-from components.evaluate.report.facts import DataFacts, EvaluationFacts, Example
+from components.evaluate.report.facts import DataSummary, EvaluationFacts, Example
 
 EXAMPLES = 24
 NAMES = {"tensorflow": "TensorFlow", "numpy": "NumPy"}
@@ -61,7 +61,7 @@ def gather(
         calibration=measures.calibration(labels, probabilities),
         mistakes=examples(mistakes),
         uncertain_successes=examples(uncertain),
-        data=DataFacts(
+        data=DataSummary(
             name=info.dataset,
             counts={name: split.count for name, split in info.splits.items()},
             image_shape=info.image_shape,

@@ -52,18 +52,16 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
         )
 
 
-def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the true share with the given confidence, having seen `correct` of `count`.
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """The interval that holds the true share with 95 % confidence, having seen `correct` of `count`.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference". Unlike the textbook's
     p +- 1.96 s it stays within [0, 1] and is right for 0 and for all correct.
     """
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    share = correct / count
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(correct), int(count)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def paired_difference_interval(better: int, worse: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -102,6 +100,11 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]
     classes = list(range(probabilities.shape[1]))
     columns = precision_recall_fscore_support(labels, probabilities.argmax(axis=1), labels=classes, zero_division=0)
     return [ClassScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
+
+
+def macro_f1(per_class: list[ClassScore]) -> float:
+    """The mean F1 over the classes that have test pictures: of the others nothing is known."""
+    return float(np.mean([score.f1 for score in per_class if score.support]))
 
 
 def roc_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, RocCurve]:

@@ -100,7 +100,7 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True)
-class DataFacts:
+class DataSummary:
     """The data set the model was trained and tested on.
 
     `counts` are pictures by split name; `image_shape` is height, width, channels; `left_out` counts pictures that could
@@ -116,30 +116,56 @@ class DataFacts:
 
 @dataclasses.dataclass(frozen=True)
 class ChampionFacts:
-    """The champion, measured on the same test pictures, in the same order, by the same code.
+    """Champion and challenger on the pictures that both were asked: those that neither has learned from.
 
-    `confusion` and `per_class` are what measures.py gives for its answers. Only pictures that one of the two gets right
-    and the other wrong tell them apart: `only_challenger` and `only_champion` count those that this one alone gets
-    right. `p_value` is 0 to 1, of the test that `test` names, for instance "McNemar's exact test, one-sided".
+    Attributes:
+        name: of the champion, as people call it, for instance "digits version 3".
+        confusion, per_class: what measures.py gives for its answers.
+        challenger_confusion, challenger_per_class: the same for the challenger's.
+        only_challenger, only_champion: pictures that this one alone gets right; only those tell the two apart.
+        p_value: 0 to 1, of the test that `test` names, for instance "McNemar's exact test, one-sided".
+        p_allowed: up to which the lead counts as no chance.
+        significance: what all looks at these pictures may spend together.
+        look: the number of this one.
     """
 
-    name: str  # as people call it, for instance "digits version 3"
+    name: str
     confusion: np.ndarray
     per_class: list[ClassScore]
+    challenger_confusion: np.ndarray
+    challenger_per_class: list[ClassScore]
     only_challenger: int
     only_champion: int
     p_value: float
+    p_allowed: float
+    significance: float
+    look: int
     test: str
 
     @property
+    def count(self) -> int:
+        """Pictures that both were asked."""
+        return int(self.confusion.sum())
+
+    @property
     def correct(self) -> int:
-        """Test pictures classified correctly."""
+        """Pictures that the champion classified correctly."""
         return int(np.trace(self.confusion))
 
     @property
+    def challenger_correct(self) -> int:
+        """Pictures that the challenger classified correctly."""
+        return int(np.trace(self.challenger_confusion))
+
+    @property
     def accuracy(self) -> float:
-        """The share of test pictures classified correctly, 0 to 1."""
-        return self.correct / int(self.confusion.sum())
+        """The champion's share of correct answers, 0 to 1."""
+        return self.correct / self.count
+
+    @property
+    def challenger_accuracy(self) -> float:
+        """The challenger's."""
+        return self.challenger_correct / self.count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +196,7 @@ class EvaluationFacts:
     calibration: Calibration
     mistakes: list[Example]  # the most confident first
     uncertain_successes: list[Example]  # the least confident first
-    data: DataFacts
+    data: DataSummary
     # By epoch: loss, accuracy, val_loss, val_accuracy, learning_rate; any of them may be missing.
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept

@@ -12,7 +12,7 @@ import numpy as np
 from components.core import card_words
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
-from components.evaluate.measure.measures import macro_auc, wilson_interval
+from components.evaluate.measure.measures import macro_auc, macro_f1, wilson_interval
 from components.evaluate.report.charts import (
     calibration_charts,
     drawn_bins,
@@ -47,7 +47,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         facts=facts,
         interval=wilson_interval(facts.correct, facts.count),
         same_answer=max(score.support for score in facts.per_class) / facts.count,
-        macro_f1=float(np.mean([score.f1 for score in facts.per_class])),
+        macro_f1=macro_f1(facts.per_class),
         macro_auc=macro_auc(facts.roc),
         absent=absent,
         confusions=confusions,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.evaluate.measure.measures import paired_difference_interval, wilson_interval
+from components.evaluate.measure.measures import macro_f1, paired_difference_interval, wilson_interval
 from components.evaluate.report.facts import Band, EvaluationFacts, Slice
 
 
@@ -18,7 +18,7 @@ class Confusion(NamedTuple):
     share: float
 
 
-class Duel(NamedTuple):
+class ClassDuel(NamedTuple):
     """A class as champion and challenger find it: shares of its test pictures."""
 
     index: int
@@ -81,19 +81,21 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
     champion = facts.champion
     if champion is None:
         return None
-    better, worse, count = champion.only_challenger, champion.only_champion, facts.count
+    better, worse, count = champion.only_challenger, champion.only_champion, champion.count
     classes = [
-        Duel(k, before.recall, now.recall, now.support)
-        for k, (before, now) in enumerate(zip(champion.per_class, facts.per_class, strict=True))
+        ClassDuel(k, before.recall, now.recall, now.support)
+        for k, (before, now) in enumerate(zip(champion.per_class, champion.challenger_per_class, strict=True))
         if now.support
     ]
     return {
-        "difference": facts.accuracy - champion.accuracy,
+        "difference": champion.challenger_accuracy - champion.accuracy,
         "difference_interval": paired_difference_interval(better, worse, count),
         "champion_interval": wilson_interval(champion.correct, count),
-        "champion_f1": float(np.mean([score.f1 for score in champion.per_class])),
-        "both": facts.correct - better,
-        "neither": count - facts.correct - worse,
+        "challenger_interval": wilson_interval(champion.challenger_correct, count),
+        "champion_f1": macro_f1(champion.per_class),
+        "challenger_f1": macro_f1(champion.challenger_per_class),
+        "both": champion.challenger_correct - better,
+        "neither": count - champion.challenger_correct - worse,
         "classes": sorted(classes, key=lambda duel: duel.challenger - duel.champion),
     }
 

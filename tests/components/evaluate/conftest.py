@@ -11,6 +11,7 @@ import pytest
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.model import load_model
+from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
 from components.core.registry import Registry
 from components.export.formats.saved_model import write_saved_model
 
@@ -67,12 +68,20 @@ def saved(trained, biased, tmp_path_factory) -> Callable[..., pathlib.Path]:
 
 
 @pytest.fixture
-def crowned() -> Callable[[str, pathlib.Path], Registry]:
-    """Publishes a SavedModel as the champion of `digits`."""
+def crowned(trained, tmp_path) -> Callable[..., Registry]:
+    """Publishes a SavedModel as the champion of `digits`.
 
-    def crown(uri: str, saved_model: pathlib.Path) -> Registry:
-        registry = Registry(uri)
-        registry.promote("digits", registry.publish("digits", saved_model).number)
+    It has learned from the training and validation pictures of `trained`, or from those of the hashes given; if these
+    are None, it does not say.
+    """
+    own = learned_hashes(trained.dataset, read_info(trained.dataset))
+
+    def crown(uri: str, saved_model: pathlib.Path, learned: np.ndarray | None = own) -> Registry:
+        registry, extras = Registry(uri), {}
+        if learned is not None:
+            extras[LEARNED_FILE] = tmp_path / LEARNED_FILE
+            write_hashes(extras[LEARNED_FILE], learned)
+        registry.promote("digits", registry.publish("digits", saved_model, extras).number)
         return registry
 
     return crown

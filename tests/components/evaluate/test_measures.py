@@ -40,6 +40,15 @@ def test_scores_follow_from_the_confusion_matrix(answers):
     assert np.trace(matrix) == (probabilities.argmax(axis=1) == labels).sum()
 
 
+def test_mean_f1_is_over_the_classes_that_were_tested():
+    labels = np.array([0, 0, 1, 1])
+    perfect = np.eye(4)[labels]
+    assert measures.macro_f1(measures.per_class(labels, perfect)) == 1
+    # One that takes a tested class for one that was not loses it all the same.
+    wrong = np.eye(4)[np.array([0, 0, 2, 2])]
+    assert measures.macro_f1(measures.per_class(labels, wrong)) == 0.5
+
+
 def test_wilson_interval_of_published_examples():
     # Newcombe (1998), Statistics in Medicine 17, table I, method 3.
     for correct, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:

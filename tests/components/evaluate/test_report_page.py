@@ -17,7 +17,7 @@ from components.evaluate.report.facts import (
     Calibration,
     CalibrationBin,
     ChampionFacts,
-    DataFacts,
+    DataSummary,
     EvaluationFacts,
     Example,
     GateFacts,
@@ -52,7 +52,7 @@ def facts_of(labels, probabilities, names, **others):
         "calibration": measures.calibration(labels, probabilities),
         "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
         "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
-        "data": DataFacts("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop"),
+        "data": DataSummary("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop"),
         "history": {
             "loss": [1.5, 0.7, 0.4],
             "accuracy": [0.5, 0.8, 0.9],
@@ -201,16 +201,23 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     assert page.count("section") == 10
 
 
-def gate_of(labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",)):
+def gate_of(
+    labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",), look=1
+):
     """A gate that compared with a champion, as the gate hands it to the report."""
     right, before = (given.argmax(axis=1) == labels for given in (probabilities, champion))
     facts = ChampionFacts(
         name="digits version 3",
         confusion=measures.confusion(labels, champion),
         per_class=measures.per_class(labels, champion),
+        challenger_confusion=measures.confusion(labels, probabilities),
+        challenger_per_class=measures.per_class(labels, probabilities),
         only_challenger=int((right & ~before).sum()),
         only_champion=int((before & ~right).sum()),
         p_value=0.0123,
+        p_allowed=0.025,
+        significance=0.05,
+        look=look,
         test="McNemar's exact test, one-sided",
     )
     return GateFacts(passed, [DecisionReason(said=said, holds=passed) for said in reasons], facts)
@@ -237,6 +244,31 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     assert both + neither + before.only_challenger + before.only_champion == 500
     for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
         assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (1, "No challenger was compared on these pictures before"),
+        (2, "One challenger was compared on these pictures before"),
+        (1234, "1,233 challengers were compared on these pictures before"),
+    ],
+)
+def test_a_comparison_on_some_of_the_test_pictures_says_so_and_how_often_they_were_asked(tmp_path, look, said):
+    labels, probabilities = answers(4, 500)
+    _, champion = answers(4, 500, seed=8)
+    gate = gate_of(labels[:200], probabilities[:200], champion[:200], look=look)
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES, gate=gate))
+    low, high = measures.wilson_interval(gate.champion.challenger_correct, 200)
+    for part in (
+        "Both answered the same 200 pictures: those of the 500 test pictures that neither has learned from.",
+        f"{100 * gate.champion.accuracy:.1f} % {100 * gate.champion.challenger_accuracy:.1f} %",
+        f"{100 * low:.1f} % to {100 * high:.1f} %",
+        f"{said}: for the chance that any of them all is promoted by luck to stay below 5.0 %, p may be 0.025 at most",
+    ):
+        assert part in page.text
+    # The two accuracies are not of the same pictures, so that no scale shows them together.
+    assert page.count("i", "tick") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Which test pictures champion and challenger are compared on: those that neither has learned from.
+
+A model answers a picture it has learned from better than it will answer any in use. So the pictures that the champion
+was trained or validated on are left out, whatever data set, split or seed it had them from, and so are copies of the
+challenger's own. Both are known by the pictures' hashes.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
+
+# The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 5 pictures, 17 points, can
+# be told from chance on them. What is decided on fewer is decided by who took the photographs.
+LEAST_ASKED = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """The test pictures of a comparison.
+
+    Attributes:
+        mask: bool [n], which of the test split.
+        hashes: uint64 [k], theirs.
+        other: why there are too few; empty: there are enough.
+    """
+
+    mask: np.ndarray
+    hashes: np.ndarray
+    other: str = ""
+
+
+def asked_pictures(dataset_path: str, info: DatasetInfo, champion_learned: np.ndarray) -> Asked:
+    """Chooses them.
+
+    Args:
+        champion_learned: uint64 [m], the hashes of what the champion has learned from.
+
+    Raises:
+        PipelineError: the dataset artifact's hashes can't be read.
+    """
+    test = split_hashes(dataset_path, info, "test")
+    learned = np.union1d(learned_hashes(dataset_path, info), champion_learned)
+    mask = ~np.isin(test, learned)
+    count, other = int(mask.sum()), ""
+    if count < LEAST_ASKED:
+        other = (
+            f"{count:,} of the {len(test):,} test pictures are ones that neither has learned from, and a comparison "
+            f"takes {LEAST_ASKED}"
+        )
+    return Asked(mask, test[mask], other)
+
+
+def differently_made(described: dict, info: DatasetInfo) -> str:
+    """Why the data set's pictures are not what the champion is served, or nothing.
+
+    They lie in the data set in their final shape. Another shape, or another way to it, can't be made of that any more.
+    """
+    if tuple(described["image_shape"]) != info.image_shape:
+        shapes = (" x ".join(map(str, shape)) for shape in (described["image_shape"], info.image_shape))
+        return "it takes pictures of {}, this data set has {}".format(*shapes)
+    if info.resized and described.get("resize", "crop") != info.resize:
+        made = {"crop": "cropped", "resize": "stretched"}
+        return (
+            f"it is served {made[described.get('resize', 'crop')]} pictures, and {info.resized:,} of this data set's "
+            f"were {made[info.resize]}"
+        )
+    return ""
