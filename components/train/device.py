@@ -24,6 +24,10 @@ LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
 GPU_STEPS_A_CALL = 10
 
 
+class NodeLostError(PipelineError):
+    """Another node of this training went away; new ones can go on from the last checkpoint."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Device:
     """`name` for people, `gpus` of this node, `arithmetic` the precisions that it does fast, best first, `share` what
@@ -164,7 +168,7 @@ def device_errors(batch_size: int) -> Iterator[None]:
             raise _too_big(batch_size, error) from None
         if not LOST_NODE.search(str(error)):
             raise
-        raise PipelineError(
+        raise NodeLostError(
             f"another node was lost, and the training with it; that node's log says why ({_first_line(error)[:200]})"
         ) from None
     except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:

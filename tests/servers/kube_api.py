@@ -13,7 +13,7 @@ class KubeApi(Api):
     Attributes:
         pods: of every run; a label selector is heeded.
         logs: each pod's, as text or bytes with timestamps.
-        nodes: what Argo says of a run's pods: (whole name, phase, message).
+        argo_nodes: what Argo says of a run's pods: (whole name, phase, message).
         warnings: (pod, message).
         missing: beginnings of paths of no API.
     """
@@ -22,7 +22,7 @@ class KubeApi(Api):
         super().__init__()
         self.pods: list[dict] = []
         self.logs: dict[str, str | bytes] = {}
-        self.nodes: list[tuple[str, str, str]] = []
+        self.argo_nodes: list[tuple[str, str, str]] = []
         self.warnings: list[tuple[str, str]] = []
         self.objects: dict[str, Any] = {}
         self.forbidden: set[str] = set()
@@ -43,7 +43,7 @@ class KubeApi(Api):
         if path in self.objects:
             return 200, self.objects[path]
         if parts[-1] == "workflows":
-            return 200, {"items": [{"status": {"nodes": {node[0]: _node(*node) for node in self.nodes}}}]}
+            return 200, {"items": [{"status": {"nodes": {node[0]: _node(*node) for node in self.argo_nodes}}}]}
         if parts[-1] == "events":
             items = [_event(*warning) for warning in self.warnings]
             return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}

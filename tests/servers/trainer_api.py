@@ -4,6 +4,7 @@ A TrainJob goes as `story` says, one scene a look at it, the last scene for good
 environment of the nodes, as its own command does: Trainer in small, every node a process of this machine.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -42,6 +43,7 @@ class TrainerApi(KubeApi):
         self.denied = ""
         self.processes: dict[str, str] | None = None
         self.nodes: list[tuple[subprocess.Popen, pathlib.Path]] = []
+        self.lost: set[int] = set()
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         if path in self.forbidden:
@@ -110,10 +112,18 @@ class TrainerApi(KubeApi):
             if code is None
             else node_pod(number, "Failed" if code else "Succeeded", exit_code=code)
             for number, code in enumerate(codes)
+            if number not in self.lost
         )
         if any(codes):
             return Scene("Failed", "jobset failed due to one or more job failures", pods)
         return Scene("" if None in codes else "Complete", "", pods)
+
+    def lose(self, number: int) -> None:
+        """Takes a node away, as its pod is deleted: nothing of it is left to ask."""
+        process, _ = self.nodes[number]
+        self.lost.add(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Kills what is left of the nodes."""
@@ -122,7 +132,7 @@ class TrainerApi(KubeApi):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             log.unlink()
-        self.nodes = []
+        self.nodes, self.lost = [], set()
 
     def _log(self, pod: str, query: dict[str, str]) -> str:
         text = self.logs.get(pod, "")

@@ -6,10 +6,14 @@ import time
 from components.core.errors import PipelineError
 from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, RefusedError
-from components.train.nodes.pods import NodePods, Trouble
+from components.train.nodes.pods import Failure, NodePods, Trouble
 from components.train.nodes.train_job import RUNTIME, TRAINER, Nodes, name_of, train_job
 
 COMPLETE = "Complete"
+DEADLINE = "DeadlineExceeded"
+EPOCH = "epoch "  # how the first node's line of a finished epoch begins
+# Losses in a row, without an epoch between them, after which new nodes are not tried any more.
+LOSSES = 3
 LOOK_S = 5.0
 # A node pool may have to grow first, but a whole hour says that something is wrong.
 START_S = 3600.0
@@ -19,7 +23,16 @@ GOING_S = 300.0
 
 
 class NodesFailedError(Exception):
-    """A TrainJob's end that is not the good one; the text says why."""
+    """A TrainJob's end that is not the good one; the text says why.
+
+    Attributes:
+        lost: whether a node went away, so that new ones can go on.
+        went_on: whether an epoch was finished before.
+    """
+
+    def __init__(self, said: str, lost: bool = False, went_on: bool = False):
+        super().__init__(said)
+        self.lost, self.went_on = lost, went_on
 
 
 def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
@@ -30,7 +43,7 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
         print(f"going on with TrainJob {name} of an earlier try", flush=True)
         return
     if state is not None:
-        print(f"TrainJob {name} of an earlier try failed ({state}): making it anew", flush=True)
+        print(f"TrainJob {name} failed ({state}): making it anew", flush=True)
         _remove(kube, name)
     runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
     try:
@@ -47,18 +60,20 @@ def follow(kube: Kube, name: str, count: int, look_s: float = LOOK_S, start_s: f
     Raises:
         NodesFailedError: it is not going to be.
     """
-    pods, told, began, hopeless_since = NodePods(kube, name), "", time.monotonic(), None
+    pods, told, began, hopeless_since, went_on = NodePods(kube, name), "", time.monotonic(), None, False
     while True:
         state = _state(kube, name)
         pods.look()
         for line in pods.new_lines():
             print(line, flush=True)
+            went_on |= line.startswith(EPOCH)
         if state == COMPLETE:
             return
         if state is None:
             raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state:
-            raise NodesFailedError(pods.failure() or state)
+            failure = pods.failure() or Failure(state, lost=DEADLINE not in state)
+            raise NodesFailedError(failure.said, failure.lost, went_on)
         now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
         news = "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
         if news != told:
@@ -69,6 +84,25 @@ def follow(kube: Kube, name: str, count: int, look_s: float = LOOK_S, start_s: f
         if in_vain or (hopeless_since and now - hopeless_since > min(HOPELESS_S, start_s)):
             raise NodesFailedError(f"{news}; {_advice(troubles)}")
         time.sleep(look_s)
+
+
+def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S) -> None:
+    """Has the job trained, whatever nodes are lost meanwhile: all are made anew, and go on from the last checkpoint.
+
+    Raises:
+        NodesFailedError: a node failed for a reason of its own, or nodes are lost again and again with nothing done.
+    """
+    losses = 0
+    while True:
+        obtain(kube, job, nodes)
+        try:
+            return follow(kube, name_of(job), nodes.count, look_s)
+        except NodesFailedError as failed:
+            losses = 1 if failed.went_on else losses + 1
+            if not failed.lost or losses > LOSSES:
+                raise
+            print(f"lost: {failed}; all nodes are made anew and go on from the last checkpoint", flush=True)
+            _remove(kube, name_of(job))
 
 
 def clear(kube: Kube, name: str) -> None:

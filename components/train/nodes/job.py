@@ -6,6 +6,9 @@ import pydantic
 
 from components.train.settings import TrainSettings
 
+# The exit code of a node that was fine itself, but lost another one: to try again with new nodes may help.
+LOST = 75
+
 
 class Job(pydantic.BaseModel):
     """A training on several nodes. URIs are of stores that all nodes reach, or paths that all of them have.

@@ -1,8 +1,9 @@
 """The train step with nodes > 1: has Kubeflow Trainer start the nodes, follows them, fetches what they made.
 
-Killed at any moment and tried again, it finds its TrainJob by its name and goes on following it; a TrainJob that failed
-is replaced by a new one, whose nodes go on from the last checkpoint. When the step ends, however it does, it takes the
-TrainJob away. Where it was killed without a chance to, the nodes end by themselves (node.py, end_if_abandoned).
+A node that is lost ends its TrainJob; the step makes another, whose nodes go on from the last checkpoint, as often as
+that leads on. The step itself, killed at any moment and tried again, finds its TrainJob by its name. When the step
+ends, however it does, it takes the TrainJob away. If it was killed without a chance to, the nodes end by themselves
+(node.py, end_if_abandoned).
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
 from components.core.storage import StorageError, location, open_store
-from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow, obtain
+from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
 from components.train.nodes.job import Job
 from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes, name_of
@@ -58,8 +59,7 @@ def train_on_nodes(
         for block in (_explained(nodes), _ending_at_sigterm(), _beating(job)):
             stack.enter_context(block)
         stack.callback(clear, kube, name_of(job))
-        obtain(kube, job, nodes)
-        follow(kube, name_of(job), nodes.count, look_s)
+        follow_to_the_end(kube, job, nodes, look_s)
         result = open_store(job.place("result"))
         for part, path in (("tensorboard", tensorboard_path), ("model", model_path)):
             with whole_directory(path) as directory:

@@ -8,6 +8,7 @@ A node that is lost ends the training: JAX misses it after `lost_after_s` and ab
 trace for a last word. So the training runs in a process of its own, below one that says in a line what happened.
 """
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -17,12 +18,14 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 
 import pydantic
 
-from components.core.errors import PipelineError, one_line_errors
-from components.core.storage import StorageError, location, open_store
-from components.train.nodes.job import Job
+from components.core.errors import ERROR_PREFIX, PipelineError, one_line, one_line_errors
+from components.core.storage import StorageError, Unreachable, location, open_store
+from components.train.device import NodeLostError
+from components.train.nodes.job import LOST, Job
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 CHILD = "--train"
@@ -72,20 +75,23 @@ def find_place() -> Place:
 
 
 def supervise(job: Job, place: Place) -> int:
-    """Runs the training in a process of its own and returns its exit code; says why where it could not say it."""
+    """Runs the training in a process of its own and returns its exit code; says why if it could not.
+
+    The code is LOST if the training can go on with new nodes: another one was lost, or this one was killed.
+    """
     child = subprocess.Popen([sys.executable, "-m", __spec__.name, CHILD, job.model_dump_json()])
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     code = child.wait()
-    if code < 0:
-        raise PipelineError(
-            f"node {place.number} of {place.nodes} ended by {signal.Signals(-code).name}: "
-            + (
-                f"another node was lost, or had not come within {job.patience_s:.0f} s; that node's log says why"
-                if code == -signal.SIGABRT
-                else "killed from outside, for instance as it took more memory than its limit"
-            )
-        )
-    return code
+    if code >= 0:
+        return code
+    why = (
+        f"another node was lost, or had not come within {job.patience_s:.0f} s; that node's log says why"
+        if code == -signal.SIGABRT
+        else "killed from outside, for instance as it took more memory than its limit"
+    )
+    how = signal.Signals(-code).name
+    print(f"{ERROR_PREFIX}node {place.number} of {place.nodes} ended by {how}: {why}", file=sys.stderr, flush=True)
+    return LOST
 
 
 def train_here(job: Job, place: Place) -> None:
@@ -94,7 +100,7 @@ def train_here(job: Job, place: Place) -> None:
     if job.settings.get("gpus") == "0":
         os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX asks for the GPU driver, and remarks that it is not there
     try:
-        with tempfile.TemporaryDirectory(prefix="node-") as scratch, one_line_errors():
+        with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained():
             settings = job.checked_settings
             dataset = fetch(job.dataset, f"{scratch}/dataset")
             join(job, place)
@@ -108,12 +114,32 @@ def train_here(job: Job, place: Place) -> None:
                 result = open_store(job.place("result"))
                 for name in ("tensorboard", "model"):
                     result.upload_directory(f"{scratch}/{name}", name)
+    except (NodeLostError, Unreachable) as error:
+        print(f"{ERROR_PREFIX}{error}", file=sys.stderr)
+        _leave(LOST)
     except BaseException as error:
         if not isinstance(error, SystemExit):
             traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # the usual way out waits for the other nodes, which are waiting for this one's share of a sum
+        _leave(1)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """As every step does, but lets through what new nodes may mend."""
+    try:
+        yield
+    except (NodeLostError, Unreachable):
+        raise
+    except PipelineError as error:
+        with one_line_errors():
+            raise error
+
+
+def _leave(code: int) -> None:
+    """Ends this process at once: the usual way out waits for the other nodes, which wait for its share of a sum."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def fetch(uri: str, path: str) -> str:
@@ -125,18 +151,23 @@ def fetch(uri: str, path: str) -> str:
 
 
 def join(job: Job, place: Place) -> None:
-    """Waits for the other nodes; from then on they are one to JAX. Where they don't come, it aborts this process."""
+    """Waits for the other nodes; from then on they are one to JAX. If they don't come, it aborts this process."""
     import jax
 
-    jax.distributed.initialize(
-        place.coordinator,
-        place.nodes,
-        place.number,
-        cluster_detection_method="deactivate",
-        initialization_timeout=int(job.patience_s),
-        heartbeat_timeout_seconds=job.lost_after_s,
-        shutdown_timeout_seconds=STORING_S,
-    )
+    try:
+        jax.distributed.initialize(
+            place.coordinator,
+            place.nodes,
+            place.number,
+            cluster_detection_method="deactivate",
+            initialization_timeout=int(job.patience_s),
+            heartbeat_timeout_seconds=job.lost_after_s,
+            shutdown_timeout_seconds=STORING_S,
+        )
+    except RuntimeError as error:
+        raise NodeLostError(
+            f"the other nodes were not met within {job.patience_s:.0f} s: {one_line(error, 200)}"
+        ) from None
 
 
 def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABANDONED_S) -> None:

@@ -4,12 +4,15 @@ import dataclasses
 from typing import Any
 
 from components.core.errors import one_line
+from components.train.nodes.job import LOST
 from components.train.nodes.kube import CORE, Kube, RefusedError
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
 
 # Reasons of a waiting container that don't pass by themselves.
 HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull")
 LAST_LINES = 50
+# How a container ends that Kubernetes takes away.
+KILLED, TERMINATED = 137, 143
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,14 @@ class Trouble:
 
     def __str__(self) -> str:
         return f"node {self.node}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a training on several nodes ended; `lost` if a node went away, so that others in its place can go on."""
+
+    said: str
+    lost: bool
 
 
 class NodePods:
@@ -44,12 +55,16 @@ class NodePods:
         """One a node that waits, in the nodes' order."""
         return [trouble for pod in sorted(self.pods, key=_number) if (trouble := _trouble(pod))]
 
-    def failure(self) -> str:
-        """Why the node that failed first did; empty where none has, or it is gone."""
+    def failure(self) -> Failure | None:
+        """Why the node that failed first did, one with a reason of its own before one that missed another; None if none
+        has failed, or it is gone."""
         failed = [(end, pod) for pod in self.pods if _phase(pod) == "Failed" and (end := _end(pod)) is not None]
         if not failed:
-            return ""
-        end, pod = min(failed, key=lambda each: each[0].get("finishedAt") or "")
+            return None
+        end, pod = min(failed, key=lambda each: (_is_lost(*each), each[0].get("finishedAt") or ""))
+        return Failure(self._why(end, pod), _is_lost(end, pod))
+
+    def _why(self, end: dict[str, Any], pod: dict[str, Any]) -> str:
         number = _number(pod)
         if end.get("reason") == "OOMKilled":
             return (
@@ -110,6 +125,13 @@ def _end(pod: dict[str, Any]) -> dict[str, Any] | None:
     ends = [status.get("state", {}).get("terminated") for status in _statuses(pod)]
     bad = [end for end in ends if end and end.get("exitCode")]
     return bad[0] if bad else {}
+
+
+def _is_lost(end: dict[str, Any], pod: dict[str, Any]) -> bool:
+    """Whether a node was taken away, or ended because another one was: nothing that it would meet again."""
+    if end.get("reason") == "OOMKilled":
+        return False
+    return bool(pod["status"].get("reason")) or end.get("exitCode") in (LOST, KILLED, TERMINATED)
 
 
 def _trouble(pod: dict[str, Any]) -> Trouble | None:

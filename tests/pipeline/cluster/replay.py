@@ -53,7 +53,7 @@ def replay(name: str, kube=None, pages: bool = True) -> list[str]:
     api, said = KfpApi([run], pages=pages), []
     api.runs[run["run_id"]] = run
     if kube is not None:
-        kube.pods, kube.nodes = recorded_pods(run), recorded_nodes(run)
+        kube.pods, kube.argo_nodes = recorded_pods(run), recorded_nodes(run)
     with api.serving() as url, contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(PipelineError))
         client = connect(Endpoint(url))

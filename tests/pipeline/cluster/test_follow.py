@@ -175,7 +175,7 @@ def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_comp
 
 def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
     kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
-    kube.nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]
+    kube.argo_nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]
     lines, error = followed(quickstart_compiled, [*[Moment("RUNNING", tasks("PENDING"))] * 3, STORY[-1]])
     assert error == ""
     assert not [line for line in lines if "waiting" in line]
@@ -199,7 +199,7 @@ def test_names_of_one_trouble_take_turns_without_a_line_each(kube):
 
 
 def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
-    kube.nodes = [("training-x(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
+    kube.argo_nodes = [("training-x(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
     pods = find_pods("run-2", "mine")
     pods.look()
     assert [str(trouble) for trouble in pods.troubles()] == ["train: its pod is refused: exceeded quota"]
@@ -207,7 +207,7 @@ def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
 
 
 def test_a_lost_pod_and_the_next_try_are_told(quickstart_compiled, kube):
-    kube.nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Error", "pod deleted")]
+    kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Error", "pod deleted")]
     trained = tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")
     moments = [Moment("RUNNING", trained), Moment("RUNNING", trained, tries={"train": 2}), STORY[-1]]
     lines, _ = followed(quickstart_compiled, moments)

@@ -1,19 +1,26 @@
 """The train step of a training on several nodes, against a server that speaks Kubernetes' and Trainer's API."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
+import threading
+import time
+import zipfile
 
+import h5py
 import pytest
 import yaml
 
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.nodes import follow as following
-from components.train.nodes.job import Job
+from components.train.nodes.job import LOST, Job
 from components.train.nodes.kube import Kube, in_cluster
 from components.train.nodes.launch import is_for_nodes, train_on_nodes
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, name_of, train_job
@@ -156,9 +163,13 @@ def test_reasons_and_the_log_are_shown_once(api: TrainerApi, launch, capfd: pyte
             "epoch 1/3\nerror: expected a finite loss, received nan\nlast",
             "node 1 failed (exit code 1): expected a finite loss, received nan",
         ),
-        ((), "", "JobSet: too bad"),
+        (
+            (node_pod(0, "Failed", exit_code=LOST), node_pod(1, "Failed", exit_code=1)),
+            "error: expected a finite loss, received nan",
+            "node 1 failed (exit code 1): expected a finite loss, received nan",
+        ),
     ],
-    ids=["out of memory", "our own error", "pods gone"],
+    ids=["out of memory", "our own error", "our own error, which the others missed first"],
 )
 def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
     api: TrainerApi, launch, tmp_path: pathlib.Path, pods: tuple, log: str, said: str
@@ -170,6 +181,85 @@ def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
     assert f"expected 2 nodes to train, received: {said}" in str(failed.value)
     assert (api.jobs, len(api.deleted)) == ({}, 1)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [(), (node_pod(0, "Failed", exit_code=LOST),), (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137))],
+    ids=["pods gone", "missed by another", "killed"],
+)
+def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api: TrainerApi, launch, capfd, pods: tuple) -> None:
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.logs = {"job-node-0-0": "epoch 1/9  loss 1.0"}
+    going_on = [Scene(), Scene(pods=running), Scene("Failed", "a node was lost", pods)]
+    api.story = [*going_on * 6, Scene(), Scene("Complete")]
+    launch()
+    assert len(created(api)) == 7
+    assert capfd.readouterr().out.count("all nodes are made anew and go on from the last checkpoint") == 6
+
+
+def test_nodes_that_are_lost_again_and_again_with_nothing_done_are_given_up(api: TrainerApi, launch) -> None:
+    api.story = [Scene("Failed", "a node was lost")]
+    with pytest.raises(PipelineError, match="expected 2 nodes to train, received: JobSet: a node was lost"):
+        launch()
+    assert len(created(api)) == 1 + following.LOSSES
+    assert api.jobs == {}
+
+
+def test_a_training_that_took_too_long_is_not_begun_again(api: TrainerApi, launch) -> None:
+    api.story = [Scene("Failed", "DeadlineExceeded")]
+    with pytest.raises(PipelineError, match="DeadlineExceeded"):
+        launch()
+    assert len(created(api)) == 1
+
+
+def weights(model: pathlib.Path) -> list:
+    with zipfile.ZipFile(model / "model.keras") as archive, archive.open("model.weights.h5") as file:
+        found = []
+        h5py.File(io.BytesIO(file.read())).visititems(lambda name, item: found.append((name, item)))
+        return [(name, item[()].tobytes()) for name, item in found if isinstance(item, h5py.Dataset)]
+
+
+def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
+    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture
+) -> None:
+    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
+    pytest.importorskip("jax")
+    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
+    api.processes = gcs.environment
+    chance, losses = random.Random(7), []
+
+    def lose_nodes() -> None:
+        while len(losses) < 2 and not ended.is_set():
+            number, epochs = chance.randrange(2), chance.randrange(1, 4)
+            if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
+                losses.append(number)
+                api.lose(number)
+                made = len(created(api))
+                wait_for(lambda made=made: len(created(api)) > made)
+
+    def wait_for(what) -> bool:
+        while not ended.is_set():
+            with contextlib.suppress(OSError, IndexError):
+                if what():
+                    time.sleep(chance.random() / 10)
+                    return True
+            time.sleep(0.01)
+        return False
+
+    ended = threading.Event()
+    thread = threading.Thread(target=lose_nodes)
+    thread.start()
+    try:
+        launch(result=False, epochs=12)
+    finally:
+        ended.set()
+        thread.join()
+    assert len(losses) == 2
+    disturbed = weights(tmp_path / "model")
+    assert capfd.readouterr().out.count("resumed from ") == 2
+    launch(result=False, epochs=12)
+    assert disturbed == weights(tmp_path / "model")
 
 
 def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.train.nodes import node
-from components.train.nodes.job import Job
+from components.train.nodes.job import LOST, Job
 
 pytest.importorskip("jax")
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
@@ -60,7 +60,7 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
         assert first.poll() is None, first.stderr.read()
     kill(second)
     _, errors = first.communicate(timeout=120)
-    assert first.returncode == 1
+    assert first.returncode == LOST
     assert errors.splitlines()[-1].startswith("error: ")
     assert "lost" in errors.splitlines()[-1]
     assert not (tmp_path / "result").exists()
@@ -76,7 +76,7 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
 def test_a_node_that_never_comes_is_told(start, digits: str, tmp_path: pathlib.Path, number: int) -> None:
     (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=3), 2, numbers=(number,))
     _, errors = lonely.communicate(timeout=120)
-    assert lonely.returncode == 1
+    assert lonely.returncode == LOST
     assert "within 3 s" in errors.splitlines()[-1]
 
 
