@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from components.core.errors import ERROR_PREFIX
 from components.core.progress import LIVE_PREFIX
@@ -26,7 +27,7 @@ class StepOutput(io.TextIOBase):
     pieces together, leaves the noise out, and redraws a progress line (LIVE_PREFIX) in place on a terminal.
     """
 
-    def __init__(self, target: io.TextIOBase):
+    def __init__(self, target: TextIO):
         self.target = target
         self.terminal = target.isatty()
         self.pending = ""
@@ -90,7 +91,7 @@ def step_output() -> Iterator[StepOutput]:
         yield output
 
 
-def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:
     """Plain text columns, as wide as their widest cell, but for cells of over WIDEST, which push their own line on."""
     widths = [
         max(len(row[i]) for row in [header, *rows] if len(row[i]) <= WIDEST or row is header)

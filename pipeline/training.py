@@ -94,7 +94,8 @@ def training_pipeline(
             exported = export(dataset=dataset, model=model, evaluation=evaluation, **of(ExportSettings))
             place(exported.set_display_name("Export"), "export")
 
-    training.__signature__ = signature(defaults)
+    function: Any = training
+    function.__signature__ = signature(defaults)
     return dsl.pipeline(
         name="sweep" if sweep else "training",
         display_name="Image classifier sweep" if sweep else "Image classifier training",

@@ -26,10 +26,12 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
     with whole_directory(model_path) as directory:
         for file in pathlib.Path(models[best]).iterdir():
             shutil.copyfile(file, directory / file.name)
+    accuracy = trials[best].val_accuracy
+    assert accuracy is not None, "the best one was measured"
     failed = sum(bool(trial.failed) for trial in trials)
     said = trials[best].changes.encode("ascii", "backslashreplace").decode()
     print(f"best of {len(trials)} trials ({failed} failed): trial {best + 1}, {said}", flush=True)
-    return {"best_val_accuracy": trials[best].val_accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
+    return {"best_val_accuracy": accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:

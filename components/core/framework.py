@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from components.core.errors import PipelineError
 
@@ -62,7 +63,8 @@ def _without_scikit_learn() -> Iterator[None]:
     if "sklearn" in sys.modules:
         yield
         return
-    sys.modules["sklearn"] = None  # what Python takes for "can't be imported"
+    modules: dict[str, Any] = sys.modules
+    modules["sklearn"] = None  # what Python takes for "can't be imported"
     try:
         yield
     finally:

@@ -1,13 +1,14 @@
 """Metrics for the KFP page: finite plain numbers in the artifact, and the same in its file."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.files import write_json
 
 
-def log_metrics(artifact: Any, values: dict[str, int | float | str]) -> None:
+def log_metrics(artifact: Any, values: Mapping[str, int | float | str]) -> None:
     """Logs each value on a KFP Metrics artifact and writes them to its file.
 
     The file matters locally: kfp.local's cache takes an artifact without a file for one that was deleted.

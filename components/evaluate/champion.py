@@ -96,6 +96,7 @@ def champion_answers(
     Raises:
         PipelineError: it can't be loaded or run, or its answers are no probabilities; says what to do.
     """
+    assert champion.path is not None, "only a champion that was fetched is asked"
     try:
         served = load_served(champion.path)
         labels, probabilities, _ = predict_test_split(

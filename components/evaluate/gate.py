@@ -78,7 +78,7 @@ def decide(
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
-    if duel is not None:
+    if champion and duel is not None:
         champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
         comparison = compare(champion.version, right[duel.asked], champion_right, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
@@ -140,7 +140,7 @@ def gate_facts(decision: Decision, labels: np.ndarray, probabilities: np.ndarray
         duel: None if the champion was not asked.
     """
     found = decision.comparison
-    if found is None:
+    if found is None or duel is None:
         return GateFacts(decision.passed, decision.reasons)
     asked = labels[duel.asked]
     champion = ChampionFacts(

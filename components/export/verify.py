@@ -100,8 +100,7 @@ class Verifier:
 
     def _send(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):  # it has ended: proofs() tells why
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
+            print(json.dumps(message), file=self.process.stdin, flush=True)
 
 
 def main() -> None:

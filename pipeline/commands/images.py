@@ -2,14 +2,15 @@
 
 import click
 
+from pipeline.images.names import Target, names
+
 
 @click.command("images")
 @click.argument("action", type=click.Choice(["build", "push", "list", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
-def images_command(action: str, target: str) -> None:
+def images_command(action: str, target: Target) -> None:
     """Builds, pushes or lists the container images; `names` asks no Docker engine."""
     from pipeline.images import build
-    from pipeline.images.names import names
 
     if action == "names":
         print("\n".join(names([target])))

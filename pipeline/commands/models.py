@@ -32,9 +32,9 @@ def list_command(uri: str, name: str) -> None:
     registry = _open(uri)
     if not name:
         names = registry.names()
-        champions = {model: registry.champion(model) for model in names}
-        rows = [(model, str(champions[model].version) if champions[model] else "-") for model in names]
-        print(table(rows, ("model", "champion")) if rows else f"no models in {registry.store.uri()}")
+        champions = [(model, registry.champion(model)) for model in names]
+        models = [(model, str(champion.version) if champion else "-") for model, champion in champions]
+        print(table(models, ("model", "champion")) if models else f"no models in {registry.store.uri()}")
         return
     versions = registry.versions(name)
     if not versions:

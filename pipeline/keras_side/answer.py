@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from components.core.errors import one_line_errors
 
@@ -13,7 +15,7 @@ def main() -> None:
         from pipeline.keras_side.describe import facts_of
 
         asked = json.load(sys.stdin)
-        answers = {"check": check, "describe": facts_of}
+        answers: dict[str, Callable[..., Any]] = {"check": check, "describe": facts_of}
         print(json.dumps(answers[asked["question"]](**asked["about"])))
 
 

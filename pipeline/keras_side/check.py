@@ -56,6 +56,7 @@ def check(architecture: str, optimizer: str, image_shape: list[int] | None, clas
     if image_shape is None:
         build_layers(layers)
     else:
-        build_model(layers, tuple(image_shape), class_count)
+        height, width, channels = image_shape
+        build_model(layers, (height, width, channels), class_count)
     make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
     return {}

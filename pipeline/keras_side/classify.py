@@ -47,7 +47,7 @@ def open_classifier(path: pathlib.Path) -> Classifier:
         PipelineError: it is none of these, can't be loaded, or nothing says what its classes are.
     """
     name, place = _find(path)
-    facts = _facts(place)
+    facts: dict[str, Any] | None = _facts(place)
     if facts is None and name != "keras":
         raise PipelineError(
             f"expected manifest.json or {DESCRIPTION} with {place}, which name its classes, received neither; "
@@ -62,7 +62,8 @@ def open_classifier(path: pathlib.Path) -> Classifier:
             "image_shape": model.input_shape[1:],
             "class_names": [str(number) for number in range(model.output_shape[-1])],
         }
-    return Classifier(facts["class_names"], Target(*facts["image_shape"], facts.get("resize", "crop")), answer)
+    height, width, channels = facts["image_shape"]
+    return Classifier(facts["class_names"], Target(height, width, channels, facts.get("resize", "crop")), answer)
 
 
 def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
@@ -72,7 +73,7 @@ def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[
     """
     batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
     with quiet_pillow(), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_decoded, batches[0], classifier.target) if batches else None
+        ahead = pool.submit(_decoded, files[:BATCH], classifier.target)
         for number, batch in enumerate(batches):
             pictures, reasons = ahead.result()
             if number + 1 < len(batches):

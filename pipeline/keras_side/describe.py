@@ -64,7 +64,9 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
 
 def facts_of(settings: dict[str, Any], image_shape: list[int], class_count: int) -> dict[str, Any]:
     """The values of model_facts, in the process that loads Keras."""
-    return model_facts(TrainSettings.checked(**settings), tuple(image_shape), class_count).model_dump()
+    return model_facts(
+        TrainSettings.checked(**settings), (image_shape[0], image_shape[1], image_shape[2]), class_count
+    ).model_dump()
 
 
 def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], class_count: int) -> ModelFacts:
@@ -141,10 +143,10 @@ def _shape(shape: Any) -> str:
     return " x ".join("any" if side is None else str(side) for side in shape)
 
 
-def _flop(count: int) -> str:
+def _flop(count: float) -> str:
     """`152.3 M`, with a space for the unit behind."""
     for prefix in ("", "k", "M", "G"):
         if count < 1000:
-            return f"{count:.1f} {prefix}" if prefix else f"{count} "
+            return f"{count:.1f} {prefix}" if prefix else f"{count:.0f} "
         count /= 1000
     return f"{count:.1f} T"

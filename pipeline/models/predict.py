@@ -3,6 +3,7 @@
 import csv
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.progress import Progress
 from pipeline.models.find import find_model
+
+if TYPE_CHECKING:
+    from pipeline.keras_side.classify import Answered
 
 
 def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
@@ -32,7 +36,8 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
 
     classifier = open_classifier(place)
     names = classifier.class_names
-    rows, unreadable = [], []
+    rows: list[tuple[str, list[tuple[str, float]], str]] = []
+    unreadable: list[Answered] = []
     with Progress("predict", total=len(files), unit="pictures") as progress:
         for answered in classify(classifier, files):
             if answered.probabilities is None:

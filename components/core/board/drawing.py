@@ -62,7 +62,7 @@ def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list
         x, y = 8 + i % columns * (side + 8), 8 + i // columns * (side + line + 8)
         drawn = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).convert("RGB")
         scale = side / max(drawn.size)
-        size = tuple(max(1, round(length * scale)) for length in drawn.size)
+        size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
         sheet.paste(drawn.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR), (x, y))
         while len(caption) > 4 and font.getlength(caption) > side:
             caption = caption[:-4] + "..."

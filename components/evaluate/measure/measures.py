@@ -79,9 +79,9 @@ def paired_difference_interval(better: int, worse: int, count: int, confidence: 
         Lowest and highest accuracy of the first minus that of the second, within -1 to 1.
     """
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    better, worse, count = better + 0.5, worse + 0.5, count + 2
-    difference = (better - worse) / count
-    spread = z * math.sqrt((better + worse) / count - difference**2) / math.sqrt(count)
+    count += 2
+    difference = (better - worse) / count  # half a picture more on either side
+    spread = z * math.sqrt((better + worse + 1) / count - difference**2) / math.sqrt(count)
     return max(-1.0, difference - spread), min(1.0, difference + spread)
 
 

@@ -1,5 +1,6 @@
 """The rows of the evaluation report's tables, from its facts."""
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ class Confusion(NamedTuple):
     share: float
 
 
-class ClassDuel(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ClassDuel:
     """A class as champion and challenger find it: shares of its test pictures."""
 
     index: int
@@ -52,7 +54,8 @@ class Bands(NamedTuple):
         return f"{(share - self.low) / (self.high - self.low):.4f}"
 
 
-class Row(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Row:
     """A class as the per-class table shows it: `interval` is of its recall, `worst` its most frequent confusion."""
 
     index: int
