@@ -18,6 +18,7 @@ from components.evaluate.report.facts import Calibration, CalibrationBin, ClassS
 
 CALIBRATION_BINS = 15
 CURVE_POINTS = 200
+MICRO_STEPS = 10_000  # places on the micro-averaged curve that are looked at beside the right answers
 
 
 def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -139,9 +140,32 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> di
 
 
 def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
-    """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average)."""
-    truth = labels[:, None] == np.arange(probabilities.shape[1])
-    return _roc(truth.ravel(), probabilities.ravel())
+    """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average).
+
+    The area is exact. Of the curve, which may have as many points as there are questions, those are looked at that lie
+    at a right answer's probability or at one of MICRO_STEPS shares of all. So it takes one sorted copy of the
+    probabilities: 0.2 GB for 50,000 pictures of 1,000 classes, where scikit-learn takes 3.
+    """
+    everything = np.sort(probabilities, axis=None)
+    right = np.sort(probabilities[np.arange(labels.size), labels])
+    wrong = everything.size - right.size
+    steps = np.linspace(0, everything.size - 1, MICRO_STEPS).astype(np.int64)
+    thresholds = np.unique(np.concatenate([right, everything[steps]]))[::-1]
+    hits = right.size - np.searchsorted(right, thresholds)
+    alarms = everything.size - np.searchsorted(everything, thresholds) - hits
+    # The highest threshold is above all: nothing is taken for a yes.
+    thresholds, hits, alarms = np.append(1.0, thresholds), np.append(0, hits), np.append(0, alarms)
+    kept = _along(hits / right.size + alarms / max(wrong, 1))
+    lower, upper = (
+        np.searchsorted(everything, right, side) - np.searchsorted(right, right, side) for side in ("left", "right")
+    )
+    area = (lower + upper).sum() / 2 / (right.size * wrong) if wrong else float("nan")
+    return RocCurve(
+        (alarms[kept] / max(wrong, 1)).tolist(),
+        (hits[kept] / right.size).tolist(),
+        np.minimum(thresholds[kept], 1.0).tolist(),
+        float(area),
+    )
 
 
 def macro_auc(curves: dict[int, RocCurve]) -> float | None:

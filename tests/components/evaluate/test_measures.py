@@ -68,6 +68,30 @@ def test_roc_areas_are_those_of_scikit_learn(answers):
     assert measures.micro_roc(labels, probabilities).auc == pytest.approx(micro)
 
 
+@pytest.mark.parametrize("digits", [2, 7], ids=["many ties", "few"])
+def test_the_micro_averaged_curve_is_that_of_scikit_learn(digits):
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 40, 3_000)
+    probabilities = random.random((3_000, 40)) ** 6
+    probabilities[np.arange(3_000), labels] += 0.3
+    probabilities = np.round(probabilities / probabilities.sum(axis=1, keepdims=True), digits).astype(np.float32)
+    truth = (labels[:, None] == np.arange(40)).ravel()
+    curve = measures.micro_roc(labels, probabilities)
+    assert curve.auc == pytest.approx(roc_auc_score(truth, probabilities.ravel()), rel=1e-9)
+    x, y, _ = roc_curve(truth, probabilities.ravel(), drop_intermediate=False)
+    assert curve.true_positive_rate == pytest.approx(np.interp(curve.false_positive_rate, x, y), abs=1e-3)
+    assert len(curve.thresholds) <= measures.CURVE_POINTS
+    ends = [values[end] for values in (curve.false_positive_rate, curve.true_positive_rate) for end in (0, -1)]
+    assert ends == [0, 1, 0, 1]
+
+
+def test_one_class_alone_has_a_curve_of_finite_numbers():
+    curve = measures.micro_roc(np.zeros(3, np.int64), np.ones((3, 1), np.float32))
+    assert np.isfinite([curve.false_positive_rate, curve.true_positive_rate, curve.thresholds]).all()
+
+
 def test_thinned_roc_is_finite_small_and_keeps_its_area():
     random = np.random.default_rng(1)
     labels = random.integers(0, 2, 20_000)
