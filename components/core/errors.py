@@ -1,8 +1,11 @@
 """Errors a person can act on, and how they reach that person: as one line."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
+
+from components.core.machine import lack
 
 # What the line of a known failure begins with; whoever follows a step looks for it.
 ERROR_PREFIX = "error: "
@@ -14,16 +17,20 @@ class PipelineError(Exception):
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the process with `error: ...` on standard error and exit code 1 where a PipelineError gets this far.
+    """Ends the process with `error: ...` on standard error and exit code 1 if a PipelineError, or an error of
+    the machine (machine.py), gets this far.
 
     Anything else is a defect of ours and keeps its traceback. Every component body and the command line run
     inside this, so that a log's last line says what to do.
     """
     try:
         yield
-    except PipelineError as error:
+    except Exception as error:
+        said = str(error) if isinstance(error, PipelineError) else lack(error)
+        if said is None:
+            raise
         sys.stdout.flush()
-        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{said}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 
@@ -35,6 +42,12 @@ def one_line(said: object, longest: int | None = None) -> str:
     """
     text = " ".join(str(said).split())
     return (text or (type(said).__name__ if isinstance(said, BaseException) else ""))[:longest]
+
+
+def shown(value: object, longest: int = 200) -> str:
+    """A value that was received, as an error may repeat it: in quotes, cut, and without the password of a URL."""
+    text = re.sub(r"//[^/@\s]+@", "//", repr(value))
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def nearest(word: str, known: list[str]) -> str:

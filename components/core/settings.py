@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError, nearest, shown
 from components.core.storage import location
 
 
@@ -29,19 +29,32 @@ class Settings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _text_that_arrives(cls, value: Any) -> Any:
+        """Refuses what Kubeflow, Argo or JSON would not hand on as it is."""
+        if isinstance(value, str):
+            if "{{" in value:
+                raise ValueError("expected a value without {{, which Kubeflow would put something in the place of")
+            if any(character == "\0" or 0xD800 <= ord(character) < 0xE000 for character in value):
+                raise ValueError("expected text in UTF-8 without zero bytes; rename what it names")
+        return value
+
     @classmethod
     def checked(cls, **values: Any) -> Self:
         """Builds the settings, or raises a PipelineError of one line about the first value that can't be."""
         for name in values:
             if name not in cls.model_fields:
-                raise PipelineError(f"unknown parameter {name!r}; {nearest(name, list(cls.model_fields))}")
+                raise PipelineError(f"unknown parameter {shown(name)}; {nearest(name, list(cls.model_fields))}")
         try:
             return cls(**values)
+        except RecursionError:
+            raise PipelineError("parameters: expected lists nested some hundred deep at most, received more") from None
         except pydantic.ValidationError as invalid:
             first = invalid.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
-            raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {first['input']!r}") from None
+            raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {shown(first['input'])}") from None
 
     @classmethod
     def among(cls, given: Mapping[str, Any]) -> Self:

@@ -25,6 +25,8 @@ def scheme_of(place: str) -> str:
     scheme = match[1].lower()
     if scheme in STORE_SCHEMES:
         location.parse(place)
+    if scheme in ("http", "https"):
+        _check_url(place)
     if scheme in SCHEMES:
         return scheme
     raise PipelineError(f"unknown scheme {scheme!r} in {public(place)}; {nearest(scheme, list(SCHEMES))}")
@@ -37,11 +39,22 @@ def local_path(place: str) -> pathlib.Path:
         PipelineError: a file:// URI that names another host.
     """
     if re.match(r"file:", place, re.IGNORECASE):
-        parts = urllib.parse.urlsplit(place)
-        if parts.netloc not in ("", "localhost"):
-            raise PipelineError(f"expected file:///path, received {place}, which names the host {parts.netloc!r}")
-        place = urllib.request.url2pathname(parts.path)
-    return pathlib.Path(place).expanduser().absolute()
+        host, _, path = place[len("file:") :].removeprefix("//").partition("/")
+        if host not in ("", "localhost"):
+            raise PipelineError(f"expected file:///path, received {place!a}, which names the host {host!a}")
+        place = urllib.request.url2pathname(f"/{path}")
+    return location.local_path(place)
+
+
+def _check_url(url: str) -> None:
+    """The URL is not repeated: what stands before an @ may be a secret."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # [ without ], a port that is no number
+        named = False
+    if not named:
+        raise PipelineError("expected a URL such as https://host/file.tar, received one without a host, or a bad one")
 
 
 def inside(place: str, name: str) -> str:

@@ -57,9 +57,12 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         PipelineError: a URL that is none, or none given where the SDK would find nothing either.
     """
     url = url or first_set(environment, ENDPOINT_VARIABLES)
-    parts = urllib.parse.urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!r}")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
+            raise ValueError
+    except ValueError:  # also of [ without ], and of a port that is no number
+        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!a}") from None
     if parts.username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
     kubeconfig = environment.get("KUBECONFIG") or str(pathlib.Path.home() / ".kube" / "config")

@@ -15,6 +15,7 @@ import re
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.registry import Registry, Version
+from components.core.storage import location
 
 # Below the outputs directory: versions that were fetched, by registry, model and number.
 CACHE = ".models"
@@ -46,7 +47,7 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
                 f"received {model!r}"
             )
         return _fetched(found["registry"], found["name"], found["version"], outputs)
-    path = pathlib.Path(model).expanduser()
+    path = location.local_path(model) if model.startswith("~") else pathlib.Path(model)
     if found and any((path / file).is_file() for file in ("manifest.json", "champion.json")):
         return _fetched(str(path.parents[2 if found["version"] else 1]), found["name"], found["version"], outputs)
     if registry and not path.exists() and "/" not in model:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
-from components.core.errors import PipelineError, nearest
+from components.core.errors import PipelineError, nearest, shown
 from components.core.settings import StorePlace
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
@@ -112,7 +112,7 @@ def configure(
         for name, value in settings.items():
             if name not in Parameters.model_fields:
                 raise PipelineError(
-                    f"unknown parameter {name!r} in {origin}; {nearest(name, list(Parameters.model_fields))}"
+                    f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(Parameters.model_fields))}"
                 )
             values[name], origins[name] = value, origin
 
@@ -180,6 +180,6 @@ def _from_command_line(settings: Sequence[str]) -> dict[str, str]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise PipelineError(f"expected NAME=VALUE, received {setting!r}")
+            raise PipelineError(f"expected NAME=VALUE, received {shown(setting)}")
         values[name.lower()] = value
     return values

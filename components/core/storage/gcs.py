@@ -19,7 +19,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import digest_of, digest_of_file
-from components.core.storage.errors import Corrupted, Denied, NotFound, Transient
+from components.core.storage.errors import Corrupted, Denied, NotFound, StorageError, Transient
 from components.core.storage.gcs_errors import LOG_IN, explain
 from components.core.storage.retry import LONGEST_PAUSE_S
 
@@ -31,12 +31,15 @@ RESUMABLE_UNIT = 256 << 10
 MAX_PARTS = 10_000
 CONTENT_TYPE = "application/octet-stream"
 
+EMULATOR = "STORAGE_EMULATOR_HOST"
+
 
 class GcsBackend:
     """Objects of one bucket."""
 
     def __init__(self, bucket: str, limits: Limits):
         self.name, self.limits = bucket, limits
+        _check_emulator(os.environ.get(EMULATOR, ""))
         self.timeout = (CONNECT_TIMEOUT_S, limits.stall_s)
         try:
             # project=None: objects need no project, and looking for one fails where only a user is logged in.
@@ -183,6 +186,17 @@ class GcsBackend:
     def _patience(self):
         delays = {"initial": self.limits.first_pause_s, "maximum": LONGEST_PAUSE_S}
         return DEFAULT_RETRY.with_delay(**delays).with_timeout(self.limits.deadline_s)
+
+
+def _check_emulator(url: str) -> None:
+    """Refuses an address that the client would fail on with a traceback, such as a name without a scheme."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if url and not usable:
+        raise StorageError(f"expected {EMULATOR} as http://host:port, received another value")
 
 
 class _Wire(requests.adapters.HTTPAdapter):

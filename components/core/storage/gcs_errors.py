@@ -64,6 +64,13 @@ def explain(error: Exception, bucket: str, key: str) -> Exception:
         return _explain_status(error.code, error.message, bucket, uri, error.response)
     if isinstance(error, media.InvalidResponse):
         return _explain_status(error.response.status_code, error.response.text, bucket, uri, error.response)
+    if isinstance(error, OSError) and "TLS CA certificate bundle" in str(error):
+        return StorageError("expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none")
+    if isinstance(error, requests.exceptions.RequestException):
+        # Named, not quoted: such texts repeat URLs, and those passwords.
+        return StorageError(
+            f"the store of {bucket} can't be asked by the proxy that is set ({type(error).__name__}); check HTTPS_PROXY"
+        )
     return error
 
 

@@ -47,13 +47,13 @@ def parse(uri: str) -> Location:
     if not separator:
         if (begun := uri.partition(":")[0].lower()) in SCHEMES and ":" in uri:
             raise StorageError(f"expected {begun}://, received {uri!r}; for a local path write ./{uri}")
-        return Location("file", "", str(pathlib.Path(uri).expanduser().absolute()))
+        return Location("file", "", str(local_path(uri)))
     scheme = scheme.lower()
     if scheme == "file":
         path = urllib.parse.unquote(rest.removeprefix("localhost"))
         if not path.startswith("/"):
             raise StorageError(f"expected file:///an/absolute/path, received {uri!r}")
-        return Location("file", "", str(pathlib.Path(path)))
+        return Location("file", "", str(local_path(path)))
     if scheme not in BUCKET_SCHEMES:
         raise StorageError(
             f"expected a local path or one of {', '.join(f'{known}://' for known in SCHEMES)}, "
@@ -71,6 +71,20 @@ def parse(uri: str) -> Location:
     if prefix:
         check_key(prefix)
     return Location(scheme, bucket, prefix)
+
+
+def local_path(path: str) -> pathlib.Path:
+    """The absolute path; `~` is the home folder.
+
+    Raises:
+        StorageError: the home folder of a user that is not known here, or a zero byte.
+    """
+    if "\0" in path:
+        raise StorageError(f"expected a path without zero bytes, received {path!a}")
+    try:
+        return pathlib.Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise StorageError(f"expected a path, received {path!a}, the home folder of a user not known here") from None
 
 
 def check_key(key: str) -> str:

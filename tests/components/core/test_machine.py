@@ -1,0 +1,62 @@
+"""What a machine lacks is told in one line, whoever finds out: Python, TensorFlow, HDF5."""
+
+import errno
+import os
+
+import pytest
+
+from components.core.errors import one_line_errors
+from components.core.machine import lack
+
+TENSORFLOW = """Graph execution error:
+
+Detected at node sequential/dense/MatMul defined at (most recent call last):
+  File "/app/components/train/run.py", line 120, in train
+
+OOM when allocating tensor with shape[200000,100000] and type float on /job:localhost/replica:0/task:0/device:CPU:0
+\t [[{{node sequential/dense/MatMul}}]]
+Hint: ..."""
+
+
+class TensorFlowError(Exception):
+    """Stands in for tensorflow.errors.ResourceExhaustedError, which costs four seconds to import."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/out/model.keras"),
+            "write '/out/model.keras', but the disk is",
+        ),
+        (OSError("[Errno 28] Can't write data (message = 'No space left on device')"), "the disk is full"),
+        (TensorFlowError("events.v2; No space left on device"), "the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/out"), "'/out', but no permission"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/in/training.json"), "no such file"),
+        (TensorFlowError(TENSORFLOW), "out of memory (OOM when allocating tensor with shape[200000,100000] and type"),
+        (
+            TensorFlowError("RESOURCE_EXHAUSTED: Out of memory allocating 80 bytes."),
+            "out of memory (RESOURCE_EXHAUSTED",
+        ),
+        (MemoryError(), "out of memory; try a smaller batch_size"),
+        (KeyError("a defect"), None),
+        (ValueError("a defect"), None),
+    ],
+)
+def test_the_lack_is_named_and_a_defect_is_not(error, said):
+    told = lack(error)
+    assert (told is None) is (said is None)
+    if said:
+        assert said in told
+        assert "\n" not in told
+        assert "File " not in told
+
+
+def test_the_process_ends_with_that_line(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        open("/no/such/file").close()  # noqa: PTH123, SIM115
+    assert capsys.readouterr().err == (
+        "error: expected to read and write '/no/such/file', but no such file or directory\n"
+    )
+    with pytest.raises(KeyError), one_line_errors():
+        raise KeyError("a defect keeps its traceback")
