@@ -34,7 +34,7 @@ first='' same=()
 lock cpu $all --extra cpu --extra formats
 same=(-c "$out/cpu.txt")
 lock gpu $all --extra gpu
-lock jax $all --extra cpu --extra nodes
+lock jax $all --extra nodes
 lock tensorboard --group dashboard
 first=cpu same=()
 lock test $all --extra local --group test

@@ -1,6 +1,6 @@
-"""Loads Keras and TensorFlow without their start-up chatter, in the processes that need them.
+"""Loads Keras and its backend without their start-up chatter, in the processes that need them.
 
-The import takes 4 seconds and 400 MB, so it happens inside functions, never at the head of a module.
+The import takes 4 seconds and 400 MB (3 and 250 on JAX), so it happens inside functions, never at the head of a module.
 """
 
 import contextlib
@@ -20,41 +20,54 @@ from components.core.errors import PipelineError
 CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::InitializeLog")
 
 
-def load_keras(backend: str = "tensorflow") -> ModuleType:
+def load_keras(backend: str = "") -> ModuleType:
     """Imports keras; information lines are dropped, warnings and errors are kept.
 
     Args:
-        backend: of a process that has not loaded it yet. Only training may have another than TensorFlow's: what is
-            measured and exported is what TensorFlow serves.
+        backend: "tensorflow" or "jax"; empty: what this process has loaded already, else TensorFlow. Only training has
+            another than TensorFlow's: what is measured and exported is what TensorFlow serves.
+
+    Raises:
+        PipelineError: the backend is not installed, or this process has loaded Keras with another.
     """
     if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = backend
+        chosen = backend or "tensorflow"
+        if importlib.util.find_spec(chosen) is None:
+            raise PipelineError(_not_installed(chosen))
+        os.environ["KERAS_BACKEND"] = chosen
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        if chosen != "tensorflow":
+            sys.meta_path.insert(0, _WithoutTensorFlow())
         with _without_chatter(), _without_scikit_learn():
             import keras
-            import tensorflow as tf
 
-            tf.config.list_physical_devices()
+            if chosen == "tensorflow":
+                import tensorflow as tf
+
+                tf.config.list_physical_devices()
     import keras
 
+    loaded = keras.backend.backend()
+    if backend and backend != loaded:
+        raise PipelineError(
+            f"backend: expected Keras on {backend}, received a process that has loaded it on {loaded}; "
+            "train in a process of its own"
+        )
     return keras
 
 
-def training_backend() -> str:
-    """The Keras backend to train on: KERAS_BACKEND's, else TensorFlow's.
+class _WithoutTensorFlow:
+    """Lets Python find no TensorFlow: Keras on JAX and TensorBoard would load it for small things they do without."""
 
-    Raises:
-        PipelineError: one that training doesn't know, or that is not installed.
-    """
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if backend not in ("tensorflow", "jax"):
-        raise PipelineError(f"KERAS_BACKEND: expected tensorflow or jax, received {backend!r}")
-    if importlib.util.find_spec(backend) is None:
-        raise PipelineError(
-            f"KERAS_BACKEND={backend}: the package {backend} is not installed here; try `make jax`, which adds it, or "
-            "leave KERAS_BACKEND unset"
-        )
-    return backend
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "tensorflow":
+            raise ModuleNotFoundError(f"{name} is not used by this process, which trains on JAX", name=name)
+
+
+def _not_installed(backend: str) -> str:
+    advice = "try `make jax`, which adds it, or backend=tensorflow" if backend == "jax" else "try backend=jax"
+    return f"backend={backend}: the package {backend} is not installed here; {advice}"
 
 
 @contextlib.contextmanager

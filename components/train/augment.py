@@ -6,9 +6,8 @@ has none of it.
 
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.train.settings import TrainSettings
+from components.train.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +40,7 @@ def _layer_class() -> type:
 
         def build(self, shape: tuple) -> None:
             if self.shift >= min(shape[1:3]):
-                raise PipelineError(
+                raise SettingsError(
                     f"augment_shift: expected less than the picture's sides, {shape[1]} x {shape[2]}, "
                     f"received {self.shift}"
                 )

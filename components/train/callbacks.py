@@ -1,18 +1,31 @@
-"""What happens while Keras trains: the log, the bar, the best weights, the stop at a lost loss."""
+"""What happens while Keras trains: the log, the bar, the best weights, the stop at a lost loss, the checkpoint."""
 
 import math
+import threading
 import time
 from typing import Any
 
 import numpy as np
 
-from components.core.errors import PipelineError
+from components.core import progress
+from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
 from components.train.checkpoint import Checkpoint, model_state
-from components.train.optimizer import learning_rate_while_fitting
+from components.train.optimizer import LearningRate
+from components.train.settings import SettingsError
 
 keras = load_keras()
+
+# Points of a curve by step, over all epochs: each asks the device for its numbers, and so waits for it.
+POINTS = 200
+# Training that is killed loses so much of its work, and an epoch.
+EVERY_S = 60.0
+
+
+def steps_between_points(steps: int, epochs: int) -> int:
+    """How many steps of an epoch lie between two points of a curve."""
+    return min(steps, math.ceil(steps * epochs / POINTS))
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -21,30 +34,31 @@ class EpochLog(keras.callbacks.Callback):
     Validation and what other callbacks do between epochs don't count into images per second.
     """
 
-    def __init__(self, epochs: int, steps: int, count: int, batch_size: int, bar: bool, line: bool):
+    def __init__(self, epochs: int, steps: int, count: int, batch_size: int, rate: LearningRate, bar: bool, line: bool):
         super().__init__()
         self.epochs, self.steps, self.count, self.batch_size = epochs, steps, count, batch_size
-        self.bar, self.line = bar, line
+        self.rate, self.bar, self.line = rate, bar, line
         self.history: list[dict[str, Any]] = []
-        self.by_step: list[list[float]] = []  # TensorBoard's points (board.py), kept here for the checkpoint
-        self.progress = None
+        self.by_step: list[list[float]] = []  # TensorBoard's points (board/events.py), kept here for the checkpoint
+        self.progress: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.perf_counter()
-        self.learning_rate = learning_rate_while_fitting(self.model)
-        self.last_step = -1
+        self.last_step, self.loss, self.loss_read = -1, math.nan, -math.inf
         if self.bar:
             self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images")
             self.progress.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self.progress:
-            done = min((batch + 1) * self.batch_size, self.count) - min(
-                (self.last_step + 1) * self.batch_size, self.count
-            )
-            self.progress.advance(done, f"loss {float(logs['loss']):.4f}")
+            now = time.monotonic()
+            if now - self.loss_read >= progress.REDRAW_INTERVAL_S:  # reading it waits for the device
+                self.loss, self.loss_read = float(logs["loss"]), now
+            before, after = (min((step + 1) * self.batch_size, self.count) for step in (self.last_step, batch))
+            self.progress.advance(after - before, f"loss {self.loss:.4f}")
         self.last_step = batch
         if batch + 1 >= self.steps:
+            float(logs["loss"])  # the epoch has ended when the device has done its last step
             self.trained = time.perf_counter()
             self.close()
 
@@ -53,7 +67,7 @@ class EpochLog(keras.callbacks.Callback):
         entry = {
             "epoch": epoch + 1,
             **{name: float(value) for name, value in (logs or {}).items()},
-            "learning_rate": self.learning_rate,
+            "learning_rate": float(self.rate.at(epoch * self.steps)),
             "images_per_second": round(self.count / seconds, 1),
             "seconds": round(time.perf_counter() - self.began, 3),
         }
@@ -112,34 +126,26 @@ class BestWeights(keras.callbacks.Callback):
         self.weights = weights or model.get_weights()
 
 
-class SaveCheckpoint(keras.callbacks.Callback):
-    """Writes the checkpoint after each epoch, once all else that the epoch's end does is done."""
-
-    def __init__(self, checkpoint: Checkpoint, log: EpochLog, best: BestWeights):
-        super().__init__()
-        self.checkpoint, self.log, self.best = checkpoint, log, best
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        arrays = model_state(self.model)
-        if self.best.epoch != epoch + 1:
-            arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
-        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
-        self.checkpoint.save(arrays, {"history": self.log.history, "by_step": self.log.by_step, **best})
-
-
 class StopAtNaN(keras.callbacks.Callback):
-    """Ends training where the loss is no number any more: nothing good comes after that."""
+    """Ends training if the loss is no number any more: nothing good comes after that.
 
-    def __init__(self, steps: int):
+    It is looked at where TensorBoard's curves have a point, as each look waits for the device. The loss that Keras
+    tells is the mean since the epoch began, so one that was lost in between stays lost.
+    """
+
+    def __init__(self, steps: int, epochs: int, rate: LearningRate):
         super().__init__()
-        self.steps = steps
-        self.epoch = 0
+        self.steps, self.every, self.rate = steps, steps_between_points(steps, epochs), rate
+        self.step = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch = epoch
+        self.epoch, self.looked = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self._check(float(logs["loss"]), f"at step {self.epoch * self.steps + batch + 1} (epoch {self.epoch + 1})")
+        self.step = self.epoch * self.steps + batch
+        if batch + 1 - self.looked >= self.every or batch + 1 >= self.steps:
+            self.looked = batch + 1
+            self._check(float(logs["loss"]), f"at step {self.step + 1} (epoch {self.epoch + 1})")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs and "val_loss" in logs:
@@ -147,8 +153,63 @@ class StopAtNaN(keras.callbacks.Callback):
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
-            rate = learning_rate_while_fitting(self.model)
-            raise PipelineError(
-                f"expected a finite loss, received {loss} {where} at learning rate {rate:g}; "
+            raise SettingsError(
+                f"expected a finite loss, received {loss} {where} at learning rate {float(self.rate.at(self.step)):g}; "
                 "try a learning rate ten times smaller, or precision float32"
             )
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Has the checkpoint written after an epoch, once all else that the epoch's end does is done; by a thread, so that
+    training goes on meanwhile, and not again within EVERY_S seconds or while the last one is being written.
+
+    The first one that can't be written ends the training: nobody would find out otherwise until it is needed. A later
+    one is told in a line, and tried again.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, log: EpochLog, best: BestWeights):
+        super().__init__()
+        self.checkpoint, self.log, self.best = checkpoint, log, best
+        self.began = -math.inf
+        self.thread: threading.Thread | None = None
+        self.failure: BaseException | None = None
+        self.proven = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being written."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if self.busy:
+            return
+        self._tell_failure()
+        if time.monotonic() - self.began < EVERY_S:
+            return
+        arrays = {name: np.array(values) for name, values in model_state(self.model).items()}
+        if self.best.epoch != epoch + 1:
+            arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
+        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
+        state = {"history": list(self.log.history), "by_step": list(self.log.by_step), **best}
+        self.began = time.monotonic()
+        self.thread = threading.Thread(target=self._write, args=(arrays, state), name="checkpoint")
+        self.thread.start()
+
+    def close(self) -> None:
+        """Waits for the one that is being written."""
+        if self.thread:
+            self.thread.join()
+
+    def _write(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        try:
+            self.checkpoint.save(arrays, state)
+            self.proven = True
+        except BaseException as failure:  # for the main thread to deal with
+            self.failure = failure
+
+    def _tell_failure(self) -> None:
+        failure, self.failure = self.failure, None
+        if failure and not self.proven:
+            raise failure
+        if failure:
+            print(f"note: the last checkpoint could not be written: {one_line(failure)}; training goes on", flush=True)

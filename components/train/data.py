@@ -1,81 +1,50 @@
-"""Feeds the pictures to Keras: from memory where they fit, else streamed from the shards.
+"""Feeds the pictures to Keras: gathered by index from the mapped shards, in a new order every epoch.
 
-Where several processes train one model, each is fed its share of every batch (Share); the batch as a whole is the one
-that a single process would see.
-
-The order of an epoch is a function of the seed and the epoch's number alone, never of what ran before: an epoch that is
-run again after a kill, or first after a resume, sees the same pictures in the same order.
+The order of an epoch is a permutation of all pictures, and a function of the seed and the epoch's number alone, never
+of what ran before: an epoch that is run again after a kill, or first after a resume, sees the same pictures in the same
+order, on every backend and number of devices.
 """
 
+import contextlib
 import dataclasses
 import math
+import queue
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.core.artifacts.dataset import DatasetInfo, Split
-from components.core.artifacts.dataset_reading import load_split, shard_paths, split_count
-from components.core.errors import PipelineError
+from components.core.artifacts.dataset_reading import MappedSplit
 from components.core.framework import load_keras
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-PREFETCHED_BATCHES = 4
-# A streamed split is shuffled block by block. The artifact lies in random order already, so this only has to make
-# epochs differ; three blocks are in memory at a time (one being read, one waiting, one being used).
-SHUFFLE_BLOCK_BYTES = 64 << 20
+READ_AHEAD_BATCHES = 4
+# TensorFlow asks Python for pictures at 1 ms a time, whatever it gets, so it gets several batches at once; this many
+# bytes still lie in the processor's cache when they are cut into batches.
+BLOCK_BYTES = 2 << 20
+
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Feed:
     """Batches (uint8 pictures [n, height, width, channels], int64 labels [n]) for `keras.Model.fit`.
 
-    `reorder` is the callback that sets each epoch's order; a feed that keeps the artifact's order has none.
+    Attributes:
+        batches: an epoch of them, in the form that the backend takes; the last one is smaller where they don't divide.
+        steps: batches an epoch.
+        count: pictures an epoch.
+        reorder: the callback that sets each epoch's order; a feed that keeps the artifact's order has none.
     """
 
-    dataset: "tf.data.Dataset"
+    batches: "tf.data.Dataset | keras.utils.PyDataset"
     steps: int
     count: int
     reorder: "keras.callbacks.Callback | None" = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """What this process is fed of a batch: its rows, where `processes` of them train one model together.
-
-    Attributes:
-        devices: of all processes. Each gets as many pictures of a batch as the others, so that of an epoch whose
-            pictures don't divide up to `devices` - 1 are left out: the last of its order.
-    """
-
-    process: int = 0
-    processes: int = 1
-    devices: int = 1
-
-    def check(self, batch_size: int) -> None:
-        """Refuses a batch that can't be shared out evenly."""
-        if batch_size % self.devices:
-            below = batch_size - batch_size % self.devices
-            raise PipelineError(
-                f"batch_size: expected a multiple of the {self.devices} devices that share a batch, received "
-                f"{batch_size}; try {below or self.devices}"
-            )
-
-    def whole(self, count: int) -> int:
-        """How many of `count` pictures can be shared out."""
-        return count - count % self.devices
-
-    def of(self, batch: "tf.Tensor") -> "tf.Tensor":
-        """This process's rows of a batch, in the batch's order."""
-        if self.processes == 1:
-            return batch
-        rows = len(batch) // self.processes
-        return batch[self.process * rows : (self.process + 1) * rows]
-
-
-ALL = Share()
 
 
 def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -83,90 +52,113 @@ def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
 
 
-def training_feed(
-    directory: str, info: DatasetInfo, batch_size: int, seed: int, memory_bytes: int, share: Share = ALL
-) -> Feed:
-    """The training split in a new order every epoch, the last batch smaller where they don't divide."""
-    if _fits(info, memory_bytes):
-        return feed_from_memory(*load_split(directory, info, "train"), batch_size, seed, share)
-    return _stream(directory, info, "train", batch_size, seed, share)
-
-
-def validation_feed(
-    directory: str, info: DatasetInfo, batch_size: int, memory_bytes: int, share: Share = ALL
-) -> Feed | None:
-    """The validation split in the artifact's order; None where there is none."""
-    if not split_count(info, "validation"):
-        return None
-    if _fits(info, memory_bytes):
-        return feed_from_memory(*load_split(directory, info, "validation"), batch_size, None, share)
-    return _stream(directory, info, "validation", batch_size, None, share)
-
-
-def feed_from_memory(
-    images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int | None, share: Share = ALL
-) -> Feed:
-    """Gathers batches out of arrays held in memory; in order where `seed` is None."""
-    load_keras()
-    import tensorflow as tf
-
-    there = len(labels)
-    count = share.whole(there)
-    steps = math.ceil(count / batch_size)
-    with tf.device("cpu:0"):
-        images, labels = tf.constant(images), tf.constant(labels)
-        order = tf.Variable(np.arange(there, dtype=np.int32), trainable=False)
-
-    def gather(places: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        chosen = tf.gather(order, share.of(places))
-        return tf.gather(images, chosen), tf.gather(labels, chosen)
-
-    dataset = tf.data.Dataset.range(count).batch(batch_size).map(gather).prefetch(PREFETCHED_BATCHES)
-    reorder = None if seed is None else _at_epoch_start(lambda epoch: order.assign(order_of(seed, epoch, there)))
-    return Feed(dataset, steps, count, reorder)
-
-
-def _fits(info: DatasetInfo, memory_bytes: int) -> bool:
-    pictures = split_count(info, "train") + split_count(info, "validation")
-    return pictures * int(np.prod(info.image_shape)) <= memory_bytes
-
-
-def _stream(directory: str, info: DatasetInfo, split: Split, batch_size: int, seed: int | None, share: Share) -> Feed:
-    """Reads the shards in a new order every epoch and shuffles block by block; in order where `seed` is None."""
-    load_keras()
-    import tensorflow as tf
-
-    count = share.whole(split_count(info, split))
-    names = shard_paths(directory, info, split)
-    epoch_seed = tf.Variable(0, dtype=tf.int64, trainable=False)
-    order = tf.Variable(np.arange(len(names)), dtype=tf.int32, trainable=False)
-    features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
-
-    def parse(records: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        parsed = tf.io.parse_example(share.of(records), features)
-        images = tf.io.decode_raw(parsed["image"], tf.uint8, fixed_length=int(np.prod(info.image_shape)))
-        return tf.reshape(images, [-1, *info.image_shape]), parsed["label"]
-
-    def one_epoch(_: "tf.Tensor") -> "tf.data.Dataset":
-        records = tf.data.TFRecordDataset(tf.gather(tf.constant(names), order))
-        if seed is not None:
-            blocks = records.batch(max(batch_size, SHUFFLE_BLOCK_BYTES // int(np.prod(info.image_shape)))).enumerate()
-            records = blocks.map(shuffle).prefetch(1).unbatch()
-        return records.take(count).batch(batch_size)
-
-    def shuffle(number: "tf.Tensor", block: "tf.Tensor") -> "tf.Tensor":
-        return tf.random.experimental.stateless_shuffle(block, seed=tf.stack([epoch_seed, number]))
-
-    def reorder(epoch: int) -> None:
-        epoch_seed.assign(np.random.default_rng((seed, epoch)).integers(2**62))
-        order.assign(order_of(seed, epoch, len(names)))
-
-    steps = math.ceil(count / batch_size)
-    dataset = tf.data.Dataset.range(1).flat_map(one_epoch).map(parse, num_parallel_calls=2, deterministic=True)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(PREFETCHED_BATCHES)
-    return Feed(dataset, steps, count, None if seed is None else _at_epoch_start(reorder))
-
-
-def _at_epoch_start(reorder) -> "keras.callbacks.Callback":
+def make_feed(split: MappedSplit, batch_size: int, seed: int | None = None) -> Feed:
+    """The split in a new order every epoch; without a seed in the artifact's order."""
     keras = load_keras()
-    return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: reorder(epoch))
+    gather = _Gather(split, batch_size)
+    reorder = None
+    if seed is not None:
+        reorder = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: gather.reorder(seed, epoch))
+    batches = _for_tensorflow(gather) if keras.backend.backend() == "tensorflow" else _for_jax(gather)
+    return Feed(batches, gather.steps, len(split), reorder)
+
+
+class _Gather:
+    """Takes runs of batches out of a split, in the order of the epoch."""
+
+    def __init__(self, split: MappedSplit, batch_size: int):
+        self.split, self.batch_size = split, batch_size
+        self.steps = math.ceil(len(split) / batch_size)
+        self.order = np.arange(len(split), dtype=np.int32)
+
+    def reorder(self, seed: int, epoch: int) -> None:
+        self.order = order_of(seed, epoch, len(self.split))
+
+    def take(self, step: int, steps: int = 1) -> Batch:
+        """The pictures and labels of `steps` batches."""
+        places = self.order[step * self.batch_size : (step + steps) * self.batch_size]
+        return self.split.pictures(places), self.split.labels[places]
+
+
+def _for_tensorflow(gather: _Gather) -> "tf.data.Dataset":
+    import tensorflow as tf
+
+    size, shape = gather.batch_size, gather.split.shape
+    block = max(1, BLOCK_BYTES // (size * math.prod(shape)))
+    whole = len(gather.split) // (block * size) * block  # so many batches come in whole blocks
+
+    def read(step: "tf.Tensor", steps: int) -> tuple["tf.Tensor", "tf.Tensor"]:
+        images, labels = tf.numpy_function(
+            lambda step: gather.take(int(step), steps), [step], [tf.uint8, tf.int64], stateful=False
+        )
+        return tf.ensure_shape(images, (None, *shape)), tf.ensure_shape(labels, (None,))
+
+    def read_block(step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        images, labels = read(step, block)
+        return tf.reshape(images, (block, size, *shape)), tf.reshape(labels, (block, size))
+
+    blocks = tf.data.Dataset.range(0, whole, block).map(read_block).prefetch(1)
+    batches = blocks.flat_map(lambda *block: tf.data.Dataset.from_tensor_slices(block))
+    batches = batches.concatenate(tf.data.Dataset.range(whole, gather.steps).map(lambda step: read(step, 1)))
+    batches = batches.apply(tf.data.experimental.assert_cardinality(gather.steps))
+    return batches.prefetch(READ_AHEAD_BATCHES)
+
+
+def _for_jax(gather: _Gather) -> "keras.utils.PyDataset":
+    keras = load_keras()
+
+    class Batches(keras.utils.PyDataset):
+        """Keras asks for the batches of an epoch one after another."""
+
+        ahead: Iterator[Batch] | None = None
+
+        def __len__(self) -> int:
+            return gather.steps
+
+        def __getitem__(self, step: int) -> Batch:
+            if step == 0:
+                self.close()
+                self.ahead = read_ahead(gather.take(each) for each in range(gather.steps))
+            return next(self.ahead)
+
+        def close(self) -> None:
+            if self.ahead:
+                self.ahead.close()
+
+        on_epoch_end = close
+
+    return Batches()
+
+
+def read_ahead(batches: Iterator[Batch], count: int = READ_AHEAD_BATCHES) -> Iterator[Batch]:
+    """The same batches, taken by a thread that is up to `count` ahead; an error in it is raised here. Closing the
+    iterator ends the thread."""
+    taken: queue.Queue[Batch | Exception | None] = queue.Queue(count)
+    closed = threading.Event()
+
+    def put(item: Batch | Exception | None) -> None:
+        while not closed.is_set():
+            with contextlib.suppress(queue.Full):
+                taken.put(item, timeout=0.1)
+                return
+
+    def take() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if closed.is_set():
+                    return
+            put(None)
+        except Exception as error:
+            put(error)
+
+    thread = threading.Thread(target=take, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := taken.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        closed.set()
+        thread.join()

@@ -1,13 +1,13 @@
 """What the model trains on, and in which arithmetic.
 
-Under TensorFlow a process may have several GPUs (`tf.distribute.MirroredStrategy`). Under JAX (KERAS_BACKEND=jax) it
-may besides be one of several processes, each on a node of its own (`keras.distribution.DataParallel`); node.py makes
-them known to each other.
+TensorFlow trains on one device. JAX trains on all that there are, of this process and of its fellows on other nodes
+(node.py makes them known to each other): the model lies on each, every process brings the whole of each batch, and the
+devices divide it. What is computed is what one device would compute, for whatever size of batch: normalisation over
+the whole batch, other random numbers for every picture. The devices divide it best if their number divides it.
 """
 
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 import platform
@@ -17,7 +17,7 @@ from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.train.data import ALL, Share
+from components.train.settings import SettingsError
 
 # The names, in JAX's errors, of what carries sums between nodes.
 LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
@@ -30,30 +30,27 @@ class NodeLostError(PipelineError):
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """`name` for people, `gpus` of this node, `arithmetic` the precisions that it does fast, best first, `share` what
-    this process is fed."""
+    """The devices that train one model.
+
+    Attributes:
+        name: for people.
+        gpus: how many this node has; 0: it trains on its CPU.
+        arithmetic: the precisions that it does fast, best first.
+        count: devices, of all processes together.
+        process: the place of this process among those that train the model.
+        processes: how many they are.
+    """
 
     name: str
     gpus: int
     arithmetic: tuple[str, ...]
-    share: Share = ALL
+    count: int = 1
+    process: int = 0
+    processes: int = 1
 
-    @functools.cached_property
-    def strategy(self) -> Any:
-        """How the model's copies are spread, for the block `with device.strategy.scope()`: a whole one on each GPU,
-        with the batch divided among them; on several logical CPU devices likewise, which is how this is tested."""
-        keras = load_keras()
-        if keras.backend.backend() == "jax":
-            # data.py hands out the shares.
-            return keras.distribution.DataParallel(auto_shard_dataset=False) if self.share.devices > 1 else NoStrategy()
-        import tensorflow as tf
-
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return (
-            tf.distribute.MirroredStrategy([each.name for each in devices])
-            if len(devices) > 1
-            else tf.distribute.get_strategy()
-        )
+    def scope(self) -> contextlib.AbstractContextManager:
+        """The block in which the model is built and trained."""
+        return _divided().scope() if self.count > 1 else contextlib.nullcontext()
 
     @property
     def steps_a_call(self) -> int:
@@ -64,23 +61,34 @@ class Device:
     @property
     def leads(self) -> bool:
         """Whether this process is the one that writes and prints."""
-        return self.share.process == 0
+        return self.process == 0
 
 
-class NoStrategy:
-    """One device: nothing is spread."""
+def _divided() -> Any:
+    """Keras's way of training on several devices, made to divide batches that their number doesn't divide."""
+    keras = load_keras()
 
-    scope = staticmethod(contextlib.nullcontext)
+    class Divided(keras.distribution.DataParallel):
+        def get_data_layout(self, data_shape: tuple) -> Any:
+            """A batch as it comes in: the whole on every device, as one that doesn't divide could come in no other way.
+            Pictures are bytes then, a quarter of what they are a layer later."""
+            return keras.distribution.TensorLayout([], self.device_mesh)
+
+        def get_tensor_layout(self, path: str) -> Any:
+            """What a layer gives: each device's pictures on that device, uneven shares too."""
+            return keras.distribution.TensorLayout([self.batch_dim_name], self.device_mesh)
+
+    return Divided(auto_shard_dataset=False)
 
 
 def find_device(asked: str) -> Device:
-    """The GPUs of this process where there are any, else its CPU. GPU memory is taken as it is needed.
+    """The GPUs of this process if there are any, else its CPU. GPU memory is taken as it is needed.
 
     Args:
         asked: the number of GPUs the user asked for, of each node; "" or "auto": whatever is there.
 
     Raises:
-        PipelineError: another number of GPUs is there than was asked for.
+        PipelineError: another number of GPUs is there than was asked for, or more than the backend trains on.
     """
     if load_keras().backend.backend() == "jax":
         return _find_by_jax(asked)
@@ -92,18 +100,20 @@ def find_device(asked: str) -> Device:
         name, flags = _cpu()
         fast = ("bfloat16",) if {"avx512_bf16", "amx_bf16"} & flags else ()
         return Device(name, 0, (*fast, "float32"))
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    if len(gpus) > 1:
+        raise PipelineError(
+            f"gpus: expected one GPU to train on by TensorFlow, received {len(gpus)}; use backend=jax, which trains on "
+            "all of them, or show one: CUDA_VISIBLE_DEVICES=0"
+        )
+    tf.config.experimental.set_memory_growth(gpus[0], True)
     details = tf.config.experimental.get_device_details(gpus[0])
     arithmetic = _gpu_arithmetic(details.get("compute_capability", (0, 0)))
-    return Device(_counted(len(gpus), details.get("device_name", "GPU")), len(gpus), arithmetic)
+    return Device(details.get("device_name", "GPU"), 1, arithmetic)
 
 
 def _find_by_jax(asked: str) -> Device:
     import jax
-    import tensorflow as tf
 
-    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads the pictures here
     local = jax.local_devices()
     gpus = [device for device in local if device.platform == "gpu"]
     _compare(asked, len(gpus))
@@ -113,9 +123,9 @@ def _find_by_jax(asked: str) -> Device:
         name = _counted(len(gpus), gpus[0].device_kind)
     else:
         name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)  # XLA on a CPU is no faster in bfloat16
-    share = Share(jax.process_index(), jax.process_count(), jax.device_count())
-    name = f"{share.processes} nodes, each {name}" if share.processes > 1 else name
-    return Device(name, len(gpus), arithmetic, share)
+    nodes = jax.process_count()
+    name = f"{nodes} nodes, each {name}" if nodes > 1 else name
+    return Device(name, len(gpus), arithmetic, jax.device_count(), jax.process_index(), nodes)
 
 
 def _compare(asked: str, found: int) -> None:
@@ -138,12 +148,12 @@ def _counted(count: int, name: str) -> str:
 
 def make_deterministic() -> None:
     """Same bits run after run; to be called before the device is looked at."""
-    keras = load_keras()
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-    if keras.backend.backend() == "jax":
+    if load_keras().backend.backend() == "jax":
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def choose_policy(precision: str, device: Device) -> str:
@@ -155,38 +165,28 @@ def choose_policy(precision: str, device: Device) -> str:
 
 @contextlib.contextmanager
 def device_errors(batch_size: int) -> Iterator[None]:
-    """Says in one line what TensorFlow's and JAX's own errors mean while it trains: memory, a damaged shard, a missing
-    kernel, a lost node."""
-    import tensorflow as tf
-
+    """Says in one line what TensorFlow's and JAX's own errors mean while it trains: memory, a missing kernel, a lost
+    node. What the settings are the cause of becomes a SettingsError; a driver's error stays what it is."""
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise _too_big(batch_size, error) from None
-    except (RuntimeError, ValueError) as error:  # JAX's own errors are either
-        if "RESOURCE_EXHAUSTED" in str(error):
-            raise _too_big(batch_size, error) from None
-        if not LOST_NODE.search(str(error)):
-            raise
-        raise NodeLostError(
-            f"another node was lost, and the training with it; that node's log says why ({_first_line(error)[:200]})"
-        ) from None
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        raise PipelineError(
-            f"expected whole dataset shards, received: {_first_line(error)}; run preprocess again"
-        ) from None
-    except tf.errors.UnimplementedError as error:
-        raise PipelineError(
-            f"expected layers that this device can run, received: {_first_line(error)}; "
-            "try data_format channels_last, or another device"
-        ) from None
-
-
-def _too_big(batch_size: int, error: Exception) -> PipelineError:
-    return PipelineError(
-        f"expected a batch of {batch_size} to fit into the device's memory, received: {_first_line(error)[:300]}; "
-        "try a smaller batch_size"
-    )
+    except Exception as error:
+        said = f"{type(error).__name__} {error}"
+        if "RESOURCE_EXHAUSTED" in said or "ResourceExhausted" in said:
+            raise SettingsError(
+                f"expected a batch of {batch_size} to fit into the device's memory, received: "
+                f"{_first_line(error)[:300]}; try a smaller batch_size"
+            ) from None
+        if "UNIMPLEMENTED" in said or "Unimplemented" in said:
+            raise SettingsError(
+                f"expected layers that this device can run, received: {_first_line(error)[:300]}; "
+                "try data_format channels_last, or another device"
+            ) from None
+        if isinstance(error, RuntimeError | ValueError) and LOST_NODE.search(said):
+            raise NodeLostError(
+                f"another node was lost, and the training with it; that node's log says why "
+                f"({_first_line(error)[:200]})"
+            ) from None
+        raise
 
 
 def _first_line(error: Exception) -> str:

@@ -14,9 +14,10 @@ that other backends don't have.
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError, nearest, one_line
+from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.train.architecture import LayerSpec
+from components.train.settings import SettingsError
 
 if TYPE_CHECKING:
     import keras
@@ -51,7 +52,7 @@ def build_model(
         A Keras model: uint8 [n, height, width, channels] -> float32 [n, class_count] probabilities.
 
     Raises:
-        PipelineError: an unknown layer or argument, or shapes that don't fit; says which layer, by place and type.
+        SettingsError: an unknown layer or argument, or shapes that don't fit; says which layer, by place and type.
     """
     keras = load_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
@@ -64,23 +65,23 @@ def build_model(
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
-            raise PipelineError(
+            raise SettingsError(
                 f"{where} doesn't fit what it receives, {_shape(values.shape)}: {_reason(error)}"
             ) from None
         if not hasattr(values, "shape") or any(size is not None and size < 1 for size in values.shape):
-            raise PipelineError(
+            raise SettingsError(
                 f"{where} expected one output with something left in it, received {values}; take a layer out"
             )
         built.append(layer)
     if len(values.shape) != 2 or values.shape[1] is None:
-        raise PipelineError(
+        raise SettingsError(
             "architecture: expected the last layer to give one row of values a picture, received "
             f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); "
             "add Flatten or GlobalAveragePooling2D at the end"
         )
     last = layers[-1]
     if last.type == "Softmax" or last.arguments.get("activation") == "softmax":
-        raise PipelineError(
+        raise SettingsError(
             f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one "
             "softmax output a class is always added; take it out of the list"
         )
@@ -108,11 +109,11 @@ def _build_layer(where: str, spec: LayerSpec, policy: str, fused: bool) -> "kera
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and name not in REFUSED
     ]
     if spec.type in REFUSED:
-        raise PipelineError(
+        raise SettingsError(
             f"{where} can't be used in an architecture: it would run code or other layers; write plain layers"
         )
     if spec.type not in known:
-        raise PipelineError(f"{where}: unknown layer; {nearest(spec.type, known)}")
+        raise SettingsError(f"{where}: unknown layer; {nearest(spec.type, known)}")
     cls = getattr(keras.layers, spec.type)
     if fused and spec.type == "BatchNormalization":
         from components.train.fused import fused_batch_normalization
@@ -126,12 +127,12 @@ def _build_layer(where: str, spec: LayerSpec, policy: str, fused: bool) -> "kera
     accepted = sorted({*accepted, *COMMON_ARGUMENTS})
     for name in spec.arguments:
         if name not in accepted:
-            raise PipelineError(f"{where}: unknown argument {name!r}; {nearest(name, accepted)}")
+            raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, accepted)}")
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
         return cls(**{"dtype": policy, **arguments})
     except Exception as error:  # Keras raises many kinds for a bad argument
-        raise PipelineError(f"{where}: {_reason(error)}") from None
+        raise SettingsError(f"{where}: {_reason(error)}") from None
 
 
 def _argument(name: str, value: Any) -> Any:

@@ -1,24 +1,106 @@
-"""The optimizer that the settings name, and how its learning rate goes from step to step."""
+"""What training minimises and how: the loss, the optimizer, and its learning rate from step to step."""
 
+import dataclasses
+import math
+from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import PipelineError, one_line
+import numpy as np
+
+from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.train.optimizer_spec import parse_optimizer
-from components.train.settings import TrainSettings
+from components.train.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:
     import keras
 
 
-def make_optimizer(settings: TrainSettings, steps: int) -> "keras.optimizers.Optimizer":
+def make_loss(smoothing: float) -> str | Callable[[Any, Any], Any]:
+    """Sparse categorical cross-entropy, in the form that `keras.Model.compile` takes.
+
+    Args:
+        smoothing: the share of a label's certainty that is spread evenly over all classes (section 7 of
+            https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0, on validation too.
+    """
+    if not smoothing:
+        return "sparse_categorical_crossentropy"
+    keras = load_keras()
+
+    def smoothed_crossentropy(labels: Any, probabilities: Any) -> Any:
+        """int64 [n] or [n, 1] and float32 [n, classes] -> float32 [n]."""
+        classes = probabilities.shape[-1]
+        chosen = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+        return keras.losses.categorical_crossentropy(chosen, probabilities, label_smoothing=smoothing)
+
+    return smoothed_crossentropy
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningRate:
+    """The learning rate as a function of the step alone, so that a resumed run goes on exactly where it was.
+
+    It rises in a line to its height, and from there "linear" and "cosine" fall to 0 at the last step: with "linear"
+    that is the triangular, one-cycle schedule.
+
+    Attributes:
+        rising: the steps of the warm-up; the last of them has the whole height.
+        steps: of the whole training.
+    """
+
+    height: float
+    rising: int
+    steps: int
+    schedule: str
+
+    @classmethod
+    def of(cls, settings: TrainSettings, steps: int) -> "LearningRate":
+        """What the settings ask of a training of so many steps."""
+        return cls(settings.learning_rate, round(settings.warmup * steps), steps, settings.schedule)
+
+    @property
+    def constant(self) -> bool:
+        return self.schedule == "constant" and not self.rising
+
+    def at(self, step: Any, ops: ModuleType = np) -> Any:
+        """The rate of a step (the first is 0), computed by NumPy or by keras.ops."""
+        highest = max(self.rising - 1, 0)
+        falling = self.steps - 1 - highest
+        if self.schedule == "constant" or falling < 1:
+            after = self.height
+        else:
+            left = ops.clip((self.steps - 1 - step) / falling, 0.0, 1.0)
+            share = left if self.schedule == "linear" else (1 - ops.cos(math.pi * left)) / 2
+            after = self.height * share
+        return ops.where(step < self.rising, self.height * (step + 1) / max(self.rising, 1), after)
+
+    def for_keras(self) -> Any:
+        """The rate in the form that an optimizer takes."""
+        if self.constant:
+            return self.height
+        keras, rate = load_keras(), self
+
+        class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+            def __call__(self, step: Any) -> Any:
+                return keras.ops.cast(rate.at(keras.ops.cast(step, "float32"), keras.ops), "float32")
+
+            def get_config(self) -> dict[str, Any]:
+                return dataclasses.asdict(rate)
+
+        return Schedule()
+
+
+def make_optimizer(settings: TrainSettings, steps: int, policy: str = "float32") -> "keras.optimizers.Optimizer":
     """A fresh optimizer.
 
     Args:
         steps: the steps of the whole training; what a schedule spans.
+        policy: the dtype policy of the model's layers. In float16 small gradients would be lost as zeros: there the
+            loss is scaled up, and the gradients down again.
 
     Raises:
-        PipelineError: an argument that the optimizer doesn't have, or doesn't take.
+        SettingsError: an argument that the optimizer doesn't have, or doesn't take.
     """
     keras = load_keras()
     name, arguments = parse_optimizer(settings.optimizer)
@@ -32,51 +114,7 @@ def make_optimizer(settings: TrainSettings, steps: int) -> "keras.optimizers.Opt
 
         classes["muon"] = conv_muon()
     try:
-        return classes[name](learning_rate=learning_rate(settings, steps), **arguments)
+        optimizer = classes[name](learning_rate=LearningRate.of(settings, steps).for_keras(), **arguments)
     except Exception as error:  # Keras raises many kinds for a bad argument
-        raise PipelineError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
-
-
-def learning_rate(settings: TrainSettings, steps: int) -> Any:
-    """The learning rate as Keras takes it: a number, or a function of the step alone, so that a resumed run goes on
-    exactly where it was. It rises in a line over the warm-up's share of the steps, if there is one, and "linear" and
-    "cosine" fall from there to 0 at the last step: with "linear" that is the triangular, one-cycle schedule."""
-    schedules = load_keras().optimizers.schedules
-    rising = round(settings.warmup * steps)
-    height = settings.learning_rate
-    if settings.schedule == "linear":
-        falling = schedules.PolynomialDecay(height, steps - rising, end_learning_rate=0.0)
-    elif settings.schedule == "cosine":
-        falling = schedules.CosineDecay(height, steps - rising)
-    else:
-        falling = height
-    return _warm_up(height, rising, falling) if rising else falling
-
-
-def _warm_up(height: float, rising: int, then: Any) -> Any:
-    keras = load_keras()
-
-    class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-        """From height / rising at the first step to height at step `rising`; after that as `then` says."""
-
-        def __call__(self, step: Any) -> Any:
-            step = keras.ops.cast(step, "float32")
-            after = then(step - rising) if callable(then) else then
-            return keras.ops.where(step < rising, height * (step + 1) / rising, after)
-
-        def get_config(self) -> dict[str, Any]:
-            return {"height": height, "rising": rising}
-
-    return WarmUp()
-
-
-def current_learning_rate(optimizer: "keras.optimizers.Optimizer") -> float:
-    """The rate of the optimizer's next step."""
-    return float(load_keras().ops.convert_to_numpy(optimizer.learning_rate))
-
-
-def learning_rate_while_fitting(model: "keras.Model") -> float:
-    """The rate of the model's next step, asked for by a callback, also between two steps of an epoch."""
-    if load_keras().backend.backend() == "jax":
-        model.jax_state_sync()  # there, fit keeps the variables' values to itself
-    return current_learning_rate(model.optimizer)
+        raise SettingsError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
+    return keras.optimizers.LossScaleOptimizer(optimizer) if policy == "mixed_float16" else optimizer

@@ -51,4 +51,6 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
         raise PipelineError(f"optimizer: unknown optimizer {name!r}; {nearest(name, list(OPTIMIZERS))}")
     if "learning_rate" in arguments:
         raise PipelineError("optimizer: expected the learning rate as the parameter learning_rate, not as an argument")
+    if arguments.get("use_ema"):
+        raise PipelineError("optimizer: use_ema has no effect here, as epochs are judged by the weights themselves")
     return name.lower(), arguments

@@ -1,8 +1,8 @@
 """What a user may choose about training, and what is refused. Nothing here needs TensorFlow."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.core.errors import PipelineError
 from components.core.settings import Settings, StorePlace
@@ -11,6 +11,10 @@ from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
 OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"}
+
+
+class SettingsError(PipelineError):
+    """What the settings ask for can't be done: the next try, or another machine of the kind, would say the same."""
 
 
 class TrainSettings(Settings):
@@ -49,6 +53,11 @@ class TrainSettings(Settings):
         description="0: silent, 1: a bar and a line an epoch, 2: a line an epoch, auto: a bar where it can be drawn",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of initial weights, the order of pictures, and dropout")
+    backend: Literal["tensorflow", "jax"] = Field(
+        "tensorflow",
+        description="what Keras trains on; jax trains on several GPUs, and is what the nodes of a training on several "
+        "have. Either gives a model that TensorFlow evaluates and exports",
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "float32", description="of the layers' arithmetic; weights stay float32. auto: what the device does well"
     )
@@ -69,9 +78,6 @@ class TrainSettings(Settings):
     )
     tensorboard_uri: StorePlace = Field(
         "", description="a gs, s3 or minio URI to which event files go while it trains, in a folder a run"
-    )
-    memory_mb: int = Field(
-        2048, ge=0, description="pictures of up to this many MB are held in memory while training; more are streamed"
     )
     histograms: int = Field(
         0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
@@ -101,3 +107,12 @@ class TrainSettings(Settings):
         if text in ("", "auto") or (text.isascii() and text.isdecimal()):
             return text
         raise ValueError("expected a number of GPUs, or auto")
+
+    @model_validator(mode="after")
+    def _one_gpu_by_tensorflow(self) -> Self:
+        if self.backend == "tensorflow" and self.nodes == 1 and self.gpus.isdecimal() and int(self.gpus) > 1:
+            raise PipelineError(
+                f"gpus: expected at most 1 with backend=tensorflow, received {self.gpus}; use backend=jax, which "
+                "trains on several"
+            )
+        return self

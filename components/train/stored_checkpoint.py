@@ -2,6 +2,14 @@
 
 The key is a digest of all that decides what the weights become, so a retried step, a re-driven one and a new run of
 the same job all find the same checkpoint, and no other job does. It needs no run id, which would defeat KFP's cache.
+
+Two runs of one job at the same time share the place: each writes whole checkpoints only, and goes on from the newest
+whole one, whoever wrote it, as both are on the way to the same weights.
+
+In a store:
+
+    STEP-TOKEN/checkpoint.npz   one checkpoint; the token makes each save's place its own
+    STEP-TOKEN/manifest.json    written last: from then on it counts
 """
 
 import contextlib
@@ -11,13 +19,16 @@ import os
 import pathlib
 import shutil
 import tempfile
+import uuid
 from typing import Any
 
 import numpy as np
 
-from components.core.storage import open_store
+from components.core.errors import PipelineError
+from components.core.storage import bundle, open_store
+from components.core.storage.backend import Limits
+from components.core.storage.errors import Corrupted, NotFound
 from components.train.checkpoint import Checkpoint
-from components.train.checkpoint_store import Checkpoints
 
 # Where a local run keeps them, unless the user names a place.
 VARIABLE = "CONV2D_CHECKPOINTS"
@@ -46,7 +57,7 @@ def open_checkpoint(place: str, identity: dict[str, Any], scratch: str | os.Path
 
 
 class StoredCheckpoint(Checkpoint):
-    """A checkpoint in gs://, s3:// or minio://: written here, uploaded whole, after every epoch."""
+    """A checkpoint in gs://, s3:// or minio://: written here, and uploaded whole."""
 
     def __init__(self, uri: str, identity: dict[str, Any], scratch: str | os.PathLike):
         pathlib.Path(scratch).mkdir(parents=True, exist_ok=True)
@@ -72,3 +83,58 @@ class StoredCheckpoint(Checkpoint):
         self.stored.delete()
         with contextlib.suppress(OSError):
             self.copy.cleanup()
+
+
+class Checkpoints:
+    """The checkpoints of one run, below `uri`, for instance gs://bucket/checkpoints/RUN_KEY."""
+
+    def __init__(self, uri: str, limits: Limits | None = None):
+        self.store = open_store(uri, limits)
+
+    def save(self, directory: str | pathlib.Path, step: int) -> None:
+        """Stores all files of `directory` as the checkpoint of `step` (an epoch; grows with training).
+
+        Whole or not at all, at whatever moment the process ends. Then removes those before it; what has no manifest
+        stays to the end, as a run of the same job may be writing it.
+        """
+        place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
+        files = bundle.files_below(pathlib.Path(directory))
+        bundle.write(self.store, place, files, bundle.describe(files, {"step": step}), "checkpoint")
+        for other in self._places():
+            if other != place and _step(other) <= step and self.store.exists(f"{other}/{bundle.MANIFEST}"):
+                bundle.delete(self.store, other)
+
+    def newest(self, path: str | pathlib.Path) -> int | None:
+        """Downloads the newest whole checkpoint into the new directory `path`; returns its step, None if there is none.
+
+        Raises:
+            PipelineError: it is damaged. It is never skipped: who deletes it decides to lose it.
+        """
+        for place in self._places():
+            try:
+                bundle.fetch(self.store, place, pathlib.Path(path), "checkpoint")
+            except NotFound:  # cut off while it was written, or taken away by a run of the same job
+                continue
+            except Corrupted as damaged:
+                if not self.store.exists(f"{place}/{bundle.MANIFEST}"):
+                    continue
+                raise PipelineError(
+                    f"expected a whole checkpoint in {self.store.uri(place)}, received a damaged one ({damaged}); "
+                    "delete it to go on from the one before it, or to train from the start"
+                ) from None
+            return _step(place)
+        return None
+
+    def delete(self) -> None:
+        """Removes all checkpoints, for instance after the run has succeeded."""
+        for place in self._places():
+            bundle.delete(self.store, place)
+
+    def _places(self) -> list[str]:
+        """The checkpoints' directories, newest first, whole or not; what does not look like one is left alone."""
+        children = [child for child in self.store.directories() if child.partition("-")[0].isdecimal()]
+        return sorted(children, reverse=True)
+
+
+def _step(place: str) -> int:
+    return int(place.partition("-")[0])

@@ -2,23 +2,23 @@
 
 A sweep tries what may not work: a learning rate at which the loss is lost, layers that don't fit, a batch beyond the
 GPU's memory. KFP ends the whole loop with the first task in it that fails (and heeds no retries there), so such a
-trial's task succeeds, with trial.json saying why there is no model. What is wrong with the machine, the data set or a
-store is no property of the trial, and fails the task.
+trial's task succeeds, with trial.json saying why there is no model.
+
+Only what the settings themselves are the cause of is a result (SettingsError). All else fails the task, as KFP would
+keep it in its cache as the trial's result otherwise: a damaged checkpoint or shard, a store, a driver, our own defect.
 """
 
 import pathlib
-import traceback
 
 from components.core.artifacts.dataset import read_info
+from components.core.artifacts.dataset_reading import split_count
 from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
-from components.core.storage import StorageError
 from components.core.storage.errors import ascii_only
-from components.train.device import find_device
 from components.train.run import TrainingResult, train
-from components.train.settings import TrainSettings
+from components.train.settings import SettingsError, TrainSettings
 
 
 def changed(settings: TrainSettings, changes: str) -> TrainSettings:
@@ -34,24 +34,25 @@ def run_trial(
     tensorboard_path: str,
     tensorboard_artifact: str = "",
 ) -> TrainingResult | None:
-    """Trains as fit.train does, with the settings changed; None where it failed as trials may.
+    """Trains as fit.train does, with the settings changed; None if the settings were the cause that it failed.
 
     Writes trial.json into the model artifact, which holds nothing else then.
 
     Raises:
-        PipelineError: the data set, the GPUs or a store are not what they should be.
+        PipelineError: the data set, the GPUs, a checkpoint or a store are not what they should be.
     """
     settings = changed(settings, changes)
-    read_info(dataset_path)
-    find_device(settings.gpus)
+    if settings.nodes > 1:
+        raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {settings.nodes}")
+    if not split_count(read_info(dataset_path), "validation"):
+        raise PipelineError(
+            "expected validation pictures to compare trials by, received a data set without; set validation_split, or "
+            "bring a validation folder"
+        )
+    varied = parse_changes(changes)
     try:
-        varied = parse_changes(changes)
         result = train(settings, dataset_path, model_path, tensorboard_path, "", tensorboard_artifact, varied)
-    except (StorageError, OSError):
-        raise
-    except Exception as error:  # whatever a combination of settings leads to
-        if not isinstance(error, PipelineError):
-            traceback.print_exc()
+    except SettingsError as error:
         reason = one_line(error, 300)
         print(f"trial failed: {ascii_only(reason)}", flush=True)
         _show_failure(tensorboard_path, settings, changes)

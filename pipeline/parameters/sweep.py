@@ -46,7 +46,12 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
-    known = [name for name in TrainSettings.model_fields if name not in OPERATIONAL]
+    if parameters.validation_split == 0 and not parameters.source:
+        raise PipelineError(
+            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
+        )
+    # A backend is the image's, and all trials have one.
+    known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]
     for name in axes:
         if name not in known:
             if name in Parameters.model_fields:

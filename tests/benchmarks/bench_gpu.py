@@ -3,7 +3,7 @@ what the feed gives alone, without a model: a GPU that is not kept waiting train
 
     python tests/benchmarks/bench_gpu.py --dataset DATASET_ARTIFACT [--profile cifar10-fast] [NAME=VALUE...]
 
-KERAS_BACKEND=jax measures the same on JAX. Without a GPU, or without a data set, it says so and measures nothing.
+The setting backend=jax measures the same on JAX. Without a GPU, or without a data set, it says so and measures nothing.
 """
 
 import argparse
@@ -24,8 +24,10 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE")
     arguments = parser.parse_args()
 
+    from components.core.framework import load_keras
     from components.train.device import find_device
 
+    load_keras("jax" if "backend=jax" in arguments.settings else "tensorflow")
     device = find_device("auto")
     if not device.gpus or not arguments.dataset:
         print("not measured: " + ("give --dataset" if device.gpus else f"no GPU here, but {device.name}"))
@@ -65,12 +67,14 @@ def measure(profile: str, given: list[str], dataset: str) -> None:
 def feed_rate(settings, dataset: str) -> float:
     """Images a second of one epoch that nothing trains on; the epoch before it warms up."""
     from components.core.artifacts.dataset import read_info
-    from components.train.data import training_feed
+    from components.core.artifacts.dataset_reading import MappedSplit
+    from components.train.data import make_feed
 
-    feed = training_feed(dataset, read_info(dataset), settings.batch_size, settings.seed, settings.memory_mb * 10**6)
-    for _ in range(2):
+    feed = make_feed(MappedSplit(dataset, read_info(dataset), "train"), settings.batch_size, settings.seed)
+    for epoch in range(2):
+        feed.reorder.on_epoch_begin(epoch, None)
         start = time.perf_counter()
-        for _ in feed.dataset:
+        for _ in feed.batches if settings.backend == "tensorflow" else map(feed.batches.__getitem__, range(feed.steps)):
             pass
     return feed.count / (time.perf_counter() - start)
 

@@ -135,13 +135,18 @@ def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
     [
         ([], ClusterOptions(), set()),
         (["GPUS=0"], ClusterOptions(evaluate_on="gpu"), set()),
-        (["GPUS=8"], ClusterOptions(), {"train"}),
+        (["GPUS=1"], ClusterOptions(), {"train"}),
         (["GPUS=1"], ClusterOptions(evaluate_on="gpu"), {"train", "evaluate"}),
     ],
 )
 def test_the_gpu_image_goes_to_gpu_steps_of_a_pipeline_compiled_for_gpus(compile_to, settings, cluster, on_gpu_image):
     pipeline, _ = compile_to(*settings, cluster=cluster)
     assert {step for step in STEPS if f":{step}-gpu-" in container(pipeline, step)["image"]} == on_gpu_image
+
+
+def test_compiled_for_jax_train_has_the_image_with_jax(compile_to):
+    pipeline, _ = compile_to("BACKEND=jax", "GPUS=8")
+    assert {step for step in STEPS if f":{step}-jax-" in container(pipeline, step)["image"]} == {"train"}
 
 
 def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(compile_to):
@@ -167,9 +172,14 @@ def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(
 def test_one_file_serves_every_kind_of_gpu_and_none(compile_to):
     """Only defaults differ, which a run overrides; not a line of what is executed does."""
     settings = (
-        ["GPUS=1"],
-        ["GPUS=8", 'NODE_SELECTOR={"gpu": "h100"}', f'TOLERATIONS=[{{"key": "{"x"}", "operator": "Exists"}}]'],
-        ["GPUS=2", "ACCELERATOR=nvidia.com/mig-1g.10gb", "TRAIN_CPU=12", "TRAIN_MEMORY=85Gi"],
+        ["BACKEND=jax", "GPUS=1"],
+        [
+            "BACKEND=jax",
+            "GPUS=8",
+            'NODE_SELECTOR={"gpu": "h100"}',
+            f'TOLERATIONS=[{{"key": "{"x"}", "operator": "Exists"}}]',
+        ],
+        ["BACKEND=jax", "GPUS=2", "ACCELERATOR=nvidia.com/mig-1g.10gb", "TRAIN_CPU=12", "TRAIN_MEMORY=85Gi"],
     )
     files = [copy.deepcopy(compile_to(*some)) for some in settings]
     for pipeline, _ in files:

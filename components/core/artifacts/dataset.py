@@ -1,14 +1,14 @@
 """The dataset artifact: what preprocess writes and train, evaluate and export read.
 
     dataset.json                      DatasetInfo, below
-    train-00000-of-00008.tfrecord     tf.train.Example {"image": raw uint8 bytes, "label": int64}
+    train-00000-of-00008.tfrecord     tf.train.Example {"image": raw uint8 bytes, "label": int64}, all of one length
     validation-00000-of-00002.tfrecord
     test-00000-of-00002.tfrecord
     hashes.npy                        the hash of each picture, in the order of the shards (picture_hashes.py)
     quarantine.json                   {"total": n, "listed": [{"name", "reason"}, ...]}: pictures that could not be read
 
-The pictures of a split lie in a seeded random order, so that reading the files one after another is already a
-shuffled stream. At most MAX_FILES in all, however big the data: object stores move files one at a time.
+The pictures of a split lie in a seeded random order, so that the first so many are a fair sample. At most MAX_FILES
+in all, however big the data: object stores move files one at a time.
 """
 
 import hashlib
@@ -20,7 +20,6 @@ from typing import Literal
 import pydantic
 
 from components.core.errors import PipelineError
-from components.core.files import sha256_of
 
 FORMAT_VERSION = 2
 MAX_FILES = 64
@@ -111,14 +110,3 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
                     f"expected the shard {shard.name} named in {path}, received none; run preprocess again"
                 )
     return info
-
-
-def verify_shards(directory: str | pathlib.Path, info: DatasetInfo) -> None:
-    """Compares every shard's SHA-256 with dataset.json; raises PipelineError naming the first that differs."""
-    for split in info.splits.values():
-        for shard in split.shards:
-            found = sha256_of(pathlib.Path(directory) / shard.name)
-            if found != shard.sha256:
-                raise PipelineError(
-                    f"expected {shard.name} with sha256 {shard.sha256}, received {found}; run preprocess again"
-                )

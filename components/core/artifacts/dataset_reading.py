@@ -1,13 +1,16 @@
-"""Reads the dataset artifact: whole splits or batches as NumPy arrays, without TensorFlow.
+"""Reads the dataset artifact as NumPy arrays, without TensorFlow: picture by picture, or in the artifact's order.
 
-A record is laid out as tfrecord.py writes it, so its pixels lie at a fixed place in it and are sliced out without a
-protobuf parser: 40,000 CIFAR-10 pictures take half a second, checksums included. Every shard's SHA-256 is compared with
-dataset.json while it is read.
+The records of a data set have one length (tfrecord.py), so a picture's place in its shard is known without looking for
+it. Whoever reads a shard to its end compares its SHA-256 with dataset.json.
 """
 
+import bisect
+import concurrent.futures
+import dataclasses
 import hashlib
+import mmap
+import os
 import pathlib
-import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,12 +19,44 @@ from components.core.artifacts import tfrecord
 from components.core.artifacts.dataset import DatasetInfo, Shard, Split
 from components.core.errors import PipelineError
 
-CHUNK_BYTES = 16 << 20
-LENGTH = struct.Struct("<Q")
-FRAME, FRAME_END = (
-    12,
-    4,
-)  # the record's length (8 bytes) and that length's checksum in front, the record's checksum behind
+CHUNK_BYTES = 4 << 20
+
+
+class MappedSplit:
+    """The pictures of a split, each to be had by its place in the artifact's order.
+
+    The shards are mapped into memory: what is read lies in the system's page cache, which gives way where memory is
+    short, so that a split larger than memory needs no more of it than a small one. Only the labels are held.
+
+    Opening it reads all shards once from front to back, and compares their SHA-256 with dataset.json.
+
+    Attributes:
+        labels: int64 [n].
+
+    Raises:
+        PipelineError: a shard is not what dataset.json says.
+    """
+
+    def __init__(self, directory: str | pathlib.Path, info: DatasetInfo, split: Split):
+        self.shape, layout = info.image_shape, _layout(info)
+        shards = [(path, shard) for path, shard in _shards(directory, info, split) if shard.count]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:  # SHA-256 leaves Python's lock alone
+            labels = list(threads.map(lambda each: _labels(*each, layout), shards))
+        self.labels = np.concatenate([np.empty(0, np.int64), *labels])
+        self.starts = np.cumsum([0, *(shard.count for _, shard in shards)]).tolist()
+        self.parts = [_mapped_pixels(path, shard.count, layout) for path, shard in shards]
+        self.pixels = np.dtype((np.void, layout.pixels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pictures(self, places: np.ndarray) -> np.ndarray:
+        """uint8 [len(places), height, width, channels], in the order of `places`."""
+        found = np.empty(len(places), self.pixels)
+        for row, place in enumerate(places.tolist()):
+            part = bisect.bisect_right(self.starts, place) - 1
+            found[row] = self.parts[part][place - self.starts[part]]
+        return found.view(np.uint8).reshape(-1, *self.shape)
 
 
 def load_split(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -30,32 +65,29 @@ def load_split(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -
     Raises:
         PipelineError: a shard is not what dataset.json says.
     """
-    count = split_count(info, split)
-    images = np.empty((count, *info.image_shape), np.uint8)
-    labels = np.empty(count, np.int64)
-    start = 0
-    for chunk_images, chunk_labels in _chunks(directory, info, split):
-        images[start : start + len(chunk_labels)] = chunk_images
-        labels[start : start + len(chunk_labels)] = chunk_labels
-        start += len(chunk_labels)
-    return images, labels
+    found = MappedSplit(directory, info, split)
+    return found.pictures(np.arange(len(found))), found.labels
 
 
 def batches(
     directory: str | pathlib.Path, info: DatasetInfo, split: Split, batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The split in the artifact's order as (uint8 pictures [n, height, width, channels], int64 labels [n]); n is
-    `batch_size` but for the last. Memory stays constant however big the split."""
-    images = np.empty((0, *info.image_shape), np.uint8)
-    labels = np.empty(0, np.int64)
-    for chunk_images, chunk_labels in _chunks(directory, info, split):
-        images, labels = np.concatenate([images, chunk_images]), np.concatenate([labels, chunk_labels])
-        whole = len(labels) // batch_size * batch_size
-        for start in range(0, whole, batch_size):
-            yield images[start : start + batch_size], labels[start : start + batch_size]
-        images, labels = images[whole:], labels[whole:]
-    if len(labels):
-        yield images, labels
+    `batch_size` but for the last. Memory stays constant however big the split.
+
+    Raises:
+        PipelineError: at the end of a shard that is not what dataset.json says.
+    """
+    layout = _layout(info)
+    left = np.empty((0, layout.record), np.uint8)
+    for path, shard in _shards(directory, info, split):
+        for records in _records(path, shard, layout):
+            left = np.concatenate([left, records])
+            while len(left) >= batch_size:
+                yield layout.pictures(left[:batch_size], info.image_shape), layout.labels(left[:batch_size])
+                left = left[batch_size:]
+    if len(left):
+        yield layout.pictures(left, info.image_shape), layout.labels(left)
 
 
 def split_count(info: DatasetInfo, split: Split) -> int:
@@ -65,68 +97,79 @@ def split_count(info: DatasetInfo, split: Split) -> int:
 
 def shard_paths(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> list[str]:
     """The shard files of a split, in order."""
-    return [
-        str(pathlib.Path(directory) / shard.name)
-        for shard in (info.splits[split].shards if split in info.splits else [])
-    ]
+    return [str(path) for path, _ in _shards(directory, info, split)]
 
 
-def _chunks(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for shard in info.splits[split].shards if split in info.splits else []:
-        yield from _read_shard(pathlib.Path(directory) / shard.name, shard, info)
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """A record, in bytes.
+
+    Attributes:
+        record: its length, the frame around it included.
+        pixels: the length of the pixels in it.
+        pixels_at: where they begin.
+        label_at: where the label's LABEL_BYTES begin.
+    """
+
+    record: int
+    pixels: int
+    pixels_at: int
+    label_at: int
+
+    def pictures(self, records: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        return records[:, self.pixels_at : self.pixels_at + self.pixels].reshape(-1, *shape)
+
+    def labels(self, records: np.ndarray) -> np.ndarray:
+        """A label is a number of seven bits a byte, the lowest first."""
+        parts = records[:, self.label_at : self.label_at + tfrecord.LABEL_BYTES].astype(np.int64) & 0x7F
+        return parts @ (1 << 7 * np.arange(tfrecord.LABEL_BYTES))
 
 
-def _read_shard(path: pathlib.Path, shard: Shard, info: DatasetInfo) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    digest = hashlib.sha256()
-    count = 0
-    left = b""
-    with path.open("rb") as file:
-        while read := file.read(CHUNK_BYTES):
-            digest.update(read)
-            images, labels, used = _parse(left + read, info)
-            left = (left + read)[used:]
-            count += len(labels)
-            if count > shard.count:
+def _layout(info: DatasetInfo) -> _Layout:
+    image = b"\xff" * int(np.prod(info.image_shape))
+    record = tfrecord.record(image, 0)
+    label_at = len(record) - tfrecord.FRAME_END - tfrecord.LABEL_BYTES  # labels end the record
+    return _Layout(len(record), len(image), record.index(image, tfrecord.FRAME), label_at)
+
+
+def _shards(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> list[tuple[pathlib.Path, Shard]]:
+    shards = info.splits[split].shards if split in info.splits else []
+    return [(pathlib.Path(directory) / shard.name, shard) for shard in shards]
+
+
+def _labels(path: pathlib.Path, shard: Shard, layout: _Layout) -> np.ndarray:
+    return np.concatenate([layout.labels(records) for records in _records(path, shard, layout)])
+
+
+def _records(path: pathlib.Path, shard: Shard, layout: _Layout) -> Iterator[np.ndarray]:
+    """Reads a shard as uint8 [n, record], a few MB at a time.
+
+    Raises:
+        PipelineError: at its end, if it is not what dataset.json says.
+    """
+    digest, count = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(max(1, CHUNK_BYTES // layout.record) * layout.record):
+            digest.update(data)
+            whole = len(data) // layout.record
+            count += whole
+            if len(data) % layout.record or count > shard.count:
                 break
-            yield images, labels
-    if left or count != shard.count or digest.hexdigest() != shard.sha256:
+            yield np.frombuffer(data, np.uint8).reshape(whole, layout.record)
+        while data := file.read(CHUNK_BYTES):
+            digest.update(data)
+    if count != shard.count or digest.hexdigest() != shard.sha256:
         raise PipelineError(
-            f"expected {path} with {shard.count} records and sha256 {shard.sha256}, received {count} whole records and "
-            f"sha256 {digest.hexdigest()}; run preprocess again"
+            f"expected {path} with {shard.count} records and sha256 {shard.sha256}, received sha256 "
+            f"{digest.hexdigest()}; run preprocess again"
         )
 
 
-def _parse(data: bytes, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray, int]:
-    """The whole records at the head of `data`: pictures, labels, and the number of bytes they took."""
-    layouts = _layouts(info)
-    size = int(np.prod(info.image_shape))
-    most = len(data) // (FRAME + min(layouts) + FRAME_END)
-    pixels = np.frombuffer(data, np.uint8)
-    images = np.empty((most, size), np.uint8)
-    labels = np.empty(most, np.int64)
-    position = count = 0
-    while position + FRAME <= len(data):
-        (length,) = LENGTH.unpack_from(data, position)
-        record = position + FRAME
-        end = record + length
-        if length not in layouts or end + FRAME_END > len(data):
-            break
-        image_at, label_bytes = layouts[length]
-        images[count] = pixels[record + image_at : record + image_at + size]
-        labels[count] = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data[end - label_bytes : end]))
-        count += 1
-        position = end + FRAME_END
-    return images[:count].reshape(count, *info.image_shape), labels[:count], position
-
-
-def _layouts(info: DatasetInfo) -> dict[int, tuple[int, int]]:
-    """Where the pixels begin and how many bytes the label takes, by the record's length; labels end the record.
-
-    The length tells which: a label below 128 is one byte, below 16,384 two, and so on.
-    """
-    image = b"\xff" * int(np.prod(info.image_shape))
-    layouts = {}
-    for label_bytes in (1, 2, 3):
-        record = tfrecord.example(image, 1 << 7 * (label_bytes - 1))
-        layouts[len(record)] = (record.index(image), label_bytes)
-    return layouts
+def _mapped_pixels(path: pathlib.Path, count: int, layout: _Layout) -> np.ndarray:
+    """The pixels of a shard's pictures, one item a picture: [count], each `layout.pixels` bytes."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_RANDOM)  # what lies beside a picture is not the next one
+    item = np.dtype((np.void, layout.pixels))
+    return np.ndarray((count,), item, mapped, layout.pixels_at, (layout.record,))

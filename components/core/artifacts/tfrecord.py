@@ -15,6 +15,11 @@ import google_crc32c
 
 IMAGE_KEY = b"image"
 LABEL_KEY = b"label"
+# A label takes three bytes, whichever it is, so that all records of a data set have one length. Protobuf reads a number
+# with zeros in front as it reads the shortest form.
+LABEL_BYTES = 3
+# Before a record stand its length (8 bytes) and that length's checksum, behind it its own checksum.
+FRAME, FRAME_END = 12, 4
 
 
 class RecordWriter:
@@ -46,7 +51,7 @@ def record(image: bytes, label: int) -> bytes:
 def example(image: bytes, label: int) -> bytes:
     """The bytes of tf.train.Example(features={"image": bytes_list [image], "label": int64_list [label]})."""
     bytes_list = _field(1, image)
-    int64_list = _field(1, _varint(label))
+    int64_list = _field(1, _label(label))
     features = _entry(IMAGE_KEY, _field(1, bytes_list)) + _entry(LABEL_KEY, _field(3, int64_list))
     return _field(1, features)
 
@@ -55,7 +60,7 @@ def example(image: bytes, label: int) -> bytes:
 def _constant_parts(image_size: int, label: int) -> tuple[bytes, bytes, bytes]:
     """All of a record but the pixels and the last checksum: it is the same for all pictures of a size and class."""
     data = example(bytes(image_size), label)
-    after = _entry(LABEL_KEY, _field(3, _field(1, _varint(label))))
+    after = _entry(LABEL_KEY, _field(3, _field(1, _label(label))))
     length = struct.pack("<Q", len(data))
     return length + _masked_crc(length), data[: len(data) - len(after) - image_size], after
 
@@ -66,6 +71,11 @@ def _entry(key: bytes, feature: bytes) -> bytes:
 
 def _field(number: int, payload: bytes) -> bytes:
     return bytes([number << 3 | 2]) + _varint(len(payload)) + payload
+
+
+def _label(label: int) -> bytes:
+    """A varint of LABEL_BYTES bytes."""
+    return bytes([label & 0x7F | 0x80, label >> 7 & 0x7F | 0x80, label >> 14])
 
 
 def _varint(value: int) -> bytes:

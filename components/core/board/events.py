@@ -69,12 +69,15 @@ class Events:
     def ended(self, succeeded: bool) -> None:
         """How the trial ended; one that never says so counts as running."""
         from tensorboard.compat.proto import summary_pb2
-        from tensorboard.plugins.hparams import api_pb2
-        from tensorboard.plugins.hparams.summary import session_end_pb
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-        ended = session_end_pb(api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE)
-        # TensorFlow's class, where that is loaded, of the same message.
-        self._write(summary_pb2.Summary.FromString(ended.SerializeToString()), 0)
+        # As tensorboard.plugins.hparams.summary.session_end_pb does it, which loads TensorFlow to do so.
+        status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+        end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        said = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
+        summary = summary_pb2.Summary()
+        summary.value.add(tag=metadata.SESSION_END_INFO_TAG, metadata=said, tensor=metadata.NULL_TENSOR)
+        self._write(summary, 0)
 
     def flush(self) -> None:
         """Puts what was written into the file."""

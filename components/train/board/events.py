@@ -6,7 +6,6 @@ result/       what the HParams tab shows in this run's row
 """
 
 import hashlib
-import math
 import pathlib
 import time
 from collections.abc import Callable, Collection
@@ -16,14 +15,11 @@ from components.core.board.events import Events
 from components.core.files import remove
 from components.core.framework import load_keras
 from components.train.board.graph import layer_graph
-from components.train.callbacks import EpochLog
-from components.train.optimizer import learning_rate_while_fitting
+from components.train.callbacks import EpochLog, steps_between_points
 from components.train.settings import OPERATIONAL, TrainSettings
 
 keras = load_keras()
 
-# Points of a curve by step, over all epochs: each asks the device for its numbers, and so waits for it (1 ms on a GPU).
-POINTS = 200
 LONGEST_VALUE = 60
 
 
@@ -77,7 +73,7 @@ class EventFiles(keras.callbacks.Callback):
         super().__init__()
         self.directory, self.log, self.upload = pathlib.Path(directory), log, upload
         self.hyperparameters, self.trial = hyperparameters, trial
-        self.every = min(log.steps, math.ceil(log.steps * log.epochs / POINTS))
+        self.every = steps_between_points(log.steps, log.epochs)
         self.runs: dict[str, Events] = {}
         self.succeeded = False
 
@@ -103,8 +99,8 @@ class EventFiles(keras.callbacks.Callback):
         images, before = (min(at * self.log.batch_size, self.log.count) for at in (step, self.last_step))
         now, summed = time.perf_counter(), float(logs["loss"]) * images
         loss, speed = (summed - self.summed) / (images - before), (images - before) / (now - self.began)
-        rate = learning_rate_while_fitting(self.model)
-        point = [self.epoch * self.log.steps + step, loss, rate, round(speed, 1)]
+        done = self.epoch * self.log.steps + step
+        point = [done, loss, float(self.log.rate.at(done - 1)), round(speed, 1)]
         self.log.by_step.append(point)
         self._write_step(point)
         self.last_step, self.summed, self.began = step, summed, now

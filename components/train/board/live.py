@@ -1,10 +1,16 @@
-"""TensorBoard while it trains: event files go to the store as they grow, not only when the step has succeeded."""
+"""TensorBoard while it trains: event files go to a store as they grow, not only when the step has succeeded."""
 
 import contextlib
+import pathlib
+import shutil
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 
-from components.core.storage import StorageError
-from components.train.board.directory_sync import DirectorySync
+from components.core.files import unfinished
+from components.core.storage.backend import Limits
+from components.core.storage.errors import StorageError, tell
+from components.core.storage.store import open_store
 
 INTERVAL_S = 30.0
 
@@ -15,39 +21,119 @@ def nothing() -> None:
 
 @contextlib.contextmanager
 def live_board(directory: str, wanted: str, artifact: str) -> Iterator[Callable[[], None]]:
-    """Keeps `directory` alike in a store while the block runs; yields what asks for an upload now.
+    """Mirrors `directory` to a store while the block runs; yields what asks for an upload now.
+
+    Trouble with a store is told and no more: event files never cost a model.
 
     Args:
-        wanted: the URI the user gave; what can't be uploaded there fails the step at its end.
-        artifact: else the URI of the step's own output, where that lies in a store. KFP uploads it once more when the
-            step succeeds, so trouble here is told and no more: our pods may not have the launcher's credentials.
+        wanted: the URI the user gave.
+        artifact: else the URI of the step's own output, if that lies in a store. Our pods may not have the launcher's
+            credentials for it; KFP uploads it once more when the step succeeds.
+
+    Raises:
+        StorageError: `wanted` can't be written to as the block begins.
     """
     uri = wanted or (artifact if "://" in artifact else "")
     if not uri:
         yield nothing
         return
-    if wanted:
-        with DirectorySync(directory, uri, INTERVAL_S) as sync:
-            _clear(sync)
-            print(f"event files go to {sync.store.uri()} while it trains", flush=True)
-            yield sync.soon
-        return
     try:
         sync = DirectorySync(directory, uri, INTERVAL_S)
-        _clear(sync)
+        # What an earlier try of this run left there: the history is written anew, and would be drawn twice.
+        sync.store.delete_files([stored.key for stored in sync.store.list()])
     except StorageError as failure:
+        if wanted:
+            raise
         print(f"note: TensorBoard shows this run only when it has ended: {failure}", flush=True)
         yield nothing
         return
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(sync)
+    if wanted:
+        print(f"event files go to {sync.store.uri()} while it trains", flush=True)
+    with sync:
+        yield sync.soon
+
+
+class DirectorySync:
+    """Mirrors a growing directory to a store: each file is uploaded again whenever it has grown or changed.
+
+        with DirectorySync("logs", "gs://bucket/runs/7", every_s=30) as sync:
+            ...
+            sync.soon()     # at the end of an epoch
+
+    A thread does it every `every_s` seconds, and when asked by `soon`. Leaving the block uploads what is left, also
+    after an error. A store that fails meanwhile is told in a line and tried again at the next turn. A kill loses at
+    most the last interval.
+
+    TensorBoard reads an event file as far as it goes, so a file is uploaded as long as it was when its turn came.
+    """
+
+    def __init__(self, directory: str | pathlib.Path, uri: str, every_s: float = 30.0, limits: Limits | None = None):
+        self.directory, self.every_s = pathlib.Path(directory), every_s
+        self.store = open_store(uri, limits)
+        self.uploaded: dict[str, tuple[int, int]] = {}
+        self.lock = threading.Lock()
+        self.wanted, self.ending = threading.Event(), False
+        self.thread = threading.Thread(target=self._turns, name="directory-sync", daemon=True)
+
+    def __enter__(self) -> "DirectorySync":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending = True
+        self.wanted.set()
+        self.thread.join()
         try:
-            yield sync.soon
-        finally:
-            with contextlib.suppress(StorageError):
-                stack.close()
+            self.once()
+        except StorageError as failure:
+            tell(f"storage: the last files of {self.directory} were not uploaded: {failure}")
 
+    def soon(self) -> None:
+        """Asks for a turn now; does not wait for it."""
+        self.wanted.set()
 
-def _clear(sync: DirectorySync) -> None:
-    """Removes what an earlier try of this run left there: the history is written anew, and would be drawn twice."""
-    sync.store.delete_files([stored.key for stored in sync.store.list()])
+    def once(self) -> int:
+        """Uploads what has changed since the last turn, and returns how many files that was."""
+        with self.lock:
+            changed = [path for path in sorted(self.directory.rglob("*")) if self._changed(path)]
+            for path in changed:
+                self._upload(path)
+            return len(changed)
+
+    def _turns(self) -> None:
+        while not self.ending:
+            self.wanted.wait(self.every_s)
+            self.wanted.clear()
+            if self.ending:
+                return
+            try:
+                self.once()
+            except StorageError as failure:
+                tell(f"storage: {failure}; {self.directory} is uploaded at the next turn")
+
+    def _changed(self, path: pathlib.Path) -> bool:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        known = self.uploaded.get(self._key(path))
+        return path.is_file() and not unfinished(path) and known != (status.st_size, status.st_mtime_ns)
+
+    def _upload(self, path: pathlib.Path) -> None:
+        try:
+            status = path.stat()
+            if status.st_size <= self.store.limits.part:
+                with path.open("rb") as file:
+                    self.store.write_bytes(self._key(path), file.read(status.st_size))
+            else:
+                # Its parts must fit each other: uploaded from a copy that does not grow.
+                with tempfile.NamedTemporaryFile() as still, path.open("rb") as file:
+                    shutil.copyfileobj(file, still)
+                    still.flush()
+                    self.store.upload_file(still.name, self._key(path), path.name)
+        except OSError as error:
+            raise StorageError(f"can't read {path}: {error.strerror}; check the disk") from None
+        self.uploaded[self._key(path)] = (status.st_size, status.st_mtime_ns)
+
+    def _key(self, path: pathlib.Path) -> str:
+        return path.relative_to(self.directory).as_posix()

@@ -13,11 +13,11 @@ from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.board.drawing import confusion_picture, picture_sheet
 from components.core.framework import load_keras
 from components.train.board.events import EventFiles
+from components.train.settings import TrainSettings
 
 keras = load_keras()
 
 MOST_PICTURES, MOST_BYTES = 1000, 32 << 20
-CHUNK = 250
 SHOWN = 24
 EPOCHS = 9
 
@@ -29,10 +29,18 @@ class ValidationPictures(keras.callbacks.Callback):
         images, labels: uint8 [n, height, width, channels] and int64 [n].
     """
 
-    def __init__(self, board: EventFiles, epochs: int, images: np.ndarray, labels: np.ndarray, class_names: list[str]):
+    def __init__(
+        self,
+        board: EventFiles,
+        settings: TrainSettings,
+        images: np.ndarray,
+        labels: np.ndarray,
+        class_names: list[str],
+    ):
         super().__init__()
         self.board, self.images, self.labels, self.class_names = board, images, labels, class_names
-        self.every = math.ceil(epochs / EPOCHS)
+        self.every = math.ceil(settings.epochs / EPOCHS)
+        self.chunk = settings.batch_size  # which fits into the device's memory
         self.drawn = 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -45,8 +53,9 @@ class ValidationPictures(keras.callbacks.Callback):
 
     def _draw(self, epoch: int) -> None:
         self.drawn = epoch
-        answers = [self.model(self.images[at : at + CHUNK], training=False) for at in range(0, len(self.labels), CHUNK)]
-        probabilities = np.concatenate([keras.ops.convert_to_numpy(answer) for answer in answers])
+        starts = range(0, len(self.labels), self.chunk)
+        answers = [self.model.predict_on_batch(self.images[at : at + self.chunk]) for at in starts]  # compiled
+        probabilities = np.concatenate(answers)
         predicted = probabilities.argmax(axis=1)
         count = len(self.class_names)
         confusion = np.bincount(self.labels * count + predicted, minlength=count**2).reshape(count, count)
@@ -61,10 +70,14 @@ class ValidationPictures(keras.callbacks.Callback):
         events.image("predictions", picture_sheet(list(self.images[:SHOWN]), captions, right), epoch)
 
 
-def validation_pictures(board: EventFiles, epochs: int, directory: str, info: DatasetInfo) -> list[ValidationPictures]:
+def validation_pictures(
+    board: EventFiles, settings: TrainSettings, directory: str, info: DatasetInfo
+) -> list[ValidationPictures]:
     """The callback, in a list; an empty one where there is no validation split."""
     if not split_count(info, "validation"):
         return []
     count = max(SHOWN, min(MOST_PICTURES, MOST_BYTES // int(np.prod(info.image_shape))))
     images, labels = next(batches(directory, info, "validation", count))
-    return [ValidationPictures(board, epochs, images, labels, info.class_names)]
+    if len(labels) > settings.batch_size:
+        images, labels = (part[: len(labels) // settings.batch_size * settings.batch_size] for part in (images, labels))
+    return [ValidationPictures(board, settings, images, labels, info.class_names)]

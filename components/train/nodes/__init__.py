@@ -1,4 +1,4 @@
-"""Training on several nodes of a cluster: Keras on JAX, each node a process, each process its share of every batch.
+"""Training on several nodes of a cluster: Keras on JAX, each node a process; their devices divide every batch.
 
 launch.py      the train step: has Kubeflow Trainer start the nodes, waits for them, fetches what they made
 follow.py      one TrainJob from its making to its end

@@ -32,9 +32,10 @@ class Job(pydantic.BaseModel):
 
     @property
     def checked_settings(self) -> TrainSettings:
-        """The settings, with a place for checkpoints that outlives the nodes."""
+        """The settings, with a place for checkpoints that outlives the nodes, and JAX, which they train by."""
         settings = TrainSettings.checked(**self.settings)
-        return settings.model_copy(update={"checkpoints": settings.checkpoints or self.place("checkpoints")})
+        checkpoints = settings.checkpoints or self.place("checkpoints")
+        return settings.model_copy(update={"checkpoints": checkpoints, "backend": "jax"})
 
     def place(self, name: str) -> str:
         """The URI of something below `work`."""

@@ -1,8 +1,8 @@
 """One node of a training on several: `python -m components.train.nodes.node JOB`, JOB being a Job as JSON.
 
 Kubeflow Trainer runs it on every node and tells each its place among the others: JAX_COORDINATOR_ADDRESS,
-JAX_NUM_PROCESSES, JAX_PROCESS_ID. Each fetches the dataset artifact and is fed its share of every batch (data.py); the
-first writes checkpoints, event files and the model, and prints.
+JAX_NUM_PROCESSES, JAX_PROCESS_ID. Each fetches the dataset artifact and brings every batch, which their devices divide
+(device.py); the first writes checkpoints, event files and the model, and prints.
 
 A node that is lost ends the training: JAX misses it after `lost_after_s` and aborts the other processes, with a stack
 trace for a last word. So the training runs in a process of its own, below one that says in a line what happened.
@@ -96,7 +96,6 @@ def supervise(job: Job, place: Place) -> int:
 
 def train_here(job: Job, place: Place) -> None:
     """Joins the other nodes and trains."""
-    os.environ["KERAS_BACKEND"] = "jax"
     if job.settings.get("gpus") == "0":
         os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX asks for the GPU driver, and remarks that it is not there
     try:

@@ -68,7 +68,7 @@ class NodePods:
         number = _number(pod)
         if end.get("reason") == "OOMKilled":
             return (
-                f"node {number} ran out of memory (OOMKilled); give a smaller batch_size or memory_mb, or the nodes "
+                f"node {number} ran out of memory (OOMKilled); give a smaller batch_size, or the nodes "
                 f"more memory in the TrainingRuntime {RUNTIME}"
             )
         evicted = pod["status"].get("reason") or ""

@@ -1,5 +1,6 @@
 """Tiny dataset artifacts, written as preprocess writes them, and an eighth of the digits to learn from."""
 
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, Spl
 from components.core.artifacts.tfrecord import RecordWriter
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
+# test_jax_backend.py runs some of these tests in a process with KERAS_BACKEND=jax.
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 Pictures = dict[str, tuple[np.ndarray, np.ndarray]]
 
 

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import metadata
 
 from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
-from components.train.board import events as board
+from components.train import callbacks
 from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
@@ -66,7 +66,7 @@ def test_a_long_training_has_few_points_by_step(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each costs a wait for the device: where there are many steps, a point is the mean of several."""
-    monkeypatch.setattr(board, "POINTS", 12)
+    monkeypatch.setattr(callbacks, "POINTS", 12)
     run()
     loss = tensors(tmp_path / "board/train")["by step/loss"]
     assert list(loss) == [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
+from components.train import callbacks
 from components.train import checkpoint as checkpoints
 from components.train import run as fit
-from components.train.callbacks import StopAtNaN
+from components.train.callbacks import SaveCheckpoint, StopAtNaN
 from components.train.checkpoint import FILE, Checkpoint
 from components.train.settings import TrainSettings
+from tests.components.train.conftest import BACKEND
 
 # Everything that has state: running statistics, the seeds of dropout and augmentation, a schedule, momentum.
 STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
@@ -33,11 +35,23 @@ SETTINGS = {
     "augment_shift": 1,
     "augment_flip": True,
     "gpus": "auto",
+    "backend": BACKEND,
 }
 
 
 class Interruption(BaseException):
     """Stands for the end of the process."""
+
+
+@pytest.fixture
+def every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a checkpoint written after every epoch, where training would not wait for one so long."""
+    write_soon(monkeypatch)
+
+
+def write_soon(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(callbacks, "EVERY_S", 0)
+    patch.setattr(SaveCheckpoint, "busy", property(SaveCheckpoint.close))
 
 
 @pytest.fixture
@@ -58,7 +72,8 @@ def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Lets training run that many steps more and then ends it."""
+    """Lets training run that many steps more and then ends it; checkpoints are written until then."""
+    write_soon(monkeypatch)
     left = [step]
 
     def count(self: StopAtNaN, batch: int, logs: dict | None = None) -> None:
@@ -81,7 +96,6 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             "optimizer": "adam",
             "warmup": 0.0,
         },
-        {"memory_mb": 0},
     ],
     ids=str,
 )
@@ -103,36 +117,61 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     assert not list((tmp_path / "interrupted" / "checkpoint").iterdir())
 
 
-def test_an_interrupt_while_the_checkpoint_is_written_costs_one_epoch(
+def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_an_error(
     train: Callable[..., list[np.ndarray]],
     monkeypatch: pytest.MonkeyPatch,
+    every_epoch: None,
     tmp_path: pathlib.Path,
     capfd: pytest.CaptureFixture,
 ) -> None:
     whole = train("whole")
-    written = []
+    written: list[int] = []
 
     def flush(descriptor: int) -> None:
         written.append(descriptor)
         if len(written) == 3:
-            raise Interruption
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.os, "fsync", flush)
+    assert same(train("later"), whole)
+    assert "note: the last checkpoint could not be written: [Errno 28] No space left" in capfd.readouterr().out
+    written[:] = [0, 0]
+    with pytest.raises(OSError, match="No space left"):
+        train("first")
+
+
+def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
+    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    whole = train("whole")
+    interrupt_at(monkeypatch, 70)
+    monkeypatch.setattr(callbacks, "EVERY_S", 3600)
     with pytest.raises(Interruption):
         train("interrupted")
     monkeypatch.undo()
     capfd.readouterr()
     assert same(train("interrupted"), whole)
-    said = capfd.readouterr().out
-    assert "after epoch 2" in said
-    assert "epoch 1/4" not in said
-    assert "epoch 3/4" in said
+    assert "after epoch 1" in capfd.readouterr().out
+
+
+def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str) -> None:
+    """At the same time, with one place for checkpoints, written after every epoch."""
+    command = [sys.executable, "-c", PROGRAM.format(architecture=STATEFUL), digits]
+    root = pathlib.Path(__file__).parents[3]
+    places = [tmp_path / "one", tmp_path / "two"]
+    environment = os.environ | {"CONV2D_CHECKPOINTS": str(tmp_path / "shared")}
+    runs = [subprocess.Popen([*command, str(place), "shared"], cwd=root, env=environment) for place in places]
+    assert [run.wait() for run in runs] == [0, 0]
+    first, second = (keras.models.load_model(place / "model" / "model.keras") for place in places)
+    assert same(first.get_weights(), second.get_weights())
+    assert not list((tmp_path / "shared").rglob("*.npz"))
 
 
 def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
     train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     whole = train("whole")
+    write_soon(monkeypatch)
 
     def interrupt(*arguments: Any) -> None:
         raise Interruption
@@ -199,6 +238,24 @@ def test_a_foreign_checkpoint_is_refused_by_name(
     assert left_over.exists()
 
 
+@pytest.mark.parametrize("name", ["code", "numpy", "backend"])
+def test_our_code_and_the_versions_are_part_of_a_runs_identity(name: str, digits: str) -> None:
+    from components.core.artifacts.dataset import read_info
+
+    assert fit.identity(TrainSettings(backend=BACKEND), read_info(digits), "float32")[name]
+
+
+def test_another_state_of_the_code_is_another_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.core import revision
+
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "architecture.py").write_text("relu")
+    monkeypatch.setattr(revision, "COMPONENTS", tmp_path)
+    before = revision.code_revision("train")
+    (tmp_path / "train" / "architecture.py").write_text("tanh")
+    assert revision.code_revision("train") != before
+
+
 def test_a_checkpoint_of_other_pictures_is_refused(tmp_path: pathlib.Path) -> None:
     Checkpoint(tmp_path, {"dataset_fingerprint": "a"}).save({}, {})
     with pytest.raises(PipelineError, match="dataset_fingerprint 'a' where this run has 'b'"):
@@ -209,9 +266,12 @@ PROGRAM = """
 import sys
 from components.train.run import train
 from components.train.settings import TrainSettings
-dataset, place = sys.argv[1:]
+from tests.components.train.conftest import BACKEND
+from components.train import callbacks
+callbacks.EVERY_S = 0
+dataset, place, *shared = sys.argv[1:]
 settings = TrainSettings.checked(architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True)
-train(settings, dataset, place + "/model", place + "/board", place + "/checkpoint")
+train(settings, dataset, place + "/model", place + "/board", "" if shared else place + "/checkpoint")
 """
 
 

@@ -1,15 +1,18 @@
-"""From memory or from a stream: each picture once an epoch, in an order that the seed and the epoch alone decide."""
+"""Each picture once an epoch, in an order that the seed and the epoch alone decide."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import read_info
-from components.train.data import Feed, order_of, training_feed, validation_feed
+from components.core.artifacts.dataset_reading import MappedSplit
+from components.core.framework import load_keras
+from components.train import data
+from components.train.data import Feed, make_feed, order_of, read_ahead
 
 COUNT = 103
-ROADS = {"memory": 10**9, "stream": 0}
 
 
 def numbered_pictures(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,10 +21,11 @@ def numbered_pictures(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.arange(count)
 
 
-@pytest.fixture
-def numbered(dataset: Callable[..., str]) -> str:
-    splits = {"train": numbered_pictures(COUNT), "validation": numbered_pictures(21)}
-    return dataset(splits, class_count=COUNT, shard_count=3)
+@pytest.fixture(params=[1, 3, 64], ids="blocks of {} batches".format)
+def split(dataset: Callable[..., str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MappedSplit:
+    monkeypatch.setattr(data, "BLOCK_BYTES", request.param * 10 * 4)
+    path = dataset({"train": numbered_pictures(COUNT)}, class_count=COUNT, shard_count=3)
+    return MappedSplit(path, read_info(path), "train")
 
 
 def an_epoch(feed: Feed, epoch: int) -> list[list[int]]:
@@ -29,48 +33,54 @@ def an_epoch(feed: Feed, epoch: int) -> list[list[int]]:
     if feed.reorder:
         feed.reorder.on_epoch_begin(epoch, None)
     batches = []
-    for images, labels in feed.dataset.as_numpy_iterator():
+    for images, labels in each_batch(feed):
         assert images.dtype == np.uint8
         assert np.array_equal(images[:, 1, 1, 0], labels)
         batches.append(labels.tolist())
     return batches
 
 
-def feed_of(path: str, road: str, seed: int = 7) -> Feed:
-    return training_feed(path, read_info(path), 10, seed, ROADS[road])
+def each_batch(feed: Feed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if load_keras().backend.backend() == "tensorflow":
+        return feed.batches.as_numpy_iterator()
+    return (feed.batches[step] for step in range(len(feed.batches)))
 
 
-@pytest.mark.parametrize("road", ROADS)
-def test_every_picture_comes_once_and_the_last_batch_is_smaller(numbered: str, road: str) -> None:
-    feed = feed_of(numbered, road)
+def test_every_picture_comes_once_and_the_last_batch_is_smaller(split: MappedSplit) -> None:
+    feed = make_feed(split, 10, seed=7)
     batches = an_epoch(feed, 0)
     assert (feed.steps, feed.count) == (11, COUNT)
     assert [len(batch) for batch in batches] == [10] * 10 + [3]
     assert sorted(sum(batches, [])) == list(range(COUNT))
 
 
-@pytest.mark.parametrize("road", ROADS)
-def test_an_epochs_order_is_its_own_whatever_ran_before(numbered: str, road: str) -> None:
-    feed = feed_of(numbered, road)
+def test_an_epochs_order_is_its_own_whatever_ran_before(split: MappedSplit) -> None:
+    feed = make_feed(split, 10, seed=7)
     first, second, third = (an_epoch(feed, epoch) for epoch in range(3))
     assert first != second != third
-    assert an_epoch(feed_of(numbered, road), 2) == third
+    assert an_epoch(make_feed(split, 10, seed=7), 2) == third
     assert an_epoch(feed, 0) == first
-    assert an_epoch(feed_of(numbered, road, seed=8), 0) != first
+    assert an_epoch(make_feed(split, 10, seed=8), 0) != first
+    assert sum(third, []) == order_of(7, 2, COUNT).tolist()
 
 
-def test_pictures_in_memory_come_in_numpys_order(numbered: str) -> None:
-    assert sum(an_epoch(feed_of(numbered, "memory"), 4), []) == order_of(7, 4, COUNT).tolist()
-
-
-@pytest.mark.parametrize("road", ROADS)
-def test_validation_keeps_the_artifacts_order(numbered: str, road: str) -> None:
-    feed = validation_feed(numbered, read_info(numbered), 10, ROADS[road])
+def test_without_a_seed_pictures_keep_the_artifacts_order(split: MappedSplit) -> None:
+    feed = make_feed(split, 10)
     assert feed.reorder is None
-    assert sum(an_epoch(feed, 0), []) == list(range(21))
-    assert sum(an_epoch(feed, 1), []) == list(range(21))
+    assert sum(an_epoch(feed, 0), []) == list(range(COUNT))
+    assert sum(an_epoch(feed, 1), []) == list(range(COUNT))
 
 
-def test_no_validation_split_is_no_feed(dataset: Callable[..., str]) -> None:
-    path = dataset({"train": numbered_pictures(5)}, class_count=5)
-    assert validation_feed(path, read_info(path), 10, 10**9) is None
+def test_what_fails_while_reading_ahead_is_raised_and_no_thread_is_left() -> None:
+    def batches() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk")
+
+    ahead = read_ahead(batches())
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="the disk"):
+        next(ahead)
+    endless = read_ahead(iter(lambda: 0, 1))
+    assert next(endless) == 0
+    endless.close()
+    assert "read-ahead" not in [thread.name for thread in threading.enumerate()]

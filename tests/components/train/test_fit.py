@@ -17,6 +17,7 @@ from components.core.progress import LIVE_PREFIX
 from components.train.device import Device
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
+from tests.components.train.conftest import BACKEND
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 
@@ -26,7 +27,9 @@ def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
     """Trains a small model on the digits into tmp_path/model and tmp_path/board."""
 
     def run(path: str = digits, model: str = "model", **settings: Any) -> TrainingResult:
-        checked = TrainSettings.checked(**{"architecture": SMALL, "epochs": 2, "gpus": "auto", **settings})
+        checked = TrainSettings.checked(
+            **{"architecture": SMALL, "epochs": 2, "gpus": "auto", "backend": BACKEND, **settings}
+        )
         return train(checked, path, str(tmp_path / model), str(tmp_path / "board"))
 
     return run
@@ -73,10 +76,6 @@ def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pa
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     assert not (tmp_path / ".model.partial").exists()
-
-
-def test_streamed_pictures_train_too(run: Callable[..., TrainingResult]) -> None:
-    assert run(memory_mb=0, epochs=5).best_val_accuracy > 0.7
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
@@ -137,7 +136,7 @@ def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"gpus": "7"}, "expected 7 GPUs as asked for, received"),
+        ({"gpus": "1"}, "expected 1 GPUs as asked for, received"),
         ({"architecture": '[{"Conv2D": {"filters": 8, "kernel_size": 9}}, "Flatten"]'}, "layer 1 (Conv2D) doesn't fit"),
     ],
 )
@@ -154,18 +153,15 @@ def test_what_cannot_train_is_refused_before_pictures_are_read(
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("memory_mb", [100, 0])
-def test_a_damaged_shard_is_named(
-    run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path, memory_mb: int
-) -> None:
+def test_a_damaged_shard_is_named(run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(digits, damaged)
     shard = damaged / "train-00001-of-00002.tfrecord"
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 255
     shard.write_bytes(data)
-    with pytest.raises(PipelineError, match="run preprocess again"):
-        run(str(damaged), memory_mb=memory_mb)
+    with pytest.raises(PipelineError, match="train-00001-of-00002.*run preprocess again"):
+        run(str(damaged))
 
 
 def test_no_training_pictures_is_said(run: Callable[..., TrainingResult], dataset: Callable[..., str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from components.core.errors import PipelineError
-from components.train.optimizer import current_learning_rate, make_optimizer
+from components.train.optimizer import LearningRate, make_loss, make_optimizer
 from components.train.settings import TrainSettings
 
 
@@ -22,7 +22,7 @@ def weights_and_state(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]
 @pytest.mark.parametrize("settings", [{}, {"schedule": "linear"}, {"schedule": "cosine", "learning_rate": 0.1}])
 def test_adam_is_kerass_adam(settings: dict) -> None:
     ours = make_optimizer(TrainSettings(**settings), steps=60)
-    theirs = keras.optimizers.Adam.from_config(ours.get_config())
+    theirs = keras.optimizers.Adam(LearningRate.of(TrainSettings(**settings), 60).for_keras())
     assert type(ours) is not type(theirs)
     for our, their in zip(weights_and_state(ours), weights_and_state(theirs), strict=True):
         assert our == pytest.approx(
@@ -55,26 +55,59 @@ def test_a_sparse_gradient_takes_kerass_way() -> None:
     assert not changed[[0, 1, 3]].any()
 
 
-@pytest.mark.parametrize(("schedule", "expected"), [("constant", 0.1), ("linear", 0.05), ("cosine", 0.05)])
-def test_a_schedule_is_a_function_of_the_step(schedule: str, expected: float) -> None:
-    optimizer = make_optimizer(TrainSettings(schedule=schedule, learning_rate=0.1), steps=100)
-    assert current_learning_rate(optimizer) == pytest.approx(0.1)
-    optimizer.iterations.assign(50)
-    assert current_learning_rate(optimizer) == pytest.approx(expected)
+def rates(steps: int, **settings) -> list[float]:
+    """The rate of every step, as an optimizer has it; as NumPy computes it, it is the same."""
+    checked = TrainSettings(learning_rate=0.1, **settings)
+    optimizer, rate, found = make_optimizer(checked, steps), LearningRate.of(checked, steps), []
+    for step in range(steps):
+        optimizer.iterations.assign(step)
+        found.append(float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
+        assert found[-1] == pytest.approx(float(rate.at(step)), abs=1e-7)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"), [("constant", 0.1, 0.1), ("linear", 0.05, 0), ("cosine", 0.05, 0)]
+)
+def test_a_schedule_goes_from_the_height_to_its_end(schedule: str, middle: float, last: float) -> None:
+    found = rates(11, schedule=schedule)
+    assert [found[0], found[5], found[10]] == pytest.approx([0.1, middle, last], abs=1e-7)
+
+
+def test_a_warm_up_rises_to_the_height_and_the_schedule_falls_to_nothing() -> None:
+    assert rates(9, schedule="linear", warmup=0.55) == pytest.approx(
+        [0.02, 0.04, 0.06, 0.08, 0.1, 0.075, 0.05, 0.025, 0], abs=1e-7
+    )
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
-def test_a_warm_up_rises_to_the_height_and_the_schedule_follows(schedule: str) -> None:
-    settings = {"schedule": schedule, "learning_rate": 0.1}
-    warm = make_optimizer(TrainSettings(warmup=0.2, **settings), steps=100)
-    plain = make_optimizer(TrainSettings(**settings), steps=80)
-    for step, expected in ((0, 0.005), (9, 0.05), (19, 0.1)):
-        warm.iterations.assign(step)
-        assert current_learning_rate(warm) == pytest.approx(expected)
-    for step in (20, 60, 99):
-        warm.iterations.assign(step)
-        plain.iterations.assign(step - 20)
-        assert current_learning_rate(warm) == pytest.approx(current_learning_rate(plain), abs=1e-7)
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_a_warm_up_of_nearly_all_steps_rises_to_the_end(schedule: str, steps: int) -> None:
+    found = rates(steps, schedule=schedule, warmup=0.99)
+    assert found == pytest.approx([0.1 * (step + 1) / steps for step in range(steps)])
+
+
+def test_a_training_of_one_step_has_the_whole_height() -> None:
+    assert rates(1, schedule="linear") == pytest.approx([0.1])
+
+
+def test_float16_scales_the_loss() -> None:
+    """Gradients that are zeros in float16 by themselves arrive; without scaling this weight would stay what it is."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((1,)),
+        keras.layers.Dense(1, dtype="mixed_float16", use_bias=False, kernel_initializer="ones"),
+    ]
+    model = keras.Sequential(layers)
+    settings = TrainSettings(optimizer="sgd", learning_rate=1e6)
+    model.compile(make_optimizer(settings, 10, "mixed_float16"), lambda _, found: found * 1e-8)
+    model.fit(np.ones((4, 1), "float32"), np.ones((4, 1), "float32"), epochs=1, verbose=0)
+    assert float(model.get_weights()[0][0, 0]) == pytest.approx(1 - 1e6 * 1e-8, rel=0.01)
+
+
+def test_use_ema_is_refused_as_it_would_do_nothing() -> None:
+    with pytest.raises(PipelineError, match="optimizer: use_ema has no effect here"):
+        TrainSettings.checked(optimizer='{"Adam": {"use_ema": true}}')
 
 
 def test_an_optimizers_arguments_reach_it() -> None:
@@ -93,3 +126,18 @@ def test_an_argument_that_cannot_be_is_refused(arguments: str) -> None:
 def test_other_names_are_kerass(name: str) -> None:
     made = make_optimizer(TrainSettings(optimizer=name), steps=1)
     assert type(made).__name__.lower().removeprefix("fused") == name
+
+
+def test_a_smoothed_loss_is_the_papers() -> None:
+    """(1 - s) times the label's cross-entropy and s times the mean of all classes', equation 3 of section 7."""
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], "float32")
+    labels = np.array([0, 1])
+    logs = -np.log(probabilities)
+    expected = 0.8 * logs[[0, 1], labels] + 0.2 * logs.mean(axis=1)
+    for given in (labels, labels[:, np.newaxis]):
+        found = make_loss(0.2)(given, keras.ops.convert_to_tensor(probabilities))
+        assert keras.ops.convert_to_numpy(found) == pytest.approx(expected)
+
+
+def test_without_smoothing_it_is_kerass() -> None:
+    assert make_loss(0.0) == "sparse_categorical_crossentropy"

@@ -11,6 +11,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.board.live import live_board
+from components.train.callbacks import SaveCheckpoint
 from components.train.run import train
 from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import StoredCheckpoint, checkpoint_place, open_checkpoint, run_key
@@ -62,17 +63,17 @@ class CutOffError(Exception):
 
 def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits, tmp_path, capsys):
     chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
-    saves = []
+    on_epoch_end = SaveCheckpoint.on_epoch_end
 
-    def cut_off(checkpoint, arrays, state):
-        original_save(checkpoint, arrays, state)
-        saves.append(len(state["history"]))
-        if len(saves) == 2:
+    def cut_off(self, epoch, logs=None):
+        on_epoch_end(self, epoch, logs)
+        self.close()
+        if epoch == 1:
             raise CutOffError
 
-    original_save = StoredCheckpoint.save
     with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOffError):
-        patch.setattr(StoredCheckpoint, "save", cut_off)
+        patch.setattr("components.train.callbacks.EVERY_S", 0)
+        patch.setattr(SaveCheckpoint, "on_epoch_end", cut_off)
         train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert not (tmp_path / "model").exists()
     train(chosen, digits, str(tmp_path / "again" / "model"), str(tmp_path / "again" / "board"))
@@ -93,6 +94,24 @@ def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
     local = {path.relative_to(board).as_posix(): path.read_bytes() for path in board.rglob("*") if path.is_file()}
     assert stored == local
     assert {pathlib.PurePath(name).parts[0] for name in stored} == {"result", "train", "validation"}
+
+
+def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, digits, tmp_path, capsys):
+    """The store takes them as training begins, and nothing more from then on."""
+    chosen = settings(epochs=2, tensorboard_uri=f"{gcs.uri}/boards")
+
+    on_epoch_end = SaveCheckpoint.on_epoch_end
+
+    def store_ends(self, epoch, logs=None):
+        on_epoch_end(self, epoch, logs)
+        gcs.proxy.fail("status:403", times=10_000)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SaveCheckpoint, "on_epoch_end", store_ends)
+        patch.setenv("CONV2D_CHECKPOINTS", str(tmp_path / "checkpoints"))
+        train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    assert (tmp_path / "model" / "model.keras").exists()
+    assert "were not uploaded: " in capsys.readouterr().out
 
 
 def test_an_epoch_is_in_the_store_before_the_run_ends(gcs, tmp_path):

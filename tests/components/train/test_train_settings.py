@@ -43,3 +43,12 @@ def test_the_known_optimizers_are_kerass() -> None:
     helpers = {"multioptimizer", "lossscaleoptimizer", "optimizer", "optimizermap"}
     classes = {name.lower() for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
     assert set(OPTIMIZERS) == classes - helpers
+
+
+def test_several_gpus_by_tensorflow_are_refused_by_name() -> None:
+    with pytest.raises(
+        PipelineError, match="^gpus: expected at most 1 with backend=tensorflow, received 2; use backend=jax"
+    ):
+        TrainSettings.checked(gpus="2")
+    assert TrainSettings.checked(gpus="2", backend="jax").gpus == "2"
+    assert TrainSettings.checked(gpus="2", nodes=2).nodes == 2

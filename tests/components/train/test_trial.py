@@ -1,15 +1,21 @@
 """A trial of a sweep: its own failure is a result, a failure of what is around it is not."""
 
 import pathlib
+import shutil
 from collections.abc import Callable
 
+import keras
+import numpy as np
 import pytest
 
+from components.core.artifacts.dataset import read_info
 from components.core.artifacts.trial import Trial, read_trial
 from components.core.errors import PipelineError
-from components.train import trial
+from components.train import run
+from components.train.checkpoint import FILE
 from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
+from components.train.stored_checkpoint import checkpoint_place
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
 
@@ -56,26 +62,58 @@ def test_a_trial_that_fails_says_why_and_succeeds(
     assert "_hparams_/session_end_info" in accumulated(tmp_path / "board/result").Tags()["tensors"]
 
 
-def test_a_defect_within_a_trial_is_its_result_too(
-    tried: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("a defect"), OSError(28, "No space left on device"), RuntimeError("INTERNAL: driver")]
+)
+def test_what_the_settings_are_not_the_cause_of_is_no_result(
+    tried: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fails(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("a \u2260 b\nmore")
+        raise error
 
-    monkeypatch.setattr(trial, "train", fails)
+    monkeypatch.setattr(keras.Model, "fit", fails)
+    with pytest.raises(type(error)):
+        tried("seed=1")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes")
+
+    monkeypatch.setattr(keras.Model, "fit", fails)
     assert tried("seed=1") is None
-    assert read_trial(tmp_path / "model").failed == "a \u2260 b more"
-    out, err = capfd.readouterr()
-    assert out.isascii()
-    assert "Traceback" in err
+
+
+def test_a_damaged_checkpoint_is_no_result(
+    tried: Callable, tmp_path: pathlib.Path, digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONV2D_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    this_run = run.identity(changed(SETTINGS, "seed=1"), read_info(digits), "float32")
+    damaged = pathlib.Path(checkpoint_place("", this_run)) / FILE
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no checkpoint")
+    with pytest.raises(PipelineError, match="expected a whole checkpoint"):
+        tried("seed=1")
+
+
+def test_a_flipped_byte_in_a_shard_is_no_result(tmp_path: pathlib.Path, digits: str) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(digits, damaged)
+    shard = damaged / "validation-00001-of-00002.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(PipelineError, match="validation-00001-of-00002.*run preprocess again"):
+        run_trial(SETTINGS, "seed=1", str(damaged), str(tmp_path / "model"), str(tmp_path / "board"))
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(
     ("settings", "path", "said"),
     [
-        ({"gpus": "7"}, None, "expected 7 GPUs"),
+        ({"gpus": "1"}, None, "expected 1 GPUs"),
         ({}, "/no/such/dataset", "expected a dataset artifact"),
         ({"checkpoints": "s3:///"}, None, "bucket"),
+        ({"nodes": 2}, None, "nodes: expected 1 of a sweep, whose trials each have one, received 2"),
     ],
 )
 def test_what_is_wrong_around_a_trial_is_no_result(
@@ -92,13 +130,10 @@ def test_what_is_wrong_around_a_trial_is_no_result(
     assert not (tmp_path / "model").exists()
 
 
-def test_a_full_disk_is_no_result(tried: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(trial, "train", full)
-    with pytest.raises(OSError, match="No space"):
-        tried("seed=1")
+def test_without_validation_pictures_no_trial_trains(dataset: Callable, tmp_path: pathlib.Path) -> None:
+    path = dataset({"train": (np.zeros((20, 8, 8, 1), np.uint8), np.arange(20) % 10)}, class_count=10)
+    with pytest.raises(PipelineError, match="expected validation pictures to compare trials by"):
+        run_trial(SETTINGS, "seed=1", path, str(tmp_path / "model"), str(tmp_path / "board"))
 
 
 def test_changes_are_checked() -> None:

@@ -126,3 +126,10 @@ def test_a_sweep_is_submitted_from_a_file_of_its_own(monkeypatch, tmp_path):
     with prepared(configuration, ClusterOptions(), False, sweep=plan_sweep(configuration.parameters, GRID)):
         pass
     assert re.search(r"image: \S+:choose-[0-9a-f]{12}", pathlib.Path("build/sweep.yaml").read_text())
+
+
+def test_a_sweep_without_validation_pictures_is_refused_before_anything_runs():
+    with pytest.raises(PipelineError, match="^validation_split: expected a share above 0 of a sweep"):
+        plan_sweep(configure("cifar10-fast", environment={}).parameters, "seed=1,2")
+    own = configure(command_line=["source=/photos", "dataset=image_folder", "validation_split=0"], environment={})
+    assert len(plan_sweep(own.parameters, "seed=1,2").trials) == 2  # they may bring a validation folder

@@ -54,6 +54,19 @@ def test_a_split_comes_back_as_it_was_written(artifact, chunk, monkeypatch) -> N
     assert np.array_equal(read_labels, labels)
 
 
+def test_records_have_one_length_and_a_picture_is_found_by_its_place(artifact) -> None:
+    directory, info, images, labels = artifact
+    [length] = {
+        (directory / shard.name).stat().st_size / shard.count for shard in info.splits["train"].shards if shard.count
+    }
+    assert length == int(length)
+    split = reading.MappedSplit(directory, info, "train")
+    places = np.random.default_rng(1).permutation(70)[:40]
+    assert len(split) == 70
+    assert np.array_equal(split.pictures(places), images[places])
+    assert np.array_equal(split.labels[places], labels[places])
+
+
 def test_batches_are_whole_but_for_the_last(artifact) -> None:
     directory, info, images, labels = artifact
     batches = list(reading.batches(directory, info, "train", 16))

@@ -1,0 +1,131 @@
+"""Keras's fit with all that goes on around it: the feeds, the log, TensorBoard, the checkpoint."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.dataset_reading import MappedSplit, split_count
+from components.core.progress import LIVE_VARIABLE
+from components.train.checkpoint import Checkpoint, restore_model_state
+from components.train.data import Feed, make_feed
+from components.train.device import Device, device_errors
+from components.train.optimizer import LearningRate
+from components.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import keras
+
+RATE_POINTS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """One training.
+
+    Attributes:
+        policy: the dtype policy of the layers.
+        rate: how the learning rate goes.
+        key: the run's name in TensorBoard and among checkpoints.
+        varied: the settings that a sweep varies.
+    """
+
+    settings: TrainSettings
+    info: DatasetInfo
+    device: Device
+    policy: str
+    rate: LearningRate
+    key: str
+    varied: Collection[str] = ()
+
+    def run(
+        self,
+        model: "keras.Model",
+        dataset_path: str,
+        tensorboard_path: str,
+        upload_board: Callable[[], None],
+        checkpoint: Checkpoint | None,
+        saved: tuple[dict[str, np.ndarray], dict[str, Any]] | None,
+    ) -> tuple[list[dict[str, Any]], Any]:
+        """Trains the compiled model: the history by epoch, and the best weights (callbacks.BestWeights).
+
+        Args:
+            upload_board: asks for the event files to be sent on.
+            saved: what the checkpoint holds, to go on from.
+        """
+        from components.train.board.events import EventFiles, hyperparameters
+        from components.train.board.histograms import Histograms
+        from components.train.board.pictures import validation_pictures
+        from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
+
+        settings, info, device = self.settings, self.info, self.device
+        training = make_feed(MappedSplit(dataset_path, info, "train"), settings.batch_size, settings.seed)
+        validation = None
+        if split_count(info, "validation"):
+            validation = make_feed(MappedSplit(dataset_path, info, "validation"), settings.batch_size)
+        bar, line = _verbosity(settings.verbose if device.leads else "0")
+        log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
+        best = BestWeights(settings.early_stopping_patience, device.leads)
+        shown = hyperparameters(settings, self.policy, self.varied)
+        board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
+        callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
+        if device.processes == 1:  # else no process holds the whole model to ask it about pictures
+            callbacks += validation_pictures(board, settings, dataset_path, info)
+        if device.leads:
+            callbacks.append(board)
+        if settings.histograms:
+            callbacks.append(Histograms(board, settings.histograms))
+        if line:
+            print(self._what_is_ahead(model, training), flush=True)
+        if saved:
+            arrays, state = saved
+            weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
+            restore_model_state(model, weights, checkpoint.place)
+            log.history, log.by_step = state["history"], state["by_step"]
+            best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
+            if line:
+                print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
+        done = len(log.history)
+        with contextlib.ExitStack() as ending:
+            for each in (log, board):
+                ending.enter_context(contextlib.closing(each))
+            if checkpoint and device.leads:
+                saving = SaveCheckpoint(checkpoint, log, best)
+                callbacks.append(ending.enter_context(contextlib.closing(saving)))
+            ending.enter_context(device_errors(settings.batch_size))
+            ending.enter_context(device.scope())
+            model.fit(
+                training.batches,
+                initial_epoch=done,
+                epochs=done if best.patience_lost(done) else settings.epochs,
+                validation_data=validation and validation.batches,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
+        return log.history, best
+
+    def _what_is_ahead(self, model: "keras.Model", training: Feed) -> str:
+        asked = " (auto)" if self.settings.precision == "auto" else ""
+        return (
+            f"train {model.count_params():,} parameters on {training.count:,} images, batch "
+            f"{self.settings.batch_size}, {training.steps:,} steps an epoch; {self.device.name}, {self.policy}{asked}"
+        )
+
+
+def curve_of(rate: LearningRate, trained: int, epochs: int) -> list[list[float]]:
+    """What the learning rate did: at most RATE_POINTS points (epochs done before a step, the step's rate)."""
+    steps = rate.steps // epochs
+    chosen = np.unique(np.linspace(0, trained * steps - 1, RATE_POINTS).round())
+    return [[round(float(step) / steps, 4), float(rate.at(step))] for step in chosen]
+
+
+def _verbosity(verbose: str) -> tuple[bool, bool]:
+    """Whether to draw a bar, and whether to print a line an epoch."""
+    drawn = sys.stdout.isatty() or os.environ.get(LIVE_VARIABLE) == "1"
+    return {"0": (False, False), "1": (True, True), "2": (False, True), "auto": (drawn, True)}[verbose]
