@@ -52,7 +52,7 @@ def step_states(run: Any) -> list[StepState]:
     names = step_names(run.pipeline_spec or {})
     states = []
     for name in names:
-        found = [_state(name, task, tasks, nodes) for task in tasks if task.display_name == name and _begun(task)]
+        found = [_state(name, task, nodes) for task in tasks if task.display_name == name and _begun(task)]
         if was_cancelled(run):  # KFP says that the step failed which ran then
             found = [dataclasses.replace(state, state=state.state.replace("FAILED", "CANCELED")) for state in found]
         states += sorted(found, key=lambda state: state.number) or [StepState(name)]
@@ -101,16 +101,12 @@ def trial_settings(document: dict[str, Any]) -> list[str]:
 
 def node_id(name: str) -> str:
     """What Argo makes from a node's whole name (FNV-1a, 32 bits): its id and its pod's name end with it."""
-    digest = 0x811C9DC5
-    for byte in name.encode():
-        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return str(digest)
+    return str(_digest(name))
 
 
-def _state(name: str, task: Any, tasks: list[Any], nodes: dict[str, str]) -> StepState:
+def _state(name: str, task: Any, nodes: dict[str, str]) -> StepState:
     node = next((nodes[child][: -len("(0)")] for child in _children(task) if child in nodes), "")
-    inside = [node_id(f"{node}(0).executor({number})") for number in range(MOST_TRIES)]
-    tries = max((sum(child in inside for child in _children(other)) for other in tasks), default=0) if node else 0
+    tries = sum(node_id(f"{node}(0).executor({number})") in nodes for number in range(MOST_TRIES)) if node else 0
     # An executed step takes seconds at least, and is seen running.
     cached = task.state in ("SUCCEEDED", "COMPLETE") and task.start_time == task.end_time
     seconds = (task.end_time - task.start_time).total_seconds() if task.state in ENDED and task.start_time else 0.0
@@ -120,17 +116,28 @@ def _state(name: str, task: Any, tasks: list[Any], nodes: dict[str, str]) -> Ste
 def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
     """The whole names of the nodes that are some task's children, by the number in their id."""
     wanted = {child for task in tasks for child in _children(task)}
-    shown = {TRY.sub("", task.display_name) for task in tasks}
-    workflows = {name for child in _child_names(tasks) for name in [child.rpartition("-")[0]]}
+    shown = {task.display_name for task in tasks}
+    parts = {f".{TRY.sub('', name)}" for name in shown if not ITERATION.search(name)}
+    iterations = {f"({name.partition('(')[2]}" for name in shown if ITERATION.search(name) and not TRY.search(name)}
+    tries = {f"({number})" for number in range(MOST_TRIES)}
+    workflows = {child.rpartition("-")[0] for child in _child_names(tasks)}
     found: dict[str, str] = {}
-    rest = [name for workflow in workflows for name in (workflow, f"{workflow}(0)")]
+    rest = [(name, _digest(name)) for workflow in workflows for name in (workflow, f"{workflow}(0)")]
     while rest:
-        name = rest.pop()
-        for below in (*(f"{name}({number})" for number in range(MOST_TRIES)), *(f"{name}.{part}" for part in shown)):
-            if (number := node_id(below)) in wanted and number not in found:
-                found[number] = below
-                rest.append(below)
+        name, digest = rest.pop()
+        for below in tries | parts | (iterations if name.endswith("-iterations") else set()):
+            number = _digest(below, digest)
+            if str(number) in wanted and str(number) not in found:
+                found[str(number)] = name + below
+                rest.append((name + below, number))
     return found
+
+
+def _digest(text: str, digest: int = 0x811C9DC5) -> int:
+    """FNV-1a of what `digest` stands for and `text` after it."""
+    for byte in text.encode():
+        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return digest
 
 
 def _named(run: Any) -> list[Any]:

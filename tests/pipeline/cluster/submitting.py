@@ -8,7 +8,7 @@ from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
 from tests.servers.kfp_api import KfpApi, Moment
 
-FAST = Watch(interval=0.01, patience=0.5, stuck_after=30.0)
+FAST = Watch(interval=0.01, patience=3.0, stuck_after=30.0)
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
 
 
@@ -40,6 +40,6 @@ def run(api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, pods=None, **e
     with api.serving() as url:
         place = Endpoint(url, **endpoint)
         configuration = configure("quickstart", environment={})
-        client, run_id = submit(configuration, compiled, place, patience_s=0.5, say=said.append)
+        client, run_id = submit(configuration, compiled, place, patience_s=3.0, say=said.append)
         follow(client, place, run_id, watch, pods, said.append)
     return said

@@ -94,6 +94,15 @@ def test_failures_that_pass_are_waited_for(quickstart_compiled, method, path, fa
     assert api.faults == []
 
 
+def test_a_dropped_port_forward_is_one_line(quickstart_compiled, caplog):
+    api = KfpApi(STORY)
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", "drop")] * 5
+    said = run(api, quickstart_compiled)
+    told = [line for line in said if "connect" in line]
+    assert [line.partition(" to http")[0] for line in told] == ["lost the connection", "connected again"]
+    assert [record for record in caplog.records if "urllib3" in record.name] == []
+
+
 @pytest.mark.parametrize("fault", ["drop", "drop after", error(503, 14, "upstream connect error")])
 def test_a_submission_whose_answer_is_lost_starts_one_run_only(quickstart_compiled, fault):
     api = KfpApi(STORY)
@@ -118,7 +127,7 @@ def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
     said = []
     with api.serving() as url:
         place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), quickstart_compiled, place, patience_s=0.5, say=said.append)
+        client, run_id = submit(configure(environment={}), quickstart_compiled, place, patience_s=3.0, say=said.append)
         with pytest.raises(PipelineError) as caught:
             follow(client, place, run_id, Watch(0.01, patience=0.2), None, said.append)
     assert f"the run, if there is one, goes on; follow it with: python -m pipeline follow {run_id}" in str(caught.value)
@@ -140,7 +149,7 @@ def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
     api, lines = KfpApi(moments), []
     with api.serving() as url:
         place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), compiled, place, patience_s=0.5, say=lines.append)
+        client, run_id = submit(configure(environment={}), compiled, place, patience_s=3.0, say=lines.append)
         try:
             follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
         except PipelineError as error:
