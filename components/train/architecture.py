@@ -11,8 +11,15 @@ import dataclasses
 import json
 from typing import Any
 
-from components.core.errors import PipelineError, nearest, one_line
+from components.core.errors import PipelineError, nearest, one_line, shown
 
+# The names of the layers that stand around the list (model.py).
+OUR_NAMES = ("pictures", "augment", "scale", "classes", "mean")
+# Layers that hand on what they receive, but for noise and shape.
+HANDING_ON = {
+    "ActivityRegularization", "AlphaDropout", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "Identity",
+    "Permute", "Reshape", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+}  # fmt: skip
 EXAMPLE = '[{"Conv2D": {"filters": 32, "kernel_size": 3}}, {"Flatten": {}}]'
 
 
@@ -73,7 +80,40 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     entries = _parse_list(text)
     if not entries:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
-    return [_layer(position, entry) for position, entry in enumerate(entries, start=1)]
+    layers = [_layer(position, entry) for position, entry in enumerate(entries, start=1)]
+    _check_names(layers)
+    _check_end(layers)
+    return layers
+
+
+def _check_names(layers: list[LayerSpec]) -> None:
+    """Keras finds a name that is there twice only as the whole model is put together."""
+    taken = dict.fromkeys(OUR_NAMES, "a layer that is always added")
+    for position, layer in enumerate(layers, start=1):
+        name = layer.arguments.get("name")
+        if not isinstance(name, str):  # none, or one that Keras will refuse
+            continue
+        if name in taken:
+            raise PipelineError(
+                f"architecture: layer {position} ({layer.type}) is named {shown(name)}, as {taken[name]} is; give it "
+                "another name"
+            )
+        taken[name] = f"layer {position} ({layer.type})"
+
+
+def _check_end(layers: list[LayerSpec]) -> None:
+    """Refuses a softmax of the user's own at the end, whatever hands it on from there."""
+    for position, layer in reversed(list(enumerate(layers, start=1))):
+        activation = layer.arguments.get("activation")
+        if isinstance(activation, dict):
+            activation = next(iter(activation), None)
+        if layer.type == "Softmax" or activation == "softmax":
+            raise PipelineError(
+                f"architecture: layer {position} ({layer.type}) ends in a softmax, but the Dense layer with one "
+                "softmax output a class is always added; take it out of the list"
+            )
+        if layer.type not in HANDING_ON:
+            return
 
 
 def _parse_list(text: str) -> list[Any]:

@@ -4,7 +4,7 @@
 
 The first and the last are always ours, whatever the architecture says: the model takes the dataset's own bytes, so that
 serving can't scale differently from training, and it answers with float32 probabilities whatever the precision of the
-layers between. An architecture that ends in its own softmax is refused rather than given a second one.
+layers between.
 
 The model that trains and the one that is saved are two, with the same weights in the same order: augmentation stands
 before the one, the mean over a picture and its mirror image after the other, and only the one that trains uses kernels
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 # Layers that run code from their arguments or from files, that hold layers, or that are only there to be derived from.
 REFUSED = {
-    "Bidirectional", "FlaxLayer", "InputLayer", "InputSpec", "JaxLayer", "Lambda", "Layer", "Pipeline", "RNN",
-    "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed", "TorchModuleWrapper", "Wrapper",
+    "Bidirectional", "FlaxLayer", "InputLayer", "InputSpec", "IntegerLookup", "JaxLayer", "Lambda", "Layer", "Pipeline",
+    "RNN", "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization",
+    "TimeDistributed", "TorchModuleWrapper", "Wrapper",
 }  # fmt: skip
 # What every Keras layer takes besides its own arguments.
 COMMON_ARGUMENTS = ("activity_regularizer", "dtype", "name", "trainable")
@@ -79,12 +80,6 @@ def build_model(
             f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); "
             "add Flatten or GlobalAveragePooling2D at the end"
         )
-    last = layers[-1]
-    if last.type == "Softmax" or last.arguments.get("activation") == "softmax":
-        raise SettingsError(
-            f"architecture: layer {len(layers)} ({last.type}) ends in a softmax, but the Dense layer with one "
-            "softmax output a class is always added; take it out of the list"
-        )
     built.append(keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes"))
     answer = built[-1](values)
     if average_mirrored:
@@ -92,7 +87,10 @@ def build_model(
         for layer in built:
             mirrored = layer(mirrored)
         answer = keras.layers.Average(dtype="float32", name="mean")([answer, mirrored])
-    return keras.Model(pictures, answer, name="classifier")
+    try:
+        return keras.Model(pictures, answer, name="classifier")
+    except ValueError as error:  # a name that Keras gave to another layer by itself
+        raise SettingsError(f"architecture: {_reason(error)}") from None
 
 
 def build_layers(layers: list[LayerSpec]) -> None:

@@ -102,7 +102,7 @@ class LocalRun:
             self.console.last_error = first_line(error)
             outputs, state = {}, status.Status.FAILURE
         step.seconds = round(time.monotonic() - began, 2)
-        step.cached = not task_directory.exists()
+        step.cached = state == status.Status.SUCCESS and not task_directory.exists()
         if state == status.Status.SUCCESS and not step.cached and not left_everything(task_directory, outputs):
             # DockerRunner takes a container that is gone before it is asked for one that succeeded
             # (kubeflow/pipelines#13332): only what a task left behind tells.

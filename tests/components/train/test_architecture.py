@@ -32,6 +32,15 @@ def test_a_name_gives_its_layers() -> None:
         ("[{Conv2D: {filters: 32}, Flatten: {}}]", "expected layer 1 as one name with its arguments"),
         ("[Flatten, 7]", "expected layer 2 as one name with its arguments"),
         ("[{Conv2D: [32, 3]}]", "expected layer 1 as one name with its arguments"),
+        ("[Flatten, {Dense: {units: 3, activation: softmax}}]", "layer 2 (Dense) ends in a softmax"),
+        ('[{"Dense": {"units": 3, "activation": {"softmax": null}}}]', "layer 1 (Dense) ends in a softmax"),
+        ("[Flatten, Softmax, {Dropout: {rate: 0.1}}, Flatten]", "layer 2 (Softmax) ends in a softmax"),
+        ("[{Activation: {activation: softmax}}, Identity]", "layer 1 (Activation) ends in a softmax"),
+        (
+            "[{Flatten: {name: a}}, {Dense: {units: 3, name: a}}]",
+            "layer 2 (Dense) is named 'a', as layer 1 ",
+        ),
+        ("[{Dense: {units: 3, name: classes}}]", "is named 'classes', as a layer that is always added is"),
         ("- !!python/object/apply:os.system [ls]", "text that is neither"),
     ],
 )
@@ -40,3 +49,7 @@ def test_anything_else_is_refused_in_one_line(text: str, said: str) -> None:
         parse_architecture(text)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_softmax_within_is_the_users_business() -> None:
+    assert len(parse_architecture("[Flatten, {Dense: {units: 3, activation: softmax}}, {Dense: {units: 3}}]")) == 3

@@ -156,7 +156,7 @@ def test_other_layers_train(layers: list[Any]) -> None:
         ([{"Conv2D": {"filters": 4, "kernel_size": 3, "groups": 3}}], "layer 1 (Conv2D)"),
         ([{"MaxPooling2D": {"pool_size": 20}}, "Flatten"], "layer 1 (MaxPooling2D)"),
         ([{"Conv2D": {"filters": 4, "kernel_size": 3}}], "received 10 x 10 x 4 from layer 1 (Conv2D); add Flatten"),
-        (["Flatten", {"Dense": {"units": 3, "activation": "softmax"}}], "layer 2 (Dense) ends in a softmax"),
+        ([{"StringLookup": {"vocabulary": "/etc/passwd"}}], "layer 1 (StringLookup) can't be used in an architecture"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_line(layers: list[Any], said: str) -> None:
@@ -165,3 +165,9 @@ def test_what_cannot_be_built_is_refused_in_one_line(layers: list[Any], said: st
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+def test_a_name_that_keras_gives_by_itself_may_be_taken() -> None:
+    keras.utils.clear_session()  # it counts the layers of a process
+    with pytest.raises(PipelineError, match="^architecture: .*flatten"):
+        build([{"Dense": {"units": 3, "name": "flatten"}}, "Flatten"])

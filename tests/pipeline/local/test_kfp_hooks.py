@@ -55,6 +55,8 @@ def test_the_engine_going_away_is_a_failed_step_with_its_reason(run):
     _, state = run._step(no_engine, "train", "training-1")
     assert state == status.Status.FAILURE
     assert run.console.last_error == "no engine"
+    assert (run.steps["train"].status, run.steps["train"].cached) == ("failed", False)
+    assert run.steps["train"].failure == "train failed: no engine"
 
 
 def test_kfp_gets_its_own_function_back():
