@@ -38,6 +38,9 @@ _OTHER_KINDS = {
     b"7z\xbc\xaf": "7z",
     b"Rar!": "rar",
 }
+UTF8_FLAG = 0x800
+READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+COMPRESSIONS = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "PPMd"}
 # All that the three libraries were seen to raise on truncated archives and on archives with flipped bytes.
 _DAMAGE = (
     EOFError,
@@ -52,18 +55,24 @@ _DAMAGE = (
 
 
 def iter_members(
-    path: str | os.PathLike, max_bytes: int | None = None, max_members: int = MAX_MEMBERS, folders: bool = False
+    path: str | os.PathLike,
+    max_bytes: int | None = None,
+    max_members: int = MAX_MEMBERS,
+    folders: bool = False,
+    links: bool = False,
 ) -> Iterator[Member]:
     """Yields `(name, size in bytes, open binary file)` for each regular file in an archive, in the archive's order.
 
     A file is good until the next member is asked for, and can't be rewound: read it, or copy it. Names use `/`, carry
-    no leading `./`, and may repeat. Folders are left out unless asked for; so are links that stay inside the archive,
-    with one printed line saying how many.
+    no leading `./`, and may repeat: tar itself takes the last. Folders are left out unless asked for, and so are links
+    that stay inside the archive, with one printed line saying how many.
 
     Args:
         max_bytes: all that may come out of the archive; by default the larger of 1 GiB and 200 times its size.
         max_members: entries of any kind.
         folders: also yields the folders the archive names, as `name/` with nothing in it.
+        links: also yields hard and symbolic links, with nothing in them; their file's `link` names the member, before
+            or after them, whose bytes they mean.
 
     Raises:
         PipelineError: not such an archive, truncated or damaged, encrypted, larger than allowed, or it holds a name
@@ -72,7 +81,7 @@ def iter_members(
     path = pathlib.Path(path)
     kind = archive_kind(path)
     allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size) if max_bytes is None else max_bytes
-    links = 0
+    skipped = 0
     with damage_named(path):
         entries = _zip_entries(path, allowed) if kind == "zip" else _tar_entries(path, kind, allowed)
         for count, (name, size, target, source) in enumerate(entries, start=1):
@@ -82,16 +91,19 @@ def iter_members(
                 )
             name = inside(path, name)
             if target is not None:
-                inside(path, target)
-                links += 1
+                target = inside(path, target)
+                skipped += not links
+                if links:
+                    with MemberFile(path, name, 0, io.BytesIO(), link=target) as file:
+                        yield name, 0, file
             elif source is not None:
                 with MemberFile(path, name, size, source) as file:
                     yield name, size, file
             elif folders:
                 with MemberFile(path, name, 0, io.BytesIO()) as file:
                     yield f"{name}/", 0, file
-    if links:
-        print(f"skipped {links:,} links in {path.name}: only regular files are read", flush=True)
+    if skipped:
+        print(f"skipped {skipped:,} links in {path.name}: only regular files are read", flush=True)
 
 
 def archive_kind(path: str | os.PathLike) -> ArchiveKind:
@@ -147,10 +159,10 @@ def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
 
 
 class MemberFile(io.RawIOBase):
-    """One member's bytes, forward only. A plain `read()` returns them all."""
+    """One member's bytes, forward only. A plain `read()` returns them all. `link`: the member that it stands for."""
 
-    def __init__(self, archive: pathlib.Path, name: str, size: int, source: BinaryIO):
-        self.archive, self.name, self.left, self.source = archive, name, size, source
+    def __init__(self, archive: pathlib.Path, name: str, size: int, source: BinaryIO, link: str = ""):
+        self.archive, self.name, self.left, self.source, self.link = archive, name, size, source, link
 
     def readable(self) -> bool:
         return True
@@ -226,8 +238,14 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
             if member.flag_bits & 0x1:
                 what = f"{path} with {member.filename!a} encrypted"
                 raise PipelineError(f"expected a zip without a password, received {what}; pack it again without one")
+            if member.compress_type not in READABLE:
+                how = COMPRESSIONS.get(member.compress_type, f"compression {member.compress_type}")
+                raise PipelineError(
+                    f"expected a zip packed with deflate, received {path} with {member.filename!a} packed with {how}, "
+                    "which Python can't read; unpack it and pack it again with `zip -r`, or as a .tar"
+                )
             # Some Windows programs write backslashes.
-            name = member.filename.replace("\\", "/")
+            name = _zip_name(member).replace("\\", "/")
             if member.is_dir():
                 yield name, 0, None, None
                 continue
@@ -237,6 +255,17 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
                     yield name, 0, _link_target(name, target), None
                 else:
                     yield name, member.file_size, None, source
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """The member's name. Only a flag says that it is UTF-8, which Info-ZIP's `zip` does not set; Python then takes it
+    for the DOS code page 437. What is valid UTF-8 is hardly ever anything else."""
+    if member.flag_bits & UTF8_FLAG:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return member.filename
 
 
 def _link_target(name: str, target: str) -> str:

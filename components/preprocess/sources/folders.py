@@ -6,63 +6,74 @@ compressed one, is one seek away, and the pictures can be decoded in their final
 
 import array
 import collections
-import os
 import pathlib
 import shutil
-from typing import BinaryIO, Self
+import unicodedata
+from typing import Self
 
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.archives import iter_members
+from components.core.pictures.archives import MemberFile, iter_members
 from components.core.progress import Progress
 from components.preprocess.report.wording import printable
 from components.preprocess.sources.layout import Folder, read_layout
+from components.preprocess.sources.names import SUFFIXES, ending_of, endings, hidden
 from components.preprocess.sources.source import Source
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".jp2")
-    + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-)
-HIDDEN, OTHER, UNSORTED = "hidden", "not a picture by its extension", "not inside a class folder"
+UNSORTED, REPLACED = "not inside a class folder", "replaced by a later member of the same name"
+BROKEN_LINK = "a link to no picture of the archive"
+ENDINGS_TOLD = 12
 COPY_BYTES = 1 << 20
 
 
 def read_folders(archive: pathlib.Path, scratch: pathlib.Path) -> Source:
     """Reads .tar, .tar.gz or .zip; class folders as read_layout understands them.
 
-    Hidden files and folders, __MACOSX, and files that are no pictures by their extension are left out and counted.
+    Hidden files, what programs leave in folders, and files that are no pictures by their ending are left out and
+    counted. A hard or symbolic link is the picture that it leads to. The last of the members of one name counts.
 
     Raises:
         PipelineError: as iter_members and read_layout do, or there is no picture.
     """
     pictures_in: dict[Folder, int] = {}
+    others_in: dict[Folder, collections.Counter[str]] = {}
     ignored: collections.Counter[str] = collections.Counter()
     with _Pictures(scratch) as pictures, Progress("read", total=None, unit="pictures") as progress:
-        for name, size, file in iter_members(archive, folders=True):
+        for name, size, file in iter_members(archive, folders=True, links=True):
             *parents, base = name.split("/")  # of a folder, `name/`, the base is empty
-            folder = tuple(part for part in parents if part != ".")
-            if base.startswith(".") or any(part.startswith(".") or part == "__MACOSX" for part in folder):
-                ignored[HIDDEN] += bool(base)
-            elif not base:
-                pictures_in.setdefault(folder, 0)
-            elif os.path.splitext(base)[1].lower() not in SUFFIXES:  # noqa: PTH122, a path object is 5 times as slow
-                pictures_in.setdefault(folder, 0)
-                ignored[OTHER] += 1
-            else:
-                pictures_in[folder] = pictures_in.get(folder, 0) + 1
+            # macOS takes accents apart; the two spellings are one class.
+            folder = tuple(part if part.isascii() else unicodedata.normalize("NFC", part) for part in parents)
+            if why := hidden(folder, base):
+                ignored[why] += bool(base)
+                continue
+            pictures_in.setdefault(folder, 0)
+            if not base:
+                continue
+            if ending_of(base) in SUFFIXES:
+                pictures_in[folder] += 1
                 pictures.add(name, folder, size, file)
                 progress.advance(1)
+            else:
+                others_in.setdefault(folder, collections.Counter())[ending_of(base)] += 1
+    others = sum(others_in.values(), collections.Counter())
     if not len(pictures):
+        held = endings(others) or "no files"
         raise PipelineError(
-            f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {archive.name}, received {ignored.total():,} other "
-            "files; check what was packed"
+            f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {archive.name}, received {held}; check what was "
+            "packed, or convert the files to .jpg or .png"
         )
-    layout = read_layout(pictures_in)
+    broken, replaced = pictures.settle_links_and_names()
+    for picture in np.flatnonzero(broken & ~replaced):
+        pictures_in[pictures.folder(int(picture))] -= 1
+    layout = read_layout(pictures_in, others_in)
     labels, given = pictures.by_folder(layout.places)
-    kept = np.flatnonzero(labels >= 0)
-    if len(kept) < len(labels):
-        ignored[UNSORTED] = len(labels) - len(kept)
+    kept = np.flatnonzero((labels >= 0) & ~broken & ~replaced)
+    ignored[BROKEN_LINK], ignored[REPLACED] = int((broken & ~replaced).sum()), int(replaced.sum())
+    ignored[UNSORTED] = len(labels) - len(kept) - ignored[BROKEN_LINK] - ignored[REPLACED]
+    for ending, count in others.most_common(ENDINGS_TOLD):
+        ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
+    ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
     return Source(
         class_names=[printable(name) for name in layout.class_names],
         labels=labels[kept],
@@ -82,6 +93,7 @@ class _Pictures:
     def __init__(self, scratch: pathlib.Path):
         self.path, self.names_path = scratch / "pictures", scratch / "names"
         self.offsets, self.sizes, self.name_ends = array.array("q"), array.array("q"), array.array("q")
+        self.name_hashes, self.links = array.array("q"), dict[int, bytes]()
         self.folders = array.array("i")
         self.folder_numbers: dict[Folder, int] = {}
         self.end = self.name_end = 0
@@ -98,19 +110,49 @@ class _Pictures:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def add(self, name: str, folder: Folder, size: int, file: BinaryIO) -> None:
-        if size <= COPY_BYTES:
+    def add(self, name: str, folder: Folder, size: int, file: MemberFile) -> None:
+        if file.link:
+            self.links[len(self)] = file.link.encode("utf-8", "surrogateescape")
+        elif size <= COPY_BYTES:
             self.payloads.write(file.read())
         else:
             shutil.copyfileobj(file, self.payloads, COPY_BYTES)
         encoded = name.encode("utf-8", "surrogateescape")
         self.names.write(encoded)
+        self.name_hashes.append(hash(encoded))
         self.offsets.append(self.end)
         self.sizes.append(size)
         self.folders.append(self.folder_numbers.setdefault(folder, len(self.folder_numbers)))
         self.end += size
         self.name_end += len(encoded)
         self.name_ends.append(self.name_end)
+
+    def settle_links_and_names(self) -> tuple[np.ndarray, np.ndarray]:
+        """Gives each link the bytes of the picture that it leads to.
+
+        Returns:
+            bool [n]: whether it leads nowhere; bool [n]: whether a later picture has the same name.
+        """
+        hashes = np.frombuffer(self.name_hashes, np.int64)
+        replaced, broken = np.ones(len(self), bool), np.zeros(len(self), bool)
+        replaced[len(self) - 1 - np.unique(hashes[::-1], return_index=True)[1]] = False
+        wanted = dict.fromkeys(map(hash, self.links.values()), -1)
+        for picture in np.flatnonzero(np.isin(hashes, list(wanted)) & ~replaced).tolist():
+            wanted[self.name_hashes[picture]] = picture
+        for picture, target in self.links.items():
+            seen = {picture}
+            found = wanted[hash(target)]
+            while found in self.links and found not in seen:  # a link to a link
+                seen.add(found)
+                found = wanted[hash(self.links[found])]
+            broken[picture] = found < 0 or found in self.links
+            if not broken[picture]:
+                self.offsets[picture], self.sizes[picture] = self.offsets[found], self.sizes[found]
+        return broken, replaced
+
+    def folder(self, picture: int) -> Folder:
+        """The folder of a picture."""
+        return next(folder for folder, number in self.folder_numbers.items() if number == self.folders[picture])
 
     def by_folder(self, places: dict[Folder, tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """For each picture the label (int32, -1 where its folder has no place) and split (int8) of its folder."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from components.core.errors import PipelineError
 from components.preprocess.report.wording import listed
+from components.preprocess.sources.names import SPLITS, endings, splits_named
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 
-SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "test": TEST}
 SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 Folder = tuple[str, ...]
 
@@ -23,77 +23,135 @@ class Layout:
     places: dict[Folder, tuple[int, int]]
 
 
-def read_layout(pictures: Mapping[Folder, int]) -> Layout:
-    """Understands `class/...` and `train|test|validation/class/...`, with or without folders above all of it.
+def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str, int]] | None = None) -> Layout:
+    """Understands `class/...`, `split/class/...` and `class/split/...`, with or without folders above all of it.
 
-    Folders inside a class folder belong to the class.
+    A split folder is one by its name (names.py). Other folders inside a class folder belong to the class.
 
     Args:
         pictures: for every folder of the archive, as its path's parts, the pictures directly in it.
+        others: for every folder the files in it that are no pictures, by their endings.
 
     Raises:
         PipelineError: one class only, a class without pictures, classes that differ from split to split, splits beside
-            classes, no training pictures.
+            classes, two folders for one split, a data set that lies once more inside itself, no training pictures.
     """
     above = {folder[:depth] for folder in pictures for depth in range(len(folder))}
-    folders = {folder: count for folder, count in pictures.items() if count or folder not in above}
-    depth = _common_depth(list(folders))
-    folders = {folder[depth:]: count for folder, count in folders.items() if len(folder) > depth}
-    level = _split_level(list(folders))
+    folders = [folder for folder, count in pictures.items() if count or folder not in above]
+    depth = _common_depth(folders)
+    inner = [folder[depth:] for folder in folders if len(folder) > depth]
+    splits = _splits_on_top(inner)
+    if not splits:
+        _refuse_once_more_inside(inner)
+    within = {} if splits else _splits_within(inner)
+    again = {top for top in splits if _lies_in_its_own_name(top, inner)}
+
+    def place(folder: Folder) -> tuple[int, str] | None:
+        """The split and the class of pictures in a folder."""
+        folder = folder[depth:]
+        if splits:
+            rest = folder[2 if folder and folder[0] in again else 1 :]
+            return (splits[folder[0]], rest[0]) if rest else None
+        if within:
+            return (within[folder[1]], folder[0]) if len(folder) > 1 else None
+        return (TRAIN, folder[0]) if folder else None
+
     found: dict[tuple[int, str], int] = {}
-    for folder, count in folders.items():
-        if len(folder) > level:
-            split = SPLIT_FOLDERS[folder[0].lower()] if level else TRAIN
-            found[split, folder[level]] = found.get((split, folder[level]), 0) + count
-    class_names = _agreed_classes(found)
+    for folder in folders:
+        if at := place(folder):
+            found[at] = found.get(at, 0) + pictures[folder]
+    holds: dict[tuple[int, str], dict[str, int]] = {}
+    for folder, by_ending in (others or {}).items():
+        if at := place(folder):
+            held = holds.setdefault(at, {})
+            for ending, count in by_ending.items():
+                held[ending] = held.get(ending, 0) + count
+    class_names = _agreed_classes(found, holds)
     labels = {name: label for label, name in enumerate(class_names)}
     places = {}
     for folder in pictures:
-        inner = folder[depth:]
-        if len(inner) > level and pictures[folder]:
-            places[folder] = labels[inner[level]], SPLIT_FOLDERS[inner[0].lower()] if level else TRAIN
+        at = place(folder)
+        if at and pictures[folder]:
+            split, name = at
+            places[folder] = labels[name], split
     return Layout(class_names, places)
 
 
 def _common_depth(folders: list[Folder]) -> int:
-    """How many folders lie above all pictures: `photos/` in photos/cat, photos/dog. A split's name is not one."""
+    """How many folders lie above all pictures: `photos/` in photos/cat, photos/dog.
+
+    A split is not one, unless it holds splits: Training/Training/cat, Training/Testing/cat.
+    """
     depth = 0
-    while (
-        len({folder[depth : depth + 1] for folder in folders}) == 1
-        and any(len(folder) > depth + 1 for folder in folders)
-        and folders[0][depth].lower() not in SPLIT_FOLDERS
-    ):
+    while len({folder[depth : depth + 1] for folder in folders}) == 1 and any(len(f) > depth + 1 for f in folders):
+        below = {folder[depth + 1] for folder in folders if len(folder) > depth + 1}
+        if folders[0][depth].lower() in SPLITS and not (len(below) > 1 and below == set(splits_named(sorted(below)))):
+            break
         depth += 1
     return depth
 
 
-def _split_level(folders: list[Folder]) -> int:
-    """1 where the topmost folders are splits, 0 where they are classes."""
-    tops = {folder[0] for folder in folders}
-    splits = {top for top in tops if top.lower() in SPLIT_FOLDERS}
-    with_classes = {folder[0] for folder in folders if len(folder) > 1} & splits
-    if splits == tops and with_classes:
-        return 1
-    if splits == tops and splits:
+def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
+    """The topmost folders, if they are splits; empty if they are classes."""
+    tops = sorted({folder[0] for folder in folders})
+    splits = splits_named(tops)
+    with_classes = {folder[0] for folder in folders if len(folder) > 1} & set(splits)
+    if set(splits) == set(tops) and with_classes:
+        for split, name in SPLIT_NAMES.items():
+            same = [folder for folder, found in splits.items() if found == split]
+            if len(same) > 1:
+                raise PipelineError(
+                    f"expected one folder for each split, received {listed(same)}, which all mean {name}; "
+                    "rename or remove the others"
+                )
+        return splits
+    if splits and set(splits) == set(tops):
         raise PipelineError(
-            f"expected class folders inside {listed(sorted(splits))}, received pictures directly in there; "
+            f"expected class folders inside {listed(tops)}, received pictures directly in there; "
             "sort them into one folder a class"
         )
     if with_classes:
         raise PipelineError(
-            f"expected either class folders or train and test folders, received both: {listed(sorted(tops))}; "
+            f"expected either class folders or train and test folders, received both: {listed(tops)}; "
             "move what is no split out of there"
         )
-    return 0
+    return {}
 
 
-def _agreed_classes(found: Mapping[tuple[int, str], int]) -> list[str]:
-    empty = sorted(f"{SPLIT_NAMES[split]}/{name}" for (split, name), count in found.items() if not count)
+def _splits_within(folders: list[Folder]) -> dict[str, int]:
+    """The splits inside the class folders, if they all hold splits and nothing else, training pictures among them."""
+    inside = {folder[1] if len(folder) > 1 else "" for folder in folders}
+    splits = splits_named(sorted(inside))
+    return splits if set(splits) == inside and TRAIN in splits.values() else {}
+
+
+def _lies_in_its_own_name(top: str, folders: list[Folder]) -> bool:
+    """Whether all that is in a split folder lies in one folder of the same name, as in seg_train/seg_train/cat."""
+    inside = {folder[1].lower() if len(folder) > 1 else "" for folder in folders if folder[0] == top}
+    return inside == {top.lower()} and any(len(folder) > 2 for folder in folders if folder[0] == top)
+
+
+def _refuse_once_more_inside(folders: list[Folder]) -> None:
+    """Refuses classes of which one holds all others once more, as in cat, dog, photos/cat and photos/dog."""
+    classes = {folder[0] for folder in folders}
+    for name in sorted(classes):
+        inside = {folder[1] for folder in folders if folder[0] == name and len(folder) > 1}
+        if len(inside & classes - {name}) > 1 and classes - {name} <= inside:
+            raise PipelineError(
+                f"expected class folders, received {listed(sorted(classes))}, of which {listed([name])} holds the "
+                "others once more; remove one of the two"
+            )
+
+
+def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[int, str], dict[str, int]]) -> list[str]:
     given = sorted({split for split, _ in found})
-    if empty:
-        shown = empty if len(given) > 1 else [name.partition("/")[2] for name in empty]
+    if empty := sorted(at for at, count in found.items() if not count):
+        shown = [f"{SPLIT_NAMES[split]}/{name}" if len(given) > 1 else name for split, name in empty]
+        held = endings(holds.get(empty[0], {}))
         raise PipelineError(
-            f"expected pictures in every class folder, received none in {listed(shown)}; fill or remove the folder"
+            f"expected pictures in every class folder, received none in {listed(shown)}"
+            f"{f' but {held}' if held else ''}; fill or remove the folder"
+            f"{', or convert the files to .jpg or .png' if held else ''}"
         )
     classes = {split: {name for at, name in found if at == split} for split in given}
     if not found:

@@ -137,6 +137,37 @@ def test_links_in_a_zip(tmp_path, target, refused):
         assert read_all(tmp_path / "a.zip") == {}
 
 
+def test_links_are_yielded_if_asked_for(tmp_path):
+    links = [
+        member("train/cat/4.jpg", tarfile.SYMTYPE, "../dog/2.jpg"),
+        member("5.jpg", tarfile.LNKTYPE, "./train/cat/1.jpg"),
+    ]
+    path = write_tar(tmp_path / "a.tar", *links)
+    found = {name: (file.link, file.read()) for name, _, file in iter_members(path, links=True)}
+    assert found["train/cat/4.jpg"] == ("train/dog/2.jpg", b"")
+    assert found["5.jpg"] == ("train/cat/1.jpg", b"")
+    assert found["train/cat/1.jpg"] == ("", FILES["train/cat/1.jpg"])
+
+
+@pytest.mark.parametrize(("number", "called"), [(9, "deflate64"), (93, "zstd"), (77, "compression 77")])
+def test_a_compression_that_python_can_not_read_is_named(tmp_path, number, called):
+    path = write_zip(tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    entries = [entry for entry in zipfile.ZipFile(path).infolist() if not entry.is_dir()]
+    data[entries[0].header_offset + 8] = number
+    start = data.index(b"PK\x01\x02")
+    while data[start : start + 4] == b"PK\x01\x02":
+        length = int.from_bytes(data[start + 28 : start + 30], "little")
+        if data[start + 46 : start + 46 + length] == entries[0].filename.encode():
+            data[start + 10] = number
+        start += 46 + sum(int.from_bytes(data[start + at : start + at + 2], "little") for at in (28, 30, 32))
+    path.write_bytes(data)
+    with pytest.raises(PipelineError) as refused:
+        read_all(path)
+    assert f"packed with {called}, which Python can't read; unpack it and pack it again" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_devices_are_refused(tmp_path, kind):
     with pytest.raises(PipelineError, match="a device"):
