@@ -73,7 +73,8 @@ def public(place: str) -> str:
     if place.startswith("package:"):
         return place
     if scheme is None or scheme[1].lower() == "file":
-        return str(local_path(place))
+        # A path may hold bytes that are no text.
+        return str(local_path(place)).encode("utf-8", "backslashreplace").decode("utf-8")
     if scheme[1].lower() in STORE_SCHEMES and "@" not in place:
         return place  # `?` and `#` are plain characters there
     parts = urllib.parse.urlsplit(place)

@@ -46,6 +46,7 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
             path, sums = _run(wanted, tried, known, folder, cache, patience, mirror)
             files[path.name] = sums
         info = _describe(settings, known, files)
+        _check_published(settings, known, files, info)
         if settings.source_sha256 not in ("", info.sha256):
             received = f"{info.sha256} from {info.uri}"
             raise PipelineError(f"expected sha256 {settings.source_sha256}, received {received}; check source_sha256")
@@ -66,8 +67,21 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
             yield Wanted(original.name, published, original.bytes), original.mirrors
             continue
         place = inside(settings.source, original.name) if several else settings.source
-        # The user's own sum stands in for the published one; that of several files is compared once all are here.
-        yield Wanted(original.name, published if own_sum is None else None if several else own_sum), (place,)
+        # The user's own sum stands in for the published one. Those of several files are compared once all are here.
+        yield Wanted(original.name, None if several else own_sum or published), (place,)
+
+
+def _check_published(settings: DownloadSettings, known: KnownDataset, files: dict[str, Sums], info: RawInfo) -> None:
+    """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
+    if not settings.source or settings.source_sha256:
+        return
+    for original in known.originals:
+        found = files[original.name].md5 if original.name in files else original.md5
+        if original.md5 and found != original.md5:
+            raise PipelineError(
+                f"expected {original.name} with md5 {original.md5}, received md5 {found} from {info.uri}; if these "
+                f"data are meant, give source_sha256={info.sha256}"
+            )
 
 
 def _run(

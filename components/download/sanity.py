@@ -5,14 +5,17 @@ what proves a .gz whole, takes 0.2 s for 20 MB of pictures; it is left out where
 """
 
 import gzip
+import itertools
 import pathlib
+import re
 import zipfile
 
 from components.core.artifacts.raw import RawFormat
 from components.core.errors import PipelineError
-from components.core.pictures.archives import ArchiveKind, archive_kind, damage_named
+from components.core.pictures.archives import ArchiveKind, archive_kind, damage_named, iter_members
 
 CHUNK = 1 << 20
+PYTHON_FILE = re.compile(r"data_batch_[0-9]+|test_batch|batches\.meta|train|test|meta")
 # Two empty blocks end a tar.
 TAR_END = 1024
 # The first four bytes of an IDX file of unsigned bytes; the last of them is the number of dimensions.
@@ -37,6 +40,8 @@ def check(path: pathlib.Path, raw_format: RawFormat, place: str, proven: bool) -
                 raise PipelineError(
                     f"expected a .tar.gz in {path}, received a .{kind}; give the official binary archive"
                 )
+            if raw_format == "cifar_binary":
+                _check_binary(path)
             if not proven:
                 _check_whole(path, kind)
     except PipelineError as error:
@@ -57,6 +62,16 @@ def _check_gzip(path: pathlib.Path, raw_format: RawFormat) -> None:
     wanted = next((magic for part, magic in IDX_STARTS.items() if part in path.name), None)
     if raw_format == "idx" and start != wanted:
         raise PipelineError(f"expected {path} to begin with {wanted!r}, received {start!r}; it is no IDX file of bytes")
+
+
+def _check_binary(path: pathlib.Path) -> None:
+    """Refuses CIFAR's python version, which any of its first files gives away."""
+    for name, _, _ in itertools.islice(iter_members(path), 3):
+        if PYTHON_FILE.fullmatch(name.rpartition("/")[2]):
+            raise PipelineError(
+                f"expected CIFAR's binary version in {path}, received the python version, whose pickles are code; give "
+                "the archive that is called cifar-10-binary.tar.gz or cifar-100-binary.tar.gz"
+            )
 
 
 def _check_whole(path: pathlib.Path, kind: ArchiveKind) -> None:

@@ -1,11 +1,13 @@
 """What a URI of a user means: one object, or all objects below a prefix."""
 
+import contextlib
 import dataclasses
 import pathlib
 
 from components.core.storage import location
 from components.core.storage.backend import Limits, Stored
 from components.core.storage.errors import NotFound, StorageError
+from components.core.storage.location import local_parts
 from components.core.storage.store import Store, open_store
 
 
@@ -16,7 +18,7 @@ class StoreSource:
     Attributes:
         uri: as given, without a slash at its end.
         is_file: whether it is a single object; else a prefix that is taken as a directory.
-        objects: with keys below the bucket, sorted.
+        objects: with keys below the bucket, sorted; without the empty ones that stand for a directory.
     """
 
     uri: str
@@ -40,11 +42,16 @@ class StoreSource:
         if self.is_file:
             self.store.download_files([(self.objects[0], pathlib.Path(path))], label)
         else:
-            self.store.download_directory(self.key, path, label)
+            top = f"{self.key}/" if self.key else ""
+            places = (pathlib.Path(path, *local_parts(stored.key.removeprefix(top))) for stored in self.objects)
+            self.store.download_files(list(zip(self.objects, places, strict=True)), label)
 
 
 def find(uri: str, limits: Limits | None = None) -> StoreSource:
     """Looks at what gs://, s3:// or minio://bucket[/key] stands for. A slash at the end means a prefix.
+
+    Consoles, gcsfuse and others leave an empty object `photos` or `photos/cat` for a directory: what has objects below
+    it is a directory.
 
     Raises:
         NotFound: neither an object nor a prefix with objects below it.
@@ -54,12 +61,23 @@ def find(uri: str, limits: Limits | None = None) -> StoreSource:
     if place.scheme not in location.BUCKET_SCHEMES:
         raise StorageError(f"expected gs://, s3:// or minio://bucket/key, received {uri!r}")
     store, key = open_store(f"{place.scheme}://{place.bucket}", limits), place.prefix
+    stored = None
     if key and not uri.endswith("/"):
-        try:
-            return StoreSource(place.uri(), True, store, key, [store.stat(key)])
-        except NotFound:
-            pass
+        with contextlib.suppress(NotFound):
+            stored = store.stat(key)
+    if stored and stored.size:
+        return StoreSource(place.uri(), True, store, key, [stored])
     objects = list(store.list(key))
+    directories = {parent for found in objects for parent in _parents(found.key)}
+    objects = [found for found in objects if found.size or found.key not in directories]
+    if stored and not objects:
+        return StoreSource(place.uri(), True, store, key, [stored])
     if not objects:
         raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
     return StoreSource(place.uri(), False, store, key, objects)
+
+
+def _parents(key: str) -> list[str]:
+    """`a` and `a/b` of `a/b/c`."""
+    parts = key.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]

@@ -117,7 +117,11 @@ def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Want
         total = _accept(response, url, partial, wanted)
         check_room(partial.path.parent, (total or 0) - partial.size)
         with partial.path.open("ab") as file, Progress(wanted.name, total, "B", start=partial.size) as progress:
-            _copy(response, file, progress, patience)
+            try:
+                _copy(response, file, progress, partial.size, wanted, patience)
+            except RefusedError:
+                partial.discard()
+                raise
     if total is None:
         partial.origin_path.unlink(missing_ok=True)  # nothing could tell a whole one from a part of one
     elif partial.size != total:
@@ -175,7 +179,15 @@ def _accept(response: requests.Response, url: str, partial: Partial, wanted: Wan
     return total
 
 
-def _copy(response: requests.Response, file: BinaryIO, progress: Progress, patience: Patience) -> None:
+def _copy(
+    response: requests.Response, file: BinaryIO, progress: Progress, size: int, wanted: Wanted, patience: Patience
+) -> None:
+    """Appends the body to `file`, which has `size` bytes.
+
+    Raises:
+        BrokenOffError: it ended early.
+        RefusedError: it has more bytes than the file was published with; nothing but a length bounds a body.
+    """
     while True:
         try:
             # read1 hands over what has arrived, so that a kill at 50 kB/s loses nothing; and no unpacking, see above.
@@ -184,6 +196,9 @@ def _copy(response: requests.Response, file: BinaryIO, progress: Progress, patie
             raise BrokenOffError(_why(error, patience)) from None
         if not chunk:
             return
+        size += len(chunk)
+        if wanted.bytes is not None and size > wanted.bytes:
+            raise RefusedError(f"more than the {wanted.bytes:,} bytes that it was published with")
         file.write(chunk)
         progress.advance(len(chunk))
 

@@ -9,6 +9,11 @@ from components.core.errors import PipelineError
 from components.core.progress import Progress
 
 CHUNK = 1 << 20
+# CIFAR's authors offer the same pictures as pickles; MD5 -> what to take instead.
+PYTHON_ARCHIVES = {
+    "c58f30108f718f92721af3b95e74349a": "cifar-10-binary.tar.gz",
+    "eb9058c3a382ffc7106e4002c42a8d85": "cifar-100-binary.tar.gz",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,9 @@ def check_sums(sums: Sums, wanted: Wanted, place: str) -> None:
         return
     expected, received = (f"{checksum.algorithm} {digits}" for digits in (checksum.digits, checksum.of(sums)))
     advice = "fetch it again"
-    if checksum.algorithm == "md5":
+    if sums.md5 in PYTHON_ARCHIVES:
+        advice = f"that is the python version, whose pickles are code; give the binary one, {PYTHON_ARCHIVES[sums.md5]}"
+    elif checksum.algorithm == "md5":
         advice = f"if these data are meant, give source_sha256={sums.sha256}"
     raise PlaceFailedError(
         f"expected {wanted.name} with {expected}, received {received} from {place}; {advice}",

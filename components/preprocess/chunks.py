@@ -9,10 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from components.core.pictures.decode import Decoded, Target, bring_to, open_picture, quiet_pillow, reason_of
+from components.core.pictures.decode import MAX_BYTES, Decoded, Target, bring_to, open_picture, quiet_pillow, reason_of
 from components.preprocess.identity import identity
-
-MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is quarantined instead of read into memory
 
 
 @dataclasses.dataclass(frozen=True)

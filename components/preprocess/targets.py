@@ -5,8 +5,7 @@ import collections
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.decode import Header, Target, quiet_pillow, read_header, reason_of
-from components.preprocess.chunks import MAX_BYTES
+from components.core.pictures.decode import MAX_BYTES, Header, Target, quiet_pillow, read_header, reason_of
 from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.sources.source import Source
 

@@ -12,7 +12,7 @@ import numpy as np
 from components.core.artifacts.model import TRAINING_FILE, model_file
 from components.core.artifacts.served_model import DESCRIPTION
 from components.core.errors import PipelineError
-from components.core.pictures.decode import Target, decode, quiet_pillow, reason_of
+from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
 from components.export.formats.runtimes import Answer, open_runtime
 
 BATCH = 256
@@ -88,6 +88,8 @@ def _decoded(files: Sequence[pathlib.Path], target: Target) -> tuple[np.ndarray,
     pixels, reasons = [], []
     for file in files:
         try:
+            if (size := file.stat().st_size) > MAX_BYTES:
+                raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
             pixels.append(decode(file.read_bytes(), None, target).pixels)
             reasons.append("")
         except MemoryError:

@@ -1,5 +1,6 @@
 """What a model says of pictures: on the terminal, or as a CSV file."""
 
+import collections
 import csv
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.progress import Progress
+from components.preprocess.report.wording import listed, printable
+from components.preprocess.sources.names import SUFFIXES, ending_of, endings, hidden
 from pipeline.models.find import find_model
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
     """Classifies picture files and folders of them, and prints or writes the answers.
+
+    Left out of a folder is what training leaves out: hidden files, and those that are no pictures by their ending.
 
     Args:
         model: what find_model (model_places.py) takes.
@@ -42,39 +47,62 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
         for answered in classify(classifier, files):
             if answered.probabilities is None:
                 unreadable.append(answered)
-                rows.append((str(answered.path), [], answered.reason))
+                rows.append((printable(str(answered.path)), [], answered.reason))
             else:
                 best = np.argsort(-answered.probabilities, kind="stable")[:top]
-                rows.append((str(answered.path), [(names[i], float(answered.probabilities[i])) for i in best], ""))
+                rows.append(
+                    (printable(str(answered.path)), [(names[i], float(answered.probabilities[i])) for i in best], "")
+                )
             progress.advance(1)
     if len(unreadable) == len(files):
-        raise PipelineError(f"expected pictures, received {unreadable[0].path}: {unreadable[0].reason}")
+        raise PipelineError(f"expected pictures, received {listed([str(unreadable[0].path)])}: {unreadable[0].reason}")
     if out:
         _write(pathlib.Path(out), rows, min(top, len(names)))
         print(f"wrote {len(rows):,} rows to {out}")
     else:
         _print(rows)
     if unreadable:
-        print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {unreadable[0].path}")
+        first = printable(str(unreadable[0].path))
+        print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {first}")
 
 
 def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
-    """The files named, and all files below the folders named, in the order of their names.
+    """The files named, and the pictures below the folders named, in the order of their names.
 
     Raises:
-        PipelineError: none is named, one does not exist, or a folder is empty.
+        PipelineError: none is named, one does not exist, or a folder holds no picture.
     """
     if not images:
         raise PipelineError("expected pictures, received none; name a file or a folder: IMAGE=cat.png")
-    found = []
+    found, left_out = [], collections.Counter()
     for image in map(pathlib.Path, images):
         if not image.exists():
-            raise PipelineError(f"expected a picture or a folder of them, received {image}, which does not exist")
-        files = [image] if not image.is_dir() else sorted(file for file in image.rglob("*") if file.is_file())
+            raise PipelineError(
+                f"expected a picture or a folder of them, received {listed([str(image)])}, which does not exist"
+            )
+        files, others = ([image], collections.Counter()) if not image.is_dir() else _below(image)
         if not files:
-            raise PipelineError(f"expected pictures in {image}, received an empty folder")
+            held = endings(others) or "an empty folder"
+            raise PipelineError(f"expected pictures in {listed([str(image)])}, received {held}")
         found += files
+        left_out += others
+    if left_out:
+        print(f"left out {left_out.total():,} files that are no pictures by their ending: {endings(left_out)}")
     return found
+
+
+def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter[str]]:
+    """The pictures below a folder, sorted, and how many other files have each ending; hidden ones are in neither."""
+    pictures, others = [], collections.Counter()
+    for file in sorted(folder.rglob("*")):
+        *parents, base = file.relative_to(folder).parts
+        if hidden(parents, base) or not file.is_file():
+            continue
+        if ending_of(base) in SUFFIXES:
+            pictures.append(file)
+        else:
+            others[ending_of(base)] += 1
+    return pictures, others
 
 
 def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:

@@ -13,18 +13,19 @@ def picture(pixels: np.ndarray, shown: int = SHOWN_PIXELS) -> dict[str, str | in
     """The `src`, `width` and `height` of an <img>, and whether its pixels should be shown as squares.
 
     A small picture becomes a PNG, enlarged by a whole factor, because what the model saw is those very pixels. A big
-    one becomes a JPEG of about 10 kB: as PNGs, forty photographs of 224 x 224 would make a page of 5 MB.
+    one, or one that is larger than its square, becomes a JPEG of about 10 kB: as PNGs, forty photographs of 224 x 224
+    would make a page of 5 MB.
 
     Args:
         pixels: uint8, height x width x channels, channels 1 or 3.
-        shown: the side of the square it is to fit in, in CSS pixels, at least 64.
+        shown: the side of the square it is to fit in, in CSS pixels.
     """
     from PIL import Image
 
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise ValueError(f"Expected uint8 pixels of shape (h, w, 1 or 3). Received: {pixels.dtype} {pixels.shape}")
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    exact = max(image.size) <= EXACT_PIXELS
+    exact = max(image.size) <= min(EXACT_PIXELS, shown)
     data = io.BytesIO()
     if exact:
         factor = shown // max(image.size)

@@ -42,6 +42,7 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
+MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is passed over instead of read into memory
 # Pixels of a picture (2 megapixels) above which a JPEG is decoded no larger than it is needed.
 LARGE = 1 << 21
 # Cameras and scanners of 12 bits write their values as they are into files of 16, where white is 65,535.

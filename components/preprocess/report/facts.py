@@ -57,7 +57,7 @@ class DataFacts:
         quarantined: how many pictures could not be read and were left out.
         quarantine: the first of them (a capped list; quarantine.json holds the same).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
-            {"not a picture by its extension": 3}.
+            {"no picture by its ending: .txt": 3}.
         validation: how the validation split came about, for people: "the last 20 % of the training pictures".
         test: the same for the test split.
         original_height, original_width: of the pictures in the source, after EXIF rotation, before resizing.

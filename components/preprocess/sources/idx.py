@@ -20,7 +20,7 @@ FILES = {
     TEST: ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-PICTURES_AT_ONCE = 4096
+BYTES_AT_ONCE = 4 << 20
 # Beyond these a header is taken as damaged, before memory is asked for.
 MAX_COUNT, MAX_SIDE = 100_000_000, 4096
 
@@ -60,8 +60,9 @@ def _copy_pictures(path: pathlib.Path, labels: int, out: BinaryIO, progress: Pro
                 f"expected a label for each of the {count:,} pictures in {path.name}, received {labels:,} labels; "
                 "fetch both again"
             )
-        for start in range(0, count, PICTURES_AT_ONCE):
-            block = min(PICTURES_AT_ONCE, count - start)
+        at_once = max(1, BYTES_AT_ONCE // (height * width))
+        for start in range(0, count, at_once):
+            block = min(at_once, count - start)
             out.write(_exactly(file, block * height * width, path.name))
             progress.advance(block)
         _ended(file, path.name)

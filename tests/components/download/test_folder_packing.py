@@ -84,6 +84,14 @@ def test_other_links_are_refused(folder, target):
         packed(folder)
 
 
+def test_a_hidden_link_to_nowhere_refuses_nothing(folder):
+    """As Emacs leaves one beside a file that is being edited."""
+    (folder / "train/cat/.#notes.txt").symlink_to("user@host.1234:1700000000")
+    (folder / "train/.cache").symlink_to("/elsewhere")
+    packed(folder)
+    assert {name for name, _, _ in iter_members(folder.parent / "out.tar")} == set(FILES)
+
+
 def test_a_pipe_is_refused(folder):
     os.mkfifo(folder / "train/pipe")
     with pytest.raises(PipelineError, match="neither of them"):

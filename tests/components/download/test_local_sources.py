@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.archives import iter_members
 from components.download.run import download
 from components.download.settings import DownloadSettings
+from components.download.wanted import Checksum, Sums, Wanted, check_sums
 from tests.components.download.faulty_server import original, tar_gz
 
 DATA = tar_gz()
@@ -132,6 +134,42 @@ def test_idx_files_from_a_folder(fetch_known, tmp_path):
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(PipelineError, match="train-labels-idx1-ubyte.gz, received nothing there"):
         fetch_known(*originals, source=str(tmp_path))
+
+
+def test_the_sum_that_is_advised_for_other_idx_files_is_taken(fetch_known, tmp_path):
+    magic = {"train-images-idx3-ubyte.gz": b"\0\0\x08\x03", "train-labels-idx1-ubyte.gz": b"\0\0\x08\x01"}
+    originals = [original(b"the published data", name=name) for name in magic]
+    for name, start in magic.items():
+        (tmp_path / name).write_bytes(gzip.compress(start + b"my own"))
+    with pytest.raises(
+        PipelineError, match="expected train-images-idx3-ubyte.gz with md5 .* if these data are"
+    ) as told:
+        fetch_known(*originals, source=str(tmp_path))
+    advised = re.search("give source_sha256=([0-9a-f]{64})$", str(told.value))[1]
+    assert fetch_known(*originals, source=str(tmp_path), source_sha256=advised).sha256 == advised
+    with pytest.raises(PipelineError, match=f"expected sha256 {'0' * 64}, received {advised}"):
+        fetch_known(*originals, source=str(tmp_path), source_sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    "names", [("a/data_batch_4", "a/test_batch"), ("cifar-100-python/meta", "cifar-100-python/test")]
+)
+def test_cifar_s_python_version_is_told_from_the_binary_one(archive, fetch_known, names):
+    archive.write_bytes(tar_gz(names=names))
+    data = archive.read_bytes()
+    with pytest.raises(PipelineError) as refused:
+        fetch_known(original(b"published"), source=str(archive), source_sha256=hashlib.sha256(data).hexdigest())
+    assert "received the python version, whose pickles are code; give the archive that is called" in str(refused.value)
+    with pytest.raises(PipelineError, match="received the python version|give source_sha256="):
+        fetch_known(original(b"published"), source=str(archive))
+
+
+def test_the_advice_for_the_published_python_version_is_the_binary_one():
+    wanted = Wanted("cifar-10-binary.tar.gz", Checksum("md5", "c32a1d4ab5d03f1284b67883e8d87530"))
+    with pytest.raises(
+        PipelineError, match="; that is the python version, .* give the binary one, cifar-10-binary.tar.gz"
+    ):
+        check_sums(Sums(1, "c58f30108f718f92721af3b95e74349a", "0" * 64), wanted, "somewhere")
 
 
 def test_an_idx_file_that_is_none(fetch_known, tmp_path):

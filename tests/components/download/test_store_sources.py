@@ -52,6 +52,24 @@ def test_a_prefix_of_class_folders_is_packed_as_a_local_folder_is(bucket, fetch_
     assert info.sha256 == fetch_pictures(tmp_path / "local").sha256
 
 
+@pytest.mark.parametrize("marker", ["photos", "photos/cat", "photos/dog"])
+def test_the_empty_objects_that_consoles_leave_for_directories_are_no_files(bucket, fetch_pictures, tmp_path, marker):
+    store = open_store(bucket.uri)
+    for name, data in PICTURES.items():
+        store.write_bytes(f"photos/{name}", data)
+    store.write_bytes(marker, b"")
+    fetch_pictures(f"{bucket.uri}/photos")
+    assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
+    fetch_pictures(f"{bucket.uri}/photos/")
+    assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
+
+
+def test_an_empty_object_is_an_empty_file(bucket, fetch_pictures):
+    open_store(bucket.uri).write_bytes("photos.tar", b"")
+    with pytest.raises(PipelineError, match="received an empty file"):
+        fetch_pictures(f"{bucket.uri}/photos.tar")
+
+
 def test_nothing_of_a_folder_stays_in_the_cache(gcs, fetch_pictures, cache):
     open_store(gcs.uri).write_bytes("photos/cat/1.png", b"x")
     fetch_pictures(f"{gcs.uri}/photos/")

@@ -345,6 +345,15 @@ def test_a_users_own_sum_stands_in_for_the_published_one(server, place, fetch_kn
     assert fetched(tmp_path) == DATA, "what was there stays when a new fetch fails"
 
 
+def test_a_published_size_bounds_a_body_that_announces_none(server, fetch_known, cache):
+    """600 MB of a wanted 1 MB were once taken; here it is 30 MB of 300 kB."""
+    server.answers = [Answer(body=DATA + bytes(30 << 20), length=None)]
+    with pytest.raises(PipelineError, match=f"more than the {len(DATA):,} bytes that it was published with"):
+        fetch_known(original(DATA, server.url("/small.tar.gz")))
+    assert sum(file.stat().st_size for file in cache.rglob("*")) < 2 * len(DATA) + (1 << 20)
+    assert list(cache.rglob("*.part")) == []
+
+
 def test_the_four_idx_files_come_from_a_base_uri(server, fetch_known, tmp_path, cache):
     magic = {"images-idx3": b"\0\0\x08\x03", "labels-idx1": b"\0\0\x08\x01"}
     files = {f"{a}-{b}-ubyte.gz": gzip.compress(magic[b] + b"x" * 99) for a in ("train", "t10k") for b in magic}

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -40,7 +42,9 @@ def pictures(tmp_path) -> pathlib.Path:
     Image.new("RGB", (40, 60), (250, 250, 250)).save(folder / "b.png")
     Image.new("L", (4, 6), 160).save(folder / "below" / "c.jpg")
     Image.new("RGB", (9, 9), (5, 5, 5)).save(folder / "a.jpg")
+    (folder / "damaged.png").write_text("no picture")
     (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_text("no picture")
     return folder
 
 
@@ -62,12 +66,56 @@ def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures
         ("a.jpg", "dark"),
         ("b.png", "light"),
         ("c.jpg", "in between, neither"),
-        ("notes.txt", ""),
+        ("damaged.png", ""),
     ]
     assert all(float(row["probability"]) > float(row["probability_2"]) for row in rows[:3])
     assert "not a picture of a known format" in rows[3]["error"]
     said = capsys.readouterr().out
-    assert "wrote 4 rows" in said and "1 of 4 could not be read" in said and "notes.txt" in said
+    assert "wrote 4 rows" in said and "1 of 4 could not be read" in said and "damaged.png" in said
+    assert "left out 1 files that are no pictures by their ending: 1 .txt" in said
+
+
+def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys):
+    for name in ("film.mov", "film.png"):
+        with (pictures / name).open("wb") as film:
+            film.truncate(3 << 30)  # a hole: it takes no room
+    tracemalloc.start()
+    predict(model, [str(pictures)], str(tmp_path / "answers.csv"), 1, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 << 20
+    said = capsys.readouterr().out
+    assert "no pictures by their ending: 1 .mov and 1 .txt" in said
+    assert "2 of 5 could not be read" in said
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        errors = {pathlib.Path(row["file"]).name: row["error"] for row in csv.DictReader(file)}
+    assert errors["film.png"].startswith("3,221,225,472 bytes are more than a picture has")
+
+
+@pytest.mark.parametrize("out", ["", "answers.csv"])
+def test_names_that_are_no_utf_8(model, tmp_path, out):
+    folder = os.fsencode(tmp_path) + b"/k\xe4tze"
+    os.mkdir(folder)  # noqa: PTH102, pathlib takes no bytes
+    for name in (b"b\xff.png", b"caf\xe9.png"):
+        Image.new("RGB", (9, 9), (5, 5, 5)).save(os.fsdecode(folder + b"/" + name))
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "predict",
+        "--model",
+        model,
+        "--out",
+        str(tmp_path / out) if out else "",
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    said = subprocess.run([*command, folder], capture_output=True, cwd=ROOT, env=environment, text=True)
+    assert (said.returncode, said.stderr) == (0, "")
+    told = (tmp_path / out).read_text(encoding="utf-8") if out else said.stdout
+    assert "k\\udce4tze/b\\udcff.png" in told
+    missing = subprocess.run([*command, folder + b"/none"], capture_output=True, cwd=ROOT, env=environment, text=True)
+    assert missing.returncode == 1
+    assert missing.stderr.count("\n") == 1 and "which does not exist" in missing.stderr
 
 
 def test_several_pictures_are_told_apart_by_their_names(model, pictures, tmp_path, capsys):

@@ -117,3 +117,13 @@ def test_text_has_the_contrast_of_wcag_aa_in_light_and_dark():
         # The deepest tint of the confusion matrix is half accent.
         halves = [(int(theme["accent"][i : i + 2], 16) + int(theme["paper"][i : i + 2], 16)) // 2 for i in (1, 3, 5)]
         assert contrast(theme["ink"], "#" + "".join(f"{half:02x}" for half in halves)) >= 4.5
+
+
+@pytest.mark.parametrize("side", [1, 8, 47, 48, 49, 56, 64, 65, 200])
+@pytest.mark.parametrize("shown", [48, 64, 96])
+def test_a_picture_of_any_size_is_seen_in_a_square_of_any_size(side, shown):
+    """Those of 49 to 64 pixels were once 0 wide in a square of 48."""
+    made = picture(np.zeros((side, side, 3), np.uint8), shown)
+    assert 0 < made["width"] == made["height"] <= shown
+    assert made["width"] > shown / 2
+    assert made["pixelated"] == (side <= min(64, shown))
