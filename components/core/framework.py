@@ -32,8 +32,7 @@ def load_keras(backend: str = "") -> ModuleType:
     """
     if "keras" not in sys.modules:
         chosen = backend or "tensorflow"
-        if importlib.util.find_spec(chosen) is None:
-            raise PipelineError(_not_installed(chosen))
+        require_backend(chosen)
         os.environ["KERAS_BACKEND"] = chosen
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         if chosen != "tensorflow":
@@ -65,9 +64,11 @@ class _WithoutTensorFlow:
             raise ModuleNotFoundError(f"{name} is not used by this process, which trains on JAX", name=name)
 
 
-def _not_installed(backend: str) -> str:
-    advice = "try `make jax`, which adds it, or backend=tensorflow" if backend == "jax" else "try backend=jax"
-    return f"backend={backend}: the package {backend} is not installed here; {advice}"
+def require_backend(backend: str) -> None:
+    """Raises PipelineError if the backend is not installed here."""
+    if importlib.util.find_spec(backend) is None:
+        advice = "try `make jax`, which adds it, or backend=tensorflow" if backend == "jax" else "try backend=jax"
+        raise PipelineError(f"backend={backend}: the package {backend} is not installed here; {advice}")
 
 
 @contextlib.contextmanager

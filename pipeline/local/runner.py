@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from components.core.errors import PipelineError
+from components.core.framework import require_backend
 from components.core.progress import LIVE_VARIABLE
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
 from components.download.places import local_path
@@ -20,26 +21,33 @@ RUN_LABEL = "conv2d-pipeline.outputs"
 
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
-    """The runner, and the image of a step by name. Builds images that are missing where Docker is to run them."""
+    """The runner, and the image of a step by name. Builds images that are missing if Docker is to run them.
+
+    Raises:
+        PipelineError: Docker was asked for and can't run them, or a process can't train on the backend.
+    """
     from pipeline.images import names
     from pipeline.images.build import build
 
-    def image(step: str) -> str:
-        return names.image(step, "gpu" if step == "train" and _gpu_count(parameters) else "cpu")
+    trains_in: names.Target = "jax" if parameters.backend == "jax" else "gpu" if _gpu_count(parameters) else "cpu"
 
-    if choice == "process":
+    def image(step: str) -> str:
+        return names.image(step, trains_in if step == "train" else "cpu")
+
+    if choice != "process":
+        try:
+            build(list(dict.fromkeys(["cpu", trains_in])))
+        except PipelineError as reason:
+            if choice == "docker":
+                raise
+            print(f"runner: processes, since Docker can't run the steps here: {reason}")
+        else:
+            print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
+            return "docker", image
+    else:
         print("runner: processes, as asked")
-        return "process", image
-    try:
-        targets = ["cpu", "gpu"] if _gpu_count(parameters) else ["cpu"]
-        build(targets)
-    except PipelineError as reason:
-        if choice == "docker":
-            raise
-        print(f"runner: processes, since Docker can't run the steps here: {reason}")
-        return "process", image
-    print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
-    return "docker", image
+    require_backend(parameters.backend)
+    return "process", image
 
 
 def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path) -> Any:

@@ -168,7 +168,9 @@ def profile_values(text: str) -> dict[str, str]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
+    # Keras's own variable means the parameter: as a variable it would be no part of what caches go by.
+    keras = {"backend": environment["KERAS_BACKEND"]} if environment.get("KERAS_BACKEND") else {}
+    return keras | {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
         for name, value in environment.items()
         if name.startswith(ENVIRONMENT_PREFIX) and name not in HOST_VARIABLES

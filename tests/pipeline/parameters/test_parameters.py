@@ -21,6 +21,16 @@ def test_precedence_is_command_line_environment_profile_default(tmp_path):
     ]
 
 
+def test_kerass_own_variable_sets_the_backend():
+    found = configure("quickstart", environment={"KERAS_BACKEND": "jax"})
+    assert (found.parameters.backend, found.origins["backend"]) == ("jax", "environment")
+    both = {"KERAS_BACKEND": "jax", "CONV2D_BACKEND": "tensorflow"}
+    assert configure("quickstart", environment=both).parameters.backend == "tensorflow"
+    assert configure("quickstart", ["BACKEND=tensorflow"], {"KERAS_BACKEND": "jax"}).parameters.backend == "tensorflow"
+    with pytest.raises(PipelineError, match="^backend: .*received 'torch'"):
+        configure("quickstart", environment={"KERAS_BACKEND": "torch"})
+
+
 @pytest.mark.parametrize("name", profile_names())
 def test_every_profile_is_valid(name):
     assert configure(name, environment={}).parameters.epochs >= 1
