@@ -16,7 +16,8 @@ LOCKS  = docker/requirements
 
 OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS BASE_IMAGE CONV2D_%
+           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
+           BASE_IMAGE CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
@@ -40,7 +41,7 @@ SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(fil
 LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep model predict config tensorboard models test lint format bench lock golden jax images base-image \
+.PHONY: help run-local sweep model predict config tensorboard models test soak lint format bench lock golden jax images base-image \
         pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -108,6 +109,9 @@ base-image: ## make a Python base image from Debian packages, for hosts without 
 
 test: $(VENV)/test ## run the tests, a worker a core (WORKERS=4), and print the ten slowest: TESTS=path to run some
 	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(or $(call given,WORKERS),auto) --dist loadfile --durations 10)
+
+soak: $(VENV)/test ## look for what breaks only now and then, for an hour or so, and tell what was tried: EXAMPLES=2000
+	@CONV2D_SOAK=$(or $(call given,EXAMPLES),2000) $(PYTHON) -m pytest tests/soak --timeout 0
 
 jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
 

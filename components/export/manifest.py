@@ -35,6 +35,7 @@ class Manifest(pydantic.BaseModel):
         metrics: of the evaluation: the scalars of metrics.json, and accuracy_interval_95.
         pictures: of the data set, by split.
         model_sha256: of the trained model.keras.
+        weights_sha256: of its weights, which the same training gives again; the file's own hash it does not.
         training: training.json without history and class names: every setting, epochs, device, seconds, versions.
         code_revision: of the code that exported (core/revision.py).
         decision: the gate's.
@@ -56,6 +57,7 @@ class Manifest(pydantic.BaseModel):
     source_uri: str
     source_sha256: str
     model_sha256: str = ""
+    weights_sha256: str = ""
     training: dict[str, Any] = {}
     code_revision: str = ""
     versions: dict[str, str]

@@ -1,11 +1,10 @@
-"""Hands an export that passed the gate to the model registry, where servers find it, and makes it the champion."""
+"""Hands an export that passed the gate to the model registry, and makes it the champion, which servers find."""
 
 from typing import Any, NamedTuple
 
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.errors import PipelineError
-from components.core.registry import Registry, read_export
-from components.core.storage import StorageError
+from components.core.registry import OvertakenError, Registry, RolledBackError, read_export
 
 
 class Published(NamedTuple):
@@ -19,9 +18,10 @@ class Published(NamedTuple):
 def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_path: str) -> Published:
     """Publishes the export artifact as the model's next version, and makes that the champion, as the gate decided.
 
-    The decision was taken against one champion. Where another has taken its place since, the new version was never
-    compared with that one: it is not published, since servers take the highest number. A step that was killed after it
-    had published goes on with that version.
+    The decision was taken against one champion. If another has taken its place since, the new version was never
+    compared with that one, and is withdrawn: it lay where no server looks, and nothing stays of it. The same if an
+    identical model was rolled back, which only a person can undo. A step that was killed goes on with the version that
+    it had published.
 
     Args:
         registry_uri: empty: nothing is published.
@@ -34,26 +34,22 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
     if not registry_uri:
         return Published(0, False, "exported")
     _check(decision, registry_uri, model_name)
-    registry = Registry(registry_uri)
+    registry, over = Registry(registry_uri), decision.champion
     saved_model, extras, facts = read_export(exported_path)
-    number = _published_already(registry, model_name, facts, decision.champion)
-    champion = registry.champion(model_name)
-    current = champion.version if champion else 0
-    if current not in (decision.champion, number or decision.champion):
-        why = _overtaken(decision, current)
-        return _told(0, False, f"exported, not published: {why}; run again to compare with that")
-    if not number:
-        number = registry.publish(model_name, saved_model, extras, facts).number
-    if current != number:
-        try:
-            registry.promote(model_name, number, over=decision.champion)
-        except StorageError as refused:
-            # Somebody was quicker by seconds, or the store failed: the version is there, and known not to be champion.
-            now = registry.champion(model_name)
-            if now is None or now.version in (decision.champion, number):
-                raise refused from None
-            why = _overtaken(decision, now.version)
-            return _told(number, False, f"exported and published as version {number}, not as the champion: {why}")
+    number = _published_already(registry, model_name, facts, over)
+    try:
+        if not number:
+            # Before anything is sent. Promoting looks again, with nothing in between.
+            if _champion(registry, model_name) != over:
+                return _overtaken(registry, model_name, 0, over)
+            number = registry.publish(model_name, saved_model, extras, facts, challenger=True).number
+        registry.promote(model_name, number, over=over)
+    except OvertakenError:
+        return _overtaken(registry, model_name, number, over)
+    except RolledBackError as refused:
+        kept = _withdraw(registry, model_name, number)
+        done = f"exported and published as version {number}, not as the champion" if kept else "exported, not published"
+        return _told(number if kept else 0, False, f"{done}: {refused}")
     return _told(number, True, f"exported and published as version {number}, the champion")
 
 
@@ -76,9 +72,33 @@ def _published_already(registry: Registry, name: str, facts: dict[str, Any], cha
     return next((version.number for version in later if identity(version.facts) == identity(facts)), 0)
 
 
-def _overtaken(decision: Decision, current: int) -> str:
-    compared = f"version {decision.champion}" if decision.champion else "none"
-    return f"the gate compared with {compared} as the champion, which is version {current} now"
+def _champion(registry: Registry, name: str) -> int:
+    champion = registry.champion(name)
+    return champion.version if champion else 0
+
+
+def _overtaken(registry: Registry, name: str, number: int, over: int) -> Published:
+    """Tells that another champion has come than the one that was compared with."""
+    current = _champion(registry, name) or "none"
+    if _withdraw(registry, name, number):
+        return _told(number, False, f"exported and published as version {number}, the champion until version {current}")
+    return _told(
+        0,
+        False,
+        f"exported, not published: the gate compared with {f'version {over}' if over else 'none'} as the champion, "
+        f"which is version {current} now; run again to compare with that",
+    )
+
+
+def _withdraw(registry: Registry, name: str, number: int) -> bool:
+    """Removes what was published in vain; True if it stays, since an earlier try of this step made it champion."""
+    champion = registry.champion(name)
+    if champion and number in champion.crowned:
+        return True
+    if number:
+        registry.delete(name, number)
+        print(f"withdrew version {number} of {name}, which no server has seen", flush=True)
+    return False
 
 
 def _told(version: int, champion: bool, said: str) -> Published:

@@ -1,5 +1,6 @@
 """Writes the export artifact: what serving loads, with the proof that it answers as evaluate measured."""
 
+import hashlib
 import importlib.metadata
 import json
 import pathlib
@@ -81,6 +82,7 @@ def export(
             source_uri=info.source_uri,
             source_sha256=info.source_sha256,
             model_sha256=sha256_of(trained),
+            weights_sha256=_weights_sha256(model),
             training=_training(model_path),
             code_revision=code_revision(),
             versions=_versions(),
@@ -200,6 +202,14 @@ def _training(model_path: str) -> dict[str, Any]:
     training = read_training(model_path)
     left_out = ("history", "class_names", "image_shape", "dataset", "dataset_fingerprint")
     return {name: value for name, value in training.items() if name not in left_out}
+
+
+def _weights_sha256(model: Any) -> str:
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -29,21 +29,27 @@ def models(context: click.Context, registry: str) -> None:
 @click.pass_obj
 def list_command(uri: str, name: str) -> None:
     """Lists the models, or the versions of one."""
+    from components.core.registry import Unreadable
+
     registry = _open(uri)
     if not name:
-        names = registry.names()
-        champions = [(model, registry.champion(model)) for model in names]
-        models = [(model, str(champion.version) if champion else "-") for model, champion in champions]
+        champions = [(model, *_champion(registry, model)) for model in registry.names()]
+        models = [(model, champion) for model, champion, _ in champions]
         print(table(models, ("model", "champion")) if models else f"no models in {registry.store.uri()}")
+        print("".join(f"{damage}\n" for _, _, damage in champions if damage), end="")
         return
-    versions = registry.versions(name)
-    if not versions:
+    found = registry.inventory(name)
+    if not found:
         raise PipelineError(f"expected versions of {name} in {registry.store.uri()}, received none; publish one first")
     rows = [
-        (str(found.number), "champion" if found.champion else "", _accuracy(found), found.created[:19], _size(found))
-        for found in versions
+        (str(each.number), "unreadable", "", "", "")
+        if isinstance(each, Unreadable)
+        else (str(each.number), _role(each), _accuracy(each), each.created[:19], _size(each))
+        for each in found
     ]
     print(table(rows, ("version", "", "accuracy", "published (UTC)", "size")))
+    damage = [f"version {each.number}: {each.reason}" for each in found if isinstance(each, Unreadable)]
+    print("".join(f"{line}\n" for line in [*damage, _champion(registry, name)[1]] if line), end="")
 
 
 @models.command("show")
@@ -68,7 +74,10 @@ def show_command(uri: str, name: str, version: int | None, as_json: bool) -> Non
 @click.option("--champion", is_flag=True, help="Make it the champion at once.")
 @click.pass_obj
 def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool) -> None:
-    """Publishes an export artifact, or a bare SavedModel directory, as the next version."""
+    """Publishes an export, a fetched version or a SavedModel directory as the next version.
+
+    No server sees it before it is the champion.
+    """
     from components.core.registry import read_export
 
     registry = _open(uri)
@@ -85,13 +94,13 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
 @click.option("--over", type=click.IntRange(min=0), help="Only if this one is the champion now (0: none).")
 @click.pass_obj
 def champion_command(uri: str, name: str, version: int | None, over: int | None) -> None:
-    """Makes a version the champion; without one, tells which is."""
+    """Makes a version the champion, also one that was rolled back; without one, tells which is."""
     registry = _open(uri)
     if version is None:
         shown = registry.show(name)
         print(f"version {shown.number} is the champion of {name}, at {shown.uri}")
         return
-    registry.promote(name, version, over=over)
+    registry.promote(name, version, over=over, named=True)
     print(f"version {version} is the champion of {name}")
 
 
@@ -99,7 +108,10 @@ def champion_command(uri: str, name: str, version: int | None, over: int | None)
 @click.argument("name")
 @click.pass_obj
 def rollback_command(uri: str, name: str) -> None:
-    """Makes the champion before this one champion again."""
+    """Makes the champion before this one champion again.
+
+    What it takes off, and identical models, are refused until `champion NAME VERSION` names them.
+    """
     print(f"version {_open(uri).rollback(name).version} is the champion of {name} again")
 
 
@@ -119,7 +131,7 @@ def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | N
 @models.command("serve")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@click.option("--newest", is_flag=True, help="Whichever is the newest, champion or not.")
+@click.option("--newest", is_flag=True, help="Whichever has the highest number of those that are or were champion.")
 @click.pass_obj
 def serve_command(uri: str, name: str, version: int | None, newest: bool) -> None:
     """Writes into k8s/overlays/serving which version TensorFlow Serving serves: the champion, or another."""
@@ -127,7 +139,7 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
 
     if newest:
         serving.unpin()
-        print("the newest version is served", end="")
+        print("the newest of those that are or were champion is served", end="")
     else:
         print(f"version {serving.pin(_open(uri), name, version)} of {name} is served", end="")
     print(", without a restart, half a minute after: kubectl apply --server-side -k k8s/overlays/serving")
@@ -136,7 +148,7 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
 @models.command("delete")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--force", is_flag=True, help="Also the version that a rollback would choose. Never the champion.")
+@click.option("--force", is_flag=True, help="Also one that a rollback could reach. Never the champion.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) -> None:
@@ -153,9 +165,12 @@ def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) ->
 @click.option("--older-than-hours", type=click.FloatRange(min=0), default=24.0, show_default=True)
 @click.pass_obj
 def clean_command(uri: str, name: str, older_than_hours: float) -> None:
-    """Removes what is left of publications that never finished. Publishing does it too."""
-    swept = _open(uri).sweep(name, older_than_hours * 3600)
-    print(f"removed what was left of {name} {', '.join(map(str, swept))}" if swept else "nothing to remove")
+    """Finishes promotions and deletions that were cut off, and removes what is left of publications that were.
+
+    Publishing does it too.
+    """
+    if not _open(uri).sweep(name, older_than_hours * 3600):
+        print("nothing to remove")
 
 
 COMMANDS = (models,)
@@ -168,6 +183,21 @@ def _open(uri: str) -> "Registry":
         variable = options.REGISTRY_VARIABLE
         raise PipelineError(f"expected a registry, received none; give --registry gs://bucket or set {variable}")
     return Registry(uri)
+
+
+def _champion(registry: "Registry", name: str) -> tuple[str, str]:
+    """Its number, `-` for none, `?` if that can't be read, and then why."""
+    from components.core.storage import Corrupted
+
+    try:
+        champion = registry.champion(name)
+    except Corrupted as damage:
+        return "?", str(damage)
+    return str(champion.version) if champion else "-", ""
+
+
+def _role(found: "Version") -> str:
+    return "champion" if found.champion else "" if found.served else "never champion"
 
 
 def _accuracy(found: "Version") -> str:

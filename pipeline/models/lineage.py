@@ -30,7 +30,7 @@ RESULTS = {
 TOLD = {
     *("model_name", "model_version", "class_names", "image_shape", "resize", "accuracy", "loss", "metrics", "decision"),
     *("dataset", "pictures", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256", "training"),
-    *("code_revision", "versions", "formats", "created"),
+    *("weights_sha256", "code_revision", "versions", "formats", "created"),
 }
 
 
@@ -84,6 +84,8 @@ def _evaluation(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _training(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     training = facts.get("training") or {}
     yield "model.keras sha256", facts.get("model_sha256") or UNKNOWN
+    if facts.get("weights_sha256"):
+        yield "weights sha256", facts["weights_sha256"]
     settings = {name: _text(value) for name, value in training.get("settings", {}).items() if value != ""}
     yield "settings", ", ".join(f"{name}={value}" for name, value in settings.items()) or UNKNOWN
     yield from ((label, _text(training[name])) for name, label in RESULTS.items() if name in training)

@@ -25,9 +25,14 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
         The version.
 
     Raises:
-        PipelineError: no such version, or the overlay serves another model.
+        PipelineError: no such version, one that servers don't see, or the overlay serves another model.
     """
     shown = registry.show(name, version)
+    if not shown.served:
+        raise PipelineError(
+            f"expected a version that is, or was, champion, since servers see no other, received {name} "
+            f"{shown.number}; make it the champion first: make models ARGS='champion {name} {shown.number}'"
+        )
     expected, served = registry.uri(name), _served_uri(overlay)
     if served != expected:
         raise PipelineError(
@@ -39,7 +44,7 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
 
 
 def unpin(overlay: pathlib.Path = OVERLAY) -> None:
-    """Has them serve the newest version again, champion or not."""
+    """Has them serve the newest of the champions, present and past, again."""
     _write(overlay, NEWEST)
 
 

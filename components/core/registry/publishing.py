@@ -1,39 +1,42 @@
-"""How a directory becomes a version: claim a number, upload beside, copy into place, write the manifest."""
+"""How a directory becomes a version: claim a number, upload to staging, write the manifest. No server sees it yet."""
 
 import json
 import pathlib
-import time
 import uuid
-from typing import Any
 
-from components.core.registry import layout
-from components.core.storage import PreconditionFailed, StorageError, Store, bundle
-from components.core.storage.parallel import Task, run_all
-
-# A publisher that has not finished after this long is taken for dead, and what it left is removed.
-ABANDONED_S = 24 * 3600.0
+from components.core.registry.layout import claimed, claims, home, now, staged_place
+from components.core.storage import PreconditionFailed, StorageError, Store
+from components.core.storage.bundle import Manifest, check_listing, write_manifest
 
 
-def publish(store: Store, name: str, files: dict[str, pathlib.Path], facts: dict[str, Any]) -> int:
-    """Publishes files, by their paths below the version's directory; returns its number."""
-    manifest = bundle.describe(files, facts)
+def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Manifest) -> int:
+    """Publishes files, by their paths below the version's directory, as the next version; returns its number.
+
+    Args:
+        manifest: of these files.
+
+    Raises:
+        StorageError: the store does not honour preconditions, or somebody took this publisher for dead (`clean`).
+    """
     number = claim(store, name)
-    beside, place = f"{layout.staging(name)}/{number}", layout.place(name, number)
-    bundle.write(store, beside, files, manifest, f"publish {name} {number}")
-    _copy(store, beside, place, [below for below in manifest.files if below != layout.SAVED_MODEL])
-    _copy(store, beside, place, [layout.SAVED_MODEL])
-    bundle.check_listing(store, place, manifest)
-    bundle.write_manifest(store, place, manifest, if_absent=True)
-    bundle.delete(store, beside)
+    directory = staged_place(name, number)
+    store.upload_files([(path, f"{directory}/{below}") for below, path in files.items()], f"publish {name} {number}")
+    check_listing(store, directory, manifest)
+    try:
+        write_manifest(store, directory, manifest, if_absent=True)
+    except PreconditionFailed:
+        raise StorageError(
+            f"version {number} of {name} was cleaned away while it was being published; publish again"
+        ) from None
     return number
 
 
 def claim(store: Store, name: str) -> int:
-    """Takes the next number for this publisher alone."""
-    taken = [_number(stored.key) for stored in store.files(layout.claims(name))]
-    number = max([0, *taken, *layout.numbers(store, name)]) + 1
+    """Takes the next number for this publisher alone: above every number that was ever given out or lies there."""
+    taken = [int(child) for child in store.directories(home(name)) if child.isdecimal()]
+    number = max([0, *taken, *claimed(store, name)]) + 1
     while True:
-        key = f"{layout.claims(name)}/{number}.json"
+        key = f"{claims(name)}/{number}.json"
         try:
             # The token tells this claim from another publisher's, also when the store's answer is lost.
             first = store.write_bytes(key, _claim(checked=False), if_absent=True)
@@ -44,27 +47,6 @@ def claim(store: Store, name: str) -> int:
             number += 1
     _check_preconditions(store, key, first.generation)
     return number
-
-
-def sweep(store: Store, name: str, older_than_s: float = ABANDONED_S) -> list[int]:
-    """Removes what is left of publications (and deletions) that were never finished; returns their numbers.
-
-    Args:
-        older_than_s: how long ago a number must have been claimed. Too short takes the files from under a publisher.
-    """
-    claimed = {_number(stored.key): stored.updated for stored in store.files(layout.claims(name))}
-    staged = {int(child) for child in store.directories(layout.staging(name)) if child.isdecimal()}
-    swept = []
-    for number in sorted(staged | set(layout.numbers(store, name))):
-        if time.time() - claimed.get(number, 0.0) < older_than_s:
-            continue
-        whole = store.exists(f"{layout.place(name, number)}/{bundle.MANIFEST}")
-        if not whole:
-            bundle.delete(store, layout.place(name, number))
-            swept.append(number)
-        if number in staged:
-            bundle.delete(store, f"{layout.staging(name)}/{number}")
-    return swept
 
 
 def _check_preconditions(store: Store, key: str, first_generation: str) -> None:
@@ -85,15 +67,5 @@ def _check_preconditions(store: Store, key: str, first_generation: str) -> None:
         )
 
 
-def _copy(store: Store, beside: str, place: str, names: list[str]) -> None:
-    tasks = (Task(0, lambda below=below: store.copy(f"{beside}/{below}", f"{place}/{below}")) for below in names)
-    run_all(tasks, store.limits.workers, store.limits.window)
-
-
 def _claim(checked: bool) -> bytes:
-    return json.dumps({"claimed": layout.now(), "token": uuid.uuid4().hex, "checked": checked}).encode()
-
-
-def _number(key: str) -> int:
-    stem = key.rpartition("/")[2].removesuffix(".json")
-    return int(stem) if stem.isdecimal() else 0
+    return json.dumps({"claimed": now(), "token": uuid.uuid4().hex, "checked": checked}).encode()

@@ -1,39 +1,38 @@
-"""The registry as its users see it."""
+"""The registry as its users see it. What it promises, and why it is as it is, stands in the package's docstring."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
 from components.core.files import write_json
-from components.core.registry import champion as pointer
-from components.core.registry import layout, publishing
-from components.core.registry.champion import Champion
-from components.core.storage import Corrupted, Limits, NotFound, StorageError, bundle, open_store
+from components.core.registry.champion import (
+    NO_CHAMPION,
+    Champion,
+    OvertakenError,
+    RolledBack,
+    champion_generation,
+    change_champion,
+    read_champion,
+    refuse_rolled_back,
+    write_champion,
+)
+from components.core.registry.exported import files_of
+from components.core.registry.layout import NAME, TOP, home, now, numbers, place, staged, staging
+from components.core.registry.publishing import stage
+from components.core.registry.settling import ABANDONED_S, remove, remove_files, serve, settle, sweep
+from components.core.registry.versions import (
+    Unreadable,
+    Version,
+    describe,
+    files_in_staging,
+    find,
+    inventory,
+    marks,
+    prove,
+    refuse_foreign_files,
+    split_served,
+)
+from components.core.storage import Corrupted, Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
 from components.core.storage.errors import tell
-from components.core.storage.parallel import Task, run_all
-
-
-@dataclasses.dataclass(frozen=True)
-class Version:
-    """One published version.
-
-    Attributes:
-        uri: its directory in the store.
-        created: when it was published, ISO 8601 in UTC.
-        bytes: the size of all its files together.
-        champion: whether it is the champion now.
-        facts: what the publisher said of it: metrics, lineage.
-        files: by path below its directory.
-    """
-
-    name: str
-    number: int
-    uri: str
-    created: str
-    bytes: int
-    champion: bool
-    facts: dict[str, Any]
-    files: dict[str, bundle.BundledFile]
 
 
 class Registry:
@@ -43,56 +42,61 @@ class Registry:
         self.store = open_store(uri, limits)
 
     def uri(self, name: str, version: int | None = None) -> str:
-        """What a model server is pointed at; with a version, where that one lies."""
-        return self.store.uri(layout.home(name) if version is None else layout.place(name, version))
+        """What a model server is pointed at; with a version, where that one lies once it has been champion."""
+        return self.store.uri(home(name) if version is None else place(name, version))
 
     def names(self) -> list[str]:
-        """The models that have a version directory, sorted."""
-        children = self.store.directories(layout.TOP)
-        return [child for child in children if layout.NAME.fullmatch(child) and layout.numbers(self.store, child)]
+        """The models that have a version's directory, sorted."""
+        children = {*self.store.directories(TOP), *self.store.directories(staging("x").removesuffix("/x"))}
+        found = sorted(child for child in children if NAME.fullmatch(child))
+        return [name for name in found if numbers(self.store, home(name)) or staged(self.store, name)]
+
+    def inventory(self, name: str) -> list[Version | Unreadable]:
+        """The published versions, and directories under a number that hold none, with the reason; oldest first."""
+        return inventory(self.store, name, self._champion(name))
 
     def versions(self, name: str) -> list[Version]:
-        """The published versions, oldest first. What has no manifest is not published; a damaged one is named."""
-        champion = self.champion(name)
-        found: dict[int, Version] = {}
-
-        def look(number: int) -> None:
-            try:
-                found[number] = self._version(name, number, champion)
-            except NotFound:
-                return
-            except Corrupted as damaged:
-                tell(f"version {number} of {name} is left out: {damaged}")
-
-        tasks = (Task(0, lambda number=number: look(number)) for number in layout.numbers(self.store, name))
-        run_all(tasks, self.store.limits.workers, self.store.limits.window)
-        return [found[number] for number in sorted(found)]
+        """The published versions, oldest first; damaged ones are told and left out."""
+        found = self.inventory(name)
+        for each in found:
+            if isinstance(each, Unreadable):
+                tell(f"version {each.number} of {name} is left out: {each.reason}")
+        return [each for each in found if isinstance(each, Version)]
 
     def champion(self, name: str) -> Champion | None:
-        """The pointer to the champion; None where there has been none yet."""
-        return pointer.read(self.store, name)[0]
+        """The champion and those before it; None where there has been none yet.
+
+        Raises:
+            Corrupted: champion.json can't be read.
+        """
+        champion, _ = read_champion(self.store, name)
+        return champion if champion.version else None
 
     def show(self, name: str, version: int | None = None) -> Version:
         """One version, or the champion; its files are compared with its manifest by name and size.
 
         Raises:
             NotFound: no such version, no champion, or a champion that points at a version that is gone.
-            Corrupted: files and manifest disagree.
+            Corrupted: files and manifest disagree; champion.json can't be read and no version is named.
         """
-        champion = self.champion(name)
-        if version is None and champion is None:
-            raise NotFound(f"expected a champion of {name}, received none; promote a version, or name one")
-        shown = self._version(name, champion.version if version is None else version, champion)
-        bundle.check_listing(self.store, layout.place(name, shown.number), bundle.Manifest(files=shown.files))
-        return shown
+        number, champion = self._named(name, version)
+        return describe(self.store, name, number, prove(self.store, name, number, champion), champion)
 
     def fetch(self, name: str, version: int | None, path: str | pathlib.Path) -> Version:
         """Downloads a version (None: the champion) into the new directory `path`, every file proven by its SHA-256."""
-        shown = self.show(name, version)
-        path = pathlib.Path(path)
-        manifest = bundle.fetch(self.store, layout.place(name, shown.number), path, f"{name} {shown.number}")
+        number, champion = self._named(name, version)
+        path, label = pathlib.Path(path), f"{name} {number}"
+        found = find(self.store, name, number, champion)
+        try:
+            manifest = bundle.fetch(self.store, found.directory, path, label)
+        except (NotFound, Corrupted):
+            # Unless it has been promoted meanwhile, and lies elsewhere.
+            again = find(self.store, name, number, champion)
+            if again.directory == found.directory:
+                raise
+            found, manifest = again, bundle.fetch(self.store, again.directory, path, label)
         write_json(path / bundle.MANIFEST, manifest.model_dump(mode="json"))
-        return shown
+        return describe(self.store, name, number, found, champion)
 
     def publish(
         self,
@@ -100,114 +104,185 @@ class Registry:
         saved_model: str | pathlib.Path,
         extras: dict[str, pathlib.Path] | None = None,
         facts: dict[str, Any] | None = None,
+        *,
+        challenger: bool = False,
     ) -> Version:
-        """Publishes a SavedModel directory as the next version. It does not become the champion by that.
+        """Publishes a SavedModel directory, or a fetched version, as the next version, which no server sees yet.
 
         Args:
             extras: further files, by the name that each shall have below assets.extra/, where servers ignore them.
             facts: JSON values to keep with the version.
+            challenger: refused, before anything is sent, if an identical model was rolled back.
 
         Raises:
-            StorageError: not a SavedModel directory, or the store does not honour preconditions.
+            StorageError: not a SavedModel directory, or the store does not honour preconditions. RolledBackError.
         """
-        layout.home(name)
-        saved_model = pathlib.Path(saved_model)
-        if not (saved_model / layout.SAVED_MODEL).is_file():
-            raise StorageError(f"expected a SavedModel directory with {layout.SAVED_MODEL}, received {saved_model}")
-        files = bundle.files_below(saved_model)
-        files |= {f"{layout.EXTRAS}/{below}": pathlib.Path(path) for below, path in (extras or {}).items()}
-        number = publishing.publish(self.store, name, files, {**(facts or {}), "created": layout.now()})
-        publishing.sweep(self.store, name)
-        return self._version(name, number, self.champion(name))
+        home(name)
+        files = files_of(pathlib.Path(saved_model), extras or {})
+        manifest = bundle.describe(files, {**(facts or {}), "created": now()})
+        if challenger:
+            refuse_rolled_back(name, 0, marks(manifest), read_champion(self.store, name)[0])
+        number = stage(self.store, name, files, manifest)
+        self.sweep(name)
+        champion = self._champion(name)
+        return describe(self.store, name, number, find(self.store, name, number, champion), champion)
 
-    def promote(self, name: str, version: int, *, over: int | None = None) -> Champion:
-        """Makes a version the champion.
+    def promote(self, name: str, version: int, *, over: int | None = None, named: bool = False) -> Champion:
+        """Makes a version the champion, and brings it to where servers look.
 
         Args:
             over: the champion that it was compared with, 0 for none; refused where another has taken its place since.
-                None: whatever it was, also one that can't be read.
+                None: whatever it was.
+            named: an operator has named it: so it may be one that was rolled back, and, without `over`, replace a
+                champion.json that can't be read.
+
+        Raises:
+            NotFound, Corrupted: no such version, or it is not whole; names the file. OvertakenError. RolledBackError.
+            PreconditionFailed: somebody else made another champion at the same moment.
         """
-        self._version(name, version, None)
-        try:
-            champion, generation = pointer.read(self.store, name)
-        except Corrupted:
-            if over is not None:
-                raise
-            champion, generation = None, pointer.generation(self.store, name)
-        current = champion.version if champion else 0
-        if over is not None and current != over:
-            raise StorageError(
-                f"expected version {over or 'none'} as the champion of {name}, received {current or 'none'}; "
-                "compare with that one first"
-            )
-        if champion is not None and current == version:
-            return champion
-        history = [*champion.history, current] if champion else []
-        moved = pointer.move(self.store, name, version, [number for number in history if number != version], generation)
-        # Deleting looks at the pointer after it has hidden the version; this looks at the version after it has moved
-        # the pointer. However the two meet, one of them sees the other.
-        if not self._whole(name, version):
-            if champion is not None:
-                pointer.move(self.store, name, current, champion.history, pointer.read(self.store, name)[1])
-            raise StorageError(f"version {version} of {name} was deleted meanwhile; choose another")
-        return moved
+
+        def crowned(champion: Champion) -> Champion:
+            if champion.version == version:
+                return champion
+            if over is not None and champion.version != over:
+                raise OvertakenError(
+                    f"expected version {over or 'none'} as the champion of {name}, received "
+                    f"{champion.version or 'none'}; compare with that one first"
+                )
+            found = prove(self.store, name, version, champion)
+            told = marks(found.manifest)
+            if not named:
+                refuse_rolled_back(name, version, told, champion)
+            if version not in champion.crowned and found.directory != place(name, version):
+                refuse_foreign_files(self.store, name, version)
+            return champion.promoted(version, told)
+
+        if named and over is None and self._replaced_unreadable(name, version):
+            return read_champion(self.store, name)[0]
+        champion = change_champion(self.store, name, crowned, any_champion=over is not None)
+        serve(self.store, name, version)
+        return champion
 
     def rollback(self, name: str) -> Champion:
-        """Makes the champion before this one champion again, skipping those that are gone."""
-        champion, generation = pointer.read(self.store, name)
-        if champion is None:
-            raise NotFound(f"expected a champion of {name} to roll back, received none; nothing was promoted yet")
-        history = list(champion.history)
-        while history:
-            earlier = history.pop()
-            if self._whole(name, earlier):
-                return pointer.move(self.store, name, earlier, history, generation)
-        raise StorageError(f"expected an earlier champion of {name} to go back to, received none that is still there")
+        """Makes the champion before this one champion again, as far back as it takes to find one that is whole.
+
+        The one that it takes off does not become champion again before somebody names it, nor does an identical model.
+        """
+
+        def back(champion: Champion) -> Champion:
+            if not champion.version:
+                raise NotFound(f"expected a champion of {name} to roll back, received none; nothing was promoted yet")
+            for at in reversed(range(len(champion.history))):
+                earlier = champion.history[at]
+                try:
+                    prove(self.store, name, earlier, champion)
+                except (NotFound, Corrupted) as damage:
+                    tell(f"version {earlier} of {name} is passed over: {damage}")
+                    continue
+                off = RolledBack(version=champion.version, marks=self._marks(name, champion), when=now())
+                return champion.gave_way(off, at)
+            raise StorageError(f"expected an earlier champion of {name} to go back to, received none that is whole")
+
+        champion = change_champion(self.store, name, back)
+        serve(self.store, name, champion.version)
+        return champion
 
     def delete(self, name: str, version: int, *, force: bool = False) -> None:
-        """Removes a version. Never the champion; the one that a rollback would choose only with `force`."""
-        place = layout.place(name, version)
-        if version not in layout.numbers(self.store, name):
-            raise self._gone(name, version, None)
-        champion = self.champion(name)
-        self._refuse_champion(name, version, champion)
-        if champion and champion.history[-1:] == [version] and not force:
-            raise StorageError(f"version {version} is what a rollback of {name} would choose; delete it with --force")
-        key = f"{place}/{bundle.MANIFEST}"
-        manifest = self.store.read_bytes(key) if self.store.exists(key) else None
-        self.store.delete(key)
+        """Removes a version. Never the champion; one that a rollback could reach only with `force`.
+
+        While champion.json can't be read nobody knows which that is: then too only with `force`, and not kept apart
+        from somebody who names that very version at the same moment.
+        """
+
+        def marked(champion: Champion) -> Champion:
+            if champion.version == version:
+                raise StorageError(f"version {version} is the champion of {name}, never deleted; promote another first")
+            if version in champion.history and not force:
+                what = "what a rollback" if champion.history[-1] == version else "one that a rollback"
+                does = "would choose" if champion.history[-1] == version else "could reach"
+                raise StorageError(f"version {version} is {what} of {name} {does}; delete it with --force")
+            self._require_ours(name, version, champion)
+            history = [number for number in champion.history if number != version]
+            return champion.model_copy(update={"history": history, "deleting": sorted({*champion.deleting, version})})
+
         try:
-            self._refuse_champion(name, version, self.champion(name))
-        except StorageError:
-            if manifest is not None:
-                self.store.write_bytes(key, manifest)
-            raise
-        self.store.delete(f"{place}/{layout.SAVED_MODEL}")
-        bundle.delete(self.store, place)
+            change_champion(self.store, name, marked, any_champion=True)
+            remove(self.store, name, version)
+        except Corrupted as damage:
+            if not force:
+                raise StorageError(
+                    f"whether version {version} is the champion of {name} is not known: {damage}; or delete it with "
+                    "--force"
+                ) from None
+            self._require_ours(name, version, NO_CHAMPION)
+            remove_files(self.store, name, version)
 
-    def sweep(self, name: str, older_than_s: float = publishing.ABANDONED_S) -> list[int]:
-        """Removes what is left of publications that were never finished; returns their numbers."""
-        return publishing.sweep(self.store, name, older_than_s)
+    def sweep(self, name: str, older_than_s: float = ABANDONED_S) -> list[int]:
+        """Finishes what others have begun, and removes what is left of publications that never end; their numbers."""
+        settle(self.store, name)
+        return sweep(self.store, name, older_than_s)
 
-    def _refuse_champion(self, name: str, version: int, champion: Champion | None) -> None:
-        if champion and champion.version == version:
-            raise StorageError(f"version {version} is the champion of {name}, never deleted; promote another first")
-
-    def _whole(self, name: str, version: int) -> bool:
-        return self.store.exists(f"{layout.place(name, version)}/{bundle.MANIFEST}")
-
-    def _gone(self, name: str, number: int, champion: Champion | None) -> NotFound:
-        there = ", ".join(map(str, layout.numbers(self.store, name))) or "none"
-        if champion and champion.version == number:
-            return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {there}")
-        return NotFound(f"expected version {number} of {name}, received none; there: {there}")
-
-    def _version(self, name: str, number: int, champion: Champion | None) -> Version:
+    def _champion(self, name: str) -> Champion:
+        """The state; of one that can't be read, that nothing is known: for whoever asks about versions by number."""
         try:
-            manifest = bundle.read_manifest(self.store, layout.place(name, number))
+            return read_champion(self.store, name)[0]
+        except Corrupted:
+            return NO_CHAMPION
+
+    def _named(self, name: str, version: int | None) -> tuple[int, Champion]:
+        if version is not None:
+            return version, self._champion(name)
+        champion, _ = read_champion(self.store, name)
+        if not champion.version:
+            raise NotFound(f"expected a champion of {name}, received none; promote a version, or name one")
+        return champion.version, champion
+
+    def _marks(self, name: str, champion: Champion) -> list[str]:
+        """What tells models that are identical to the champion; nothing where its manifest can't be read."""
+        try:
+            return marks(find(self.store, name, champion.version, champion).manifest)
+        except (NotFound, Corrupted):
+            return []
+
+    def _require_ours(self, name: str, version: int, champion: Champion) -> None:
+        """Raises unless there is something under this number that this registry made."""
+        try:
+            find(self.store, name, version, champion)
+        except Corrupted:
+            return
         except NotFound:
-            raise self._gone(name, number, champion) from None
-        created = str(manifest.facts.get("created", ""))
-        is_champion = champion is not None and champion.version == number
-        place = self.uri(name, number)
-        return Version(name, number, place, created, manifest.bytes, is_champion, manifest.facts, manifest.files)
+            if version in champion.deleting:
+                return
+            if version not in numbers(self.store, home(name)):
+                raise
+            if version not in champion.crowned:
+                raise StorageError(
+                    f"expected a version of this registry, received {self.uri(name, version)}, which it did not make "
+                    f"(no {bundle.MANIFEST}, and never champion); remove that yourself"
+                ) from None
+
+    def _ours(self, name: str, number: int) -> bool:
+        """Whether what servers see under this number is a version of this registry, or the beginning of its copy."""
+        copies, others = split_served(self.store, name, number, files_in_staging(self.store, name, number))
+        return f"{place(name, number)}/{bundle.MANIFEST}" in (*copies, *others) or bool(copies and not others)
+
+    def _replaced_unreadable(self, name: str, version: int) -> bool:
+        """Writes a champion.json anew that can't be read; says whether it had to."""
+        try:
+            read_champion(self.store, name)
+            return False
+        except Corrupted:
+            over = champion_generation(self.store, name)
+        prove(self.store, name, version, NO_CHAMPION)
+        history = [
+            number for number in numbers(self.store, home(name)) if number != version and self._ours(name, number)
+        ]
+        made = {"version": version, "history": history}
+        try:
+            write_champion(self.store, name, NO_CHAMPION.model_copy(update=made), over)
+        except PreconditionFailed:
+            raise PreconditionFailed(f"the champion of {name} was moved by somebody else meanwhile") from None
+        earlier = ", ".join(map(str, history)) or "none"
+        tell(f"champion.json of {name} is written anew; champions before, as servers see them: {earlier}")
+        serve(self.store, name, version)
+        return True

@@ -16,13 +16,14 @@ from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
 def exported(tmp_path):
     """Makes an export artifact in small, of a model by its sha256."""
 
-    def make(model: str = "first") -> str:
-        directory = tmp_path / model
+    def make(model: str = "first", directory: str = "") -> str:
+        directory = tmp_path / (directory or model)
         (directory / "saved_model" / "1" / "variables").mkdir(parents=True)
         (directory / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph")
         (directory / "saved_model" / "1" / "variables" / "variables.index").write_bytes(model.encode())
         (directory / "model.keras").write_bytes(b"keras")
         facts = {"accuracy": 0.9, "source_sha256": "abc", "model_sha256": model, "formats": {"keras": {}}, "files": []}
+        facts["decision"] = {"of": directory.name}
         (directory / "manifest.json").write_text(json.dumps(facts))
         return str(directory)
 
@@ -81,23 +82,61 @@ def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(
     assert registry.champion("digits").version == 2
 
 
-def test_one_that_is_overtaken_while_it_publishes_is_not_the_champion(place, exported, decided, monkeypatch):  # noqa: F811
+def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, decided, monkeypatch, capsys):  # noqa: F811
     publish(place.uri, "digits", exported("first"), decided(0))
     late, promote = exported("late"), Registry.promote
 
-    def overtaken(registry, name, version, *, over=None):
+    def overtaken(registry, name, version, **options):
         monkeypatch.setattr(Registry, "promote", promote)
+        assert version == 2
         assert publish(place.uri, "digits", exported("quicker"), decided(1))[:2] == (3, True)
-        return promote(registry, name, version, over=over)
+        return promote(registry, name, version, **options)
 
     monkeypatch.setattr(Registry, "promote", overtaken)
     assert publish(place.uri, "digits", late, decided(1)) == (
+        0,
+        False,
+        "exported, not published: the gate compared with version 1 as the champion, which is version 3 now; run again "
+        "to compare with that",
+    )
+    registry = Registry(place.uri)
+    assert registry.champion("digits").version == 3
+    assert [version.number for version in registry.versions("digits")] == [1, 3]
+    assert registry.store.directories("models/digits") == ["1", "3"]
+    assert "withdrew version 2 of digits, which no server has seen\n" in capsys.readouterr().out
+
+
+def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, decided):  # noqa: F811
+    """The identical job once more, judged against the champion that came back: refused before anything is sent."""
+    publish(place.uri, "digits", exported("first"), decided(0))
+    bad = exported("bad")
+    publish(place.uri, "digits", bad, decided(1))
+    registry = Registry(place.uri)
+    registry.rollback("digits")
+    again = publish(place.uri, "digits", exported("bad", "the same job again"), decided(1, accuracy=0.91))
+    assert again[:2] == (0, False)
+    assert again.said.startswith("exported, not published: this model, as version 2, was rolled back at ")
+    assert again.said.endswith("to serve it all the same, name it: make models ARGS='champion digits 2'")
+    # The very step that published it, run once more: its version stays, as a past champion, and is not made one again.
+    assert publish(place.uri, "digits", bad, decided(1))[:2] == (2, False)
+    assert registry.champion("digits").version == 1
+    assert [version.number for version in registry.versions("digits")] == [1, 2]
+    registry.promote("digits", 2, named=True)
+    assert registry.champion("digits").version == 2
+
+
+def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, decided):  # noqa: F811
+    """Killed after it had made its version champion, and run again after the next one has replaced that."""
+    publish(place.uri, "digits", exported("first"), decided(0))
+    second = exported("second")
+    publish(place.uri, "digits", second, decided(1))
+    publish(place.uri, "digits", exported("third"), decided(2))
+    assert publish(place.uri, "digits", second, decided(1)) == (
         2,
         False,
-        "exported and published as version 2, not as the champion: the gate compared with version 1 as the champion, "
-        "which is version 3 now",
+        "exported and published as version 2, the champion until version 3",
     )
-    assert Registry(place.uri).champion("digits").version == 3
+    assert [version.number for version in Registry(place.uri).versions("digits")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("died", ["before it was promoted", "after it was promoted"])

@@ -52,7 +52,12 @@ def test_a_models_life(typed, export, tmp_path):
     assert "version 2 is the champion of digits" in typed("publish", "digits", str(export), "--champion").out
     assert typed("list").out.split() == ["model", "champion", "digits", "2"]
     listed = typed("list", "digits").out.splitlines()
-    assert len(listed) == 3 and "champion" not in listed[1] and "champion" in listed[2] and "0.9700" in listed[2]
+    assert (
+        len(listed) == 3
+        and "never champion" in listed[1]
+        and listed[2].split()[1] == "champion"
+        and "0.9700" in listed[2]
+    )
     shown = typed("show", "digits", "1").out
     assert shown.startswith("digits version 1\n") and "ab" * 32 in shown and "assets.extra/MODEL_CARD.md" in shown
     assert "published by hand" in shown
@@ -68,6 +73,56 @@ def test_a_models_life(typed, export, tmp_path):
     assert typed("delete", "digits", "1", answer="y\n").code == 0
     assert len(typed("list", "digits").out.splitlines()) == 2
     assert typed("clean", "digits", "--older-than-hours", "0").out == "nothing to remove\n"
+
+
+def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_path):
+    for _ in range(3):
+        typed("publish", "digits", str(export), "--champion")
+    typed("publish", "cats", str(export), "--champion")
+    models = tmp_path / "store" / "models"
+    (models / "digits" / "2" / "manifest.json").write_text("{")
+    (models / "digits" / "9").mkdir()
+    (models / "digits" / "9" / "saved_model.pb").write_text("by hand")
+    listed = typed("list", "digits").out.splitlines()
+    assert [line.split()[:2] for line in listed[1:5]] == [
+        *(["1", "0.9700"], ["2", "unreadable"], ["3", "champion"], ["9", "unreadable"])
+    ]
+    assert listed[5].startswith("version 2: expected a manifest in ")
+    assert listed[6] == "version 9: not of this registry: it has no manifest.json"
+    (models / "digits" / "champion.json").write_text("[")
+    assert typed("list", "digits").out.splitlines()[7].startswith("expected a champion in ")
+    listed = typed("list").out.splitlines()
+    assert [line.split() for line in listed[1:3]] == [["cats", "1"], ["digits", "?"]]
+    assert listed[3].startswith("expected a champion in ") and len(listed) == 4
+    assert typed("fetch", "digits", str(tmp_path / "one"), "--version", "1").code == 0
+    assert "expected a champion in " in typed("rollback", "digits").err
+    assert typed("champion", "digits", "3").out.splitlines() == [
+        "champion.json of digits is written anew; champions before, as servers see them: 1, 2",
+        "version 3 is the champion of digits",
+    ]
+    said = typed("rollback", "digits").out
+    assert "version 2 of digits is passed over" in said and "version 1 is the champion of digits again" in said
+
+
+def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export, tmp_path):
+    typed("publish", "digits", str(export), "--champion")
+    (export / "saved_model" / "7" / "saved_model.pb").write_bytes(b"worse")
+    typed("publish", "digits", str(export), "--champion")
+    typed("rollback", "digits")
+    refused = typed("publish", "digits", str(export), "--champion")
+    assert refused.code == 1 and "published digits version 3 at " in refused.out
+    assert "this model, as version 2, was rolled back" in refused.err
+    assert typed("champion", "digits").out.startswith("version 1 ")
+    assert typed("champion", "digits", "3").out == "version 3 is the champion of digits\n"
+
+
+def test_a_fetched_version_is_published_elsewhere(typed, export, tmp_path):
+    typed("publish", "digits", str(export), "--champion")
+    typed("fetch", "digits", str(tmp_path / "fetched"))
+    published = typed("--registry", str(tmp_path / "elsewhere"), "publish", "digits", str(tmp_path / "fetched"))
+    assert (published.code, published.out.split(" at ")[0]) == (0, "published digits version 1")
+    shown = json.loads(typed("--registry", str(tmp_path / "elsewhere"), "show", "digits", "1", "--json").out)
+    assert shown["facts"]["accuracy"] == 0.97 and "assets.extra/MODEL_CARD.md" in shown["files"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +187,10 @@ def test_the_champion_is_what_is_served(typed, export, overlay):
     typed("serve", "digits", "--newest")
     assert (overlay / "models.config").read_text() == untouched
     assert "received none" in typed("serve", "digits", "7").err
+    typed("publish", "digits", str(export))
+    assert (
+        "since servers see no other, received digits 3; make it the champion first" in typed("serve", "digits", "3").err
+    )
 
 
 def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):

@@ -97,7 +97,7 @@ def test_a_copy_is_used_again_and_replaced_where_it_was_changed(tmp_path, publis
 
 def test_a_damaged_version_is_not_used(tmp_path, publish):
     registry = publish(str(tmp_path / "registry"))
-    registry.store.write_bytes("models/digits/2/saved_model.pb", b"GRAPH")
+    registry.store.write_bytes("models/.staging/digits/2/saved_model.pb", b"GRAPH")
     for model, where in (("digits@2", str(tmp_path / "registry")), (f"{tmp_path}/registry/models/digits/2", "")):
         with pytest.raises(PipelineError, match="with sha256 .* as its manifest.json says, received"):
             find_model(model, tmp_path / "outputs", where)

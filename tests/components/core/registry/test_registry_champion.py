@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.core.registry import Registry
+from components.core.registry import Registry, RolledBackError
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, bundle
 from tests.servers.small import SMALL
 
@@ -31,7 +31,23 @@ def test_a_rollback_skips_what_is_gone(registry, saved_model):
         registry.publish("digits", saved_model)
         registry.promote("digits", number)
     registry.delete("digits", 2, force=True)
+    assert registry.champion("digits").history == [1]
     assert registry.rollback("digits").version == 1
+
+
+def test_a_rollback_passes_over_what_is_damaged_and_tells_it(registry, saved_model, capsys):
+    """As far back as it takes."""
+    for number in (1, 2, 3, 4):
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    registry.store.delete("models/digits/3/saved_model.pb")
+    registry.store.write_bytes("models/digits/2/manifest.json", b"{")
+    assert registry.rollback("digits").version == 1
+    said = capsys.readouterr().out
+    assert (
+        "version 3 of digits is passed over: expected " in said and "models/digits/3/saved_model.pb of 9 bytes" in said
+    )
+    assert "version 2 of digits is passed over: expected a manifest in " in said
 
 
 def test_a_challenger_beats_only_the_champion_it_was_compared_with(registry, saved_model):
@@ -49,16 +65,23 @@ def test_a_challenger_beats_only_the_champion_it_was_compared_with(registry, sav
 
 
 def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model, place):
-    from components.core.registry import champion
-
-    for _ in range(2):
+    for _ in range(3):
         anywhere.publish("digits", saved_model)
     anywhere.promote("digits", 1)
-    _, generation = champion.read(anywhere.store, "digits")
-    Registry(place.uri, SMALL).promote("digits", 2)
+    read, other = anywhere.store.read, Registry(place.uri, SMALL)
+
+    def overtaken(key):
+        found = read(key)
+        if key.endswith("champion.json"):
+            anywhere.store.read = read
+            other.promote("digits", 2)
+        return found
+
+    anywhere.store.read = overtaken
     with pytest.raises(PreconditionFailed, match="champion of digits was moved by somebody else meanwhile"):
-        champion.move(anywhere.store, "digits", 1, [], generation)
-    assert anywhere.champion("digits").version == 2
+        anywhere.promote("digits", 3)
+    assert (other.champion("digits").version, other.champion("digits").history) == (2, [1])
+    assert other.store.directories("models/digits") == ["1", "2"]
 
 
 def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
@@ -71,12 +94,112 @@ def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
             attempt()
     assert [found.number for found in registry.versions("digits")] == [1]
     assert registry.promote("digits", 1).version == 1
+    assert registry.champion("digits").history == [2]
 
 
 def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhere, saved_model):
-    anywhere.publish("digits", saved_model)
+    for number in (1, 2, 3):
+        anywhere.publish("digits", saved_model)
+        if number < 3:
+            anywhere.promote("digits", number)
+    # In no way the same as a registry without a champion, which the next challenger would win unseen.
     anywhere.store.write_bytes("models/digits/champion.json", b"{}")
-    for ask in (anywhere.champion, lambda name: anywhere.promote(name, 1, over=0)):
+    for ask in (
+        anywhere.champion,
+        anywhere.show,
+        anywhere.rollback,
+        lambda name: anywhere.promote(name, 1),
+        lambda name: anywhere.promote(name, 1, over=0, named=True),
+    ):
         with pytest.raises(Corrupted, match="champion.json, received something else .*ARGS='champion digits VERSION'"):
             ask("digits")
-    assert anywhere.promote("digits", 1).version == anywhere.champion("digits").version == 1
+    assert anywhere.store.read_bytes("models/digits/champion.json") == b"{}"
+    assert anywhere.promote("digits", 3, named=True).version == anywhere.champion("digits").version == 3
+    # What servers see counts as what was champion before.
+    assert anywhere.champion("digits").history == [1, 2]
+    assert anywhere.rollback("digits").version == 2
+
+
+def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, saved_model, tmp_path):
+    for number in (1, 2):
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    registry.store.write_bytes("models/digits/champion.json", b"{")
+    assert [found.number for found in registry.versions("digits")] == [1, 2]
+    assert registry.show("digits", 2).number == registry.fetch("digits", 2, tmp_path / "fetched").number == 2
+    assert registry.publish("digits", saved_model).number == 3
+    assert registry.names() == ["digits"]
+    with pytest.raises(StorageError, match="whether version 1 is the champion of digits is not known: .*--force"):
+        registry.delete("digits", 1)
+    registry.delete("digits", 1, force=True)
+    assert [found.number for found in registry.versions("digits")] == [2, 3]
+    assert registry.store.read_bytes("models/digits/champion.json") == b"{"
+
+
+@pytest.mark.parametrize("damage", ["missing", "longer", "no manifest"])
+def test_what_is_not_whole_is_not_promoted(anywhere, saved_model, damage):
+    anywhere.publish("digits", saved_model)
+    anywhere.promote("digits", 1)
+    anywhere.publish("digits", saved_model)
+    key = "models/.staging/digits/2/variables/variables.index"
+    if damage == "missing":
+        anywhere.store.delete(key)
+    elif damage == "longer":
+        anywhere.store.write_bytes(key, b"something longer than it was")
+    else:
+        anywhere.store.delete("models/.staging/digits/2/manifest.json")
+    with pytest.raises(StorageError, match="expected version 2|digits/2/variables/variables.index of 13 bytes"):
+        anywhere.promote("digits", 2, named=True)
+    assert anywhere.champion("digits").version == 1
+    assert anywhere.store.directories("models/digits") == ["1"]
+
+
+def test_what_was_rolled_back_comes_back_only_by_name(anywhere, saved_model, tmp_path):
+    """Neither that version, nor the same model once more, whatever else is in its directory."""
+    for number in (1, 2):
+        (saved_model / "fingerprint.pb").write_bytes(b"%d" % number)
+        anywhere.publish("digits", saved_model)
+        anywhere.promote("digits", number)
+    anywhere.rollback("digits")
+    card = tmp_path / "CARD.md"
+    card.write_text("written later")
+    same = anywhere.publish("digits", saved_model, {"CARD.md": card})
+    said = r"version 2 of digits was rolled back at 20.* UTC; to serve it all the same, name it: .*'champion digits 2'"
+    with pytest.raises(RolledBackError, match=said):
+        anywhere.promote("digits", 2, over=1)
+    with pytest.raises(RolledBackError, match="this model, as version 2, was rolled back"):
+        anywhere.promote("digits", same.number, over=1)
+    with pytest.raises(RolledBackError, match="this model, as version 2, was rolled back"):
+        anywhere.publish("digits", saved_model, challenger=True)
+    assert anywhere.champion("digits").version == 1
+    assert anywhere.promote("digits", 2, named=True).version == 2
+    assert anywhere.promote("digits", same.number, over=2).version == same.number
+
+
+@pytest.mark.parametrize("fact", ["model_sha256", "weights_sha256"])
+def test_an_identical_model_is_known_by_its_hashes(registry, saved_model, fact):
+    """Exporting the same model once more makes other files: the hashes of what was trained are what counts."""
+    for number in (1, 2, 3):
+        (saved_model / "saved_model.pb").write_bytes(b"%d" % number)
+        registry.publish("digits", saved_model, facts={fact: "ab" if number > 1 else ""})
+    registry.promote("digits", 1)
+    registry.promote("digits", 2)
+    registry.rollback("digits")
+    with pytest.raises(RolledBackError, match="this model, as version 2, was rolled back"):
+        registry.promote("digits", 3)
+
+
+def test_files_that_somebody_put_under_a_versions_number_are_not_mixed_with_it(registry, saved_model):
+    registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/digits/1/saved_model.pb", b"by hand")
+    with pytest.raises(StorageError, match="expected nothing yet at .*models/digits/1, received .*saved_model.pb"):
+        registry.promote("digits", 1, named=True)
+    assert registry.store.read_bytes("models/digits/1/saved_model.pb") == b"by hand"
+    assert registry.champion("digits") is None
+
+
+def test_the_pointer_of_an_earlier_release_is_read(registry, saved_model):
+    registry.publish("digits", saved_model)
+    old = b'{"version": 1, "history": [], "moved": "2026-01-01", "token": "x"}'
+    registry.store.write_bytes("models/digits/champion.json", old)
+    assert registry.champion("digits").version == 1

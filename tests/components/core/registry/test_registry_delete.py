@@ -1,9 +1,11 @@
-"""Deleting: never the champion, also when somebody promotes at the same moment."""
+"""Deleting: never the champion, also when somebody promotes at the same moment, and only what this registry made."""
 
 import pytest
 
 from components.core.registry import Registry
-from components.core.storage import NotFound, StorageError
+from components.core.storage import NotFound, StorageError, bundle
+from tests.components.core.registry.publishing import keys
+from tests.servers.small import SMALL
 
 
 def test_deleting_is_guarded(registry, saved_model):
@@ -17,49 +19,130 @@ def test_deleting_is_guarded(registry, saved_model):
         StorageError, match="version 2 is what a rollback of digits would choose; delete it with --force"
     ):
         registry.delete("digits", 2)
+    with pytest.raises(
+        StorageError, match="version 1 is one that a rollback of digits could reach; delete it with --force"
+    ):
+        registry.delete("digits", 1)
     with pytest.raises(NotFound, match="expected version 9 of digits, received none; there: 1, 2, 3, 4"):
         registry.delete("digits", 9)
-    registry.delete("digits", 1)
+    registry.delete("digits", 1, force=True)
     registry.delete("digits", 2, force=True)
     registry.delete("digits", 4)
     assert [found.number for found in registry.versions("digits")] == [3]
     assert registry.store.directories("models/digits") == ["3"]
+    assert registry.champion("digits").deleting == registry.champion("digits").history == []
 
 
-def test_a_deleted_version_can_not_be_promoted_in_between(registry, saved_model, monkeypatch):
-    """Promoting looks, deleting finishes, promoting moves the pointer: it notices and moves it back."""
+def meanwhile(registry: Registry, deed: str, key: str, act) -> None:
+    """Has `act` happen just before the registry's next such call."""
+    original = getattr(registry.store, deed)
+
+    def act_first(called, *arguments, **options):
+        if called.endswith(key):
+            setattr(registry.store, deed, original)
+            act()
+        return original(called, *arguments, **options)
+
+    setattr(registry.store, deed, act_first)
+
+
+@pytest.fixture
+def other(registry):
+    """Somebody else at the same registry."""
+    return Registry(registry.store.uri(), SMALL)
+
+
+def test_a_deleted_version_can_not_be_promoted_in_between(registry, other, saved_model):
+    """Promoting looks, deleting finishes, promoting moves the pointer: which has changed, so that it looks again."""
     for _ in range(2):
         registry.publish("digits", saved_model)
     registry.promote("digits", 1)
-    from components.core.registry import champion
-
-    move = champion.move
-
-    def deleted_meanwhile(store, name, version, history, generation):
-        monkeypatch.setattr(champion, "move", move)
-        Registry.delete(registry, name, version)
-        return move(store, name, version, history, generation)
-
-    monkeypatch.setattr(champion, "move", deleted_meanwhile)
-    with pytest.raises(StorageError, match="version 2 of digits was deleted meanwhile"):
+    meanwhile(registry, "write_bytes", "champion.json", lambda: other.delete("digits", 2))
+    with pytest.raises(NotFound, match="expected version 2 of digits, received none; there: 1"):
         registry.promote("digits", 2)
     assert registry.champion("digits").version == 1
+    assert registry.store.directories("models/digits") == ["1"]
 
 
-def test_a_version_promoted_while_it_is_deleted_is_kept(registry, saved_model, monkeypatch):
+def test_a_version_promoted_while_it_is_deleted_is_kept(registry, other, saved_model):
     for _ in range(2):
         registry.publish("digits", saved_model)
-    looks = []
-
-    def champion(name):
-        # Promoted by somebody else, just after deleting has looked for the first time.
-        found = Registry.champion(registry, name)
-        if not looks:
-            registry.promote(name, 2)
-        looks.append(found)
-        return found
-
-    monkeypatch.setattr(registry, "champion", champion)
+    meanwhile(registry, "write_bytes", "champion.json", lambda: other.promote("digits", 2))
     with pytest.raises(StorageError, match="version 2 is the champion of digits"):
         registry.delete("digits", 2)
     assert registry.show("digits", 2).champion
+
+
+def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other, saved_model):
+    """The champion is moved twice by others between the promotion and its look at what came of it."""
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+
+    def overtake():
+        other.promote("digits", 3, over=2)
+        other.delete("digits", 2, force=True)
+
+    meanwhile(registry, "copy", "saved_model.pb", overtake)
+    with pytest.raises(StorageError):
+        registry.promote("digits", 2, over=1)
+    assert (registry.champion("digits").version, registry.champion("digits").history) == (3, [1])
+    assert registry.store.directories("models/digits") == ["1", "3"]
+
+
+def test_a_deletion_that_was_killed_is_finished_by_whoever_comes(registry, saved_model, capsys):
+    for _ in range(2):
+        registry.publish("digits", saved_model)
+        registry.promote("digits", 1)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    registry.promote("digits", 2)
+    delete_files, registry.store.delete_files = registry.store.delete_files, killed
+    with pytest.raises(KeyboardInterrupt):
+        registry.delete("digits", 1, force=True)
+    registry.store.delete_files = delete_files
+    assert [found.number for found in registry.versions("digits")] == [2]
+    for ask in (registry.show, registry.promote):
+        with pytest.raises(NotFound, match="expected version 1 of digits, received none; there: 2"):
+            ask("digits", 1)
+    capsys.readouterr()
+    registry.sweep("digits")
+    assert capsys.readouterr().out == "removed what was left of version 1 of digits, which is deleted\n"
+    assert registry.store.directories("models/digits") == ["2"]
+    assert registry.champion("digits").deleting == []
+
+
+@pytest.mark.parametrize("number", [1, 7, 20260101])
+def test_what_somebody_else_put_under_a_number_is_never_touched(anywhere, saved_model, number):
+    """By hand for TensorFlow Serving: no claim and no manifest. Its number is skipped."""
+    theirs = f"models/digits/{number}/saved_model.pb"
+    anywhere.store.write_bytes(theirs, b"by hand")
+    published = anywhere.publish("digits", saved_model)
+    assert published.number == number + 1
+    anywhere.promote("digits", published.number)
+    assert anywhere.sweep("digits", older_than_s=0) == []
+    with pytest.raises(StorageError, match=f"received .*models/digits/{number}, which it did not make"):
+        anywhere.delete("digits", number, force=True)
+    assert anywhere.store.read_bytes(theirs) == b"by hand"
+    assert [found.number for found in anywhere.versions("digits")] == [published.number]
+    unreadable = anywhere.inventory("digits")[0]
+    assert (unreadable.number, unreadable.reason[:24]) == (number, "not of this registry: it")
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_a_version_whose_manifest_is_gone_is_damaged_and_not_abandoned(registry, saved_model, champion):
+    """Not even if its claim is older than any publication takes."""
+    for number in (1, 2):
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    number = 2 if champion else 1
+    registry.store.delete(f"models/digits/{number}/{bundle.MANIFEST}")
+    before = keys(registry, f"models/digits/{number}")
+    assert registry.sweep("digits", older_than_s=0) == []
+    assert registry.publish("digits", saved_model).number == 3
+    assert keys(registry, f"models/digits/{number}") == before
+    assert [found.reason for found in registry.inventory("digits") if found.number == number] == [
+        "its manifest.json is gone"
+    ]

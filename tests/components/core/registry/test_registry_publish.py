@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from components.core.registry import Registry, read_export
 from components.core.storage import StorageError
 from tests.components.core.registry.publishing import MODEL, keys, publisher
+from tests.servers.small import SMALL
 
 
 def test_a_published_version_is_what_servers_expect(anywhere, saved_model, tmp_path):
@@ -14,9 +16,12 @@ def test_a_published_version_is_what_servers_expect(anywhere, saved_model, tmp_p
     version = anywhere.publish("digits", saved_model, {"MODEL_CARD.md": card}, {"accuracy": 0.97, "source": "abc"})
     assert (version.name, version.number, version.champion) == ("digits", 1, False)
     assert version.facts["accuracy"] == 0.97
-    assert version.uri == anywhere.uri("digits") + "/1"
+    assert keys(anywhere, "models/digits") == [] and not version.served
+    anywhere.promote("digits", 1)
+    version = anywhere.show("digits")
+    assert (version.champion, version.served, version.uri) == (True, True, anywhere.uri("digits") + "/1")
     expected = [*MODEL, "assets.extra/MODEL_CARD.md", "manifest.json"]
-    assert sorted(keys(anywhere, "models/digits")) == sorted(f"models/digits/1/{name}" for name in expected)
+    assert sorted(keys(anywhere, "models/digits/1")) == sorted(f"models/digits/1/{name}" for name in expected)
     assert anywhere.store.directories("models/digits") == ["1"]
     manifest = json.loads(anywhere.store.read_bytes("models/digits/1/manifest.json"))
     assert set(manifest["files"]) == {*MODEL, "assets.extra/MODEL_CARD.md"}
@@ -73,4 +78,51 @@ def test_a_claim_that_was_overwritten_is_not_ours(registry, saved_model, monkeyp
         return stored
 
     monkeypatch.setattr(registry.store, "write_bytes", overwritten)
+    assert registry.publish("digits", saved_model).number == 2
+
+
+def test_a_version_that_was_never_champion_is_seen_by_no_server(anywhere, saved_model, tmp_path):
+    """And is listed, shown and fetched like any other."""
+    for _ in range(2):
+        anywhere.publish("digits", saved_model)
+    anywhere.promote("digits", 1)
+    assert anywhere.store.directories("models/digits") == ["1"]
+    assert [(found.number, found.served) for found in anywhere.versions("digits")] == [(1, True), (2, False)]
+    assert anywhere.show("digits", 2).uri.endswith("/models/.staging/digits/2")
+    anywhere.fetch("digits", 2, tmp_path / "fetched")
+    assert (tmp_path / "fetched" / "saved_model.pb").read_bytes() == MODEL["saved_model.pb"]
+    anywhere.delete("digits", 2)
+    assert [found.number for found in anywhere.versions("digits")] == [1]
+
+
+def test_a_fetched_version_can_be_published_elsewhere(anywhere, registry, saved_model, tmp_path):
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text("# digits")
+    first = anywhere.publish("digits", saved_model, {"MODEL_CARD.md": card}, {"accuracy": 0.97})
+    anywhere.fetch("digits", 1, tmp_path / "fetched")
+    registry.publish("other", saved_model)
+    second = registry.publish("other", *read_export(tmp_path / "fetched"))
+    assert (second.number, second.facts["accuracy"], second.files) == (2, 0.97, first.files)
+    (tmp_path / "fetched" / "assets.extra" / "MODEL_CARD.md").write_text("# DIGITS")
+    with pytest.raises(StorageError, match="MODEL_CARD.md as .*manifest.json describes it, received another; fetch"):
+        registry.publish("other", *read_export(tmp_path / "fetched"))
+    (tmp_path / "fetched" / "fingerprint.pb").unlink()
+    with pytest.raises(StorageError, match="received (another|none); fetch the version again"):
+        registry.publish("other", *read_export(tmp_path / "fetched"))
+
+
+def test_a_publisher_that_was_taken_for_dead_is_told(registry, saved_model):
+    """Swept though it lives, at the worst moment: when all is uploaded and only the manifest is missing."""
+    write, other = registry.store.write_bytes, Registry(registry.store.uri(), SMALL)
+
+    def slow(key, data, **condition):
+        if key.endswith("/1/manifest.json"):
+            registry.store.write_bytes = write
+            assert other.sweep("digits", older_than_s=0) == [1]
+        return write(key, data, **condition)
+
+    registry.store.write_bytes = slow
+    with pytest.raises(StorageError, match="version 1 of digits was cleaned away while it was being published"):
+        registry.publish("digits", saved_model)
+    assert registry.versions("digits") == registry.names() == []
     assert registry.publish("digits", saved_model).number == 2

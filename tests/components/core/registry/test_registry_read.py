@@ -1,9 +1,11 @@
 """Listing, showing and fetching versions: what is damaged is named and never taken for whole."""
 
+import json
+
 import pytest
 
 from components.core.storage import Corrupted
-from tests.components.core.registry.publishing import MODEL
+from tests.components.core.registry.publishing import MODEL, keys
 
 
 def test_versions_are_numbered_listed_and_shown(registry, saved_model):
@@ -35,6 +37,7 @@ def test_a_fetched_version_is_the_published_one(anywhere, saved_model, tmp_path)
 @pytest.mark.parametrize("damage", ["missing", "longer"])
 def test_a_manifest_that_disagrees_with_the_files_is_named(registry, saved_model, tmp_path, damage):
     registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
     key = "models/digits/1/variables/variables.index"
     registry.store.delete(key) if damage == "missing" else registry.store.write_bytes(
         key, b"something longer than it was"
@@ -50,6 +53,7 @@ def test_a_manifest_that_disagrees_with_the_files_is_named(registry, saved_model
 
 def test_a_file_of_the_right_size_and_wrong_bytes_is_named(registry, saved_model, tmp_path):
     registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
     registry.store.write_bytes("models/digits/1/variables/variables.index", b"where what IS")
     with pytest.raises(Corrupted, match="variables.index with sha256 [0-9a-f]{64} as its manifest.json says, received"):
         registry.fetch("digits", 1, tmp_path / "x")
@@ -68,18 +72,53 @@ def test_a_file_of_the_right_size_and_wrong_bytes_is_named(registry, saved_model
 )
 def test_a_manifest_that_is_none_is_named(registry, saved_model, document):
     registry.publish("digits", saved_model)
-    registry.store.write_bytes("models/digits/1/manifest.json", document)
-    with pytest.raises(Corrupted, match="expected a manifest in .*models/digits/1/manifest.json") as raised:
+    registry.store.write_bytes("models/.staging/digits/1/manifest.json", document)
+    with pytest.raises(Corrupted, match="expected a manifest in .*digits/1/manifest.json") as raised:
         registry.show("digits", 1)
     assert "\n" not in str(raised.value)
     registry.delete("digits", 1)
     assert registry.names() == []
 
 
-def test_a_damaged_version_does_not_hide_the_others(registry, saved_model, capsys):
+def test_a_damaged_version_does_not_hide_the_others(registry, saved_model, tmp_path, capsys):
     for _ in range(3):
         registry.publish("digits", saved_model)
-    registry.store.write_bytes("models/digits/2/manifest.json", b"{")
-    assert [found.number for found in registry.versions("digits")] == [1, 3]
+    registry.store.write_bytes("models/.staging/digits/2/manifest.json", b"{")
+    registry.promote("digits", 3)
+    assert registry.fetch("digits", None, tmp_path / "fetched").number == 3
+    registry.delete("digits", 2)
+    assert capsys.readouterr().out == ""
+    for _ in range(2):
+        registry.publish("digits", saved_model)
+    registry.store.write_bytes("models/.staging/digits/4/manifest.json", b"{")
+    assert [found.number for found in registry.versions("digits")] == [1, 3, 5]
     said = capsys.readouterr().out
-    assert said.startswith("version 2 of digits is left out: expected a manifest in ") and said.count("\n") == 1
+    assert said.startswith("version 4 of digits is left out: expected a manifest in ") and said.count("\n") == 1
+
+
+def test_a_registry_of_an_earlier_release_is_read_as_it_is(registry, saved_model, tmp_path, capsys):
+    """It published to where servers look, before anything was decided, and left staging behind when it was killed."""
+    for number in (1, 2, 3):
+        registry.publish("digits", saved_model)
+        for key in keys(registry, f"models/.staging/digits/{number}"):
+            registry.store.copy(key, key.replace(".staging/", ""))
+            registry.store.delete(key)
+    pointer = {"version": 2, "history": [1], "moved": "2026-01-01", "token": "0" * 32}
+    registry.store.write_bytes("models/digits/champion.json", json.dumps(pointer).encode())
+    assert [(found.number, found.champion) for found in registry.versions("digits")] == [
+        (1, False),
+        (2, True),
+        (3, False),
+    ]
+    assert registry.show("digits").number == registry.fetch("digits", None, tmp_path / "x").number == 2
+    assert registry.promote("digits", 3, over=2).history == [1, 2]
+    assert registry.rollback("digits").version == 2
+    # Killed in the middle of copying.
+    registry.publish("digits", saved_model)
+    registry.store.copy("models/.staging/digits/4/fingerprint.pb", "models/digits/4/fingerprint.pb")
+    assert registry.sweep("digits") == []
+    capsys.readouterr()
+    assert registry.sweep("digits", older_than_s=0) == [4]
+    assert "removed what was left of version 4 of digits, whose publication never" in capsys.readouterr().out
+    assert registry.store.directories("models/digits") == ["1", "2", "3"]
+    assert [found.number for found in registry.versions("digits")] == [1, 2, 3]

@@ -1,0 +1,184 @@
+"""What makes a decision in champion.json true in the store, and finishes it after somebody who was killed.
+
+Every step can be done twice and by several at once: a version's files only ever move from staging to where servers
+look, by copies inside the store, and a number is never used again.
+"""
+
+import time
+import uuid
+
+from components.core.registry.champion import Champion, change_champion, read_champion
+from components.core.registry.layout import SAVED_MODEL, claimed, now, place, staged, staged_place
+from components.core.registry.versions import HAD, files_in_staging, split_served
+from components.core.storage import Corrupted, NotFound, PreconditionFailed, Store
+from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
+from components.core.storage.errors import tell
+from components.core.storage.parallel import Task, run_all
+
+# A publisher that has not finished after this long is taken for dead, and what it left is removed.
+ABANDONED_S = 24 * 3600.0
+
+
+def serve(store: Store, name: str, number: int) -> None:
+    """Copies a champion from staging to where servers look, if it is not there yet.
+
+    saved_model.pb comes last of the files, since servers load what has one, and the manifest after it: by it the
+    version counts for our own readers. It is copied like the rest, and only as it was read: once a deletion has
+    replaced it in staging, no copy can bring the version back.
+
+    Raises:
+        NotFound, PreconditionFailed, Corrupted: the version is being deleted, or a file of it is gone.
+    """
+    source, target = staged_place(name, number), place(name, number)
+    try:
+        read_when = store.stat(f"{source}/{MANIFEST}").generation
+        manifest = read_manifest(store, source)
+    except NotFound:
+        return
+    if not manifest.files:
+        return
+    if not store.exists(f"{target}/{MANIFEST}"):
+        try:
+            _copy(store, source, target, [below for below in manifest.files if below != SAVED_MODEL])
+            _copy(store, source, target, [SAVED_MODEL])
+            check_listing(store, target, manifest)
+            store.copy(f"{source}/{MANIFEST}", f"{target}/{MANIFEST}", if_generation=read_when)
+        except (NotFound, PreconditionFailed):
+            # Somebody else may have finished it, and cleared staging.
+            if not store.exists(f"{target}/{MANIFEST}"):
+                raise
+    _clear_staging(store, source)
+
+
+def remove(store: Store, name: str, number: int) -> None:
+    """Removes a version that champion.json counts as being deleted, and then that mark."""
+
+    def unmarked(champion: Champion) -> Champion:
+        return champion.model_copy(update={"deleting": [each for each in champion.deleting if each != number]})
+
+    remove_files(store, name, number)
+    change_champion(store, name, unmarked, any_champion=True)
+
+
+def remove_files(store: Store, name: str, number: int) -> None:
+    """Removes the files of a version, wherever they lie.
+
+    Staging first, so that nobody can copy from there what has been removed here. Of what servers see, saved_model.pb
+    first, so that none loads the half of a model, and the manifest last: by it a directory is known to be ours, to
+    whoever finishes this. Where there is none yet, only copies of what was in staging are ours.
+    """
+    beside, served = staged_place(name, number), place(name, number)
+    ours = files_in_staging(store, name, number)
+    if ours:
+        _retire(store, beside, ours)
+        store.delete_files([stored.key for stored in store.list(beside) if stored.key != f"{beside}/{MANIFEST}"])
+    keys, others = split_served(store, name, number, ours)
+    if not ours or f"{served}/{MANIFEST}" in (*keys, *others):
+        keys += others
+    first, last = f"{served}/{SAVED_MODEL}", f"{served}/{MANIFEST}"
+    store.delete_files([key for key in keys if key == first])
+    store.delete_files([key for key in keys if key not in (first, last)])
+    store.delete_files([key for key in keys if key == last])
+
+
+def settle(store: Store, name: str) -> None:
+    """Finishes promotions and deletions that were begun; one that can't be finished is told, and holds up no other."""
+    try:
+        champion, _ = read_champion(store, name)
+    except Corrupted:
+        return
+    for number in champion.deleting:
+        remove(store, name, number)
+        tell(f"removed what was left of version {number} of {name}, which is deleted")
+    for number in sorted(champion.crowned.intersection(staged(store, name)) - set(champion.deleting)):
+        try:
+            serve(store, name, number)
+        except (NotFound, PreconditionFailed, Corrupted) as damage:
+            tell(f"version {number} of {name} can't be brought to where servers look: {damage}")
+
+
+def sweep(store: Store, name: str, older_than_s: float = ABANDONED_S) -> list[int]:
+    """Removes what is left of publications that never finished, and tells it; returns their numbers.
+
+    Args:
+        older_than_s: how long ago a number must have been claimed. A publisher that is swept though it lives is told
+            so, and publishes nothing.
+    """
+    swept = []
+    given_out = claimed(store, name)
+    for number in staged(store, name):
+        if number not in given_out or time.time() - given_out[number] < older_than_s:
+            continue
+        beside, ours = staged_place(name, number), files_in_staging(store, name, number)
+        try:
+            whole = bool(read_manifest(store, beside).files)
+        except Corrupted:
+            continue
+        except NotFound:
+            try:
+                _retire(store, beside, ours, if_absent=True)
+            except PreconditionFailed:
+                continue
+            whole = False
+        if _clear_copies(store, name, number, ours) if whole else _clear_upload(store, name, number, ours):
+            tell(f"removed what was left of version {number} of {name}, whose publication never finished")
+            swept.append(number)
+    return swept
+
+
+def _retire(store: Store, beside: str, had: dict[str, int], *, if_absent: bool = False) -> None:
+    """Writes a manifest without files, which says: nothing is here, and nobody makes this number whole any more.
+
+    Args:
+        had: the files that were here, and their sizes.
+        if_absent: only if no publisher was first.
+
+    Raises:
+        PreconditionFailed: one was.
+    """
+    nothing = Manifest(files={}, facts={"retired": now(), "token": uuid.uuid4().hex, HAD: had})
+    write_manifest(store, beside, nothing, if_absent=if_absent)
+
+
+def _clear_upload(store: Store, name: str, number: int, ours: dict[str, int]) -> bool:
+    """Removes the files of a publication that can't become whole any more; says whether there were any.
+
+    Earlier releases copied to where servers look before anything was decided.
+    """
+    beside = staged_place(name, number)
+    copies, _ = split_served(store, name, number, ours)
+    store.delete_files(copies)
+    keys = [stored.key for stored in store.list(beside) if stored.key != f"{beside}/{MANIFEST}"]
+    store.delete_files(keys)
+    return bool(copies or keys)
+
+
+def _clear_copies(store: Store, name: str, number: int, ours: dict[str, int]) -> bool:
+    """Removes a version of an earlier release that was killed while it copied; says whether it was such a one."""
+    copies, others = split_served(store, name, number, ours)
+    if not copies or others:
+        return False
+
+    def marked(champion: Champion) -> Champion:
+        if number in champion.crowned:
+            return champion
+        return champion.model_copy(update={"deleting": sorted({*champion.deleting, number})})
+
+    if f"{place(name, number)}/{MANIFEST}" in copies:
+        return False
+    if number not in change_champion(store, name, marked, any_champion=True).deleting:
+        return False
+    remove(store, name, number)
+    return True
+
+
+def _clear_staging(store: Store, beside: str) -> None:
+    """Removes the staged copy of a version that is whole elsewhere; its manifest last, so that a kill shows."""
+    manifest = f"{beside}/{MANIFEST}"
+    store.delete_files([stored.key for stored in store.list(beside) if stored.key != manifest])
+    store.delete(manifest)
+
+
+def _copy(store: Store, source: str, target: str, names: list[str]) -> None:
+    tasks = (Task(0, lambda below=below: store.copy(f"{source}/{below}", f"{target}/{below}")) for below in names)
+    run_all(tasks, store.limits.workers, store.limits.window)

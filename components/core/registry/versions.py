@@ -1,0 +1,186 @@
+"""Versions as they are found in the store: whole ones, and those that can't be read, with the reason."""
+
+import dataclasses
+import hashlib
+from typing import Any, NamedTuple
+
+from components.core.registry.champion import Champion
+from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
+from components.core.storage import Corrupted, NotFound, StorageError, Store
+from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, read_manifest
+from components.core.storage.parallel import Task, run_all
+
+# In a retired version's manifest: the files that it had, and their sizes.
+HAD = "had"
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One published version.
+
+    Attributes:
+        uri: its directory in the store.
+        created: when it was published, ISO 8601 in UTC.
+        bytes: the size of all its files together.
+        champion: whether it is the champion now; False too where champion.json can't be read.
+        served: whether it lies where servers look. It does from its first promotion on.
+        facts: what the publisher said of it: metrics, lineage.
+        files: by path below its directory.
+    """
+
+    name: str
+    number: int
+    uri: str
+    created: str
+    bytes: int
+    champion: bool
+    served: bool
+    facts: dict[str, Any]
+    files: dict[str, BundledFile]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unreadable:
+    """A version's directory that holds no version, and why."""
+
+    number: int
+    reason: str
+
+
+class Found(NamedTuple):
+    """A whole version: the directory it lies in, and its manifest."""
+
+    directory: str
+    manifest: Manifest
+
+
+def find(store: Store, name: str, number: int, champion: Champion) -> Found:
+    """Finds a version, where servers look or in staging.
+
+    Raises:
+        NotFound: there is none of that number. Corrupted: its manifest can't be read.
+    """
+    if number in champion.deleting:
+        raise gone(store, name, number, champion)
+    # A version moves from staging to where servers look, and is whole in one of them at any moment: so the place that
+    # it may have moved to while we looked at the other one is looked at twice.
+    for directory in (place(name, number), staged_place(name, number), place(name, number)):
+        try:
+            manifest = read_manifest(store, directory)
+        except NotFound:
+            continue
+        if manifest.files:
+            return Found(directory, manifest)
+    raise gone(store, name, number, champion)
+
+
+def prove(store: Store, name: str, number: int, champion: Champion) -> Found:
+    """Finds a version, and compares its files with its manifest by name and size.
+
+    Raises:
+        NotFound: there is none of that number. Corrupted: a file is missing or has another size; names it.
+    """
+    found = find(store, name, number, champion)
+    try:
+        check_listing(store, *found)
+    except Corrupted:
+        # Unless it has moved in between.
+        again = find(store, name, number, champion)
+        if again.directory == found.directory:
+            raise
+        check_listing(store, *again)
+        return again
+    return found
+
+
+def describe(store: Store, name: str, number: int, found: Found, champion: Champion) -> Version:
+    """The version as users see it."""
+    return Version(
+        name=name,
+        number=number,
+        uri=store.uri(found.directory),
+        created=str(found.manifest.facts.get("created", "")),
+        bytes=found.manifest.bytes,
+        champion=champion.version == number,
+        served=found.directory == place(name, number),
+        facts=found.manifest.facts,
+        files=found.manifest.files,
+    )
+
+
+def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unreadable]:
+    """All versions, and whatever else lies under a version's number where servers look, ascending.
+
+    What is on its way, or being deleted, is left out.
+    """
+    # Staging first: what moves from there while we look is found where it has moved to.
+    in_staging = staged(store, name)
+    there = sorted({*in_staging, *numbers(store, home(name))} - set(champion.deleting))
+    found: dict[int, Version | Unreadable] = {}
+
+    def look(number: int) -> None:
+        try:
+            found[number] = describe(store, name, number, find(store, name, number, champion), champion)
+        except NotFound:
+            return
+        except Corrupted as damage:
+            found[number] = Unreadable(number, str(damage))
+
+    tasks = (Task(0, lambda number=number: look(number)) for number in there)
+    run_all(tasks, store.limits.workers, store.limits.window)
+    for number in set(numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
+        ours = number in champion.crowned
+        found[number] = Unreadable(
+            number, f"its {MANIFEST} is gone" if ours else f"not of this registry: it has no {MANIFEST}"
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
+    """That there is no such version, and which there are."""
+    there = {*numbers(store, home(name)), *staged(store, name)} - {number, *champion.deleting}
+    listed = ", ".join(map(str, sorted(there))) or "none"
+    if champion.version == number:
+        return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {listed}")
+    return NotFound(f"expected version {number} of {name}, received none; there: {listed}")
+
+
+def marks(manifest: Manifest) -> list[str]:
+    """What tells an identical model: the hash of its training's result, of its weights, and of its files."""
+    said = [f"{fact}:{manifest.facts[fact]}" for fact in ("model_sha256", "weights_sha256") if manifest.facts.get(fact)]
+    files = [(name, file.sha256) for name, file in manifest.files.items() if not name.startswith(f"{EXTRAS}/")]
+    return [*said, f"files:{hashlib.sha256(repr(sorted(files)).encode()).hexdigest()}"]
+
+
+def files_in_staging(store: Store, name: str, number: int) -> dict[str, int]:
+    """The files of a staged version and their sizes: those that lie there, and those that its manifest names.
+
+    The manifest of a retired one names those that it had.
+    """
+    beside = staged_place(name, number)
+    lying = {stored.key[len(beside) + 1 :]: stored.size for stored in store.list(beside)}
+    try:
+        manifest = read_manifest(store, beside)
+    except (NotFound, Corrupted):
+        return lying
+    return lying | manifest.facts.get(HAD, {}) | {below: file.bytes for below, file in manifest.files.items()}
+
+
+def split_served(store: Store, name: str, number: int, ours: dict[str, int]) -> tuple[list[str], list[str]]:
+    """The keys that lie where servers look under this number: copies of `ours` (by name and size), and others."""
+    served = place(name, number)
+    copies, others = [], []
+    for stored in store.list(served):
+        copied = ours.get(stored.key[len(served) + 1 :]) == stored.size
+        (copies if copied else others).append(stored.key)
+    return copies, others
+
+
+def refuse_foreign_files(store: Store, name: str, number: int) -> None:
+    """Raises StorageError if something lies under a version's number that is no part of it: copying would mix them."""
+    _, others = split_served(store, name, number, files_in_staging(store, name, number))
+    if others:
+        raise StorageError(
+            f"expected nothing yet at {store.uri(place(name, number))}, received {store.uri(others[0])}, which this "
+            "registry did not put there; move it away, or publish the version again"
+        )

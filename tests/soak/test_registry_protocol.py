@@ -1,0 +1,89 @@
+"""The registry's protocol, as its docstring has it, against users at once, faults and kills (registry_machine.py).
+
+An ordinary run takes about a minute; `make soak` goes on for as many examples as CONV2D_SOAK says (default 2,000 on a
+directory, a quarter of that on each server), each of up to 60 rules.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+import components.export.publish as exporting
+from components.core.storage import open_store
+from tests.servers.fixtures import Place, gcs_server, make_place, s3_server  # noqa: F401
+from tests.soak.registry_machine import Ground, RegistryMachine, done
+
+ORDINARY = {"file": 60, "gs": 12, "s3": 8}
+SOAK = int(os.environ.get("CONV2D_SOAK", "0"))
+SHARE = {"file": 1, "gs": 4, "s3": 4}
+Look, Put = Callable[[str], dict[str, bytes]], Callable[[str, bytes], object]
+
+
+def on_files(place: Place, bucket: str) -> tuple[Look, Put]:
+    def look(prefix: str) -> dict[str, bytes]:
+        top = pathlib.Path(prefix)
+        return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+    def put(key: str, data: bytes) -> None:
+        pathlib.Path(key).parent.mkdir(parents=True, exist_ok=True)
+        pathlib.Path(key).write_bytes(data)
+
+    return look, put
+
+
+def on_gcs(place: Place, bucket: str) -> tuple[Look, Put]:
+    def look(prefix: str) -> dict[str, bytes]:
+        live, top = place.server.state.buckets[bucket], f"{prefix}/"
+        return {key[len(top) :]: b"".join(found.parts) for key, found in live.items() if key.startswith(top)}
+
+    return look, lambda key, data: place.server.state.write(bucket, key, [data], {}, {})
+
+
+def on_s3(place: Place, bucket: str) -> tuple[Look, Put]:
+    def look(prefix: str) -> dict[str, bytes]:
+        live, top = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys, f"{prefix}/"
+        return {key[len(top) :]: found.value for key, found in live.items() if key.startswith(top)}
+
+    return look, lambda key, data: place.server.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+
+WAYS = {"file": on_files, "gs": on_gcs, "s3": on_s3}
+
+
+@pytest.fixture(params=WAYS)
+def ground(request, monkeypatch) -> Iterator[Ground]:
+    """A store, and a way past its client: what is looked at is what is there, not what a client makes of it."""
+    for place in make_place(request.param, request):
+        if place.server:
+            # No proxy in between: what fails is chosen call by call.
+            variable = "STORAGE_EMULATOR_HOST" if place.scheme == "gs" else "AWS_ENDPOINT_URL"
+            monkeypatch.setenv(variable, place.server.url)
+        store = open_store(place.uri)
+        yield Ground(store.location, store.backend, *WAYS[place.scheme](place, store.location.bucket))
+
+
+@pytest.mark.timeout(0 if SOAK else 600)
+def test_nothing_is_lost_and_nobody_is_champion_by_mistake(ground, request, monkeypatch, capsys):
+    # The step opens its registry by its URI; here it is handed one, and the decision is on `soak`.
+    monkeypatch.setattr(exporting, "Registry", lambda registry: registry)
+    monkeypatch.setattr(exporting, "_check", lambda *_: None)
+    kind = request.node.callspec.params["ground"]
+    examples = SOAK // SHARE[kind] if SOAK else ORDINARY[kind]
+    done.clear()
+    settings = hypothesis.settings(
+        max_examples=examples,
+        stateful_step_count=60,
+        deadline=None,
+        database=None,
+        derandomize=not SOAK,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    run_state_machine_as_test(type("Machine", (RegistryMachine,), {"ground": ground}), settings=settings)
+    with capsys.disabled():
+        print(f"\n{kind}: nothing lost; " + ", ".join(f"{count:,} {what}" for what, count in sorted(done.items())))
