@@ -47,7 +47,7 @@ def _stage(filters: int) -> list[LayerSpec]:
 
 ARCHITECTURES: dict[str, list[LayerSpec]] = {
     # The article's: on 32x32x3 pictures and ten classes 11,170,250 parameters, nearly all of them in the first Dense.
-    "seed": [
+    "article": [
         _conv(32),
         _conv(64),
         _conv(128),

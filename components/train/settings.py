@@ -21,7 +21,7 @@ class TrainSettings(Settings):
     """The parameters of the training step; the defaults are the article's."""
 
     architecture: str = Field(
-        "seed", description="a named architecture, or a JSON or YAML list of Keras layers with their arguments"
+        "article", description="a named architecture, or a JSON or YAML list of Keras layers with their arguments"
     )
     epochs: int = Field(25, ge=1, description="passes over the training pictures")
     batch_size: int = Field(50, ge=1, description="pictures a step")

@@ -69,6 +69,7 @@ def gather(
             resize=info.resize,
         ),
         history=_history(training),
+        learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
         notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
@@ -123,7 +124,7 @@ def _training_table(training: dict[str, Any]) -> dict[str, Any]:
 def _history(training: dict[str, Any]) -> dict[str, list[float]]:
     """The training history as one list a measure, from training.json's one entry an epoch."""
     epochs = training.get("history", [])
-    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
     return {
         name: [epoch[name] for epoch in epochs] for name in names if epochs and all(name in epoch for epoch in epochs)
     }

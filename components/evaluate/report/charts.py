@@ -1,5 +1,7 @@
 """The charts of the evaluation report, from its facts."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 
 from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
@@ -12,10 +14,8 @@ LOOKS: dict[str, Look] = {"validation": "accent", "training": "ink", "learning r
 
 
 def learning_charts(facts: EvaluationFacts) -> list[Chart]:
-    """Accuracy and loss by epoch, and the learning rate where it changed. None of one epoch: that is no curve."""
+    """Accuracy and loss by epoch, if there was more than one, and the learning rate if it changed."""
     history = {key: values for key, values in facts.history.items() if len(values) > 1}
-    if len(set(history.get("learning_rate", []))) == 1:
-        del history["learning_rate"]
     mark = (facts.best_epoch, f"kept: epoch {facts.best_epoch}") if facts.best_epoch else None
 
     def chart(name: str, title: str, keys: dict[str, str], show: Callable[[float], str]) -> list[Chart]:
@@ -38,7 +38,27 @@ def learning_charts(facts: EvaluationFacts) -> list[Chart]:
     return [
         *chart("accuracy", "Accuracy", {"val_accuracy": "validation", "accuracy": "training"}, _percent),
         *chart("loss", "Loss", {"val_loss": "validation", "loss": "training"}, "{:.4g}".format),
-        *chart("rate", "Learning rate", {"learning_rate": "learning rate"}, "{:.4g}".format),
+        *_rate_chart(facts.learning_rate, mark),
+    ]
+
+
+def _rate_chart(points: list[tuple[float, float]], mark: tuple[float, str] | None) -> list[Chart]:
+    rates = [rate for _, rate in points]
+    if len(set(rates)) < 2:
+        return []
+    last = math.ceil(points[-1][0])
+    show = "{:.4g}".format
+    said = f"from {show(rates[0])} by way of at most {show(max(rates))} to {show(rates[-1])}"
+    return [
+        Chart(
+            "rate",
+            "Learning rate",
+            f"Learning rate by epochs done: {said}.",
+            dataclasses.replace(count_axis("epochs done", max(last, 2)), low=0, high=last),
+            axis("", [0, *rates], show),
+            [Line("learning rate", points, LOOKS["learning rate"], markers=False)],
+            mark=mark if len(points) > 1 else None,
+        )
     ]
 
 

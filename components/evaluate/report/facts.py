@@ -197,8 +197,10 @@ class EvaluationFacts:
     mistakes: list[Example]  # the most confident first
     uncertain_successes: list[Example]  # the least confident first
     data: DataSummary
-    # By epoch: loss, accuracy, val_loss, val_accuracy, learning_rate; any of them may be missing.
+    # By epoch: loss, accuracy, val_loss, val_accuracy; any of them may be missing.
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    # What it did: (epochs done before a step, the rate of that step); many more points than epochs.
+    learning_rate: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline

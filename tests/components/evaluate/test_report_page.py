@@ -58,11 +58,10 @@ def facts_of(labels, probabilities, names, **others):
             "accuracy": [0.5, 0.8, 0.9],
             "val_loss": [1.2, 0.8, 0.9],
             "val_accuracy": [0.6, 0.75, 0.7],
-            "learning_rate": [0.001, 0.001, 0.001],
         },
         "best_epoch": 2,
         "lineage": {"source": "https://example.org/digits", "fingerprint of the data set": "f1" * 32},
-        "training": {"architecture": "seed", "parameters": 1147466, "learning rate": 0.001},
+        "training": {"architecture": "article", "parameters": 1147466, "learning rate": 0.001},
     }
     return EvaluationFacts(**(given | others))
 
@@ -178,7 +177,7 @@ def test_test_pictures_of_one_class_only(tmp_path):
     [
         ({}, 8, 0),
         ({"loss": [1.0], "val_accuracy": [0.5]}, 9, 0),
-        ({"loss": [1.0, 0.5], "learning_rate": [0.1, 0.2]}, 9, 2),
+        ({"loss": [1.0, 0.5]}, 9, 1),
     ],
 )
 def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, charts):
@@ -186,6 +185,16 @@ def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, c
     assert page.count("section") == sections
     assert page.count("figure", "chart") == charts + 2 * 4 + 2
     assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
+
+
+def test_the_learning_rate_is_drawn_as_it_went(tmp_path):
+    """A rate that rises and falls within one epoch does so in its chart."""
+    rates = [(0.0, 0.1), (0.25, 0.2), (0.5, 0.4), (0.75, 0.2), (1.0, 0.0)]
+    written(tmp_path, facts_of(*answers(4, 100), NAMES, learning_rate=rates, best_epoch=None))
+    said = "Learning rate by epochs done: from 0.1 by way of at most 0.4 to 0."
+    assert said in (tmp_path / "report.html").read_text()
+    written(tmp_path, facts_of(*answers(4, 100), NAMES, learning_rate=[(0.0, 0.1), (1.0, 0.1)]))
+    assert "Learning rate by epochs" not in (tmp_path / "report.html").read_text()
 
 
 def test_behaviour_is_told_in_words_and_numbers(tmp_path):

@@ -19,13 +19,13 @@ def test_json_and_yaml_give_the_same_layers(text: str) -> None:
 
 
 def test_a_name_gives_its_layers() -> None:
-    assert parse_architecture("seed") is ARCHITECTURES["seed"]
+    assert parse_architecture("article") is ARCHITECTURES["article"]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sed", "unknown architecture 'sed'; did you mean 'seed'?"),
+        ("artikel", "unknown architecture 'artikel'; did you mean 'article'?"),
         ("", "unknown architecture ''"),
         ("[]", "expected at least one layer"),
         ("[{Conv2D: {filters: 32}", "text that is neither"),

@@ -224,7 +224,7 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
     [
         ({"batch_size": 40}, "one with batch_size 50 where this run has 40"),
         ({"epochs": 5}, "one with epochs 4 where this run has 5"),
-        ({"architecture": "seed"}, "one with architecture"),
+        ({"architecture": "article"}, "one with architecture"),
         ({"precision": "bfloat16"}, "one with precision 'float32' where this run has 'mixed_bfloat16'"),
     ],
     ids=str,

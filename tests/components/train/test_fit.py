@@ -38,7 +38,7 @@ def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
 def test_a_model_artifact_holds_what_was_learnt(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
-    result = run(architecture="seed", epochs=4)
+    result = run(architecture="article", epochs=4)
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
 
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
@@ -56,7 +56,7 @@ def test_a_model_artifact_holds_what_was_learnt(
         assert all(entry[name] > 0 for entry in history), name
     best = max(history, key=lambda entry: entry["val_accuracy"])
     assert (record["best_epoch"], record["best_val_accuracy"]) == (best["epoch"], best["val_accuracy"])
-    assert record["settings"] == TrainSettings(architecture="seed", epochs=4, gpus="auto").model_dump()
+    assert record["settings"] == TrainSettings(architecture="article", epochs=4, gpus="auto").model_dump()
     assert record["dataset_fingerprint"] == "1" * 64
     assert set(record["versions"]) == {"python", "keras", "tensorflow", "numpy"}
     assert record["precision"] == "float32"

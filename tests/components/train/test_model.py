@@ -25,8 +25,8 @@ def pictures(count: int = 5) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), np.uint8)
 
 
-def test_seed_is_the_articles_model() -> None:
-    model = build_model(parse_architecture("seed"), (32, 32, 3), 10)
+def test_article_is_the_articles_model() -> None:
+    model = build_model(parse_architecture("article"), (32, 32, 3), 10)
     assert model.count_params() == 11_170_250
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["InputLayer", "Rescaling", "Conv2D", "Conv2D", "Conv2D", "Flatten", "Dense", "Dense"]

@@ -7,7 +7,7 @@ from components.train.settings import TrainSettings
 
 def test_the_defaults_are_the_articles() -> None:
     settings = TrainSettings()
-    assert (settings.architecture, settings.optimizer, settings.learning_rate) == ("seed", "adam", 0.001)
+    assert (settings.architecture, settings.optimizer, settings.learning_rate) == ("article", "adam", 0.001)
     assert (settings.epochs, settings.batch_size, settings.early_stopping_patience) == (25, 50, 0)
 
 
@@ -22,7 +22,7 @@ def test_the_defaults_are_the_articles() -> None:
         ("optimizer", "adamm", "optimizer: unknown optimizer 'adamm'; did you mean 'adam'?"),
         ("verbose", "3", "verbose: input should be 'auto', '0', '1' or '2'; received '3'"),
         ("gpus", "two", "gpus: expected a number of GPUs, or auto; received 'two'"),
-        ("architecture", "sead", "architecture: unknown architecture 'sead'; did you mean 'seed'?"),
+        ("architecture", "artikle", "architecture: unknown architecture 'artikle'; did you mean 'article'?"),
         ("epoch", 3, "unknown parameter 'epoch'; did you mean 'epochs'?"),
     ],
 )

@@ -28,7 +28,7 @@ def counted_by_tensorflow(model) -> int:
 @pytest.mark.parametrize(
     "layers",
     [
-        "seed",
+        "article",
         [{"Conv2D": {"filters": 8, "kernel_size": [5, 3], "strides": 2, "padding": "same", "use_bias": False}}],
         [{"Conv2D": {"filters": 8, "kernel_size": 3, "dilation_rate": 2}}],
         [CONVOLUTION, {"DepthwiseConv2D": {"kernel_size": 3, "depth_multiplier": 2}}],
@@ -74,7 +74,7 @@ def test_a_layer_that_nothing_is_known_of_is_told() -> None:
 
 @pytest.mark.parametrize(("policy", "item"), [("float32", 4), ("mixed_bfloat16", 2), ("mixed_float16", 2)])
 def test_memory_is_that_of_the_precision(policy: str, item: int) -> None:
-    model = build_model(parse_architecture("seed"), (32, 32, 3), 10, policy)
+    model = build_model(parse_architecture("article"), (32, 32, 3), 10, policy)
     costs = {cost.name.partition("_")[0]: cost for cost in layer_costs(model)}
     assert costs["pictures"].bytes == 32 * 32 * 3
     assert costs["scale"].bytes == 32 * 32 * 3 * item

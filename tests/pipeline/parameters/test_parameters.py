@@ -38,7 +38,7 @@ def test_every_profile_is_valid(name):
 
 def test_the_cifar10_profile_is_the_articles_job():
     values = configure("cifar10", environment={}).parameters
-    assert (values.dataset, values.architecture, values.optimizer) == ("cifar10", "seed", "adam")
+    assert (values.dataset, values.architecture, values.optimizer) == ("cifar10", "article", "adam")
     assert (values.batch_size, values.epochs, values.validation_split) == (50, 25, 0.2)
     assert (values.validation, DATASETS["cifar10"].validation) == ("auto", "last")
     assert (values.learning_rate, values.precision) == (0.001, "float32")
@@ -63,7 +63,7 @@ def test_a_layer_list_in_a_profile_reaches_the_pipeline_as_text(tmp_path):
         (["LEARNING_RATE=0"], "learning_rate: "),
         (["DATASET=cifar11"], "did you mean 'cifar1"),
         (["OPTIMIZER=adm"], "did you mean 'adam'"),
-        (["ARCHITECTURE=seeed"], "did you mean 'seed'"),
+        (["ARCHITECTURE=artikle"], "did you mean 'article'"),
         (["MIN_ACCURACY=62"], "min_accuracy: "),
         (["DATASET=image_folder"], "source"),
         (["MODEL_NAME=../up"], "model_name: "),

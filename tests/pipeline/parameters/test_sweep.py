@@ -36,9 +36,9 @@ def test_a_grid_is_every_combination(parameters):
 
 def test_a_trial_has_one_spelling(parameters):
     """Else KFP's cache would not know a trial again that was written otherwise."""
-    grid = f"LEARNING_RATE=1e-3,.001,0.0010 augment_flip=True,yes architecture=seed,{LAYERS}"
+    grid = f"LEARNING_RATE=1e-3,.001,0.0010 augment_flip=True,yes architecture=article,{LAYERS}"
     assert plan_sweep(parameters, grid).trials == (
-        "architecture=seed learning_rate=0.001 augment_flip=true",
+        "architecture=article learning_rate=0.001 augment_flip=true",
         f"architecture={LAYERS} learning_rate=0.001 augment_flip=true",
     )
 
@@ -62,7 +62,7 @@ def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
         ("gpus=0,1", "has one value for all trials"),
         ("epochs=1,0", "epochs: "),
         ("learning_rate=0.1,x", "learning_rate: "),
-        ("architecture=seed,sed", "did you mean 'seed'"),
+        ("architecture=article,artikle", "did you mean 'article'"),
         ("epochs=1 epochs=2", "each name once"),
         ("epochs=" + ",".join(map(str, range(1, MOST_TRIALS + 2))), f"expected at most {MOST_TRIALS} trials"),
     ],
