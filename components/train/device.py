@@ -39,6 +39,7 @@ class Device:
         count: devices, of all processes together.
         process: the place of this process among those that train the model.
         processes: how many they are.
+        memory: bytes that each device has; None: not known.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Device:
     count: int = 1
     process: int = 0
     processes: int = 1
+    memory: int | None = None
 
     def scope(self) -> contextlib.AbstractContextManager:
         """The block in which the model is built and trained."""
@@ -99,7 +101,7 @@ def find_device(asked: str) -> Device:
     if not gpus:
         name, flags = _cpu()
         fast = ("bfloat16",) if {"avx512_bf16", "amx_bf16"} & flags else ()
-        return Device(name, 0, (*fast, "float32"))
+        return Device(name, 0, (*fast, "float32"), memory=_memory())
     if len(gpus) > 1:
         raise PipelineError(
             f"gpus: expected one GPU to train on by TensorFlow, received {len(gpus)}; use backend=jax, which trains on "
@@ -118,14 +120,16 @@ def _find_by_jax(asked: str) -> Device:
     gpus = [device for device in local if device.platform == "gpu"]
     _compare(asked, len(gpus))
     if gpus:
+        memory = (gpus[0].memory_stats() or {}).get("bytes_limit")
         version = str(getattr(gpus[0], "compute_capability", "0.0"))
         arithmetic = _gpu_arithmetic(tuple(int(part) for part in version.split(".")))
         name = _counted(len(gpus), gpus[0].device_kind)
     else:
+        memory = _memory()
         name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)  # XLA on a CPU is no faster in bfloat16
     nodes = jax.process_count()
     name = f"{nodes} nodes, each {name}" if nodes > 1 else name
-    return Device(name, len(gpus), arithmetic, jax.device_count(), jax.process_index(), nodes)
+    return Device(name, len(gpus), arithmetic, jax.device_count(), jax.process_index(), nodes, memory)
 
 
 def _compare(asked: str, found: int) -> None:
@@ -204,3 +208,18 @@ def _cpu() -> tuple[str, set[str]]:
     fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
     values = {key.strip(): value.strip() for key, value in fields.items()}
     return values.get("model name", platform.machine()), set(values.get("flags", "").split())
+
+
+def _memory() -> int | None:
+    """Bytes that this process may have: the machine's, or less if its container's limit says so."""
+    try:
+        limits = [int(pathlib.Path("/proc/meminfo").read_text().split()[1]) * 1024]  # MemTotal:  16384 kB
+    except (OSError, ValueError):
+        return None
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = int(pathlib.Path(path).read_text())
+        except (OSError, ValueError):  # there is no such file, or it says "max"
+            continue
+        limits += [limit] if limit < 1 << 60 else []
+    return min(limits)

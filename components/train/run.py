@@ -20,6 +20,7 @@ from components.train.augment import make_augmentation
 from components.train.board.live import live_board
 from components.train.device import choose_policy, find_device, make_deterministic
 from components.train.fit import Fit, curve_of
+from components.train.memory import check_memory
 from components.train.model import build_model
 from components.train.optimizer import LearningRate, make_loss, make_optimizer
 from components.train.settings import OPERATIONAL, SettingsError, TrainSettings
@@ -78,6 +79,8 @@ def train(
         make_deterministic()
     device = find_device(settings.gpus)
     policy = choose_policy(settings.precision, device)
+    batch = min(settings.batch_size, split_count(info, "train"))
+    check_memory(parse_architecture(settings.architecture), info.image_shape, batch, policy, device)
     keras.utils.set_random_seed(settings.seed)
 
     this_run = identity(settings, info, policy)

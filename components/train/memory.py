@@ -1,0 +1,88 @@
+"""What memory a training takes at the least, told before it is taken: large pictures in front of a Dense layer are the
+usual way to ask for more than there is, and the system ends a process for that without a word."""
+
+import dataclasses
+import math
+
+from components.core.progress import amount
+from components.train.architecture import LayerSpec
+from components.train.device import Device
+from components.train.model import build_layer
+from components.train.settings import SettingsError
+
+SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
+# Layers that may give what they were given.
+FREE = {"Flatten", "Reshape", "ReLU", "Activation", "Dropout"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """Bytes that a training takes at the least.
+
+    Attributes:
+        values: what the layers give for a batch, all of which is kept for the way back.
+        weights: the weights and their gradient.
+        largest: the layer with the most weights, for people.
+    """
+
+    values: float
+    weights: float
+    largest: str
+
+    @property
+    def total(self) -> float:
+        return self.values + self.weights
+
+
+def check_memory(
+    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str, device: Device
+) -> None:
+    """Refuses a training that can't fit into the device's memory, if that is known.
+
+    Raises:
+        SettingsError: says what it would take, and what smaller pictures would.
+    """
+    share, memory = math.ceil(batch_size / (device.count if device.gpus else device.processes)), device.memory
+    need = least_memory(layers, image_shape, share, policy)
+    if memory is None or need is None or need.total <= memory:
+        return
+    height, width, channels = image_shape
+    advice = "try a smaller batch_size or other layers"
+    for side in SIDES:
+        smaller = least_memory(layers, (side, side, channels), share, policy)
+        if side < min(height, width) and smaller and smaller.total <= memory / 4:
+            advice = f"image_size={side} would take {amount(smaller.total, 'B')}; or try a smaller batch_size"
+            break
+    raise SettingsError(
+        f"expected a training that fits into {amount(memory, 'B')} of memory, received pictures of {width} x {height} "
+        f"that take {amount(need.total, 'B')} at least: {amount(need.values, 'B')} for a batch of {batch_size}, "
+        f"{amount(need.weights, 'B')} for weights, most of them in {need.largest}; {advice}"
+    )
+
+
+def least_memory(
+    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str
+) -> Need | None:
+    """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells."""
+    shape: tuple[int | None, ...] = (None, *image_shape)
+    width = 4 if policy == "float32" else 2
+    values, weights = math.prod(image_shape) * width, {}
+    try:
+        for place, spec in enumerate(layers, start=1):
+            where = f"layer {place} ({spec.type})"
+            layer = build_layer(where, spec, policy)
+            weights[where] = _kernel(layer, shape)
+            shape = layer.compute_output_shape(shape)
+            values += 0 if spec.type in FREE else math.prod(shape[1:]) * width
+    except Exception:  # whatever it is, building the model finds it too, and says it better
+        return None
+    return Need(values * batch_size, 2 * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
+
+
+def _kernel(layer: object, shape: tuple[int | None, ...]) -> int:
+    """The weights of a Dense layer or a convolution; other layers have few."""
+    if units := getattr(layer, "units", None):
+        return shape[-1] * units
+    if filters := getattr(layer, "filters", None):
+        return math.prod(layer.kernel_size) * shape[-1] * filters
+    return 0
