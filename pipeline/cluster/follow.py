@@ -66,7 +66,7 @@ def follow(
 
 
 def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, how: str, say: Say) -> Any:
-    said = []
+    said: list[Exception] = []
 
     def again(error: Exception) -> None:
         if not said:

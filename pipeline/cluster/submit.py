@@ -85,7 +85,7 @@ def submit(
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
     name = f"{configuration.title} {moment} {secrets.token_hex(3)}"
 
-    tried = []
+    tried: list[str] = []
 
     def start() -> str:
         if tried and (found := _run_named(client, experiment_id, name)):
