@@ -41,8 +41,8 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     depth = _common_depth(folders)
     inner = [folder[depth:] for folder in folders if len(folder) > depth]
     splits = _splits_on_top(inner)
-    if not splits:
-        _refuse_once_more_inside(inner)
+    for part in [[folder[1:] for folder in inner if folder[0] == top and folder[1:]] for top in splits] or [inner]:
+        _refuse_once_more_inside(part)
     within = {} if splits else _splits_within(inner)
     again = {top for top in splits if _lies_in_its_own_name(top, inner)}
 

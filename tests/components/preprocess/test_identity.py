@@ -112,6 +112,18 @@ def test_the_artifact_has_the_hash_of_each_picture_in_the_order_of_its_shards(tm
     assert not np.isin(split_hashes(first, info, "test"), learned).any()
 
 
+def test_more_pictures_under_other_names_move_none_that_was_there(tmp_path, raw_artifact):
+    """One more picture a class once moved 122 of 360 test pictures into what the champion had been trained on."""
+    members = class_folders({"cat": 100, "dog": 100})
+    before = made(tmp_path, raw_artifact(archive(tmp_path / "a.tar", members)), "before")
+    renamed = {f"{name.partition('/')[0]}/{abs(hash(name))}.png": data for name, data in members.items()}
+    more = class_folders({"cat": 1, "dog": 1}, start=1000) | renamed | class_folders({"ape": 30}, start=2000)
+    after = made(tmp_path, raw_artifact(archive(tmp_path / "a.tar", more)), "after", seed=1)
+    for split in SPLITS:
+        old, new = (set(split_hashes(place, read_info(place), split).tolist()) for place in (before, after))
+        assert old <= new
+
+
 @pytest.mark.parametrize("spoil", [lambda data: data[:-8], lambda data: data[:-1] + b"x", lambda data: b"", None])
 def test_hashes_that_do_not_fit_are_refused(tmp_path, raw_artifact, spoil):
     raw = raw_artifact(archive(tmp_path / "a.tar", class_folders({"cat": 20, "dog": 20})))

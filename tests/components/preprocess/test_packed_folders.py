@@ -1,0 +1,124 @@
+"""Folders as tar and zip pack them: links, names in any spelling, members of one name."""
+
+import shutil
+import subprocess
+import tarfile
+
+import numpy as np
+import pytest
+
+from components.download.packing import pack
+from components.preprocess.sources.folders import read_folders
+from tests.components.preprocess.sources import archive, class_folders, png
+
+
+def linked(path, kind: bytes, members: dict[str, str]):
+    """Adds links, name -> target, to a tar."""
+    with tarfile.open(path, "a") as tar:
+        for name, target in members.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            tar.addfile(info)
+    return path
+
+
+def payloads(source) -> dict[str, bytes]:
+    """The bytes of each picture by its name."""
+    packed = source.path.read_bytes()
+    places = zip(source.offsets.tolist(), source.sizes.tolist(), strict=True)
+    return {source.name(picture): packed[at : at + size] for picture, (at, size) in enumerate(places)}
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_links_in_a_tar_are_the_pictures_that_they_lead_to(tmp_path, kind):
+    """GNU tar packs the second of two hard links as a link."""
+    members = class_folders({"cat": 2, "dog": 2})
+    above = "" if kind == tarfile.LNKTYPE else "../"
+    packed = linked(
+        archive(tmp_path / "a.tar", members),
+        kind,
+        {
+            "dog/again.png": f"{above}cat/0001.png",
+            "dog/thrice.png": "dog/again.png" if kind == tarfile.LNKTYPE else "again.png",
+            "dog/nowhere.png": f"{above}cat/9999.png",
+            "dog/notes.txt": f"{above}cat/0001.png",
+        },
+    )
+    source = read_folders(packed, tmp_path)
+    same = {"dog/again.png": members["cat/0001.png"], "dog/thrice.png": members["cat/0001.png"]}
+    assert payloads(source) == members | same
+    assert source.labels.tolist() == [0, 0, 1, 1, 1, 1]
+    assert source.ignored == {"a link to no picture of the archive": 1, "no picture by its ending: .txt": 1}
+
+
+def test_a_folder_s_tar_made_by_gnu_tar_gives_what_the_folder_gives(tmp_path):
+    folder = tmp_path / "photos"
+    for name, data in class_folders({"cat": 3, "dog": 3}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "dog" / "link.png").hardlink_to(folder / "cat" / "0002.png")
+    subprocess.run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "gnu.tar"), "photos"], check=True)
+    pack(folder, tmp_path / "ours.tar")
+    found = []
+    for name in ("gnu.tar", "ours.tar"):
+        scratch = tmp_path / f"scratch-{name}"
+        scratch.mkdir()
+        source = read_folders(tmp_path / name, scratch)
+        assert source.ignored == {}
+        found.append({name.removeprefix("photos/"): data for name, data in payloads(source).items()})
+    assert found[0] == found[1]
+    assert len(found[0]) == 7
+
+
+def test_links_that_lead_round_in_a_circle_lead_nowhere(tmp_path):
+    packed = linked(
+        archive(tmp_path / "a.tar", class_folders({"cat": 2, "dog": 2})),
+        tarfile.SYMTYPE,
+        {"dog/a.png": "b.png", "dog/b.png": "a.png", "dog/c.png": "c.png"},
+    )
+    source = read_folders(packed, tmp_path)
+    assert len(source) == 4
+    assert source.ignored == {"a link to no picture of the archive": 3}
+
+
+@pytest.mark.parametrize("ending", ["tar", "zip"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_members_of_one_name_the_last_counts(tmp_path, ending):
+    members = [*class_folders({"cat": 3, "dog": 3}).items(), ("cat/0001.png", png(77)), ("dog/0000.png", png(78))]
+    source = read_folders(archive(tmp_path / f"a.{ending}", [*members, ("cat/0001.png", png(79))]), tmp_path)
+    found = payloads(source)
+    assert (found["cat/0001.png"], found["dog/0000.png"]) == (png(79), png(78))
+    assert (len(source), len(found)) == (6, 6)
+    assert source.ignored == {"replaced by a later member of the same name": 3}
+
+
+def test_names_in_a_zip_are_read_as_unzip_reads_them(tmp_path):
+    """Info-ZIP's `zip -r` writes UTF-8 without saying so; macOS takes accents apart; Windows writes code page 437."""
+    members = {
+        "Käse/1.png": "Käse".encode(),
+        "Käse/2.png": "Käse".encode(),
+        "Müsli/3.png": "Müsli".encode("cp437"),
+        "Brot/4.png": b"Brot",
+    }
+    path = archive(tmp_path / "a.zip", {name.rpartition("/")[2].rjust(20, "x"): png(1) for name in members})
+    data = path.read_bytes()
+    for name, folder in members.items():
+        base = name.rpartition("/")[2]
+        written = base.rjust(20, "x").encode()
+        wanted = folder + b"/" + base.encode()
+        data = data.replace(written, (folder + b"/").ljust(20 - len(base), b"/") + base.encode())
+        assert len(wanted) <= 20
+    path.write_bytes(data)
+    source = read_folders(path, tmp_path)
+    assert source.class_names == ["Brot", "Käse", "Müsli"]
+    assert np.bincount(source.labels).tolist() == [1, 2, 1]
+
+
+def test_zip_r_of_a_folder_with_an_umlaut(tmp_path):
+    if shutil.which("zip") is None:
+        pytest.skip("no zip on this machine")
+    for name, data in class_folders({"Käse": 2, "Brot": 2}).items():
+        (tmp_path / "food" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "food" / name).write_bytes(data)
+    subprocess.run(["zip", "-qr", "../a.zip", "."], cwd=tmp_path / "food", check=True)
+    assert read_folders(tmp_path / "a.zip", tmp_path).class_names == ["Brot", "Käse"]
