@@ -52,10 +52,14 @@ def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
 
 
-def make_feed(split: MappedSplit, batch_size: int, seed: int | None = None) -> Feed:
-    """The split in a new order every epoch; without a seed in the artifact's order."""
+def make_feed(split: MappedSplit, batch_size: int, seed: int | None = None, on_device: bool = False) -> Feed:
+    """The split in a new order every epoch; without a seed in the artifact's order.
+
+    Args:
+        on_device: whether all pictures are laid into the device's memory first, as bytes, and gathered there; by JAX.
+    """
     keras = load_keras()
-    gather = _Gather(split, batch_size)
+    gather = _GatherOnDevice(split, batch_size) if on_device else _Gather(split, batch_size)
     reorder = None
     if seed is not None:
         reorder = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: gather.reorder(seed, epoch))
@@ -78,6 +82,21 @@ class _Gather:
         """The pictures and labels of `steps` batches."""
         places = self.order[step * self.batch_size : (step + steps) * self.batch_size]
         return self.split.pictures(places), self.split.labels[places]
+
+
+class _GatherOnDevice(_Gather):
+    """The same, but only the places of a batch's pictures go to the device, which has the pictures."""
+
+    def __init__(self, split: MappedSplit, batch_size: int):
+        super().__init__(split, batch_size)
+        import jax
+
+        self.pictures = jax.device_put(split.pictures(np.arange(len(split))))
+        self.gather = jax.jit(lambda pictures, places: pictures[places])
+
+    def take(self, step: int, steps: int = 1) -> Batch:
+        places = self.order[step * self.batch_size : (step + steps) * self.batch_size]
+        return self.gather(self.pictures, places), self.split.labels[places]
 
 
 def _for_tensorflow(gather: _Gather) -> "tf.data.Dataset":

@@ -60,6 +60,11 @@ class Device:
         model; on a CPU they are long enough."""
         return GPU_STEPS_A_CALL if self.gpus else 1
 
+    def has_room_for(self, pictures: int) -> bool:
+        """Whether so many bytes of pictures may lie on the device while it trains: on one GPU, by JAX, which tells how
+        much memory it has. A quarter of that is left to them."""
+        return bool(self.gpus and self.memory and self.count == 1) and 4 * pictures <= self.memory
+
     @property
     def leads(self) -> bool:
         """Whether this process is the one that writes and prints."""

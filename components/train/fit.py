@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -58,16 +59,18 @@ class Fit:
             upload_board: asks for the event files to be sent on.
             saved: what the checkpoint holds, to go on from.
         """
-        from components.train.board.events import EventFiles, hyperparameters
-        from components.train.board.histograms import Histograms
+        from components.train.board.events import EventFiles, Histograms, hyperparameters
         from components.train.board.pictures import validation_pictures
         from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
         settings, info, device = self.settings, self.info, self.device
-        training = make_feed(MappedSplit(dataset_path, info, "train"), settings.batch_size, settings.seed)
-        validation = None
+        pictures = split_count(info, "train") + split_count(info, "validation")
+        on_device = device.has_room_for(pictures * math.prod(info.image_shape))
+        split = MappedSplit(dataset_path, info, "train")
+        training, validation = make_feed(split, settings.batch_size, settings.seed, on_device), None
         if split_count(info, "validation"):
-            validation = make_feed(MappedSplit(dataset_path, info, "validation"), settings.batch_size)
+            split = MappedSplit(dataset_path, info, "validation")
+            validation = make_feed(split, settings.batch_size, on_device=on_device)
         bar, line = _verbosity(settings.verbose if device.leads else "0")
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
         best = BestWeights(settings.early_stopping_patience, device.leads)

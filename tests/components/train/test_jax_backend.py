@@ -26,6 +26,29 @@ def test_what_holds_under_tensorflow_holds_under_jax() -> None:
     assert f"{len(CHOSEN)} passed" in done.stdout, done.stdout
 
 
+ON_DEVICE = """
+import json, sys
+from components.train.device import Device
+from components.train.run import train
+from components.train.settings import TrainSettings
+dataset, place, settings = sys.argv[1:]
+for name in ("host", "device"):
+    Device.has_room_for = lambda self, pictures: name == "device"
+    train(TrainSettings.checked(**json.loads(settings)), dataset, f"{place}/{name}", f"{place}/board")
+"""
+
+
+def test_pictures_on_the_device_come_in_the_same_order(digits: str, tmp_path: pathlib.Path) -> None:
+    """The device is this processor; where it is a GPU, pictures that fit lie there."""
+    settings = {"architecture": '["Flatten"]', "epochs": 2, "batch_size": 51, "backend": "jax"}
+    command = [sys.executable, "-c", ON_DEVICE, digits, str(tmp_path), json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    host, device = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("host", "device"))
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert [each[name] for each in host["history"]] == [each[name] for each in device["history"]]
+
+
 WITHOUT_TENSORFLOW = """
 import json, sys
 
