@@ -140,7 +140,7 @@ def test_pictures_that_are_not_there_are_refused(tmp_path):
 
 
 def test_make_hands_everything_on(tmp_path):
-    given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2"]
+    given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2", "OUTPUTS=runs"]
     said = subprocess.run(["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True)
     [line] = [line for line in said.stdout.splitlines() if "pipeline predict" in line]
     import shlex
@@ -148,6 +148,6 @@ def test_make_hands_everything_on(tmp_path):
     arguments = shlex.split(line)[4:]
     assert arguments == [
         *("--model", "a b/model", "--registry", "gs://b", "--out", "o.csv", "--top", "2"),
-        *("--outputs", "local_outputs"),
+        *("--outputs", "runs"),
         *("--", "it's.png"),
     ]
