@@ -26,6 +26,7 @@ NOT_IMPORTED = {
     "pytest-timeout": "a plug-in",
     "pytest-xdist": "a plug-in",
     "ruff": "a command",
+    "types-docker": "for mypy",
     "types-pyyaml": "for mypy",
     "types-requests": "for mypy",
     "uv": "a command",
