@@ -10,7 +10,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 from components.core.errors import PipelineError
@@ -20,7 +19,7 @@ from components.core.errors import PipelineError
 CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl::InitializeLog")
 
 
-def load_keras(backend: str = "") -> ModuleType:
+def load_keras(backend: str = "") -> Any:
     """Imports keras; information lines are dropped, warnings and errors are kept.
 
     Args:

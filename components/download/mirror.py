@@ -4,7 +4,7 @@ import pathlib
 
 from components.core.storage import StorageError
 from components.download.originals import Originals
-from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
+from components.download.wanted import Checksum, PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
 class Mirror:
@@ -21,7 +21,7 @@ class Mirror:
         if wanted.checksum is None:
             return None
         try:
-            if not self.kept.fetch(_identity(wanted), target):
+            if not self.kept.fetch(_identity(wanted.checksum), target):
                 return None
         except StorageError as failure:
             print(f"mirror: {failure}; fetching the original instead", flush=True)
@@ -41,10 +41,10 @@ class Mirror:
         if wanted.checksum is None:
             return
         try:
-            self.kept.keep(_identity(wanted), path, {"origin": origin})
+            self.kept.keep(_identity(wanted.checksum), path, {"origin": origin})
         except StorageError as failure:
             print(f"mirror: {wanted.name} was not kept: {failure}", flush=True)
 
 
-def _identity(wanted: Wanted) -> str:
-    return f"{wanted.checksum.algorithm}-{wanted.checksum.digits}"
+def _identity(checksum: Checksum) -> str:
+    return f"{checksum.algorithm}-{checksum.digits}"

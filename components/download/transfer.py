@@ -80,17 +80,23 @@ class _Attempts:
         self.in_vain += 1
 
     def are_used_up(self, state: tenacity.RetryCallState) -> bool:
-        too_long = state.outcome.exception().retry_after > self.patience.longest_wait_s
+        too_long = _failure(state).retry_after > self.patience.longest_wait_s
         return too_long or self.in_vain >= self.patience.attempts
 
     def pause(self, state: tenacity.RetryCallState) -> float:
         longest = min(self.patience.first_wait_s * 2 ** (self.in_vain - 1), self.patience.longest_wait_s)
         # Jitter: many runs that a server threw out together should not come back together.
-        return max(random.uniform(longest / 2, longest), state.outcome.exception().retry_after)  # noqa: S311
+        return max(random.uniform(longest / 2, longest), _failure(state).retry_after)  # noqa: S311
 
     def say(self, state: tenacity.RetryCallState) -> None:
         at = f" at {amount(self.partial.size, 'B')}" if self.partial.size else ""
-        print(f"{state.outcome.exception()}{at}; trying again in {duration(state.upcoming_sleep)}", flush=True)
+        print(f"{_failure(state)}{at}; trying again in {duration(state.upcoming_sleep)}", flush=True)
+
+
+def _failure(state: tenacity.RetryCallState) -> BrokenOffError:
+    failure = state.outcome and state.outcome.exception()
+    assert isinstance(failure, BrokenOffError), "nothing else is tried again"
+    return failure
 
 
 def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Wanted, patience: Patience) -> None:
@@ -101,7 +107,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Want
         return
     # Identity: a .tar.gz must arrive as the bytes it is, not unpacked on the way.
     headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
-    if partial.size:
+    if origin and partial.size:
         headers["Range"] = f"bytes={partial.size}-"
         if origin.validator and origin.url == url_digest(url):
             headers["If-Range"] = origin.validator
@@ -154,6 +160,7 @@ def _accept(response: requests.Response, url: str, partial: Partial, wanted: Wan
     if status == 206 and partial.size:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         begun = partial.origin
+        assert begun is not None, "what has no origin was discarded"
         total = int(match[2]) if match and match[2] != "*" else begun.total
         changed = begun.url == url_digest(url) and validator not in ("", begun.validator)
         if match is None or int(match[1]) != partial.size or changed:

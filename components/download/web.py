@@ -22,12 +22,12 @@ def fetch(url: str, wanted: Wanted, target: pathlib.Path, cache: Cache, patience
         if wanted.checksum is None:
             partial = cache.partial(original)
             transfer(url, partial, wanted, patience)
-            sums = sums_of(partial.path)
+            arrived = sums_of(partial.path)
             # Nothing could prove it next time, so it is not kept.
-            _make_room(target, sums.bytes, cache)
+            _make_room(target, arrived.bytes, cache)
             shutil.move(partial.path, target)
             partial.discard()
-            return sums
+            return arrived
         _make_room(target, wanted.bytes or 0, cache)
         sums = _kept(original, wanted)
         if sums is None:

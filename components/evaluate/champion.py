@@ -105,14 +105,19 @@ def champion_answers(
         measures.check(labels, probabilities)
     except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
         raise _incident(settings, champion.name, error) from None
-    return probabilities[champion.asked.mask]
+    return probabilities[_asked(champion).mask]
 
 
 def count_as_look(settings: EvaluateSettings, champion: Champion, model_path: str) -> int:
     """How many comparisons there are on these pictures, with this one."""
     challenger = sha256_of(pathlib.Path(model_path) / "model.keras")
     store = Registry(settings.publish_uri).store
-    return count_look(store, settings.model_name, champion.asked.hashes, challenger, champion.version)
+    return count_look(store, settings.model_name, _asked(champion).hashes, challenger, champion.version)
+
+
+def _asked(champion: Champion) -> Asked:
+    assert champion.asked is not None, "what is comparable is asked something"
+    return champion.asked
 
 
 def _other_task(path: pathlib.Path, info: DatasetInfo) -> str:

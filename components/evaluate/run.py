@@ -79,7 +79,7 @@ def evaluate(
         measures.check(labels, probabilities)
         behaviour = _behaviour(settings, model, dataset_path, info)
         duel = None
-        if champion and champion.comparable:
+        if champion and champion.comparable and champion.asked:
             answers = champion_answers(settings, champion, dataset_path, info)
             duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
     decision = decide(settings, labels, probabilities, behaviour, champion, duel)

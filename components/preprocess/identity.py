@@ -33,7 +33,7 @@ def identity(payload: bytes, opened: Opened) -> bytes:
     # A grey picture and its copy as RGB are the same picture.
     pixels = opened.pixels if opened.pixels.shape[2] == 3 else opened.pixels.repeat(3, axis=2)
     digest = hashlib.sha256(struct.pack("<II", opened.height, opened.width))
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()[:HASH_BYTES]
 
 

@@ -6,8 +6,8 @@ import os
 import pathlib
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Self, TypeVar
@@ -42,7 +42,7 @@ class Processes:
         if self.executor:
             self.executor.shutdown(wait=True, cancel_futures=True)
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
         """Yields function(item) in the items' order; at most three items a process are under way or waiting.
 
         Raises:
@@ -51,7 +51,7 @@ class Processes:
         if self.executor is None:
             yield from map(function, items)
             return
-        pending = collections.deque()
+        pending: collections.deque[Future[Result]] = collections.deque()
         try:
             for item in items:
                 pending.append(self.executor.submit(function, item))
@@ -80,4 +80,5 @@ def _start() -> None:
     """In a new process: leave Ctrl-C to the parent, and end when the parent does, also when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
+    assert parent is not None, "started by another process"
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

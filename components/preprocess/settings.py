@@ -51,7 +51,8 @@ class PreprocessSettings(Settings):
     def _two_sides(cls, value: object) -> object:
         """Takes a plain number also, as YAML reads `image_size: 64`."""
         text = str(value).lower() if isinstance(value, int | str) and not isinstance(value, bool) else ""
-        if text == "auto" or (sides(text) and all(1 <= side <= MAX_SIDE for side in sides(text))):
+        given = sides(text)
+        if text == "auto" or (given and all(1 <= side <= MAX_SIDE for side in given)):
             return text
         raise ValueError(
             f"expected auto, a size such as 64, or height x width such as 32x48, of 1 to {MAX_SIDE} pixels"

@@ -65,7 +65,8 @@ def write_shards(
     Returns:
         The splits that have pictures.
     """
-    shards = plan_shards(orders, record_size(pixels.shape[1:]))
+    height, width, channels = pixels.shape[1:]
+    shards = plan_shards(orders, record_size((height, width, channels)))
     written: dict[int, list[Shard]] = {split: [] for split in range(len(orders))}
     with Progress("write", total=sum(map(len, orders)), unit="pictures") as progress:
         for shard in shards:

@@ -135,12 +135,17 @@ def patiently(
     """
     import tenacity
 
+    def told(state: tenacity.RetryCallState) -> None:
+        failure = state.outcome and state.outcome.exception()
+        if again and isinstance(failure, Exception):
+            again(failure)
+
     first = min(1.0, patience_s / 10)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(may_pass),
         stop=tenacity.stop_after_delay(patience_s),
         wait=tenacity.wait_exponential_jitter(multiplier=first, max=30, jitter=first),
-        before_sleep=(lambda state: again(state.outcome.exception())) if again else None,
+        before_sleep=told if again else None,
         reraise=True,
     )
     try:

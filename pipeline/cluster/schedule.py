@@ -1,5 +1,6 @@
 """Recurring runs: KFP's own scheduler, its cron with seconds, in UTC."""
 
+import functools
 import pathlib
 import re
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,11 @@ def schedule(
 def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s: float = PATIENCE_S) -> list[Any]:
     """All schedules, as KFP describes them."""
     client = client or connect(endpoint, patience_s)
-    found, token = [], ""
+    found: list[Any] = []
+    token = ""
     while True:
         page = patiently(
-            lambda token=token: client.list_recurring_runs(page_token=token, page_size=100, namespace=endpoint.users),
+            functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=endpoint.users),
             endpoint,
             patience_s,
         )

@@ -33,7 +33,8 @@ class SweepRun(LocalRun):
         tried = json.dumps([configuration.parameters.model_dump(), sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
-        self.sweep, self.stopped = sweep, False
+        self.sweep = self.plan = sweep
+        self.stopped = False
         trains = [f"train {number}" for number in range(1, len(sweep.trials) + 1)]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
@@ -44,7 +45,7 @@ class SweepRun(LocalRun):
 
     def _title(self, step: Step) -> str:
         place = self._place(step)
-        return step.name if place is None else f"{step.name} of {len(self.sweep.trials)}: {self.sweep.trials[place]}"
+        return step.name if place is None else f"{step.name} of {len(self.plan.trials)}: {self.plan.trials[place]}"
 
     def _board_name(self, step: Step) -> str | None:
         if step.name == "evaluate":
@@ -100,7 +101,7 @@ class SweepRun(LocalRun):
         ]
         chosen = self.steps["choose"].outputs.get("metrics")
         best = {"best": f"train {int(chosen.metadata['trial'])}"} if chosen else {}
-        return {"grid": list(self.sweep.names), "trials": listed, **best}
+        return {"grid": list(self.plan.names), "trials": listed, **best}
 
     def artifacts(self) -> dict[str, str]:
         found = super().artifacts()
@@ -117,5 +118,5 @@ class SweepRun(LocalRun):
         return int(number) - 1 if name == "train" else None
 
     def _folder(self, place: int) -> str:
-        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.sweep.trials[place]).strip()
+        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.plan.trials[place]).strip()
         return f"{place + 1:02d} {changes[:LONGEST_NAME].strip()}"

@@ -68,7 +68,7 @@ class DatasetInfo(pydantic.BaseModel):
     fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
 
 
-def fingerprint_of(image_shape: tuple[int, int, int], class_names: list[str], splits: Mapping[Split, SplitInfo]) -> str:
+def fingerprint_of(image_shape: tuple[int, int, int], class_names: list[str], splits: Mapping[str, SplitInfo]) -> str:
     """SHA-256 of what a model can learn from: shape, class names, and every shard's split and SHA-256."""
     content = [
         list(image_shape),

@@ -19,7 +19,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import Any, Literal, Protocol
 
 from components.core.errors import PipelineError
 from components.core.pictures.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
@@ -52,6 +52,12 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+class Readable(Protocol):
+    """Whatever gives bytes, forward only: a file, a member of an archive."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 def iter_members(
@@ -161,7 +167,7 @@ def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
 class MemberFile(io.RawIOBase):
     """One member's bytes, forward only. A plain `read()` returns them all. `link`: the member that it stands for."""
 
-    def __init__(self, archive: pathlib.Path, name: str, size: int, source: BinaryIO, link: str = ""):
+    def __init__(self, archive: pathlib.Path, name: str, size: int, source: Readable, link: str = ""):
         self.archive, self.name, self.left, self.source, self.link = archive, name, size, source, link
 
     def readable(self) -> bool:
@@ -180,7 +186,7 @@ class MemberFile(io.RawIOBase):
     def readall(self) -> bytes:
         return self.read()
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -189,7 +195,7 @@ class MemberFile(io.RawIOBase):
 class _Counted:
     """The decompressed stream of a tar, which refuses to grow past what is allowed."""
 
-    def __init__(self, path: pathlib.Path, file: BinaryIO, allowed: int):
+    def __init__(self, path: pathlib.Path, file: Readable, allowed: int):
         self.path, self.file, self.allowed, self.left = path, file, allowed, allowed
 
     def read(self, size: int) -> bytes:
@@ -201,14 +207,15 @@ class _Counted:
 
 
 # What the two readers below yield: name, size, where a link leads (None for no link), open bytes (None for no file).
-_Entry = tuple[str, int, str | None, BinaryIO | None]
+_Entry = tuple[str, int, str | None, Readable | None]
 
 
 def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterator[_Entry]:
     with gzip.open(path) if kind == "tar.gz" else path.open("rb") as file:
-        counted = _Counted(path, file, allowed)
+        counted: Any = _Counted(path, file, allowed)
         # A stream ("r|"): the other mode seeks, and a backward seek in gzip decompresses from the start again.
-        with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader) as tar:
+        with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader) as opened:
+            tar: Any = opened  # its types lack members, and the file of a stream
             while (member := tar.next()) is not None:
                 tar.members.clear()  # else it keeps every header it ever read
                 if member.issym():

@@ -16,7 +16,7 @@ import dataclasses
 import io
 import warnings
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import (
@@ -247,7 +247,8 @@ def _plain(image: Image.Image, changes: list[str]) -> Image.Image:
         image = _eight_bits(image, changes)
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
+        opacity: Any = image.getchannel("A").getextrema()
+        if opacity[0] < 255:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             changes.append("transparency laid on white")
         return image.convert("RGB")

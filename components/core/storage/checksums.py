@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+from typing import Any
 
 import google_crc32c
 
@@ -23,7 +24,8 @@ class _Crc32c(google_crc32c.Checksum):
 
 class _EtagOfParts:
     def __init__(self, parts: list[int]):
-        self.parts, self.left, self.digests = parts, 0, []
+        self.parts, self.left = parts, 0
+        self.digests: list[Any] = []
 
     def update(self, data: bytes) -> None:
         while data:
@@ -71,8 +73,8 @@ def known(stored: Stored) -> str | None:
 
 def guessed(stored: Stored) -> bool:
     """Whether the checksum to compare by rests on a guess: that all parts were as long as the first."""
-    algorithm = known(stored)
-    return bool(algorithm) and algorithm.startswith(ETAG_OF_PARTS) and "," not in algorithm
+    algorithm = known(stored) or ""
+    return algorithm.startswith(ETAG_OF_PARTS) and "," not in algorithm
 
 
 def check_data(data: bytes, stored: Stored, uri: str) -> None:

@@ -7,6 +7,7 @@ compared with the store's checksum before it gets its name; where it differs, it
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
@@ -64,7 +65,7 @@ def download_files(store: Objects, wanted: list[tuple[Stored, pathlib.Path]], la
             left = [landing for landing in left if landing.failure]
             if not left:
                 break
-            if last:
+            if last and left[0].failure:
                 raise left[0].failure
             for landing in left:
                 landing.start_over(counter)
@@ -135,7 +136,7 @@ class Landing:
             yield Task(0, lambda: self._land(counter))
         for number in left:
             start, end = self.ranges[number]
-            yield Task(end - start, lambda number=number: self._chunk(number, counter))
+            yield Task(end - start, functools.partial(self._chunk, number, counter))
 
     def start_over(self, counter: Counter) -> None:
         """Forgets all that was fetched, and asks anew what there is to fetch."""

@@ -8,6 +8,7 @@ import os
 import pathlib
 import urllib.parse
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import google.auth.exceptions
 import requests
@@ -218,13 +219,13 @@ class _Wire(requests.adapters.HTTPAdapter):
         finally:
             del self.listeners[path]
 
-    def send(self, request: requests.PreparedRequest, **settings) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **settings: Any) -> requests.Response:
         settings["timeout"] = (CONNECT_TIMEOUT_S, self.stall_s)
-        response = super().send(request, **settings)
+        response = super().send(request, *arguments, **settings)
         if self.listeners and request.method == "PUT" and response.ok:
             sent = self.listeners.get(urllib.parse.unquote(urllib.parse.urlsplit(request.url).path))
             if sent:
-                sent(len(request.body))
+                sent(len(request.body or b""))
         return response
 
 

@@ -1,5 +1,6 @@
 """Objects below one location, whoever keeps them: looked at, read, written under conditions, copied, removed."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,10 @@ from components.core.storage.errors import Corrupted, NotFound, PreconditionFail
 from components.core.storage.location import Location, check_key, local_parts
 from components.core.storage.parallel import Task, run_all
 from components.core.storage.retry import patiently
+
+# Below, `list` is a method.
+Listing = list[Stored]
+Keys = list[str]
 
 
 class Objects:
@@ -33,13 +38,13 @@ class Objects:
         for objects, _ in self._pages(prefix, flat=True):
             yield from objects
 
-    def directories(self, prefix: str = "") -> "list[str]":
+    def directories(self, prefix: str = "") -> Keys:
         """The names of the directories directly below `prefix`, sorted."""
         top = self._directory(prefix)
         names = [name[len(top) :].rstrip("/") for _, found in self._pages(prefix, flat=False) for name in found]
         return sorted(set(names))
 
-    def files(self, prefix: str = "") -> "list[Stored]":
+    def files(self, prefix: str = "") -> Listing:
         """The objects directly below `prefix`, sorted by key."""
         return [stored for objects, _ in self._pages(prefix, flat=False) for stored in objects]
 
@@ -132,9 +137,9 @@ class Objects:
         """The same object with a checksum that is certain, if its store takes more requests to tell one."""
         return self._relative(self._try("look at", stored.key, lambda whole: self.backend.provable(whole, stored)))
 
-    def delete_files(self, keys: "list[str]") -> None:
+    def delete_files(self, keys: Keys) -> None:
         """Removes objects, many at once."""
-        run_all((Task(0, lambda key=key: self.delete(key)) for key in keys), self.limits.workers, self.limits.window)
+        run_all((Task(0, functools.partial(self.delete, key)) for key in keys), self.limits.workers, self.limits.window)
 
     # -- Inside the package --------------------------------------------------------------------------------------------
 
@@ -152,11 +157,11 @@ class Objects:
             self._try("write", key, lambda whole: self.backend.put_large(whole, path, condition, sent))
         )
 
-    def _pages(self, prefix: str, flat: bool) -> Iterator[tuple["list[Stored]", "list[str]"]]:
+    def _pages(self, prefix: str, flat: bool) -> Iterator[tuple[Listing, Keys]]:
         top, token = self._directory(prefix), None
         while True:
             page = patiently(
-                lambda token=token: self.backend.page(top, flat, token),
+                functools.partial(self.backend.page, top, flat, token),
                 lambda error: self.backend.explain(error, top),
                 f"list {self.uri(prefix)}",
                 self.limits,

@@ -16,6 +16,12 @@ LONGEST_PAUSE_S = 20.0
 TOLD_PAUSE_S = 3.0
 
 
+def _failure(state: tenacity.RetryCallState) -> Transient:
+    failure = state.outcome and state.outcome.exception()
+    assert isinstance(failure, Transient), "nothing else is tried again"
+    return failure
+
+
 def patiently(
     attempt: Callable[[], Result],
     explain: Callable[[Exception], Exception],
@@ -47,9 +53,9 @@ def patiently(
             raise explained from None
 
     def before_pause(state: tenacity.RetryCallState) -> None:
-        pause = state.next_action.sleep
+        pause = state.upcoming_sleep
         if pause >= TOLD_PAUSE_S:
-            tell(f"storage: {what}: {state.outcome.exception()}; again in {duration(pause)}")
+            tell(f"storage: {what}: {_failure(state)}; again in {duration(pause)}")
         retried()
 
     jitter = tenacity.wait_random_exponential(multiplier=limits.first_pause_s, max=LONGEST_PAUSE_S)
@@ -57,7 +63,7 @@ def patiently(
     try:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Transient),
-            wait=lambda state: max(jitter(state), state.outcome.exception().wait_s),
+            wait=lambda state: max(jitter(state), _failure(state).wait_s),
             stop=tenacity.stop_before_delay(limits.deadline_s),
             before_sleep=before_pause,
         )(once)

@@ -103,7 +103,9 @@ class S3Backend:
     def provable(self, key: str, stored: Stored) -> Stored:
         if not guessed(stored):
             return stored
-        numbers = range(1, int(OF_PARTS.search(stored.generation)[1]) + 1)
+        parts = OF_PARTS.search(stored.generation)
+        assert parts, "only an ETag of parts is guessed at"
+        numbers = range(1, int(parts[1]) + 1)
         with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
             sizes = list(pool.map(lambda number: self._part_size(key, number), numbers))
         # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.

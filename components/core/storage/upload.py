@@ -1,5 +1,6 @@
 """Files into objects: small ones many at once, large ones in parallel parts."""
 
+import functools
 import pathlib
 
 from components.core.files import unfinished
@@ -55,9 +56,9 @@ def upload_files(
 
         # The large ones first: the small ones fill the time in which those wait for answers.
         tasks = (
-            Task(sizes[path], lambda path=path, key=key: small(path, key))
+            Task(sizes[path], functools.partial(small, path, key))
             if sizes[path] <= limits.part
-            else Task(held_by_large, lambda path=path, key=key: large(path, key))
+            else Task(held_by_large, functools.partial(large, path, key))
             for path, key in sorted(files, key=lambda file: -sizes[file[0]])
         )
         run_all(tasks, limits.workers, limits.window + held_by_large)

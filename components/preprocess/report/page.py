@@ -75,7 +75,7 @@ def _classes(facts: DataFacts) -> list[ClassCount]:
 
 def _missing(facts: DataFacts) -> dict[str, list[str]]:
     """By split, the classes it has no picture of; splits without a picture at all don't count."""
-    missing = {}
+    missing: dict[str, list[str]] = {}
     for name, split in facts.info.splits.items():
         absent = [facts.info.class_names[k] for k, count in enumerate(split.per_class) if not count]
         if split.count and absent:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.archives import iter_members
+from components.core.pictures.archives import Readable, iter_members
 from components.core.progress import Progress
 from components.preprocess.sources.source import TEST, TRAIN, Source, pixel_source
 
@@ -78,7 +78,7 @@ def read_cifar(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence[
 
 
 def _copy_records(
-    file: BinaryIO, size: int, label_bytes: int, name: str, out: BinaryIO, progress: Progress
+    file: Readable, size: int, label_bytes: int, name: str, out: BinaryIO, progress: Progress
 ) -> np.ndarray:
     """Appends the pixels to `out`, planes turned into height x width x channels; returns the labels."""
     record = label_bytes + PIXELS

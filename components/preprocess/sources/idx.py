@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.archives import damage_named
+from components.core.pictures.archives import Readable, damage_named
 from components.core.progress import Progress
 from components.preprocess.sources.source import TEST, TRAIN, Source, pixel_source
 
@@ -69,7 +69,7 @@ def _copy_pictures(path: pathlib.Path, labels: int, out: BinaryIO, progress: Pro
     return height, width, 1
 
 
-def _header(file: BinaryIO, magic: int, dimensions: int, name: str) -> tuple[int, ...]:
+def _header(file: Readable, magic: int, dimensions: int, name: str) -> tuple[int, ...]:
     found, *sizes = (int(number) for number in np.frombuffer(_exactly(file, 4 + 4 * dimensions, name), ">u4"))
     if found != magic or not 0 < sizes[0] <= MAX_COUNT or not all(0 < side <= MAX_SIDE for side in sizes[1:]):
         shape = "x".join(str(size) for size in sizes)
@@ -79,13 +79,13 @@ def _header(file: BinaryIO, magic: int, dimensions: int, name: str) -> tuple[int
     return tuple(sizes)
 
 
-def _exactly(file: BinaryIO, size: int, name: str) -> bytes:
+def _exactly(file: Readable, size: int, name: str) -> bytes:
     data = file.read(size)
     if len(data) != size:
         raise PipelineError(f"expected {size:,} more bytes in {name}, received {len(data):,}; fetch it again")
     return data
 
 
-def _ended(file: BinaryIO, name: str) -> None:
+def _ended(file: Readable, name: str) -> None:
     if file.read(1):
         raise PipelineError(f"expected {name} to end after its last entry, received more bytes; fetch it again")

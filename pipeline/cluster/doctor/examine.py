@@ -44,12 +44,12 @@ def _all(setup: Setup) -> Iterator[Check]:
         yield _guarded(name, check, setup)
     client, first = kubeflow.reach(setup)
     yield first
-    for name, check in kubeflow.CHECKS.items():
-        yield _guarded(name, check, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
+    for name, asks in kubeflow.CHECKS.items():
+        yield _guarded(name, asks, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
     kube, first = kubernetes_side.reach(setup)
     yield first
-    for name, check in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
-        yield _guarded(name, check, setup, kube) if kube else skipped(name, "the cluster is not reached")
+    for name, looks in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
+        yield _guarded(name, looks, setup, kube) if kube else skipped(name, "the cluster is not reached")
 
 
 def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:

@@ -66,5 +66,5 @@ CHECKS = {"back end": check_versions, "experiments": check_namespace}
 
 
 def _minor(version: str) -> tuple[int, int]:
-    major, minor = re.match(r"(\d+)\.(\d+)", version).groups()
+    major, minor = re.findall(r"\d+", version)[:2]
     return int(major), int(minor)
