@@ -132,7 +132,7 @@ lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the
 	@UPGRADE=$(call quote,$(call given,UPGRADE)) docker/lock.sh
 
 clean: ## remove what was built, and the environment; runs stay
-	rm -rf build $(VENV) .pytest_cache .ruff_cache
+	rm -rf build $(VENV) .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-runs: ## remove every local run and its cache

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -89,6 +90,11 @@ def step_output() -> Iterator[StepOutput]:
     output = StepOutput(sys.stdout)
     with contextlib.redirect_stdout(output):
         yield output
+
+
+def program() -> str:
+    """What this command line is called by who typed it."""
+    return "conv2d" if os.path.basename(sys.argv[0]) == "conv2d" else "python -m pipeline"  # noqa: PTH119
 
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:

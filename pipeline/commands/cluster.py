@@ -8,6 +8,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
+from pipeline.console import program, table
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -68,7 +69,7 @@ def submit_command(
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
     else:
-        print(f"follow it with: python -m pipeline follow {run_id}")
+        print(f"follow it with: {program()} follow {run_id}")
 
 
 @click.command("follow")
@@ -119,7 +120,6 @@ def schedule_command(
 def schedules_command(endpoint: Any) -> None:
     """Lists the schedules."""
     from pipeline.cluster.schedule import schedules
-    from pipeline.console import table
 
     rows = [
         (
@@ -187,5 +187,5 @@ def _follow(client: Any, endpoint: Any, run_id: str, watching: Any, namespace: s
         follow(client, endpoint, run_id, watching, pods)
     except KeyboardInterrupt:
         raise PipelineError(
-            f"no longer followed; the run goes on: python -m pipeline follow {run_id}, or end it in the UI"
+            f"no longer followed; the run goes on: {program()} follow {run_id}, or end it in the UI"
         ) from None

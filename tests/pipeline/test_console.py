@@ -3,7 +3,7 @@
 import io
 
 from components.core.progress import LIVE_PREFIX
-from pipeline.console import StepOutput, table
+from pipeline.console import StepOutput, program, table
 
 
 class Terminal(io.StringIO):
@@ -51,3 +51,9 @@ def test_a_table_is_aligned():
     assert table([("train", "1.0 s"), ("evaluate", "2.0 s")], ("step", "time")) == (
         "step      time\ntrain     1.0 s\nevaluate  2.0 s"
     )
+
+
+def test_what_to_type_next_is_what_was_typed(monkeypatch):
+    for typed, name in {"/venv/bin/conv2d": "conv2d", "/checkout/pipeline/__main__.py": "python -m pipeline"}.items():
+        monkeypatch.setattr("sys.argv", [typed, "submit"])
+        assert program() == name
