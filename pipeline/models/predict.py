@@ -74,13 +74,14 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
     """
     if not images:
         raise PipelineError("expected pictures, received none; name a file or a folder: IMAGE=cat.png")
-    found, left_out = [], collections.Counter()
+    found: list[pathlib.Path] = []
+    left_out: collections.Counter[str] = collections.Counter()
     for image in map(pathlib.Path, images):
         if not image.exists():
             raise PipelineError(
                 f"expected a picture or a folder of them, received {listed([str(image)])}, which does not exist"
             )
-        files, others = ([image], collections.Counter()) if not image.is_dir() else _below(image)
+        files, others = _below(image) if image.is_dir() else ([image], collections.Counter[str]())
         if not files:
             held = endings(others) or "an empty folder"
             raise PipelineError(f"expected pictures in {listed([str(image)])}, received {held}")
@@ -93,7 +94,8 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
 
 def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter[str]]:
     """The pictures below a folder, sorted, and how many other files have each ending; hidden ones are in neither."""
-    pictures, others = [], collections.Counter()
+    pictures: list[pathlib.Path] = []
+    others: collections.Counter[str] = collections.Counter()
     for file in sorted(folder.rglob("*")):
         *parents, base = file.relative_to(folder).parts
         if hidden(parents, base) or not file.is_file():

@@ -41,7 +41,7 @@ class MappedSplit:
         self.shape, layout = info.image_shape, _layout(info)
         shards = [(path, shard) for path, shard in _shards(directory, info, split) if shard.count]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:  # SHA-256 leaves Python's lock alone
-            labels = list(threads.map(lambda each: _labels(*each, layout), shards))
+            labels = list(threads.map(lambda each: _labels(each[0], each[1], layout), shards))
         self.labels = np.concatenate([np.empty(0, np.int64), *labels])
         self.starts = np.cumsum([0, *(shard.count for _, shard in shards)]).tolist()
         self.parts = [_mapped_pixels(path, shard.count, layout) for path, shard in shards]

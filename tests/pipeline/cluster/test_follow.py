@@ -113,10 +113,10 @@ def test_a_submission_whose_answer_is_lost_starts_one_run_only(quickstart_compil
 
 
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(quickstart_compiled, monkeypatch):
-    monkeypatch.setattr("pipeline.cluster.kubeflow.TIMEOUT_S", (5, 0.2))
+    monkeypatch.setattr("pipeline.cluster.kubeflow.TIMEOUT_S", (5, 1.0))
     api = KfpApi(STORY)
     api.faults = [("GET", "/apis/v2beta1/runs/run-2", "stall"), ("POST", "/apis/v2beta1/runs", "stall")]
-    said = run(api, quickstart_compiled, Watch(interval=0.01, patience=5.0))
+    said = run(api, quickstart_compiled, Watch(interval=0.01, patience=20.0))
     assert said[-1] == "the run succeeded"
     assert api.faults == []
 
