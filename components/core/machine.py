@@ -20,6 +20,8 @@ def lack(error: Exception) -> str | None:
         where = ascii(error.filename) if error.filename else "files"
         said = disk.trouble(error, "free some space and run again", "check its owner and rights and run again")
         return f"expected to read and write {where}, but {said or (error.strerror or text).lower()}"
+    if "CA certificate bundle" in text:  # requests'
+        return "expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none"
     if DISK_FULL in text.lower():  # of TensorFlow's and HDF5's own kinds
         return "expected to write files, but the disk is full; free some space and run again"
     found = OUT_OF_MEMORY.search(text)

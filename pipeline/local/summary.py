@@ -59,7 +59,7 @@ def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
 
 
 def _point_latest(directory: pathlib.Path) -> None:
-    beside = directory.with_name(".latest.partial")
+    beside = directory.with_name(f".latest.{directory.name}")  # of this run alone: two may end at once
     beside.unlink(missing_ok=True)
     beside.symlink_to(directory.name)
     beside.replace(directory.with_name("latest"))

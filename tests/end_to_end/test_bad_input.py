@@ -100,3 +100,19 @@ def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path, summary_o
     summary = (outputs / "latest/summary.json").read_text()
     assert json.loads(summary)["error"] in said
     assert "\\u001b" not in summary
+
+
+def test_a_disk_that_fills_up_while_training_is_told_in_a_line(command_line, tmp_path):
+    outputs = tmp_path / "tiny"
+    outputs.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(outputs)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        process = command_line.run_local(outputs, "EPOCHS=1")
+    finally:
+        subprocess.run(["umount", str(outputs)], check=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: train failed: ")
+    assert "but the disk is full; free some space and run again" in process.stderr
+    assert process.stderr.count("\n") == 1

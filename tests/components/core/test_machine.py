@@ -38,6 +38,7 @@ class TensorFlowError(Exception):
             TensorFlowError("RESOURCE_EXHAUSTED: Out of memory allocating 80 bytes."),
             "out of memory (RESOURCE_EXHAUSTED",
         ),
+        (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /x"), "REQUESTS_CA_BUNDLE"),
         (MemoryError(), "out of memory; try a smaller batch_size"),
         (KeyError("a defect"), None),
         (ValueError("a defect"), None),
