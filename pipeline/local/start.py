@@ -7,7 +7,7 @@ import time
 from components.core.errors import PipelineError
 from pipeline.console import StepOutput, step_output
 from pipeline.keras_side.check import check_model
-from pipeline.local.kfp_hooks import quiet_kfp
+from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
 from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerChoice, choose_runner, remove_containers
@@ -47,6 +47,7 @@ def run_local(
         check_model(parameters)
     runner, image = choose_runner(choice, parameters)
     outputs.mkdir(parents=True, exist_ok=True)
+    import_kfp()
     with quiet_kfp(), step_output() as console:
         run = _new_run(configuration, outputs, console, sweep)
         end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing

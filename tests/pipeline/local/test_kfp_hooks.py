@@ -1,12 +1,15 @@
 """kfp.local's word for a success is not enough: what a task left behind counts."""
 
 import io
+import subprocess
+import sys
 import types
 
 import pytest
 from kfp.local import status
 
 from components.core.progress import LIVE_PREFIX
+from pipeline import ROOT
 from pipeline.console import StepOutput
 from pipeline.local.kfp_hooks import left_everything, observed_tasks
 from pipeline.local.run import LocalRun
@@ -72,3 +75,13 @@ def test_kfp_gets_its_own_function_back():
 def test_a_bar_is_no_line_of_a_log(run):
     run.console.write(f"    {LIVE_PREFIX}train 10%\n")
     assert run.console.target.getvalue() == ""
+
+
+def test_a_local_run_loads_no_client_of_a_cluster():
+    code = (
+        "import sys; from pipeline.local.kfp_hooks import import_kfp; import_kfp(); import pipeline.training, kfp.local; "
+        "print([name for name in ('kubernetes', 'kfp.client', 'tensorflow') if name in sys.modules]); "
+        "import kfp.client; print(kfp.client.Client.__name__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert said.splitlines() == ["[]", "Client"]
