@@ -2,7 +2,7 @@
 
 Of the decoded picture, upright and in its own size, before anything that the settings ask for: so it is equal in every
 data set, for every image_size, and for a copy in another lossless format, with other EXIF or no colour table. The split
-follows from it, and so does what a champion is not asked. It costs 0.8 ms a megapixel.
+follows from it, and so does what a champion is not asked. It costs 2.4 ms a megapixel, where decoding takes 10.
 
 Except for JPEGs of more than 2 megapixels (LARGE): decoding those whole would take four times as long as decoding them
 as far as they are needed, 12 megapixels 200 ms instead of 50. Their hash is that of the compressed picture inside the

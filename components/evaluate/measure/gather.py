@@ -7,6 +7,7 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.model import model_file
+from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
@@ -72,11 +73,19 @@ def gather(
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
-        notes=[f"Behaviour: {check.said}." for check in behaviour if not check.passed],
+        notes=[*_copies(dataset_path, info), *(f"Behaviour: {check.said}." for check in behaviour if not check.passed)],
         slices=slices(looks, predicted == labels, pictures),
         behaviour=behaviour,
         lineage=_lineage(info, model_path),
     )
+
+
+def _copies(dataset_path: str, info: DatasetInfo) -> list[str]:
+    """Tells of test pictures that the model has learned from: a test split that the source gives may hold such."""
+    learned = np.isin(split_hashes(dataset_path, info, "test"), learned_hashes(dataset_path, info))
+    if not learned.any():
+        return []
+    return [f"{learned.sum():,} of the test pictures are copies of pictures that it learned from, and prove nothing."]
 
 
 def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:

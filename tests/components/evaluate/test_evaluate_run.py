@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.artifacts.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.dataset_reading import load_split
+from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
 from components.core.artifacts.tfrecord import RecordWriter
 from components.core.errors import PipelineError
 from components.evaluate.run import evaluate
@@ -158,6 +159,8 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
         "per_class": np.bincount(labels[kept], minlength=10).tolist(),
         "shards": [{"name": shard.name, "count": writer.count, "sha256": writer.digest.hexdigest()}],
     }
+    hashes = [split_hashes(dataset, info, split) for split in SPLITS]
+    document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.concatenate([*hashes[:2], hashes[2][kept]]))
     (dataset / INFO_FILE).write_text(json.dumps(document))
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     result = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)

@@ -73,6 +73,8 @@ def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, tra
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
     assert judge(trained.model, registry, str(dataset)).comparison.pictures == 300
+    page = " ".join((tmp_path / "report").read_text().split())
+    assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
 
 
 def test_too_few_pictures_decide_nothing(judge, trained, saved, crowned, hashes, tmp_path):
