@@ -83,7 +83,7 @@ def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
 def test_a_whole_cluster_is_healthy(cluster, capsys):
     api = KfpApi()
     with api.serving() as url:
-        asked = ("GPUS=2", 'NODE_SELECTOR={"gpu": "l4"}', f"TOLERATIONS={TOLERATION}")
+        asked = ("GPUS=2", "BACKEND=jax", 'NODE_SELECTOR={"gpu": "l4"}', f"TOLERATIONS={TOLERATION}")
         found = {
             check.name: check for check in examine(Setup(url=url, webhook_secret="conv2d-webhook", settings=asked))
         }
@@ -182,8 +182,8 @@ def test_the_stores_secret_is_not_needed_by_everybody(cluster):
     ("settings", "state", "found"),
     [
         ((), "skipped", "asks for none; the cluster has 4"),
-        (("GPUS=4",), "ok", "1 can give 4"),
-        (("GPUS=8",), "warning", "none can give 8"),
+        (("GPUS=4", "BACKEND=jax"), "ok", "1 can give 4"),
+        (("GPUS=8", "BACKEND=jax"), "warning", "none can give 8"),
         (("GPUS=1", 'NODE_SELECTOR={"gpu": "h100"}'), "warning", "none can give 1"),
         (("GPUS=1", "ACCELERATOR=nvidia.com/mig-1g.10gb"), "warning", "0 in the cluster"),
     ],
