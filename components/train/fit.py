@@ -63,14 +63,8 @@ class Fit:
         from components.train.board.pictures import validation_pictures
         from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
-        settings, info, device = self.settings, self.info, self.device
-        pictures = split_count(info, "train") + split_count(info, "validation")
-        on_device = device.has_room_for(pictures * math.prod(info.image_shape))
-        split = MappedSplit(dataset_path, info, "train")
-        training, validation = make_feed(split, settings.batch_size, settings.seed, on_device), None
-        if split_count(info, "validation"):
-            split = MappedSplit(dataset_path, info, "validation")
-            validation = make_feed(split, settings.batch_size, on_device=on_device)
+        settings, device = self.settings, self.device
+        training, validation = self._feeds(dataset_path)
         bar, line = _verbosity(settings.verbose if device.leads else "0")
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
         best = BestWeights(settings.early_stopping_patience, device.leads)
@@ -78,7 +72,7 @@ class Fit:
         board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
         if device.processes == 1:  # else no process holds the whole model to ask it about pictures
-            callbacks += validation_pictures(board, settings, dataset_path, info)
+            callbacks += validation_pictures(board, settings, dataset_path, self.info)
         if device.leads:
             callbacks.append(board)
         if settings.histograms:
@@ -86,11 +80,7 @@ class Fit:
         if line:
             print(self._what_is_ahead(model, training), flush=True)
         if saved:
-            arrays, state = saved
-            weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
-            restore_model_state(model, weights, checkpoint.place)
-            log.history, log.by_step = state["history"], state["by_step"]
-            best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
+            _go_on(model, log, best, checkpoint.place, *saved)
             if line:
                 print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
         done = len(log.history)
@@ -113,12 +103,34 @@ class Fit:
             )
         return log.history, best
 
+    def _feeds(self, dataset_path: str) -> tuple[Feed, Feed | None]:
+        """The training split and the validation split; None if there is none."""
+        settings, info = self.settings, self.info
+        pictures = split_count(info, "train") + split_count(info, "validation")
+        on_device = self.device.has_room_for(pictures * math.prod(info.image_shape))
+        split = MappedSplit(dataset_path, info, "train")
+        training = make_feed(split, settings.batch_size, settings.seed, on_device)
+        if not split_count(info, "validation"):
+            return training, None
+        split = MappedSplit(dataset_path, info, "validation")
+        return training, make_feed(split, settings.batch_size, on_device=on_device)
+
     def _what_is_ahead(self, model: "keras.Model", training: Feed) -> str:
         asked = " (auto)" if self.settings.precision == "auto" else ""
         return (
             f"train {model.count_params():,} parameters on {training.count:,} images, batch "
             f"{self.settings.batch_size}, {training.steps:,} steps an epoch; {self.device.name}, {self.policy}{asked}"
         )
+
+
+def _go_on(
+    model: "keras.Model", log: Any, best: Any, place: str, arrays: dict[str, np.ndarray], state: dict[str, Any]
+) -> None:
+    """Puts back what the checkpoint holds."""
+    weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
+    restore_model_state(model, weights, place)
+    log.history, log.by_step = state["history"], state["by_step"]
+    best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
 
 
 def curve_of(rate: LearningRate, trained: int, epochs: int) -> list[list[float]]:
