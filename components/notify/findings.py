@@ -91,7 +91,10 @@ def _lines(store: Store, key: str) -> list[str]:
     """A log's lines, without those of the KFP executor, which run on in JSON."""
     lines, inside = [], False
     for line in store.read_bytes(key).decode(errors="replace").split("\n"):
-        inside = line.startswith("[KFP Executor ") or (inside and line[:1] in " {}")
-        if line.strip() and not inside:
+        if line.startswith("[KFP Executor ") or (inside and line[:1] in " {}"):
+            inside = line != "}"
+            continue
+        inside = False
+        if line.strip():
             lines.append(line.rstrip("\r").rpartition("\r")[2])
     return lines

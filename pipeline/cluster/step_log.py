@@ -10,8 +10,9 @@ from components.core.progress import LIVE_PREFIX
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
 ARGO = re.compile(r'time=("[^"]+"|\S+) level=\w+ msg=.* argo=true|Error: exit status \d+$')
 EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]: ?(.*)")
-# What follows a header over many lines of JSON: indented, or a brace.
-BODY = re.compile(r"\s*[{}\[\]]+,?$|\s+\"[^\"]*\": |\s+\"[^\"]*\",?$")
+# What follows a header over many lines of JSON: indented, or a brace. The last one closes it.
+BODY = re.compile(r"\s|[{}\[\]],?$")
+CLOSING = ("}", "]")
 INPUT_HEADER = "Got executor_input:"
 FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
 STATUS = re.compile(r"exit status (\d+)$")
@@ -42,6 +43,8 @@ class StepLog:
         line = line.rstrip("\r\n").rpartition("\r")[2]
         if self._body is not None and BODY.match(line):
             self._body.append(line)
+            if line in CLOSING:
+                self._end_body()
             return None
         self._end_body()
         if executor := EXECUTOR.match(line):

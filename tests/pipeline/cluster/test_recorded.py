@@ -1,5 +1,7 @@
 """What the client says of runs that a real Kubeflow recorded, word for word."""
 
+import json
+
 import pytest
 
 from pipeline.cluster.step_log import StepLog
@@ -255,3 +257,16 @@ def test_a_recorded_log_names_the_places_of_artifacts():
         "minio://mlpipeline/v2/artifacts/training/30bb39e6-122b-4643-b6da-cd3dba54ed8b/download/"
         "ce2e42f8-b56f-4a30-8444-cb9bf45b1704/raw"
     )
+
+
+def test_lists_in_the_executors_json_are_no_lines_of_the_step():
+    said = json.dumps(
+        {"outputs": {"artifacts": {"dataset": {"artifacts": [{"uri": "s3://b/d", "shape": [8, 8, True]}]}}}}
+    )
+    header = "[KFP Executor 2026-01-01 00:00:00,000 INFO]: Got executor_input:"
+    launcher = "I1126 13:24:42.303231      16 launcher_v2.go:1230] ExecutorOutput: {"
+    body = json.dumps(json.loads(said), indent=4).split("\n")
+    log = StepLog()
+    lines = [header, *body, "  indented", *[launcher, *body[1:]], "  indented too"]
+    assert [own for line in lines if (own := log.read(line))] == ["  indented", "  indented too"]
+    assert log.uris == {"dataset": "s3://b/d"}
