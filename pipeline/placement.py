@@ -178,7 +178,7 @@ def _register(task: dsl.PipelineTask, *values: Any) -> None:
 
 
 def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
-    """A wish, not a rule: where there is no room elsewhere, an untainted GPU node will do."""
+    """A wish, not a rule: if there is no room elsewhere, an untainted GPU node will do."""
     without = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
     _kubernetes().add_node_affinity(task, match_expressions=without, weight=100)
 
@@ -196,7 +196,7 @@ class Webhook:
 
     @contextlib.contextmanager
     def tells_the_end(self) -> Iterator[None]:
-        """Of the steps in its body."""
+        """Tells how the steps in its body ended."""
         if not self.secret:
             yield
             return

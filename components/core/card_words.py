@@ -15,7 +15,7 @@ OWN_PICTURES = "of the pictures' source; this pipeline does not know it"
 
 
 class ClassResult(NamedTuple):
-    """How a class fared: `recall` is the share of its test pictures that was found, of no meaning where it had none."""
+    """How a class fared: `recall` is the share of its test pictures that was found, of no meaning if it had none."""
 
     name: str
     recall: float
@@ -62,6 +62,6 @@ def limits(
 
 
 def licence(dataset: str) -> str:
-    """Of the pictures it learned from."""
+    """The licence of the pictures that it learned from."""
     known = DATASETS.get(dataset)
     return (known.licence if known else "") or OWN_PICTURES

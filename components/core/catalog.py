@@ -15,7 +15,7 @@ from components.core.artifacts.raw import RawFormat
 class Original:
     """One file of a data set as its authors published it. `mirrors` are tried in turn, the fastest first.
 
-    `md5` is empty where the file comes with an installed package, whose own hash was checked when it was installed.
+    `md5` is empty if the file comes with an installed package, whose own hash was checked when it was installed.
     """
 
     name: str
@@ -32,15 +32,15 @@ class KnownDataset:
     originals: tuple[Original, ...]
     # Empty where the files themselves name the classes (CIFAR's meta file, the folders of pictures).
     class_names: tuple[str, ...] = ()
-    # How many classes, where that is known before the files are.
+    # How many classes, if that is known before the files are.
     class_count: int | None = None
-    # How validation pictures are chosen where the user does not say: the article takes Keras's way, the last fraction.
+    # How validation pictures are chosen if the user does not say: the article takes Keras's way, the last fraction.
     validation: Literal["stratified", "last"] = "stratified"
-    # Height, width, channels of every picture; None where they may be of any size.
+    # Height, width, channels of every picture; None if they may be of any size.
     image_shape: tuple[int, int, int] | None = None
     # Whether a picture mirrored left to right is still of its class: not so of characters, unknown of own pictures.
     mirrored: bool = False
-    # What its authors, or those who pass it on, say of its use; empty where that is not for us to know.
+    # What its authors, or those who pass it on, say of its use; empty if that is not for us to know.
     licence: str = ""
 
 

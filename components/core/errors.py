@@ -51,7 +51,7 @@ def shown(value: object, longest: int = 200) -> str:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`did you mean 'X'?` for the known word most like `word`, or the known ones where none is close.
+    """`did you mean 'X'?` for the known word most like `word`, or the known ones if none is close.
 
     Upper and lower case count as the same; of more than 30 known words the eight most alike are listed.
     """

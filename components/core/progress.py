@@ -21,7 +21,7 @@ class Progress:
 
     Args:
         label: what is being done, one word where possible.
-        total: the whole amount in `unit`s; None where it is not known.
+        total: the whole amount in `unit`s; None if it is not known.
         unit: "B" prints sizes in powers of 1000; anything else prints plain counts.
         start: the amount that was there already, for instance of a resumed download; it does not count into the rate.
     """

@@ -15,7 +15,7 @@ def read_record(model: type[Record], path: pathlib.Path, artifact: str, advice: 
 
     Args:
         artifact: what the directory should be, for the error: "an evaluation artifact".
-        advice: what to try where it is not.
+        advice: what to try if it is not.
 
     Raises:
         PipelineError: there is no such file, or it says something else.

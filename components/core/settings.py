@@ -15,7 +15,7 @@ def _store_place(uri: str) -> str:
     return uri
 
 
-# A setting that names a place for objects: a store's URI or a local directory, refused at once where it is neither.
+# A setting that names a place for objects: a store's URI or a local directory, refused at once if it is neither.
 # Empty: none.
 StorePlace = Annotated[str, pydantic.AfterValidator(_store_place)]
 

@@ -1,6 +1,6 @@
 """The folder that outlives a failed run: transfers broken off half-way, and originals proven by their checksum.
 
-<key>            a finished original; only kept where a checksum names it, and proven again before each use
+<key>            a finished original; only kept if a checksum names it, and proven again before each use
 <key>.part       the first bytes of one
 <key>.part.json  where they came from, so that they are never continued with bytes of another file
 <key>.lock       held while a process works on the key, so that two runs at once fetch it once
@@ -25,7 +25,7 @@ VARIABLE = "CONV2D_DOWNLOAD_CACHE"
 @dataclasses.dataclass(frozen=True)
 class Origin:
     """Where a partial file came from: a digest of the URL (which may hold a secret), the server's validator (a strong
-    ETag or a Last-Modified date; empty where it gave none), and the whole file's size where it is known."""
+    ETag or a Last-Modified date; empty if it gave none), and the whole file's size if it is known."""
 
     url: str
     validator: str
@@ -46,7 +46,7 @@ class Partial:
 
     @property
     def origin(self) -> Origin | None:
-        """Where they came from, or None where that can't be told."""
+        """Where they came from, or None if that can't be told."""
         try:
             return Origin(**json.loads(self.origin_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

@@ -17,7 +17,7 @@ class Mirror:
         self.uri, self.kept = uri, Originals(uri)
 
     def fetch(self, wanted: Wanted, target: pathlib.Path) -> Sums | None:
-        """Brings the team's copy to `target`; None where there is none, or one that proves wrong."""
+        """Brings the team's copy to `target`; None if there is none, or one that proves wrong."""
         if wanted.checksum is None:
             return None
         try:

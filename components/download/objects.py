@@ -65,7 +65,7 @@ def fetch_folder(place: str, cache: Cache) -> pathlib.Path:
 
 
 def state(place: str) -> str:
-    """A digest of what lies at `place` now, by the store's own generations: another one where anything changed."""
+    """A digest of what lies at `place` now, by the store's own generations: another one if anything changed."""
     digest = hashlib.sha256()
     for stored in find(place).objects:
         digest.update(f"{stored.key}\0{stored.generation}\n".encode())
@@ -73,7 +73,7 @@ def state(place: str) -> str:
 
 
 def _forget_deleted(source: StoreSource, folder: pathlib.Path) -> None:
-    """Removes an earlier try's files where the store holds some of them no more."""
+    """Removes an earlier try's files if the store holds some of them no more."""
     top = f"{source.key}/" if source.key else ""
     there = {stored.key.removeprefix(top) for stored in source.objects}
     if any(path.is_file() and path.relative_to(folder).as_posix() not in there for path in folder.rglob("*")):

@@ -17,7 +17,7 @@ from components.core.storage.store import open_store
 class Originals:
     """Originals below `uri` (gs://bucket/prefix and so on).
 
-    `identity` says which original is meant: its published checksum (`md5-c58f...`) where it has one, else a checksum
+    `identity` says which original is meant: its published checksum (`md5-c58f...`) if it has one, else a checksum
     of its address; letters, digits and dashes.
     """
 
@@ -25,7 +25,7 @@ class Originals:
         self.store = open_store(uri, limits)
 
     def fetch(self, identity: str, path: str | pathlib.Path) -> bool:
-        """Downloads an original to the file `path` and proves it; False where the mirror has none, or a damaged one.
+        """Downloads an original to the file `path` and proves it; False if the mirror has none, or a damaged one.
 
         A damaged one is told in a line; `keep` repairs it with the same bytes.
         """
@@ -56,7 +56,7 @@ class Originals:
         file = described.files[path.name]
         name = f"{file.sha256}/{path.name}"
         manifest = bundle.Manifest(files={name: file}, facts=described.facts)
-        # Same key, same bytes: also right where it repairs a damaged copy or meets another writer.
+        # Same key, same bytes: also right if it repairs a damaged copy or meets another writer.
         self.store.upload_file(path, f"{prefix}/{name}", "mirror")
         try:
             bundle.write_manifest(self.store, prefix, manifest, if_absent=True)

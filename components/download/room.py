@@ -1,4 +1,4 @@
-"""Room on disk: looked for before it is needed, and one line where it ran out all the same."""
+"""Room on disk: looked for before it is needed, and one line if it ran out all the same."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from components.core.progress import amount
 
 
 def check_room(folder: pathlib.Path, needed: int) -> None:
-    """Raises PipelineError where the file system of `folder` has less than `needed` bytes free."""
+    """Raises PipelineError if the file system of `folder` has less than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PipelineError(
@@ -27,7 +27,7 @@ def same_disk(one: pathlib.Path, other: pathlib.Path) -> bool:
 
 
 def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    """A second name for the same bytes where the file system allows it, else a copy. Neither is written to again."""
+    """A second name for the same bytes if the file system allows it, else a copy. Neither is written to again."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
 """A first look at what was fetched, so that a web page, an empty or a cut-off file ends here and not in preprocess.
 
 What the archive holds (class folders, names, pictures) is for preprocess to judge. Decompressing to the end, which is
-what proves a .gz whole, takes 0.2 s for 20 MB of pictures; it is left out where a checksum has proven the file.
+what proves a .gz whole, takes 0.2 s for 20 MB of pictures; it is left out if a checksum has proven the file.
 """
 
 import gzip
@@ -23,7 +23,7 @@ IDX_STARTS = {"idx3": b"\0\0\x08\x03", "idx1": b"\0\0\x08\x01"}
 
 
 def check(path: pathlib.Path, raw_format: RawFormat, place: str, proven: bool) -> None:
-    """Raises PipelineError where a fetched file can't be what its format asks for.
+    """Raises PipelineError if a fetched file can't be what its format asks for.
 
     Args:
         place: where it came from, for the message.

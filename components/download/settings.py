@@ -23,7 +23,7 @@ class DownloadSettings(Settings):
     )
     source_sha256: str = Field(
         "",
-        description="the SHA-256 the source must have; accepts data that differ from the published. Of several files: "
+        description="the SHA-256 the source must have; accepts data that differ from the published. For several files: "
         "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into",
     )
     mirror: StorePlace = Field(

@@ -1,4 +1,4 @@
-"""One file over HTTP, until it is all there: continued where it broke off, retried where that can help.
+"""One file over HTTP, until it is all there: continued where it broke off, retried if that can help.
 
 Bytes are only ever continued with bytes of the same file. At the same URL the server must confirm it (If-Range with the
 validator it gave); at another mirror only a checksum can, so without one the transfer starts over. What counts as whole
@@ -135,7 +135,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Want
 
 
 def _usable_origin(url: str, partial: Partial, wanted: Wanted) -> Origin | None:
-    """The partial file's origin where its bytes may be continued from `url`, else None."""
+    """The partial file's origin if its bytes may be continued from `url`, else None."""
     origin = partial.origin
     if origin is None or (origin.total is not None and partial.size > origin.total):
         return None

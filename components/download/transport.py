@@ -35,7 +35,7 @@ def fetch_file(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache, p
 
 @contextlib.contextmanager
 def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
-    """The folder at a place, here for as long as the block runs; None where there is a file, or nothing."""
+    """The folder at a place, here for as long as the block runs; None if there is a file, or nothing."""
     scheme = scheme_of(place)
     if scheme in STORE_SCHEMES:
         from components.download import objects

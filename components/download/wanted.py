@@ -39,7 +39,7 @@ class Checksum:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """One file to fetch. `bytes` is its published size, where a place that offers another one can be passed over."""
+    """One file to fetch. `bytes` is its published size, so that a place that offers another one can be passed over."""
 
     name: str
     checksum: Checksum | None = None

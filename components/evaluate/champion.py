@@ -57,7 +57,7 @@ class Champion:
 def fetched_champion(settings: EvaluateSettings, dataset_path: str, info: DatasetInfo) -> Iterator[Champion | None]:
     """Finds the champion, and fetches it for as long as the body runs if it is to be compared with.
 
-    Gives None where no registry is named, or it has no champion of that model.
+    Gives None if no registry is named, or it has no champion of that model.
 
     Raises:
         PipelineError: it is damaged; says what to do. StorageError: the registry can't be asked.

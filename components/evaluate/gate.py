@@ -175,7 +175,7 @@ def mcnemar(better: int, worse: int) -> float:
     """
     from scipy.special import bdtrc
 
-    # Of better + worse tosses, more than better - 1 fall to the first.
+    # More than better - 1 of better + worse tosses fall to the first.
     return float(bdtrc(better - 1, better + worse, 0.5))
 
 

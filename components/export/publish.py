@@ -8,7 +8,7 @@ from components.core.registry import OvertakenError, Registry, RolledBackError, 
 
 
 class Published(NamedTuple):
-    """What became of an export: the version's number, 0 where it was not published; its role; all that in words."""
+    """What became of an export: the version's number, 0 if it was not published; its role; all that in words."""
 
     version: int
     champion: bool

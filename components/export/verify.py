@@ -38,10 +38,10 @@ class FormatProof(pydantic.BaseModel):
     runtime: str
     pictures: int
     accuracy: float
-    evaluated_accuracy: float = pydantic.Field(description="of the evaluated model, on the same pictures")
+    evaluated_accuracy: float = pydantic.Field(description="Accuracy of the evaluated model on the same pictures")
     agreement: float = pydantic.Field(description="share of the pictures given the same class as evaluate saw")
     largest_difference: float = pydantic.Field(description="between probabilities, over all pictures and classes")
-    latency_ms: float = pydantic.Field(description="of one picture alone, the median")
+    latency_ms: float = pydantic.Field(description="Median time of one picture alone")
     batch_latency_ms: float = pydantic.Field(description=f"a picture in batches of {BATCH}, the median of the batches")
     smoke: list[str] = pydantic.Field(default=[], description="what was asked in the serving smoke test")
 

@@ -47,7 +47,7 @@ def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
 
 
 def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
-    """Posts the message where a webhook is set. A webhook that is down must not fail a run: that is only printed.
+    """Posts the message if a webhook is set. A webhook that is down must not fail a run: that is only printed.
 
     Returns:
         Whether the message was taken.

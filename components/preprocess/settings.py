@@ -21,7 +21,7 @@ class PreprocessSettings(Settings):
         description="crop: scale the shorter side and cut the rest off both ends; resize: stretch the whole picture",
     )
     color: Literal["auto", "rgb", "grayscale"] = Field(
-        "auto", description="channels of the pictures; auto: grayscale where all of them are, else rgb"
+        "auto", description="channels of the pictures; auto: grayscale if all of them are, else rgb"
     )
     validation: Literal["auto", "stratified", "last"] = Field(
         "auto",
@@ -44,7 +44,7 @@ class PreprocessSettings(Settings):
         description="decides, with a picture's pixels and nothing else, whether it trains, validates or tests",
     )
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable pictures above which to give up")
-    seed: int = Field(0, ge=0, lt=2**32, description="of the order of the pictures")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the order of the pictures")
 
     @field_validator("image_size", mode="before")
     @classmethod
@@ -60,6 +60,6 @@ class PreprocessSettings(Settings):
 
 
 def sides(image_size: str) -> tuple[int, int] | None:
-    """Height and width of an image_size; None where it is `auto` or no size."""
+    """Height and width of an image_size; None if it is `auto` or no size."""
     match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", image_size)
     return (int(match[1]), int(match[2] or match[1])) if match else None

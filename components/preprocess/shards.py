@@ -29,7 +29,7 @@ class PlannedShard:
 
 
 def plan_shards(orders: list[np.ndarray], record_bytes: int) -> list[PlannedShard]:
-    """Cuts each split into shards of about SHARD_BYTES, larger ones where there would be more than MAX_SHARDS in all.
+    """Cuts each split into shards of about SHARD_BYTES, larger ones if there would be more than MAX_SHARDS in all.
 
     Args:
         orders: for each of SPLITS its pictures, in the order they are to be written; an empty one gets no

@@ -1,4 +1,4 @@
-"""Decides the one shape all pictures get, by looking at a sample of them where the settings leave it open."""
+"""Decides the one shape all pictures get, by looking at a sample of them if the settings leave it open."""
 
 import collections
 
@@ -14,7 +14,7 @@ ENOUGH = 0.5
 
 
 def choose_target(settings: PreprocessSettings, source: Source) -> Target:
-    """The settings' shape; for `auto` the size that at least half of a sample has, and grey where all of it is grey.
+    """The settings' shape; for `auto` the size that at least half of a sample has, and grey if all of it is grey.
 
     Only what a file declares counts: a grey photograph stored as RGB is RGB.
 

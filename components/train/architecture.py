@@ -135,7 +135,7 @@ def _parse_list(text: str) -> list[Any]:
 
 
 def _layer(position: int, entry: Any) -> LayerSpec:
-    """`{Flatten: {}}`, or where there are no arguments also `{Flatten: }` and `Flatten`."""
+    """`{Flatten: {}}`, or if there are no arguments also `{Flatten: }` and `Flatten`."""
     if isinstance(entry, str):
         return LayerSpec(entry, {})
     if isinstance(entry, dict) and len(entry) == 1:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def make_augmentation(settings: TrainSettings) -> "keras.layers.Layer | None":
     """The layer that the settings ask for: uint8 [n, height, width, channels] -> the same, changed while training.
 
-    None where nothing is asked for.
+    None if nothing is asked for.
     """
     if not settings.augment_flip and not settings.augment_shift:
         return None

@@ -2,11 +2,11 @@
 
 The rules of resuming, in this order:
 
-1. Without a checkpoint path, or where no checkpoint lies there, training starts with epoch 1.
+1. Without a checkpoint path, or if no checkpoint lies there, training starts with epoch 1.
 2. A checkpoint that can't be read whole is refused by name. It is never skipped: who deletes it decides to lose it.
 3. A checkpoint of another run (other settings, other pictures, other versions of Keras or TensorFlow) is refused by
    name, and the difference is said.
-4. Otherwise training goes on with the epoch after the checkpoint's, or straight to the model where none is left.
+4. Otherwise training goes on with the epoch after the checkpoint's, or straight to the model if none is left.
 
 Nothing else is state. Weights, the optimizer's slots and step, the seeds of dropout, the best weights and the history
 are in the checkpoint; the learning rate is a function of the step, the order of pictures of seed and epoch, early
@@ -63,7 +63,7 @@ class Checkpoint:
             os.fsync(file.fileno())
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """The arrays and values last saved; None where there is no checkpoint.
+        """The arrays and values last saved; None if there is no checkpoint.
 
         Raises:
             PipelineError: it can't be read whole, or is another run's.

@@ -59,6 +59,6 @@ def train(
             )
         else:
             result = train(settings, *paths, tensorboard_artifact=tensorboard.uri)
-        # KFP shows numbers only; where there is no validation split there are no figures of it.
+        # KFP shows numbers only; without a validation split there are no figures of it.
         figures = result.model_dump(exclude={"device", "precision"}, exclude_none=True) if result else {}
         log_metrics(metrics, figures)

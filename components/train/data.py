@@ -35,7 +35,7 @@ class Feed:
     """Batches (uint8 pictures [n, height, width, channels], int64 labels [n]) for `keras.Model.fit`.
 
     Attributes:
-        batches: an epoch of them, in the form that the backend takes; the last one is smaller where they don't divide.
+        batches: an epoch of them, in the form that the backend takes; the last one is smaller if they don't divide.
         steps: batches an epoch.
         count: pictures an epoch.
         reorder: the callback that sets each epoch's order; a feed that keeps the artifact's order has none.

@@ -46,7 +46,7 @@ def build_model(
     Args:
         policy: the Keras dtype policy of every layer that doesn't name its own dtype, for instance "mixed_bfloat16".
         augmentation: a layer of its own before all others.
-        fused: takes TensorFlow's fused kernels where they compute what a layer computes (fused.py).
+        fused: takes TensorFlow's fused kernels if they compute what a layer computes (fused.py).
         average_mirrored: answers with the mean over a picture and its mirror image, left and right changed.
 
     Returns:

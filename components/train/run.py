@@ -34,16 +34,14 @@ class TrainingResult(pydantic.BaseModel):
     """What came of it, in plain numbers."""
 
     best_epoch: int
-    best_val_accuracy: float | None = pydantic.Field(description="None where the dataset has no validation split")
-    loss: float = pydantic.Field(description="of the last epoch, on the training split")
+    best_val_accuracy: float | None = pydantic.Field(description="None if the dataset has no validation split")
+    loss: float = pydantic.Field(description="Loss after the last epoch, on the training split")
     accuracy: float
     val_loss: float | None
     val_accuracy: float | None
     epochs: int = pydantic.Field(description="that were trained")
-    seconds: float = pydantic.Field(description="of training and validation, without start-up")
-    images_per_second: float = pydantic.Field(
-        description="the median of epochs, without the first where there are more"
-    )
+    seconds: float = pydantic.Field(description="Time of training and validation, without start-up")
+    images_per_second: float = pydantic.Field(description="the median of epochs, without the first if there are more")
     parameters: int = pydantic.Field(description="weights in the model")
     device: str
     precision: str
@@ -61,7 +59,7 @@ def train(
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
     Event files appear in `tensorboard_path` while it runs, and in a store: in `settings.tensorboard_uri`, else at
-    `tensorboard_artifact`, where that is a store's URI.
+    `tensorboard_artifact`, if that is a store's URI.
 
     A run that was killed goes on where it was (the rules are in checkpoint.py), from the checkpoint in
     `checkpoint_path`, else below `settings.checkpoints`; it is deleted once the model is there.

@@ -50,16 +50,17 @@ class TrainSettings(Settings):
     )
     verbose: Literal["auto", "0", "1", "2"] = Field(
         "auto",
-        description="0: silent, 1: a bar and a line an epoch, 2: a line an epoch, auto: a bar where it can be drawn",
+        description="0: silent, 1: a bar and a line an epoch, 2: a line an epoch, auto: a bar if it can be drawn",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="of initial weights, the order of pictures, and dropout")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of initial weights, the order of pictures, and dropout")
     backend: Literal["tensorflow", "jax"] = Field(
         "tensorflow",
         description="what Keras trains on; jax trains on several GPUs, and is what the nodes of a training on several "
         "have. Either gives a model that TensorFlow evaluates and exports",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "float32", description="of the layers' arithmetic; weights stay float32. auto: what the device does well"
+        "float32",
+        description="precision of the layers' arithmetic; weights stay float32. auto: what the device does well",
     )
     deterministic: bool = Field(False, description="same bits run after run, at some cost in speed")
     gpus: str = Field("0", description="GPUs asked for, checked against those that are there; auto: whatever is there")

@@ -54,7 +54,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
     """The endpoint of the options, else of the environment, else none: then the SDK looks itself.
 
     Raises:
-        PipelineError: a URL that is none, or none given where the SDK would find nothing either.
+        PipelineError: a URL that is none, or none given and the SDK would find nothing either.
     """
     url = url or first_set(environment, ENDPOINT_VARIABLES)
     try:

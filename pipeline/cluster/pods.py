@@ -85,7 +85,7 @@ class Pods:
         return (container_ending(step[0], newest) if newest else "") or self.node_message(step)
 
     def exit_code(self, step: Step) -> int | None:
-        """Of the step's newest container; None if it has not ended."""
+        """The exit code of the step's newest container; None if it has not ended."""
         newest = self._newest(step)
         state = main_container(newest).state if newest and main_container(newest) else None
         return state.terminated.exit_code if state and state.terminated else None

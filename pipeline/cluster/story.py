@@ -83,7 +83,7 @@ class Story:
         return f"{state.title} of {len(settings)}: {settings[state.number - 1]}"
 
     def _loss(self, run: Any, step: Step, tries: int) -> str:
-        """Of a pod in whose place there is another one."""
+        """A line about a pod that another one replaces."""
         most = most_tries(run.pipeline_spec or {}, step[0])
         said = self.pods.node_message(step, tries - 2) if self.pods else ""
         why = "its pod was deleted" if said == "pod deleted" else said or f"try {tries - 1} failed"

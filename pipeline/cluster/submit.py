@@ -36,7 +36,7 @@ def prepared(
     Two submissions at once share nothing. What was submitted becomes build/training.yaml at the end, by a rename.
 
     Args:
-        sweep: what to try where the best of several trainings is wanted.
+        sweep: what to try if the best of several trainings is wanted.
         check: whether to ask the registry for the images.
 
     Yields:

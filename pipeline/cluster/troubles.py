@@ -39,7 +39,7 @@ class Trouble:
 
 
 def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
-    """Of a pod that waits; None if it only takes its time."""
+    """What keeps a pod from starting; None if it only takes its time."""
     if pod.status.phase not in ("Pending", None):
         return None
     name = _title(step)
@@ -57,7 +57,7 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
 
 
 def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
-    """Of an Argo node that waits and has no pod; None if its pod is just being made."""
+    """What keeps an Argo node from having a pod; None if that is just being made."""
     message = _line(node.get("message"))
     if not message or message.split(":")[0] in HEALTHY:
         return None

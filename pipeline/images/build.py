@@ -33,7 +33,7 @@ def missing(targets: Sequence[Target] = ("cpu",)) -> list[str]:
 def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
     """Makes the images that the engine lacks, with one `docker build` a target, and returns their names.
 
-    An image that is there is neither built again nor moved; where all are, this takes 0.3 s and says nothing.
+    An image that is there is neither built again nor moved; if all are there, this takes 0.3 s and says nothing.
 
     Raises:
         PipelineError: no engine answers, the base image can't be had, or the build failed (its last lines are said).
@@ -97,7 +97,7 @@ def push(targets: Sequence[Target] = ("cpu",)) -> list[str]:
 
 
 def show(targets: Sequence[Target] = get_args(Target)) -> None:
-    """Says each image's name, and its size where the engine holds it.
+    """Says each image's name, and its size if the engine holds it.
 
     Raises:
         PipelineError: no engine answers.

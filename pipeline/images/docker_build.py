@@ -15,7 +15,7 @@ from pipeline.images.engine import address, held_images, short
 if TYPE_CHECKING:
     import docker
 
-STAND_IN_BASE = "conv2d-python-base"  # what docker/base-image.sh makes where no registry is reached
+STAND_IN_BASE = "conv2d-python-base"  # what docker/base-image.sh makes if no registry is reached
 LOGS = pathlib.Path("build")
 # What a build needs to reach packages from this machine.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -61,9 +61,7 @@ def docker_build(context: pathlib.Path, target: str, base: str, names: list[str]
         command += ["--tag", name]
     log = LOGS / f"image-{target}.log"
     log.parent.mkdir(exist_ok=True)
-    print(
-        f"building the {target} image on {base}: seconds where only code changed, else minutes; log: build/{log.name}"
-    )
+    print(f"building the {target} image on {base}: seconds if only code changed, else minutes; log: build/{log.name}")
     began = time.monotonic()
     with log.open("wb") as output:
         done = subprocess.run(
@@ -86,7 +84,7 @@ def docker_build(context: pathlib.Path, target: str, base: str, names: list[str]
 
 
 def builder() -> tuple[list[str], dict[str, str]]:
-    """The docker command to build with, and its environment: with BuildKit where one of those installed can.
+    """The docker command to build with, and its environment: with BuildKit if one of those installed can.
 
     Client 20.10 has BuildKit within, newer ones need the buildx plug-in for it. A machine may have both clients, and
     the first on the PATH may be the one that can't. Without BuildKit the old builder makes the same image.
@@ -127,6 +125,6 @@ def _passed_on() -> list[str]:
 
 
 def _said(*command: str) -> str:
-    """What a command prints, or nothing where it fails."""
+    """What a command prints, or nothing if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""

@@ -129,7 +129,7 @@ def _state(answer: "requests.Response", name: ImageName) -> str:
 
 
 def may_push(name: ImageName) -> str:
-    """Nothing where an upload may begin, else why not. The upload is given up at once; nothing is stored."""
+    """Nothing if an upload may begin, else why not. The upload is given up at once; nothing is stored."""
     import requests
 
     url = name.url.replace(f"/manifests/{name.tag}", "/blobs/uploads/")

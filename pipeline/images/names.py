@@ -17,7 +17,7 @@ from pipeline import ROOT, docker_folder
 from pipeline.images.base_image import base_name
 
 COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "notify")
-# jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU where there is no GPU.
+# jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU if there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 RECIPE = ("Dockerfile", "install.py", "install.sh")

@@ -33,7 +33,7 @@ FREE = ("Cropping", "Dropout", "Gaussian", "AlphaDropout", "Input", "Permute", "
 
 @dataclasses.dataclass(frozen=True)
 class LayerCost:
-    """One layer's share. `flops` of one picture's forward pass, None where they are not counted; `bytes` of its output,
+    """One layer's share. `flops` of one picture's forward pass, None if they are not counted; `bytes` of its output,
     in the precision it has."""
 
     name: str
@@ -65,7 +65,7 @@ def working_bytes(model: "keras.Model") -> int:
 
 
 def _flops(layer: "keras.layers.Layer") -> int | None:
-    """Of one picture's forward pass; None for a layer with weights that nothing here knows."""
+    """The operations of one picture's forward pass; None for a layer with weights that nothing here knows."""
     kind = type(layer).__name__
     if kind.startswith(FREE):
         return 0
@@ -110,7 +110,7 @@ def _size(tensor: Any) -> int:
 
 
 def _bytes(tensor: Any) -> int:
-    """Of one picture's values."""
+    """The memory of one picture's values."""
     return _size(tensor) * _item_bytes(tensor.dtype)
 
 

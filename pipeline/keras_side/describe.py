@@ -31,7 +31,9 @@ class ModelFacts(pydantic.BaseModel):
     training_flops: int
     forward_bytes: int = pydantic.Field(description="what a layer reads and writes, of the layer that needs most")
     kept_bytes: int = pydantic.Field(description="every layer's output: what the backward pass needs")
-    state_bytes: int = pydantic.Field(description="of training: weights, gradients, and what the optimizer keeps")
+    state_bytes: int = pydantic.Field(
+        description="what training holds: weights, gradients, and what the optimizer keeps"
+    )
 
 
 def describe(parameters: Parameters, classes: int | None = None) -> str:

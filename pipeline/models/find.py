@@ -1,7 +1,7 @@
 """Where the model that MODEL= names lies on this machine; versions of a registry are fetched first.
 
 (nothing)                        what the latest local run exported
-local_outputs/training-...       what that run exported, or trained where it exported nothing
+local_outputs/training-...       what that run exported, or trained if it exported nothing
 digits@3, digits@champion        of the registry that REGISTRY= names
 gs://bucket/models/digits/3      the same; without the number, the champion; also of a registry in a directory
 any other path                   an export, a SavedModel directory, a .keras, .onnx or .tflite file
@@ -86,7 +86,7 @@ def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
 
 
 def _fetched(uri: str, name: str, version: str | None, outputs: pathlib.Path) -> pathlib.Path:
-    """The local copy of a version, every file compared with the version's SHA-256; fetched where it is not that."""
+    """The local copy of a version, every file compared with the version's SHA-256; fetched if it is not that."""
     registry = Registry(uri)
     shown = registry.show(name, None if version in (None, "champion") else int(version))
     place = outputs / CACHE / hashlib.sha256(registry.uri(name).encode()).hexdigest()[:16] / name / str(shown.number)

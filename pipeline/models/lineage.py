@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN_DIGITS = 12
 UNKNOWN = "not recorded"
-# Of training.json, what came of the settings.
+# What came of the settings, by training.json.
 RESULTS = {
     "parameters": "weights",
     "epochs": "epochs trained",

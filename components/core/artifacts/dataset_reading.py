@@ -91,7 +91,7 @@ def batches(
 
 
 def split_count(info: DatasetInfo, split: Split) -> int:
-    """The number of pictures in a split; 0 where the dataset has no such split."""
+    """The number of pictures in a split; 0 if the dataset has no such split."""
     return info.splits[split].count if split in info.splits else 0
 
 

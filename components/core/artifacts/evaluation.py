@@ -29,10 +29,10 @@ class Comparison(pydantic.BaseModel):
     count those that this one alone gets right.
     """
 
-    version: int = pydantic.Field(description="of the champion")
+    version: int = pydantic.Field(description="Number of the champion")
     pictures: int = pydantic.Field(description="that both were asked")
     look: int = pydantic.Field(description="which comparison on these pictures this is, over all challengers")
-    accuracy: float = pydantic.Field(description="of the challenger, on these pictures")
+    accuracy: float = pydantic.Field(description="Accuracy of the challenger on these pictures")
     champion_accuracy: float
     only_challenger: int
     only_champion: int
@@ -65,7 +65,7 @@ class Decision(pydantic.BaseModel):
 
     @property
     def said(self) -> str:
-        """The decision in one line. Of a refusal, only what speaks against the model."""
+        """The decision in one line; a refusal names only what speaks against the model."""
         reasons = "; ".join(reason.said for reason in self.reasons if self.passed or not reason.holds)
         return f"{'passes' if self.passed else 'does not pass'} the gate: {reasons}"
 

@@ -39,7 +39,9 @@ class RawInfo(pydantic.BaseModel):
     uri: str
     files: list[RawFile]
     bytes: int
-    sha256: str = pydantic.Field(description="of the one file; of several, of their sorted `sha256  name` lines")
+    sha256: str = pydantic.Field(
+        description="SHA-256 of the one file, or of the sorted `sha256  name` lines of several"
+    )
 
 
 def read_raw(directory: str | pathlib.Path) -> RawInfo:

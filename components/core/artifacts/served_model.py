@@ -16,7 +16,7 @@ DESCRIPTION = "assets.extra/model.json"
 
 
 def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
-    """What a version directory says of itself; None where it says nothing, as one that was made elsewhere."""
+    """What a version directory says of itself; None if it says nothing, as one that was made elsewhere."""
     try:
         described = json.loads((pathlib.Path(directory) / DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -22,8 +22,8 @@ class Trial(pydantic.BaseModel):
     """What trial.json says."""
 
     changes: str
-    failed: str = pydantic.Field("", description="why it came to no model, as one line; empty where it did")
-    val_accuracy: float | None = pydantic.Field(None, description="of its best epoch")
+    failed: str = pydantic.Field("", description="why it came to no model, as one line; empty if it did")
+    val_accuracy: float | None = pydantic.Field(None, description="Validation accuracy after the best epoch")
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float | None = None

@@ -53,7 +53,7 @@ class Bar:
 class Chart:
     """What is drawn. `name` is unique on the page; `description` says in words what a sighted reader sees.
 
-    `mark` is a labelled vertical line at an x value. A legend is drawn where there is more than one line.
+    `mark` is a labelled vertical line at an x value. A legend is drawn if there is more than one line.
     """
 
     name: str

@@ -143,7 +143,7 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
 
 
 def inside(path: pathlib.Path, name: str) -> str:
-    """The member's name without `./`, or a PipelineError where it would lead outside the archive."""
+    """The member's name without `./`, or a PipelineError if it would lead outside the archive."""
     parts = name.replace("\\", "/").split("/")
     drive = parts[0][1:] == ":"
     if name.startswith(("/", "\\")) or ".." in parts or drive or "\0" in name:

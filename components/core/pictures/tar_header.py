@@ -1,4 +1,4 @@
-"""Headers of tar members, read more strictly than tarfile does, and faster where they are plain."""
+"""Headers of tar members, read more strictly than tarfile does, and faster if they are plain."""
 
 import tarfile
 

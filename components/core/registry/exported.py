@@ -75,7 +75,7 @@ def files_of(saved_model: pathlib.Path, extras: dict[str, pathlib.Path]) -> dict
 
 
 def _fetched(directory: pathlib.Path) -> Manifest | None:
-    """The manifest of a version that was fetched into this directory; None where it holds something else."""
+    """The manifest of a version that was fetched into this directory; None if it holds something else."""
     try:
         manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
     except (OSError, ValueError):

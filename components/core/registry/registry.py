@@ -64,7 +64,7 @@ class Registry:
         return [each for each in found if isinstance(each, Version)]
 
     def champion(self, name: str) -> Champion | None:
-        """The champion and those before it; None where there has been none yet.
+        """The champion and those before it; None if there has been none yet.
 
         Raises:
             Corrupted: champion.json can't be read.
@@ -238,7 +238,7 @@ class Registry:
         return champion.version, champion
 
     def _marks(self, name: str, champion: Champion) -> list[str]:
-        """What tells models that are identical to the champion; nothing where its manifest can't be read."""
+        """What tells models that are identical to the champion; nothing if its manifest can't be read."""
         try:
             return marks(find(self.store, name, champion.version, champion).manifest)
         except (NotFound, Corrupted):

@@ -63,8 +63,8 @@ def remove(store: Store, name: str, number: int) -> None:
 def remove_files(store: Store, name: str, number: int) -> None:
     """Removes the files of a version, wherever they lie.
 
-    Staging first, so that nobody can copy from there what has been removed here. Of what servers see, saved_model.pb
-    first, so that none loads the half of a model, and the manifest last: by it a directory is known to be ours, to
+    Staging first, so that nobody can copy from there what has been removed here. Where servers look saved_model.pb goes
+    first, so that none loads half a model, and the manifest last: by it a directory is known to be ours, to
     whoever finishes this. Where there is none yet, only copies of what was in staging are ours.
     """
     beside, served = staged_place(name, number), place(name, number)

@@ -96,7 +96,7 @@ class Backend(Protocol):
         """The description of a whole object with a checksum that is certain, where `stat` could only guess one."""
 
     def delete(self, key: str, generation: str | None) -> None:
-        """Removes an object; NotFound where there is none, as far as the store tells."""
+        """Removes an object; NotFound if there is none, as far as the store tells."""
 
     def explain(self, error: Exception, key: str) -> Exception:
         """Translates a client's exception into one of `errors`, or Transient; a defect comes back as it is."""

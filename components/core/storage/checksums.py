@@ -66,7 +66,7 @@ def digest_of_file(path: pathlib.Path, algorithm: str) -> str:
 
 
 def known(stored: Stored) -> str | None:
-    """The algorithm to compare `stored` by; None where the store promised nothing."""
+    """The algorithm to compare `stored` by; None if the store promised nothing."""
     of_parts = (algorithm for algorithm in stored.checksums if algorithm.startswith(ETAG_OF_PARTS))
     return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), next(of_parts, None))
 

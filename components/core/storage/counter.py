@@ -12,6 +12,6 @@ class Counter:
         self.progress, self.lock = progress, threading.Lock()
 
     def add(self, count: int) -> None:
-        """Adds `count` bytes, negative where some turned out to be no good."""
+        """Adds `count` bytes, negative if some turned out to be no good."""
         with self.lock:
             self.progress.advance(count)

@@ -3,7 +3,7 @@
 A file of more than one chunk is written into `.NAME.partial` at its places, in any order, and `.NAME.partial.done`
 lists the chunks that are there, so that a process that was killed goes on where it was. The process that writes it
 holds a lock on it: another one that fetches into the same file meanwhile takes a partial file of its own. The whole is
-compared with the store's checksum before it gets its name; where it differs, it is fetched once more from the start.
+compared with the store's checksum before it gets its name; if it differs, it is fetched once more from the start.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class Landing:
 
     Attributes:
         here: bytes that are there from an earlier run.
-        failure: why this round's bytes are no good; None where they are, or are still coming.
+        failure: why this round's bytes are no good; None if they are, or are still coming.
     """
 
     def __init__(self, store: Objects, stored: Stored, path: pathlib.Path):

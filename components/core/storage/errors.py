@@ -22,7 +22,7 @@ class StorageError(PipelineError):
 
 
 class NotFound(StorageError):
-    """There is no such object. The bucket is there: where it is not, BucketMissing says so."""
+    """There is no such object. The bucket is there: if it is not, BucketMissing says so."""
 
 
 class BucketMissing(StorageError):
@@ -50,7 +50,7 @@ class Transient(Exception):
 
     Args:
         reason: a few words, for instance `503 from the server`.
-        wait_s: how long the server asked us to wait (Retry-After), 0 where it said nothing.
+        wait_s: how long the server asked us to wait (Retry-After), 0 if it said nothing.
     """
 
     def __init__(self, reason: str, wait_s: float = 0.0):

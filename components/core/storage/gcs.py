@@ -28,7 +28,7 @@ CONNECT_TIMEOUT_S = 10.0
 LISTED_FIELDS = "items(name,size,generation,crc32c,md5Hash,updated),prefixes,nextPageToken"
 # Google takes the pieces of a resumable upload in multiples of this.
 RESUMABLE_UNIT = 256 << 10
-# Of one upload in parts, as on S3.
+# The most parts of one upload, as on S3.
 MAX_PARTS = 10_000
 CONTENT_TYPE = "application/octet-stream"
 
@@ -43,7 +43,7 @@ class GcsBackend:
         _check_emulator(os.environ.get(EMULATOR, ""))
         self.timeout = (CONNECT_TIMEOUT_S, limits.stall_s)
         try:
-            # project=None: objects need no project, and looking for one fails where only a user is logged in.
+            # project=None: objects need no project, and looking for one fails if only a user is logged in.
             self.client = storage.Client(project=None)
         except google.auth.exceptions.DefaultCredentialsError:
             raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
@@ -83,7 +83,7 @@ class GcsBackend:
         blob = self.bucket.blob(key)
         ranged = {} if end is None else {"start": start, "end": end - 1}
         into = _Whole()
-        # raw: what is stored, also where it is stored gzipped; single shot: one read instead of 8 KiB pieces.
+        # raw: what is stored, also if it is stored gzipped; single shot: one read instead of 8 KiB pieces.
         # The client's own check covers whole downloads only; the Store checks every one.
         blob.download_to_file(
             into,
@@ -230,7 +230,7 @@ class _Wire(requests.adapters.HTTPAdapter):
 
 
 class _Whole:
-    """A file to write to once: keeps the bytes object it is given, where io.BytesIO would copy it."""
+    """A file to write to once: keeps the bytes object it is given, while io.BytesIO would copy it."""
 
     data = b""
 

@@ -86,7 +86,7 @@ class Objects:
         """Writes a small object, whole or not at all.
 
         Args:
-            if_absent: only where no object is yet.
+            if_absent: only if no object is yet.
             if_generation: only over that generation of it.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Another try where that can help: exponential pauses with full jitter, inside one deadline."""
+"""Another try if that can help: exponential pauses with full jitter, inside one deadline."""
 
 import time
 from collections.abc import Callable

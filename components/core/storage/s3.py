@@ -242,7 +242,7 @@ def _service_descriptions() -> botocore.loaders.Loader:
 
 def _credentials(scheme: str) -> dict[str, str]:
     """Kubeflow's own store has credentials of its own, under names of their own: AWS's would stand in the way of a
-    pod's IAM role where a run uses both stores."""
+    pod's IAM role if a run uses both stores."""
     names = {"aws_access_key_id": "MINIO_ACCESS_KEY", "aws_secret_access_key": "MINIO_SECRET_KEY"}
     if scheme != "minio" or not all(os.environ.get(variable) for variable in names.values()):
         return {}

@@ -94,7 +94,7 @@ def _log_in(bucket: str) -> str:
 
 
 def status_of(error: boto.ClientError) -> int | None:
-    """The HTTP status of the answer; None where there was none."""
+    """The HTTP status of the answer; None if there was none."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
 
 

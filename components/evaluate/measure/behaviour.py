@@ -6,7 +6,7 @@ Accuracy: Behavioral Testing of NLP models with CheckList", calls them invarianc
 
     brightness   every other picture 10 % brighter, the rest 10 % darker
     shift        1/32 of its width or height to one side, right, left, down and up in turn: 1 pixel of a 32 x 32 picture
-    mirror       left to right; only where that keeps the class, as it does not for digits
+    mirror       left to right; only if that keeps the class, as it does not for digits
     blank        black, grey and white
     noise        32 pictures of evenly distributed random pixels
 
@@ -100,7 +100,7 @@ def brightened(pictures: np.ndarray) -> np.ndarray:
 
 
 def shifted(pictures: np.ndarray) -> np.ndarray:
-    """Each picture moved by 1/32 of its side, the edge repeated; between pixels where that is no whole number."""
+    """Each picture moved by 1/32 of its side, the edge repeated; between pixels if that is no whole number."""
     result = np.empty_like(pictures)
     for turn, (axis, sign) in enumerate(((2, 1), (2, -1), (1, 1), (1, -1))):
         result[turn::4] = _moved(pictures[turn::4], axis, sign * SHIFT * pictures.shape[axis])

@@ -142,7 +142,7 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> di
 def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
     """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average).
 
-    The area is exact. Of the curve, which may have as many points as there are questions, those are looked at that lie
+    The area is exact. The curve may have as many points as there are questions: those are looked at that lie
     at a right answer's probability or at one of MICRO_STEPS shares of all. So it takes one sorted copy of the
     probabilities: 0.2 GB for 50,000 pictures of 1,000 classes, where scikit-learn takes 3.
     """
@@ -169,7 +169,7 @@ def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
 
 
 def macro_auc(curves: dict[int, RocCurve]) -> float | None:
-    """The mean area under the curves that are defined, each class counting the same; None where none is."""
+    """The mean area under the curves that are defined, each class counting the same; None if none is."""
     return float(np.mean([curve.auc for curve in curves.values()])) if curves else None
 
 

@@ -96,7 +96,7 @@ def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
 
 
 def drawn_bins(calibration: Calibration) -> list[CalibrationBin]:
-    """The bins in the reliability diagram: those of 20 pictures or more, or of 1 % of them where that is less."""
+    """The bins in the reliability diagram: those of 20 pictures or more, or of 1 % of them if that is less."""
     enough = min(LEAST_DRAWN, sum(b.count for b in calibration.bins) // 100)
     return [b for b in calibration.bins if b.count >= enough]
 

@@ -173,7 +173,7 @@ class GateFacts:
     """The gate's decision on the evaluated model, the challenger.
 
     The report draws its box at the top from `passed` and `reasons`, and the section on champion and challenger where
-    there is a `champion`. None where none was measured: there is none yet, or it could not be read, which the reasons
+    there is a `champion`. None if none was measured: there is none yet, or it could not be read, which the reasons
     then say.
     """
 
@@ -205,7 +205,7 @@ class EvaluationFacts:
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
     slices: list[Slice] = dataclasses.field(default_factory=list)
-    behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty where it was not tested
+    behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty if it was not tested
     gate: GateFacts | None = None  # None: no gate was asked
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
 

@@ -80,7 +80,7 @@ def frequent_confusions(confusion: np.ndarray) -> list[Confusion]:
 
 
 def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
-    """What the section on champion and challenger shows beyond the facts; None where no champion was measured."""
+    """What the section on champion and challenger shows beyond the facts; None if no champion was measured."""
     champion = facts.champion
     if champion is None:
         return None

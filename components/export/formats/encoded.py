@@ -54,7 +54,7 @@ def _jpeg(payload: Any) -> Any:
 
 
 def _png(payload: Any) -> Any:
-    """Of any kind of PNG: grey, palette, with or without transparency, 1 to 16 bits."""
+    """The pixels of any kind of PNG: grey, palette, with or without transparency, 1 to 16 bits."""
     import tensorflow as tf
 
     values = tf.cast(tf.io.decode_png(payload, channels=4, dtype=tf.uint16), tf.int64)

@@ -43,7 +43,7 @@ class DataFacts:
     """Everything the data report shows.
 
     Pictures are uint8 [height, width, channels], channels 1 or 3, as the model will see them, scaled down to at most
-    160 pixels a side where they are larger.
+    160 pixels a side if they are larger.
 
     Attributes:
         dataset: the name of the data set, for instance "cifar10".

@@ -84,7 +84,7 @@ def _missing(facts: DataFacts) -> dict[str, list[str]]:
 
 
 def _samples(facts: DataFacts) -> dict[str, list[np.ndarray]]:
-    """Pictures to show by class: all classes where they are few, else as many as fit, evenly spread."""
+    """Pictures to show by class: all classes if they are few, else as many as fit, evenly spread."""
     names = [name for name in facts.info.class_names if facts.samples.get(name)]
     shown = names[:: -(-len(names) // SAMPLES)] if names else []
     each = min(SAMPLES_OF_A_CLASS, SAMPLES // max(1, len(shown)))

@@ -39,7 +39,7 @@ def read_cifar(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence[
     """Pictures in the order of the batches' numbers, wherever those lie in the archive: what Keras's loader gives.
 
     Args:
-        class_names: used where the archive does not name its classes.
+        class_names: used if the archive does not name its classes.
 
     Raises:
         PipelineError: as iter_members does, a file is missing or cut off, or labels and class names don't fit.

@@ -17,7 +17,7 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
     """Indexes the pictures of a raw artifact, after comparing its files with their SHA-256 (0.7 s a GB).
 
     Args:
-        known: what the catalog says of the data set; None where it is not in there.
+        known: what the catalog says of the data set; None if it is not in there.
         scratch: a directory for pictures and names; it must stay as long as the source is used.
 
     Raises:

@@ -23,10 +23,10 @@ class Source:
     Attributes:
         class_names: by label.
         labels: int32 [n].
-        given: int8 [n], the split the source itself puts the picture in: TRAIN, VALIDATION or TEST; TRAIN where it
+        given: int8 [n], the split the source itself puts the picture in: TRAIN, VALIDATION or TEST; TRAIN if it
             says nothing.
         path: the file that holds the pictures; the bytes of picture i are at offsets[i], sizes[i] of them (int64 [n]).
-        shape: height, width, channels where those bytes are pixels; None where they are encoded picture files.
+        shape: height, width, channels if those bytes are pixels; None if they are encoded picture files.
         name: what the source calls picture i.
         ignored: what else lay in the source, reason -> number of files.
     """
@@ -57,7 +57,7 @@ def pixel_source(
     """A source whose pictures are pixels already, uint8 of one shape, one after another in one file.
 
     Args:
-        class_names: by label; where there are none, the labels' own digits.
+        class_names: by label; if there are none, the labels' own digits.
         files: (name, number of pictures) of the files they came from; pictures are called `name[number]`, from 0.
         places: int64 [n], where in the file each picture lies, counted in pictures; by default in the source's order.
 

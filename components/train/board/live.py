@@ -16,7 +16,7 @@ INTERVAL_S = 30.0
 
 
 def nothing() -> None:
-    """Asks for no upload, where there is none."""
+    """Asks for no upload, if there is none."""
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ class ValidationPictures(keras.callbacks.Callback):
 def validation_pictures(
     board: EventFiles, settings: TrainSettings, directory: str, info: DatasetInfo
 ) -> list[ValidationPictures]:
-    """The callback, in a list; an empty one where there is no validation split."""
+    """The callback, in a list; an empty one if there is no validation split."""
     if not split_count(info, "validation"):
         return []
     count = max(SHOWN, min(MOST_PICTURES, MOST_BYTES // int(np.prod(info.image_shape))))

@@ -121,7 +121,7 @@ def _remove(kube: Kube, name: str) -> None:
 
 
 def _state(kube: Kube, name: str) -> str | None:
-    """`Complete`, or why it failed, or nothing while it goes on; None where there is no such TrainJob."""
+    """`Complete`, or why it failed, or nothing while it goes on; None if there is no such TrainJob."""
     try:
         found = kube.get(TRAINER, f"trainjobs/{name}")
     except RefusedError as refused:

@@ -77,7 +77,7 @@ class NodePods:
         return f"node {number} failed ({reason}): {' '.join(said.split())[:400]}"
 
     def new_lines(self) -> list[str]:
-        """The first node's log since the last call; nothing where it can't be had yet."""
+        """The first node's log since the last call; nothing if it can't be had yet."""
         first = next((pod for pod in self.pods if _number(pod) == "0" and _phase(pod) not in ("Pending", "")), None)
         if first is None:
             return []

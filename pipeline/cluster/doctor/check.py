@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """`found` says what is, `fix` what to do where that is not right."""
+    """`found` says what is, `fix` what to do if that is not right."""
 
     name: str
     state: Literal["ok", "warning", "failed", "skipped"]

@@ -112,7 +112,7 @@ def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:
     if fitting:
         return ok("GPU nodes", f"{len(fitting)} can give {what}")
     fix = (
-        "fine where an autoscaler makes such nodes from none; else check the pool, the device plugin "
+        "fine if an autoscaler makes such nodes from none; else check the pool, the device plugin "
         "(kubectl get pods -A | grep device-plugin), accelerator= and node_selector="
     )
     return warning("GPU nodes", f"none can give {what}; {total} in the cluster", fix)
@@ -148,7 +148,7 @@ CHECKS: dict[str, Callable[[Setup, Kube], Check]] = {
 
 
 def _there(what: str, name: str, read: Callable[[], Any], fix: str) -> Check:
-    """Whether `read` finds it; where we may not look, that is no failure of the cluster's."""
+    """Whether `read` finds it; if we may not look, that is no failure of the cluster's."""
     from kubernetes.client import ApiException
 
     try:

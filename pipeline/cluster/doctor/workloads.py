@@ -39,12 +39,12 @@ def check_several_nodes(setup: Setup, kube: Kube) -> Check:
     fitting = [node for node in nodes_for(kube, setup.parameters) if gpus_of(node, setup.parameters) >= asked]
     if len(fitting) < count:
         what = f"{len(fitting)} of {count} nodes with {asked} {setup.parameters.accelerator} are there"
-        return warning(name, what, "fine where an autoscaler makes such nodes from none; else lower nodes= or gpus=")
+        return warning(name, what, "fine if an autoscaler makes such nodes from none; else lower nodes= or gpus=")
     return ok(name, f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
 
 
 def check_serving(setup: Setup, kube: Kube) -> Check:
-    """Whether the servers of published models are ready, where they are installed."""
+    """Whether the servers of published models are ready, if they are installed."""
     from kubernetes import client
 
     try:
@@ -65,7 +65,7 @@ def check_serving(setup: Setup, kube: Kube) -> Check:
 
 
 def _may_start_nodes(setup: Setup, kube: Kube) -> bool | None:
-    """None where we may not ask that for others."""
+    """None if we may not ask that for others."""
     from kubernetes import client
 
     attributes = {"namespace": kube.namespace, "verb": "create", "group": TRAINER[0], "resource": "trainjobs"}

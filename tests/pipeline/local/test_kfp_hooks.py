@@ -79,7 +79,8 @@ def test_a_bar_is_no_line_of_a_log(run):
 
 def test_a_local_run_loads_no_client_of_a_cluster():
     code = (
-        "import sys; from pipeline.local.kfp_hooks import import_kfp; import_kfp(); import pipeline.training, kfp.local; "
+        "import sys; from pipeline.local.kfp_hooks import import_kfp; import_kfp(); "
+        "import pipeline.training, kfp.local; "
         "print([name for name in ('kubernetes', 'kfp.client', 'tensorflow') if name in sys.modules]); "
         "import kfp.client; print(kfp.client.Client.__name__)"
     )
