@@ -10,7 +10,7 @@ What is kept, whoever is killed between whichever two requests, and however many
 1. Only what this registry made is removed, and each removal is told. A numbered directory without a manifest that was
    never champion is somebody else's: never touched, its number is skipped. Nothing but `delete` removes a version, and
    it spares the champion always, and without --force the last 1,000 champions.
-2. A version is whole or invisible. It counts from its manifest on, which is created last, and only if none is there. Who
+2. A version is whole or invisible. It counts from its manifest on, which is created last, if there is none. Who
    clears an abandoned upload away first creates an empty manifest in that place: so either the publisher is first, or
    it is told.
 3. A server that follows the highest number sees only versions that are, or were, champion. Publishing writes to
