@@ -1,0 +1,219 @@
+"""Following a run whose pods can be seen: their lines, what keeps them from starting, how they ended."""
+
+import json
+import types
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline.cluster.closing import summary
+from pipeline.cluster.follow import Watch, follow
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.pods import find_pods
+from pipeline.cluster.story import Story
+from pipeline.cluster.submit import submit
+from pipeline.parameters.parameters import configure
+from tests.pipeline.cluster.submitting import FAST, STEPS, STORY, tasks
+from tests.servers.kfp_api import KfpApi, Moment
+from tests.servers.kube_api import pod
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+
+
+def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
+    """What is said of a run whose pods can be seen, and the error it ends with."""
+    api, lines = KfpApi(moments), []
+    with api.serving() as url:
+        place = Endpoint(url)
+        client, run_id = submit(configure(environment={}), compiled, place, patience_s=3.0, say=lines.append)
+        try:
+            follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
+        except PipelineError as error:
+            return "\n".join(lines).split("\n"), str(error)
+    return "\n".join(lines).split("\n"), ""
+
+
+@pytest.mark.parametrize(
+    ("stuck", "said"),
+    [
+        (
+            pod("train", "Pending", ("ImagePullBackOff", 'Back-off pulling image "x"')),
+            "train: its image x can't be pulled; push it",
+        ),
+        (
+            pod("train", "Pending", ("CreateContainerConfigError", 'secret "keys" not found')),
+            'train: its container can\'t be made: secret "keys" not found. The run is left as it is',
+        ),
+        (
+            pod("train", "Pending", unschedulable="0/3 nodes: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes"),
+            "train: no node takes its pod: 0/3 nodes: 3 Insufficient nvidia.com/gpu.",
+        ),
+    ],
+)
+def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_compiled, kube, stuck, said):
+    kube.pods = [stuck]
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
+    lines, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, stuck_after=0.05, hopeless_after=0.05))
+    assert said in error
+    assert len([line for line in lines if line.startswith("waiting: train")]) == 1
+
+
+def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
+    kube.argo_nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]
+    lines, error = followed(quickstart_compiled, [*[Moment("RUNNING", tasks("PENDING"))] * 3, STORY[-1]])
+    assert error == ""
+    assert not [line for line in lines if "waiting" in line]
+
+
+def test_names_of_one_trouble_take_turns_without_a_line_each(kube):
+    kube.pods = [pod("train", "Pending", ("ErrImagePull", 'failed to pull image "x": not found'))]
+    lines = []
+    story = Story(find_pods("run-2", ""), lines.append)
+    for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
+        kube.pods[0]["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] = reason
+        story.pods.look()
+        story.troubles()
+    kube.pods = [pod("train", "Pending", unschedulable="0/1 nodes")]
+    story.pods.look()
+    story.troubles()
+    assert lines == [
+        "waiting: train: its image x can't be pulled: not found",
+        "waiting: train: no node takes its pod: 0/1 nodes",
+    ]
+
+
+def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
+    kube.argo_nodes = [("training-x(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
+    pods = find_pods("run-2", "mine")
+    pods.look()
+    assert [str(trouble) for trouble in pods.troubles()] == ["train: its pod is refused: exceeded quota"]
+    assert kube.requests[-1][2]["labelSelector"] == "pipeline/runid=run-2"
+
+
+def test_a_lost_pod_and_the_next_try_are_told(quickstart_compiled, kube):
+    kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Error", "pod deleted")]
+    trained = tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")
+    moments = [Moment("RUNNING", trained), Moment("RUNNING", trained, tries={"train": 2}), STORY[-1]]
+    lines, _ = followed(quickstart_compiled, moments)
+    assert lines.count("  train: its pod was deleted; trying again (2 of 4)") == 1
+
+
+def test_log_lines_come_once_each_and_the_steps_own_error_is_the_cause(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Running")]
+    name = kube.pods[0]["metadata"]["name"]
+    kube.logs[name] = (
+        b"2026-01-01T00:00:01.0Z I0101 00:00:01.1 16 main.go:139] Setting log level\n"
+        b"2026-01-01T00:00:01.1Z 10 %\r 50 %\rread 100 pictures\xff\x85 in 1 s\n2026-01-01T00:00:01.2Z epoch 2/2\n"
+        b"2026-01-01T00:00:01.3Z error: loss is not finite at step 7; try a lower learning_rate\n"
+    )
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    lines, error = followed(quickstart_compiled, [*STORY[:3], failed])
+    assert error.startswith("train failed: loss is not finite at step 7; try a lower learning_rate; its log: http")
+    assert lines.count("  epoch 2/2") == 1
+    assert lines.count("  read 100 pictures\ufffd\ufffd in 1 s") == 1
+    assert not [line for line in lines if "main.go" in line]
+    lines, _ = followed(quickstart_compiled, [*STORY[:3], failed], Watch(0.01, 0.5, verbose=True))
+    assert [line for line in lines if "main.go" in line]
+
+
+FAILURES = {
+    "its launcher": (
+        "F1126 14:32:06.813869 16 main.go:130] failed to execute component: Received message larger than max",
+        {"exitCode": 1, "reason": "Error"},
+        "Kubeflow's launcher: Received message larger than max",
+    ),
+    "a defect": (
+        "Traceback (most recent call last):\n  File x\nKeyError: 'x'",
+        {"exitCode": 1, "reason": "Error"},
+        "KeyError: 'x'",
+    ),
+    "killed": (
+        "E1126 14:32:06.7 16 launcher_v2.go:449] Component failed to execute successfully: exit status 137",
+        {"exitCode": 137, "reason": "Error"},
+        "killed (exit code 137), likely for want of memory on its node; give train_memory more",
+    ),
+    "silence": ("epoch 1/2", {"exitCode": 3, "reason": "Error"}, "exit code 3; its last line: epoch 1/2"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failure_is_told_by_what_says_most(quickstart_compiled, kube, kind):
+    log, terminated, said = FAILURES[kind]
+    kube.pods = [pod("train", "Failed", terminated=terminated)]
+    stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(log.split("\n"))]
+    kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    assert said in followed(quickstart_compiled, [failed])[1]
+
+
+def test_an_evicted_pod_is_told_as_such(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Failed")]
+    kube.pods[0]["status"] |= {"reason": "Evicted", "message": "The node was low on resource: memory."}
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    assert "train failed: Evicted: The node was low on resource: memory." in followed(quickstart_compiled, [failed])[1]
+
+
+def test_a_pod_that_waits_for_a_volume_is_explained_by_its_event(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Pending")]
+    kube.warnings = [(kube.pods[0]["metadata"]["name"], "MountVolume.SetUp failed"), ("another", "x")]
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
+    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, stuck_after=0.05))
+    assert "nothing has moved for 0.05 s: MountVolume.SetUp failed. The run" in error
+
+
+PRINTED = {
+    "train": "epoch 8/8  loss 0.1",
+    "evaluate": "Test loss: 0.1234 / Test accuracy: 0.9722\npasses the gate: accuracy 0.9722 reaches 0.9",
+    "export": "exported digits version 1: 9 files, 2.3 MB\nexported and published as version 3, the champion",
+}
+
+
+def executor_input(step: str, *outputs: str) -> str:
+    """What the KFP executor logs of a step's outputs."""
+    artifacts = {name: {"artifacts": [{"uri": f"minio://b/{step}/{name}"}]} for name in outputs}
+    said = json.dumps({"outputs": {"artifacts": artifacts}}, indent=4)
+    return f"[KFP Executor 2026-01-01 00:00:00,000 INFO]: Got executor_input:\n{said}"
+
+
+def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, kube):
+    outputs = {"train": ("model", "tensorboard"), "evaluate": ("evaluation", "tensorboard"), "export": ("exported",)}
+    for step, printed in PRINTED.items():
+        kube.pods.append(pod(step, "Succeeded"))
+        lines = f"{executor_input(step, *outputs[step])}\n{printed}".split("\n")
+        stamped = [f"2026-01-01T00:00:01.{number:03}Z {line}" for number, line in enumerate(lines)]
+        kube.logs[kube.pods[-1]["metadata"]["name"]] = "\n".join(stamped)
+    lines, error = followed(quickstart_compiled, STORY)
+    assert error == ""
+    assert lines[lines.index("step        result     time") :] == [
+        "step        result     time",
+        *[f"{step:<10}  succeeded  30.0 s" for step in STEPS],
+        "",
+        "Test loss: 0.1234 / Test accuracy: 0.9722",
+        "exported and published as version 3, the champion; the model passes the gate: accuracy 0.9722 reaches 0.9",
+        "report:      minio://b/evaluate/evaluation/report.html",
+        "tensorboard: minio://b/train/tensorboard",
+        "saved_model: minio://b/export/exported/saved_model",
+        "model:       minio://b/train/model/model.keras",
+        "the run succeeded",
+    ]
+
+
+def test_a_sweep_ends_with_the_table_of_its_trials(kube):
+    rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
+    rows.append("1 | epochs=1 | failed |  |  | no memory |")
+    kube.pods = [pod("choose", "Succeeded")]
+    stamped = [f"2026-01-01T00:00:01.{number}Z | {row}" for number, row in enumerate(rows)]
+    kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
+    story = Story(find_pods("run-2", ""), lambda line: None)
+    story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
+    assert summary(story)["trial_table"].split("\n") == [
+        "trial  changes   val_accuracy  best epoch  time",
+        "2      epochs=2  0.9           2 of 2      1.0 s",
+        "1      epochs=1  failed                           no memory",
+    ]
+
+
+def test_no_access_to_pods_is_no_error(kube):
+    kube.forbidden.add("/api/v1/namespaces/kubeflow/pods")
+    assert find_pods("run-2", "") is None
