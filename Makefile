@@ -115,8 +115,8 @@ soak: $(VENV)/test ## look for what breaks only now and then, for an hour or so,
 
 jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
 
-lint: $(VENV)/test ## check style and the rules of the house
-	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+lint: $(VENV)/test ## check style and types
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 
 format: $(VENV)/test ## put the code in shape
 	@$(PYTHON) -m ruff check --fix . && $(PYTHON) -m ruff format .

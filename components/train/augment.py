@@ -27,8 +27,9 @@ def _layer_class() -> type:
     """Builds the class when Keras is there to derive it from."""
     keras = load_keras()
     ops = keras.ops
+    base: Any = keras.layers.Layer
 
-    class ShiftAndFlip(keras.layers.Layer):
+    class ShiftAndFlip(base):
         """Moves each picture by up to `shift` pixels each way, what comes in at an edge being its reflection, and
         mirrors half of them: the two that lose no label on photographs, as in the ResNet paper
         (https://arxiv.org/abs/1512.03385, section 4.2). One gather does both, 1 % of a training step on a CPU."""

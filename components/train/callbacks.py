@@ -16,6 +16,7 @@ from components.train.optimizer import LearningRate
 from components.train.settings import SettingsError
 
 keras = load_keras()
+Callback: Any = keras.callbacks.Callback
 
 # Points of a curve by step, over all epochs: each asks the device for its numbers, and so waits for it.
 POINTS = 200
@@ -28,7 +29,7 @@ def steps_between_points(steps: int, epochs: int) -> int:
     return min(steps, math.ceil(steps * epochs / POINTS))
 
 
-class EpochLog(keras.callbacks.Callback):
+class EpochLog(Callback):
     """Times the epochs, keeps their history, prints one line each and draws a bar within them.
 
     Validation and what other callbacks do between epochs don't count into images per second.
@@ -49,7 +50,7 @@ class EpochLog(keras.callbacks.Callback):
             self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images")
             self.progress.__enter__()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.progress:
             now = time.monotonic()
             if now - self.loss_read >= progress.REDRAW_INTERVAL_S:  # reading it waits for the device
@@ -91,7 +92,7 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     return "  ".join([f"epoch {number}", *scores, f"{entry['images_per_second']:,.0f} images/s", took])
 
 
-class BestWeights(keras.callbacks.Callback):
+class BestWeights(Callback):
     """Keeps the weights of the best epoch: the highest validation accuracy, the earlier of equals.
 
     Without a validation split there is nothing to judge by, and the last epoch counts as the best.
@@ -104,7 +105,9 @@ class BestWeights(keras.callbacks.Callback):
     def __init__(self, patience: int, line: bool = True):
         super().__init__()
         self.patience, self.line = patience, line
-        self.epoch, self.accuracy, self.weights = 0, None, None
+        self.epoch = 0
+        self.accuracy: float | None = None
+        self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         accuracy = (logs or {}).get("val_accuracy")
@@ -120,13 +123,13 @@ class BestWeights(keras.callbacks.Callback):
         """Whether training ends after so many epochs."""
         return bool(self.patience) and epochs - self.epoch >= self.patience
 
-    def restore(self, model: "keras.Model", state: dict[str, Any], weights: list[np.ndarray]) -> None:
+    def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""
         self.epoch, self.accuracy = state["best_epoch"], state["best_accuracy"]
         self.weights = weights or model.get_weights()
 
 
-class StopAtNaN(keras.callbacks.Callback):
+class StopAtNaN(Callback):
     """Ends training if the loss is no number any more: nothing good comes after that.
 
     It is looked at where TensorBoard's curves have a point, as each look waits for the device. The loss that Keras
@@ -141,7 +144,7 @@ class StopAtNaN(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch, self.looked = epoch, 0
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step = self.epoch * self.steps + batch
         if batch + 1 - self.looked >= self.every or batch + 1 >= self.steps:
             self.looked = batch + 1
@@ -159,7 +162,7 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
-class SaveCheckpoint(keras.callbacks.Callback):
+class SaveCheckpoint(Callback):
     """Has the checkpoint written after an epoch, once all else that the epoch's end does is done; by a thread, so that
     training goes on meanwhile, and not again within EVERY_S seconds or while the last one is being written.
 

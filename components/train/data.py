@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -125,11 +125,12 @@ def _for_tensorflow(gather: _Gather) -> "tf.data.Dataset":
 
 def _for_jax(gather: _Gather) -> "keras.utils.PyDataset":
     keras = load_keras()
+    base: Any = keras.utils.PyDataset
 
-    class Batches(keras.utils.PyDataset):
+    class Batches(base):
         """Keras asks for the batches of an epoch one after another."""
 
-        ahead: Iterator[Batch] | None = None
+        ahead: Any = None  # a generator of an epoch's batches
 
         def __len__(self) -> int:
             return gather.steps

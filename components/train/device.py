@@ -63,7 +63,7 @@ class Device:
     def has_room_for(self, pictures: int) -> bool:
         """Whether so many bytes of pictures may lie on the device while it trains: on one GPU, by JAX, which tells how
         much memory it has. A quarter of that is left to them."""
-        return bool(self.gpus and self.memory and self.count == 1) and 4 * pictures <= self.memory
+        return bool(self.gpus and self.count == 1) and 4 * pictures <= (self.memory or 0)
 
     @property
     def leads(self) -> bool:
@@ -74,8 +74,9 @@ class Device:
 def _divided() -> Any:
     """Keras's way of training on several devices, made to divide batches that their number doesn't divide."""
     keras = load_keras()
+    base: Any = keras.distribution.DataParallel
 
-    class Divided(keras.distribution.DataParallel):
+    class Divided(base):
         def get_data_layout(self, data_shape: tuple) -> Any:
             """A batch as it comes in: the whole on every device, as one that doesn't divide could come in no other way.
             Pictures are bytes then, a quarter of what they are a layer later."""

@@ -79,7 +79,7 @@ class Fit:
             callbacks.append(Histograms(board, settings.histograms))
         if line:
             print(self._what_is_ahead(model, training), flush=True)
-        if saved:
+        if checkpoint and saved:
             _go_on(model, log, best, checkpoint.place, *saved)
             if line:
                 print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)

@@ -3,6 +3,7 @@ usual way to ask for more than there is, and the system ends a process for that 
 
 import dataclasses
 import math
+from typing import Any
 
 from components.core.progress import amount
 from components.train.architecture import LayerSpec
@@ -64,7 +65,7 @@ def least_memory(
     layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str
 ) -> Need | None:
     """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells."""
-    shape: tuple[int | None, ...] = (None, *image_shape)
+    shape: tuple[Any, ...] = (None, *image_shape)
     width = 4 if policy == "float32" else 2
     values, weights = math.prod(image_shape) * width, {}
     try:
@@ -79,7 +80,7 @@ def least_memory(
     return Need(values * batch_size, 2 * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
 
 
-def _kernel(layer: object, shape: tuple[int | None, ...]) -> int:
+def _kernel(layer: Any, shape: tuple[Any, ...]) -> int:
     """The weights of a Dense layer or a convolution; other layers have few."""
     if units := getattr(layer, "units", None):
         return shape[-1] * units

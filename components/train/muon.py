@@ -14,8 +14,9 @@ def conv_muon() -> type:
     """Builds the class when Keras is there to derive it from."""
     keras = load_keras()
     ops = keras.ops
+    base: Any = keras.optimizers.Muon
 
-    class Muon(keras.optimizers.Muon):
+    class Muon(base):
         """keras.optimizers.Muon, its arguments and formulas, applied to the kernels of convolutions alone."""
 
         def _should_use_adamw(self, variable: Any) -> bool:

@@ -80,8 +80,9 @@ class LearningRate:
         if self.constant:
             return self.height
         keras, rate = load_keras(), self
+        base: Any = keras.optimizers.schedules.LearningRateSchedule
 
-        class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+        class Schedule(base):
             def __call__(self, step: Any) -> Any:
                 return keras.ops.cast(rate.at(keras.ops.cast(step, "float32"), keras.ops), "float32")
 

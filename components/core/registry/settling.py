@@ -4,6 +4,7 @@ Every step can be done twice and by several at once: a version's files only ever
 look, by copies inside the store, and a number is never used again.
 """
 
+import functools
 import time
 import uuid
 
@@ -180,5 +181,5 @@ def _clear_staging(store: Store, beside: str) -> None:
 
 
 def _copy(store: Store, source: str, target: str, names: list[str]) -> None:
-    tasks = (Task(0, lambda below=below: store.copy(f"{source}/{below}", f"{target}/{below}")) for below in names)
+    tasks = (Task(0, functools.partial(store.copy, f"{source}/{below}", f"{target}/{below}")) for below in names)
     run_all(tasks, store.limits.workers, store.limits.window)

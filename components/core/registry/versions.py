@@ -1,6 +1,7 @@
 """Versions as they are found in the store: whole ones, and those that can't be read, with the reason."""
 
 import dataclasses
+import functools
 import hashlib
 from typing import Any, NamedTuple
 
@@ -126,7 +127,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
         except Corrupted as damage:
             found[number] = Unreadable(number, str(damage))
 
-    tasks = (Task(0, lambda number=number: look(number)) for number in there)
+    tasks = (Task(0, functools.partial(look, number)) for number in there)
     run_all(tasks, store.limits.workers, store.limits.window)
     for number in set(numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
         ours = number in champion.crowned
@@ -169,7 +170,8 @@ def files_in_staging(store: Store, name: str, number: int) -> dict[str, int]:
 def split_served(store: Store, name: str, number: int, ours: dict[str, int]) -> tuple[list[str], list[str]]:
     """The keys that lie where servers look under this number: copies of `ours` (by name and size), and others."""
     served = place(name, number)
-    copies, others = [], []
+    copies: list[str] = []
+    others: list[str] = []
     for stored in store.list(served):
         copied = ours.get(stored.key[len(served) + 1 :]) == stored.size
         (copies if copied else others).append(stored.key)

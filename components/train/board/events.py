@@ -18,6 +18,7 @@ from components.train.callbacks import EpochLog, steps_between_points
 from components.train.settings import OPERATIONAL, TrainSettings
 
 keras = load_keras()
+Callback: Any = keras.callbacks.Callback
 
 LONGEST_VALUE = 60
 
@@ -42,7 +43,7 @@ def _short(text: str) -> str:
     return f"{text[: LONGEST_VALUE - 12]}... {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-class EventFiles(keras.callbacks.Callback):
+class EventFiles(Callback):
     """Writes the event files while training runs.
 
     A run that is resumed, or started afresh where an earlier one was killed, writes its whole history anew, so that no
@@ -90,7 +91,7 @@ class EventFiles(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch, self.last_step, self.summed, self.began = epoch, 0, 0.0, time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = batch + 1
         if step - self.last_step < self.every:
             return
@@ -138,7 +139,7 @@ class EventFiles(keras.callbacks.Callback):
             self.runs[run].flush()
 
 
-class Histograms(keras.callbacks.Callback):
+class Histograms(Callback):
     """The spread of every weight, after every so many epochs. The article's 11 million take a second."""
 
     def __init__(self, board: EventFiles, every: int):
@@ -151,7 +152,7 @@ class Histograms(keras.callbacks.Callback):
                 self.board.runs["train"].histogram(weight.path, keras.ops.convert_to_numpy(weight), epoch + 1)
 
 
-def layer_graph(model: "keras.Model") -> Any:
+def layer_graph(model: Any) -> Any:
     """A TensorBoard GraphDef of a model that is a chain of layers (model.py builds no other to train): what goes from
     which to which in what shape and precision, and how many parameters each has.
 

@@ -5,6 +5,7 @@ costs a fraction of an epoch, and at EPOCHS epochs, as TensorBoard keeps ten pic
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,14 @@ from components.train.board.events import EventFiles
 from components.train.settings import TrainSettings
 
 keras = load_keras()
+Callback: Any = keras.callbacks.Callback
 
 MOST_PICTURES, MOST_BYTES = 1000, 32 << 20
 SHOWN = 24
 EPOCHS = 9
 
 
-class ValidationPictures(keras.callbacks.Callback):
+class ValidationPictures(Callback):
     """Draws after the first epoch, now and then, and after the last.
 
     Args:
