@@ -91,7 +91,7 @@ class Pods:
         return state.terminated.exit_code if state and state.terminated else None
 
     def node_message(self, step: Step, attempt: int | None = None) -> str:
-        """What Argo says of a step's pod, such as `pod deleted`.
+        """What Argo says of a step's pod, such as that it was deleted.
 
         Args:
             attempt: from 0; None: the last that it says something of.

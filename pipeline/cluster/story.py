@@ -86,7 +86,7 @@ class Story:
         """A line about a pod that another one replaces."""
         most = most_tries(run.pipeline_spec or {}, step[0])
         said = self.pods.node_message(step, tries - 2) if self.pods else ""
-        why = "its pod was deleted" if said == "pod deleted" else said or f"try {tries - 1} failed"
+        why = said or f"try {tries - 1} failed"
         return f"{step[0]}: {why}; trying again ({tries} of {most})" if most else f"{step[0]}: {why}; trying again"
 
 
