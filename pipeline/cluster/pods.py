@@ -102,7 +102,8 @@ class Pods:
             for node in sorted(self.nodes, key=lambda node: node["name"])
             if ending in node["name"] and step_of(node["name"]) == step and node.get("message")
         ]
-        return one_line(said[-1]) if said else ""
+        message = one_line(said[-1]) if said else ""
+        return "its pod was deleted" if message == "pod deleted" else message
 
     def events(self) -> list[str]:
         """The warnings about the run's pods, oldest first: asked only when nothing else tells what is wrong."""
