@@ -30,7 +30,7 @@ def one_line_errors() -> Iterator[None]:
         if said is None:
             raise
         sys.stdout.flush()
-        print(f"{ERROR_PREFIX}{said}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{' '.join(said.splitlines())}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from components.core.errors import one_line_errors
+from components.core.errors import PipelineError, one_line_errors
 from components.core.machine import lack
 
 TENSORFLOW = """Graph execution error:
@@ -51,6 +51,12 @@ def test_the_lack_is_named_and_a_defect_is_not(error, said):
         assert said in told
         assert "\n" not in told
         assert "File " not in told
+
+
+def test_a_name_with_a_line_break_makes_no_second_line(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        raise PipelineError("expected an export, received a\nb")
+    assert capsys.readouterr().err == "error: expected an export, received a b\n"
 
 
 def test_the_process_ends_with_that_line(capsys):
