@@ -21,8 +21,9 @@ def check_room(setup: Setup, kube: Kube) -> Check:
     for step, asked in _requests(setup.parameters):
         fitting = nodes_for(kube, setup.parameters) if step == "train" else nodes
         given = [{what: _allocatable(node, what) for what in asked} for node in fitting]
-        if not any(all(asked[what] <= some[what] for what in asked) for some in given):
-            largest = max(given, key=lambda some: some["memory"], default=dict.fromkeys(asked, Decimal(0)))
+        # A pool that an autoscaler has yet to make is the check of GPU nodes' to tell.
+        if given and not any(all(asked[what] <= some[what] for what in asked) for some in given):
+            largest = max(given, key=lambda some: some["memory"])
             fix = f"give {step}_memory or cpu_request less, or add a larger node; an autoscaler may do so by itself"
             return failed("room", f"{step} asks for {_shown(asked)}, the largest node gives {_shown(largest)}", fix)
     return ok("room", "each step fits on a node")
