@@ -107,7 +107,7 @@ def find_device(asked: str) -> Device:
     if not gpus:
         name, flags = _cpu()
         fast = ("bfloat16",) if {"avx512_bf16", "amx_bf16"} & flags else ()
-        return Device(name, 0, (*fast, "float32"), memory=_memory())
+        return Device(name, 0, (*fast, "float32"), memory=processors_memory())
     if len(gpus) > 1:
         raise PipelineError(
             f"gpus: expected one GPU to train on by TensorFlow, received {len(gpus)}; use backend=jax, which trains on "
@@ -131,7 +131,7 @@ def _find_by_jax(asked: str) -> Device:
         arithmetic = _gpu_arithmetic(tuple(int(part) for part in version.split(".")))
         name = _counted(len(gpus), gpus[0].device_kind)
     else:
-        memory = _memory()
+        memory = processors_memory()
         name, arithmetic = _counted(len(local), _cpu()[0]), ("float32",)  # XLA on a CPU is no faster in bfloat16
     nodes = jax.process_count()
     name = f"{nodes} nodes, each {name}" if nodes > 1 else name
@@ -216,7 +216,7 @@ def _cpu() -> tuple[str, set[str]]:
     return values.get("model name", platform.machine()), set(values.get("flags", "").split())
 
 
-def _memory() -> int | None:
+def processors_memory() -> int | None:
     """Bytes that this process may have: the machine's, or less if its container's limit says so."""
     try:
         limits = [int(pathlib.Path("/proc/meminfo").read_text().split()[1]) * 1024]  # MemTotal:  16384 kB

@@ -15,7 +15,7 @@ from components.core.artifacts.dataset_reading import MappedSplit, split_count
 from components.core.progress import LIVE_VARIABLE
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, make_feed
-from components.train.device import Device, device_errors
+from components.train.device import Device, device_errors, processors_memory
 from components.train.optimizer import LearningRate
 from components.train.settings import TrainSettings
 
@@ -107,12 +107,13 @@ class Fit:
         """The training split and the validation split; None if there is none."""
         settings, info = self.settings, self.info
         pictures = split_count(info, "train") + split_count(info, "validation")
-        on_device = self.device.has_room_for(pictures * math.prod(info.image_shape))
-        split = MappedSplit(dataset_path, info, "train")
+        size, memory = pictures * math.prod(info.image_shape), processors_memory()
+        on_device, cached = self.device.has_room_for(size), memory is None or 2 * size <= memory
+        split = MappedSplit(dataset_path, info, "train", cached)
         training = make_feed(split, settings.batch_size, settings.seed, on_device)
         if not split_count(info, "validation"):
             return training, None
-        split = MappedSplit(dataset_path, info, "validation")
+        split = MappedSplit(dataset_path, info, "validation", cached)
         return training, make_feed(split, settings.batch_size, on_device=on_device)
 
     def _what_is_ahead(self, model: "keras.Model", training: Feed) -> str:

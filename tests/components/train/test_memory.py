@@ -50,6 +50,6 @@ def test_training_is_refused_before_it_begins(
     dataset: Callable[..., str], tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dataset({"train": (np.zeros((60, 8, 8, 1), np.uint8), np.arange(60) % 10)}, class_count=10)
-    monkeypatch.setattr(device, "_memory", lambda: 1000)
+    monkeypatch.setattr(device, "processors_memory", lambda: 1000)
     with pytest.raises(SettingsError, match="fits into 1.0 kB of memory, received pictures of 8 x 8"):
         train(TrainSettings(), path, str(tmp_path / "model"), str(tmp_path / "board"))

@@ -60,11 +60,12 @@ def test_records_have_one_length_and_a_picture_is_found_by_its_place(artifact) -
         (directory / shard.name).stat().st_size / shard.count for shard in info.splits["train"].shards if shard.count
     }
     assert length == int(length)
-    split = reading.MappedSplit(directory, info, "train")
-    places = np.random.default_rng(1).permutation(70)[:40]
-    assert len(split) == 70
-    assert np.array_equal(split.pictures(places), images[places])
-    assert np.array_equal(split.labels[places], labels[places])
+    places = np.random.default_rng(1).permutation(70)
+    for cached in (True, False):
+        split = reading.MappedSplit(directory, info, "train", cached)
+        assert len(split) == 70
+        assert np.array_equal(split.pictures(places), images[places])
+        assert np.array_equal(split.labels[places], labels[places])
 
 
 def test_batches_are_whole_but_for_the_last(artifact) -> None:
