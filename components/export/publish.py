@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.errors import PipelineError
-from components.core.registry import OvertakenError, Registry, RolledBackError, read_export
+from components.core.registry import NumberTakenError, OvertakenError, Registry, RolledBackError, read_export
 
 
 class Published(NamedTuple):
@@ -43,7 +43,13 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
             if _champion(registry, model_name) != over:
                 return _overtaken(registry, model_name, 0, over)
             number = registry.publish(model_name, saved_model, extras, facts, challenger=True).number
-        registry.promote(model_name, number, over=over)
+        try:
+            registry.promote(model_name, number, over=over)
+        except NumberTakenError:
+            # By hand, since the number was given out. The next one is above that.
+            _withdraw(registry, model_name, number)
+            number = registry.publish(model_name, saved_model, extras, facts, challenger=True).number
+            registry.promote(model_name, number, over=over)
     except OvertakenError:
         return _overtaken(registry, model_name, number, over)
     except RolledBackError as refused:

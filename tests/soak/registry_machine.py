@@ -45,6 +45,14 @@ done: collections.Counter = collections.Counter()
 _examples = itertools.count(1)
 
 
+POINTS = [
+    ("put", "champion.json"),
+    ("put", "manifest.json"),
+    ("put", ".json"),
+    ("copy", "saved_model.pb"),
+    ("copy", "manifest.json"),
+    ("delete", ""),
+]
 somebody_idle = precondition(lambda machine: any(machine.idle(user) for user in USERS))
 somebody_busy = precondition(lambda machine: not all(machine.idle(user) for user in USERS))
 
@@ -114,7 +122,11 @@ class RegistryMachine(RuleBasedStateMachine):
     def delete(self, pick: int, version: int, force: bool) -> None:
         user, version = self.idle_one(pick), self.number(version)
         registry = self.registry(user)
-        self.start(user, {"deed": "delete", "version": version}, lambda: registry.delete(NAME, version, force=force))
+        self.start(
+            user,
+            {"deed": "delete", "version": version, "force": force},
+            lambda: registry.delete(NAME, version, force=force),
+        )
 
     @somebody_idle
     @rule(pick=PICK)
@@ -161,6 +173,22 @@ class RegistryMachine(RuleBasedStateMachine):
             self.step(user)
 
     @somebody_busy
+    @rule(pick=PICK, point=st.sampled_from(POINTS))
+    def go_on_to(self, pick: int, point: tuple[str, str]) -> None:
+        """Up to a call on which much depends: what others do just before it is what goes wrong."""
+        user = self.busy_one(pick)
+        self.step(user)
+        while not self.idle(user) and not (
+            self.actors[user].waiting.startswith(point[0]) and self.actors[user].waiting.endswith(point[1])
+        ):
+            self.step(user)
+
+    @somebody_busy
+    @rule(pick=PICK)
+    def go_on_to_the_end(self, pick: int) -> None:
+        self.finish(self.busy_one(pick))
+
+    @somebody_busy
     @rule(pick=PICK, fault=st.sampled_from(["refused", "lost", "away", "gone"]))
     def fail(self, pick: int, fault: str) -> None:
         done[f"faults ({fault})"] += 1
@@ -177,11 +205,15 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(0, 2))
     def somebody_else(self, ahead: int) -> None:
-        """Puts a model under a number by hand, as if there were no registry."""
-        taken = [
-            int(key.split("/")[3].removesuffix(".json")) for key in self.there() if key.startswith("models/.claims/")
-        ]
-        number = max([0, *taken]) + 1 + ahead
+        """Puts a model by hand under the next number that servers see, as if there were no registry.
+
+        It may have been given out: who looks at models/NAME sees nothing of .staging. All finish first: nothing tells a
+        copy from a file that is put there between two of them.
+        """
+        for user in USERS:
+            self.finish(user)
+        seen = [int(key.split("/")[2]) for key in self.there() if key.startswith(HOME) and key != POINTER]
+        number = max([0, *seen]) + 1 + ahead
         key = f"{HOME}{number}/saved_model.pb"
         if key not in self.watcher.foreign and len(self.watcher.foreign) < 2:
             self.ground.put(f"{self.prefix}/{key}", b"by hand")

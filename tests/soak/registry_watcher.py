@@ -99,6 +99,9 @@ class Watcher:
         version = self.state["version"]
         for number in set(self.state["deleting"]) - set(before["deleting"] if before else []):
             assert self.doing["deed"] in ("delete", "export"), f"{self.doing} deletes version {number}"
+            assert number != self.state["version"], f"{self.doing} deletes the champion"
+            forced = self.doing.get("force", False)
+            assert forced or not before or number not in before["history"], f"{self.doing} deletes a past champion"
             self._forget(number)
         deed, named = self.doing["deed"], self.doing.get("named", False)
         if before is None:

@@ -30,6 +30,7 @@ class Actor:
         deed: what it is doing, in words; empty: nothing.
         faults: of the calls to come; see `fail`.
         changed: whether the last call may have changed the store.
+        waiting: the call that it is about to make, and its first arguments, in words.
         result: what its operation gave, or the exception that it raised.
     """
 
@@ -37,7 +38,7 @@ class Actor:
         self.store = Store(location, _Gated(backend, self), LIMITS)
         self.deed, self.result = "", None
         self.dead = self.ended = self.changed = False
-        self.fault = ""
+        self.fault = self.waiting = ""
         self.here, self.go = threading.Semaphore(0), threading.Semaphore(0)
 
     def start(self, deed: str, operation: Callable[[], object]) -> None:
@@ -75,8 +76,9 @@ class Actor:
     def _wait(self) -> None:
         assert self.here.acquire(timeout=PATIENCE_S), f"{self.deed} neither ends nor asks for anything"
 
-    def passed(self, name: str, call: Callable[[], object]) -> object:
+    def passed(self, name: str, call: Callable[[], object], arguments: tuple) -> object:
         """Makes a call of this actor when it is let through."""
+        self.waiting = f"{name} {arguments[1] if name == 'copy' else arguments[0]}"
         self.here.release()
         self.go.acquire()
         fault, self.fault = self.fault, ""
@@ -102,4 +104,4 @@ class _Gated:
     def __getattr__(self, name: str) -> Callable[..., object]:
         call = getattr(self.backend, name)
         assert name in CALLS, name
-        return lambda *arguments: self.actor.passed(name, lambda: call(*arguments))
+        return lambda *arguments: self.actor.passed(name, lambda: call(*arguments), arguments)

@@ -138,6 +138,7 @@ class Registry:
 
         Raises:
             NotFound, Corrupted: no such version, or it is not whole; names the file. OvertakenError. RolledBackError.
+            NumberTakenError.
             PreconditionFailed: somebody else made another champion at the same moment.
         """
 

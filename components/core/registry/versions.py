@@ -5,9 +5,9 @@ import functools
 import hashlib
 from typing import Any, NamedTuple
 
-from components.core.registry.champion import Champion
+from components.core.registry.champion import Champion, NumberTakenError
 from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
-from components.core.storage import Corrupted, NotFound, StorageError, Store
+from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, read_manifest
 from components.core.storage.parallel import Task, run_all
 
@@ -179,10 +179,10 @@ def split_served(store: Store, name: str, number: int, ours: dict[str, int]) -> 
 
 
 def refuse_foreign_files(store: Store, name: str, number: int) -> None:
-    """Raises StorageError if something lies under a version's number that is no part of it: copying would mix them."""
+    """Raises NumberTakenError if something lies under a version's number that is no part of it: copies would mix."""
     _, others = split_served(store, name, number, files_in_staging(store, name, number))
     if others:
-        raise StorageError(
+        raise NumberTakenError(
             f"expected nothing yet at {store.uri(place(name, number))}, received {store.uri(others[0])}, which this "
             "registry did not put there; move it away, or publish the version again"
         )

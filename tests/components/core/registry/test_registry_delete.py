@@ -73,7 +73,8 @@ def test_a_version_promoted_while_it_is_deleted_is_kept(registry, other, saved_m
     assert registry.show("digits", 2).champion
 
 
-def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other, saved_model):
+@pytest.mark.parametrize("late", ["saved_model.pb", "manifest.json"])
+def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other, saved_model, late):
     """The champion is moved twice by others between the promotion and its look at what came of it."""
     for _ in range(3):
         registry.publish("digits", saved_model)
@@ -83,7 +84,7 @@ def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other
         other.promote("digits", 3, over=2)
         other.delete("digits", 2, force=True)
 
-    meanwhile(registry, "copy", "saved_model.pb", overtake)
+    meanwhile(registry, "copy", late, overtake)
     with pytest.raises(StorageError):
         registry.promote("digits", 2, over=1)
     assert (registry.champion("digits").version, registry.champion("digits").history) == (3, [1])
@@ -146,3 +147,15 @@ def test_a_version_whose_manifest_is_gone_is_damaged_and_not_abandoned(registry,
     assert [found.reason for found in registry.inventory("digits") if found.number == number] == [
         "its manifest.json is gone"
     ]
+
+
+def test_deleting_spares_what_somebody_put_under_the_number_of_an_unserved_version(anywhere, saved_model):
+    """Who looks at models/digits sees no version 2, and puts one there."""
+    for _ in range(2):
+        anywhere.publish("digits", saved_model)
+    anywhere.promote("digits", 1)
+    anywhere.store.write_bytes("models/digits/2/saved_model.pb", b"by hand")
+    assert anywhere.sweep("digits", older_than_s=0) == []
+    anywhere.delete("digits", 2)
+    assert anywhere.store.read_bytes("models/digits/2/saved_model.pb") == b"by hand"
+    assert [found.number for found in anywhere.versions("digits")] == [1]
