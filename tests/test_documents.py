@@ -52,7 +52,8 @@ def test_the_registrys_commands_exist(document: str) -> None:
 @pytest.mark.parametrize("document", (*DOCUMENTS, "CONTRIBUTING.md"))
 def test_files_that_are_named_exist(document: str) -> None:
     text = re.sub(r"\$OVERLAY", "gke", (ROOT / document).read_text())
-    named = re.findall(r"(?<![\w/])((?:k8s|pipeline|components|docker|tests|\.github)/[A-Za-z0-9_./-]+[A-Za-z0-9_])", text)
+    tops = r"k8s|pipeline|components|docker|tests|\.github"
+    named = re.findall(rf"(?<![\w/])((?:{tops})/[A-Za-z0-9_./-]+[A-Za-z0-9_])", text)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
 

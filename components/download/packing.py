@@ -4,14 +4,12 @@ import os
 import pathlib
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.download.room import check_room
 
 BLOCK = tarfile.BLOCKSIZE
-CHUNK = 1 << 20
 
 
 def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
@@ -32,11 +30,15 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
     if not total:
         raise PipelineError(f"expected a folder of class folders with pictures, received {folder} without any file")
     check_room(target.parent, total)
-    with target.open("wb") as tar, Progress("pack", total, "B") as progress:
+    # PAX: names of any length and alphabet, files of any size.
+    with (
+        tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as tar,
+        Progress("pack", total, "B") as progress,
+    ):
         for name, path in _entries(root, root, ""):
-            progress.advance(_add_file(tar, name, path) if path else _add_folder(tar, name))
-        # The end mark of two empty blocks, filled up to a whole record, as every tar program does it.
-        tar.write(bytes(tarfile.RECORDSIZE - tar.tell() % tarfile.RECORDSIZE + tarfile.RECORDSIZE))
+            before = tar.offset
+            _add(tar, name, path)
+            progress.advance(tar.offset - before)
 
 
 def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | None]]:
@@ -57,33 +59,23 @@ def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | N
             )
 
 
-def _add_file(tar: BinaryIO, name: str, path: str) -> int:
+def _add(tar: tarfile.TarFile, name: str, path: str | None) -> None:
+    """Adds a file, or a folder if there is no path; of no time and no owner."""
+    member = tarfile.TarInfo(name)
+    if path is None:
+        member.type, member.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(member)
+        return
     try:
-        file = open(path, "rb")  # noqa: PTH123, SIM115 - pathlib costs 1 s more for 60,000 files
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 1 s more for 60,000 files
+            member.size = os.fstat(file.fileno()).st_size
+            tar.addfile(member, file)
     except FileNotFoundError:
         raise _changed(path) from None
-    with file:
-        size = left = os.fstat(file.fileno()).st_size
-        tar.write(_header(name, tarfile.REGTYPE, 0o644, size))
-        while left:
-            data = file.read(min(left, CHUNK))
-            if not data:
-                raise _changed(path)
-            tar.write(data)
-            left -= len(data)
-    tar.write(bytes(_padded(size) - size))
-    return BLOCK + _padded(size)
-
-
-def _add_folder(tar: BinaryIO, name: str) -> int:
-    return tar.write(_header(f"{name}/", tarfile.DIRTYPE, 0o755, 0))
-
-
-def _header(name: str, kind: bytes, mode: int, size: int) -> bytes:
-    """A member's header, of no time and no owner. PAX: names of any length and alphabet, files of any size."""
-    member = tarfile.TarInfo(name)
-    member.type, member.mode, member.size = kind, mode, size
-    return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    except OSError as error:
+        if error.errno is None:  # tarfile's own: the file ended before its size
+            raise _changed(path) from None
+        raise
 
 
 def _padded(size: int) -> int:

@@ -47,14 +47,14 @@ def test_scikit_learn_s_digits(tmp_path):
     ("data", "said"),
     [
         (b"not gzip", "received: Not a gzip"),
-        (gzip.compress(b"1,2,3\n4,5,6"), "expected 65 numbers a line in d.csv.gz, received 3"),
-        (gzip.compress(",".join(["17"] * 65).encode()), "expected pixels of 0 to 16"),
-        (gzip.compress(",".join(["-1"] * 65).encode()), "expected pixels of 0 to 16"),
-        (gzip.compress(",".join(["nan"] * 65).encode()), "expected pixels of 0 to 16"),
-        (gzip.compress(",".join(["cat"] * 65).encode()), "as gzipped lines of numbers"),
-        (gzip.compress(",".join(["9"] * 64 + ["12"]).encode()), "expected labels of 0 to 9"),
-        (gzip.compress(",".join(["9"] * 64 + ["1.5"]).encode()), "whole labels"),
-        (gzip.compress(",".join(["9"] * 65).encode() * 99)[:-20], "as gzipped lines of numbers"),
+        (gzip.compress(b"1,2,3\n4,5,6", mtime=0), "expected 65 numbers a line in d.csv.gz, received 3"),
+        (gzip.compress(",".join(["17"] * 65).encode(), mtime=0), "expected pixels of 0 to 16"),
+        (gzip.compress(",".join(["-1"] * 65).encode(), mtime=0), "expected pixels of 0 to 16"),
+        (gzip.compress(",".join(["nan"] * 65).encode(), mtime=0), "expected pixels of 0 to 16"),
+        (gzip.compress(",".join(["cat"] * 65).encode(), mtime=0), "as gzipped lines of numbers"),
+        (gzip.compress(",".join(["9"] * 64 + ["12"]).encode(), mtime=0), "expected labels of 0 to 9"),
+        (gzip.compress(",".join(["9"] * 64 + ["1.5"]).encode(), mtime=0), "whole labels"),
+        (gzip.compress(",".join(["9"] * 65).encode() * 99, mtime=0)[:-20], "as gzipped lines of numbers"),
     ],
 )
 def test_digits_that_are_none(tmp_path, data, said):
