@@ -1,7 +1,7 @@
 """What the KFP page shows of an evaluation, bounded: KFP keeps it in its metadata store, in messages of 4 MiB at most.
 
 A whole confusion matrix of 1,000 classes takes 11 MB there, and the step would fail as its outputs are stored. So the
-page gets the classes that are confused most; the whole matrix is in metrics.json.
+page gets the classes that are confused most; the whole matrix is in confusion.csv and, as a picture, in the report.
 """
 
 from typing import Any

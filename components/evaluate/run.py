@@ -1,6 +1,8 @@
 """Measures a model on the test split and writes down what it found."""
 
+import csv
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from components.evaluate.settings import EvaluateSettings
 
 PREDICTIONS_FILE = "predictions.npz"
 METRICS_FILE = "metrics.json"
+CONFUSION_FILE = "confusion.csv"
 REPORT_FILE = "report.html"
 
 
@@ -101,6 +104,7 @@ def evaluate(
         write_report(directory / REPORT_FILE, facts)
         np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)
         write_json(directory / METRICS_FILE, _metrics_document(result, facts, info, settings))
+        _write_confusion(directory / CONFUSION_FILE, info.class_names, result.confusion)
         write_decision(directory, decision)
         with whole_file(report_path) as copy:
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
@@ -142,6 +146,15 @@ def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: 
     )
 
 
+def _write_confusion(path: pathlib.Path, class_names: list[str], confusion: np.ndarray) -> None:
+    """The cells of the confusion matrix that are not 0: all of it, whatever the number of classes."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("true", "predicted", "pictures"))
+        for true, predicted in zip(*np.nonzero(confusion), strict=True):
+            rows.writerow((class_names[true], class_names[predicted], confusion[true, predicted]))
+
+
 def _metrics_document(
     result: Evaluation, facts: EvaluationFacts, info: DatasetInfo, settings: EvaluateSettings
 ) -> dict[str, Any]:
@@ -150,7 +163,6 @@ def _metrics_document(
         **result.metrics(),
         "accuracy_interval_95": [low, high],
         "class_names": info.class_names,
-        "confusion": result.confusion.tolist(),
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],
         "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},
         "dataset_fingerprint": info.fingerprint,

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 CELL = 44
 MOST_CLASSES = 40
+SHADES = 800
 INK, PAPER, ACCENT = (30, 32, 36), (255, 255, 255), (26, 94, 184)
 GOOD, BAD = (22, 110, 60), (176, 36, 36)
 
@@ -18,11 +19,9 @@ def confusion_picture(confusion: np.ndarray, class_names: list[str]) -> np.ndarr
     out and the cells shrink to a few pixels.
     """
     n = len(class_names)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     if n > MOST_CLASSES:
-        shades = np.array(PAPER) + shares[..., None] * (np.array(ACCENT) - np.array(PAPER))
-        scale = max(1, 800 // n)
-        return np.kron(shades.astype(np.uint8), np.ones((scale, scale, 1), np.uint8))
+        return confusion_shades(confusion)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     font = ImageFont.load_default(13)
     margin = 12 + max(int(font.getlength(name)) for name in class_names)
     sheet = Image.new("RGB", (margin + n * CELL + 8, margin + n * CELL + 8), PAPER)
@@ -44,6 +43,19 @@ def confusion_picture(confusion: np.ndarray, class_names: list[str]) -> np.ndarr
                 ink = PAPER if share > 0.5 else INK
                 draw.text((x + CELL / 2, y + CELL / 2), str(confusion[row, column]), ink, font, anchor="mm")
     return np.asarray(sheet)
+
+
+def confusion_shades(confusion: np.ndarray) -> np.ndarray:
+    """The whole matrix in about SHADES pixels a side, without names: uint8 [height, width, 3], the darker the larger a
+    cell's share of its row. If there are more classes than pixels, neighbours are counted together."""
+    together = -(-len(confusion) // SHADES)
+    if together > 1:
+        starts = np.arange(0, len(confusion), together)
+        confusion = np.add.reduceat(np.add.reduceat(confusion, starts, axis=0), starts, axis=1)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shades = np.array(PAPER) + shares[..., None] * (np.array(ACCENT) - np.array(PAPER))
+    scale = max(1, SHADES // len(confusion))
+    return np.kron(shades.astype(np.uint8), np.ones((scale, scale, 1), np.uint8))
 
 
 def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list[bool], columns: int = 6) -> np.ndarray:

@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from components.core import card_words
+from components.core.board.drawing import confusion_shades
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.evaluate.measure.measures import macro_auc, macro_f1, wilson_interval
@@ -24,7 +25,7 @@ from components.evaluate.report.facts import EvaluationFacts
 from components.evaluate.report.tables import band_rows, class_rows, frequent_confusions, versus
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-MATRIX_CLASSES = 30  # a bigger confusion matrix can't be read; its largest entries are listed
+MATRIX_CLASSES = 30  # a bigger confusion matrix can't be read: it is a picture, and its largest entries are listed
 
 
 def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
@@ -37,6 +38,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
     """
     require_finite(facts, "evaluation")
     confusions = frequent_confusions(facts.confusion)
+    readable = len(facts.class_names) <= MATRIX_CLASSES
     absent = [name for name, score in zip(facts.class_names, facts.per_class, strict=True) if not score.support]
     write_page(
         path,
@@ -51,8 +53,9 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         macro_auc=macro_auc(facts.roc),
         absent=absent,
         confusions=confusions,
-        row_shares=facts.confusion / np.maximum(facts.confusion.sum(axis=1, keepdims=True), 1),
-        matrix_shown=len(facts.class_names) <= MATRIX_CLASSES,
+        row_shares=facts.confusion / np.maximum(facts.confusion.sum(axis=1, keepdims=True), 1) if readable else None,
+        matrix_shown=readable,
+        matrix_picture=None if readable else confusion_shades(facts.confusion),
         rows=class_rows(facts, confusions),
         failed=[check for check in facts.behaviour if not check.passed],
         versus=versus(facts),

@@ -348,6 +348,7 @@ def test_a_thousand_classes_make_a_small_page(tmp_path):
     # Noise is the hardest picture to compress there is.
     assert len(page.source.encode()) < 2_200_000
     assert page.count("table", "heat") == 0 and "most frequent of" in page.text
+    assert 'alt="Confusion matrix"' in page.source and "confusion.csv" in page.text
     assert "The other 970 classes" in page.text and page.text.count("12 hardest of") == 2
     assert all(name in page.text for name in names) and "and 900 more. It answers" in page.text
 
