@@ -361,7 +361,7 @@ def test_the_same_facts_make_the_same_bytes(tmp_path):
 
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize(("width", "classes"), [(390, 30), (1280, 10)], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("width", "classes"), [(390, 30), (390, 60), (1280, 10)], ids=["phone", "phone, many", "desktop"])
 def test_a_browser_shows_it_without_complaint(tmp_path, width, classes, dark):
     names = [f"class with a longish name {i}" for i in range(classes)]
     labels, probabilities = answers(classes, 2000)
