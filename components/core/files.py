@@ -63,6 +63,13 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         partial.replace(target)
 
 
+@contextlib.contextmanager
+def scratch_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields an empty directory beside `path` that is removed when the body ends; after a kill, by the next one's."""
+    with _partial(pathlib.Path(path), pathlib.Path.mkdir) as partial:
+        yield partial
+
+
 def beside(path: pathlib.Path, ending: str) -> pathlib.Path:
     """`.NAME.ENDING` beside `path`; a digest stands for a name that is too long for that."""
     return path.with_name(f"{_stem(path)}.{ending}")

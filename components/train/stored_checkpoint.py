@@ -18,13 +18,14 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 import uuid
+import weakref
 from typing import Any
 
 import numpy as np
 
 from components.core.errors import PipelineError
+from components.core.files import scratch_directory
 from components.core.storage import bundle, open_store
 from components.core.storage.backend import Limits
 from components.core.storage.errors import Corrupted, NotFound
@@ -60,9 +61,10 @@ class StoredCheckpoint(Checkpoint):
     """A checkpoint in gs://, s3:// or minio://: written here, and uploaded whole."""
 
     def __init__(self, uri: str, identity: dict[str, Any], scratch: str | os.PathLike):
-        pathlib.Path(scratch).mkdir(parents=True, exist_ok=True)
-        self.copy = tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=scratch)
-        super().__init__(self.copy.name, identity)
+        ending = contextlib.ExitStack()
+        super().__init__(ending.enter_context(scratch_directory(pathlib.Path(scratch) / "checkpoint")), identity)
+        # Also if training fails: then when this process ends.
+        self.clean = weakref.finalize(self, ending.close)
         self.stored = Checkpoints(uri)
         self.place = uri
 
@@ -71,7 +73,7 @@ class StoredCheckpoint(Checkpoint):
         self.stored.save(self.path.parent, step=len(state["history"]))
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        fetched = pathlib.Path(self.copy.name) / "fetched"
+        fetched = self.path.parent / "fetched"
         if self.stored.newest(fetched) is None:
             return None
         (fetched / self.path.name).replace(self.path)
@@ -82,7 +84,7 @@ class StoredCheckpoint(Checkpoint):
         super().delete()
         self.stored.delete()
         with contextlib.suppress(OSError):
-            self.copy.cleanup()
+            self.clean()
 
 
 class Checkpoints:

@@ -164,7 +164,7 @@ class Case:
 
     def meet(self, chance: random.Random, steps: list[str]) -> None:
         """Two runs at once in one outputs folder and with one place for checkpoints; one of them may be killed."""
-        apart = chance.uniform(0, self.usual.seconds)
+        apart = self.usual.seconds * chance.random() ** 3
         dies = Moment(event=chance.randrange(self.usual.events)) if chance.random() < 0.5 else Moment()
         steps.append(f"two at once, {apart:.3f} s apart, the first killed at {dies}")
         first = Child(self.step, self.task, dies, self.place.proxy)
@@ -215,7 +215,7 @@ def case(request, ground, tmp_path) -> Iterator[Case]:
 @pytest.mark.timeout(0 if SOAK else 300)
 def test_nothing_is_lost(case, request, capsys):
     lives = max(SOAK // SHARE[case.step], 1) if SOAK else ORDINARY[request.node.callspec.params["case"]]
-    ways = [case.live, case.suffer if case.place.proxy else case.live, case.live, case.meet]
+    ways = [case.live, case.suffer, case.suffer, case.meet] if case.place.proxy else [case.live, case.live, case.meet]
     began = time.monotonic()
     for number in range(lives):
         steps: list[str] = []
