@@ -1,8 +1,11 @@
 """Checkpoints and event files in object stores: real servers, and training that is cut off and started again."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -151,3 +154,21 @@ def test_what_the_user_asked_for_is_an_error_where_it_can_not_be(gcs, tmp_path):
 def test_a_place_that_is_none_is_refused_at_once(name):
     with pytest.raises(PipelineError, match="scheme 'gcs'"):
         settings(**{name: "gcs://bucket/x"})
+
+
+KILLED = """
+import os, sys
+from components.train.stored_checkpoint import open_checkpoint
+checkpoint = open_checkpoint(sys.argv[1], {}, sys.argv[2])
+checkpoint.path.write_bytes(b"half of it")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_copy_that_a_killed_run_left_is_removed_by_the_next(gcs, tmp_path):
+    place = f"{gcs.uri}/run"
+    environment = os.environ | gcs.environment | {"PYTHONPATH": "."}
+    assert subprocess.run([sys.executable, "-c", KILLED, place, str(tmp_path)], env=environment).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    open_checkpoint(place, {}, tmp_path).delete()
+    assert list(tmp_path.iterdir()) == []
