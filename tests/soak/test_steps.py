@@ -7,7 +7,8 @@ makes (outputs.py says what can't be compared), and nothing is left over, in the
 
 An ordinary run takes about half a minute, and leaves out what it has no time for (export loads TensorFlow twice a try).
 `make soak` goes on for as many lives as CONV2D_SOAK says, divided by SHARE, and others each time. What fails says which
-life it was: CONV2D_SOAK_SEED of that number makes it the first.
+life it was: CONV2D_SOAK_SEED of that number makes it the first. Leave the code alone meanwhile: its revision is
+compared, too.
 """
 
 import dataclasses
