@@ -1,8 +1,10 @@
 """Files and folders from an object store, by way of the cache, so that a kill costs little."""
 
+import contextlib
 import hashlib
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 from components.core.files import remove
 from components.core.storage import NotFound
@@ -47,21 +49,27 @@ def is_folder(place: str) -> bool:
         return False
 
 
-def fetch_folder(place: str, cache: Cache) -> pathlib.Path:
-    """Downloads all objects below `place` into a folder of the cache, which the caller removes when it has used it.
+@contextlib.contextmanager
+def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
+    """Downloads all objects below `place` into a folder of the cache that is there as long as the block runs.
 
-    The folder of an earlier try that was killed is completed: whole files are kept where their checksums agree.
+    The folder of an earlier try that was killed is completed: whole files are kept where their checksums agree. Another
+    run with the same place waits until the block ends, as it would take the folder away.
 
     Raises:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
     """
-    source = find(place)
     folder = cache.folder / f"objects-{url_digest(place)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    _forget_deleted(source, folder)
-    check_room(cache.folder, source.bytes)
-    source.fetch(folder)
-    return folder
+    with cache.locked(folder):
+        source = find(place)
+        folder.mkdir(exist_ok=True)
+        _forget_deleted(source, folder)
+        check_room(cache.folder, source.bytes)
+        source.fetch(folder)
+        try:
+            yield folder
+        finally:
+            remove(folder)
 
 
 def state(place: str) -> str:

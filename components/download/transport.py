@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Iterator
 
 from components.core.errors import PipelineError
-from components.core.files import remove
 from components.core.progress import Progress
 from components.download.cache import Cache
 from components.download.places import STORE_SCHEMES, local_path, scheme_of
@@ -43,11 +42,8 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
         if not objects.is_folder(place):
             yield None
             return
-        folder = objects.fetch_folder(place, cache)
-        try:
+        with objects.fetched_folder(place, cache) as folder:
             yield folder
-        finally:
-            remove(folder)
         return
     path = local_path(place) if scheme == "file" else None
     yield path if path and path.is_dir() else None

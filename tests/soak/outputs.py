@@ -67,8 +67,8 @@ def require_whole(step: str, folder: pathlib.Path, whole: dict[str, Any]) -> Non
     TensorBoard's files grow while the step runs, and nobody reads them as a result.
     """
     shown = {name: value for name, value in made(folder).items() if value != "left over"}
-    for name, value in shown.items():
-        assert value == whole.get(name), f"{name} is not what an undisturbed run makes"
+    different = differences(shown, {name: whole.get(name) for name in shown})
+    assert not different, f"not what an undisturbed run makes: {different}"
     artifact, read = READERS[step]
     if (folder / artifact).exists():
         missing = {name for name in whole if name.startswith(f"{artifact}/")} - set(shown)
@@ -83,10 +83,15 @@ def require_whole(step: str, folder: pathlib.Path, whole: dict[str, Any]) -> Non
 
 
 def board(folder: pathlib.Path) -> dict[str, str]:
-    """A digest of all numbers by run and tag; it fails if a step is there twice."""
+    """A digest of all numbers by run and tag; no numbers, but that, if a step is there twice."""
     found = {}
     for run in sorted({path.parent for path in (folder / BOARD).rglob("*tfevents*")}):
-        for tag, values in tensors(run).items():
+        try:
+            numbers_by_tag = tensors(run)
+        except AssertionError as twice:
+            found[f"{BOARD}/{run.name}"] = str(twice)
+            continue
+        for tag, values in numbers_by_tag.items():
             if tag.rpartition("/")[2] not in MEASURED and all(value.dtype.kind == "f" for value in values.values()):
                 numbers = {step: value.tolist() for step, value in values.items()}
                 found[f"{BOARD}/{run.name}/{tag}"] = hashlib.sha256(repr(numbers).encode()).hexdigest()
@@ -94,8 +99,15 @@ def board(folder: pathlib.Path) -> dict[str, str]:
 
 
 def differences(found: dict[str, Any], whole: dict[str, Any]) -> list[str]:
-    """Names of what differs, is missing, or is too much."""
-    return sorted(name for name in {*found, *whole} if found.get(name) != whole.get(name))
+    """Names of what differs, is missing, or is too much; of two objects the names within them."""
+    names = []
+    for name in sorted({*found, *whole}):
+        one, other = found.get(name), whole.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            names += [f"{name}: {inner}" for inner in differences(one, other)]
+        elif one != other:
+            names.append(name if isinstance(one, str) else f"{name} ({one!r:.200} instead of {other!r:.200})")
+    return names
 
 
 def _contents(path: pathlib.Path) -> Any:

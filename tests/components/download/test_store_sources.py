@@ -4,6 +4,7 @@ import hashlib
 import io
 import pathlib
 import tarfile
+import threading
 
 import pytest
 
@@ -11,6 +12,8 @@ from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.download import objects
+from components.download.cache import Cache
+from components.download.transport import folder_at
 from tests.components.download.faulty_server import Server, original, tar_gz
 
 PICTURES = {"cat/1.png": b"first cat", "cat/2.png": b"second cat", "dog/a b#1?.png": b"odd name"}
@@ -132,3 +135,22 @@ def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fet
     gcs.proxy.fail("status:403", times=10_000)
     fetch_known(served(server, tar_gz()), mirror=gcs.uri)
     assert "mirror" in capsys.readouterr().out
+
+
+def test_another_run_does_not_take_the_folder_away(gcs, tmp_path):
+    """Two runs at once with one cache: the second waits until the first has packed the pictures."""
+    for name, data in PICTURES.items():
+        open_store(gcs.uri).write_bytes(f"photos/{name}", data)
+    seen = []
+
+    def use() -> None:
+        with folder_at(f"{gcs.uri}/photos", Cache(tmp_path)) as folder:
+            seen.append({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()})
+
+    with folder_at(f"{gcs.uri}/photos", Cache(tmp_path)) as folder:
+        other = threading.Thread(target=use)
+        other.start()
+        other.join(1)
+        assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {*PICTURES}
+    other.join()
+    assert seen == [{*PICTURES}]
