@@ -6,12 +6,20 @@ One writer a directory: TensorBoard reads one event file at a time of each run, 
 
 import io
 import os
+import pathlib
 import time
 from typing import Any
 
 import numpy as np
 
 FLUSH_INTERVAL_S = 20
+
+
+def empty(directory: pathlib.Path) -> None:
+    """Removes the files of an earlier run. The folder stays: another run may be about to open a file in it."""
+    for path in directory.rglob("*"):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 class Events:

@@ -7,8 +7,7 @@ runs that lack a figure which others have, and all trials of a sweep but the bes
 import pathlib
 
 from components.core.board.drawing import confusion_picture, picture_sheet
-from components.core.board.events import Events
-from components.core.files import remove
+from components.core.board.events import Events, empty
 from components.evaluate.report.facts import EvaluationFacts, Example
 
 
@@ -18,7 +17,7 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
     Args:
         epoch: the step they are shown at: the epoch whose weights were measured.
     """
-    remove(pathlib.Path(path) / "test")
+    empty(pathlib.Path(path) / "test")
     events = Events(f"{path}/test")
     events.scalar("accuracy", facts.accuracy, epoch)
     events.scalar("loss", facts.loss, epoch)

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from components.core.board.events import Events
-from components.core.files import remove
+from components.core.board.events import Events, empty
 from components.core.framework import load_keras
 from components.train.callbacks import EpochLog, steps_between_points
 from components.train.settings import OPERATIONAL, TrainSettings
@@ -79,7 +78,7 @@ class EventFiles(Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         for run in self.RUNS:
-            remove(self.directory / run)
+            empty(self.directory / run)
             self.runs[run] = Events(self.directory / run)
         self.runs["train"].graph(layer_graph(self.model))
         self.runs["result"].hyperparameters(self.hyperparameters, self.trial)

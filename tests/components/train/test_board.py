@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboard.plugins.hparams import metadata
 
 from components.core.artifacts.dataset_reading import load_split
+from components.core.board.events import empty
 from components.core.errors import PipelineError
 from components.train import callbacks
 from components.train.run import TrainingResult, train
@@ -165,3 +166,10 @@ def test_histograms_are_there_on_request(run: Callable[..., TrainingResult], tmp
     for tag in kernels:
         assert list(found[tag]) == [2, 4]
         assert found[tag][4].shape == (30, 3)  # from, to, how many
+
+
+def test_the_folder_of_an_earlier_run_stays_for_another_that_opens_a_file_in_it(tmp_path):
+    (tmp_path / "train" / "plugins").mkdir(parents=True)
+    (tmp_path / "train" / "plugins" / "profile").write_bytes(b"earlier")
+    empty(tmp_path / "train")
+    assert [path.name for path in tmp_path.rglob("*")] == ["train", "plugins"]
