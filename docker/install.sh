@@ -6,6 +6,9 @@ set -eu
 cd /build
 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 /opt/pip/bin/python install.py --into /opt/venv/bin/python "$@"
 
+# The lock of uv, which anybody may write to.
+rm -f /opt/venv/.lock
+
 # What only building against TensorFlow needs: C++ headers (287 MB) and a C compiler's library (61 MB).
 cd /opt/venv/lib/python3*/site-packages
 rm -rf tensorflow/include clang/native/libclang.so

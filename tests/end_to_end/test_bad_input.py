@@ -14,7 +14,7 @@ import pytest
 REFUSED_AT_ONCE = {
     "unknown data set": (["DATASET=cifar11"], "dataset: "),
     "unknown key": (["EPOCH=3"], "did you mean 'epochs'"),
-    "unknown architecture": (["ARCHITECTURE=sed"], "did you mean 'seed'"),
+    "unknown architecture": (["ARCHITECTURE=artcle"], "did you mean 'article'"),
     "unknown layer": (['ARCHITECTURE=[{"Conv2d": {}}]'], "did you mean 'Conv2D'"),
     "unknown layer argument": (['ARCHITECTURE=[{"Conv2D": {"filter": 3}}]'], "did you mean 'filters'"),
     "unknown optimizer": (["OPTIMIZER=adm"], "did you mean 'adam'"),

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -21,11 +23,15 @@ PROMOTING = {
 }
 
 
-def killed(bucket, fault, process: subprocess.Popen) -> None:
-    """Kills a process once it has come to the request that is held."""
+def killed(bucket, fault, process: subprocess.Popen, left: Callable[[], bool] = lambda: True) -> None:
+    """Kills a process once it has come to the request that is held, and `left` what the test is about."""
     try:
         assert bucket.proxy.held.wait(30)
         assert fault.seen == 1
+        until = time.monotonic() + 30
+        while not left():  # its other requests go on beside the one that is held
+            assert time.monotonic() < until
+            time.sleep(0.05)
     finally:
         process.kill()
         process.communicate()
@@ -43,7 +49,8 @@ def test_a_killed_publisher_leaves_nothing_that_counts(bucket, saved_model, mome
     fault = bucket.proxy.fail("hold", method="POST" if bucket.scheme == "gs" else "PUT", path=path)
     if bucket.scheme == "gs" and not PUBLISHING[moment]:
         fault.skip = 4 + len(MODEL) - 1
-    killed(bucket, fault, publisher(bucket, saved_model))
+    others = len(MODEL) - (moment == "while it uploads")
+    killed(bucket, fault, publisher(bucket, saved_model), lambda: len(keys(registry, "models/.staging")) == others)
     assert registry.versions("digits") == []
     with pytest.raises(NotFound):
         registry.show("digits", 1)
