@@ -163,6 +163,9 @@ def join(job: Job, place: Place) -> None:
             heartbeat_timeout_seconds=job.lost_after_s,
             shutdown_timeout_seconds=STORING_S,
         )
+        # The nodes tell each other of their devices: here, where a node that is gone is known as that, and not later,
+        # when one that failed quickly would look like a failure of ours.
+        jax.devices()
     except RuntimeError as error:
         raise NodeLostError(
             f"the other nodes were not met within {job.patience_s:.0f} s: {one_line(error, 200)}"
