@@ -4,7 +4,7 @@
     models/NAME/champion.json          the champion, those before it, what was rolled back, what is being deleted
     models/.staging/NAME/4/...         a version that has not been champion yet, or is on its way
     models/.claims/NAME/4.json         number 4 is taken, for ever: no number is used twice
-    models/.looks/NAME.npz             how often each test picture was asked in a comparison (components/evaluate/looks.py)
+    models/.looks/NAME.npz             how often each test picture was asked in a comparison (components/evaluate)
 
 What is kept, whoever is killed between whichever two requests, and however many are at work (tests/soak):
 
