@@ -15,13 +15,13 @@ from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras
 from components.core.revision import code_revision
-from components.train.architecture import parse_architecture
-from components.train.augment import make_augmentation
 from components.train.board.live import live_board
 from components.train.device import choose_policy, find_device, make_deterministic
 from components.train.fit import Fit, curve_of
-from components.train.memory import check_memory
-from components.train.model import build_model
+from components.train.network.architecture import parse_architecture
+from components.train.network.augment import make_augmentation
+from components.train.network.memory import check_memory
+from components.train.network.model import build_model
 from components.train.optimizer import LearningRate, make_loss, make_optimizer
 from components.train.settings import OPERATIONAL, SettingsError, TrainSettings
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components.core.errors import PipelineError
 from components.core.settings import Settings, StorePlace
-from components.train.architecture import parse_architecture
+from components.train.network.architecture import parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.

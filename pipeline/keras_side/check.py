@@ -4,7 +4,7 @@ from typing import Any
 
 from components.core.catalog import DATASETS
 from components.preprocess.settings import sides
-from components.train.architecture import ARCHITECTURES, parse_architecture
+from components.train.network.architecture import ARCHITECTURES, parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 from components.train.settings import TrainSettings
 from pipeline.keras_side.ask import ask
@@ -49,7 +49,7 @@ def check(architecture: str, optimizer: str, image_shape: list[int] | None, clas
     Raises:
         PipelineError: names the layer or the argument.
     """
-    from components.train.model import build_layers, build_model
+    from components.train.network.model import build_layers, build_model
     from components.train.optimizer import make_optimizer
 
     layers = parse_architecture(architecture)

@@ -77,9 +77,9 @@ def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], clas
     Raises:
         PipelineError: an unknown layer or argument, or shapes that don't fit.
     """
-    from components.train.architecture import parse_architecture
     from components.train.device import choose_policy, find_device
-    from components.train.model import build_model
+    from components.train.network.architecture import parse_architecture
+    from components.train.network.model import build_model
     from components.train.optimizer import make_optimizer
 
     device = find_device("auto")

@@ -39,8 +39,8 @@ def measure(profile: str, given: list[str], dataset: str) -> None:
     from components.core.artifacts.dataset import read_info
     from components.core.artifacts.dataset_reading import load_split
     from components.core.artifacts.model import load_model
-    from components.train.architecture import parse_architecture
-    from components.train.model import build_model
+    from components.train.network.architecture import parse_architecture
+    from components.train.network.model import build_model
     from components.train.run import train
     from components.train.settings import TrainSettings
     from pipeline.keras_side.costs import TRAINING_TIMES, layer_costs

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.architecture import parse_architecture
-from components.train.model import build_model
+from components.train.network.architecture import parse_architecture
+from components.train.network.model import build_model
 from components.train.settings import TrainSettings
 from pipeline.keras_side.costs import layer_costs, variable_bytes, working_bytes
 from pipeline.keras_side.describe import model_facts

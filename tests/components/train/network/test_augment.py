@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from components.core.framework import load_keras
-from components.train.augment import make_augmentation
+from components.train.network.augment import make_augmentation
 from components.train.settings import TrainSettings
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from components.train import device
-from components.train.architecture import parse_architecture
 from components.train.device import Device
-from components.train.memory import check_memory, least_memory
+from components.train.network.architecture import parse_architecture
+from components.train.network.memory import check_memory, least_memory
 from components.train.run import train
 from components.train.settings import SettingsError, TrainSettings
 

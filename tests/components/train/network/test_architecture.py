@@ -1,7 +1,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.architecture import ARCHITECTURES, LayerSpec, parse_architecture
+from components.train.network.architecture import ARCHITECTURES, LayerSpec, parse_architecture
 
 WANTED = [LayerSpec("Conv2D", {"filters": 32, "kernel_size": [3, 3]}), LayerSpec("Flatten", {})]
 

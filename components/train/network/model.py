@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
-from components.train.architecture import LayerSpec
+from components.train.network.architecture import LayerSpec
 from components.train.settings import SettingsError
 
 if TYPE_CHECKING:

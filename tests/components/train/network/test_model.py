@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.architecture import parse_architecture
-from components.train.augment import make_augmentation
-from components.train.model import build_model
+from components.train.network.architecture import parse_architecture
+from components.train.network.augment import make_augmentation
+from components.train.network.model import build_model
 from components.train.settings import TrainSettings
 
 SHAPE = (12, 12, 4)

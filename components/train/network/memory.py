@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from components.core.progress import amount
-from components.train.architecture import LayerSpec
 from components.train.device import Device
-from components.train.model import build_layer
+from components.train.network.architecture import LayerSpec
+from components.train.network.model import build_layer
 from components.train.settings import SettingsError
 
 SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
