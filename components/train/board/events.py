@@ -152,8 +152,8 @@ class Histograms(Callback):
 
 
 def layer_graph(model: Any) -> Any:
-    """A TensorBoard GraphDef of a model that is a chain of layers (network/model.py builds no other to train): what goes from
-    which to which in what shape and precision, and how many parameters each has.
+    """A TensorBoard GraphDef of a model that is a chain of layers (network/model.py builds no other to train): what
+    goes from which to which in what shape and precision, and how many parameters each has.
 
     The Graphs tab opens on a run's graph of operations and calls a run without one malformed, so the layers are written
     as one: a node a layer, its operation the layer's type. It costs no tracing, and is the same on every backend.
