@@ -17,6 +17,7 @@ LOCKS  = docker/requirements
 OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
+           KUBERNETES_MANIFEST VERSION \
            BASE_IMAGE CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
@@ -42,7 +43,7 @@ LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs
 
 .DEFAULT_GOAL := help
 .PHONY: help run-local sweep model predict config tensorboard models test soak lint format bench lock golden jax images base-image \
-        pipeline-compile pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+        pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,15 +63,18 @@ predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
-pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= and any parameter
-	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) -- $(SETTINGS)
+pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
+	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,KUBERNETES_MANIFEST) -- $(SETTINGS)
+
+pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
+	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
 
 pipeline-run: OURS += VERBOSE
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1
 	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
 
-schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME $(RUN)) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
+schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
 	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))

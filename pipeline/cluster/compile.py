@@ -11,6 +11,7 @@ from components.core.errors import PipelineError
 from components.core.storage import location
 from components.download.look import can_change
 from components.download.places import scheme_of
+from pipeline.cluster.version import version_of
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
@@ -23,12 +24,18 @@ NO_OPTIONS = ClusterOptions()
 
 
 def compile_pipeline(
-    defaults: Parameters, path: pathlib.Path, cluster: ClusterOptions = NO_OPTIONS, sweep: Sweep | None = None
+    defaults: Parameters,
+    path: pathlib.Path,
+    cluster: ClusterOptions = NO_OPTIONS,
+    sweep: Sweep | None = None,
+    manifest_of: str = "",
 ) -> None:
     """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes.
 
     Args:
         sweep: trials that are fixed in the file; None: it trains once.
+        manifest_of: the pipeline's name on Kubeflow's page, to write it and this version as Kubernetes objects, for
+            GitOps; empty: the plain file.
 
     Raises:
         PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
@@ -45,6 +52,17 @@ def compile_pipeline(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own:
         compiled = pathlib.Path(own) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(compiled))
+        if manifest_of:
+            version = version_of(compiled)
+            options = compiler.KubernetesManifestOptions(
+                pipeline_name=manifest_of,
+                pipeline_version_name=f"{manifest_of}-{version}",
+                pipeline_version_display_name=version,
+                include_pipeline_manifest=True,
+            )
+            compiler.Compiler().compile(
+                pipeline, str(compiled), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+            )
         compiled.replace(path)
 
 

@@ -199,6 +199,12 @@ def explain(error: Exception, endpoint: Endpoint) -> Exception:
 
 def run_page(client: "kfp.Client", run_id: str) -> str:
     """Where a person sees the run; empty if the endpoint shows no pages, as the API's own port does not."""
+    pages = pages_of(client)
+    return f"{pages}/#/runs/details/{run_id}" if pages else ""
+
+
+def pages_of(client: "kfp.Client") -> str:
+    """The address of KFP's pages; empty if the endpoint shows none."""
     import requests
 
     prefix = client._get_url_prefix().rstrip("/")
@@ -207,8 +213,7 @@ def run_page(client: "kfp.Client", run_id: str) -> str:
         answer = requests.get(f"{prefix}/", timeout=PAGE_TIMEOUT_S)
     except requests.RequestException:
         return ""
-    shows_pages = answer.ok and "text/html" in answer.headers.get("Content-Type", "")
-    return f"{prefix}/#/runs/details/{run_id}" if shows_pages else ""
+    return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
 
 
 @contextlib.contextmanager
@@ -236,7 +241,8 @@ def _said(error: BaseException) -> str:
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         answer = json.loads(body)
         details = [entry.get("error_message") for entry in answer.get("details") or [] if isinstance(entry, dict)]
-        body = next((text for text in details if text), None) or answer.get("message") or answer.get("error") or body
+        said = (answer.get(key) for key in ("message", "error", "error_message"))  # the last: the upload's own errors
+        body = next((text for text in (*details, *said) if text), body)
     if "<html" in str(body).lower():
         body = f"a web page, {getattr(error, 'reason', '')}"
     return _public(one_line(body))[:300]

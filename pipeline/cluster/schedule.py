@@ -3,11 +3,13 @@
 import functools
 import pathlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
 from pipeline.cluster.submit import PATIENCE_S, obtain_experiment
+from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.parameters.parameters import Configuration
 
 if TYPE_CHECKING:
@@ -63,11 +65,68 @@ def schedule(
     Raises:
         PipelineError: an impossible time, a name that is taken, or KFP refuses.
     """
+    return _make(
+        configuration.parameters.model_dump(),
+        lambda client: {"pipeline_package_path": str(compiled)},
+        cron,
+        endpoint,
+        experiment,
+        name or configuration.title,
+        service_account,
+        patience_s,
+    )
+
+
+def schedule_version(
+    configuration: Configuration,
+    pipeline: str,
+    version: str,
+    cron: str,
+    endpoint: Endpoint,
+    experiment: str,
+    name: str = "",
+    service_account: str = "",
+    patience_s: float = PATIENCE_S,
+) -> tuple[str, str]:
+    """As `schedule`, of a version on the Pipelines page. It keeps the defaults it was uploaded with, but for what was
+    given on the command line or by the environment.
+
+    Raises:
+        PipelineError: as `schedule`; no such pipeline or version; a parameter that the version does not have.
+    """
+    given = {
+        name: value for name, value in configuration.parameters.model_dump().items() if configuration.is_given(name)
+    }
+
+    def of_the_version(client: "kfp.Client") -> dict[str, Any]:
+        found = find_version(client, endpoint, pipeline, version, patience_s)
+        taken = parameters_of(found)
+        for parameter in given:
+            if parameter not in taken:
+                raise PipelineError(f"version {found.display_name} of {pipeline} has no parameter {parameter!r}; "
+                                    f"{nearest(parameter, sorted(taken))}")  # fmt: skip
+        return {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
+
+    name = name or configuration.title
+    return _make(given, of_the_version, cron, endpoint, experiment, name, service_account, patience_s)
+
+
+def _make(
+    parameters: dict[str, Any],
+    what: Callable[["kfp.Client"], dict[str, Any]],
+    cron: str,
+    endpoint: Endpoint,
+    experiment: str,
+    name: str,
+    service_account: str,
+    patience_s: float,
+) -> tuple[str, str]:
+    """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
     wanted = check_cron(cron)
     client = connect(endpoint, patience_s)
-    name = name or configuration.title
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
+    pipeline = what(client)
     experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
 
     def make() -> Any:
@@ -78,8 +137,8 @@ def schedule(
                 cron_expression=wanted,
                 max_concurrency=1,
                 no_catchup=True,
-                params=configuration.parameters.model_dump(),
-                pipeline_package_path=str(compiled),
+                params=parameters,
+                **pipeline,
                 service_account=service_account or None,
             )
 

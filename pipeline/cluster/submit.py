@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page
+from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -71,7 +72,7 @@ def submit(
     patience_s: float = PATIENCE_S,
     say: Say = print,
 ) -> tuple["kfp.Client", str]:
-    """Starts a run, and says its name, its id, and its page if there is one.
+    """Starts a run, and says its name, its id, its version, and its page if there is one.
 
     Returns:
         The client, and the run's id.
@@ -103,7 +104,7 @@ def submit(
         return run.run_id
 
     run_id = patiently(start, endpoint, patience_s)
-    say(f"run: {name} ({run_id})")
+    say(f"run: {name} ({run_id}) of version {version_of(compiled)}")
     if page := run_page(client, run_id):
         say(f"  {page}")
     return client, run_id

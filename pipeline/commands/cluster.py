@@ -1,4 +1,4 @@
-"""The commands that need a cluster: compile, submit, follow, schedule, schedules, unschedule, doctor."""
+"""The commands that need a cluster: compile, upload, submit, follow, schedule, schedules, unschedule, doctor."""
 
 import pathlib
 from collections.abc import Callable
@@ -21,6 +21,11 @@ from pipeline.parameters.sweep import Sweep
     help="The file to write.  [default: build/training.yaml, of a sweep build/sweep.yaml]",
 )
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
+@click.option(
+    "--kubernetes-manifest/--no-kubernetes-manifest",
+    default=False,
+    help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
+)
 @options.compiled(with_cache=True)
 @options.swept
 @options.configured
@@ -28,19 +33,50 @@ def compile_command(
     configuration: Configuration,
     to: pathlib.Path | None,
     mask_images: bool,
+    kubernetes_manifest: bool,
     cluster: ClusterOptions,
     plan: Callable[[Parameters], Sweep | None],
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline.cluster import compile as compiling
+    from pipeline.cluster.version import pipeline_name
 
     parameters = configuration.parameters
     sweep = plan(parameters)
-    to = to or pathlib.Path("build/sweep.yaml" if sweep else "build/training.yaml")
-    compiling.compile_pipeline(parameters, to, cluster, sweep)
+    kind = "sweep" if sweep else "training"
+    to = to or pathlib.Path(f"build/{kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
+    name = pipeline_name(configuration.title, bool(sweep)) if kubernetes_manifest else ""
+    compiling.compile_pipeline(parameters, to, cluster, sweep, name)
     if mask_images:
         to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
+
+
+@click.command("upload")
+@options.compiled(with_cache=True)
+@options.swept
+@options.endpoint
+@options.configured_to_send
+def upload_command(
+    configuration: Configuration,
+    check_images: bool,
+    cluster: ClusterOptions,
+    plan: Callable[[Parameters], Sweep | None],
+    endpoint: Any,
+) -> None:
+    """Puts the pipeline onto Kubeflow's Pipelines page, from where others start it, as a version named for the code."""
+    from pipeline.cluster.submit import prepared
+    from pipeline.cluster.upload import upload
+    from pipeline.cluster.version import pipeline_name, version_of
+
+    sweep = plan(configuration.parameters)
+    name = pipeline_name(configuration.title, bool(sweep))
+    with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
+        version = version_of(compiled)
+        known, page = upload(name, version, compiled, endpoint)
+    print(f"version {version} of pipeline {name} {'is there already' if known else 'uploaded'}")
+    if page:
+        print(f"  {page}")
 
 
 @click.command("submit")
@@ -93,8 +129,11 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 @options.swept
 @options.endpoint
 @click.option("--name", default="", help="The schedule's name; else the profile's.")
+@click.option("--version", default="", help="Run this version of the Pipelines page, or the `newest` there is now.")
 @options.configured_to_run
+@click.pass_context
 def schedule_command(
+    context: click.Context,
     cron: str,
     configuration: Configuration,
     experiment: str,
@@ -104,12 +143,22 @@ def schedule_command(
     plan: Callable[[Parameters], Sweep | None],
     endpoint: Any,
     name: str,
+    version: str,
 ) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
-    from pipeline.cluster.schedule import check_cron, schedule
+    from pipeline.cluster.schedule import check_cron, schedule, schedule_version
     from pipeline.cluster.submit import prepared
+    from pipeline.cluster.version import pipeline_name
 
     wanted = check_cron(cron)
+    if version:
+        _refuse_compiled(context)
+        pipeline = pipeline_name(configuration.title)
+        made, identity = schedule_version(
+            configuration, pipeline, version, cron, endpoint, experiment, name, service_account
+        )
+        print(f"scheduled {made} ({identity}) at {wanted} (seconds first), version {version} of pipeline {pipeline}")
+        return
     with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
         made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
     print(f"scheduled {made} ({identity}) at {wanted} (seconds first), in UTC unless this KFP is set otherwise")
@@ -167,6 +216,7 @@ def doctor_command(as_json: bool, **setup: Any) -> None:
 
 COMMANDS = (
     compile_command,
+    upload_command,
     submit_command,
     follow_command,
     schedule_command,
@@ -174,6 +224,16 @@ COMMANDS = (
     unschedule_command,
     doctor_command,
 )
+
+
+def _refuse_compiled(context: click.Context) -> None:
+    """Refuses options beside --version that were decided when the version was compiled."""
+    for name in ("evaluate_on", "queue", "priority", "webhook_secret", "cached", "grid", "trials", "parallel"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--cache" if name == "cached" else f"--{name.replace('_', '-')}"
+            raise PipelineError(
+                f"expected no {option} beside --version, which was compiled with its own; upload another"
+            )
 
 
 def _follow(client: Any, endpoint: Any, run_id: str, watching: Any, namespace: str) -> None:

@@ -75,11 +75,18 @@ def configured(command: Callable) -> Callable:
 
 def configured_to_run(command: Callable) -> Callable:
     """Adds what a run on a cluster and a schedule have in common; hands on the `configuration` and the rest."""
+    command = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")(command)
+    account = click.option(
+        "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
+    )
+    return configured_to_send(account(command))
+
+
+def configured_to_send(command: Callable) -> Callable:
+    """Adds what everything sent to a cluster has in common; hands on the `configuration` and the rest."""
 
     @profile
     @placement
-    @click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
-    @click.option("--service-account", default="", help="The pods' Kubernetes service account; else KFP's own.")
     @click.option("--check-images/--no-check-images", default=True, help="Ask the registry for the images first.")
     @settings
     @functools.wraps(command)

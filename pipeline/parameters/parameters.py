@@ -56,6 +56,10 @@ class Configuration:
     parameters: Parameters
     origins: Mapping[str, str]
 
+    def is_given(self, name: str) -> bool:
+        """Whether a parameter's value was typed or set for this one command, and is no profile's and no default."""
+        return self.origins[name] in ("command line", "environment")
+
     @property
     def title(self) -> str:
         """What a run is called: the profile's name, or that of the user's own pictures."""

@@ -1,6 +1,7 @@
 """What the small HTTP servers of the tests share: routes, recorded requests, and faults put in front of them."""
 
 import contextlib
+import email
 import http.server
 import json
 import socket
@@ -33,6 +34,16 @@ class Api:
         """The status, and the answer as an object for JSON or as text."""
         raise NotImplementedError
 
+    def read(self, body: bytes, kind: str) -> Any:
+        """The body of a request: JSON, or the parts of a form by their names."""
+        if kind.startswith("multipart/form-data"):
+            message = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+            return {
+                part.get_param("name", header="content-disposition"): part.get_payload(decode=True).decode()
+                for part in message.get_payload()
+            }
+        return json.loads(body) if body else None
+
     def count(self, method: str, path: str) -> int:
         return sum(1 for request in self.requests if request[:2] == (method, path))
 
@@ -48,7 +59,7 @@ class Api:
                 url = urllib.parse.urlsplit(self.path)
                 query = dict(urllib.parse.parse_qsl(url.query))
                 text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = json.loads(text) if text else None
+                body = api.read(text, self.headers.get("Content-Type") or "")
                 with api.lock:
                     api.requests.append((self.command, url.path, query, body))
                     api.authorizations.append(self.headers.get("Authorization"))

@@ -1,0 +1,133 @@
+"""Puts pipelines onto Kubeflow's Pipelines page, and finds them there."""
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from components.core.errors import PipelineError, nearest
+from pipeline.cluster.kubeflow import Endpoint, connect, pages_of, patiently, quiet
+from pipeline.cluster.submit import PATIENCE_S
+
+if TYPE_CHECKING:
+    import kfp
+
+NEWEST = "newest"
+
+
+def upload(
+    name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint, patience_s: float = PATIENCE_S
+) -> tuple[bool, str]:
+    """Uploads a version of a pipeline, unless it is there; makes the pipeline if need be.
+
+    Returns:
+        Whether the version was there before, and its page, or an empty string if the endpoint shows none.
+
+    Raises:
+        PipelineError: KFP does not answer, or refuses.
+    """
+    client = connect(endpoint, patience_s)
+    pipeline = patiently(lambda: _obtain_pipeline(client, endpoint, name), endpoint, patience_s)
+    sent: list[str] = []
+
+    def send() -> Any:
+        # First a look, in each try: an answer that was lost on the way is found, and no second version is made.
+        if found := _named(versions(client, pipeline.pipeline_id), version):
+            return found
+        sent.append(version)
+        return _unless_there(
+            lambda: client._upload_api.upload_pipeline_version(
+                str(compiled),
+                # Where pipelines are Kubernetes objects, no two versions in a namespace have the same name.
+                name=f"{name}-{version}",
+                display_name=version,
+                pipelineid=pipeline.pipeline_id,
+            )
+        ) or _named(versions(client, pipeline.pipeline_id), version)
+
+    made = patiently(send, endpoint, patience_s)
+    path = f"/#/pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
+    pages = pages_of(client)
+    return not sent, f"{pages}{path}" if pages else ""
+
+
+def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str, patience_s: float) -> Any:
+    """The version of that name, or the newest, as KFP describes it.
+
+    Raises:
+        PipelineError: there is no such pipeline or version; names the nearest.
+    """
+    known = patiently(lambda: _known(client, endpoint, name), endpoint, patience_s)
+    if known is None:
+        raise PipelineError(
+            f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
+        )
+    if version == NEWEST and known:
+        return known[0]
+    if found := _named(known, version):
+        return found
+    names = [entry.display_name for entry in known]
+    hint = nearest(version, names) if names else "it has none"
+    raise PipelineError(f"pipeline {name!r} has no version {version!r}; {hint}")
+
+
+def versions(client: "kfp.Client", pipeline_id: str) -> list[Any]:
+    """All versions of a pipeline, the newest first."""
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = client.list_pipeline_versions(pipeline_id, page_token=token, page_size=100, sort_by="created_at desc")
+        found += page.pipeline_versions or []
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def parameters_of(version: Any) -> set[str]:
+    """The names of the parameters that a version takes."""
+    spec = version.pipeline_spec or {}
+    spec = spec.get("pipeline_spec", spec)  # so if there is a platform's part beside it
+    return set(spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}))
+
+
+def _known(client: "kfp.Client", endpoint: Endpoint, name: str) -> list[Any] | None:
+    pipeline = _pipeline(client, endpoint, name)
+    return versions(client, pipeline.pipeline_id) if pipeline else None
+
+
+def _pipeline(client: "kfp.Client", endpoint: Endpoint, name: str) -> Any:
+    from kfp_server_api import ApiException
+
+    namespaced = {"namespace": endpoint.users} if endpoint.users else {}
+    try:
+        return client._pipelines_api.pipeline_service_get_pipeline_by_name(name, **namespaced)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def _obtain_pipeline(client: "kfp.Client", endpoint: Endpoint, name: str) -> Any:
+    from kfp_server_api import V2beta1Pipeline
+
+    body = V2beta1Pipeline(name=name, display_name=name, namespace=endpoint.users)
+    return (
+        _pipeline(client, endpoint, name)
+        or _unless_there(lambda: client._pipelines_api.pipeline_service_create_pipeline(body))
+        or _pipeline(client, endpoint, name)
+    )
+
+
+def _unless_there(make: Any) -> Any:
+    """What `make` makes; None if somebody else has made it in the meantime."""
+    from kfp_server_api import ApiException
+
+    try:
+        with quiet():
+            return make()
+    except ApiException as error:
+        if error.status == 409:
+            return None
+        raise
+
+
+def _named(known: list[Any], version: str) -> Any:
+    return next((entry for entry in known if entry.display_name == version), None)

@@ -1,0 +1,41 @@
+"""What a compiled pipeline is called on Kubeflow's Pipelines page: which pipeline, and which version of it."""
+
+import hashlib
+import pathlib
+import re
+import subprocess
+
+from components.core.revision import code_revision
+from pipeline import ROOT
+
+
+def pipeline_name(title: str, sweep: bool = False) -> str:
+    """The name that KFP finds a pipeline by, which is Kubernetes's name of it too: digits, letters, dashes.
+
+    Args:
+        title: the profile's name, or that of the user's own pictures.
+        sweep: a sweep of a profile is a pipeline of its own, since it takes other parameters.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", f"{title}{'-sweep' if sweep else ''}".lower()).strip("-")[:60] or "training"
+
+
+def version_of(compiled: pathlib.Path, root: pathlib.Path = ROOT) -> str:
+    """The code's revision, `-dirty` if a tracked file differs from it, and eight digits of the compiled file's hash.
+
+    The same code, defaults and options compile to the same bytes, so two versions of one name are one version.
+    """
+    return f"{_revision(root)}-{hashlib.sha256(compiled.read_bytes()).hexdigest()[:8]}"
+
+
+def _revision(root: pathlib.Path) -> str:
+    """git's name of the checkout; of an installed copy, which git does not know, the hash of our code."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "pipeline/__init__.py")
+        return git("describe", "--always", "--dirty", "--exclude=*", "--abbrev=12")
+    except (OSError, subprocess.CalledProcessError):
+        return code_revision()

@@ -1,0 +1,175 @@
+"""The Pipelines page: named versions on a real HTTP server that speaks KFP's API, schedules of them, and manifests."""
+
+import pathlib
+import subprocess
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.core.errors import PipelineError
+from components.core.revision import code_revision
+from pipeline.__main__ import main
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.upload import upload
+from pipeline.cluster.version import pipeline_name, version_of
+from tests.pipeline.cluster.submitting import STORY, run
+from tests.servers.kfp_api import KfpApi, error
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+UPLOAD = "/apis/v2beta1/pipelines/upload_version"
+
+
+def said_by(*arguments: str) -> str:
+    ended = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+@pytest.fixture
+def api(tmp_path, monkeypatch):
+    """A KFP; its URL is api.url."""
+    monkeypatch.chdir(tmp_path)
+    api = KfpApi(STORY)
+    with api.serving() as api.url:
+        yield api
+
+
+def test_a_pipeline_is_uploaded_once_a_version(api):
+    """As typed. Other defaults are another version of the same pipeline, and so is other code."""
+    command = ("upload", "--endpoint", api.url, "--no-check-images")
+    first = said_by(*command)
+    [pipeline] = api.pipelines.values()
+    [version] = api.versions[pipeline["pipeline_id"]]
+    assert pipeline["name"] == pipeline["display_name"] == "quickstart" and "namespace" not in pipeline
+    assert first.splitlines() == [
+        f"version {version['display_name']} of pipeline quickstart uploaded",
+        f"  {api.url}/#/pipelines/details/{pipeline['pipeline_id']}/version/{version['pipeline_version_id']}",
+    ]
+    assert version["name"] == f"quickstart-{version['display_name']}"
+    spec = version["pipeline_spec"]["pipeline_spec"]
+    assert spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"] == 8
+    assert "is there already" in said_by(*command)
+    assert api.count("POST", UPLOAD) == 1
+    said_by(*command, "EPOCHS=3")
+    [_, other] = api.versions[pipeline["pipeline_id"]]
+    assert other["display_name"] != version["display_name"] and len(api.pipelines) == 1
+
+
+def test_an_answer_that_is_lost_makes_no_second_one(api, quickstart_compiled):
+    api.faults = [("POST", "/apis/v2beta1/pipelines", "drop after"), ("POST", UPLOAD, "drop after")]
+    known, _ = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+    assert not known
+    assert [len(versions) for versions in api.versions.values()] == [1] and len(api.pipelines) == 1
+
+
+def test_somebody_who_was_faster_is_no_failure(api, quickstart_compiled):
+    api.faults = [("POST", UPLOAD, (409, {"error_message": "Failed to create a pipeline version"}))]
+    api.pipelines["pipeline-1"] = {"pipeline_id": "pipeline-1", "name": "digits", "display_name": "digits"}
+    there = {"pipeline_version_id": "version-1", "pipeline_id": "pipeline-1", "display_name": "abc-1"}
+    looks = []
+    original = api.handle
+
+    def handle(method, path, *rest):
+        looks.append(path)
+        api.versions = {"pipeline-1": [there]} if path.endswith("/versions") and len(looks) > 3 else {}
+        return original(method, path, *rest)
+
+    api.handle = handle
+    _, page = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+    assert page.endswith("/version/version-1")
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "said"),
+    [
+        ("/apis/v2beta1/pipelines", error(403, 7, "User 'ana' is not authorized"), "no permission in the default"),
+        (UPLOAD, (400, {"error_message": "pipeline upload denied: permission to create", "error_details": "x"}),
+         "400: pipeline upload denied: permission to create"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_line(api, quickstart_compiled, path, fault, said):
+    api.faults = [("POST", path, fault)]
+    with pytest.raises(PipelineError, match=said):
+        upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+
+
+def test_a_profiles_namespace_keeps_its_own_pipelines(tmp_path, quickstart_compiled):
+    api = KfpApi(namespaces=("ana", "ben"))
+    with api.serving() as url:
+        for namespace in ("ana", "ben", "ana"):
+            upload("digits", "abc-1", quickstart_compiled, Endpoint(url, namespace), patience_s=3.0)
+    assert sorted(pipeline["namespace"] for pipeline in api.pipelines.values()) == ["ana", "ben"]
+
+
+def test_a_schedule_runs_a_version(api):
+    """With the version's own defaults, but for what was typed: nothing is compiled, and no image is asked for."""
+    command = ("upload", "--endpoint", api.url, "--no-check-images")
+    for epochs in "123":
+        said_by(*command, f"EPOCHS={epochs}")
+    [versions] = api.versions.values()
+    schedule = ("schedule", "30 2 * * *", "--endpoint", api.url)
+    said_by(*schedule, "--version", versions[0]["display_name"], "BATCH_SIZE=25")
+    said_by(*schedule, "--version", "newest", "--name", "other")
+    first, newest = api.recurring.values()
+    reference = first["pipeline_version_reference"]
+    assert reference["pipeline_version_id"] == versions[0]["pipeline_version_id"] and "pipeline_spec" not in first
+    assert newest["pipeline_version_reference"]["pipeline_version_id"] == versions[2]["pipeline_version_id"]
+    assert first["runtime_config"]["parameters"] == {"batch_size": 25}
+
+    def refused(*arguments: str) -> str:
+        return str(CliRunner().invoke(main, [*schedule, *arguments, "--name", "third"]).exception)
+
+    typo = f"{versions[0]['display_name']}0"
+    assert f"did you mean '{versions[0]['display_name']}'" in refused("--version", typo)
+    assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
+    assert "no --cache beside --version" in refused("--version", "newest", "--cache")
+    assert "make pipeline-upload PROFILE=cifar10" in refused("--version", "newest", "--profile", "cifar10")
+    del versions[2]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["batch_size"]
+    assert "has no parameter 'batch_size'" in refused("--version", "newest", "BATCH_SIZE=5")
+
+
+def test_a_run_says_which_version_it_is(quickstart_compiled):
+    assert run(KfpApi(STORY), quickstart_compiled)[0].endswith(f"of version {version_of(quickstart_compiled)}")
+
+
+def test_a_version_is_named_for_the_code(tmp_path, quickstart_compiled):
+    checkout = tmp_path / "checkout"
+    (checkout / "pipeline").mkdir(parents=True)
+    file = checkout / "pipeline" / "__init__.py"
+    file.write_text("")
+
+    def revision() -> str:
+        version, _, digest = version_of(quickstart_compiled, checkout).rpartition("-")
+        assert len(digest) == 8
+        return version
+
+    assert revision() == code_revision()  # an installed copy
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -q -m x"):
+        subprocess.run(["git", *command.split()], cwd=checkout, check=True)
+    clean = revision()
+    assert len(clean) == 12 and clean != code_revision()
+    file.write_text("# changed\n")
+    assert revision() == f"{clean}-dirty"
+
+
+@pytest.mark.parametrize(
+    ("title", "sweep", "name"),
+    [("cifar10-fast", False, "cifar10-fast"), ("My photos_2", True, "my-photos-2-sweep"), ("猫", False, "training")],
+)
+def test_a_pipelines_name_is_one_to_kubernetes(title, sweep, name):
+    assert pipeline_name(title, sweep) == name
+
+
+def test_a_manifest_for_gitops_names_what_an_upload_names(api):
+    said_by("compile", "--kubernetes-manifest")
+    pipeline, version = yaml.safe_load_all(pathlib.Path("build/training.manifest.yaml").read_text())
+    assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "quickstart")
+    assert version["apiVersion"] == "pipelines.kubeflow.org/v2beta1" and version["kind"] == "PipelineVersion"
+    said_by("upload", "--endpoint", api.url, "--no-check-images")
+    [[uploaded]] = api.versions.values()
+    assert version["metadata"]["name"] == uploaded["name"]
+    assert version["spec"]["displayName"] == uploaded["display_name"]
+    assert version["spec"]["pipelineName"] == "quickstart"
+    assert version["spec"]["pipelineSpec"] == uploaded["pipeline_spec"]["pipeline_spec"]
+    assert version["spec"]["platformSpec"] == uploaded["pipeline_spec"]["platform_spec"]
