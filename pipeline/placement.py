@@ -78,7 +78,7 @@ USER = 10001
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
-STORE_STEPS = ("look", "download", "train", "evaluate", "export", "notify")
+STORE_STEPS = ("look", "download", "preprocess", "train", "evaluate", "export", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 

@@ -1,4 +1,4 @@
-"""Files and folders from an object store, by way of the cache, so that a kill costs little."""
+"""Files and folders from an object store, by way of the cache, so that a kill costs little; listings of folders."""
 
 import contextlib
 import hashlib
@@ -6,8 +6,13 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+from components.core.artifacts.raw import Listed, Listing, write_listing
+from components.core.errors import PipelineError
 from components.core.files import remove
+from components.core.pictures.archives import MAX_MEMBERS
+from components.core.progress import Progress
 from components.core.storage import NotFound
+from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
 from components.download.room import check_room, link_or_copy
 from components.download.store_source import StoreSource, find
@@ -27,10 +32,10 @@ def fetch(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache) -> Sum
             source = find(place)
         except NotFound as missing:
             raise PlaceFailedError(str(missing), "no such object") from None
-        if not source.is_file:
+        if source.file is None:
             raise PlaceFailedError(f"expected an object at {place}, received a prefix of objects", "a prefix")
-        check_room(cache.folder, source.bytes)
-        source.fetch(original)
+        check_room(cache.folder, source.file.size)
+        source.fetch([source.file], original)
         sums = sums_of(original)
         try:
             check_sums(sums, wanted, place)
@@ -49,6 +54,36 @@ def is_folder(place: str) -> bool:
         return False
 
 
+def list_folder(place: str, target: pathlib.Path) -> Listing | None:
+    """Writes the listing of all objects below `place` to the file `target`, in constant memory.
+
+    Returns:
+        None if no objects lie below `place`, or one lies at it.
+
+    Raises:
+        StorageError: the store does not answer, refuses, or holds a key that is no safe path.
+        PipelineError: there are more than a data set can have.
+    """
+    try:
+        source = find(place)
+    except NotFound:
+        return None
+    return None if source.is_file else write_listing(target, source.uri, _listed(source))
+
+
+def _listed(source: StoreSource) -> Iterator[Listed]:
+    with Progress("list", None, "objects") as progress:
+        for count, stored in enumerate(source.objects(), start=1):
+            if count > MAX_MEMBERS:
+                raise PipelineError(
+                    f"expected at most {MAX_MEMBERS:,} objects below {source.uri}, received more; give another prefix"
+                )
+            name = source.below(stored)
+            local_parts(check_key(name))
+            yield Listed(name, stored.size, stored.generation)
+            progress.advance(1)
+
+
 @contextlib.contextmanager
 def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
     """Downloads all objects below `place` into a folder of the cache that is there as long as the block runs.
@@ -62,10 +97,11 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
     folder = cache.folder / f"objects-{url_digest(place)}"
     with cache.locked(folder):
         source = find(place)
+        objects = list(source.objects())
         folder.mkdir(exist_ok=True)
-        _forget_deleted(source, folder)
-        check_room(cache.folder, source.bytes)
-        source.fetch(folder)
+        _forget_deleted({source.below(stored) for stored in objects}, folder)
+        check_room(cache.folder, sum(stored.size for stored in objects))
+        source.fetch(objects, folder)
         try:
             yield folder
         finally:
@@ -75,15 +111,13 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
 def state(place: str) -> str:
     """A digest of what lies at `place` now, by the store's own generations: another one if anything changed."""
     digest = hashlib.sha256()
-    for stored in find(place).objects:
+    for stored in find(place).objects():
         digest.update(f"{stored.key}\0{stored.generation}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _forget_deleted(source: StoreSource, folder: pathlib.Path) -> None:
+def _forget_deleted(there: set[str], folder: pathlib.Path) -> None:
     """Removes an earlier try's files if the store holds some of them no more."""
-    top = f"{source.key}/" if source.key else ""
-    there = {stored.key.removeprefix(top) for stored in source.objects}
     if any(path.is_file() and path.relative_to(folder).as_posix() not in there for path in folder.rglob("*")):
         shutil.rmtree(folder)
         folder.mkdir()

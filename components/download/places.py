@@ -75,7 +75,7 @@ def public(place: str) -> str:
     if scheme is None or scheme[1].lower() == "file":
         # A path may hold bytes that are no text.
         return str(local_path(place)).encode("utf-8", "backslashreplace").decode("utf-8")
-    if scheme[1].lower() in STORE_SCHEMES and "@" not in place:
-        return place  # `?` and `#` are plain characters there
+    if scheme[1].lower() in STORE_SCHEMES and "@" not in place[scheme.end() :].partition("/")[0]:
+        return place  # `?`, `#` and `@` are plain characters in a key
     parts = urllib.parse.urlsplit(place)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

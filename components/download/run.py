@@ -1,11 +1,15 @@
-"""Download: brings the source of a data set, byte for byte, into the raw artifact."""
+"""Download: brings the source of a data set, byte for byte, into the raw artifact.
+
+A prefix of pictures in a store stays where it is: the artifact then holds a listing, by which preprocess reads them.
+"""
 
 import contextlib
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterator
 
-from components.core.artifacts.raw import SOURCE_FILE, RawFile, RawInfo
+from components.core.artifacts.raw import LISTING_FILE, SOURCE_FILE, Listing, RawFile, RawInfo
 from components.core.catalog import DATASETS, KnownDataset
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
@@ -14,7 +18,7 @@ from components.core.progress import amount
 from components.download import packing
 from components.download.cache import Cache
 from components.download.mirror import Mirror
-from components.download.places import inside, public
+from components.download.places import STORE_SCHEMES, inside, public, scheme_of
 from components.download.room import one_line_disk_errors
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
@@ -22,6 +26,15 @@ from components.download.transport import fetch_file, folder_at
 from components.download.wanted import Checksum, Patience, PlaceFailedError, Sums, Wanted, sums_of
 
 PICTURES = "pictures"
+
+
+@dataclasses.dataclass(frozen=True)
+class Brought:
+    """One file of the artifact: its name, what it turned out to be, and what it lists if it is a listing."""
+
+    name: str
+    sums: Sums
+    listing: Listing | None = None
 
 
 def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
@@ -41,16 +54,17 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
     with one_line_disk_errors(), whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
         mirror = Mirror(settings.mirror) if settings.mirror else None
-        files = {}
-        for wanted, tried in _errands(settings, known):
-            path, sums = _run(wanted, tried, known, folder, cache, patience, mirror)
-            files[path.name] = sums
+        files = [
+            _run(wanted, tried, known, folder, cache, patience, mirror) for wanted, tried in _errands(settings, known)
+        ]
         info = _describe(settings, known, files)
         _check_published(settings, known, files, info)
         if settings.source_sha256 not in ("", info.sha256):
             received = f"{info.sha256} from {info.uri}"
             raise PipelineError(f"expected sha256 {settings.source_sha256}, received {received}; check source_sha256")
         write_json(folder / SOURCE_FILE, info.model_dump())
+    for listing in (file.listing for file in info.files if file.listing):
+        print(f"{listing.objects:,} objects below {listing.uri} stay there; preprocess reads them", flush=True)
     print(f"{info.dataset}: {amount(info.bytes, 'B')} from {info.uri}, sha256 {info.sha256}", flush=True)
     return info
 
@@ -71,12 +85,13 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
         yield Wanted(original.name, None if several else own_sum or published), (place,)
 
 
-def _check_published(settings: DownloadSettings, known: KnownDataset, files: dict[str, Sums], info: RawInfo) -> None:
+def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
     """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
     if not settings.source or settings.source_sha256:
         return
+    sums = {file.name: file.sums.md5 for file in files}
     for original in known.originals:
-        found = files[original.name].md5 if original.name in files else original.md5
+        found = sums.get(original.name, original.md5)
         if original.md5 and found != original.md5:
             raise PipelineError(
                 f"expected {original.name} with md5 {original.md5}, received md5 {found} from {info.uri}; if these "
@@ -92,8 +107,10 @@ def _run(
     cache: Cache,
     patience: Patience,
     mirror: Mirror | None,
-) -> tuple[pathlib.Path, Sums]:
+) -> Brought:
     """One errand: fetches, looks the file over, and gives it its final name."""
+    if known.format == "pictures" and mirror is None and (listed := _in_place(tried[0], wanted, folder)):
+        return listed
     path = folder / wanted.name
     with folder_at(tried[0], cache) if known.format == "pictures" else contextlib.nullcontext() as pictures:
         if pictures is not None:
@@ -104,7 +121,24 @@ def _run(
             check(path, known.format, public(place), proven=wanted.checksum is not None)
     if known.format == "pictures":
         path = path.rename(folder / f"{PICTURES}.{archive_kind(path)}")
-    return path, sums
+    return Brought(path.name, sums)
+
+
+def _in_place(place: str, wanted: Wanted, folder: pathlib.Path) -> Brought | None:
+    """The listing of a prefix in a store; None for any other place, and if the user's sum is of a copy."""
+    if scheme_of(place) not in STORE_SCHEMES:
+        return None
+    from components.download import objects
+
+    path = folder / LISTING_FILE
+    listing = objects.list_folder(place, path)
+    if listing is None:
+        return None
+    sums = sums_of(path)
+    if wanted.checksum and wanted.checksum.of(sums) != wanted.checksum.digits:
+        path.unlink()
+        return None
+    return Brought(path.name, sums, listing)
 
 
 def _from_any(
@@ -137,19 +171,21 @@ def _from_any(
     )
 
 
-def _describe(settings: DownloadSettings, known: KnownDataset, files: dict[str, Sums]) -> RawInfo:
+def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Brought]) -> RawInfo:
     """What source.json will say. Without a source the URI is that of the first mirror, whichever delivered: what came
     is the same to the byte, and so must the artifact be."""
     place = settings.source or known.originals[0].mirrors[0]
     if not settings.source and len(files) > 1:
         place = place.rpartition("/")[0]
-    listing = "".join(sorted(f"{sums.sha256}  {name}\n" for name, sums in files.items()))
-    one = next(iter(files.values()))
+    sums = "".join(sorted(f"{file.sums.sha256}  {file.name}\n" for file in files))
+    described = [
+        RawFile(name=file.name, bytes=file.sums.bytes, sha256=file.sums.sha256, listing=file.listing) for file in files
+    ]
     return RawInfo(
         dataset=settings.dataset,
         format=known.format,
         uri=public(place),
-        files=[RawFile(name=name, bytes=sums.bytes, sha256=sums.sha256) for name, sums in files.items()],
-        bytes=sum(sums.bytes for sums in files.values()),
-        sha256=one.sha256 if len(files) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
+        files=described,
+        bytes=sum(file.listing.bytes if file.listing else file.bytes for file in described),
+        sha256=described[0].sha256 if len(files) == 1 else hashlib.sha256(sums.encode()).hexdigest(),
     )

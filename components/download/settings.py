@@ -24,12 +24,14 @@ class DownloadSettings(Settings):
     source_sha256: str = Field(
         "",
         description="the SHA-256 the source must have; accepts data that differ from the published. For several files: "
-        "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into",
+        "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into; of a prefix in a "
+        "store: of its listing, or of that tar",
     )
     mirror: StorePlace = Field(
         "",
         description="a gs, s3 or minio URI or a directory where the team keeps fetched originals: those with a known "
-        "checksum are taken from there, and put there when they had to be fetched",
+        "checksum are taken from there, and put there when they had to be fetched. Without it, pictures below a prefix "
+        "in a store are read where they lie; with it they are fetched and packed first",
     )
     source_version: str = Field(
         "",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterable, Iterator
 
 from components.core.storage import location
 from components.core.storage.backend import Limits, Stored
@@ -17,34 +18,38 @@ class StoreSource:
 
     Attributes:
         uri: as given, without a slash at its end.
-        is_file: whether it is a single object; else a prefix that is taken as a directory.
-        objects: with keys below the bucket, sorted; without the empty ones that stand for a directory.
+        key: the object, or the prefix that is taken as a directory, below the bucket.
+        file: the object; None for a prefix.
     """
 
     uri: str
-    is_file: bool
     store: Store
     key: str
-    objects: list[Stored]
+    file: Stored | None
 
     @property
-    def bytes(self) -> int:
-        """The size of all of it."""
-        return sum(stored.size for stored in self.objects)
+    def is_file(self) -> bool:
+        """Whether it is a single object."""
+        return self.file is not None
 
     @property
     def name(self) -> str:
         """The last part of its name: `photos.tar`, or the directory's."""
         return self.key.rpartition("/")[2] or self.store.location.bucket
 
-    def fetch(self, path: str | pathlib.Path, label: str = "download") -> None:
-        """Downloads it: a single object to the file `path`, a prefix into the directory `path`. Resumes; checks."""
-        if self.is_file:
-            self.store.download_files([(self.objects[0], pathlib.Path(path))], label)
-        else:
-            top = f"{self.key}/" if self.key else ""
-            places = (pathlib.Path(path, *local_parts(stored.key.removeprefix(top))) for stored in self.objects)
-            self.store.download_files(list(zip(self.objects, places, strict=True)), label)
+    def objects(self) -> Iterator[Stored]:
+        """All of it, with keys below the bucket, without the empty objects that stand for a directory."""
+        yield from [self.file] if self.file else without_markers(self.store.list(self.key))
+
+    def below(self, stored: Stored) -> str:
+        """An object's name below the prefix."""
+        return stored.key.removeprefix(f"{self.key}/" if self.key else "")
+
+    def fetch(self, objects: list[Stored], path: str | pathlib.Path, label: str = "download") -> None:
+        """Downloads objects: a single one to the file `path`, else into the directory `path`. Resumes; checks."""
+        parts = ([] if self.file else local_parts(self.below(stored)) for stored in objects)
+        places = (pathlib.Path(path, *part) for part in parts)
+        self.store.download_files(list(zip(objects, places, strict=True)), label)
 
 
 def find(uri: str, limits: Limits | None = None) -> StoreSource:
@@ -65,19 +70,31 @@ def find(uri: str, limits: Limits | None = None) -> StoreSource:
     if key and not uri.endswith("/"):
         with contextlib.suppress(NotFound):
             stored = store.stat(key)
-    if stored and stored.size:
-        return StoreSource(place.uri(), True, store, key, [stored])
-    objects = list(store.list(key))
-    directories = {parent for found in objects for parent in _parents(found.key)}
-    objects = [found for found in objects if found.size or found.key not in directories]
-    if stored and not objects:
-        return StoreSource(place.uri(), True, store, key, [stored])
-    if not objects:
-        raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
-    return StoreSource(place.uri(), False, store, key, objects)
+    if not (stored and stored.size):
+        if next(store.list(key), None) is not None:
+            return StoreSource(place.uri(), store, key, None)
+        if not stored:
+            raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
+    return StoreSource(place.uri(), store, key, stored)
 
 
-def _parents(key: str) -> list[str]:
-    """`a` and `a/b` of `a/b/c`."""
-    parts = key.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+def without_markers(objects: Iterable[Stored]) -> Iterator[Stored]:
+    """Leaves out each empty object that has others below it: `photos/cat`, if there is a `photos/cat/1.jpg`.
+
+    Args:
+        objects: sorted by key. Between the two may lie `photos/cat-2.jpg`, so that an empty object is held back until
+            none below it can come any more: a few at a time, however many objects there are.
+    """
+    held: list[Stored] = []
+    for stored in objects:
+        yield from (empty for empty in held if f"{empty.key}/" < stored.key and not _lies_below(stored, empty))
+        held = [empty for empty in held if f"{empty.key}/" > stored.key]
+        if stored.size:
+            yield stored
+        else:
+            held.append(stored)
+    yield from held
+
+
+def _lies_below(stored: Stored, other: Stored) -> bool:
+    return stored.key.startswith(f"{other.key}/")

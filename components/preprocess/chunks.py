@@ -1,23 +1,21 @@
 """A chunk of pictures: the unit of work that is handed to a process, and what comes back."""
 
 import collections
+import contextlib
 import dataclasses
-import errno
-import os
-import pathlib
-from typing import BinaryIO
 
 import numpy as np
 
 from components.core.pictures.decode import MAX_BYTES, Decoded, Target, bring_to, open_picture, quiet_pillow, reason_of
 from components.preprocess.identity import identity
+from components.preprocess.sources.payloads import Payloads
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Pictures to decode: `sizes` bytes at `offsets` of the file at `path`; encoded, or pixels of `shape`."""
+    """Pictures to decode: `sizes` bytes at `offsets` of the payloads; encoded, or pixels of `shape`."""
 
-    path: pathlib.Path
+    payloads: Payloads
     shape: tuple[int, int, int] | None
     target: Target
     offsets: np.ndarray
@@ -47,13 +45,19 @@ class Outcome:
 
 
 def process(chunk: Chunk) -> Outcome:
-    """Decodes a chunk. Touches nothing but the file it reads."""
+    """Decodes a chunk. Touches nothing but what it reads.
+
+    Raises:
+        OSError, PipelineError: the pictures can't be read, whatever is in them.
+    """
     pixels, hashes, decoded, failures = [], [], [], []
     readable = np.ones(len(chunk.offsets), bool)
     nothing = bytes(int(np.prod(chunk.target.shape)))
-    with quiet_pillow(), chunk.path.open("rb", buffering=0) as file:
-        for place, (offset, size) in enumerate(zip(chunk.offsets.tolist(), chunk.sizes.tolist(), strict=True)):
-            read = _read_picture(file, offset, size, chunk)
+    fits = chunk.sizes <= MAX_BYTES
+    payloads = chunk.payloads.read(chunk.offsets[fits].tolist(), chunk.sizes[fits].tolist())
+    with quiet_pillow(), contextlib.closing(payloads):
+        for place, size in enumerate(chunk.sizes.tolist()):
+            read = _decoded(next(payloads), chunk) if fits[place] else _too_large(size)
             if isinstance(read, str):
                 readable[place] = False
                 failures.append((place, read))
@@ -74,17 +78,12 @@ def process(chunk: Chunk) -> Outcome:
     )
 
 
-def _read_picture(file: BinaryIO, offset: int, size: int, chunk: Chunk) -> tuple[Decoded, bytes] | str:
-    """One picture of the scratch file and its hash, or in one line why it can't be read.
+def _too_large(size: int) -> str:
+    return f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
 
-    Raises:
-        OSError: the scratch file can't be read.
-    """
-    if size > MAX_BYTES:
-        return f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
-    payload = os.pread(file.fileno(), size, offset)
-    if len(payload) != size:
-        raise OSError(errno.EIO, f"{size:,} bytes expected at {offset:,}, {len(payload):,} read")
+
+def _decoded(payload: bytes, chunk: Chunk) -> tuple[Decoded, bytes] | str:
+    """One picture and its hash, or in one line why it can't be read."""
     try:
         opened = open_picture(payload, chunk.shape, chunk.target)
         return bring_to(chunk.target, opened), identity(payload, opened)

@@ -68,7 +68,7 @@ def decode_all(source: Source, target: Target, tally: Tally, processes: Processe
 def _chunks(source: Source, target: Target, step: int) -> Iterator[Chunk]:
     for first in range(0, len(source), step):
         yield Chunk(
-            path=source.path,
+            payloads=source.payloads,
             shape=source.shape,
             target=target,
             offsets=source.offsets[first : first + step],

@@ -39,13 +39,14 @@ from components.preprocess.settings import PreprocessSettings
 from components.preprocess.shards import record_size, write_shards
 from components.preprocess.sources.reading import read_source
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
-from components.preprocess.splits import assign_splits, shuffled
+from components.preprocess.splits import assign_splits, lasting_order, shuffled
 from components.preprocess.targets import choose_target
 
 QUARANTINE_FILE = "quarantine.json"
 # Below this, starting processes (0.3 to 0.7 s of a core each) costs more than it saves: 8 MB of photographs are decoded
-# in 0.2 s, of small JPEGs in 0.5 s.
+# in 0.2 s, of small JPEGs in 0.5 s. A request to a store costs 2 ms.
 WORTH_PROCESSES_BYTES = 8 << 20
+WORTH_PROCESSES_OBJECTS = 500
 
 
 def preprocess(
@@ -74,9 +75,11 @@ def preprocess(
             _require_room(directory, 2 * len(source) * record_size(target.shape))
             tally = Tally(source, settings.max_unreadable)
             pixels = decode_all(source, target, tally, processes, scratch / "decoded")
-            remove(source.path)
+            if source.payloads.path.is_relative_to(scratch):
+                remove(source.payloads.path)
         splits, words = assign_splits(source, tally.hashes, tally.readable, settings, rule)
-        orders = [shuffled(splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
+        order = lasting_order(source, tally.hashes)
+        orders = [shuffled(order, splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
         channels = Channels(target.channels)
         written = write_shards(directory, pixels, source.labels, orders, len(source.class_names), channels)
         mean, std = channels.mean_and_std()
@@ -135,8 +138,9 @@ def preprocess(
 def _process_count(raw_info: RawInfo, workers: int | None) -> int:
     """One for pixels that need no decoding, and for so few pictures that it does not pay."""
     if workers is None:
-        worthwhile = raw_info.format == "pictures" and raw_info.bytes >= WORTH_PROCESSES_BYTES
-        return usable_cores() if worthwhile else 1
+        objects = sum(file.listing.objects for file in raw_info.files if file.listing)
+        worthwhile = raw_info.bytes >= WORTH_PROCESSES_BYTES or objects >= WORTH_PROCESSES_OBJECTS
+        return usable_cores() if raw_info.format == "pictures" and worthwhile else 1
     return workers
 
 

@@ -139,6 +139,17 @@ def last(count: int, share: float) -> slice:
     return slice(math.floor(count * (1.0 - share)), count)
 
 
-def shuffled(splits: np.ndarray, split: int, seed: int) -> np.ndarray:
+def lasting_order(source: Source, hashes: np.ndarray) -> np.ndarray:
+    """All pictures in an order that stays the same however they are packed: int64 [n].
+
+    Pixels keep that of the published files. What order picture files have in an archive, a folder or a store is chance:
+    they are sorted by their hashes.
+    """
+    if source.shape:
+        return np.arange(len(source))
+    return np.lexsort((source.sizes, source.labels, hashes))
+
+
+def shuffled(order: np.ndarray, splits: np.ndarray, split: int, seed: int) -> np.ndarray:
     """The pictures of a split in the order they are written: one random permutation, int64."""
-    return np.random.default_rng([seed, split, ORDER]).permutation(np.flatnonzero(splits == split))
+    return np.random.default_rng([seed, split, ORDER]).permutation(order[splits[order] == split])

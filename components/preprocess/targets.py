@@ -1,6 +1,7 @@
 """Decides the one shape all pictures get, by looking at a sample of them if the settings leave it open."""
 
 import collections
+import contextlib
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.sources.source import Source
 
 SAMPLE = 1000
+# Of each picture of the sample, at first: photographs in a store are not fetched twice for the sake of their sizes.
+START_BYTES = 256 << 10
+JPEG_START = b"\xff\xd8"
 ENOUGH = 0.5
 
 
@@ -33,21 +37,36 @@ def _headers(settings: PreprocessSettings, source: Source) -> list[Header]:
         return [Header(height, width, grey=channels == 1)]
     if settings.image_size != "auto" and settings.color != "auto":
         return []
-    chosen = np.random.default_rng(settings.seed).choice(len(source), min(SAMPLE, len(source)), replace=False)
+    assert source.name_sums is not None, "encoded pictures have names"
+    # By their names, so that the same ones are looked at wherever they lie and in whatever order.
+    chosen = np.sort(np.lexsort((source.sizes, source.labels, source.name_sums))[:SAMPLE])
     headers, reason = [], ""
-    with quiet_pillow(), source.path.open("rb") as file:
-        for picture in np.sort(chosen):
-            file.seek(source.offsets[picture])
+    starts = np.minimum(source.sizes[chosen], START_BYTES).tolist()
+    with quiet_pillow(), contextlib.closing(source.payloads.read(source.offsets[chosen].tolist(), starts)) as payloads:
+        for picture, start in zip(chosen.tolist(), payloads, strict=True):
             try:
-                headers.append(read_header(file.read(min(source.sizes[picture], MAX_BYTES))))
+                headers.append(_header(source, picture, start))
+            except PipelineError:
+                raise
             except Exception as error:
-                reason = reason or f"{source.name(int(picture))} ({reason_of(error)})"
+                reason = reason or f"{source.name(picture)} ({reason_of(error)})"
     if not headers:
         raise PipelineError(
             f"expected pictures, received {len(chosen):,} files of which none can be read, for instance {reason}; "
             "check what was packed"
         )
     return headers
+
+
+def _header(source: Source, picture: int, start: bytes) -> Header:
+    """What a picture's first bytes say if it is a JPEG, else all of it: other formats keep facts at their end."""
+    size = min(int(source.sizes[picture]), MAX_BYTES)
+    if size > len(start) and start.startswith(JPEG_START):
+        with contextlib.suppress(Exception):
+            return read_header(start)
+    if size > len(start):
+        (start,) = source.payloads.read([int(source.offsets[picture])], [size])
+    return read_header(start)
 
 
 def _commonest(headers: list[Header]) -> tuple[int, int]:

@@ -8,10 +8,15 @@ facts: the same source gives the same bytes. By format the files are:
     idx           train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and
                   t10k-labels-idx1-ubyte.gz
     pictures      one archive (.tar, .tar.gz/.tgz, .zip) of class folders, with or without a train/test(/validation)
-                  level above them; a source that was a directory has been packed into pictures.tar, names sorted
+                  level above them; a source that was a directory has been packed into pictures.tar, names sorted.
+                  Pictures that lie in a store already stay there: objects.jsonl lists them, an object a line,
+                  `[name below the prefix, bytes, generation or ETag]`, and preprocess reads just those
 """
 
+import dataclasses
+import json
 import pathlib
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import pydantic
@@ -20,15 +25,31 @@ from components.core.errors import PipelineError
 from components.core.records import read_record
 
 SOURCE_FILE = "source.json"
+LISTING_FILE = "objects.jsonl"
 RawFormat = Literal["digits", "cifar_binary", "idx", "pictures"]
 
 
+class Listing(pydantic.BaseModel):
+    """What a file of an artifact lists instead of holding it.
+
+    Attributes:
+        uri: the prefix below which the objects lie.
+        objects: how many there are.
+        bytes: of all of them.
+    """
+
+    uri: str
+    objects: int
+    bytes: int
+
+
 class RawFile(pydantic.BaseModel):
-    """One fetched file: its name inside the artifact, its size in bytes and its SHA-256."""
+    """One file: its name inside the artifact, its size in bytes, its SHA-256, and what it lists if it is a listing."""
 
     name: str
     bytes: int
     sha256: str
+    listing: Listing | None = None
 
 
 class RawInfo(pydantic.BaseModel):
@@ -38,7 +59,7 @@ class RawInfo(pydantic.BaseModel):
     format: RawFormat
     uri: str
     files: list[RawFile]
-    bytes: int
+    bytes: int = pydantic.Field(description="of the files, or of the objects that they list")
     sha256: str = pydantic.Field(
         description="SHA-256 of the one file, or of the sorted `sha256  name` lines of several"
     )
@@ -59,3 +80,41 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
             received = "none" if size is None else f"{size:,} bytes"
             raise PipelineError(f"expected {path} of {file.bytes:,} bytes, received {received}; run download again")
     return info
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """One line of a listing: an object's name below the prefix, its size in bytes and its generation (or ETag)."""
+
+    name: str
+    size: int
+    generation: str
+
+
+def write_listing(path: pathlib.Path, uri: str, objects: Iterable[Listed]) -> Listing:
+    """Writes a listing of objects below `uri`. Plain and not compressed: equal bytes wherever it is written, and a line
+    can be found by its offset."""
+    count = total = 0
+    with path.open("wb", buffering=1 << 20) as file:
+        for listed in objects:
+            line = json.dumps([listed.name, listed.size, listed.generation], ensure_ascii=False, separators=(",", ":"))
+            file.write(line.encode("utf-8") + b"\n")
+            count, total = count + 1, total + listed.size
+    return Listing(uri=uri, objects=count, bytes=total)
+
+
+def iter_listing(path: pathlib.Path) -> Iterator[tuple[int, Listed]]:
+    """Yields what a listing lists, each with the offset of its line."""
+    offset = 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for line in file:
+            yield offset, Listed(*json.loads(line))
+            offset += len(line)
+
+
+def listed_at(path: pathlib.Path, offsets: Iterable[int]) -> Iterator[Listed]:
+    """Yields the lines of a listing at these offsets."""
+    with path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            yield Listed(*json.loads(file.readline()))

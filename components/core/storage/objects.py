@@ -1,5 +1,6 @@
 """Objects below one location, whoever keeps them: looked at, read, written under conditions, copied, removed."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator
@@ -68,17 +69,21 @@ class Objects:
 
     def read(self, key: str) -> tuple[bytes, Stored]:
         """The whole of a small object and its description, whose `generation` a later write can name."""
+        data, stored = self._try("read", key, lambda whole: self._checked(key, *self.backend.get(whole, 0, None, None)))
+        return data, self._relative(stored)
+
+    def read_as_listed(self, listed: Stored) -> bytes:
+        """The whole of a small object, checked, as a listing described it.
+
+        Raises:
+            PreconditionFailed: it is another one by now. NotFound: it is gone.
+        """
 
         def attempt(whole: str) -> tuple[bytes, Stored]:
-            data, stored = self.backend.get(whole, 0, None, None)
-            try:
-                check_data(data, stored, self.uri(key))
-            except Corrupted as damaged:
-                raise Transient(str(damaged)) from None
-            return data, stored
+            data, stored = self.backend.get(whole, 0, None, listed.generation)
+            return self._checked(listed.key, data, dataclasses.replace(stored, size=listed.size))
 
-        data, stored = self._try("read", key, attempt)
-        return data, self._relative(stored)
+        return self._try("read", listed.key, attempt)[0]
 
     def write_bytes(
         self, key: str, data: bytes, *, if_absent: bool = False, if_generation: str | None = None
@@ -170,6 +175,14 @@ class Objects:
             token = page.following
             if token is None:
                 return
+
+    def _checked(self, key: str, data: bytes, stored: Stored) -> tuple[bytes, Stored]:
+        """What came, if it is what the store has; else it is worth another try."""
+        try:
+            check_data(data, stored, self.uri(key))
+        except Corrupted as damaged:
+            raise Transient(str(damaged)) from None
+        return data, stored
 
     def _try(
         self, deed: str, key: str, attempt: Callable[[str], Any], retried: Callable[[], Any] = lambda: None

@@ -10,6 +10,7 @@ from components.preprocess.sources.cifar import read_cifar
 from components.preprocess.sources.digits import read_digits
 from components.preprocess.sources.folders import read_folders
 from components.preprocess.sources.idx import FILES, read_idx
+from components.preprocess.sources.listed import read_listed
 from components.preprocess.sources.source import Source
 
 
@@ -44,4 +45,5 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
         case "cifar_binary":
             return read_cifar(path, scratch, class_names)
         case "pictures":
-            return read_folders(path, scratch)
+            listing = info.files[0].listing
+            return read_listed(path, listing) if listing else read_folders(path, scratch)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from components.core.errors import PipelineError
+from components.preprocess.sources.payloads import InFile, Payloads
 
 # What `given` says of a picture, as an index into components.core.artifacts.dataset.SPLITS.
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -25,20 +26,24 @@ class Source:
         labels: int32 [n].
         given: int8 [n], the split the source itself puts the picture in: TRAIN, VALIDATION or TEST; TRAIN if it
             says nothing.
-        path: the file that holds the pictures; the bytes of picture i are at offsets[i], sizes[i] of them (int64 [n]).
+        payloads: what the pictures are read from; the bytes of picture i are at offsets[i], sizes[i] of them (int64
+            [n]).
         shape: height, width, channels if those bytes are pixels; None if they are encoded picture files.
         name: what the source calls picture i.
+        name_sums: uint32 [n], a number for each picture's own name, the same in a folder, an archive and a store; None
+            if they are pixels, whose order is that of the published files.
         ignored: what else lay in the source, reason -> number of files.
     """
 
     class_names: list[str]
     labels: np.ndarray
     given: np.ndarray
-    path: pathlib.Path
+    payloads: Payloads
     offsets: np.ndarray
     sizes: np.ndarray
     shape: tuple[int, int, int] | None
     name: Callable[[int], str]
+    name_sums: np.ndarray | None = None
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -83,7 +88,7 @@ def pixel_source(
         class_names=names,
         labels=labels.astype(np.int32, copy=False),
         given=given,
-        path=path,
+        payloads=InFile(path),
         offsets=(np.arange(len(labels)) if places is None else places) * size,
         sizes=np.full(len(labels), size, np.int64),
         shape=shape,

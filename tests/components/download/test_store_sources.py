@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from components.core.artifacts.raw import LISTING_FILE, iter_listing
 from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import open_store
@@ -35,6 +36,11 @@ def names_in(tar: pathlib.Path) -> dict[str, bytes]:
         return {member.name: opened.extractfile(member).read() for member in opened if member.isfile()}
 
 
+def listed_in(raw: pathlib.Path) -> dict[str, int]:
+    """The names and sizes in an artifact's listing."""
+    return {listed.name: listed.size for _, listed in iter_listing(raw / LISTING_FILE)}
+
+
 def test_an_archive_in_a_bucket_is_fetched_byte_for_byte(bucket, fetch_pictures, tmp_path):
     open_store(bucket.uri).write_bytes("photos.tar", archive_bytes())
     info = fetch_pictures(f"{bucket.uri}/photos.tar")
@@ -50,9 +56,44 @@ def test_a_prefix_of_class_folders_is_packed_as_a_local_folder_is(bucket, fetch_
         path = tmp_path / "local" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    info = fetch_pictures(f"{bucket.uri}/photos")
+    info = fetch_pictures(f"{bucket.uri}/photos", mirror=f"{bucket.uri}/mirror")
     assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
-    assert info.sha256 == fetch_pictures(tmp_path / "local").sha256
+    local = fetch_pictures(tmp_path / "local").sha256
+    assert info.sha256 == local
+    pinned = fetch_pictures(f"{bucket.uri}/photos", source_sha256=local)
+    assert pinned.files[0].name == "pictures.tar", "that sum is of a copy, which then has to be made"
+
+
+def test_without_a_mirror_a_prefix_is_listed_and_stays_where_it_is(bucket, fetch_pictures, tmp_path, cache):
+    store = open_store(bucket.uri)
+    for name, data in PICTURES.items():
+        store.write_bytes(f"photos/{name}", data)
+    bucket.proxy.requests.clear()
+    info = fetch_pictures(f"{bucket.uri}/photos")
+    assert listed_in(tmp_path / "raw") == {name: len(data) for name, data in PICTURES.items()}
+    listing = info.files[0].listing
+    assert (listing.uri, listing.objects) == (f"{bucket.uri}/photos", len(PICTURES))
+    assert info.bytes == listing.bytes == sum(map(len, PICTURES.values()))
+    assert len(bucket.proxy.requests) <= 4, "is it an object, is there a bucket, is there anything, the listing"
+    assert fetch_pictures(f"{bucket.uri}/photos/").sha256 == info.sha256, "the same objects, the same listing"
+    assert fetch_pictures(f"{bucket.uri}/photos", source_sha256=info.sha256).files[0].listing == listing
+    store.write_bytes("photos/cat/1.png", b"other cat")
+    assert fetch_pictures(f"{bucket.uri}/photos").sha256 != info.sha256
+
+
+def test_a_key_that_is_no_path_is_refused_by_name(bucket, fetch_pictures, tmp_path):
+    open_store(bucket.uri).write_bytes("photos/cat/1.png", b"cat")
+    whole = bucket.uri.split("/", 3)
+    open_store("/".join(whole[:3])).write_bytes(f"{whole[3]}/photos//2.png", b"nowhere")
+    with pytest.raises(PipelineError, match="expected a key that can be a local file, received '/2.png'; rename"):
+        fetch_pictures(f"{bucket.uri}/photos")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_place_with_any_characters_is_told_as_it_is(gcs, fetch_pictures):
+    open_store(gcs.uri).write_bytes("a@b?c#d/cat/1.png", b"cat")
+    info = fetch_pictures(f"{gcs.uri}/a@b?c#d")
+    assert info.uri == info.files[0].listing.uri == f"{gcs.uri}/a@b?c#d"
 
 
 @pytest.mark.parametrize("marker", ["photos", "photos/cat", "photos/dog"])
@@ -61,10 +102,19 @@ def test_the_empty_objects_that_consoles_leave_for_directories_are_no_files(buck
     for name, data in PICTURES.items():
         store.write_bytes(f"photos/{name}", data)
     store.write_bytes(marker, b"")
-    fetch_pictures(f"{bucket.uri}/photos")
-    assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
-    fetch_pictures(f"{bucket.uri}/photos/")
-    assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
+    for place in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
+        fetch_pictures(place)
+        assert listed_in(tmp_path / "raw").keys() == PICTURES.keys()
+        fetch_pictures(place, mirror=f"{bucket.uri}/mirror")
+        assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
+
+
+def test_an_empty_object_is_a_marker_only_if_something_lies_below_it(gcs, fetch_pictures, tmp_path):
+    names = {"a", "a!", "a!!/x.png", "a-b/1.png", "a/1.png", "b", "b-c", "b.png", "c", "c/d", "c/d/1.png"}
+    for name in names:
+        open_store(gcs.uri).write_bytes(f"photos/{name}", b"x" if name.endswith("1.png") else b"")
+    fetch_pictures(f"{gcs.uri}/photos")
+    assert listed_in(tmp_path / "raw").keys() == names - {"a", "c", "c/d"}
 
 
 def test_an_empty_object_is_an_empty_file(bucket, fetch_pictures):
@@ -75,7 +125,7 @@ def test_an_empty_object_is_an_empty_file(bucket, fetch_pictures):
 
 def test_nothing_of_a_folder_stays_in_the_cache(gcs, fetch_pictures, cache):
     open_store(gcs.uri).write_bytes("photos/cat/1.png", b"x")
-    fetch_pictures(f"{gcs.uri}/photos/")
+    fetch_pictures(f"{gcs.uri}/photos/", mirror=f"{gcs.uri}/mirror")
     assert list(cache.rglob("*.png")) == []
 
 

@@ -19,7 +19,7 @@ from tests.components.preprocess.sources import archive, cifar_archive, idx_file
 
 
 def pixels(source: Source) -> np.ndarray:
-    data = source.path.read_bytes()
+    data = source.payloads.path.read_bytes()
     pictures = [
         data[offset : offset + size]
         for offset, size in zip(source.offsets.tolist(), source.sizes.tolist(), strict=True)

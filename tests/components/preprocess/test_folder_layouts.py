@@ -158,7 +158,7 @@ def test_pictures_are_found_again_by_place_and_name(tmp_path, ending):
     assert [source.name(i) for i in range(len(source))] == list(members)
     assert source.labels.tolist() == [0, 0, 0, 1, 1, 1, 1, 0]
     assert source.given.tolist() == [TRAIN] * 5 + [TEST] * 3
-    packed = source.path.read_bytes()
+    packed = source.payloads.path.read_bytes()
     for (name, data), offset, size in zip(members.items(), source.offsets, source.sizes, strict=True):
         assert packed[offset : offset + size] == data, name
 

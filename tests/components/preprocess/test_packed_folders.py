@@ -24,7 +24,7 @@ def linked(path, kind: bytes, members: dict[str, str]):
 
 def payloads(source) -> dict[str, bytes]:
     """The bytes of each picture by its name."""
-    packed = source.path.read_bytes()
+    packed = source.payloads.path.read_bytes()
     places = zip(source.offsets.tolist(), source.sizes.tolist(), strict=True)
     return {source.name(picture): packed[at : at + size] for picture, (at, size) in enumerate(places)}
 

@@ -9,6 +9,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.shards import MAX_SHARDS, SHARD_BYTES, plan_shards
+from components.preprocess.sources.payloads import InFile
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 from components.preprocess.splits import UNREADABLE, assign_splits, last, numbers, shuffled
 
@@ -19,7 +20,7 @@ def source(labels: list[int], given: list[int] | None = None) -> Source:
         class_names=[f"c{label}" for label in range(max(labels) + 1)],
         labels=np.array(labels, np.int32),
         given=np.array(given or [TRAIN] * count, np.int8),
-        path=pathlib.Path("nowhere"),
+        payloads=InFile(pathlib.Path("nowhere")),
         offsets=np.arange(count),
         sizes=np.ones(count, np.int64),
         shape=(1, 1, 1),
@@ -160,11 +161,12 @@ def test_splits_that_leave_someone_out(labels, given, rule, said):
 
 def test_the_order_is_one_permutation_of_the_whole_split():
     splits = np.array([TRAIN, TEST] * 500, np.int8)
-    order = shuffled(splits, TRAIN, 3)
+    every = np.arange(1000)
+    order = shuffled(every, splits, TRAIN, 3)
     assert sorted(order.tolist()) == list(range(0, 1000, 2))
     assert order.tolist() != sorted(order.tolist())
-    assert order.tolist() == shuffled(splits, TRAIN, 3).tolist()
-    assert order.tolist() != shuffled(splits, TRAIN, 4).tolist()
+    assert order.tolist() == shuffled(every, splits, TRAIN, 3).tolist()
+    assert order.tolist() != shuffled(every, splits, TRAIN, 4).tolist()
 
 
 @pytest.mark.parametrize(

@@ -81,15 +81,16 @@ def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
     store.write_bytes("photos/cat/1.jpg", b"cat")
     store.write_bytes("photos/dog/2.jpg", b"dogs")
     one = find(f"{bucket.uri}/photos.tar", SMALL)
-    assert (one.is_file, one.name, one.bytes) == (True, "photos.tar", 7)
-    one.fetch(tmp_path / "photos.tar")
+    assert (one.is_file, one.name, [stored.size for stored in one.objects()]) == (True, "photos.tar", [7])
+    one.fetch(list(one.objects()), tmp_path / "photos.tar")
     assert (tmp_path / "photos.tar").read_bytes() == b"archive"
     for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
         many = find(uri, SMALL)
-        assert (many.is_file, many.name, many.bytes, len(many.objects)) == (False, "photos", 7, 2)
-    many.fetch(tmp_path / "photos")
+        sizes = [stored.size for stored in many.objects()]
+        assert (many.is_file, many.name, sizes) == (False, "photos", [3, 4])
+    many.fetch(list(many.objects()), tmp_path / "photos")
     assert (tmp_path / "photos" / "dog" / "2.jpg").read_bytes() == b"dogs"
-    assert len(find(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects) == 3
+    assert len(list(find(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
     with pytest.raises(NotFound, match="expected an object .*/phot or objects below it, received none"):
         find(f"{bucket.uri}/phot", SMALL)
     with pytest.raises(StorageError, match="expected gs://, s3:// or minio://bucket/key"):

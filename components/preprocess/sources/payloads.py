@@ -1,0 +1,107 @@
+"""Where the bytes of a source's pictures lie, and how they are read: from one file, or from the objects of a store.
+
+Both can be handed to another process, which then reads for itself.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import errno
+import functools
+import os
+import pathlib
+from collections.abc import Generator, Iterable, Sequence
+from typing import Protocol
+
+from components.core.artifacts.raw import Listed, listed_at
+from components.core.errors import PipelineError
+from components.core.storage import NotFound, PreconditionFailed, Store, Stored, open_store
+
+# Of the objects fetched ahead of the picture that is decoded; a larger one is fetched alone. A process holds no more.
+AHEAD_BYTES = 32 << 20
+
+
+class Payloads(Protocol):
+    """The bytes of pictures.
+
+    Attributes:
+        path: the file that holds them, or that lists where they are.
+    """
+
+    @property
+    def path(self) -> pathlib.Path: ...
+
+    def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
+        """Yields the first `sizes` bytes of the pictures at `offsets` of the file.
+
+        Raises:
+            OSError: the file can't be read.
+            PipelineError: the store does not deliver what was listed.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class InFile:
+    """Pictures end to end in one file."""
+
+    path: pathlib.Path
+
+    def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
+        with self.path.open("rb", buffering=0) as file:
+            for offset, size in zip(offsets, sizes, strict=True):
+                payload = os.pread(file.fileno(), size, offset)
+                if len(payload) != size:
+                    raise OSError(errno.EIO, f"{size:,} bytes expected at {offset:,}, {len(payload):,} read")
+                yield payload
+
+
+@dataclasses.dataclass(frozen=True)
+class InStore:
+    """Pictures that are objects below `uri`, as the listing at `path` has them; an offset is that of an object's line.
+
+    A request takes a round trip, so that each process has many under way: as many as the store's limits say.
+    """
+
+    path: pathlib.Path
+    uri: str
+
+    def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
+        store = _opened(self.uri)
+        ahead: collections.deque[tuple[int, concurrent.futures.Future[bytes]]] = collections.deque()
+        held = 0
+        pool = concurrent.futures.ThreadPoolExecutor(store.limits.workers)
+        try:
+            for listed, size in zip(listed_at(self.path, offsets), sizes, strict=True):
+                held += size
+                while ahead and held > AHEAD_BYTES:
+                    oldest, fetched = ahead.popleft()
+                    yield fetched.result()
+                    held -= oldest
+                ahead.append((size, pool.submit(_fetch, store, listed, size)))
+            yield from _results(ahead)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _results(ahead: Iterable[tuple[int, concurrent.futures.Future[bytes]]]) -> Generator[bytes, None, None]:
+    for _, fetched in ahead:
+        yield fetched.result()
+
+
+@functools.cache
+def _opened(uri: str) -> Store:
+    """One client a process: to make one takes 0.2 s."""
+    return open_store(uri)
+
+
+def _fetch(store: Store, listed: Listed, size: int) -> bytes:
+    stored = Stored(listed.name, listed.size, listed.generation)
+    try:
+        return store.get(stored, 0, size)[0] if size < listed.size else store.read_as_listed(stored)
+    except (NotFound, PreconditionFailed) as gone:
+        received = "none" if isinstance(gone, NotFound) else "another one"
+        raise PipelineError(
+            f"expected {store.uri(listed.name)!a} as it was when download listed it, received {received}: the source "
+            "has changed since; start a new run, which lists it again"
+        ) from None
