@@ -85,6 +85,10 @@ class TrainerApi(KubeApi):
             self._start(job["spec"]["trainer"])
         return 201, job
 
+    def created(self) -> list[dict]:
+        """Every TrainJob that was asked for."""
+        return [body for method, path, _, body in self.requests if (method, path) == ("POST", f"{TRAINER}/trainjobs")]
+
     # Every node a process.
 
     def _start(self, trainer: dict) -> None:

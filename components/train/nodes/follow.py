@@ -4,6 +4,7 @@ import contextlib
 import time
 
 from components.core.errors import PipelineError
+from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, RefusedError
 from components.train.nodes.pods import Failure, NodePods, Trouble
@@ -46,6 +47,7 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
         print(f"TrainJob {name} failed ({state}): making it anew", flush=True)
         _remove(kube, name)
     runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
+    open_store(job.work).delete("failed")  # of the nodes before
     try:
         kube.create(TRAINER, "trainjobs", train_job(job, nodes, runtime))
     except RefusedError as refused:
@@ -54,12 +56,13 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
     print(f"TrainJob {name}: {nodes.count} nodes of {nodes.image}", flush=True)
 
 
-def follow(kube: Kube, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
+def follow(kube: Kube, job: Job, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
     """Prints what becomes of a TrainJob, and the first node's log, until it is complete.
 
     Raises:
         NodesFailedError: it is not going to be.
     """
+    name = name_of(job)
     pods, told, began, hopeless_since, went_on = NodePods(kube, name), "", time.monotonic(), None, False
     while True:
         state = _state(kube, name)
@@ -72,7 +75,7 @@ def follow(kube: Kube, name: str, count: int, look_s: float = LOOK_S, start_s: f
         if state is None:
             raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state:
-            failure = pods.failure() or Failure(state, lost=DEADLINE not in state)
+            failure = _why(job, pods, state)
             raise NodesFailedError(failure.said, failure.lost, went_on)
         now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
         news = "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
@@ -96,13 +99,25 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
     while True:
         obtain(kube, job, nodes)
         try:
-            return follow(kube, name_of(job), nodes.count, look_s)
+            return follow(kube, job, nodes.count, look_s)
         except NodesFailedError as failed:
             losses = 1 if failed.went_on else losses + 1
             if not failed.lost or losses > LOSSES:
                 raise
             print(f"lost: {failed}; all nodes are made anew and go on from the last checkpoint", flush=True)
             _remove(kube, name_of(job))
+
+
+def _why(job: Job, pods: NodePods, state: str) -> Failure:
+    """What made the training end: an error of a node's own, as its pod tells it or as it left word of, before a node
+    that only missed another. The pod with the error may be gone, or may not be seen to have ended yet."""
+    seen = pods.failure()
+    if seen and not seen.lost:
+        return seen
+    try:
+        return Failure(open_store(job.work).read_bytes("failed").decode(), lost=False)
+    except StorageError:  # mostly: there is none
+        return seen or Failure(state, lost=DEADLINE not in state)
 
 
 def clear(kube: Kube, name: str) -> None:

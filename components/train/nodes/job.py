@@ -16,6 +16,7 @@ class Job(pydantic.BaseModel):
     Below `work` lies what the nodes and the step that launched them leave for each other:
 
         alive           rewritten by that step while it watches; node.py ends a training that nobody watches any more
+        failed          the first own error of a node, one line: written before that node ends, so before others miss it
         checkpoints/    unless the user named a place for them
         result/         the first node's: model/ and tensorboard/, once training has ended well
     """

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 import pydantic
 
 from components.core.errors import ERROR_PREFIX, PipelineError, one_line, one_line_errors
-from components.core.storage import StorageError, Unreachable, location, open_store
+from components.core.machine import lack
+from components.core.storage import Limits, StorageError, Unreachable, location, open_store
 from components.train.device import NodeLostError
 from components.train.nodes.job import LOST, Job
 
@@ -35,6 +36,7 @@ LOOK_S = 60.0
 ABANDONED_S = 1800.0
 # The others wait for node 0 to store the model.
 STORING_S = 1800
+LONGEST_WORD = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,7 @@ def train_here(job: Job, place: Place) -> None:
     if job.settings.get("gpus") == "0":
         os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX asks for the GPU driver, and remarks that it is not there
     try:
-        with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained():
+        with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained(job, place):
             settings = job.checked_settings
             dataset = fetch(job.dataset, f"{scratch}/dataset")
             join(job, place)
@@ -123,15 +125,25 @@ def train_here(job: Job, place: Place) -> None:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """As every step does, but lets through what new nodes may mend."""
+def _explained(job: Job, place: Place) -> Iterator[None]:
+    """As every step does, but lets through what new nodes may mend, and leaves word of all else."""
     try:
         yield
     except (NodeLostError, Unreachable):
         raise
-    except PipelineError as error:
+    except Exception as error:
+        _leave_word(job, place, error)
         with one_line_errors():
-            raise error
+            raise
+
+
+def _leave_word(job: Job, place: Place, error: Exception) -> None:
+    """Stores a node's own error for the step that watches: its pod may be cleared away, and its log with it, because
+    another node, which missed it, was seen to end first. The first word stays: later ones may only follow from it."""
+    said = str(error) if isinstance(error, PipelineError) else lack(error) or f"{type(error).__name__}: {error}"
+    with contextlib.suppress(StorageError):
+        line = f"node {place.number} failed: {one_line(said, LONGEST_WORD)}"
+        open_store(job.work, Limits(deadline_s=60)).write_bytes("failed", line.encode(), if_absent=True)
 
 
 def _leave(code: int) -> None:

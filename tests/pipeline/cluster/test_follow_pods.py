@@ -25,7 +25,7 @@ def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
     api, lines = KfpApi(moments), []
     with api.serving() as url:
         place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), compiled, place, patience_s=3.0, say=lines.append)
+        client, run_id = submit(configure(environment={}), compiled, place, say=lines.append)
         try:
             follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
         except PipelineError as error:

@@ -11,7 +11,7 @@ import yaml
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
-from pipeline.cluster.submit import prepared
+from pipeline.cluster.submit import PATIENCE_S, prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from tests.pipeline.cluster.submitting import STORY, run
@@ -41,9 +41,9 @@ pytestmark = pytest.mark.usefixtures("bare_home")
 def test_a_refusal_is_one_clear_line_and_not_tried_again(quickstart_compiled, path, fault, said):
     api = KfpApi(STORY)
     lasting = fault[0] == 502
-    api.faults = [("POST", path, fault)] * (100 if lasting else 1)
+    api.faults = [("POST", path, fault)] * (1000 if lasting else 1)
     with pytest.raises(PipelineError, match=said) as caught:
-        run(api, quickstart_compiled)
+        run(api, quickstart_compiled, patience_s=0.5 if lasting else PATIENCE_S)
     assert "\n" not in str(caught.value)
     assert api.runs == {}
     assert lasting or api.count("POST", path) == 1

@@ -1,18 +1,33 @@
-"""Nodes as processes of this machine, told their place as Kubeflow Trainer does it."""
+"""A step that launches nodes, and nodes as processes of this machine, told their place as Kubeflow Trainer does it."""
 
 import contextlib
+import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
+from components.core.storage import open_store
 from components.train.nodes.job import Job
+from components.train.nodes.kube import Kube
+from components.train.nodes.launch import train_on_nodes
+from components.train.nodes.train_job import IMAGE_VARIABLE
+from components.train.settings import TrainSettings
 from pipeline import ROOT
+from tests.servers.trainer_api import TrainerApi
 
-SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+RUNTIME = yaml.safe_load((ROOT / "k8s/components/multi-node/runtime.yaml").read_text())
+IMAGE = "registry.example.com/team/conv2d:train-jax-0123456789ab"
+SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
+RESULT = {
+    "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
+    "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
+}  # fmt: skip
 Start = Callable[..., list[subprocess.Popen]]
 
 
@@ -50,3 +65,33 @@ def kill(node: subprocess.Popen) -> None:
     node.wait()
     node.stdout.close()
     node.stderr.close()
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(IMAGE_VARIABLE, IMAGE)
+    monkeypatch.setenv("HOSTNAME", "step-pod")
+    served = TrainerApi(RUNTIME)
+    with served.serving() as url:
+        served.url = url
+        yield served
+        served.stop()
+
+
+@pytest.fixture
+def launch(api: TrainerApi, gcs, tmp_path: pathlib.Path):
+    """Runs the step with artifacts in a bucket, which holds a result as the nodes leave it unless told otherwise."""
+
+    def launch(dataset: str = "dataset", result: bool = True, patience_s: float = 5.0, **settings):
+        model = f"{gcs.uri}/train/model"
+        if result:
+            left = open_store(f"{model}.work/result")
+            left.write_bytes("model/training.json", json.dumps(RESULT | {"history": []}).encode())
+            left.write_bytes("tensorboard/train/events", b"points")
+        checked = TrainSettings.checked(**{"nodes": 2, "architecture": SMALL, **settings})
+        places = (str(tmp_path / "model"), model, str(tmp_path / "board"), f"{gcs.uri}/train/tensorboard")
+        kube = Kube(api.url, "kubeflow", tmp_path, patience_s)
+        return train_on_nodes(checked, f"{gcs.uri}/{dataset}", *places, kube=kube, look_s=0.01)
+
+    launch.bucket = gcs.uri
+    return launch

@@ -1,73 +1,23 @@
 """The train step of a training on several nodes, against a server that speaks Kubernetes' and Trainer's API."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
-import random
 import signal
 import subprocess
 import sys
-import threading
-import time
-import zipfile
 
-import h5py
 import pytest
-import yaml
 
 from components.core.errors import PipelineError
 from components.core.storage import open_store
-from components.train.nodes import follow as following
-from components.train.nodes.job import LOST, Job
+from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, in_cluster
-from components.train.nodes.launch import is_for_nodes, train_on_nodes
+from components.train.nodes.launch import is_for_nodes
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, name_of, train_job
 from components.train.settings import TrainSettings
+from tests.components.train.nodes.conftest import IMAGE, RUNTIME
 from tests.servers.trainer_api import ROOT, TRAINER, Scene, TrainerApi, node_pod
-
-RUNTIME = yaml.safe_load((ROOT / "k8s/components/multi-node/runtime.yaml").read_text())
-IMAGE = "registry.example.com/team/conv2d:train-jax-0123456789ab"
-SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
-RESULT = {
-    "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
-    "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
-}  # fmt: skip
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(IMAGE_VARIABLE, IMAGE)
-    monkeypatch.setenv("HOSTNAME", "step-pod")
-    served = TrainerApi(RUNTIME)
-    with served.serving() as url:
-        served.url = url
-        yield served
-        served.stop()
-
-
-@pytest.fixture
-def launch(api: TrainerApi, gcs, tmp_path: pathlib.Path):
-    """Runs the step with artifacts in a bucket, which holds a result as the nodes leave it unless told otherwise."""
-
-    def launch(dataset: str = "dataset", result: bool = True, patience_s: float = 5.0, **settings):
-        model = f"{gcs.uri}/train/model"
-        if result:
-            left = open_store(f"{model}.work/result")
-            left.write_bytes("model/training.json", json.dumps(RESULT | {"history": []}).encode())
-            left.write_bytes("tensorboard/train/events", b"points")
-        checked = TrainSettings.checked(**{"nodes": 2, "architecture": SMALL, **settings})
-        places = (str(tmp_path / "model"), model, str(tmp_path / "board"), f"{gcs.uri}/train/tensorboard")
-        kube = Kube(api.url, "kubeflow", tmp_path, patience_s)
-        return train_on_nodes(checked, f"{gcs.uri}/{dataset}", *places, kube=kube, look_s=0.01)
-
-    launch.bucket = gcs.uri
-    return launch
-
-
-def created(api: TrainerApi) -> list[dict]:
-    return [body for method, path, _, body in api.requests if (method, path) == ("POST", f"{TRAINER}/trainjobs")]
 
 
 def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
@@ -102,7 +52,7 @@ def test_the_train_job_is_one_to_trainer(api: TrainerApi, launch, monkeypatch: p
     monkeypatch.setenv(LABELS_VARIABLE, "kueue.x-k8s.io/queue-name=team,kueue.x-k8s.io/priority-class=high")
     api.story = [Scene("Complete")]
     assert launch(gpus="4", nodes=3).images_per_second == 1000
-    (job,) = created(api)
+    (job,) = api.created()
     assert models.TrainerV1alpha1TrainJob.from_dict(job).to_dict() == job  # its models drop what they don't know
     spec = job["spec"]
     assert spec["runtimeRef"] == {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": "conv2d-jax"}
@@ -150,144 +100,20 @@ def test_reasons_and_the_log_are_shown_once(api: TrainerApi, launch, capfd: pyte
     ]
 
 
-@pytest.mark.parametrize(
-    ("pods", "log", "said"),
-    [
-        (
-            (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137, reason="OOMKilled")),
-            "",
-            "node 1 ran out of memory (OOMKilled); give a smaller batch_size",
-        ),
-        (
-            (node_pod(1, "Failed", exit_code=1),),
-            "epoch 1/3\nerror: expected a finite loss, received nan\nlast",
-            "node 1 failed (exit code 1): expected a finite loss, received nan",
-        ),
-        (
-            (node_pod(0, "Failed", exit_code=LOST), node_pod(1, "Failed", exit_code=1)),
-            "error: expected a finite loss, received nan",
-            "node 1 failed (exit code 1): expected a finite loss, received nan",
-        ),
-    ],
-    ids=["out of memory", "our own error", "our own error, which the others missed first"],
-)
-def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
-    api: TrainerApi, launch, tmp_path: pathlib.Path, pods: tuple, log: str, said: str
-) -> None:
-    api.logs = {"job-node-0-1": log}
-    api.story = [Scene(), Scene("Failed", "too bad", pods)]
-    with pytest.raises(PipelineError, match=r"^[^\n]*$") as failed:
-        launch()
-    assert f"expected 2 nodes to train, received: {said}" in str(failed.value)
-    assert (api.jobs, len(api.deleted)) == ({}, 1)
-    assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize(
-    "pods",
-    [(), (node_pod(0, "Failed", exit_code=LOST),), (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137))],
-    ids=["pods gone", "missed by another", "killed"],
-)
-def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api: TrainerApi, launch, capfd, pods: tuple) -> None:
-    running = (node_pod(0, "Running"), node_pod(1, "Running"))
-    api.logs = {"job-node-0-0": "epoch 1/9  loss 1.0"}
-    going_on = [Scene(), Scene(pods=running), Scene("Failed", "a node was lost", pods)]
-    api.story = [*going_on * 6, Scene(), Scene("Complete")]
-    launch()
-    assert len(created(api)) == 7
-    assert capfd.readouterr().out.count("all nodes are made anew and go on from the last checkpoint") == 6
-
-
-def test_nodes_that_are_lost_again_and_again_with_nothing_done_are_given_up(api: TrainerApi, launch) -> None:
-    api.story = [Scene("Failed", "a node was lost")]
-    with pytest.raises(PipelineError, match="expected 2 nodes to train, received: JobSet: a node was lost"):
-        launch()
-    assert len(created(api)) == 1 + following.LOSSES
-    assert api.jobs == {}
-
-
-def test_a_training_that_took_too_long_is_not_begun_again(api: TrainerApi, launch) -> None:
-    api.story = [Scene("Failed", "DeadlineExceeded")]
-    with pytest.raises(PipelineError, match="DeadlineExceeded"):
-        launch()
-    assert len(created(api)) == 1
-
-
-def weights(model: pathlib.Path) -> list:
-    with zipfile.ZipFile(model / "model.keras") as archive, archive.open("model.weights.h5") as file:
-        found = []
-        h5py.File(io.BytesIO(file.read())).visititems(lambda name, item: found.append((name, item)))
-        return [(name, item[()].tobytes()) for name, item in found if isinstance(item, h5py.Dataset)]
-
-
-def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
-    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture
-) -> None:
-    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
-    pytest.importorskip("jax")
-    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes = gcs.environment
-    chance, losses = random.Random(7), []
-
-    def lose_nodes() -> None:
-        while len(losses) < 2 and not ended.is_set():
-            number, epochs = chance.randrange(2), chance.randrange(1, 4)
-            if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
-                losses.append(number)
-                api.lose(number)
-                made = len(created(api))
-                wait_for(lambda made=made: len(created(api)) > made)
-
-    def wait_for(what) -> bool:
-        while not ended.is_set():
-            with contextlib.suppress(OSError, IndexError):
-                if what():
-                    time.sleep(chance.random() / 10)
-                    return True
-            time.sleep(0.01)
-        return False
-
-    ended = threading.Event()
-    thread = threading.Thread(target=lose_nodes)
-    thread.start()
-    try:
-        launch(result=False, epochs=12)
-    finally:
-        ended.set()
-        thread.join()
-    assert len(losses) == 2
-    disturbed = weights(tmp_path / "model")
-    assert capfd.readouterr().out.count("resumed from ") == 2
-    launch(result=False, epochs=12)
-    assert disturbed == weights(tmp_path / "model")
-
-
-def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "HOPELESS_S", 0.02)
-    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
-    with pytest.raises(PipelineError, match="node 1: ImagePullBackOff: Back-off .*make images TARGET=jax ACTION=push"):
-        launch()
-    monkeypatch.setattr(following.follow, "__defaults__", (0.01, 0.02))
-    api.story = [Scene()]
-    with pytest.raises(PipelineError, match="0 of 2 nodes have started; check the node pool, the quota"):
-        launch()
-    assert (api.jobs, len(api.deleted)) == ({}, 2)
-
-
 def test_a_step_that_was_killed_finds_its_train_job_again(api: TrainerApi, launch) -> None:
     api.story = [Scene("Complete")]
     launch()
-    (job,) = created(api)
+    (job,) = api.created()
     name = job["metadata"]["name"]
 
     api.jobs[name] = job  # as it was when the step was killed
     launch()
-    assert len(created(api)) == 1
+    assert len(api.created()) == 1
 
     api.jobs[name] = job  # it failed meanwhile
     api.story = [Scene("Failed", "a node was taken away"), Scene(), Scene("Complete")]
     launch()
-    assert len(created(api)) == 2
+    assert len(api.created()) == 2
 
 
 def test_someone_elses_hand_is_told(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +206,7 @@ def test_what_can_be_known_at_once_is_refused(api: TrainerApi, launch, monkeypat
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(PipelineError, match="nodes: several nodes need a Kubernetes cluster"):
         in_cluster()
-    assert created(api) == []
+    assert api.created() == []
 
 
 def test_inside_a_cluster_the_pods_own_identity_is_used(

@@ -1,0 +1,180 @@
+"""Nodes that fail or are lost, and what the step that launched them makes of it."""
+
+import contextlib
+import io
+import pathlib
+import random
+import threading
+import time
+import zipfile
+
+import h5py
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.train.nodes import follow as following
+from components.train.nodes.job import LOST, Job
+from components.train.nodes.node import Place, _leave_word
+from tests.servers.trainer_api import Scene, TrainerApi, node_pod
+
+
+@pytest.mark.parametrize(
+    ("pods", "log", "said"),
+    [
+        (
+            (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137, reason="OOMKilled")),
+            "",
+            "node 1 ran out of memory (OOMKilled); give a smaller batch_size",
+        ),
+        (
+            (node_pod(1, "Failed", exit_code=1),),
+            "epoch 1/3\nerror: expected a finite loss, received nan\nlast",
+            "node 1 failed (exit code 1): expected a finite loss, received nan",
+        ),
+        (
+            (node_pod(0, "Failed", exit_code=LOST), node_pod(1, "Failed", exit_code=1)),
+            "error: expected a finite loss, received nan",
+            "node 1 failed (exit code 1): expected a finite loss, received nan",
+        ),
+    ],
+    ids=["out of memory", "our own error", "our own error, which the others missed first"],
+)
+def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
+    api: TrainerApi, launch, tmp_path: pathlib.Path, pods: tuple, log: str, said: str
+) -> None:
+    api.logs = {"job-node-0-1": log}
+    api.story = [Scene(), Scene("Failed", "too bad", pods)]
+    with pytest.raises(PipelineError, match=r"^[^\n]*$") as failed:
+        launch()
+    assert f"expected 2 nodes to train, received: {said}" in str(failed.value)
+    assert (api.jobs, len(api.deleted)) == ({}, 1)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        (node_pod(0, "Failed", exit_code=LOST), node_pod(1, "Failed", exit_code=1)),
+        (node_pod(0, "Failed", exit_code=1), node_pod(1, "Failed", exit_code=LOST)),
+        (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=LOST)),
+        (node_pod(1, "Failed", exit_code=LOST),),
+    ],
+    ids=["missed first", "missed later", "not yet seen to have ended", "cleared away"],
+)
+def test_a_nodes_own_error_is_told_and_not_tried_again_however_its_pod_is_seen(
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, pods: tuple
+) -> None:
+    make = api._make
+
+    def make_and_fail(body: dict) -> tuple:
+        made = make(body)
+        job = Job.model_validate_json(body["spec"]["trainer"]["args"][0])
+        _leave_word(job, Place("", 2, 1), PipelineError("expected a finite loss, received nan"))
+        return made
+
+    monkeypatch.setattr(api, "_make", make_and_fail)
+    for number in (0, 1):
+        api.logs[f"job-node-0-{number}"] = "error: expected a finite loss, received nan"
+    api.story = [Scene(), Scene("Failed", "a job failed", pods)]
+    with pytest.raises(PipelineError, match=r"received: node . failed.*: expected a finite loss, received nan$"):
+        launch()
+    assert len(api.created()) == 1
+
+
+def test_an_error_of_nodes_before_is_not_taken_for_one_of_these(api: TrainerApi, launch) -> None:
+    open_store(f"{launch.bucket}/train/model.work").write_bytes("failed", b"node 1 failed: long ago")
+    api.story = [Scene("Failed", "a node was lost"), Scene("Complete")]
+    launch()
+    assert len(api.created()) == 2
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [(), (node_pod(0, "Failed", exit_code=LOST),), (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137))],
+    ids=["pods gone", "missed by another", "killed"],
+)
+def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api: TrainerApi, launch, capfd, pods: tuple) -> None:
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.logs = {"job-node-0-0": "epoch 1/9  loss 1.0"}
+    going_on = [Scene(), Scene(pods=running), Scene("Failed", "a node was lost", pods)]
+    api.story = [*going_on * 6, Scene(), Scene("Complete")]
+    launch()
+    assert len(api.created()) == 7
+    assert capfd.readouterr().out.count("all nodes are made anew and go on from the last checkpoint") == 6
+
+
+def test_nodes_that_are_lost_again_and_again_with_nothing_done_are_given_up(api: TrainerApi, launch) -> None:
+    api.story = [Scene("Failed", "a node was lost")]
+    with pytest.raises(PipelineError, match="expected 2 nodes to train, received: JobSet: a node was lost"):
+        launch()
+    assert len(api.created()) == 1 + following.LOSSES
+    assert api.jobs == {}
+
+
+def test_a_training_that_took_too_long_is_not_begun_again(api: TrainerApi, launch) -> None:
+    api.story = [Scene("Failed", "DeadlineExceeded")]
+    with pytest.raises(PipelineError, match="DeadlineExceeded"):
+        launch()
+    assert len(api.created()) == 1
+
+
+def weights(model: pathlib.Path) -> list:
+    with zipfile.ZipFile(model / "model.keras") as archive, archive.open("model.weights.h5") as file:
+        found = []
+        h5py.File(io.BytesIO(file.read())).visititems(lambda name, item: found.append((name, item)))
+        return [(name, item[()].tobytes()) for name, item in found if isinstance(item, h5py.Dataset)]
+
+
+def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
+    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture
+) -> None:
+    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
+    pytest.importorskip("jax")
+    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
+    api.processes = gcs.environment
+    chance, losses = random.Random(7), []
+
+    def lose_nodes() -> None:
+        while len(losses) < 2 and not ended.is_set():
+            number, epochs = chance.randrange(2), chance.randrange(1, 4)
+            if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
+                losses.append(number)
+                api.lose(number)
+                made = len(api.created())
+                wait_for(lambda made=made: len(api.created()) > made)
+
+    def wait_for(what) -> bool:
+        while not ended.is_set():
+            with contextlib.suppress(OSError, IndexError):
+                if what():
+                    time.sleep(chance.random() / 10)
+                    return True
+            time.sleep(0.01)
+        return False
+
+    ended = threading.Event()
+    thread = threading.Thread(target=lose_nodes)
+    thread.start()
+    try:
+        launch(result=False, epochs=12)
+    finally:
+        ended.set()
+        thread.join()
+    assert len(losses) == 2
+    disturbed = weights(tmp_path / "model")
+    assert capfd.readouterr().out.count("resumed from ") == 2
+    launch(result=False, epochs=12)
+    assert disturbed == weights(tmp_path / "model")
+
+
+def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "HOPELESS_S", 0.02)
+    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
+    with pytest.raises(PipelineError, match="node 1: ImagePullBackOff: Back-off .*make images TARGET=jax ACTION=push"):
+        launch()
+    monkeypatch.setattr(following.follow, "__defaults__", (0.01, 0.02))
+    api.story = [Scene()]
+    with pytest.raises(PipelineError, match="0 of 2 nodes have started; check the node pool, the quota"):
+        launch()
+    assert (api.jobs, len(api.deleted)) == ({}, 2)
