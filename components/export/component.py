@@ -14,6 +14,7 @@ def export(
     model_name: str,
     model_version: int,
     publish_uri: str,
+    model_registry_url: str,
     formats: str,
     int8_tolerance: float,
     proof_pictures: int,
@@ -30,6 +31,7 @@ def export(
         import shutil
 
         from components.core.artifacts.evaluation import read_decision
+        from components.export.hub import tell_hub
         from components.export.keep import keep
         from components.export.publish import publish
         from components.export.run import CARD_FILE, export
@@ -42,6 +44,7 @@ def export(
         manifest = export(settings, dataset.path, model.path, evaluation.path, exported.path)
         shutil.copyfile(pathlib.Path(exported.path) / CARD_FILE, card.path)
         published = publish(settings.publish_uri, settings.model_name, exported.path, evaluation.path)
+        tell_hub(settings.model_registry_url, settings.publish_uri, settings.model_name)
     exported.metadata.update(
         model_name=model_name, model_version=model_version, formats=settings.formats, files=len(manifest.files)
     )

@@ -1,5 +1,7 @@
 """What a user can set of export."""
 
+import urllib.parse
+
 import pydantic
 
 from components.core.errors import PipelineError
@@ -11,6 +13,10 @@ class ExportSettings(RegistrySettings):
     """The names under which the model is served, and the files it is written to."""
 
     model_version: int = pydantic.Field(1, ge=1, description="numeric version directory that TF Serving loads")
+    model_registry_url: str = pydantic.Field(
+        "",
+        description="address of Kubeflow Hub (the Model Registry), which is told what is published to publish_uri",
+    )
     formats: str = pydantic.Field(
         "saved_model,keras",
         description="what to export, separated by commas: saved_model, keras, onnx, litert, litert_int8",
@@ -21,6 +27,15 @@ class ExportSettings(RegistrySettings):
     proof_pictures: int = pydantic.Field(
         1000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
     )
+
+    @pydantic.field_validator("model_registry_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if url:
+            parts = urllib.parse.urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+                raise ValueError("expected an address such as http://model-registry-service.kubeflow:8080")
+        return url.rstrip("/")
 
     @pydantic.field_validator("formats")
     @classmethod

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 @click.group("models")
 @options.registry
+@click.option(
+    "--hub", envvar="CONV2D_MODEL_REGISTRY_URL", default="", help="Kubeflow Hub; else CONV2D_MODEL_REGISTRY_URL."
+)
 @click.pass_context
-def models(context: click.Context, registry: str) -> None:
+def models(context: click.Context, registry: str, hub: str) -> None:
     """The published models: versions, and which of them is the champion."""
     context.obj = registry
+    context.meta["hub"] = hub
 
 
 @models.command("list")
@@ -86,6 +90,7 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
     if champion:
         registry.promote(name, published.number)
         print(f"version {published.number} is the champion of {name}")
+    _register(uri, name)
 
 
 @models.command("champion")
@@ -102,6 +107,7 @@ def champion_command(uri: str, name: str, version: int | None, over: int | None)
         return
     registry.promote(name, version, over=over, named=True)
     print(f"version {version} is the champion of {name}")
+    _register(uri, name)
 
 
 @models.command("rollback")
@@ -113,6 +119,7 @@ def rollback_command(uri: str, name: str) -> None:
     What it takes off, and identical models, are refused until `champion NAME VERSION` names them.
     """
     print(f"version {_open(uri).rollback(name).version} is the champion of {name} again")
+    _register(uri, name)
 
 
 @models.command("fetch")
@@ -158,6 +165,7 @@ def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) ->
         click.confirm(f"delete version {version} of {name} from {registry.uri(name)}?", abort=True)
     registry.delete(name, version, force=force)
     print(f"deleted version {version} of {name}")
+    _register(uri, name)
 
 
 @models.command("clean")
@@ -173,7 +181,26 @@ def clean_command(uri: str, name: str, older_than_hours: float) -> None:
         print("nothing to remove")
 
 
+@models.command("register")
+@click.argument("name")
+@click.pass_obj
+def register_command(uri: str, name: str) -> None:
+    """Tells Kubeflow Hub which versions there are, and the champion. Whatever changes them does it too."""
+    if not click.get_current_context().meta["hub"]:
+        raise PipelineError("expected to know where Kubeflow Hub is; set CONV2D_MODEL_REGISTRY_URL=http://...")
+    _open(uri)
+    if not _register(uri, name):
+        raise SystemExit(1)
+
+
 COMMANDS = (models,)
+
+
+def _register(uri: str, name: str) -> bool:
+    """Tells Kubeflow Hub, if there is one."""
+    from components.export.hub import tell_hub
+
+    return tell_hub(click.get_current_context().meta["hub"], uri, name)
 
 
 def _open(uri: str) -> "Registry":

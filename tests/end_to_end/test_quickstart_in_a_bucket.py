@@ -1,4 +1,5 @@
-"""The whole quickstart with its source, event files, checkpoints and registry in an object store's emulator."""
+"""The whole quickstart with its source, event files, checkpoints and registry in an object store's emulator, and with a
+Kubeflow Hub that is told."""
 
 import gzip
 import pathlib
@@ -9,6 +10,7 @@ import sklearn
 from components.core.registry import Registry
 from components.core.storage import open_store
 from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
+from tests.servers.model_registry import ModelRegistry
 
 DIGITS = pathlib.Path(sklearn.__file__).parent / "datasets" / "data" / "digits.csv.gz"
 
@@ -21,7 +23,14 @@ def store(gcs):  # noqa: F811
     return store
 
 
-def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_run, tmp_path):
+@pytest.fixture
+def hub():
+    hub = ModelRegistry()
+    with hub.serving() as hub.url:
+        yield hub
+
+
+def test_everything_lives_in_the_bucket(store, hub, command_line, summary_of, steps_run, tmp_path):
     uri = store.uri()
     settings = [
         "DATASET=digits",
@@ -30,6 +39,7 @@ def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_r
         f"CHECKPOINTS={uri}/checkpoints",
         f"TENSORBOARD_URI={uri}/boards",
         f"PUBLISH_URI={uri}",
+        f"MODEL_REGISTRY_URL={hub.url}",
         "EPOCHS=4",
     ]
     outputs = tmp_path / "outputs"
@@ -42,6 +52,11 @@ def test_everything_lives_in_the_bucket(store, command_line, summary_of, steps_r
     assert registry.champion("digits").version == version.number == 1
     assert version.facts["source_uri"] == f"{uri}/data/digits.csv.gz"
     assert store.exists("models/digits/1/saved_model.pb")
+
+    told = hub.properties("1")
+    assert (
+        told["champion"] and told["accuracy"] == version.facts["accuracy"] and told["uri"] == registry.uri("digits", 1)
+    )
 
     [board] = store.directories("boards")
     events = [item for item in store.list(f"boards/{board}") if "tfevents" in item.key]

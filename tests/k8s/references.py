@@ -6,8 +6,11 @@ from tests.k8s.manifests import Pod, name_of, pods
 
 # Made by Kubeflow Pipelines (its base/seaweedfs and base/pipeline manifests), by Argo, and by Kubernetes.
 KUBEFLOW_SECRETS = {("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"}}
-FOREIGN_LABELS = {"application-crd-id", "workflows.argoproj.io/workflow", "app=seaweedfs", "conv2d/may-predict=true"}
-FOREIGN_NAMESPACES = {"kube-system", "openshift-dns", "kubeflow"}
+FOREIGN_LABELS = {
+    *("application-crd-id", "workflows.argoproj.io/workflow", "app=seaweedfs", "conv2d/may-predict=true"),
+    "component=model-registry-server",  # Kubeflow Hub's manifests/kustomize/base
+}
+FOREIGN_NAMESPACES = {"kube-system", "openshift-dns", "kubeflow", "mlflow"}
 
 
 def dangling(objects: list[dict]) -> list[str]:

@@ -94,7 +94,7 @@ class Api:
                 with contextlib.suppress(OSError):
                     self.connection.shutdown(socket.SHUT_RDWR)
 
-            do_GET = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return api.date or super().date_time_string(timestamp)

@@ -1,4 +1,4 @@
-"""Checks of what a run reads and writes: the image registry, the object store, TensorBoard."""
+"""Checks of what a run reads and writes: the image registry, the object store, TensorBoard, Kubeflow Hub."""
 
 import secrets
 
@@ -81,9 +81,28 @@ def check_tensorboard(setup: Setup) -> Check:
     return ok("tensorboard", f"{version} at {setup.tensorboard}")
 
 
+def check_hub(setup: Setup) -> Check:
+    """Whether Kubeflow Hub answers, if the run is to tell it."""
+    name, url = "kubeflow hub", setup.parameters.model_registry_url
+    if not url:
+        return skipped(name, "no MODEL_REGISTRY_URL given: nothing is told")
+    from components.export.hub import Hub, HubError
+
+    try:
+        with Hub(url) as hub:
+            return ok(name, f"{hub.api} answers")
+    except HubError as error:
+        fix = (
+            "an address inside the cluster is for pods alone; to try it from here, give MODEL_REGISTRY_URL="
+            "http://localhost:8081 beside `kubectl -n kubeflow port-forward svc/model-registry-service 8081:8080`"
+        )
+        return failed(name, str(error), fix)
+
+
 CHECKS = {
     "registry push": check_registry,
     "images": check_images,
     "object store": check_store,
     "tensorboard": check_tensorboard,
+    "kubeflow hub": check_hub,
 }

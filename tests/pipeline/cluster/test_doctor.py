@@ -14,6 +14,7 @@ from pipeline.cluster.doctor.setup import Setup
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kube_api import KubeApi, kubeconfig
+from tests.servers.model_registry import ModelRegistry
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 TOLERATION = '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
@@ -339,3 +340,15 @@ def test_each_steps_request_is_compared_with_the_quota(cluster, used, state):
     found = check("quota")
     assert found.state == state
     assert state == "ok" or found.found == "team leaves 1 GiB, download asks for 1.12 GiB"
+
+
+def test_kubeflow_hub_is_asked_if_it_is_to_be_told():
+    assert stores.check_hub(Setup()).state == "skipped"
+    with ModelRegistry("v1alpha3").serving() as url:
+        asked = Setup(settings=(f"MODEL_REGISTRY_URL={url}",))
+        assert stores.check_hub(asked) == Check("kubeflow hub", "ok", f"{url}/api/model_registry/v1alpha3 answers")
+    gone = stores.check_hub(asked)
+    assert gone.state == "failed" and "no answer" in gone.found and "port-forward" in gone.fix
+    with KfpApi().serving() as url:
+        other = stores.check_hub(Setup(settings=(f"MODEL_REGISTRY_URL={url}",)))
+    assert "no Model Registry" in other.found

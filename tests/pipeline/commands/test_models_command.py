@@ -13,6 +13,7 @@ import pytest
 from components.core.errors import one_line_errors
 from pipeline.commands.models import models
 from pipeline.models import serving
+from tests.servers.model_registry import ModelRegistry
 
 
 @pytest.fixture
@@ -198,3 +199,20 @@ def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
     refused = typed("serve", "other")
     assert (refused.code, policy(overlay)) == (1, "{ latest { num_versions: 1 } }")
     assert "expected the serving overlay to read" in refused.err and "/models/other, received " in refused.err
+
+
+def test_kubeflow_hub_hears_of_every_change(typed, export, monkeypatch):
+    hub = ModelRegistry()
+    with hub.serving() as url:
+        monkeypatch.setenv("CONV2D_MODEL_REGISTRY_URL", url)
+        assert f"Kubeflow Hub at {url} knows the versions of digits" in typed("publish", "digits", str(export)).out
+        typed("champion", "digits", "1")
+        assert hub.properties("1")["champion"]
+        typed("publish", "digits", str(export), "--champion")
+        assert (hub.properties("1")["champion"], hub.properties("2")["champion"]) == (False, True)
+        typed("rollback", "digits")
+        assert (hub.properties("1")["champion"], hub.properties("2")["champion"]) == (True, False)
+        assert typed("register", "digits").code == 0
+    assert typed("register", "digits").code == 1  # it is gone
+    monkeypatch.delenv("CONV2D_MODEL_REGISTRY_URL")
+    assert "set CONV2D_MODEL_REGISTRY_URL" in typed("register", "digits").err
