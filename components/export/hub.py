@@ -113,7 +113,7 @@ class Hub:
         if known is None:
             created = {"registeredModelId": model_id, "name": str(version.number), "state": "LIVE",
                        "customProperties": _properties(said)}  # fmt: skip
-            where = {"name": created["name"], "parentResourceId": model_id}
+            where = {"name": str(version.number), "parentResourceId": model_id}
             known = self._obtain("model_version", where, "model_versions", created)
         if _said(known).get("registry") != registry:
             what = f"version {version.number} of {version.name}"
@@ -135,8 +135,8 @@ class Hub:
         path = f"model_versions/{version_id}/artifacts"
         for _ in range(2):
             listed = self._send("GET", path, query={"pageSize": "100"})["items"]
-            found = next((each for each in listed if each.get("name") == artifact["name"]), {})
-            if found.get("uri") == version.uri:
+            found = next((each for each in listed if each.get("name") == artifact["name"]), None)
+            if found and found.get("uri") == version.uri:
                 return
             if self._send("POST", path, artifact | ({"id": found["id"]} if found else {}), missing=409):
                 return

@@ -61,6 +61,7 @@ class Fit:
         """
         from components.train.board.events import EventFiles, Histograms, hyperparameters
         from components.train.board.pictures import validation_pictures
+        from components.train.board.tracking import tracked_run
         from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
         settings, device = self.settings, self.device
@@ -73,6 +74,8 @@ class Fit:
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
         if device.processes == 1:  # else no process holds the whole model to ask it about pictures
             callbacks += validation_pictures(board, settings, dataset_path, self.info)
+        tracked = tracked_run(log) if device.leads else []
+        callbacks += tracked
         if device.leads:
             callbacks.append(board)
         if settings.histograms:
@@ -85,7 +88,7 @@ class Fit:
                 print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
         done = len(log.history)
         with contextlib.ExitStack() as ending:
-            for each in (log, board):
+            for each in (log, board, *tracked):
                 ending.enter_context(contextlib.closing(each))
             if checkpoint and device.leads:
                 saving = SaveCheckpoint(checkpoint, log, best)
