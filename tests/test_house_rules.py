@@ -14,7 +14,7 @@ from pipeline import ROOT
 SOURCES = sorted(
     path.relative_to(ROOT) for folder in ("components", "pipeline") for path in ROOT.glob(f"{folder}/**/*.py")
 )
-STEPS = ("download", "preprocess", "train", "choose", "evaluate", "export")
+STEPS = ("download", "preprocess", "train", "choose", "evaluate", "export", "predict")
 IMAGES = {*STEPS, "notify"}
 # Boxes of pipeline/, from the top down: a box imports only boxes further down.
 BOXES = (
@@ -28,6 +28,7 @@ WITHOUT_TENSORFLOW = [
     "pipeline.local.start",
     "pipeline.models.predict",
     "components.download.run",
+    "components.predict.run",
     "components.preprocess.run",
     "components.train.settings",
 ]
@@ -122,9 +123,7 @@ def test_a_file_in_core_serves_two_steps_or_more():
         steps = [step for step in users if module in users[step]]
         if module.startswith("components.core.") and path.name != "__init__.py" and len(steps) < 2:
             alone[module] = steps
-    # The laptop decodes pictures as preprocess does, by the same code (pipeline/keras_side/classify.py).
-    shared_with_the_laptop = {"components.core.pictures.decode", "components.core.pictures.jpeg"}
-    assert set(alone) <= shared_with_the_laptop, alone
+    assert alone == {}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -16,14 +16,16 @@ from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
+from components.core.artifacts.reference import REFERENCE_FILE
 from components.core.errors import PipelineError
-from components.core.files import sha256_of, whole_directory
+from components.core.files import sha256_of, whole_directory, write_json
 from components.core.revision import code_revision
 from components.export.card import write_card
 from components.export.formats.converted import write_litert, write_onnx, write_plain
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
 from components.export.formats.saved_model import write_saved_model
 from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
+from components.export.reference import reference_of
 from components.export.settings import ExportSettings
 from components.export.verify import FormatProof, Verifier
 
@@ -40,9 +42,9 @@ def export(
     """Exports the model artifact in the formats that the settings name.
 
     The export artifact holds saved_model/<version>/ (signatures in saved_model.py), the other formats' files
-    (formats.py), MODEL_CARD.md, learned.npy (core/artifacts/picture_hashes.py) and manifest.json. It appears only after
-    a fresh process has answered test pictures with every one of them as evaluate's predictions say, and has put the
-    SavedModel to the serving smoke test.
+    (formats.py), MODEL_CARD.md, learned.npy and reference.json (core/artifacts) and manifest.json. It appears only
+    after a fresh process has answered test pictures with every one of them as evaluate's predictions say, and has put
+    the SavedModel to the serving smoke test.
 
     Raises:
         PipelineError: an artifact is missing or does not fit, the model did not pass the gate, a format's package is
@@ -98,6 +100,8 @@ def export(
         )
         write_card(directory / CARD_FILE, manifest, metrics, model_path)
         write_hashes(directory / LEARNED_FILE, learned_hashes(dataset_path, info))
+        reference = reference_of(dataset_path, info, evaluation_path)
+        write_json(directory / REFERENCE_FILE, reference.model_dump(mode="json"))
         manifest = manifest.model_copy(update={"files": list_files(directory)})
         write_manifest(directory, manifest)
     size = sum(file.bytes for file in manifest.files)

@@ -10,6 +10,7 @@ A step that an earlier run answered for has left nothing here.
 
 import re
 
+from components.core.artifacts.answered import ANSWERED_FILE, Answered
 from components.core.artifacts.evaluation import DECISION_FILE, Decision
 from components.core.errors import ERROR_PREFIX, PipelineError
 from components.core.storage import Store, open_store
@@ -58,6 +59,9 @@ def _folders(store: Store) -> dict[str, list[str]]:
 
 def _success(store: Store, folders: dict[str, list[str]], outcome: Outcome) -> Outcome:
     keys = [key for objects in folders.values() for key in objects]
+    if answered := next((key for key in keys if re.fullmatch(rf"predict/.+/{re.escape(ANSWERED_FILE)}", key)), ""):
+        told = Answered.model_validate_json(store.read_bytes(answered))
+        return Outcome(outcome.run_name, outcome.run_id, told.said, cause=told.report or told.place)
     decided = next((key for key in keys if re.fullmatch(rf"evaluate/.+/{re.escape(DECISION_FILE)}", key)), "")
     if not decided:
         return Outcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)

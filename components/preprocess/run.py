@@ -95,6 +95,7 @@ def preprocess(
             hashes_sha256=write_hashes(directory / HASHES_FILE, tally.hashes[np.concatenate(orders)]),
             resized=tally.resized,
             quarantined=tally.quarantined,
+            sizes=tally.sizes(),
             source_uri=raw_info.uri,
             source_sha256=raw_info.sha256,
             resize=target.resize,

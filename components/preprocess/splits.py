@@ -16,7 +16,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
-from components.preprocess.report.wording import listed, percent
+from components.core.wording import listed, percent
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 

@@ -16,7 +16,7 @@ from components.core.errors import PipelineError, nearest
 from pipeline import ROOT, docker_folder
 from pipeline.images.base_image import base_name
 
-COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "notify")
+COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU if there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 DEFAULT_REPOSITORY = "conv2d-pipeline"

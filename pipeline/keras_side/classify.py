@@ -1,7 +1,5 @@
 """Classifies picture files with a model, each brought to its shape as preprocess does it (core/decode.py)."""
 
-import concurrent.futures
-import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -12,21 +10,12 @@ import numpy as np
 from components.core.artifacts.model import TRAINING_FILE, model_file
 from components.core.artifacts.served_model import DESCRIPTION
 from components.core.errors import PipelineError
-from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
-from components.export.formats.runtimes import Answer, open_runtime
+from components.core.pictures.decode import Target
+from components.export.formats.runtimes import open_runtime
+from components.predict.answering import Classifier, answered, batches_of, refuse_films
 
-BATCH = 256
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
 GRAPH = "saved_model.pb"
-
-
-@dataclasses.dataclass(frozen=True)
-class Classifier:
-    """A loaded model, the names of its classes, and the shape it wants pictures in."""
-
-    class_names: list[str]
-    target: Target
-    answer: Answer
 
 
 class Answered(NamedTuple):
@@ -67,38 +56,19 @@ def open_classifier(path: pathlib.Path) -> Classifier:
 
 
 def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
-    """Answers files in their order; the next batch is decoded while the model is at work on this one.
+    """Answers files in their order; those ahead are decoded while the model is at work.
 
     A file that can't be read is answered with the reason, and stops nothing.
     """
-    batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
-    with quiet_pillow(), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_decoded, files[:BATCH], classifier.target)
-        for number, batch in enumerate(batches):
-            pictures, reasons = ahead.result()
-            if number + 1 < len(batches):
-                ahead = pool.submit(_decoded, batches[number + 1], classifier.target)
-            answers = iter(classifier.answer(pictures)) if len(pictures) else iter(())
-            for file, reason in zip(batch, reasons, strict=True):
-                yield Answered(file, None, reason) if reason else Answered(file, next(answers))
+    for batch in answered(batches_of(files), _read, classifier):
+        answers = iter(batch.probabilities)
+        for file, reason in zip(batch.items, batch.reasons, strict=True):
+            yield Answered(file, None, reason) if reason else Answered(file, next(answers))
 
 
-def _decoded(files: Sequence[pathlib.Path], target: Target) -> tuple[np.ndarray, list[str]]:
-    """The readable pictures, uint8 [k, height, width, channels], and for every file why not, or an empty string."""
-    pixels, reasons = [], []
-    for file in files:
-        try:
-            if (size := file.stat().st_size) > MAX_BYTES:
-                raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
-            pixels.append(decode(file.read_bytes(), None, target).pixels)
-            reasons.append("")
-        except MemoryError:
-            raise
-        except OSError as error:
-            reasons.append(error.strerror or reason_of(error))
-        except Exception as error:  # Pillow has no common class for what it can't read
-            reasons.append(reason_of(error))
-    return np.frombuffer(b"".join(pixels), np.uint8).reshape(len(pixels), *target.shape), reasons
+def _read(file: pathlib.Path) -> bytes:
+    refuse_films(file.stat().st_size)
+    return file.read_bytes()
 
 
 def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:

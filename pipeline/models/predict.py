@@ -10,9 +10,9 @@ import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.files import whole_file
+from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.progress import Progress
-from components.preprocess.report.wording import listed, printable
-from components.preprocess.sources.names import SUFFIXES, ending_of, endings, hidden
+from components.core.wording import listed, printable
 from pipeline.models.find import find_model
 
 if TYPE_CHECKING:

@@ -61,12 +61,15 @@ def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Pa
 def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> None:
     """Lets them take turns, and prints what came of it."""
     from components.core.artifacts.model import load_model
-    from pipeline.keras_side.classify import BATCH, _decoded, classify, open_classifier
+    from components.core.pictures.decode import decode
+    from components.predict.answering import BATCH
+    from pipeline.keras_side.classify import classify, open_classifier
 
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:count]
     classifier = open_classifier(place)
     model = load_model(place / "model.keras")
-    pictures, _ = _decoded(files, classifier.target)
+    pixels = b"".join(decode(file.read_bytes(), None, classifier.target).pixels for file in files)
+    pictures = np.frombuffer(pixels, np.uint8).reshape(len(files), *classifier.target.shape)
     contestants: dict[str, Callable[[int], object]] = {
         "model.predict": lambda count: model.predict(pictures[:count], verbose=0),
         f"model.predict, batches of {BATCH}": lambda count: model.predict(pictures[:count], BATCH, verbose=0),

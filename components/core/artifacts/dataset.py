@@ -60,6 +60,9 @@ class DatasetInfo(pydantic.BaseModel):
     hashes_sha256: str = pydantic.Field("", description="SHA-256 of hashes.npy")
     resized: int = pydantic.Field(0, description="pictures whose size was another than image_shape")
     quarantined: int = pydantic.Field(description="pictures left out because they could not be read")
+    sizes: list[int] = pydantic.Field(
+        [], description="pictures of the source by size (SIZE_EDGES of core/pictures/looks.py); [] in earlier releases"
+    )
     source_uri: str
     source_sha256: str
     resize: Literal["resize", "crop"] = pydantic.Field(

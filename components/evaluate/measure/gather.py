@@ -14,7 +14,7 @@ from components.core.revision import code_revision
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.measure.slices import examples as slice_examples
-from components.evaluate.measure.slices import properties_of_all, slices
+from components.evaluate.measure.slices import looks_of_all, slices
 from components.evaluate.report.facts import DataSummary, EvaluationFacts, Example
 
 EXAMPLES = 24
@@ -41,7 +41,7 @@ def gather(
     """
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
-    looks = properties_of_all(batches(dataset_path, info, "test", 256))
+    looks = looks_of_all(batches(dataset_path, info, "test", 256))
     pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
     predicted = probabilities.argmax(axis=1)
 

@@ -8,37 +8,18 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from components.core.pictures.looks import LOOKS, looks_of
 from components.evaluate.report.facts import Band, Slice
 
 BANDS = 5
 # A smaller band says nothing: at 30 pictures its 95 % interval is some 30 points wide.
 LEAST_PICTURES = 30
-NAMES = {
-    "brightness": "the mean of its values; 0 % is black, 100 % white",
-    "contrast": "how far light and dark lie apart: the standard deviation of its grey values, in percent of white",
-    "detail": "how much changes from pixel to pixel: the mean step between neighbours, in percent of white",
-}
 
 
-def properties(pictures: np.ndarray) -> dict[str, np.ndarray]:
-    """What each picture looks like, float32 [n] by the names of NAMES, as shares of white, 0 to 1.
-
-    Args:
-        pictures: uint8 [n, height, width, channels].
-    """
-    grey = pictures.mean(axis=3, dtype=np.float32) / 255
-    steps = np.concatenate([np.abs(np.diff(grey, axis=axis)).reshape(len(grey), -1) for axis in (1, 2)], axis=1)
-    return {
-        "brightness": grey.mean(axis=(1, 2)),
-        "contrast": grey.std(axis=(1, 2)),
-        "detail": steps.mean(axis=1) if steps.shape[1] else np.zeros(len(grey), np.float32),
-    }
-
-
-def properties_of_all(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-    """`properties` of all pictures of (pictures, labels) batches."""
-    found = [properties(pictures) for pictures, _ in batches]
-    return {name: np.concatenate([part[name] for part in found]) for name in NAMES}
+def looks_of_all(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """`looks_of` all pictures of (pictures, labels) batches."""
+    found = [looks_of(pictures) for pictures, _ in batches]
+    return {name: np.concatenate([part[name] for part in found]) for name in LOOKS}
 
 
 def examples(looks: dict[str, np.ndarray]) -> list[int]:
@@ -50,7 +31,7 @@ def slices(looks: dict[str, np.ndarray], right: np.ndarray, pictures: Mapping[in
     """The bands of each property; one that all pictures have alike, or of too few pictures, is left out.
 
     Args:
-        looks: what `properties` gives of the test pictures.
+        looks: what `looks_of` gives of the test pictures.
         right: bool [n], whether each was classified correctly.
         pictures: the pixels of those at the indices that `examples` gives.
     """
@@ -66,7 +47,7 @@ def slices(looks: dict[str, np.ndarray], right: np.ndarray, pictures: Mapping[in
 
     cut = {name: bands(values) for name, values in looks.items()}
     return [
-        Slice(name, NAMES[name], [band(looks[name], inside) for inside in members])
+        Slice(name, LOOKS[name], [band(looks[name], inside) for inside in members])
         for name, members in cut.items()
         if len(members) > 1
     ]

@@ -4,8 +4,8 @@ import collections
 import unicodedata
 
 from components.core.pictures.decode import NEARLY_BLACK
+from components.core.wording import listed
 from components.preprocess.report.tally import Tally
-from components.preprocess.report.wording import listed
 from components.preprocess.sources.source import Source
 
 

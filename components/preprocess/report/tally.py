@@ -4,10 +4,12 @@ import collections
 
 import numpy as np
 
+from components.core.artifacts.reference import Histogram
 from components.core.errors import PipelineError
+from components.core.pictures.looks import SIZE_EDGES, size_of
+from components.core.wording import listed, percent
 from components.preprocess.chunks import Outcome
 from components.preprocess.report.facts import Quarantined, SizeRange
-from components.preprocess.report.wording import listed, percent
 from components.preprocess.sources.source import Source
 
 QUARANTINE_LISTED = 1000
@@ -62,6 +64,11 @@ class Tally:
     def resized(self) -> int:
         """Pictures whose size was another than the target's."""
         return self.changes["resized"] + self.changes["resized and cropped"]
+
+    def sizes(self) -> list[int]:
+        """How many readable pictures have which size (core/pictures/looks.py)."""
+        found = size_of(self.heights[self.readable], self.widths[self.readable])
+        return Histogram(edges=SIZE_EDGES, counts=[]).count(found).tolist()
 
     def size_ranges(self) -> tuple[SizeRange, SizeRange]:
         """Height and width of the readable pictures, as they were in the source."""

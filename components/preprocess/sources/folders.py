@@ -13,7 +13,7 @@ import numpy as np
 
 from components.core.pictures.archives import MemberFile, iter_members
 from components.core.progress import Progress
-from components.preprocess.report.wording import printable
+from components.core.wording import printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.payloads import InFile

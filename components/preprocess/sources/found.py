@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.preprocess.report.wording import printable
+from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
+from components.core.wording import printable
 from components.preprocess.sources.layout import Folder, read_layout
-from components.preprocess.sources.names import SUFFIXES, ending_of, endings, hidden
 from components.preprocess.sources.payloads import Payloads
 from components.preprocess.sources.source import Source
 

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from components.core.errors import PipelineError
-from components.preprocess.report.wording import listed
-from components.preprocess.sources.names import SPLITS, endings, splits_named
+from components.core.pictures.names import endings
+from components.core.wording import listed
+from components.preprocess.sources.names import SPLITS, splits_named
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 
 SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}

@@ -4,7 +4,7 @@ import pathlib
 
 from components.core.artifacts.raw import Listing, iter_listing, listed_at
 from components.core.progress import Progress
-from components.preprocess.report.wording import printable
+from components.core.wording import printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.payloads import InStore
 from components.preprocess.sources.source import Source

@@ -3,34 +3,8 @@
 import numpy as np
 import pytest
 
-from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, NAMES, bands, examples, properties, slices
-
-PICTURES = {
-    "black": np.zeros((4, 4, 3)),
-    "white": np.full((4, 4, 3), 255),
-    "half": np.repeat([0, 255], [24, 24]).reshape(4, 4, 3),
-    "chessboard": np.repeat(np.indices((4, 4)).sum(axis=0)[..., None] % 2 * 255, 3, axis=2),
-}
-
-
-def test_properties_are_what_their_names_say():
-    looks = properties(np.stack(list(PICTURES.values())).astype(np.uint8))
-    assert set(looks) == set(NAMES)
-    assert looks["brightness"].tolist() == [0, 1, 0.5, 0.5]
-    assert looks["contrast"] == pytest.approx([0, 0, 0.5, 0.5])
-    # Of 24 steps between neighbours, all are from black to white on the board, and 4 where one half meets the other.
-    assert looks["detail"] == pytest.approx([0, 0, 4 / 24, 1])
-
-
-def test_colour_counts_by_its_values():
-    green = np.zeros((1, 2, 2, 3), np.uint8)
-    green[..., 1] = 255
-    assert properties(green)["brightness"] == pytest.approx([1 / 3])
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 3), (5, 1, 1)])
-def test_pictures_without_neighbours_have_no_detail(shape):
-    assert properties(np.full((2, *shape), 7, np.uint8))["detail"].tolist() == [0, 0]
+from components.core.pictures.looks import looks_of
+from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, bands, examples, slices
 
 
 def test_bands_are_of_equal_numbers_and_in_order():
@@ -55,7 +29,7 @@ def test_few_pictures_make_few_bands(count, number):
 def test_a_model_that_is_right_in_the_light_only():
     pictures = np.random.default_rng(1).integers(0, 256, (300, 1, 1, 1)).repeat(16, 1).reshape(300, 4, 4, 1)
     pictures = pictures.astype(np.uint8)
-    looks = properties(pictures)
+    looks = looks_of(pictures)
     light = pictures[:, 0, 0, 0] >= 128
     [found] = slices(looks, light, {index: pictures[index] for index in examples(looks)})
     assert found.name == "brightness"

@@ -1,0 +1,80 @@
+"""reference.json in an export and in a registry's version: what the model learned from looks like, and how it answers.
+
+Counts only, no picture and no name: a few kilobytes, whatever the data set. export writes it; what answers new pictures
+compares them with it (components/predict/drift).
+
+    brightness, contrast, detail   of training pictures as the model sees them (core/pictures/looks.py)
+    size                           of all pictures of the data set in their source: the root of their pixels, as log2
+    certainty                      of its answers to the test pictures, which it has not learned from
+    classes                        how often it answered each class to them
+"""
+
+import json
+import pathlib
+from typing import Literal
+
+import numpy as np
+import pydantic
+
+from components.core.errors import PipelineError, one_line
+
+REFERENCE_FILE = "reference.json"
+# Below a version's directory, as a registry has it.
+IN_VERSION = f"assets.extra/{REFERENCE_FILE}"
+BINS = 10
+# Values are counted to this many digits, and bins end between two such values: another machine rounds the last bits of
+# a float otherwise, and many values may be alike (a certainty of 1).
+DIGITS = 4
+
+
+class Histogram(pydantic.BaseModel):
+    """How often a measure had which values: bin i counts edges[i - 1] <= value < edges[i]; first and last are open."""
+
+    edges: list[float]
+    counts: list[int]
+
+    @property
+    def total(self) -> int:
+        """All that was counted."""
+        return sum(self.counts)
+
+    def count(self, values: np.ndarray) -> np.ndarray:
+        """How many of the values [n] fall into each bin, int64."""
+        places = np.searchsorted(self.edges, np.round(values.astype(np.float64), DIGITS), side="right")
+        return np.bincount(places, minlength=len(self.edges) + 1)
+
+
+class Reference(pydantic.BaseModel):
+    """What reference.json says."""
+
+    format_version: Literal[1] = 1
+    measures: dict[str, Histogram]
+    classes: list[int] = pydantic.Field(description="answers by class, in the order of the model's classes")
+
+
+def tenths(values: np.ndarray) -> Histogram:
+    """A histogram whose bins hold a tenth of the values [n] each, as far as they differ, and two that hold none: what
+    lies below and above them all."""
+    rounded = np.round(values.astype(np.float64), DIGITS)
+    inner = np.quantile(rounded, np.arange(1, BINS) / BINS, method="higher")
+    step = 10.0**-DIGITS
+    starts = np.unique([rounded.min(), *inner, rounded.max() + step])
+    histogram = Histogram(edges=np.round(starts - step / 2, DIGITS + 2).tolist(), counts=[])
+    return histogram.model_copy(update={"counts": histogram.count(values).tolist()})
+
+
+def read_reference(path: pathlib.Path) -> Reference | None:
+    """Reads the file; None if there is none, as with models of earlier releases.
+
+    Raises:
+        PipelineError: it says something else.
+    """
+    try:
+        return Reference.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"expected what the model learned from in {path}, received one that can't be read "
+            f"({one_line(error, 200)}); export the model again"
+        ) from None

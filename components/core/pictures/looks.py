@@ -1,0 +1,32 @@
+"""What pictures look like, read from their pixels alone, so that it is known of all: brightness, contrast, detail."""
+
+import numpy as np
+
+LOOKS = {
+    "brightness": "the mean of its values; 0 % is black, 100 % white",
+    "contrast": "how far light and dark lie apart: the standard deviation of its grey values, in percent of white",
+    "detail": "how much changes from pixel to pixel: the mean step between neighbours, in percent of white",
+}
+
+# Sizes are counted by quarters of an octave, from 8 to 16,384 pixels a side.
+SIZE_EDGES = [quarter / 4 for quarter in range(12, 57)]
+
+
+def looks_of(pictures: np.ndarray) -> dict[str, np.ndarray]:
+    """What each picture looks like, float32 [n] by the names of LOOKS, as shares of white, 0 to 1.
+
+    Args:
+        pictures: uint8 [n, height, width, channels].
+    """
+    grey = pictures.mean(axis=3, dtype=np.float32) / 255
+    steps = np.concatenate([np.abs(np.diff(grey, axis=axis)).reshape(len(grey), -1) for axis in (1, 2)], axis=1)
+    return {
+        "brightness": grey.mean(axis=(1, 2)),
+        "contrast": grey.std(axis=(1, 2)),
+        "detail": steps.mean(axis=1) if steps.shape[1] else np.zeros(len(grey), np.float32),
+    }
+
+
+def size_of(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """The size of pictures [n] of these sides in pixels: log2 of the side of a square with as many pixels."""
+    return (np.log2(heights.astype(np.float64)) + np.log2(widths.astype(np.float64))) / 2

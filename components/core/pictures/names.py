@@ -1,0 +1,33 @@
+"""What a name says of a file: a picture, or something to leave out."""
+
+import os
+from collections.abc import Sequence
+
+from components.core.wording import listed
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".jp2")
+    + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+)
+# Folders that programs leave among people's own: macOS's zip, Synology's thumbnails, bins.
+LEFT_BY_PROGRAMS = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+HIDDEN = "hidden"
+
+
+def hidden(folders: Sequence[str], base: str) -> str:
+    """Why a file or folder is nobody's picture, by its name and the folders that it lies in; empty if it may be one."""
+    for folder in folders:
+        if folder in LEFT_BY_PROGRAMS:
+            return f"in {folder}, which a program has left there"
+    return HIDDEN if base.startswith(".") or any(folder.startswith(".") for folder in folders) else ""
+
+
+def ending_of(base: str) -> str:
+    """`.jpg` of `Cat.JPG`; empty if there is none."""
+    return os.path.splitext(base)[1].lower()  # noqa: PTH122, a path object is 5 times as slow
+
+
+def endings(found: dict[str, int]) -> str:
+    """`12 .heic and 1 .txt`, from how many files have each ending."""
+    most = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:3]
+    return " and ".join(f"{count:,} {listed([ending or 'without an ending'])}" for ending, count in most)

@@ -1,0 +1,135 @@
+"""Pictures in, answers out: decoded in threads while the model is at work on those before."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
+
+BATCH = 256
+# Threads that decode. Each holds a batch, and the model takes the cores as well.
+MOST_DECODERS = 4
+# Reads at a time if each costs a round trip to a store.
+READERS = 32
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A loaded model, the names of its classes, and the shape it wants pictures in.
+
+    Attributes:
+        answer: uint8 pictures [n, height, width, channels] to float32 probabilities [n, classes].
+    """
+
+    class_names: list[str]
+    target: Target
+    answer: Callable[[np.ndarray], np.ndarray]
+
+
+class Seen(NamedTuple):
+    """One picture as the model sees it, and height and width of what it was made from; or why it can't be read."""
+
+    pixels: bytes = b""
+    height: int = 0
+    width: int = 0
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch(Generic[Item]):
+    """What came of n items, of which k are readable.
+
+    Attributes:
+        reasons: for each item why it is no picture, or an empty string.
+        pictures: uint8 [k, height, width, channels], as the model sees them.
+        heights, widths: int64 [k], as they lie there.
+        probabilities: float32 [k, classes].
+    """
+
+    items: Sequence[Item]
+    reasons: list[str]
+    pictures: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def readable(self) -> list[Item]:
+        """The k items."""
+        return [item for item, reason in zip(self.items, self.reasons, strict=True) if not reason]
+
+
+def answered(
+    batches: Iterable[Sequence[Item]], read: Callable[[Item], bytes], classifier: Classifier, remote: bool = False
+) -> Iterator[Batch[Item]]:
+    """Answers batches of items in their order. One that can't be read is answered with the reason, and stops nothing.
+
+    Args:
+        read: gives an item's bytes; called in threads. OSError and ValueError say why it is no picture; a
+            PipelineError, such as a store that is away, ends it all.
+        remote: whether a read waits for a network, so that many are made at a time.
+    """
+    target = classifier.target
+    nothing = np.empty((0, len(classifier.class_names)), np.float32)
+    decoders = min(MOST_DECODERS, usable_threads())
+    with (
+        quiet_pillow(),
+        concurrent.futures.ThreadPoolExecutor(READERS) as readers,
+        concurrent.futures.ThreadPoolExecutor(decoders) as pool,
+    ):
+        apply = readers.map if remote else map
+
+        def look(batch: Sequence[Item]) -> list[Seen]:
+            return list(apply(lambda item: _seen(item, read, target), batch))
+
+        def answer(batch: Sequence[Item], seen: list[Seen]) -> Batch[Item]:
+            found = [one for one in seen if not one.reason]
+            pictures = np.frombuffer(b"".join(one.pixels for one in found), np.uint8)
+            pictures = pictures.reshape(len(found), *target.shape)
+            heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
+            probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
+            return Batch(batch, [one.reason for one in seen], pictures, heights, widths, probabilities)
+
+        ahead: collections.deque[tuple[Sequence[Item], concurrent.futures.Future[list[Seen]]]] = collections.deque()
+        for batch in batches:
+            ahead.append((batch, pool.submit(look, batch)))
+            if len(ahead) > decoders:
+                first, future = ahead.popleft()
+                yield answer(first, future.result())
+        for first, future in ahead:
+            yield answer(first, future.result())
+
+
+def batches_of(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
+    """The items, `size` at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def refuse_films(size: int) -> None:
+    """Raises ValueError for a file that is too large to be a picture, before it is read."""
+    if size > MAX_BYTES:
+        raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
+
+
+def usable_threads() -> int:
+    """The cores of this process's CPU mask."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _seen(item: Item, read: Callable[[Item], bytes], target: Target) -> Seen:
+    try:
+        decoded = decode(read(item), None, target)
+        return Seen(decoded.pixels, decoded.height, decoded.width)
+    except (MemoryError, PipelineError):
+        raise
+    except OSError as error:
+        return Seen(reason=error.strerror or reason_of(error))
+    except Exception as error:  # Pillow has no common class for what it can't read
+        return Seen(reason=reason_of(error))

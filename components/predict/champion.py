@@ -1,0 +1,81 @@
+"""The model that answers: a version of the registry, every file proven by its SHA-256, asked as it is served."""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.core.artifacts.reference import IN_VERSION, Reference, read_reference
+from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
+from components.core.errors import PipelineError
+from components.core.pictures.decode import Target
+from components.core.registry import Registry
+from components.predict.answering import Classifier
+from components.predict.answers import AnsweringModel, facts_of
+from components.predict.settings import BY_NAME, PredictSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A loaded model, which it is, and what it learned from; None: it does not say."""
+
+    model: AnsweringModel
+    classifier: Classifier
+    reference: Reference | None
+
+
+@contextlib.contextmanager
+def fetched_model(settings: PredictSettings) -> Iterator[Served]:
+    """Fetches the version that the settings name, and loads it for as long as the body runs.
+
+    Raises:
+        PipelineError: none is named, or it does not say what its classes are. StorageError: the registry can't be
+            asked, there is no such version, or a file is not what the version's manifest says.
+    """
+    found = BY_NAME.fullmatch(settings.model)
+    for name, value, example in (
+        ("model", found, "digits@champion"),
+        ("registry", settings.registry, "gs://bucket"),
+        ("source", settings.source, "gs://bucket/new"),
+        ("out", settings.out, "gs://bucket/answers"),
+    ):
+        if not value:
+            raise PipelineError(f"{name}: expected one, such as {example}, received none")
+    assert found is not None, "refused above"
+    number = None if found["version"] == "champion" else int(found["version"])
+    with tempfile.TemporaryDirectory(prefix="model-") as directory:
+        path = pathlib.Path(directory) / "version"
+        version = Registry(settings.registry).fetch(found["name"], number, path)
+        model = AnsweringModel(
+            name=version.name,
+            version=str(version.number),
+            sha256=facts_of({name: file.sha256 for name, file in version.files.items()}),
+        )
+        role = ", the champion" if version.champion else ""
+        print(f"model: {model.said}{role}, proven by its files' hashes", flush=True)
+        yield Served(model, open_served(path), read_reference(path / IN_VERSION))
+
+
+def open_served(path: pathlib.Path) -> Classifier:
+    """Loads a version's SavedModel.
+
+    Raises:
+        PipelineError: it can't be loaded, or nothing says what its classes are.
+    """
+    described = read_description(path)
+    if described is None:
+        raise PipelineError(
+            f"expected a version with {DESCRIPTION}, which names its classes, received none; export the model again"
+        )
+    served = load_served(path)
+    import tensorflow as tf
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        return served(tf.constant(pictures)).numpy()
+
+    height, width, channels = described["image_shape"]
+    target = Target(height, width, channels, described.get("resize", "crop"))
+    return Classifier(described["class_names"], target, answer)

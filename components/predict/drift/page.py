@@ -1,0 +1,146 @@
+"""The drift report: one self-contained HTML page, for who wonders whether a model still meets what it learned from."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from components.core.page import Section, write_page
+from components.core.page.charts import Axis, Bar, Chart, Line, axis
+from components.core.page.numbers import percent
+from components.core.pictures.looks import LOOKS
+from components.predict.champion import Served
+from components.predict.drift.compare import CLASSES, Drift
+from components.predict.drift.tally import Counts, Odd, middle, pixels_of
+from components.predict.settings import AnswerSettings
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+MEANINGS = LOOKS | {
+    "size": "the side of a square with as many pixels as the picture has where it lies",
+    "certainty": "the probability of the class that it answers",
+    CLASSES: "how often it answers each class",
+}
+NAMED = 3
+DRAWN_CLASSES = 30
+
+
+class Change(NamedTuple):
+    """Something of which there is more, or less: in words, and its share of what the model knows and of these."""
+
+    said: str
+    reference: float
+    found: float
+
+
+class Stranger(NamedTuple):
+    """One of the pictures that are least like what the model knows."""
+
+    name: str
+    said: str
+    pixels: np.ndarray
+
+
+def write_drift_report(
+    path: pathlib.Path, served: Served, counts: Counts, drifts: list[Drift], settings: AnswerSettings
+) -> None:
+    """Writes the report on some answers to `path`, whole or not at all."""
+    assert served.reference is not None, "there is nothing to compare with otherwise"
+    different = [drift for drift in drifts if drift.different]
+    less, more = changes(served, different)
+    write_page(
+        path,
+        TEMPLATES,
+        "Drift report",
+        served.model.said,
+        [
+            Section("measures", "What has changed"),
+            Section("strangers", "New: least like what it knows", wanted=bool(counts.odd)),
+            Section("gone", "Gone, and more than before", wanted=bool(less or more)),
+            Section("distributions", "How they are distributed"),
+            Section("unreadable", "Unreadable", wanted=bool(counts.unreadable)),
+            Section("method", "How it is measured"),
+        ],
+        counts=counts,
+        drifts=drifts,
+        different=different,
+        beyond=[drift for drift in drifts if drift.exceeds(settings.max_drift)],
+        settings=settings,
+        meanings=MEANINGS,
+        strangers=[_stranger(odd, served) for odd in counts.odd],
+        less=less,
+        more=more,
+        charts=[chart(drift, served) for drift in drifts],
+        known={drift.name: int(drift.reference.sum()) for drift in drifts},
+    )
+
+
+def changes(served: Served, different: list[Drift]) -> tuple[list[Change], list[Change]]:
+    """The bins and classes, of measures that differ, that lost and that gained the largest shares, few of each."""
+    found = []
+    for drift in different:
+        known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
+        names = bin_names(drift.name, served)
+        found += [Change(*each) for each in zip(names, known.tolist(), new.tolist(), strict=True)]
+    by_loss = sorted(found, key=lambda change: change.found - change.reference)
+    less = [change for change in by_loss if change.found < change.reference / 2]
+    more = [change for change in reversed(by_loss) if change.found > 2 * change.reference]
+    return less[:NAMED], more[:NAMED]
+
+
+def bin_names(measure: str, served: Served) -> list[str]:
+    """What each bin of a measure is called, or each class."""
+    if measure == CLASSES:
+        return [f"class {name}" for name in served.classifier.class_names]
+    assert served.reference is not None
+    edges = [shown(measure, edge) for edge in served.reference.measures[measure].edges]
+    inner = [f"{measure} {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
+    return [f"{measure} below {edges[0]}", *inner, f"{measure} above {edges[-1]}"]
+
+
+def shown(measure: str, value: float) -> str:
+    """A measure's value for people."""
+    if measure == "size":
+        return f"{round(2**value):,} px"
+    return percent(min(max(value, 0.0), 1.0))
+
+
+def _stranger(odd: Odd, served: Served) -> Stranger:
+    assert served.reference is not None
+    half, width = middle(served.reference.measures[odd.measure])
+    usual = f"it knows about {shown(odd.measure, half)}" if width > 0 else ""
+    return Stranger(odd.name, f"{odd.measure} {shown(odd.measure, odd.value)}; {usual}", pixels_of(odd))
+
+
+def chart(drift: Drift, served: Served) -> Chart:
+    """The shares of a measure's bins, or of the classes: what was found as bars, what it knows as a line."""
+    known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
+    kept = np.arange(len(known))
+    if drift.name == CLASSES:
+        kept = np.sort(np.argsort(-np.abs(new - known), kind="stable")[:DRAWN_CLASSES])
+        names = [served.classifier.class_names[place] for place in kept]
+    else:
+        held = np.flatnonzero(known + new)
+        kept = np.arange(held.min(), held.max() + 1)
+        names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
+        names = [names[place] for place in kept]
+    every = max(1, -(-len(kept) // 6))
+    ticks = [(place + 0.5, _tick(name)) for place, name in enumerate(names) if place % every == 0]
+    line = [(float(place + side), float(known[at])) for place, at in enumerate(kept) for side in (0, 1)]
+    said = ", ".join(
+        f"{name} {percent(float(new[at]))} where it knows {percent(float(known[at]))}"
+        for name, at in zip(names, kept, strict=True)
+    )
+    return Chart(
+        f"drift-{drift.name}",
+        drift.name.capitalize(),
+        f"Shares of the new pictures: {said}.",
+        Axis("", 0, len(kept), ticks),
+        axis("", [0, float(max(known[kept].max(), new[kept].max()))], lambda share: f"{100 * share:.3g} %"),
+        [Line("what it knows", line, "ink", markers=False)],
+        [Bar(place + 0.1, place + 0.9, float(new[at])) for place, at in enumerate(kept)],
+    )
+
+
+def _tick(name: str) -> str:
+    """A bin by where it begins."""
+    return name.partition(" to ")[0].removeprefix("below ").removeprefix("above ")

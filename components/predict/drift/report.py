@@ -1,0 +1,95 @@
+"""Ends a batch of answers: compares it with what the model knows, and leaves a page and its facts beside the answers.
+
+A report covers all files of answers that no report before it covers: those of a run that was killed before its report,
+and of one that is still at work, as well as this run's own.
+"""
+
+import datetime
+import functools
+import json
+import pathlib
+import secrets
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+from components.core.files import whole_file
+from components.core.page.numbers import require_finite
+from components.core.storage.parallel import Task, run_all
+from components.predict.answers import Answers
+from components.predict.champion import Served
+from components.predict.drift.compare import LEAST_PICTURES, Drift, compare
+from components.predict.drift.page import write_drift_report
+from components.predict.drift.tally import Counts
+from components.predict.settings import AnswerSettings
+
+FOLDER = "drift"
+
+
+class Report(NamedTuple):
+    """What was found, the measure that moved most first, and where the page lies."""
+
+    drifts: list[Drift]
+    place: str
+
+
+def report_drift(answers: Answers, served: Served, settings: AnswerSettings, page_path: str = "") -> Report | None:
+    """Writes the report; None if there is nothing to report on or to compare with, which a line tells."""
+    answers.refresh()
+    files = sorted(set(answers.records) - _covered(answers))
+    if not files:
+        return None
+    if served.reference is None:
+        print(
+            f"no drift report: {served.model.said} has no reference.json, as it was exported by an earlier release",
+            flush=True,
+        )
+        return None
+    counts = functools.reduce(Counts.plus, (answers.records[name].counts for name in files))
+    readable = counts.pictures - counts.unreadable
+    if readable < LEAST_PICTURES:
+        print(f"no drift report: {readable} pictures are too few to tell; the next report covers them", flush=True)
+        return None
+    found = {name: np.asarray(measured) for name, measured in counts.measures.items()}
+    drifts = compare(served.reference, found, settings.drift_significance)
+    require_finite(drifts, "drift")
+    now = datetime.datetime.now(datetime.UTC)
+    stem = f"{FOLDER}/{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory() as directory:
+        page = pathlib.Path(directory) / "drift.html"
+        write_drift_report(page, served, counts, drifts, settings)
+        _put(answers, f"{stem}.html", page.read_bytes())
+        if page_path:
+            with whole_file(page_path) as copy:
+                copy.write_bytes(page.read_bytes())
+    _put(answers, f"{stem}.json", _facts(files, counts, drifts))
+    return Report(drifts, answers.uri(f"{stem}.html"))
+
+
+def _facts(files: list[str], counts: Counts, drifts: list[Drift]) -> bytes:
+    numbers = ("p_value", "different", "moved", "low", "high", "chance")
+    facts = {
+        "files": files,
+        "pictures": counts.pictures,
+        "unreadable": counts.unreadable,
+        "measures": {drift.name: {name: getattr(drift, name) for name in numbers} for drift in drifts},
+    }
+    return json.dumps(facts, indent=2, allow_nan=False, default=bool).encode() + b"\n"
+
+
+def _covered(answers: Answers) -> set[str]:
+    """The files of answers that earlier reports cover. Reports have their facts written last."""
+    covered: set[str] = set()
+    store = answers.store
+
+    def look(key: str) -> None:
+        covered.update(json.loads(store.read_bytes(key))["files"])
+
+    keys = [stored.key for stored in store.files(f"{answers.folder}/{FOLDER}") if stored.key.endswith(".json")]
+    run_all((Task(0, functools.partial(look, key)) for key in keys), store.limits.workers, store.limits.window)
+    return covered
+
+
+def _put(answers: Answers, key: str, data: bytes) -> None:
+    answers.store.write_bytes(f"{answers.folder}/{key}", data)

@@ -1,0 +1,139 @@
+"""Answers the pictures of a source that were not answered before, and compares them with what the model knows."""
+
+import itertools
+import time
+from collections.abc import Iterator
+
+from components.core.artifacts.answered import Answered
+from components.core.errors import PipelineError
+from components.core.progress import Progress
+from components.core.wording import listed, percent
+from components.predict.answering import answered
+from components.predict.answers import Answers
+from components.predict.champion import Served, fetched_model
+from components.predict.drift.report import Report, report_drift
+from components.predict.drift.tally import Counts, count
+from components.predict.rows import Rows
+from components.predict.settings import AnswerSettings, PredictSettings
+from components.predict.source import Picture, Source, nothing_found, open_source
+
+# Pictures to a file of answers, and to what a killed run does again; fewer if many classes are told of each.
+FILE_PICTURES = 10_000
+FILE_PROBABILITIES = 1_000_000
+
+
+def predict(settings: PredictSettings, page_path: str = "") -> Answered:
+    """Has a version of the registry answer what is new at the source; see answers.py for what it leaves.
+
+    Args:
+        page_path: where a copy of the drift report is to lie, if there is one.
+
+    Raises:
+        PipelineError: something is missing, no picture can be read, the answers there are of other classes, or more
+            than max_drift of the pictures lies elsewhere than what the model knows. StorageError.
+    """
+    with fetched_model(settings) as served:
+        return answer_all(served, settings, page_path)
+
+
+def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") -> Answered:
+    """`predict` by a model that is loaded."""
+    began = time.monotonic()
+    names = served.classifier.class_names
+    with open_source(settings.source) as source:
+        found = source.pictures()
+        first = next(found, None)
+        if first is None:
+            raise nothing_found(settings.source, source)
+        answers = Answers(settings.out, served.model, names)
+        size = max(1, min(FILE_PICTURES, FILE_PROBABILITIES // (settings.top or len(names))))
+        done = Counts()
+        with Progress("predict", total=None, unit="pictures") as progress:
+            for pictures in _files(itertools.chain([first], found), answers, size):
+                rows = Rows(settings.answers_as, names, settings.top, served.model)
+                counts = _answer(served, source, pictures, rows, progress)
+                if counts.unreadable == counts.pictures and done.unreadable == done.pictures:
+                    bad = counts.listed[0]
+                    raise PipelineError(
+                        f"expected pictures at {settings.source!a}, received {counts.pictures:,} files none of which "
+                        f"can be read, for instance {listed([bad.name])}: {bad.reason}; nothing was answered"
+                    )
+                if answers.commit(pictures, rows.text.getvalue(), rows.ending, counts):
+                    done = done.plus(counts)
+    seconds = time.monotonic() - began
+    _say(answers, source, done, seconds)
+    report = report_drift(answers, served, settings, page_path)
+    return _judged(answers, done, seconds, report, settings.max_drift)
+
+
+def _files(found: Iterator[Picture], answers: Answers, size: int) -> Iterator[list[Picture]]:
+    """The pictures that are new, as many at a time as go into a file. Others may be answering some meanwhile."""
+    new: list[Picture] = []
+    while some := list(itertools.islice(found, FILE_PICTURES)):
+        new += answers.unanswered(some)
+        while len(new) >= size:
+            new, file = new[size:], new[:size]
+            yield from _still_new(file, answers)
+    yield from _still_new(new, answers)
+
+
+def _still_new(pictures: list[Picture], answers: Answers) -> Iterator[list[Picture]]:
+    answers.refresh()
+    if left := answers.unanswered(pictures):
+        yield left
+
+
+def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows, progress: Progress) -> Counts:
+    """Fills the rows of one file."""
+    counts = Counts()
+    for batch in answered(source.batches(pictures), source.read, served.classifier, source.remote):
+        rows.add(batch)
+        counts = counts.plus(count(batch, served.reference))
+        progress.advance(len(batch.items))
+    return counts
+
+
+def _say(answers: Answers, source: Source, done: Counts, seconds: float) -> None:
+    if not done.pictures:
+        print(f"nothing new: {len(answers.seen):,} pictures were answered before, in {answers.uri()}", flush=True)
+        return
+    print(
+        f"answered {done.pictures:,} pictures in {seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s), in "
+        f"{answers.uri()}",
+        flush=True,
+    )
+    if source.left_out:
+        print(f"  left out {source.left_out.total():,} files that are no pictures by their ending")
+    if done.unreadable:
+        bad = done.listed[0]
+        print(f"  {done.unreadable:,} could not be read, for instance {listed([bad.name])}: {bad.reason}", flush=True)
+
+
+def _judged(answers: Answers, done: Counts, seconds: float, report: Report | None, max_drift: float) -> Answered:
+    """What became of it all.
+
+    Raises:
+        PipelineError: more than max_drift has moved.
+    """
+    moved = {drift.name: drift.moved for drift in report.drifts if drift.different} if report else {}
+    shares = ", ".join(f"{name} by {percent(round(share, 3))}" for name, share in moved.items())
+    where = report.place if report else ""
+    if report:
+        print(f"drift: {shares or 'none beyond chance'}; report: {where}", flush=True)
+    if report and any(drift.exceeds(max_drift) for drift in report.drifts):
+        raise PipelineError(
+            f"expected at most {percent(max_drift)} of the pictures elsewhere than what the model knows (max_drift), "
+            f"received {shares}; the pictures are answered; look at {where}"
+        )
+    said = f"answered {done.pictures:,} pictures" if done.pictures else "no new pictures"
+    unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""
+    drifted = f"; drift: {shares or 'none beyond chance'}" if report else ""
+    return Answered(
+        pictures=done.pictures,
+        unreadable=done.unreadable,
+        pictures_per_second=done.pictures / seconds,
+        place=answers.uri(),
+        report=where,
+        drift=max(moved.values(), default=0.0),
+        said=f"{said}{unreadable}{drifted}",
+    )

@@ -1,0 +1,248 @@
+"""Answers for many pictures: what is written, what is answered once, what a kill leaves, what is refused."""
+
+import csv
+import io
+import json
+import pathlib
+import shutil
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.predict import answers, run
+from components.predict.run import predict
+from components.predict.settings import PredictSettings
+from tests.components.predict.conftest import write_pictures
+
+# Elsewhere it is the same, which the first test shows.
+in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)
+
+
+@pytest.fixture
+def settings(place, made, tmp_path, digits):  # noqa: F811
+    """Makes settings for 60 pictures in the place, and a champion in a registry beside them."""
+    made().publish(f"{place.uri}/registry")
+    folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:60])
+    (folder / "damaged.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture")
+    open_store(place.uri).upload_directory(folder, "new/today")
+
+    def make(**changes) -> PredictSettings:
+        given = {
+            "model": "digits@champion",
+            "registry": f"{place.uri}/registry",
+            "source": f"{place.uri}/new",
+            "out": f"{place.uri}/answers",
+        }
+        return PredictSettings.checked(**{**given, **changes})
+
+    return make
+
+
+def rows(uri: str, folder: str = "digits-1") -> list[dict]:
+    store = open_store(f"{uri}/answers")
+    found = [stored.key for stored in store.files(folder) if "answers-" in stored.key]
+    return [json.loads(line) for key in found for line in store.read_bytes(key).decode().splitlines()]
+
+
+def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits, capsys):  # noqa: F811
+    done = predict(settings())
+    found = rows(place.uri)
+    assert [row["picture"] for row in found][:2] == [
+        f"{place.uri}/new/today/0000.png",
+        f"{place.uri}/new/today/0001.png",
+    ]
+    right = [row.get("class") == str(label) for row, label in zip(found, digits.splits["validation"][1], strict=False)]
+    assert sum(right) > 50
+    assert all(len(row["probabilities"]) == 3 for row in found[:60])
+    assert {(row["model"], row["version"]) for row in found} == {("digits", "1")}
+    assert found[60]["picture"].endswith("damaged.png") and "not a picture of a known format" in found[60]["error"]
+    said = capsys.readouterr().out
+    assert "model: digits version 1, the champion" in said and "answered 61 pictures in" in said
+    assert "left out 1 files that are no pictures by their ending" in said and "1 could not be read" in said
+    assert (done.pictures, done.unreadable) == (61, 1) and done.report.startswith(
+        f"{place.uri}/answers/digits-1/drift/"
+    )
+
+    again = predict(settings())
+    assert (again.pictures, again.report) == (0, "") and rows(place.uri) == found
+    assert "nothing new: 61 pictures were answered before" in capsys.readouterr().out
+
+
+@in_a_bucket
+def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, settings, digits):  # noqa: F811
+    predict(settings())
+    before = rows(place.uri)
+    store = open_store(place.uri)
+    store.write_bytes("new/today/0000.png", store.read_bytes("new/today/0001.png"))
+    store.write_bytes("new/tomorrow.png", store.read_bytes("new/today/0002.png"))
+    assert predict(settings()).pictures == 2
+    after = [row for row in rows(place.uri) if row not in before]
+    assert sorted(row["picture"] for row in after) == [
+        f"{place.uri}/new/{name}" for name in ("today/0000.png", "tomorrow.png")
+    ]
+
+
+@in_a_bucket
+def test_a_new_champion_answers_all_anew_in_a_folder_of_its_own(place, settings, made):  # noqa: F811
+    predict(settings())
+    made().publish(f"{place.uri}/registry")
+    assert predict(settings()).pictures == 61
+    assert len(rows(place.uri)) == len(rows(place.uri, "digits-2")) == 61
+    assert predict(settings(model="digits@1")).pictures == 0
+
+
+@in_a_bucket
+def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noqa: F811
+    predict(settings(answers_as="csv", top=0))
+    store = open_store(f"{place.uri}/answers/digits-1")
+    [key] = [stored.key for stored in store.files() if stored.key.startswith("answers-")]
+    found = list(csv.DictReader(io.StringIO(store.read_bytes(key).decode())))
+    assert list(found[0])[:5] == ["picture", "class", "probability", "class_2", "probability_2"]
+    assert list(found[0])[-5:] == ["probability_10", "error", "model", "version", "generation"]
+    assert sum(
+        float(found[0][f"probability{rank}"]) for rank in ("", *(f"_{n}" for n in range(2, 11)))
+    ) == pytest.approx(1)
+    assert found[60]["class"] == "" and found[60]["error"]
+    assert predict(settings()).pictures == 0  # whatever the format
+
+
+class Killed(BaseException):
+    """What no handler catches: the process is gone."""
+
+
+@in_a_bucket
+def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(run, "FILE_PICTURES", 20)
+    write, written = answers.Answers.commit, []
+
+    def commit(self, *given):
+        if len(written) == 2:
+            # The record is there, the answers are not.
+            self.store.write_bytes(f"{self.folder}/records/{'0' * 16}.json", b"torn")
+            raise Killed
+        written.append(given)
+        return write(self, *given)
+
+    monkeypatch.setattr(answers.Answers, "commit", commit)
+    with pytest.raises(Killed):
+        predict(settings())
+    assert len(rows(place.uri)) == 40
+    monkeypatch.setattr(answers.Answers, "commit", write)
+    done = predict(settings())
+    found = rows(place.uri)
+    assert done.pictures == 21 and len(found) == len({row["picture"] for row in found}) == 61
+    # The report covers what the killed run answered too.
+    facts = json.loads(open_store(place.uri).read_bytes(done.report.removeprefix(f"{place.uri}/")[:-4] + "json"))
+    assert facts["pictures"] == 61 and len(facts["files"]) == 4
+
+
+def test_runs_at_once_share_the_work_and_no_picture_has_two_answers(made, tmp_path, digits, monkeypatch):
+    made().publish(str(tmp_path / "registry"))
+    write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
+    monkeypatch.setattr(run, "FILE_PICTURES", 10)
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
+    done: list[int] = []
+    runs = [
+        threading.Thread(
+            target=lambda: done.append(predict(PredictSettings(**given, out=str(tmp_path / "answers"))).pictures)
+        )
+        for _ in range(3)
+    ]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert sum(done) == 60 and len(rows(str(tmp_path))) == 60
+    assert list((tmp_path / "answers").rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_answered_member_by_member_and_once(kind, made, tmp_path, digits):
+    made().publish(str(tmp_path / "registry"))
+    pictures = digits.splits["validation"][0][:300]
+    folder = write_pictures(tmp_path / "sent", pictures)
+    archive = pathlib.Path(shutil.make_archive(str(tmp_path / "sent"), kind, folder))
+    if kind == "tar":  # a name twice: the last one counts
+        with tarfile.open(archive, "a") as tar:
+            tar.add(folder / "0001.png", "0000.png")
+    else:
+        with zipfile.ZipFile(archive, "a") as zipped:
+            zipped.writestr("__MACOSX/._0000.png", b"x")
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(archive)}
+    wanted = PredictSettings(**given, out=str(tmp_path / "answers"))
+    assert predict(wanted).pictures == 300
+    found = {row["picture"]: row for row in rows(str(tmp_path))}
+    assert set(found) == {f"{archive}/{number:04d}.png" for number in range(300)}
+    if kind == "tar":
+        same = [found[f"{archive}/{name}.png"]["probabilities"] for name in ("0000", "0001")]
+        assert same[0] == pytest.approx(same[1], abs=1e-5)
+    assert predict(wanted).pictures == 0
+
+
+def test_one_picture_alone(made, tmp_path, digits):
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
+    assert predict(PredictSettings(**given, source=str(folder / "0001.png"))).pictures == 1
+
+
+def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_path, digits, capsys):
+    made().publish(str(tmp_path / "registry"), reference=False)
+    write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
+    done = predict(PredictSettings(**given, out=str(tmp_path / "answers")))
+    assert (done.pictures, done.report) == (60, "")
+    assert "no drift report: digits version 1 has no reference.json" in capsys.readouterr().out
+    assert not (tmp_path / "answers" / "digits-1" / "drift").exists()
+
+
+def refusal(settings: PredictSettings) -> str:
+    with pytest.raises(PipelineError) as refused:
+        predict(settings)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@in_a_bucket
+def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # noqa: F811
+    store = open_store(place.uri)
+    assert "received nothing" in refusal(settings(source=f"{place.uri}/none/"))
+    assert "registry: expected one" in refusal(settings(registry=""))
+    assert "no-such" in refusal(settings(model="no-such@champion"))
+    assert "expected version 7 of digits, received none; there: 1" in refusal(settings(model="digits@7"))
+    for number in range(3):
+        store.write_bytes(f"rubbish/{number}.jpg", b"x")
+    assert "received 3 files none of which can be read" in refusal(settings(source=f"{place.uri}/rubbish"))
+    assert [stored.key for stored in store.files("answers/digits-1")] == ["answers/digits-1/model.json"]
+    predict(settings())
+    others = [f"no. {digit}" for digit in range(10)]
+    made(class_names=others).publish(f"{place.uri}/registry")
+    said = refusal(settings())
+    assert "expected a model of the classes of the answers" in said and "received one of no. 0" in said
+    assert len(rows(place.uri)) == 61 and not list(store.files("answers/digits-2"))
+
+
+def test_local_places_that_can_not_be_are_refused(made, tmp_path, digits):
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
+    given["out"] = str(tmp_path / "answers")
+    assert "which does not exist" in refusal(PredictSettings(**given | {"source": str(tmp_path / "none")}))
+    assert "received nothing" in refusal(PredictSettings(**given | {"source": str(tmp_path / "empty")}))
+    assert "can't use" in refusal(PredictSettings(**given | {"out": str(tmp_path / "file" / "below")}))
+
+
+def test_marks_tell_pictures_and_their_states_apart():
+    from components.predict.source import Picture
+
+    made = {Picture(name, generation, 1, "k").mark for name in ("a", "b") for generation in ("1", "2")}
+    assert len(made) == 4 and all(len(mark) == 8 for mark in made)
+    assert np.frombuffer(b"".join(made), "<u8").shape == (4,)
