@@ -1,31 +1,58 @@
 """What a machine lacks, in words: room on a disk, rights to a file, memory. No defect of ours, wherever it comes up."""
 
+import errno
 import re
 
-from components.core import disk
-
+FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
+REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission"}
 DISK_FULL = "no space left on device"
-# TensorFlow's, XLA's and CUDA's words; what follows says how much was asked for.
+# The words of TensorFlow, XLA, CUDA, cuDNN, NumPy and C++; what follows on the line says how much was asked for.
 OUT_OF_MEMORY = re.compile(
-    r"(OOM when allocating[^\n]*|RESOURCE_EXHAUSTED[^\n]*|Out of memory[^\n]*|Unable to allocate [^\n]*)", re.IGNORECASE
-)
+    "("
+    + "|".join(
+        f"{words}[^\n]*"
+        for words in (
+            "OOM when allocating", "RESOURCE_EXHAUSTED", "Out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "ALLOC_FAILED",
+            "Unable to allocate ", "Failed to allocate memory", "Cannot allocate memory", "(?:std::)?bad_alloc",
+        )
+    )
+    + ")",
+    re.IGNORECASE,
+)  # fmt: skip
 LONGEST = 200
 
 
 def lack(error: Exception) -> str | None:
     """One line on what the machine lacks, and what to try; None for any other error."""
     text = str(error)
+    asked = out_of_memory(error)
+    if asked is not None:
+        said = f" ({asked})" if asked else ""
+        return f"out of memory{said}; try a smaller batch_size or image_size, or a machine with more memory"
     # Exceptions of packages that derive from OSError (requests' do) have words of their own.
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno is not None:
         where = ascii(error.filename) if error.filename else "files"
-        said = disk.trouble(error, "free some space and run again", "check its owner and rights and run again")
-        return f"expected to read and write {where}, but {said or (error.strerror or text).lower()}"
+        return f"expected to read and write {where}, but {_trouble(error)}"
     if "CA certificate bundle" in text:  # requests'
         return "expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none"
     if DISK_FULL in text.lower():  # of TensorFlow's and HDF5's own kinds
         return "expected to write files, but the disk is full; free some space and run again"
-    found = OUT_OF_MEMORY.search(text)
-    if isinstance(error, MemoryError) or found:
-        asked = f" ({' '.join(found[0].split())[:LONGEST]})" if found else ""
-        return f"out of memory{asked}; try a smaller batch_size or image_size, or a machine with more memory"
     return None
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """What was asked for when memory ran out, as far as the error says so, else empty; None for any other error."""
+    if DISK_FULL in str(error).lower():  # TensorFlow calls that exhausted too
+        return None
+    found = OUT_OF_MEMORY.search(str(error))
+    if found:
+        return " ".join(found[0].split())[:LONGEST]
+    return "" if isinstance(error, MemoryError) or "ResourceExhausted" in type(error).__name__ else None
+
+
+def _trouble(error: OSError) -> str:
+    if error.errno in FULL:
+        return f"{FULL[error.errno]}; free some space and run again"
+    if error.errno in REFUSED:
+        return f"{REFUSED[error.errno]}; check its owner and rights and run again"
+    return (error.strerror or str(error)).lower()

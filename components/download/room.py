@@ -1,12 +1,9 @@
-"""Room on disk: looked for before it is needed, and one line if it ran out all the same."""
+"""Room on disk, looked for before it is needed."""
 
-import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
 
-from components.core import disk
 from components.core.errors import PipelineError
 from components.core.progress import amount
 
@@ -32,16 +29,3 @@ def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-@contextlib.contextmanager
-def one_line_disk_errors() -> Iterator[None]:
-    """Turns a full or write-protected disk into a PipelineError."""
-    try:
-        yield
-    except OSError as error:
-        said = disk.trouble(error, "free some space and run again", "check its owner and rights and run again")
-        if said is None:
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        raise PipelineError(f"expected to read and write files{where}, but {said}") from None

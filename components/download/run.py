@@ -19,7 +19,6 @@ from components.download import packing
 from components.download.cache import Cache
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, public, scheme_of
-from components.download.room import one_line_disk_errors
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
@@ -51,7 +50,7 @@ def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
 
 def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patience: Patience) -> RawInfo:
     """`download` of a data set that need not be in the catalog."""
-    with one_line_disk_errors(), whole_directory(raw_path) as folder:
+    with whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
         mirror = Mirror(settings.mirror) if settings.mirror else None
         files = [

@@ -11,15 +11,12 @@ decoded pictures once more, beside the decompressed source or the result, whiche
 picture, and 4 MB of pixels for each of three chunks a core.
 """
 
-import contextlib
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
-from components.core import disk
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, fingerprint_of, read_info
 from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.raw import RawInfo, read_raw
@@ -66,7 +63,7 @@ def preprocess(
     raw_info = read_raw(raw)
     known = DATASETS.get(raw_info.dataset)
     rule = settings.validation if settings.validation != "auto" else known.validation if known else "stratified"
-    with _one_line_disk_errors(dataset_path), whole_directory(dataset_path) as directory:
+    with whole_directory(dataset_path) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
         with Processes(_process_count(raw_info, workers)) as processes:
@@ -152,20 +149,6 @@ def _require_room(directory: pathlib.Path, needed: int) -> None:
             f"expected {amount(needed, 'B')} of free space to make the data set in {directory.parent}, received "
             f"{amount(free, 'B')}; free some, or choose a smaller image_size"
         )
-
-
-@contextlib.contextmanager
-def _one_line_disk_errors(dataset_path: str) -> Iterator[None]:
-    """Turns a full or write-protected disk, met on the way, into one line."""
-    try:
-        yield
-    except OSError as error:
-        said = disk.trouble(error, "free some space, or choose a smaller image_size", "check owner and rights")
-        if said is None:
-            raise
-        raise PipelineError(
-            f"expected to write the data set into {pathlib.Path(dataset_path).parent}, but {said}"
-        ) from None
 
 
 def _print_summary(facts: DataFacts) -> None:

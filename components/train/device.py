@@ -17,6 +17,7 @@ from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
+from components.core.machine import out_of_memory
 from components.train.settings import SettingsError
 
 # The names, in JAX's errors, of what carries sums between nodes.
@@ -181,10 +182,11 @@ def device_errors(batch_size: int) -> Iterator[None]:
         yield
     except Exception as error:
         said = f"{type(error).__name__} {error}"
-        if "RESOURCE_EXHAUSTED" in said or "ResourceExhausted" in said:
+        asked = out_of_memory(error)
+        if asked is not None:
             raise SettingsError(
                 f"expected a batch of {batch_size} to fit into the device's memory, received: "
-                f"{_first_line(error)[:300]}; try a smaller batch_size"
+                f"{asked or _first_line(error)[:300]}; try a smaller batch_size"
             ) from None
         if "UNIMPLEMENTED" in said or "Unimplemented" in said:
             raise SettingsError(

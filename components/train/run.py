@@ -52,7 +52,6 @@ def train(
     dataset_path: str,
     model_path: str,
     tensorboard_path: str,
-    checkpoint_path: str = "",
     tensorboard_artifact: str = "",
     varied: Collection[str] = (),
 ) -> TrainingResult:
@@ -61,8 +60,8 @@ def train(
     Event files appear in `tensorboard_path` while it runs, and in a store: in `settings.tensorboard_uri`, else at
     `tensorboard_artifact`, if that is a store's URI.
 
-    A run that was killed goes on where it was (the rules are in checkpoint.py), from the checkpoint in
-    `checkpoint_path`, else below `settings.checkpoints`; it is deleted once the model is there.
+    A run that was killed goes on where it was (the rules are in checkpoint.py), from its checkpoint below
+    `settings.checkpoints`, which is deleted once the model is there.
 
     `varied` names the settings that a sweep varies: what TensorBoard's HParams tab shows of them.
 
@@ -83,7 +82,7 @@ def train(
 
     this_run = identity(settings, info, policy)
     key = run_key(this_run)
-    place = checkpoint_path or checkpoint_place(settings.checkpoints, this_run)
+    place = checkpoint_place(settings.checkpoints, this_run)
     checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
     saved = checkpoint.load() if checkpoint else None
     steps = -(-split_count(info, "train") // settings.batch_size)

@@ -31,19 +31,15 @@ from components.core.storage.backend import Limits
 from components.core.storage.errors import Corrupted, NotFound
 from components.train.checkpoint import Checkpoint
 
-# Where a local run keeps them, unless the user names a place.
-VARIABLE = "CONV2D_CHECKPOINTS"
-
 
 def run_key(identity: dict[str, Any]) -> str:
     """16 hexadecimal digits for a run."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def checkpoint_place(wanted: str, identity: dict[str, Any]) -> str:
-    """The place of this run's checkpoint below the wanted one, else below CONV2D_CHECKPOINTS; empty without either."""
-    base = wanted or os.environ.get(VARIABLE, "")
-    return f"{base.rstrip('/')}/{run_key(identity)}" if base else ""
+def checkpoint_place(checkpoints: str, identity: dict[str, Any]) -> str:
+    """The place of this run's checkpoint below the one of all runs; empty if there is none."""
+    return f"{checkpoints.rstrip('/')}/{run_key(identity)}" if checkpoints else ""
 
 
 def open_checkpoint(place: str, identity: dict[str, Any], scratch: str | os.PathLike) -> Checkpoint:

@@ -51,7 +51,7 @@ def run_trial(
         )
     varied = parse_changes(changes)
     try:
-        result = train(settings, dataset_path, model_path, tensorboard_path, "", tensorboard_artifact, varied)
+        result = train(settings, dataset_path, model_path, tensorboard_path, tensorboard_artifact, varied)
     except SettingsError as error:
         reason = one_line(error, 300)
         print(f"trial failed: {ascii_only(reason)}", flush=True)

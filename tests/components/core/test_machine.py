@@ -1,8 +1,10 @@
 """What a machine lacks is told in one line, whoever finds out: Python, TensorFlow, HDF5."""
 
 import errno
+import mmap
 import os
 
+import numpy as np
 import pytest
 
 from components.core.errors import PipelineError, one_line_errors
@@ -22,6 +24,10 @@ class TensorFlowError(Exception):
     """Stands in for tensorflow.errors.ResourceExhaustedError, which costs four seconds to import."""
 
 
+class ResourceExhaustedError(Exception):
+    """And for that very one, which TensorFlow raises for a full disk too."""
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -38,6 +44,17 @@ class TensorFlowError(Exception):
             TensorFlowError("RESOURCE_EXHAUSTED: Out of memory allocating 80 bytes."),
             "out of memory (RESOURCE_EXHAUSTED",
         ),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 40000 bytes."),
+            "(RESOURCE_EXHAUSTED: Out of",
+        ),  # JAX
+        (RuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"), "out of memory (CUDA_ERROR_OUT_OF_MEMORY"),
+        (RuntimeError("CUDNN_STATUS_ALLOC_FAILED in x.cc(3)"), "out of memory (ALLOC_FAILED"),
+        (RuntimeError("std::bad_alloc"), "out of memory (std::bad_alloc); try a smaller batch_size"),
+        (MemoryError("Unable to allocate 728. TiB for an array"), "(Unable to allocate 728. TiB for an array)"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "out of memory (Cannot allocate memory)"),
+        (ResourceExhaustedError("/out/events.v2; No space left on device"), "the disk is full"),
+        (ResourceExhaustedError("failed"), "out of memory; try"),
         (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /x"), "REQUESTS_CA_BUNDLE"),
         (MemoryError(), "out of memory; try a smaller batch_size"),
         (KeyError("a defect"), None),
@@ -51,6 +68,13 @@ def test_the_lack_is_named_and_a_defect_is_not(error, said):
         assert said in told
         assert "\n" not in told
         assert "File " not in told
+
+
+def test_numpy_and_python_really_say_so():
+    for allocate in (lambda: np.ones((10**7, 10**7)), lambda: mmap.mmap(-1, 1 << 46), lambda: bytearray(1 << 60)):
+        with pytest.raises((MemoryError, OSError)) as raised:
+            allocate()
+        assert lack(raised.value).startswith("out of memory")
 
 
 def test_a_name_with_a_line_break_makes_no_second_line(capsys):

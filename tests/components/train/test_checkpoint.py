@@ -56,12 +56,12 @@ def write_soon(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def train(tmp_path: pathlib.Path, digits: str) -> Callable[..., list[np.ndarray]]:
-    """Trains with a checkpoint path and gives the weights of the model artifact."""
+    """Trains with a place for checkpoints and gives the weights of the model artifact."""
 
     def train(name: str, **settings: Any) -> list[np.ndarray]:
-        checked = TrainSettings.checked(**SETTINGS | settings)
         place = tmp_path / name
-        fit.train(checked, digits, str(place / "model"), str(place / "board"), str(place / "checkpoint"))
+        checked = TrainSettings.checked(**SETTINGS | settings, checkpoints=str(place / "checkpoints"))
+        fit.train(checked, digits, str(place / "model"), str(place / "board"))
         return keras.models.load_model(place / "model" / "model.keras").get_weights()
 
     return train
@@ -114,7 +114,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
         monkeypatch.undo()
         assert not (tmp_path / "interrupted" / "model").exists()
     assert same(train("interrupted", **settings), whole)
-    assert not list((tmp_path / "interrupted" / "checkpoint").iterdir())
+    assert not list((tmp_path / "interrupted" / "checkpoints").rglob("*.*"))
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_an_error(
@@ -159,8 +159,7 @@ def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str) -> N
     command = [sys.executable, "-c", PROGRAM.format(architecture=STATEFUL), digits]
     root = pathlib.Path(__file__).parents[3]
     places = [tmp_path / "one", tmp_path / "two"]
-    environment = os.environ | {"CONV2D_CHECKPOINTS": str(tmp_path / "shared")}
-    runs = [subprocess.Popen([*command, str(place), "shared"], cwd=root, env=environment) for place in places]
+    runs = [subprocess.Popen([*command, str(place), str(tmp_path / "shared")], cwd=root) for place in places]
     assert [run.wait() for run in runs] == [0, 0]
     first, second = (keras.models.load_model(place / "model" / "model.keras") for place in places)
     assert same(first.get_weights(), second.get_weights())
@@ -194,7 +193,7 @@ def left_over(
     with pytest.raises(Interruption):
         train("run")
     monkeypatch.undo()
-    return tmp_path / "run" / "checkpoint" / FILE
+    return next((tmp_path / "run" / "checkpoints").glob(f"*/{FILE}"))
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flip", "other file", "no header"])
@@ -230,8 +229,14 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
     ids=str,
 )
 def test_a_foreign_checkpoint_is_refused_by_name(
-    left_over: pathlib.Path, train: Callable[..., list[np.ndarray]], settings: dict[str, Any], said: str
+    left_over: pathlib.Path,
+    train: Callable[..., list[np.ndarray]],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    said: str,
 ) -> None:
+    """Somebody has put it where this run's lies."""
+    monkeypatch.setattr(fit, "checkpoint_place", lambda *_: str(left_over.parent))
     with pytest.raises(PipelineError, match="checkpoint.npz") as refused:
         train("run", **settings)
     assert said in str(refused.value)
@@ -269,9 +274,11 @@ from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
 from components.train import callbacks
 callbacks.EVERY_S = 0
-dataset, place, *shared = sys.argv[1:]
-settings = TrainSettings.checked(architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True)
-train(settings, dataset, place + "/model", place + "/board", "" if shared else place + "/checkpoint")
+dataset, place, checkpoints = sys.argv[1:]
+settings = TrainSettings.checked(
+    architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True, checkpoints=checkpoints
+)
+train(settings, dataset, place + "/model", place + "/board")
 """
 
 
@@ -282,7 +289,8 @@ def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.
     rng = np.random.default_rng()
 
     def start(place: pathlib.Path) -> subprocess.Popen:
-        return subprocess.Popen([*command, str(place)], cwd=root, stdout=subprocess.PIPE, text=True, bufsize=1)
+        arguments = [*command, str(place), str(place / "checkpoints")]
+        return subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     killed = tmp_path / "killed"
     for epoch in ("epoch 2/6", "epoch 4/6"):

@@ -85,10 +85,10 @@ RECIPE = {
 
 def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path: pathlib.Path) -> None:
     """Checkpoints, event files, pictures and the saved model included."""
-    environment = os.environ | {"CONV2D_CHECKPOINTS": str(tmp_path / "checkpoints")}
+    recipe = RECIPE | {"checkpoints": str(tmp_path / "checkpoints")}
     paths = [digits, str(tmp_path / "model"), str(tmp_path / "board")]
-    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *paths, json.dumps(RECIPE)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *paths, json.dumps(recipe)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert set(record["versions"]) == {"python", "keras", "numpy", "jax"}

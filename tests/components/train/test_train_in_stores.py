@@ -32,12 +32,9 @@ def test_a_run_has_one_key_and_no_other_run_has_it():
     assert run_key(IDENTITY) != run_key(IDENTITY | {"seed": 2})
 
 
-def test_the_place_is_the_users_else_the_machines_else_none(monkeypatch):
-    monkeypatch.delenv("CONV2D_CHECKPOINTS", raising=False)
+def test_each_run_has_a_place_of_its_own_if_there_is_one_at_all():
     assert checkpoint_place("", IDENTITY) == ""
     assert checkpoint_place("gs://b/c/", IDENTITY) == f"gs://b/c/{run_key(IDENTITY)}"
-    monkeypatch.setenv("CONV2D_CHECKPOINTS", "/here")
-    assert checkpoint_place("", IDENTITY) == f"/here/{run_key(IDENTITY)}"
 
 
 def test_a_checkpoint_in_a_store_outlives_the_machine(bucket, tmp_path):
@@ -101,7 +98,7 @@ def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
 
 def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, digits, tmp_path, capsys):
     """The store takes them as training begins, and nothing more from then on."""
-    chosen = settings(epochs=2, tensorboard_uri=f"{gcs.uri}/boards")
+    chosen = settings(epochs=2, tensorboard_uri=f"{gcs.uri}/boards", checkpoints=str(tmp_path / "checkpoints"))
 
     on_epoch_end = SaveCheckpoint.on_epoch_end
 
@@ -111,7 +108,6 @@ def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, digits, tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SaveCheckpoint, "on_epoch_end", store_ends)
-        patch.setenv("CONV2D_CHECKPOINTS", str(tmp_path / "checkpoints"))
         train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert (tmp_path / "model" / "model.keras").exists()
     assert "were not uploaded: " in capsys.readouterr().out

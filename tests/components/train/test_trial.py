@@ -85,16 +85,14 @@ def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkey
     assert tried("seed=1") is None
 
 
-def test_a_damaged_checkpoint_is_no_result(
-    tried: Callable, tmp_path: pathlib.Path, digits: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CONV2D_CHECKPOINTS", str(tmp_path / "checkpoints"))
+def test_a_damaged_checkpoint_is_no_result(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
+    place = str(tmp_path / "checkpoints")
     this_run = run.identity(changed(SETTINGS, "seed=1"), read_info(digits), "float32")
-    damaged = pathlib.Path(checkpoint_place("", this_run)) / FILE
+    damaged = pathlib.Path(checkpoint_place(place, this_run)) / FILE
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"no checkpoint")
     with pytest.raises(PipelineError, match="expected a whole checkpoint"):
-        tried("seed=1")
+        tried(f"seed=1 checkpoints={place}")
 
 
 def test_a_flipped_byte_in_a_shard_is_no_result(tmp_path: pathlib.Path, digits: str) -> None:
