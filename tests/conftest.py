@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import tempfile
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,8 @@ from components.core.artifacts.tfrecord import RecordWriter
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
+from pipeline.local.warm import warm_process
+from tests.warm import environment
 
 
 def pytest_configure() -> None:
@@ -20,6 +24,15 @@ def pytest_configure() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[str]:
+    """The place of a process that has imported TensorFlow, from which programs are forked (tests/warm.py)."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = f"{directory}/socket"
+        with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}):
+            yield place
 
 
 class Trained(NamedTuple):

@@ -29,7 +29,9 @@ def make(tmp_path):
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     python = venv / "bin" / "python"
-    python.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    python.write_text(
+        f"#!{sys.executable}\nimport json, sys\nassert not sys.dont_write_bytecode\nprint(json.dumps(sys.argv[1:]))\n"
+    )
     python.chmod(0o755)
     for name in ("local", "test"):
         (venv / name).touch()
@@ -62,6 +64,10 @@ def test_values_arrive_as_they_were_typed(make, value):
     assert make("predict", f"IMAGE={value}")[-1] == value
     assert make("unschedule", f"NAME={value}")[-1] == value
     assert make("schedule", f"CRON={value}", f"NAME={value}")[-1] == value
+
+
+def test_the_environment_keeps_its_bytecode(make):
+    assert make("config", PYTHONDONTWRITEBYTECODE="1")[0] == "config"
 
 
 def test_a_line_break_is_a_blank(make):

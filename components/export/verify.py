@@ -1,23 +1,21 @@
 """Answers the test pictures with every exported file, in a fresh process and by the file's own runtime.
 
-`python -m components.export.verify` is started before the export is written, so that its four seconds of importing
-TensorFlow overlap with the writing, and proves each file while the next is being converted. It reads one JSON object a
-line from standard input: first {"dataset", "evaluation", "pictures"}, then {"format", "path"} for each file; and prints
-one for each file, {"format", ...FormatProof} or {"format", "error"}, when the input has ended. The latency of a single
-picture is taken then, with nothing else going on.
+The process (fresh.py) is started before the export is written, and proves each file while the next is being converted.
+It is sent a format's name and path for each file, then None; it sends one answer for each file, a FormatProof's fields
+or {"error"}, when all have come: the latency of a single picture is taken then, with nothing else going on.
 """
 
 import contextlib
 import importlib.metadata
-import json
+import multiprocessing
+import os
 import pathlib
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any, Self
+from multiprocessing.connection import Connection, wait
+from typing import Self
 
 import numpy as np
 import pydantic
@@ -25,6 +23,8 @@ import pydantic
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches
 from components.core.errors import PipelineError, one_line
+from components.core.framework import load_keras
+from components.export.fresh import start_fresh
 
 # As many pictures as evaluate's batches hold: the same batch sums in the same order.
 BATCH = 256
@@ -51,28 +51,22 @@ class Verifier:
 
     def __init__(self, dataset: str, evaluation: str, pictures: int):
         self.asked: list[str] = []
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving the context
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "components.export.verify"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-        self._send({"dataset": dataset, "evaluation": evaluation, "pictures": pictures})
+        self.log = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed on leaving the context
+        self.process, self.connection = start_fresh(_prove, self.log.name, dataset, evaluation, pictures)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.join()
+        self.connection.close()
         self.log.close()
 
     def check(self, name: str, path: pathlib.Path) -> None:
         """Has format `name` at `path` checked; does not wait."""
         self.asked.append(name)
-        self._send({"format": name, "path": str(path)})
+        self._send((name, str(path)))
 
     def proofs(self) -> dict[str, FormatProof]:
         """Waits for all that was asked.
@@ -80,53 +74,62 @@ class Verifier:
         Raises:
             PipelineError: a file can't be loaded or run; names its format.
         """
-        output, _ = self.process.communicate()
-        answers = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        self._send(None)
         proofs = {}
-        for answer in answers:
-            name = answer.pop("format")
+        for name in self.asked:
+            try:
+                answer = self.connection.recv()
+            except (EOFError, ConnectionError):  # it has ended
+                raise PipelineError(
+                    f"expected the {name} export to run in a fresh process, which ended: {self._end()}; nothing was "
+                    "exported"
+                ) from None
             if "error" in answer:
                 raise PipelineError(f"the {name} export failed its check: {answer['error']}; nothing was exported")
             proofs[name] = FormatProof.model_validate(answer)
-        if missing := [name for name in self.asked if name not in proofs]:
-            self.log.seek(0)
-            said = self.log.read().decode(errors="replace").strip().splitlines()
-            reason = said[-1] if said else f"exit code {self.process.returncode}"
-            raise PipelineError(
-                f"expected the {missing[0]} export to run in a fresh process, which ended: {reason}; nothing was "
-                "exported"
-            )
         return proofs
 
-    def _send(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it has ended: proofs() tells why
-            print(json.dumps(message), file=self.process.stdin, flush=True)
+    def _send(self, message: tuple[str, str] | None) -> None:
+        with contextlib.suppress(ConnectionError):  # it has ended: proofs() tells why
+            self.connection.send(message)
+
+    def _end(self) -> str:
+        """The last line that the process wrote, else how it ended."""
+        self.process.join()
+        said = pathlib.Path(self.log.name).read_text(errors="replace").strip().splitlines()
+        return said[-1] if said else f"exit code {self.process.exitcode}"
 
 
-def main() -> None:
-    """The fresh process itself."""
-    from components.core.framework import load_keras
-
+def _prove(connection: Connection, log: str, dataset: str, evaluation: str, pictures: int) -> None:
+    """The fresh process itself. What it writes goes to the file `log`."""
+    with pathlib.Path(log).open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     load_keras()
-    messages = (json.loads(line) for line in sys.stdin)
-    if (context := next(messages, None)) is None:
-        return
-    info = read_info(context["dataset"])
-    with np.load(pathlib.Path(context["evaluation"]) / "predictions.npz", allow_pickle=False) as predictions:
+    info = read_info(dataset)
+    with np.load(pathlib.Path(evaluation) / "predictions.npz", allow_pickle=False) as predictions:
         measured = predictions["probabilities"]
-    limit = min(context["pictures"] or len(measured), len(measured))
-    checked = [_checked(message, context["dataset"], info, measured[:limit]) for message in messages]
+    limit = min(pictures or len(measured), len(measured))
+    checked = [_checked(name, path, dataset, info, measured[:limit]) for name, path in _asked(connection)]
     for finish in checked:
-        print(json.dumps(next(finish)), flush=True)
+        connection.send(next(finish))
 
 
-def _checked(message: dict[str, str], dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
+def _asked(connection: Connection) -> Iterator[tuple[str, str]]:
+    """What is to be checked, as it comes; the end of whoever asks ends it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "started by another process"
+    while connection in wait([connection, parent.sentinel]) and (message := connection.recv()):
+        yield message
+
+
+def _checked(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
     """Proves one file at once; the finished answer, with the latencies, is what the iterator gives when asked."""
-    work = _work(message["format"], message["path"], dataset, info, measured)
+    work = _work(name, path, dataset, info, measured)
     try:
         next(work)
     except Exception as error:
-        return iter([{"format": message["format"], "error": _one_line(error)}])
+        return iter([{"error": _one_line(error)}])
     return work
 
 
@@ -172,7 +175,7 @@ def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.nd
         batch_latency_ms=round(1e3 * statistics.median(seconds[1:] or seconds), 3),  # the first one also prepares
         smoke=smoke,
     )
-    yield {"format": name, **proof.model_dump()}
+    yield proof.model_dump()
 
 
 def _first(found: Iterator[tuple[np.ndarray, np.ndarray]], count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -194,7 +197,3 @@ def _version(package: str) -> str:
 
 def _one_line(error: Exception) -> str:
     return str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {one_line(error)[:300]}"
-
-
-if __name__ == "__main__":
-    main()

@@ -7,13 +7,15 @@ import importlib
 import logging
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import types
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+
+# Starts a step's process and gives what waits for its exit status (WarmProcess.start).
+StartStep = Callable[[str, list[str], dict[str, str], int], Callable[[], int]]
 
 
 def import_kfp() -> None:
@@ -47,7 +49,7 @@ def observed_tasks(execute_step: Callable) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_processes(ended: Callable[[int], None]) -> Iterator[None]:
+def own_processes(ended: Callable[[int], None], start: StartStep) -> Iterator[None]:
     """Starts the steps of SubprocessRunner without a shell, and tells how each step's process or container ended.
 
     kfp.local writes this interpreter's path into a shell's command line without quotes, and over the text `python3`
@@ -55,6 +57,7 @@ def own_processes(ended: Callable[[int], None]) -> Iterator[None]:
 
     Args:
         ended: called with an exit status as subprocess gives it: -9 for a process that was killed.
+        start: starts a step's process.
     """
     from kfp.local import docker_task_handler, status, subprocess_task_handler
 
@@ -64,7 +67,7 @@ def own_processes(ended: Callable[[int], None]) -> Iterator[None]:
     def run_process(task: Any) -> Any:
         # sh -ec SCRIPT MODULE ARGUMENT...: the script writes the module to a file and runs it.
         _, _, _, module, *arguments = task.full_command
-        code = _run_module(module, arguments, task.env_vars)
+        code = _run_module(module, arguments, task.env_vars, start)
         ended(code)
         return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
@@ -80,24 +83,25 @@ def own_processes(ended: Callable[[int], None]) -> Iterator[None]:
         handler.run, containers.run_docker_container = run, run_container
 
 
-def _run_module(module: str, arguments: list[str], variables: dict[str, str]) -> int:
+def _run_module(module: str, arguments: list[str], variables: dict[str, str], start: StartStep) -> int:
     """Runs a component's source in a process of its own, prints its lines as they come, and gives its exit status."""
     with tempfile.TemporaryDirectory(prefix="conv2d-step-") as directory:
         file = pathlib.Path(directory) / "ephemeral_component.py"
         file.write_text(module, encoding="utf-8")
-        command = [sys.executable, "-m", "kfp.dsl.executor_main", "--component_module_path", str(file), *arguments]
-        with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **variables, "_KFP_RUNTIME": "true"},
-            encoding="utf-8",
-            errors="replace",
-            bufsize=1,
-        ) as process:
-            for line in process.stdout or ():
-                print(line, end="")
-        return process.returncode
+        command = ["-m", "kfp.dsl.executor_main", "--component_module_path", str(file), *arguments]
+        step = arguments[arguments.index("--function_to_execute") + 1]
+        reading, writing = os.pipe()
+        try:
+            wait = start(step, command, {**os.environ, **variables, "_KFP_RUNTIME": "true"}, writing)
+        finally:
+            os.close(writing)
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
+            try:
+                for line in lines:
+                    print(line, end="")
+            finally:
+                code = wait()
+        return code
 
 
 def left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from pipeline.console import StepOutput
 from pipeline.local.board_links import BoardLinks
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
 from pipeline.local.runner import RunnerName, kfp_runner
+from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.summary import PLACES
@@ -73,8 +74,9 @@ class LocalRun:
             cache_root=str(self.outputs / ".cache" / runner),
         )
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
+        loading = ["evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])]
         try:
-            with observed_tasks(self._step), own_processes(self._ended):
+            with observed_tasks(self._step), WarmProcess(loading) as warm, own_processes(self._ended, warm.start):
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)

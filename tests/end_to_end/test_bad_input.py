@@ -91,7 +91,9 @@ def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path, summary_o
     for line in process.stdout:
         if "epoch 1/" in line or line.startswith("  epoch"):
             break
-    [step] = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    step = process.pid
+    while children := pathlib.Path(f"/proc/{step}/task/{step}/children").read_text().split():
+        [step] = children
     os.kill(int(step), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1

@@ -1,0 +1,205 @@
+"""A process that has imported what steps need, and forks one process a step: TensorFlow and Keras take 4 seconds of a
+core to import, once a run instead of once a step, while the first steps run on another core.
+
+Each step still is a process of its own, with its own environment, folder, output, signals and exit status. It is as
+fresh as one that imports everything itself: the warm process only imports, so that it has no thread that a fork could
+lose and no state of TensorFlow; on a machine with a GPU, whose driver takes no fork, every step imports for itself.
+
+`python -m pipeline.local.warm FD` is that process; FD is a listening socket. A connection is a step: the client sends
+its command, environment, folder and standard streams, and is told the step's process id, then its exit status.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import pathlib
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from components.core.framework import load_keras
+
+# The path of the socket of a warm process that is there already, for many runs: the tests have one.
+VARIABLE = "CONV2D_WARM"
+# What steps load while they run: imported as soon as no step waits.
+LATER = (
+    "components.train.run",
+    "components.train.board.pictures",
+    "components.evaluate.run",
+    "components.evaluate.report.board",
+    "components.export.run",
+    "sklearn.metrics",
+)
+# How the variables begin that count when something is imported: a step for which they differ imports for itself.
+COUNT_AT_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "TF_", "KERAS_", "JAX_", "XLA_", "CUDA_", "OMP_", "OPENBLAS_")
+
+
+class WarmProcess:
+    """The warm process of one run, from the side of the run. It starts with the first step and ends with the context.
+
+    Args:
+        steps: those that load TensorFlow. The others are done before it is there.
+    """
+
+    def __init__(self, steps: Iterable[str]):
+        self.steps = frozenset(steps)
+        self.place = os.environ.get(VARIABLE, "")
+        self.shared = bool(self.place)
+        self.ends = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ends.close()
+
+    def start(self, step: str, command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
+        """Starts a step's process: forked if that is possible, else a Python of its own.
+
+        Args:
+            command: what follows `python` on a command line: -m, a module, its arguments.
+            output: a descriptor, for standard output and errors.
+
+        Returns:
+            What waits for its exit status, as subprocess gives it.
+        """
+        if not self.place and can_fork():
+            self.place = str(pathlib.Path(self.ends.enter_context(tempfile.TemporaryDirectory()), "socket"))
+            with contextlib.suppress(OSError):  # the path is longer than a socket's may be, 108 bytes
+                self.ends.enter_context(warm_process(self.place, environment))
+        if (self.shared or step in self.steps) and (forked := fork(self.place, command, environment, output)):
+            return forked.wait
+        alone = [sys.executable, *command]
+        return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment).wait
+
+
+def can_fork() -> bool:
+    """Whether a process that has imported TensorFlow may fork here."""
+    return sys.platform == "linux" and not any(pathlib.Path("/dev").glob("nvidia*"))
+
+
+@contextlib.contextmanager
+def warm_process(place: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """A warm process that listens at `place`, a path; it ends with the context, or with this process."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(place)
+        listening.listen()
+        command = [sys.executable, "-m", "pipeline.local.warm", str(listening.fileno())]
+        quiet: Any = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=environment, pass_fds=[listening.fileno()], **quiet
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Forked:
+    """A process that was forked from the warm one. `wait` gives its exit status as subprocess does."""
+
+    def __init__(self, pid: int, lines: Any):
+        self.pid, self.lines = pid, lines
+
+    def wait(self) -> int:
+        with self.lines:
+            return int(self.lines.readline() or -signal.SIGKILL)
+
+
+def fork(place: str, command: list[str], environment: Mapping[str, str], output: int) -> Forked | None:
+    """Has the warm process at `place` run a command; waits until it has imported everything.
+
+    Returns:
+        None if it is not there any more, or has imported under another environment.
+    """
+    asked = {"command": command, "environment": dict(environment), "folder": str(pathlib.Path.cwd())}
+    with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError, ValueError):
+        connection.connect(place)
+        socket.send_fds(connection, [b"\n"], [0, output, output])
+        connection.sendall(json.dumps(asked).encode())
+        connection.shutdown(socket.SHUT_WR)
+        lines = connection.makefile()
+        return Forked(int(lines.readline()), lines)
+    return None
+
+
+def main() -> None:
+    """The warm process, and each step that is forked from it, which ends as any program does."""
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        command = _served(listening, dict(os.environ))
+    sys.argv = command[1:]
+    runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+
+
+def _served(listening: socket.socket, before: dict[str, str]) -> list[str]:
+    """Imports, and forks for whoever connects; returns only in a fork, with its command.
+
+    Args:
+        before: the environment before anything was imported.
+    """
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for its children
+    # Logging as KFP's executor sets it up, before TensorFlow, which would set it up another way.
+    importlib.import_module("kfp.dsl.executor_main")._setup_logging()
+    del sys.modules["kfp.dsl.executor_main"]  # each step runs it
+    load_keras()
+    later = list(LATER)
+    while True:
+        ready = select.select([listening, sys.stdin], [], [], 0 if later else None)[0]
+        if sys.stdin in ready:  # closed: nobody is left who could ask
+            sys.exit()
+        if not ready:
+            importlib.import_module(later.pop(0))
+            continue
+        with listening.accept()[0] as connection:
+            if os.fork() == 0:
+                listening.close()
+                return _step(connection, before, interrupt)
+
+
+def _step(connection: socket.socket, before: dict[str, str], interrupt: Any) -> list[str]:
+    """Becomes the process that waits for a step and tells how it ended; returns in the step, with its command."""
+    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile() as sent:
+        asked = json.load(sent)
+    if not _is_as_imported(asked["environment"], before):
+        sys.exit()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if pid := os.fork():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it tells how the step ended then, too
+        for stream in streams:
+            os.close(stream)
+        connection.sendall(f"{pid}\n".encode())
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with contextlib.suppress(OSError):  # nobody is left to be told
+            connection.sendall(f"{status}\n".encode())
+        os._exit(0)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    signal.signal(signal.SIGINT, interrupt)
+    os.chdir(asked["folder"])
+    sys.path[0] = asked["folder"]
+    made = {name: value for name, value in os.environ.items() if name not in before}
+    os.environ.clear()
+    os.environ.update(made | asked["environment"])
+    tempfile.tempdir = None  # the environment says where
+    return asked["command"]
+
+
+def _is_as_imported(environment: Mapping[str, str], before: Mapping[str, str]) -> bool:
+    """Whether what was imported would have been the same under a step's environment."""
+    counted = [name for name in {*environment, *before} if name.startswith(COUNT_AT_IMPORT)]
+    return all(environment.get(name) in (before.get(name), os.environ.get(name)) for name in counted)
+
+
+if __name__ == "__main__":
+    main()

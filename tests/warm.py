@@ -1,0 +1,36 @@
+"""Programs in processes of their own that need not import TensorFlow again: forked from a process that has.
+
+A worker of the tests has one such process: the fixture `warm` of conftest.py is its place.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+from pipeline import ROOT
+from pipeline.local.warm import fork
+
+
+def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Runs Python code as `python -c code arguments...` does; stdout has its output and its errors.
+
+    Args:
+        variables: set in its environment, besides this process's.
+    """
+    with tempfile.TemporaryFile() as output:
+        forked = fork(place, ["-m", "tests.warm", code, *arguments], environment() | variables, output.fileno())
+        assert forked, "the warm process is there, and has imported under this environment"
+        status = forked.wait()
+        output.seek(0)
+        return subprocess.CompletedProcess([code, *arguments], status, output.read().decode())
+
+
+def environment() -> dict[str, str]:
+    """This process's, in which our modules are found from any folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+if __name__ == "__main__":
+    source = sys.argv.pop(1)
+    exec(compile(source, "<string>", "exec"), {"__name__": "__main__"})
