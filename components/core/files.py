@@ -16,8 +16,13 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
+import pydantic
+
+from components.core.errors import PipelineError, one_line
+
+Record = TypeVar("Record", bound=pydantic.BaseModel)
 CHUNK = 1 << 20
 # Names of files end at 255 bytes: a longer one leaves no room for what is put around it.
 LONGEST_NAME = 200
@@ -154,6 +159,25 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_json(model: type[Record], path: pathlib.Path, artifact: str, advice: str = "") -> Record:
+    """Reads a JSON file as a pydantic model.
+
+    Args:
+        artifact: what the directory should be, for the error: "an evaluation artifact".
+        advice: what to try if it is not.
+
+    Raises:
+        PipelineError: there is no such file, or it says something else.
+    """
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = one_line(error, 200)
+        raise PipelineError(
+            f"expected {artifact} with {path.name}, received {path.parent}: {reason}{advice and f'; {advice}'}"
+        ) from None
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -32,10 +32,8 @@ from components.evaluate.champion import Champion
 from components.evaluate.looks import share_of
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
-from components.evaluate.report.facts import ChampionFacts, GateFacts
+from components.evaluate.report.facts import Answered, BothAnswered
 from components.evaluate.settings import EvaluateSettings
-
-TEST = "McNemar's exact test, one-sided"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,33 +129,21 @@ def allowed(significance: float, look: int) -> float:
     return significance if significance == 1 else significance * share_of(look)
 
 
-def gate_facts(decision: Decision, labels: np.ndarray, probabilities: np.ndarray, duel: Duel | None) -> GateFacts:
-    """The decision as the report shows it.
+def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel | None) -> BothAnswered | None:
+    """How champion and challenger did on the pictures that both were asked; None if the champion was not asked.
 
     Args:
         labels: int64 (n,), of the test pictures.
         probabilities: float (n, classes), the challenger's answers.
-        duel: None if the champion was not asked.
     """
-    found = decision.comparison
-    if found is None or duel is None:
-        return GateFacts(decision.passed, decision.reasons)
+    if duel is None:
+        return None
     asked = labels[duel.asked]
-    champion = ChampionFacts(
-        name=f"{decision.model_name} version {found.version}",
-        confusion=measures.confusion(asked, duel.answers),
-        per_class=measures.per_class(asked, duel.answers),
-        challenger_confusion=measures.confusion(asked, probabilities[duel.asked]),
-        challenger_per_class=measures.per_class(asked, probabilities[duel.asked]),
-        only_challenger=found.only_challenger,
-        only_champion=found.only_champion,
-        p_value=found.p_value,
-        p_allowed=found.p_allowed,
-        significance=decision.significance,
-        look=found.look,
-        test=TEST,
+    champion, challenger = (
+        Answered(confusion=measures.confusion(asked, answers), per_class=measures.per_class(asked, answers))
+        for answers in (duel.answers, probabilities[duel.asked])
     )
-    return GateFacts(decision.passed, decision.reasons, champion)
+    return BothAnswered(champion, challenger)
 
 
 def mcnemar(better: int, worse: int) -> float:

@@ -15,7 +15,7 @@ from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.evaluate.champion import champion_answers, count_as_look, fetched_champion, short_list
-from components.evaluate.gate import Duel, decide, gate_facts
+from components.evaluate.gate import Duel, both_answered, decide
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
 from components.evaluate.measure.gather import gather
@@ -87,7 +87,7 @@ def evaluate(
             duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
     decision = decide(settings, labels, probabilities, behaviour, champion, duel)
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
-    facts = dataclasses.replace(facts, gate=gate_facts(decision, labels, probabilities, duel))
+    facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import pydantic
 
 from components.core.artifacts.evaluation import Decision
-from components.core.files import sha256_of, write_json
-from components.core.records import read_record
+from components.core.files import read_json, sha256_of, write_json
 from components.export.verify import FormatProof
 
 MANIFEST_FILE = "manifest.json"
@@ -90,4 +89,4 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    return read_record(Manifest, directory / MANIFEST_FILE, "an export")
+    return read_json(Manifest, directory / MANIFEST_FILE, "an export")

@@ -8,8 +8,7 @@ from typing import Literal
 
 import pydantic
 
-from components.core.files import write_json
-from components.core.records import read_record
+from components.core.files import read_json, write_json
 
 DECISION_FILE = "decision.json"
 GateName = Literal["beat_champion", "min_accuracy"]
@@ -81,6 +80,4 @@ def read_decision(evaluation: str | pathlib.Path) -> Decision:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    return read_record(
-        Decision, pathlib.Path(evaluation) / DECISION_FILE, "an evaluation artifact", "run evaluate first"
-    )
+    return read_json(Decision, pathlib.Path(evaluation) / DECISION_FILE, "an evaluation artifact", "run evaluate first")

@@ -22,7 +22,7 @@ from typing import Literal
 import pydantic
 
 from components.core.errors import PipelineError
-from components.core.records import read_record
+from components.core.files import read_json
 
 SOURCE_FILE = "source.json"
 LISTING_FILE = "objects.jsonl"
@@ -72,7 +72,7 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
         PipelineError: not a raw artifact, or a file is missing or of another size.
     """
     directory = pathlib.Path(directory)
-    info = read_record(RawInfo, directory / SOURCE_FILE, "a raw artifact", "run download first")
+    info = read_json(RawInfo, directory / SOURCE_FILE, "a raw artifact", "run download first")
     for file in info.files:
         path = directory / file.name
         size = path.stat().st_size if path.is_file() else None

@@ -9,8 +9,7 @@ import pathlib
 import pydantic
 
 from components.core.errors import PipelineError
-from components.core.files import write_json
-from components.core.records import read_record
+from components.core.files import read_json, write_json
 
 TRIAL_FILE = "trial.json"
 OPENING, CLOSING = "[{(", ")}]"
@@ -40,7 +39,7 @@ def read_trial(directory: str | pathlib.Path) -> Trial:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    return read_record(Trial, pathlib.Path(directory) / TRIAL_FILE, "a trial's model artifact")
+    return read_json(Trial, pathlib.Path(directory) / TRIAL_FILE, "a trial's model artifact")
 
 
 def parse_changes(text: str) -> dict[str, str]:

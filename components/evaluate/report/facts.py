@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from components.core.artifacts.evaluation import DecisionReason
+from components.core.artifacts.evaluation import Decision
 from components.evaluate.measure.behaviour import Check
 
 
@@ -114,83 +114,50 @@ class DataSummary:
     resize: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ChampionFacts:
-    """Champion and challenger on the pictures that both were asked: those that neither has learned from.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answered:
+    """How a model answered pictures whose classes are known.
 
     Attributes:
-        name: of the champion, as people call it, for instance "digits version 3".
-        confusion, per_class: what measures.py gives for its answers.
-        challenger_confusion, challenger_per_class: the same for the challenger's.
-        only_challenger, only_champion: pictures that this one alone gets right; only those tell the two apart.
-        p_value: 0 to 1, of the test that `test` names, for instance "McNemar's exact test, one-sided".
-        p_allowed: up to which the lead counts as no chance.
-        significance: what all looks at these pictures may spend together.
-        look: the number of this one.
+        confusion: integers (classes, classes), rows are the true class, columns the predicted one.
+        per_class: in the order of the classes.
     """
 
-    name: str
     confusion: np.ndarray
     per_class: list[ClassScore]
-    challenger_confusion: np.ndarray
-    challenger_per_class: list[ClassScore]
-    only_challenger: int
-    only_champion: int
-    p_value: float
-    p_allowed: float
-    significance: float
-    look: int
-    test: str
 
     @property
     def count(self) -> int:
-        """Pictures that both were asked."""
+        """Pictures that it was asked."""
         return int(self.confusion.sum())
 
     @property
     def correct(self) -> int:
-        """Pictures that the champion classified correctly."""
+        """Pictures that it classified correctly."""
         return int(np.trace(self.confusion))
 
     @property
-    def challenger_correct(self) -> int:
-        """Pictures that the challenger classified correctly."""
-        return int(np.trace(self.challenger_confusion))
-
-    @property
     def accuracy(self) -> float:
-        """The champion's share of correct answers, 0 to 1."""
+        """The share that it classified correctly, 0 to 1."""
         return self.correct / self.count
 
-    @property
-    def challenger_accuracy(self) -> float:
-        """The challenger's."""
-        return self.challenger_correct / self.count
-
 
 @dataclasses.dataclass(frozen=True)
-class GateFacts:
-    """The gate's decision on the evaluated model, the challenger.
+class BothAnswered:
+    """Champion and challenger on the pictures that both were asked: those that neither has learned from."""
 
-    The report draws its box at the top from `passed` and `reasons`, and the section on champion and challenger where
-    there is a `champion`. None if none was measured: there is none yet, or it could not be read, which the reasons
-    then say.
-    """
-
-    passed: bool
-    reasons: list[DecisionReason]
-    champion: ChampionFacts | None = None
+    champion: Answered
+    challenger: Answered
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluationFacts:
-    """All that the evaluation report shows. Lists by class are in the order of `class_names`."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationFacts(Answered):
+    """All that the evaluation report shows, of the model's answers to the test split. Lists by class are in the order
+    of `class_names`."""
 
     title: str  # what was evaluated, for instance "cifar10 - seed"
     class_names: list[str]
     loss: float
-    confusion: np.ndarray  # integers, n x n, rows are the true class, columns the predicted one
-    per_class: list[ClassScore]
     roc: dict[int, RocCurve]  # by class index; a class for which it is undefined is missing
     precision_recall: dict[int, PrecisionRecallCurve]  # likewise
     calibration: Calibration
@@ -206,25 +173,6 @@ class EvaluationFacts:
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
     slices: list[Slice] = dataclasses.field(default_factory=list)
     behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty if it was not tested
-    gate: GateFacts | None = None  # None: no gate was asked
+    decision: Decision | None = None  # None: no gate was asked
+    both: BothAnswered | None = None  # None: no champion was measured; the decision's reasons say why
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
-
-    @property
-    def champion(self) -> ChampionFacts | None:
-        """The champion that the gate compared with, if it did."""
-        return self.gate.champion if self.gate else None
-
-    @property
-    def count(self) -> int:
-        """Test pictures."""
-        return int(self.confusion.sum())
-
-    @property
-    def correct(self) -> int:
-        """Test pictures classified correctly."""
-        return int(np.trace(self.confusion))
-
-    @property
-    def accuracy(self) -> float:
-        """The share of test pictures classified correctly, 0 to 1."""
-        return self.correct / self.count

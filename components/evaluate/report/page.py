@@ -73,7 +73,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
 
 def _sections(facts: EvaluationFacts) -> list[Section]:
     return [
-        Section("champion", "Champion and challenger", wanted=facts.champion is not None),
+        Section("champion", "Champion and challenger", wanted=facts.both is not None),
         Section("learning", "How it learned", wanted=any(facts.history.values())),
         Section("confusions", "What it confuses"),
         Section("classes", "Class by class"),

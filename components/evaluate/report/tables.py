@@ -81,24 +81,24 @@ def frequent_confusions(confusion: np.ndarray) -> list[Confusion]:
 
 def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
     """What the section on champion and challenger shows beyond the facts; None if no champion was measured."""
-    champion = facts.champion
-    if champion is None:
+    if facts.both is None or facts.decision is None or facts.decision.comparison is None:
         return None
-    better, worse, count = champion.only_challenger, champion.only_champion, champion.count
+    champion, challenger, comparison = facts.both.champion, facts.both.challenger, facts.decision.comparison
+    better, worse, count = comparison.only_challenger, comparison.only_champion, champion.count
     classes = [
         ClassDuel(k, before.recall, now.recall, now.support)
-        for k, (before, now) in enumerate(zip(champion.per_class, champion.challenger_per_class, strict=True))
+        for k, (before, now) in enumerate(zip(champion.per_class, challenger.per_class, strict=True))
         if now.support
     ]
     return {
-        "difference": champion.challenger_accuracy - champion.accuracy,
+        "difference": challenger.accuracy - champion.accuracy,
         "difference_interval": paired_difference_interval(better, worse, count),
         "champion_interval": wilson_interval(champion.correct, count),
-        "challenger_interval": wilson_interval(champion.challenger_correct, count),
+        "challenger_interval": wilson_interval(challenger.correct, count),
         "champion_f1": macro_f1(champion.per_class),
-        "challenger_f1": macro_f1(champion.challenger_per_class),
-        "both": champion.challenger_correct - better,
-        "neither": count - champion.challenger_correct - worse,
+        "challenger_f1": macro_f1(challenger.per_class),
+        "both": challenger.correct - better,
+        "neither": count - challenger.correct - worse,
         "classes": sorted(classes, key=lambda duel: duel.challenger - duel.champion),
     }
 

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from components.core.artifacts.evaluation import DecisionReason
+from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
 from components.core.errors import PipelineError
+from components.evaluate.gate import Duel, both_answered
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.report.charts import drawn_bins
@@ -16,11 +17,9 @@ from components.evaluate.report.facts import (
     Band,
     Calibration,
     CalibrationBin,
-    ChampionFacts,
     DataSummary,
     EvaluationFacts,
     Example,
-    GateFacts,
     Slice,
 )
 from components.evaluate.report.page import write_report
@@ -210,47 +209,49 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     assert page.count("section") == 10
 
 
+def decision_of(passed: bool, reasons: list[DecisionReason], comparison: Comparison | None = None) -> Decision:
+    return Decision(
+        passed=passed, reasons=reasons, accuracy=0.7, pictures=500, gate="beat_champion", min_accuracy=0.6,
+        min_improvement=0.0, significance=0.05, model_name="digits", registry="", champion=3, comparison=comparison,
+    )  # fmt: skip
+
+
 def gate_of(
     labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",), look=1
-):
-    """A gate that compared with a champion, as the gate hands it to the report."""
+) -> dict:
+    """What the report is told of a gate that compared with a champion."""
+    both = both_answered(labels, probabilities, Duel(np.ones(len(labels), bool), champion, look))
     right, before = (given.argmax(axis=1) == labels for given in (probabilities, champion))
-    facts = ChampionFacts(
-        name="digits version 3",
-        confusion=measures.confusion(labels, champion),
-        per_class=measures.per_class(labels, champion),
-        challenger_confusion=measures.confusion(labels, probabilities),
-        challenger_per_class=measures.per_class(labels, probabilities),
-        only_challenger=int((right & ~before).sum()),
-        only_champion=int((before & ~right).sum()),
-        p_value=0.0123,
-        p_allowed=0.025,
-        significance=0.05,
-        look=look,
-        test="McNemar's exact test, one-sided",
-    )
-    return GateFacts(passed, [DecisionReason(said=said, holds=passed) for said in reasons], facts)
+    better, worse = int((right & ~before).sum()), int((before & ~right).sum())
+    comparison = Comparison(
+        version=3, pictures=len(labels), look=look, accuracy=both.challenger.accuracy,
+        champion_accuracy=both.champion.accuracy, only_challenger=better, only_champion=worse, difference=0.0,
+        difference_interval_95=(0.0, 0.0), p_value=0.0123, p_allowed=0.025,
+    )  # fmt: skip
+    decision = decision_of(passed, [DecisionReason(said=said, holds=passed) for said in reasons], comparison)
+    return {"decision": decision, "both": both}
 
 
 def test_the_champion_stands_beside_the_challenger(tmp_path):
     labels, probabilities = answers(4, 500)
     _, champion = answers(4, 500, seed=8)
     gate = gate_of(labels, probabilities, champion)
-    facts = facts_of(labels, probabilities, NAMES, gate=gate)
+    facts = facts_of(labels, probabilities, NAMES, **gate)
     page = written(tmp_path, facts)
-    before = gate.champion
+    comparison, before = gate["decision"].comparison, gate["both"].champion
     points = 100 * (facts.accuracy - before.accuracy)
     for said in (
         "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
         "The champion, digits version 3, is what serves now.",
         f"{points:+.1f} points".replace("-", "\u2212"),
         f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
-        f"Only the challenger is right {before.only_challenger} Only the champion is right {before.only_champion}",
+        f"Only the challenger is right {comparison.only_challenger} ",
+        f"Only the champion is right {comparison.only_champion} ",
         "McNemar's exact test, one-sided: p = 0.012.",
     ):
         assert said in page.text
     both, neither = (int(found) for found in re.findall(r"Both are (?:right|wrong) (\d+)", page.text))
-    assert both + neither + before.only_challenger + before.only_champion == 500
+    assert both + neither + comparison.only_challenger + comparison.only_champion == 500
     for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
         assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
 
@@ -267,11 +268,11 @@ def test_a_comparison_on_some_of_the_test_pictures_says_so_and_how_often_they_we
     labels, probabilities = answers(4, 500)
     _, champion = answers(4, 500, seed=8)
     gate = gate_of(labels[:200], probabilities[:200], champion[:200], look=look)
-    page = written(tmp_path, facts_of(labels, probabilities, NAMES, gate=gate))
-    low, high = measures.wilson_interval(gate.champion.challenger_correct, 200)
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
+    low, high = measures.wilson_interval(gate["both"].challenger.correct, 200)
     for part in (
         "Both answered the same 200 pictures: those of the 500 test pictures that neither has learned from.",
-        f"{100 * gate.champion.accuracy:.1f} % {100 * gate.champion.challenger_accuracy:.1f} %",
+        f"{100 * gate['both'].champion.accuracy:.1f} % {100 * gate['both'].challenger.accuracy:.1f} %",
         f"{100 * low:.1f} % to {100 * high:.1f} %",
         f"{said}: for the chance that any of them all is promoted by luck to stay below 5.0 %, p may be 0.025 at most",
     ):
@@ -297,7 +298,7 @@ def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
         DecisionReason(said="accuracy 0.7000 is below min_accuracy 0.8", holds=False),
         DecisionReason(said="there is no champion yet", holds=True),
     ]
-    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, gate=GateFacts(False, reasons)))
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, decision=decision_of(False, reasons)))
     assert (
         "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
     )
@@ -373,7 +374,7 @@ def test_a_browser_shows_it_without_complaint(tmp_path, width, classes, dark):
         labels,
         probabilities,
         names,
-        gate=gate_of(labels, probabilities, champion, passed=not dark),
+        **gate_of(labels, probabilities, champion, passed=not dark),
         slices=[Slice("brightness", "the mean of its values", [Band(0.1, 0.2, 400, 1000, example)] * 5)],
         behaviour=[Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example)],
     )

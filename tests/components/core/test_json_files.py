@@ -1,4 +1,4 @@
-"""A file that is no record is refused in one line that names it."""
+"""A JSON file that is not what it should be is refused in one line that names it."""
 
 import pathlib
 
@@ -6,8 +6,7 @@ import pydantic
 import pytest
 
 from components.core.errors import PipelineError
-from components.core.files import write_json
-from components.core.records import read_record
+from components.core.files import read_json, write_json
 
 
 class Size(pydantic.BaseModel):
@@ -18,7 +17,7 @@ class Size(pydantic.BaseModel):
 def test_what_was_written_is_read(tmp_path: pathlib.Path) -> None:
     size = Size(width=3, height=2)
     write_json(tmp_path / "size.json", size.model_dump())
-    assert read_record(Size, tmp_path / "size.json", "a picture") == size
+    assert read_json(Size, tmp_path / "size.json", "a picture") == size
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_what_is_none_is_refused(tmp_path: pathlib.Path, text: str | bytes | Non
     if text is not None:
         (tmp_path / "size.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(PipelineError) as caught:
-        read_record(Size, tmp_path / "size.json", "a picture", "draw it first")
+        read_json(Size, tmp_path / "size.json", "a picture", "draw it first")
     said = str(caught.value)
     assert said.startswith(f"expected a picture with size.json, received {tmp_path}: ")
     assert reason in said
