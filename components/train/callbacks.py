@@ -12,16 +12,32 @@ from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
 from components.train.checkpoint import Checkpoint, model_state
+from components.train.errors import SettingsError
 from components.train.optimizer import LearningRate
-from components.train.settings import SettingsError
 
 keras = load_keras()
 Callback: Any = keras.callbacks.Callback
+CallbackList: Any = keras.callbacks.CallbackList
 
 # Points of a curve by step, over all epochs: each asks the device for its numbers, and so waits for it.
 POINTS = 200
 # Training that is killed loses so much of its work, and an epoch.
 EVERY_S = 60.0
+
+
+class Callbacks(CallbackList):
+    """Keras's list of callbacks, but for one thing: Keras's turns every loss into a number as soon as a step is called,
+    and so waits for the device before it gives it the next. Here callbacks get what the device gives, and decide when
+    to read it.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_batch_end(batch, logs)
 
 
 def steps_between_points(steps: int, epochs: int) -> int:

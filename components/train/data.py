@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.core.artifacts.dataset_reading import MappedSplit
 from components.core.framework import load_keras
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from components.core.artifacts.dataset_reading import MappedSplit
 
 READ_AHEAD_BATCHES = 4
 # TensorFlow asks Python for pictures at 1 ms a time, whatever it gets, so it gets several batches at once: this many
@@ -52,7 +53,7 @@ def order_of(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count).astype(np.int32)
 
 
-def make_feed(split: MappedSplit, batch_size: int, seed: int | None = None, on_device: bool = False) -> Feed:
+def make_feed(split: "MappedSplit", batch_size: int, seed: int | None = None, on_device: bool = False) -> Feed:
     """The split in a new order every epoch; without a seed in the artifact's order.
 
     Args:
@@ -70,7 +71,7 @@ def make_feed(split: MappedSplit, batch_size: int, seed: int | None = None, on_d
 class _Gather:
     """Takes runs of batches out of a split, in the order of the epoch."""
 
-    def __init__(self, split: MappedSplit, batch_size: int):
+    def __init__(self, split: "MappedSplit", batch_size: int):
         self.split, self.batch_size = split, batch_size
         self.steps = math.ceil(len(split) / batch_size)
         self.order = np.arange(len(split), dtype=np.int32)
@@ -87,7 +88,7 @@ class _Gather:
 class _GatherOnDevice(_Gather):
     """The same, but only the places of a batch's pictures go to the device, which has the pictures."""
 
-    def __init__(self, split: MappedSplit, batch_size: int):
+    def __init__(self, split: "MappedSplit", batch_size: int):
         super().__init__(split, batch_size)
         import jax
 

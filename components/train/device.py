@@ -18,7 +18,7 @@ from typing import Any
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
-from components.train.settings import SettingsError
+from components.train.errors import SettingsError
 
 # The names, in JAX's errors, of what carries sums between nodes.
 LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)

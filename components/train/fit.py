@@ -62,7 +62,7 @@ class Fit:
         from components.train.board.events import EventFiles, Histograms, hyperparameters
         from components.train.board.pictures import validation_pictures
         from components.train.board.tracking import tracked_run
-        from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
+        from components.train.callbacks import BestWeights, Callbacks, EpochLog, SaveCheckpoint, StopAtNaN
 
         settings, device = self.settings, self.device
         training, validation = self._feeds(dataset_path)
@@ -100,7 +100,9 @@ class Fit:
                 initial_epoch=done,
                 epochs=done if best.patience_lost(done) else settings.epochs,
                 validation_data=validation and validation.batches,
-                callbacks=callbacks,
+                callbacks=Callbacks(
+                    callbacks, add_history=True, model=model, epochs=settings.epochs, steps=training.steps
+                ),
                 verbose=0,
                 shuffle=False,
             )

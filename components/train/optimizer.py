@@ -10,11 +10,13 @@ import numpy as np
 
 from components.core.errors import one_line
 from components.core.framework import load_keras
+from components.train.errors import SettingsError
 from components.train.optimizer_spec import parse_optimizer
-from components.train.settings import SettingsError, TrainSettings
 
 if TYPE_CHECKING:
     import keras
+
+    from components.train.settings import TrainSettings
 
 
 def make_loss(smoothing: float) -> str | Callable[[Any, Any], Any]:
@@ -55,7 +57,7 @@ class LearningRate:
     schedule: str
 
     @classmethod
-    def of(cls, settings: TrainSettings, steps: int) -> "LearningRate":
+    def of(cls, settings: "TrainSettings", steps: int) -> "LearningRate":
         """What the settings ask of a training of so many steps."""
         return cls(settings.learning_rate, round(settings.warmup * steps), steps, settings.schedule)
 
@@ -92,7 +94,7 @@ class LearningRate:
         return Schedule()
 
 
-def make_optimizer(settings: TrainSettings, steps: int, policy: str = "float32") -> "keras.optimizers.Optimizer":
+def make_optimizer(settings: "TrainSettings", steps: int, policy: str = "float32") -> "keras.optimizers.Optimizer":
     """A fresh optimizer.
 
     Args:

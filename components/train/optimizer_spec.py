@@ -7,6 +7,7 @@ checked when the optimizer is made, by Keras (optimizer.py).
 """
 
 import contextlib
+import json
 from typing import Any
 
 from components.core.errors import PipelineError, nearest
@@ -36,11 +37,14 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         PipelineError: an unknown name, or text of another form.
     """
-    import yaml
-
     value: Any = text.strip()
-    with contextlib.suppress(yaml.YAMLError):  # what is no YAML stays text, and is refused below
-        value = yaml.safe_load(value)
+    try:
+        value = json.loads(value)
+    except ValueError:
+        import yaml
+
+        with contextlib.suppress(yaml.YAMLError):  # what is no YAML stays text, and is refused below
+            value = yaml.safe_load(value)
     name, arguments = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         raise PipelineError(

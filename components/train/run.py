@@ -17,13 +17,14 @@ from components.core.framework import load_keras
 from components.core.revision import code_revision
 from components.train.board.live import live_board
 from components.train.device import choose_policy, find_device, make_deterministic
+from components.train.errors import SettingsError
 from components.train.fit import Fit, curve_of
 from components.train.network.architecture import parse_architecture
 from components.train.network.augment import make_augmentation
 from components.train.network.memory import check_memory
 from components.train.network.model import build_model
 from components.train.optimizer import LearningRate, make_loss, make_optimizer
-from components.train.settings import OPERATIONAL, SettingsError, TrainSettings
+from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
 
 if TYPE_CHECKING:

@@ -13,10 +13,6 @@ from components.train.optimizer_spec import parse_optimizer
 OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"}
 
 
-class SettingsError(PipelineError):
-    """What the settings ask for can't be done: the next try, or another machine of the kind, would say the same."""
-
-
 class TrainSettings(Settings):
     """The parameters of the training step; the defaults are the article's."""
 

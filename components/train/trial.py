@@ -17,8 +17,9 @@ from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
 from components.core.storage.errors import ascii_only
+from components.train.errors import SettingsError
 from components.train.run import TrainingResult, train
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 
 
 def changed(settings: TrainSettings, changes: str) -> TrainSettings:

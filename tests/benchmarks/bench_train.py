@@ -175,7 +175,14 @@ def train_ours(dataset: str, batch: int, precision: str, epochs: int, turns: Any
     from components.train.settings import TrainSettings
 
     fit = keras.Model.fit
-    keras.Model.fit = lambda *given, callbacks, **named: fit(*given, callbacks=[*callbacks, turns], **named)
+
+    def in_turns(model, *given, callbacks, **named):
+        callbacks.append(turns)
+        callbacks.set_model(model)
+        callbacks.set_params(callbacks.params)
+        return fit(model, *given, callbacks=callbacks, **named)
+
+    keras.Model.fit = in_turns
     settings = TrainSettings.checked(epochs=epochs, batch_size=batch, precision=precision, verbose="0", gpus="auto")
     with tempfile.TemporaryDirectory() as place:
         train(settings, dataset, f"{place}/model", f"{place}/board")

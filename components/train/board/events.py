@@ -96,7 +96,8 @@ class EventFiles(Callback):
             return
         # Keras gives the mean since the epoch began; the curve shows the mean since its last point.
         images, before = (min(at * self.log.batch_size, self.log.count) for at in (step, self.last_step))
-        now, summed = time.perf_counter(), float(logs["loss"]) * images
+        summed = float(logs["loss"]) * images  # waits for the device
+        now = time.perf_counter()
         loss, speed = (summed - self.summed) / (images - before), (images - before) / (now - self.began)
         done = self.epoch * self.log.steps + step
         point = [done, loss, float(self.log.rate.at(done - 1)), round(speed, 1)]

@@ -7,13 +7,15 @@ has none of it.
 from typing import TYPE_CHECKING, Any
 
 from components.core.framework import load_keras
-from components.train.settings import SettingsError, TrainSettings
+from components.train.errors import SettingsError
 
 if TYPE_CHECKING:
     import keras
 
+    from components.train.settings import TrainSettings
 
-def make_augmentation(settings: TrainSettings) -> "keras.layers.Layer | None":
+
+def make_augmentation(settings: "TrainSettings") -> "keras.layers.Layer | None":
     """The layer that the settings ask for: uint8 [n, height, width, channels] -> the same, changed while training.
 
     None if nothing is asked for.

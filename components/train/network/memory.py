@@ -7,9 +7,9 @@ from typing import Any
 
 from components.core.progress import amount
 from components.train.device import Device
+from components.train.errors import SettingsError
 from components.train.network.architecture import LayerSpec
 from components.train.network.model import build_layer
-from components.train.settings import SettingsError
 
 SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
 # Layers that may give what they were given.

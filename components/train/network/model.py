@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
+from components.train.errors import SettingsError
 from components.train.network.architecture import LayerSpec
-from components.train.settings import SettingsError
 
 if TYPE_CHECKING:
     import keras

@@ -14,6 +14,7 @@ from components.core.artifacts.dataset import read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
+from components.train.callbacks import StopAtNaN
 from components.train.device import Device
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
@@ -61,6 +62,16 @@ def test_a_model_artifact_holds_what_was_learnt(
     assert set(record["versions"]) == {"python", "keras", "tensorflow", "numpy"}
     assert record["precision"] == "float32"
     assert record["device"]
+
+
+def test_no_step_waits_until_its_loss_is_a_number(
+    run: Callable[..., TrainingResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(StopAtNaN, "on_train_batch_end", lambda self, batch, logs: seen.append(logs["loss"]))
+    run(epochs=1, verbose="0")
+    assert seen
+    assert not [loss for loss in seen if isinstance(loss, float)]
 
 
 def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:

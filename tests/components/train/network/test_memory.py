@@ -7,10 +7,11 @@ import pytest
 
 from components.train import device
 from components.train.device import Device
+from components.train.errors import SettingsError
 from components.train.network.architecture import parse_architecture
 from components.train.network.memory import check_memory, least_memory
 from components.train.run import train
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 
 ARTICLE = parse_architecture("article")
 
