@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -62,3 +63,12 @@ def test_kfps_pins_do_not_hold_back_the_images(lock):
 )
 def test_pins_stay_unless_an_upgrade_is_asked_for(lock, upgrade, kept):
     assert lock(upgrade)[1]["cpu"] == kept
+
+
+def test_the_jax_image_holds_jax_and_no_tensorflow():
+    """tests/components/train/test_jax_backend.py trains where there is none."""
+    dockerfile = (ROOT / "docker/Dockerfile").read_text()
+    [packages] = re.findall(r"AS jax-packages\n.*?install\.sh ([^\n]*)", dockerfile, re.DOTALL)
+    names = {pin.partition("==")[0] for file in packages.split() for pin in pins(ROOT / "docker/requirements" / file)}
+    assert {"jax", "jax-cuda12-plugin", "keras", "kfp"} <= names
+    assert not {name for name in names if "tensorflow" in name}
