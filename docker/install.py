@@ -2,6 +2,7 @@
 
     python docker/install.py FILE...                    into this Python's own environment, as `make` does
     python docker/install.py --into PYTHON FILE...      into another's, as an image's build does
+    ... --beside DIRECTORY --without OTHER FILE         what FILE has beyond OTHER, into a directory of its own
 
 This Python needs pip, which fetches uv from the index that pip knows, as locked in uv.txt beside the first file. uv
 does not read pip's settings: they are handed to it in its own variables, without showing a value. Nothing but what the
@@ -16,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 import sysconfig
+import tempfile
 
 # pip's settings and uv's variables for the same thing, with what stands between several values.
 SETTINGS = {
@@ -37,17 +39,37 @@ LOCKED = ("--require-hashes", "--no-deps")
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--into", default=sys.executable, help="the Python of the environment to install into")
+    parser.add_argument("--beside", help="a directory to install into, for that Python's path")
+    parser.add_argument("--without", type=pathlib.Path, help="a file whose packages are there already")
     parser.add_argument("files", nargs="+", type=pathlib.Path)
     given = parser.parse_args()
-    files = [argument for file in given.files for argument in ("--requirement", str(file))]
-    if has_uv(given.files[0].with_name("uv.txt")):
-        uv = pathlib.Path(sysconfig.get_path("scripts"), "uv")
-        command = [str(uv), "pip", "install", "--quiet", "--python", given.into, *LOCKED, *files]
-        if subprocess.run(command, env=uv_environment()).returncode == 0:
-            return
-    print("installing with pip, which takes a minute longer: uv did not do it", file=sys.stderr)
-    command = [*PIP, "--python", given.into, "install", "--quiet", "--no-compile", *LOCKED, *files]
-    sys.exit(subprocess.run(command).returncode)
+    there = pins(given.without) if given.without else {}
+    with tempfile.TemporaryDirectory() as directory:
+        what = [*LOCKED, *(["--target", given.beside] if given.beside else [])]
+        for number, file in enumerate(given.files):
+            lacking = pathlib.Path(directory, f"{number}.txt")
+            lacking.write_text("".join(text for name, text in pins(file).items() if name not in there))
+            what += ["--requirement", str(lacking)]
+        if has_uv(given.files[0].with_name("uv.txt")):
+            uv = pathlib.Path(sysconfig.get_path("scripts"), "uv")
+            command = [str(uv), "pip", "install", "--quiet", "--python", given.into, *what]
+            if subprocess.run(command, env=uv_environment()).returncode == 0:
+                return
+        print("installing with pip, which takes a minute longer: uv did not do it", file=sys.stderr)
+        command = [*PIP, "--python", given.into, "install", "--quiet", "--no-compile", *what]
+        sys.exit(subprocess.run(command).returncode)
+
+
+def pins(file: pathlib.Path) -> dict[str, str]:
+    """The packages of a locked file: each pinned name with its version, markers and hashes as they stand there."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in file.read_text().splitlines(keepends=True):
+        if line[0].isalnum():
+            name = line.partition("=")[0].strip().lower()
+        if not line.startswith("#"):
+            found[name] = found.get(name, "") + line
+    return found
 
 
 def has_uv(lock: pathlib.Path) -> bool:

@@ -33,6 +33,7 @@ all=pyproject.toml
 first='' same=()
 lock cpu $all --extra cpu --extra formats
 same=(-c "$out/cpu.txt")
+lock data $all
 lock gpu $all --extra gpu
 lock jax $all --extra nodes
 lock tensorboard --group dashboard

@@ -12,7 +12,7 @@ from pipeline import ROOT
 from pipeline.images.base_image import base_name, remember
 from pipeline.images.docker_build import docker_build, obtain_base
 from pipeline.images.engine import address, engine, held_images, short
-from pipeline.images.names import COMPONENTS, Target, names, repository, sources
+from pipeline.images.names import COMPONENTS, Target, by_stage, names, repository, sources
 
 if TYPE_CHECKING:
     import docker
@@ -31,7 +31,7 @@ def missing(targets: Sequence[Target] = ("cpu",)) -> list[str]:
 
 
 def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
-    """Makes the images that the engine lacks, with one `docker build` a target, and returns their names.
+    """Makes the images that the engine lacks, with one `docker build` a stage, and returns their names.
 
     An image that is there is neither built again nor moved; if all are there, this takes 0.3 s and says nothing.
 
@@ -45,10 +45,10 @@ def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
     made = []
     with _copied_sources() as context:
         held = held_images(client, repository())
-        for target in targets:
-            lacking = [name for name in names([target], context) if name not in held]
+        for stage, images in by_stage(targets, context).items():
+            lacking = [name for name in images if name not in held]
             if lacking:
-                docker_build(context, target, base, lacking)
+                docker_build(context, stage, base, lacking)
                 made += lacking
     held = held_images(client, repository())
     for name in made:

@@ -45,23 +45,23 @@ def obtain_base(client: "docker.DockerClient", wanted: str) -> str:
     return wanted
 
 
-def docker_build(context: pathlib.Path, target: str, base: str, names: list[str]) -> None:
-    """Builds `target` of the Dockerfile in `context` and gives it `names`. The output goes to build/image-<target>.log.
+def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str]) -> None:
+    """Builds a stage of the Dockerfile in `context` and gives it `names`. The output goes to build/image-<stage>.log.
 
     Raises:
         PipelineError: no docker command, or the build failed, after its last lines have been said.
     """
     command, environment = builder()
     # On the host's network: an index or a proxy that this machine reaches is then reached from the build too.
-    command += ["build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", target]
+    command += ["build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", stage]
     command += ["--build-arg", f"BASE_IMAGE={base}"]
     for variable in _passed_on():
         command += ["--build-arg", variable]  # docker takes the value from the environment; no process list shows it
     for name in names:
         command += ["--tag", name]
-    log = LOGS / f"image-{target}.log"
+    log = LOGS / f"image-{stage}.log"
     log.parent.mkdir(exist_ok=True)
-    print(f"building the {target} image on {base}: seconds if only code changed, else minutes; log: build/{log.name}")
+    print(f"building the {stage} image on {base}: seconds if only code changed, else minutes; log: build/{log.name}")
     began = time.monotonic()
     with log.open("wb") as output:
         done = subprocess.run(
@@ -77,7 +77,7 @@ def docker_build(context: pathlib.Path, target: str, base: str, names: list[str]
         for line in lines:
             print(f"  {line}")
         raise PipelineError(
-            f"expected the {target} image to build, docker ended with: {lines[-1] if lines else 'no word'}; "
+            f"expected the {stage} image to build, docker ended with: {lines[-1] if lines else 'no word'}; "
             f"see build/{log.name}"
         )
     print(f"built in {time.monotonic() - began:.1f} s")

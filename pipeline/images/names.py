@@ -1,8 +1,9 @@
 """The names of the components' images. Naming needs no Docker.
 
-One build a target (cpu, gpu, jax), one tag a component. A tag is a hash of all that the component's behaviour in the
-image depends on, so that KFP's caches, which compare image names, miss exactly when that component changed, and so that
-a tag, once made, never means something else. Builds happen from a copy of the very files that were hashed.
+One build a stage of the Dockerfile (data, and cpu, gpu or jax), one tag a component. A tag is a hash of all that the
+component's behaviour in the image depends on, so that KFP's caches, which compare image names, miss exactly when that
+component changed, and so that a tag, once made, never means something else. Builds happen from a copy of the very files
+that were hashed.
 """
 
 import hashlib
@@ -19,16 +20,18 @@ from pipeline.images.base_image import base_name
 COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU if there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
+# They handle files and need no framework: their image, the Dockerfile's stage `data`, has a third of the others' size.
+WITHOUT_FRAMEWORK = ("download", "preprocess", "choose", "notify")
 DEFAULT_REPOSITORY = "conv2d-pipeline"
-RECIPE = ("Dockerfile", "install.py", "install.sh")
+RECIPE = ("Dockerfile", "install.py", "install.sh", "strip_symbols.py")
 
 
 def image(component: str, target: Target = "cpu", root: pathlib.Path | None = None) -> str:
     """The name of a component's image: `<repository>:<component>-<12 hex>`, or `<component>-<target>-<12 hex>`.
 
-    Reads the sources (1 ms), asks no engine. The hash covers the component's directory, components/core, the Dockerfile
-    and its scripts, the target's locked requirements, and the base image as recorded, with its digest; file names and
-    contents, neither times nor modes.
+    A component without a framework has the same image for every target. Reads the sources (1 ms), asks no engine. The
+    hash covers the component's directory, components/core, the Dockerfile and its scripts, the locked requirements, and
+    the base image as recorded, with its digest; file names and contents, neither times nor modes.
 
     Args:
         root: the directory that holds components/ and docker/; by default this project's.
@@ -46,20 +49,35 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
         content = file.read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
-    variant = component if target == "cpu" else f"{component}-{target}"
+    variant = f"{component}-{target}" if stage(component, target) in ("gpu", "jax") else component
     return f"{repository()}:{variant}-{digest.hexdigest()[:12]}"
 
 
 def names(targets: Sequence[Target], root: pathlib.Path | None = None) -> list[str]:
-    """The image of every component for each target."""
-    return [image(component, target, root) for target in targets for component in COMPONENTS]
+    """The image of every component for each target, once if it is the same for several."""
+    return [name for images in by_stage(targets, root).values() for name in images]
+
+
+def by_stage(targets: Sequence[Target], root: pathlib.Path | None = None) -> dict[str, list[str]]:
+    """The images of every component for the targets, by the stage of the Dockerfile that they are built from."""
+    images: dict[str, dict[str, None]] = {"data": {}}
+    for target in targets:
+        for component in COMPONENTS:
+            images.setdefault(stage(component, target), {})[image(component, target, root)] = None
+    return {name: list(every) for name, every in images.items()}
+
+
+def stage(component: str, target: str) -> str:
+    """The stage of the Dockerfile that makes a component's image."""
+    return "data" if component in WITHOUT_FRAMEWORK else target
 
 
 def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, pathlib.Path]]:
     """The files that decide how a component behaves in its image, by name, in an order that is the same everywhere."""
     recipe = docker_folder(root)
     files = {f"docker/{name}": recipe / name for name in RECIPE}
-    files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in (target, "kfp", "uv")}
+    locks = {"data", stage(component, target), "kfp", "uv"}
+    files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in locks}
     files["components/__init__.py"] = root / "components/__init__.py"
     for package in (component, "core"):
         for path in (root / "components" / package).rglob("*"):

@@ -48,10 +48,13 @@ def cpu_image(engine, lacking):
 
 SMALL_DOCKERFILE = """\
 ARG BASE_IMAGE
-FROM ${BASE_IMAGE} AS cpu
+FROM ${BASE_IMAGE} AS data
 ARG BASE_IMAGE
 LABEL org.opencontainers.image.base.name="${BASE_IMAGE}"
 COPY components /app/components
+
+FROM data AS cpu
+ENV WITH=framework
 """
 
 
@@ -63,9 +66,9 @@ def small(engine, tmp_path, monkeypatch):
     """
     root = tmp_path / "project"
     files = {f"components/{package}/logic.py": package for package in (*names.COMPONENTS, "core")}
-    files |= {"components/__init__.py": "", "docker/install.sh": "", "docker/install.py": ""}
+    files |= {"components/__init__.py": "", **{f"docker/{name}": "" for name in names.RECIPE}}
     files |= {"docker/Dockerfile": SMALL_DOCKERFILE}
-    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("cpu", "gpu", "jax", "kfp", "uv")}
+    files |= {f"docker/requirements/{lock}.txt": lock for lock in ("data", "cpu", "gpu", "jax", "kfp", "uv")}
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text)

@@ -1,4 +1,4 @@
-"""The real cpu image: what is in it, as whom it runs, and that KFP's executor starts in it."""
+"""The real images: what is in them, as whom they run, and that KFP's executor starts in them."""
 
 import json
 
@@ -114,13 +114,36 @@ def test_holds_our_components_and_nothing_else_of_ours(cpu_image, files):
         "/root/.cache/",
         "site-packages/pip/",
         "site-packages/kubernetes/",
-        "site-packages/tensorflow/include/",
+        "/tensorflow/include/",
+        "libonnxruntime.so",
+        "/botocore/data/ec2/",
         ".whl",
     ],
 )
 def test_holds_no_installer_cache_or_dead_weight(files, unwanted):
     venv = [file for file in files if not file.startswith(("/usr/", "/var/lib/"))]  # a base image has its own pip
     assert [file for file in venv if unwanted in file] == []
+
+
+DATA_STEPS = """
+import importlib, json, pathlib, sys, sysconfig
+for step in sys.argv[1:]:
+    for path in sorted(pathlib.Path("/app/components", step).rglob("*.py")):
+        importlib.import_module(".".join(path.relative_to("/app").with_suffix("").parts))
+held = [name for name in ("keras", "tensorflow", "tensorboard", "jax", "onnxruntime") if importlib.util.find_spec(name)]
+print(json.dumps(held))
+"""
+
+
+def test_what_handles_files_has_an_image_without_a_framework(engine, cpu_image):
+    """All of it can be imported there, and the other image has its layers and the framework's."""
+    data = engine.images.get(names.image("download"))
+    held = run(engine, names.image("download"), ["python3", "-c", DATA_STEPS, *names.WITHOUT_FRAMEWORK], **HARDENED)
+    assert json.loads(held) == []
+    layers, shared = (image.attrs["RootFS"]["Layers"] for image in (engine.images.get(cpu_image), data))
+    assert layers[: len(shared) - 1] == shared[:-1] and len(layers) == len(shared) + 1
+    assert data.attrs["Size"] < 0.6e9
+    assert engine.images.get(cpu_image).attrs["Size"] < 1.5e9
 
 
 def test_adds_no_way_to_another_user(engine, cpu_image):
@@ -130,7 +153,23 @@ def test_adds_no_way_to_another_user(engine, cpu_image):
 
 
 def test_nothing_in_it_can_be_changed_by_who_runs_it(engine, cpu_image):
-    find = ["find", "/app", "/opt/venv", "(", "-perm", "-0002", "-o", "!", "-user", "0", ")", "!", "-type", "l"]
+    find = [
+        "find",
+        "/app",
+        "/opt/venv",
+        "/opt/framework",
+        "(",
+        "-perm",
+        "-0002",
+        "-o",
+        "!",
+        "-user",
+        "0",
+        ")",
+        "!",
+        "-type",
+        "l",
+    ]
     assert run(engine, cpu_image, find) == ""
 
 

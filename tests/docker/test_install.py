@@ -62,7 +62,9 @@ def install(index, tmp_path):
     venv.create(tmp_path / "fresh")
     packages = next((tmp_path / "fresh/lib").glob("python*/site-packages"))
 
-    def run(uv_lock: str, digest: str = "") -> tuple[subprocess.CompletedProcess, pathlib.Path]:
+    def run(
+        uv_lock: str, digest: str = "", *options: str | pathlib.Path
+    ) -> tuple[subprocess.CompletedProcess, pathlib.Path]:
         digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
         (tmp_path / "uv.txt").write_text(uv_lock)
         (tmp_path / "tiny.txt").write_text(f"tiny-thing==1.0 --hash=sha256:{digest}\n")
@@ -74,6 +76,7 @@ def install(index, tmp_path):
                 ROOT / "docker/install.py",
                 "--into",
                 tmp_path / "fresh/bin/python",
+                *options,
                 tmp_path / "tiny.txt",
             ],
             env=clean | outside,
@@ -104,3 +107,18 @@ def test_a_file_with_another_hash_is_not_installed(install, uv_lock):
     done, packages = install(uv_lock, digest="0" * 64)
     assert done.returncode != 0 and "hash" in done.stderr.lower()
     assert not (packages / "tiny_thing.py").exists()
+
+
+@pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
+def test_what_is_there_already_is_not_installed_again_beside_it(install, tmp_path, uv_lock):
+    there = tmp_path / "there.txt"
+    for text, installed in (
+        ("# none\nother-thing==2 \\\n    --hash=sha256:0\n", True),
+        ("tiny-thing==1.0 \\\n    --hash=sha256:0\n", False),
+    ):
+        there.write_text(text)
+        beside = tmp_path / f"beside-{installed}"
+        done, packages = install(uv_lock, "", "--beside", beside, "--without", there)
+        assert done.returncode == 0, done.stderr
+        assert (beside / "tiny_thing.py").is_file() == installed
+        assert not (packages / "tiny_thing.py").exists()

@@ -12,6 +12,7 @@ from pipeline import ROOT
 from pipeline.images import base_image, build, docker_build, names
 
 EVERY = set(names.COMPONENTS)
+WITH_FRAMEWORK = EVERY - set(names.WITHOUT_FRAMEWORK)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def tree(tmp_path):
         write(tmp_path / "components" / component / "logic.py", f"{component} = 1\n")
     write(tmp_path / "components/__init__.py", "")
     write(tmp_path / "components/evaluate/templates/report.html", "<p>")
-    for file in (*names.RECIPE, *(f"requirements/{lock}.txt" for lock in ("cpu", "gpu", "jax", "kfp", "uv"))):
+    for file in (*names.RECIPE, *(f"requirements/{lock}.txt" for lock in ("data", "cpu", "gpu", "jax", "kfp", "uv"))):
         write(tmp_path / "docker" / file, f"{file}\n")
     write(tmp_path / "docker/requirements/local.txt", "")
     write(tmp_path / "pipeline/training.py", "")
@@ -68,8 +69,10 @@ def changed(before: dict, after: dict) -> dict[str, set[str]]:
         ("docker/install.py", EVERY, EVERY),
         ("docker/requirements/uv.txt", EVERY, EVERY),
         ("docker/requirements/kfp.txt", EVERY, EVERY),
-        ("docker/requirements/cpu.txt", EVERY, set()),
-        ("docker/requirements/gpu.txt", set(), EVERY),
+        ("docker/strip_symbols.py", EVERY, EVERY),
+        ("docker/requirements/data.txt", EVERY, EVERY),
+        ("docker/requirements/cpu.txt", WITH_FRAMEWORK, set()),
+        ("docker/requirements/gpu.txt", set(), WITH_FRAMEWORK),
         ("docker/requirements/local.txt", set(), set()),
         ("pipeline/training.py", set(), set()),
         ("tests/test_it.py", set(), set()),
@@ -152,7 +155,36 @@ def test_an_impossible_repository_is_refused_in_one_line(repository, monkeypatch
 def test_every_component_of_the_project_has_an_image():
     packages = {path.parent.name for path in (ROOT / "components").glob("*/component.py")}
     assert packages <= EVERY
-    assert len(set(tags(ROOT).values())) == 2 * len(EVERY)
+    assert len(set(tags(ROOT).values())) == len(EVERY) + len(WITH_FRAMEWORK)
+
+
+def test_what_needs_no_framework_has_one_image_for_every_target(tree):
+    assert (
+        names.image("download", "gpu", tree)
+        == names.image("download", "jax", tree)
+        == names.image("download", root=tree)
+    )
+    assert len(names.names(["cpu", "gpu"], tree)) == len(EVERY) + len(WITH_FRAMEWORK)
+    assert list(names.by_stage(["cpu", "gpu"], tree)) == ["data", "cpu", "gpu"]
+
+
+def test_the_images_that_share_a_layer_share_its_versions():
+    """A framework is installed beside what the data image has: of that, both locks must name the same versions."""
+    locks = {lock: pins(ROOT / f"docker/requirements/{lock}.txt") for lock in ("data", "cpu", "gpu", "jax")}
+    for lock in ("cpu", "gpu", "jax"):
+        assert {name: locks[lock].get(name) for name in locks["data"]} == locks["data"]
+    frameworks = {"keras", "tensorflow", "tensorflow-cpu", "tensorboard", "jax", "onnxruntime"}
+    assert not frameworks & set(locks["data"])
+
+
+def pins(lock: pathlib.Path) -> dict[str, list[str]]:
+    """Each package's versions and markers."""
+    found: dict[str, list[str]] = {}
+    for line in lock.read_text().splitlines():
+        if line[:1].isalnum():
+            name, _, version = line.removesuffix(" \\").partition("==")
+            found.setdefault(name, []).append(version)
+    return found
 
 
 def test_names_are_made_without_loading_the_docker_sdk():
