@@ -126,10 +126,11 @@ def test_holds_no_installer_cache_or_dead_weight(files, unwanted):
 
 
 DATA_STEPS = """
-import importlib, json, pathlib, sys, sysconfig
+import importlib.util, json, pathlib, sys
 for step in sys.argv[1:]:
-    for path in sorted(pathlib.Path("/app/components", step).rglob("*.py")):
-        importlib.import_module(".".join(path.relative_to("/app").with_suffix("").parts))
+    for path in pathlib.Path("/app/components", step).rglob("*.py"):
+        if path.stem != "component":  # KFP runs a copy of its function
+            importlib.import_module(".".join(path.relative_to("/app").with_suffix("").parts))
 held = [name for name in ("keras", "tensorflow", "tensorboard", "jax", "onnxruntime") if importlib.util.find_spec(name)]
 print(json.dumps(held))
 """
@@ -138,7 +139,8 @@ print(json.dumps(held))
 def test_what_handles_files_has_an_image_without_a_framework(engine, cpu_image):
     """All of it can be imported there, and the other image has its layers and the framework's."""
     data = engine.images.get(names.image("download"))
-    held = run(engine, names.image("download"), ["python3", "-c", DATA_STEPS, *names.WITHOUT_FRAMEWORK], **HARDENED)
+    command = ["python3", "-c", DATA_STEPS, *names.WITHOUT_FRAMEWORK]
+    held = run(engine, names.image("download"), command, **HARDENED)
     assert json.loads(held) == []
     layers, shared = (image.attrs["RootFS"]["Layers"] for image in (engine.images.get(cpu_image), data))
     assert layers[: len(shared) - 1] == shared[:-1] and len(layers) == len(shared) + 1
