@@ -22,7 +22,7 @@ OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER 
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
            KUBERNETES_MANIFEST VERSION \
-           BASE_IMAGE CONV2D_%
+           BASE_IMAGE DIGESTS SIGN CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
@@ -46,7 +46,7 @@ SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(fil
 LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep model predict config tensorboard models test soak lint format bench lock golden jax images base-image \
+.PHONY: help run-local sweep model predict config tensorboard models test soak lint format bench lock audit golden jax images base-image \
         pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -68,17 +68,17 @@ models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', '
 	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,KUBERNETES_MANIFEST) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(SETTINGS)
 
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
 
 pipeline-run: OURS += VERBOSE
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1
-	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
 
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
 	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
@@ -108,8 +108,8 @@ tensorboard: $(VENV)/local
 	@$(PYTHON) -m tensorboard.main --logdir $(call text,OUTPUTS)/tensorboard --port $(call text,PORT)
 endif
 
-images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry
-	@$(PYTHON) -m pipeline images --target $(call text,TARGET) -- $(or $(call given,ACTION),build)
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
+	@$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry
@@ -138,6 +138,10 @@ golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted chang
 
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
 	@UPGRADE=$(call quote,$(call given,UPGRADE)) docker/lock.sh
+
+audit: $(VENV)/test ## ask the package index which locked versions have known weaknesses (needs its whole web page)
+	@for lock in cpu gpu jax tensorboard local; do \
+		$(VENV)/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement $(LOCKS)/$$lock.txt || exit 1; done
 
 clean: ## remove what was built, and the environment; runs stay
 	rm -rf build $(VENV) .pytest_cache .ruff_cache .mypy_cache

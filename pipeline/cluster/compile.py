@@ -12,6 +12,7 @@ from components.core.storage import location
 from components.download.look import can_change
 from components.download.places import scheme_of
 from pipeline.cluster.version import version_of
+from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
@@ -39,14 +40,16 @@ def compile_pipeline(
 
     Raises:
         PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
-            layers that don't fit.
+            layers that don't fit; a digest that is asked for and can't be had.
     """
     check_gpus(defaults.gpus)
     check_places(defaults)
     if sweep is None or "architecture" not in sweep.names:
         check_model(defaults)
-    wanted = dict(step_images(defaults, cluster, sweep))
-    pipeline = training_pipeline(defaults, wanted.__getitem__, cluster, sweep)
+    images = dict(step_images(defaults, cluster, sweep))
+    if cluster.digests:
+        images = {step: with_digest(image) for step, image in images.items()}
+    pipeline = training_pipeline(defaults, images.__getitem__, cluster, sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own:

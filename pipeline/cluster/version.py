@@ -3,10 +3,9 @@
 import hashlib
 import pathlib
 import re
-import subprocess
 
-from components.core.revision import code_revision
 from pipeline import ROOT
+from pipeline.revision import checkout_revision
 
 
 def pipeline_name(title: str, sweep: bool = False) -> str:
@@ -24,18 +23,4 @@ def version_of(compiled: pathlib.Path, root: pathlib.Path = ROOT) -> str:
 
     The same code, defaults and options compile to the same bytes, so two versions of one name are one version.
     """
-    return f"{_revision(root)}-{hashlib.sha256(compiled.read_bytes()).hexdigest()[:8]}"
-
-
-def _revision(root: pathlib.Path) -> str:
-    """git's name of the checkout; of an installed copy, which git does not know, the hash of our code."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "pipeline/__init__.py")
-        return git("describe", "--always", "--dirty", "--exclude=*", "--abbrev=12")
-    except (OSError, subprocess.CalledProcessError):
-        return code_revision()
+    return f"{checkout_revision(root)}-{hashlib.sha256(compiled.read_bytes()).hexdigest()[:8]}"

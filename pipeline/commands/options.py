@@ -1,5 +1,6 @@
 """The options that several commands have, each written once."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -116,9 +117,16 @@ def compiled(with_cache: bool) -> Callable:
         @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
         @webhook_secret
         @cached(with_cache)
+        @click.option(
+            "--digests/--no-digests",
+            default=False,
+            show_default=True,
+            help="Name the images by their digests in the registry, too.",
+        )
         @functools.wraps(command)
-        def wrapped(evaluate_on: Any, queue: str, priority: str, webhook_secret: str, cached: bool, **rest: Any) -> Any:
-            return command(cluster=ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached), **rest)
+        def wrapped(**given: Any) -> Any:
+            fixed = {field.name: given.pop(field.name) for field in dataclasses.fields(ClusterOptions)}
+            return command(cluster=ClusterOptions(**fixed), **given)
 
         return wrapped
 

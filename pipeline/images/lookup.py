@@ -98,6 +98,21 @@ def check_images(images: Iterable[str]) -> list[str]:
     return notes
 
 
+def with_digest(image: str) -> str:
+    """`name:tag@sha256:...`, which no later push can change the meaning of.
+
+    Raises:
+        PipelineError: the registry does not say it.
+    """
+    state, digest = look_up(read_name(image))
+    if state != "present" or not digest:
+        raise PipelineError(
+            f"expected the digest of {image} from its registry: {state}; push it (make images ACTION=push), or leave "
+            "DIGESTS= out"
+        )
+    return f"{image}@{digest}"
+
+
 def look_up(name: ImageName) -> tuple[str, str]:
     """`present`, `absent`, or why it can't be told; and the digest, `sha256:...`, that the registry gives."""
     import requests

@@ -137,6 +137,7 @@ class ClusterOptions:
         webhook_secret: the Kubernetes secret with the webhook's `url` (and `ui`, where people open KFP, for links) to
             tell when a run ends; empty: nobody is told, and no pod is started for it.
         cached: whether steps may take earlier runs' results.
+        digests: whether images are named by their digests in the registry too, not by their tags alone.
     """
 
     evaluate_on: Literal["cpu", "gpu"] = "cpu"
@@ -144,6 +145,7 @@ class ClusterOptions:
     priority: str = ""
     webhook_secret: str = ""
     cached: bool = True
+    digests: bool = False
 
     def __post_init__(self) -> None:
         for option in ("queue", "priority"):

@@ -6,7 +6,11 @@ import os
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images.lookup import _docker_login, check_images, read_name
+from pipeline.cluster.compile import compile_pipeline, step_images
+from pipeline.images.lookup import _docker_login, check_images, read_name, with_digest
+from pipeline.parameters.parameters import configure
+from pipeline.parameters.placement_settings import ClusterOptions
+from tests.servers import image_registry
 from tests.servers.http_api import Api
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -40,6 +44,24 @@ def test_images_are_looked_up_in_their_registry(guarded):
             PipelineError, match="expected the registry to have .*:train-2, it has not; try make images"
         ):
             check_images([f"{name}:train-2", f"{name}:export-1"])
+
+
+@pytest.mark.skipif(image_registry.BINARY is None, reason="needs docker-registry")
+def test_the_compiled_file_names_digests_on_request(tmp_path, monkeypatch):
+    """The tag stays in the name, for people; Kubernetes goes by the digest."""
+    parameters = configure("quickstart", ()).parameters
+    with image_registry.serving(tmp_path) as host:
+        monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{host}/team/conv2d")
+        with pytest.raises(PipelineError, match="expected the digest of .*: absent; push it") as refusal:
+            compile_pipeline(parameters, tmp_path / "training.yaml", ClusterOptions(digests=True))
+        assert "\n" not in str(refusal.value)
+        named = {}
+        for _, image in step_images(parameters, ClusterOptions()):
+            named[image] = image_registry.put_image(host, "team/conv2d", image.rpartition(":")[2], image)
+        assert {with_digest(image) for image in named} == {f"{image}@{digest}" for image, digest in named.items()}
+        compile_pipeline(parameters, tmp_path / "training.yaml", ClusterOptions(digests=True))
+    compiled = (tmp_path / "training.yaml").read_text()
+    assert all(f"image: {image}@{digest}" in compiled for image, digest in named.items())
 
 
 def test_a_login_with_dockers_credential_helper_is_used(tmp_path, monkeypatch):

@@ -1,0 +1,110 @@
+"""What a pushed image says of itself: its bill of materials and where it was made, and a signature by cosign.
+
+Both statements are written to build/statements/ at every push. `--sign KEY` signs the image and attaches them to it, so
+that a cluster's admission policy can ask for them: KEY is a file or a KMS address as cosign takes it, or `keyless` for
+the identity that a hosted CI hands out. cosign comes from its own project; nothing of it is needed without --sign.
+"""
+
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from components.core.errors import PipelineError, one_line
+from components.core.files import write_json
+from pipeline import docker_folder
+from pipeline.images.base_image import base_name
+from pipeline.revision import checkout_revision
+
+FOLDER = pathlib.Path("build/statements")
+KEYLESS = "keyless"
+# What the images run on; the locks name versions for other machines too.
+PLATFORM = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux", "os_name": "posix"}
+PYTHON = {"python_version": "3.11", "python_full_version": "3.11.0", "implementation_name": "cpython"}
+
+
+def bill_of_materials(name: str, stage: str) -> dict[str, Any]:
+    """What is in an image, as CycloneDX 1.6: the locked packages, and the base image as one thing, whose parts its own
+    makers list. https://cyclonedx.org/docs/1.6/json/"""
+    packages = [
+        {"type": "library", "name": package, "version": version, "purl": f"pkg:pypi/{package}@{version}"}
+        for package, version in sorted(set(_locked(stage)))
+    ]
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": {"type": "container", "name": name}},
+        "components": [{"type": "container", "name": base_name()}, *packages],
+    }
+
+
+def provenance(name: str, stage: str) -> dict[str, Any]:
+    """From what an image was made: the predicate of SLSA provenance 1. https://slsa.dev/spec/v1.0/provenance"""
+    return {
+        "buildDefinition": {
+            "buildType": "docker build --target",
+            "externalParameters": {"image": name, "target": stage},
+            "internalParameters": {"revision": checkout_revision()},
+            "resolvedDependencies": [{"uri": base_name()}],
+        },
+        "runDetails": {"builder": {"id": "make images ACTION=push"}},
+    }
+
+
+def write_statements(name: str, stage: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """Writes both, and returns the files' paths."""
+    tag = name.rpartition(":")[2]
+    bill, made = FOLDER / f"{tag}.cdx.json", FOLDER / f"{tag}.provenance.json"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_json(bill, bill_of_materials(name, stage))
+    write_json(made, provenance(name, stage))
+    return bill, made
+
+
+def check_cosign(key: str) -> None:
+    """Refuses to begin a push that could not be signed.
+
+    Raises:
+        PipelineError: cosign is not here, or the key's file is not.
+    """
+    if not shutil.which("cosign"):
+        raise PipelineError(
+            "expected cosign on the PATH to sign with; install it (sigstore/cosign), or leave SIGN= out"
+        )
+    if key != KEYLESS and "://" not in key and not pathlib.Path(key).is_file():
+        raise PipelineError(f"expected a key's file, a KMS address or {KEYLESS}, received SIGN={key}")
+
+
+def sign(reference: str, statements: tuple[pathlib.Path, pathlib.Path], key: str) -> None:
+    """Signs `name@sha256:...` and attaches the statements.
+
+    Raises:
+        PipelineError: cosign's own words.
+    """
+    by = [] if key == KEYLESS else ["--key", key]
+    _cosign("sign", "--yes", *by, reference)
+    for kind, statement in zip(("cyclonedx", "slsaprovenance1"), statements, strict=True):
+        _cosign("attest", "--yes", *by, "--type", kind, "--predicate", str(statement), reference)
+    print(f"signed {reference}")
+
+
+def _cosign(*arguments: str) -> None:
+    done = subprocess.run(["cosign", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PipelineError(
+            f"expected cosign {arguments[0]} to succeed, it said: {one_line(done.stderr or done.stdout)}"
+        )
+
+
+def _locked(stage: str) -> Iterator[tuple[str, str]]:
+    """The name and version of each package that the stage's locks install in the image."""
+    from packaging.requirements import Requirement
+
+    for lock in dict.fromkeys(("data", "kfp", stage)):
+        for line in (docker_folder() / f"requirements/{lock}.txt").read_text().splitlines():
+            if line[:1].isalnum():
+                requirement = Requirement(line.removesuffix("\\"))
+                if not requirement.marker or requirement.marker.evaluate(PLATFORM | PYTHON):
+                    yield requirement.name, str(requirement.specifier).removeprefix("==")
