@@ -23,6 +23,7 @@ from components.core.revision import code_revision
 from components.export.card import write_card
 from components.export.formats.converted import write_litert, write_onnx, write_plain
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.repository import write_repository
 from components.export.formats.saved_model import write_saved_model
 from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
 from components.export.reference import reference_of
@@ -61,7 +62,8 @@ def export(
     ):
         trained = model_file(model_path)
         model = load_fitting_model(trained, info)
-        paths = {name: directory / FORMATS[name].path.format(version=settings.model_version) for name in formats}
+        called = {"version": settings.model_version, "name": settings.model_name}
+        paths = {name: directory / FORMATS[name].path.format(**called) for name in formats}
         for name in _written(paths, model, trained, dataset_path, info):
             verifier.check(name, paths[name])
         proofs = verifier.proofs()
@@ -124,7 +126,9 @@ def _written(
             elif name == "keras":
                 shutil.copyfile(trained, path)
             elif name == "onnx":
+                path.parent.mkdir(parents=True)
                 write_onnx(model, path)
+                write_repository(path, info)
             else:
                 if not plain.exists():
                     write_plain(model, plain)

@@ -141,15 +141,21 @@ def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | N
 @click.option("--newest", is_flag=True, help="Whichever has the highest number of those that are or were champion.")
 @click.pass_obj
 def serve_command(uri: str, name: str, version: int | None, newest: bool) -> None:
-    """Writes into k8s/overlays/serving which version TensorFlow Serving serves: the champion, or another."""
+    """Writes into k8s/overlays/serving which version is served, by KServe too: the champion, or another."""
     from pipeline.models import serving
 
+    apply = "kubectl apply --server-side -k k8s/overlays/serving"
     if newest:
         serving.unpin()
         print("the newest of those that are or were champion is served", end="")
+        onnx = "is left as it was: it serves a version by its number"
     else:
-        print(f"version {serving.pin(_open(uri), name, version)} of {name} is served", end="")
-    print(", without a restart, half a minute after: kubectl apply --server-side -k k8s/overlays/serving")
+        pinned = serving.pin(_open(uri), name, version)
+        print(f"version {pinned.number} of {name} is served", end="")
+        missing = "is left as it was: the version has no ONNX (FORMATS=saved_model,keras,onnx)"
+        onnx = "too, as ONNX" if pinned.onnx else missing
+    print(f", without a restart, half a minute after: {apply}")
+    print(f"by KServe, in new pods, after: {apply}/kserve; kserve-v2 {onnx}")
 
 
 @models.command("delete")

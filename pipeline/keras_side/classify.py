@@ -90,7 +90,9 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
 
 
 def _facts(place: pathlib.Path) -> dict[str, Any] | None:
-    for file in (place / DESCRIPTION, place.parent / "manifest.json", place.parent / TRAINING_FILE):
+    # An ONNX file lies four folders deep in its export, another format's beside the manifest.
+    manifests = (folder / "manifest.json" for folder in place.parents[:4])
+    for file in (place / DESCRIPTION, *manifests, place.parent / TRAINING_FILE):
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Which version of a model the cluster's servers serve: the champion, or one by number, written into the overlay."""
+"""Which version of a model the cluster's servers serve: the champion, or one by number, written into the overlays."""
 
 import pathlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 OVERLAY = ROOT / "k8s" / "overlays" / "serving"
 POLICY = re.compile(r"(?<=model_version_policy \{ ).*(?= \}$)", re.MULTILINE)
 NEWEST = "latest { num_versions: 1 }"
+# Where KServe's servers look for what its first container fetched.
+MODELS = "/mnt/models"
+ONNX = "assets.extra/onnx"
 
 
-def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> int:
-    """Has the overlay's servers serve one version, by default the champion, once the overlay is applied.
+class Pinned(NamedTuple):
+    """The version that is served from now on, and whether it has an ONNX model, which kserve-v2 serves."""
 
-    Returns:
-        The version.
+    number: int
+    onnx: bool
+
+
+def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> Pinned:
+    """Has the servers of all overlays serve one version, by default the champion, once an overlay is applied.
+
+    The version's number is in what KServe fetches too, so that its pods are made anew for another one: a rollback is
+    followed. A version without ONNX leaves kserve-v2 as it was.
 
     Raises:
         PipelineError: no such version, one that servers don't see, or the overlay serves another model.
@@ -40,12 +50,18 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
             f"{_shown(overlay / 'common' / 'kustomization.yaml')}"
         )
     _write(overlay, f"specific {{ versions: {shown.number} }}")
-    return shown.number
+    # TensorFlow Serving wants a directory of numbers, the other server one of names.
+    _write_served(overlay / "kserve", f"{expected}/{shown.number}", f"{MODELS}/{shown.number}")
+    onnx = any(path.startswith(f"{ONNX}/") for path in shown.files)
+    if onnx:
+        _write_served(overlay / "kserve-v2", f"{expected}/{shown.number}/{ONNX}", MODELS)
+    return Pinned(shown.number, onnx)
 
 
 def unpin(overlay: pathlib.Path = OVERLAY) -> None:
-    """Has them serve the newest of the champions, present and past, again."""
+    """Has TensorFlow Serving, without KServe or with it, serve the newest of the champions, present and past, again."""
     _write(overlay, NEWEST)
+    _write_served(overlay / "kserve", _served_uri(overlay), MODELS)
 
 
 def _served_uri(overlay: pathlib.Path) -> str:
@@ -62,6 +78,21 @@ def _write(overlay: pathlib.Path, policy: str) -> None:
     text, found = POLICY.subn(policy, _read(path))
     if found != 1:
         raise PipelineError(f"expected one line `model_version_policy {{ ... }}` in {_shown(path)}, found {found}")
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _write_served(overlay: pathlib.Path, uri: str, place: str) -> None:
+    path = overlay / "served.yaml"
+    _read(path)  # which says if this is no checkout
+    uri = uri.replace("minio://", "s3://", 1)  # KServe knows an endpoint of S3 from the service account's secret
+    text = f"""# Written by `make models ARGS='serve NAME'`.
+- op: add
+  path: /spec/predictor/storageUris
+  value:
+    - uri: {uri}
+      mountPath: {place}
+"""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

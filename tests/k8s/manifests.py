@@ -17,8 +17,8 @@ from pipeline import ROOT
 K8S = ROOT / "k8s"
 # What InferenceService adds to a pod's and to a container's own fields, as far as our manifests use it. From KServe's
 # reference of serving.kserve.io/v1beta1: PredictorSpec (PodSpec and ComponentExtensionSpec inline), ModelSpec.
-KSERVE_PREDICTOR = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "model"}
-KSERVE_MODEL = {"modelFormat", "runtime", "runtimeVersion", "protocolVersion", "storageUri"}
+KSERVE_PREDICTOR = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "model", "storageUris"}
+KSERVE_MODEL = {"modelFormat", "runtime", "runtimeVersion", "protocolVersion"}
 OLDEST_KUSTOMIZE = 5
 
 

@@ -23,6 +23,7 @@ def test_the_overlays_are_all_there():
         "overlays/eks",
         "overlays/serving",
         "overlays/serving/kserve",
+        "overlays/serving/kserve-v2",
     } <= set(kustomizations())
 
 
@@ -111,14 +112,21 @@ def lost(given, kept, path: str = "") -> list[str]:
     return []
 
 
-def test_the_inference_service_says_what_kserve_needs(rendered):
+@pytest.mark.parametrize(
+    ("overlay", "served"),
+    [
+        ("kserve", ("tensorflow", "kserve-tensorflow-serving", "v1")),
+        ("kserve-v2", ("onnx", "kserve-tritonserver", "v2")),
+    ],
+)
+def test_the_inference_service_says_what_kserve_needs(rendered, overlay, served):
     """No schema of KServe's is on a registry: its pod is checked above, its own fields here, by its reference."""
-    service = find(rendered["overlays/serving/kserve"], "InferenceService")
+    service = find(rendered[f"overlays/serving/{overlay}"], "InferenceService")
     assert service["apiVersion"] == "serving.kserve.io/v1beta1"
     assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
-    model = service["spec"]["predictor"]["model"]
-    assert model["storageUri"].startswith(("gs://", "s3://"))
-    assert (model["modelFormat"]["name"], model["runtime"]) == ("tensorflow", "kserve-tensorflow-serving")
+    model, [fetched] = service["spec"]["predictor"]["model"], service["spec"]["predictor"]["storageUris"]
+    assert fetched["uri"].startswith(("gs://", "s3://")) and fetched["mountPath"] == "/mnt/models"
+    assert (model["modelFormat"]["name"], model["runtime"], model["protocolVersion"]) == served
 
 
 def test_kserve_runs_the_tensorflow_serving_that_runs_without_it(rendered):

@@ -14,7 +14,7 @@ class Format:
     """One format.
 
     Attributes:
-        path: below the export artifact; {version} stands for the model's version.
+        path: below the export artifact; {version} and {name} stand for the model's.
         packages: import names of what writes and runs it, beyond TensorFlow and Keras.
         exact: it must give the evaluated probabilities but for rounding; otherwise about the same accuracy.
     """
@@ -27,7 +27,7 @@ class Format:
 FORMATS = {
     SERVED: Format("saved_model/{version}"),
     "keras": Format(MODEL_FILE),
-    "onnx": Format("model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
+    "onnx": Format("onnx/{name}/1/model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
     "litert": Format("model.tflite", ("ai_edge_litert",)),
     "litert_int8": Format("model_int8.tflite", ("ai_edge_litert",), exact=False),
 }

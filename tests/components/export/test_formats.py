@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import requests
 
 from components.core.artifacts.dataset import INFO_FILE, read_info
 from components.core.artifacts.dataset_reading import load_split
@@ -17,6 +18,7 @@ from components.export.verify import FormatProof
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import evaluated
+from tests.servers.open_inference import OpenInference
 
 needs_all = pytest.mark.skipif(
     any(known.importlib.util.find_spec(package) is None for kind in FORMATS.values() for package in kind.packages),
@@ -81,6 +83,33 @@ def test_each_file_takes_any_number_of_pictures(everything, digits_with_test, na
     assert given[2].dtype == np.float32
     assert (given[2].argmax(axis=1) == labels).mean() > 0.7
     np.testing.assert_allclose(given[0], given[2][:1], atol=1e-5)
+
+
+@needs_all
+def test_a_server_of_the_open_inference_protocol_answers_as_the_report_says(everything, digits_with_test):
+    """From the folder that export writes, over the network: the report's accuracy, on all of its pictures."""
+    manifest, exported = everything
+    pictures, labels = load_split(digits_with_test, read_info(digits_with_test), "test")
+    answers = []
+    with OpenInference(exported / "onnx").serving() as url:
+        assert requests.get(f"{url}/v2/health/ready", timeout=30).ok
+        model = f"{url}/v2/models/{manifest.model_name}"
+        about = requests.get(model, timeout=30).json()
+        assert about["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, 8, 8, 1]}]
+        assert about["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]
+        for part in np.array_split(pictures, 3):
+            tensor = {"name": "images", "shape": list(part.shape), "datatype": "UINT8", "data": part.ravel().tolist()}
+            answered = requests.post(f"{model}/infer", json={"inputs": [tensor]}, timeout=30)
+            [output] = answered.json()["outputs"]
+            answers.append(np.reshape(output["data"], output["shape"]))
+        tensor = {"name": "images", "shape": [257, 8, 8, 1], "datatype": "UINT8", "data": [0] * 257 * 64}
+        assert requests.post(f"{model}/infer", json={"inputs": [tensor]}, timeout=30).status_code == 400
+    answers = np.concatenate(answers)
+    assert (answers.argmax(axis=1) == labels).mean() == pytest.approx(manifest.accuracy, abs=1e-9)
+    with np.load(exported.parent / "evaluation" / "predictions.npz") as measured:
+        np.testing.assert_allclose(answers, measured["probabilities"], atol=1e-4)
+    named = (exported / "onnx" / manifest.model_name / "labels.txt").read_text().splitlines()
+    assert named == manifest.class_names
 
 
 @needs_all

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import click
 import pytest
+import yaml
 
 from components.core.errors import one_line_errors
 from pipeline.commands.models import models
@@ -192,6 +193,38 @@ def test_the_champion_is_what_is_served(typed, export, overlay):
     assert (
         "since servers see no other, received digits 3; make it the champion first" in typed("serve", "digits", "3").err
     )
+
+
+def fetched(overlay: pathlib.Path) -> tuple[str, str]:
+    """What KServe fetches, and to where."""
+    [patch] = yaml.safe_load((overlay / "served.yaml").read_text())
+    assert (patch["op"], patch["path"]) == ("add", "/spec/predictor/storageUris")
+    [one] = patch["value"]
+    return one["uri"], one["mountPath"]
+
+
+def test_kserve_follows_the_champion_in_either_protocol(typed, export, overlay, tmp_path):
+    uri = f"{tmp_path}/store/models/digits"
+    typed("publish", "digits", str(export), "--champion")
+    before = fetched(overlay / "kserve-v2")
+    assert "kserve-v2 is left as it was: the version has no ONNX" in typed("serve", "digits").out
+    assert fetched(overlay / "kserve") == (f"{uri}/1", "/mnt/models/1")
+    assert fetched(overlay / "kserve-v2") == before
+    (export / "onnx" / "digits" / "1").mkdir(parents=True)
+    (export / "onnx" / "digits" / "1" / "model.onnx").write_bytes(b"onnx")
+    for number in (2, 3):
+        typed("publish", "digits", str(export), "--champion")
+        assert "kserve-v2 too, as ONNX" in typed("serve", "digits").out
+        assert fetched(overlay / "kserve") == (f"{uri}/{number}", f"/mnt/models/{number}")
+        assert fetched(overlay / "kserve-v2") == (f"{uri}/{number}/assets.extra/onnx", "/mnt/models")
+        repository = pathlib.Path(fetched(overlay / "kserve-v2")[0])
+        assert (repository / "digits" / "1" / "model.onnx").read_bytes() == b"onnx"
+    typed("rollback", "digits")
+    typed("serve", "digits")
+    assert fetched(overlay / "kserve") == (f"{uri}/2", "/mnt/models/2")
+    assert fetched(overlay / "kserve-v2")[0] == f"{uri}/2/assets.extra/onnx"
+    typed("serve", "digits", "--newest")
+    assert fetched(overlay / "kserve") == (uri, "/mnt/models")
 
 
 def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
