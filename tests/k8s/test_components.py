@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -13,13 +14,14 @@ from tests.k8s.references import dangling
 
 @pytest.fixture
 def with_component(tmp_path, kustomize_at_hand):
-    """Renders the base with a component, as an overlay would take it in."""
+    """Renders the base, or an overlay, with a component, as an overlay of one's own would take it in."""
 
-    def made(name: str) -> list[dict]:
+    def made(name: str, beside: str = "base") -> list[dict]:
         def seen(path: str) -> str:
             return os.path.relpath(K8S / path, tmp_path)
 
-        overlay = {"namespace": "kubeflow", "resources": [seen("base")], "components": [seen(f"components/{name}")]}
+        overlay = {"resources": [seen(beside)], "components": [seen(f"components/{name}")]}
+        overlay |= {"namespace": "kubeflow"} if beside == "base" else {}
         pathlib.Path(tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         return render(tmp_path)
 
@@ -41,3 +43,48 @@ def test_a_runs_pods_reach_one_more_server_and_nothing_reaches_them(with_compone
     [rule] = policy["egress"]
     assert {port["port"] for port in rule["ports"]} == ports
     assert all("ipBlock" not in peer for peer in rule["to"])
+
+
+def test_prometheus_finds_the_metrics_of_the_served_model(with_component):
+    """By annotations, or by the operator's own kind: the port and path that the server has."""
+    objects = with_component("serving-alerts", beside="overlays/serving")
+    assert violations(objects) == []
+    assert dangling(objects) == []
+    template = find(objects, "Deployment", "tensorflow-serving")["spec"]["template"]
+    [server] = template["spec"]["containers"]
+    config = find(objects, "ConfigMap", "tensorflow-serving")["data"]["monitoring.config"]
+    path = re.search(r'path: "(\S+)"', config)[1]
+    assert "enable: true" in config and "--monitoring_config_file=/config/monitoring.config" in server["args"]
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    said = template["metadata"]["annotations"]
+    assert said == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(ports["http"]),
+        "prometheus.io/path": path,
+    }
+    monitor = find(objects, "PodMonitor")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == ("http", path)
+    assert monitor["metadata"]["namespace"] == "conv2d-serving"
+
+
+def test_alerts_are_about_what_the_server_counts_and_say_what_to_do(with_component):
+    objects = with_component("serving-alerts", beside="overlays/serving")
+    monitor, rule = find(objects, "PodMonitor"), find(objects, "PrometheusRule")
+    [group] = rule["spec"]["groups"]
+    # What TensorFlow Serving exports (tensorflow_serving/servables/tensorflow/util.cc), and Prometheus itself.
+    exported = {":tensorflow:serving:request_count", ":tensorflow:serving:request_latency_bucket", "up"}
+    job = f"{monitor['metadata']['namespace']}/{monitor['metadata']['name']}"
+    for alert in group["rules"]:
+        named = set(re.findall(r"([a-z_:]+)\{", alert["expr"]))
+        assert named and named <= exported, alert
+        assert f'job="{job}"' in alert["expr"] or 'namespace="conv2d-serving"' in alert["expr"]
+        assert alert["for"] and alert["labels"]["severity"] in ("warning", "critical")
+        assert alert["annotations"]["summary"] and alert["annotations"]["description"]
+    assert {alert["alert"] for alert in group["rules"]} == {"ModelIsNotServed", "ModelFailsRequests", "ModelIsSlow"}
+
+
+def test_no_overlay_needs_a_kind_that_a_plain_cluster_lacks(rendered):
+    kinds = {thing["kind"] for objects in rendered.values() for thing in objects}
+    assert not kinds & {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
