@@ -88,7 +88,8 @@ class Fit:
                 print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
         done = len(log.history)
         with contextlib.ExitStack() as ending:
-            for each in (log, board, *tracked):
+            closed: list[Any] = [log, board, *tracked]
+            for each in closed:
                 ending.enter_context(contextlib.closing(each))
             if checkpoint and device.leads:
                 saving = SaveCheckpoint(checkpoint, log, best)
