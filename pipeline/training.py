@@ -62,7 +62,7 @@ def training_pipeline(
             source = of(DownloadSettings)
             if can_change(defaults):
                 # Not cached: what follows is, as long as the source looks the same. A local run has looked already.
-                looked = look(source=source["source"], source_version=source["source_version"])
+                looked = look(**{name: source[name] for name in ("source", "source_version", "labels")})
                 place(looked.set_display_name("Look").set_caching_options(False), "look")
                 source["source_version"] = looked.output
 

@@ -5,20 +5,28 @@ from kfp.dsl import Artifact, Output
 
 
 @dsl.component(base_image="download", install_kfp_package=False)
-def look(source: str, source_version: str) -> str:
+def look(source: str, source_version: str, labels: str) -> str:
     """Tells how the source looks now: download and all after it are cached as long as that stays the same."""
     from components.core.errors import one_line_errors
 
     with one_line_errors():
         from components.download.look import look
 
-        seen = look(source, source_version)
+        seen = look(source, source_version, labels)
         print(f"the source looks like {seen}" if seen else "there is no source", flush=True)
         return seen
 
 
 @dsl.component(base_image="download", install_kfp_package=False)
-def download(raw: Output[Artifact], dataset: str, source: str, source_sha256: str, mirror: str, source_version: str):
+def download(
+    raw: Output[Artifact],
+    dataset: str,
+    source: str,
+    labels: str,
+    source_sha256: str,
+    mirror: str,
+    source_version: str,
+):
     """Fetches the pictures as their authors published them, byte for byte, and proves them by checksum."""
     given = dict(locals())
     from components.core.errors import one_line_errors

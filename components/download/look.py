@@ -11,7 +11,7 @@ import pathlib
 import secrets
 
 from components.core.errors import PipelineError
-from components.download.places import STORE_SCHEMES, local_path, public, scheme_of
+from components.download.places import STORE_SCHEMES, local_path, places_of, public, scheme_of
 from components.download.settings import DownloadSettings
 
 TIMEOUT_S = 10
@@ -22,7 +22,7 @@ VALIDATORS = ("ETag", "Last-Modified")
 def can_change(settings: DownloadSettings) -> bool:
     """Whether other data could lie behind the source's name tomorrow, unnoticed: it is remote, and neither its SHA-256
     nor a version of the user's own is given."""
-    remote = bool(settings.source) and scheme_of(settings.source) != "file"
+    remote = any(scheme_of(place) != "file" for place in (*places_of(settings.source), settings.labels))
     return remote and not settings.source_sha256 and not settings.source_version
 
 
@@ -33,18 +33,20 @@ def refuse_unseen(settings: DownloadSettings) -> None:
         PipelineError: the pipeline was compiled without a source, and started with one.
     """
     if can_change(settings):
+        received = ", ".join(map(public, places_of(settings.source)))
         raise PipelineError(
-            f"source: expected a pipeline that was compiled with a source, received {public(settings.source)} for one "
+            f"source: expected a pipeline that was compiled with a source, received {received} for one "
             "that was not, so that a change of the data would go unnoticed; compile it with SOURCE=, or give a "
             "source_version or the source_sha256"
         )
 
 
-def look(source: str, source_version: str = "") -> str:
+def look(source: str, source_version: str = "", labels: str = "") -> str:
     """The source's state.
 
     Args:
         source: as a user gives it; empty: none.
+        labels: where the table of labels lies; empty: none is named.
         source_version: a version of the user's own, which stands in for a look; empty: none.
 
     Returns:
@@ -56,6 +58,11 @@ def look(source: str, source_version: str = "") -> str:
     """
     if source_version or not source:
         return source_version
+    states = [_state(place) for place in (*places_of(source), *([labels] if labels else []))]
+    return states[0] if len(states) == 1 else hashlib.sha256(" ".join(states).encode()).hexdigest()[:16]
+
+
+def _state(source: str) -> str:
     scheme = scheme_of(source)
     if scheme == "file":
         return _of_files(local_path(source))

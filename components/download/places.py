@@ -1,5 +1,7 @@
 """The names of places to fetch from: their scheme, their parts, and what may be said of them in public."""
 
+import contextlib
+import json
 import pathlib
 import re
 import urllib.parse
@@ -30,6 +32,21 @@ def scheme_of(place: str) -> str:
     if scheme in SCHEMES:
         return scheme
     raise PipelineError(f"unknown scheme {scheme!r} in {public(place)}; {nearest(scheme, list(SCHEMES))}")
+
+
+def places_of(source: str) -> list[str]:
+    """The places that a source names: none, itself, or all of a JSON list.
+
+    Raises:
+        PipelineError: a list of something else than places.
+    """
+    if source.startswith("["):
+        with contextlib.suppress(ValueError):  # a name that begins so
+            found = json.loads(source)
+            if not found or not all(isinstance(place, str) and place for place in found):
+                raise PipelineError(f'source: expected a list of places, ["a.zip", "b/"], received {source[:200]!a}')
+            return found
+    return [source] if source else []
 
 
 def local_path(place: str) -> pathlib.Path:

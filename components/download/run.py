@@ -9,7 +9,7 @@ import hashlib
 import pathlib
 from collections.abc import Iterator
 
-from components.core.artifacts.raw import LISTING_FILE, SOURCE_FILE, Listing, RawFile, RawInfo
+from components.core.artifacts.raw import LABELS_FILE, LISTING_FILE, SOURCE_FILE, Listing, RawFile, RawInfo
 from components.core.catalog import DATASETS, KnownDataset
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
@@ -18,7 +18,7 @@ from components.core.progress import amount
 from components.download import packing
 from components.download.cache import Cache
 from components.download.mirror import Mirror
-from components.download.places import STORE_SCHEMES, inside, public, scheme_of
+from components.download.places import STORE_SCHEMES, inside, places_of, public, scheme_of
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
@@ -29,10 +29,12 @@ PICTURES = "pictures"
 
 @dataclasses.dataclass(frozen=True)
 class Brought:
-    """One file of the artifact: its name, what it turned out to be, and what it lists if it is a listing."""
+    """One file of the artifact: its name, what it turned out to be, where it came from, and what it lists if it is a
+    listing."""
 
     name: str
     sums: Sums
+    place: str
     listing: Listing | None = None
 
 
@@ -72,7 +74,12 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
     """What is wanted, and the places to try for it in turn."""
     own_sum = Checksum("sha256", settings.source_sha256) if settings.source_sha256 else None
     if not known.originals:
-        yield Wanted(PICTURES, own_sum), (settings.source,)
+        places = places_of(settings.source)
+        for number, place in enumerate(places, start=1):
+            name = f"{PICTURES}-{number}" if len(places) > 1 else PICTURES
+            yield Wanted(name, own_sum if len(places) == 1 and not settings.labels else None), (place,)
+        if settings.labels:
+            yield Wanted(LABELS_FILE), (settings.labels,)
     several = len(known.originals) > 1
     for original in known.originals:
         published = Checksum("md5", original.md5) if original.md5 else None
@@ -108,19 +115,21 @@ def _run(
     mirror: Mirror | None,
 ) -> Brought:
     """One errand: fetches, looks the file over, and gives it its final name."""
-    if known.format == "pictures" and mirror is None and (listed := _in_place(tried[0], wanted, folder)):
+    packed = known.format == "pictures" and wanted.name != LABELS_FILE
+    if packed and mirror is None and (listed := _in_place(tried[0], wanted, folder)):
         return listed
     path = folder / wanted.name
-    with folder_at(tried[0], cache) if known.format == "pictures" else contextlib.nullcontext() as pictures:
+    with folder_at(tried[0], cache) if packed else contextlib.nullcontext() as pictures:
         if pictures is not None:
             packing.pack(pictures, path)
             sums = sums_of(path)
         else:
             place, sums = _from_any(wanted, tried, path, cache, patience, mirror)
-            check(path, known.format, public(place), proven=wanted.checksum is not None)
-    if known.format == "pictures":
-        path = path.rename(folder / f"{PICTURES}.{archive_kind(path)}")
-    return Brought(path.name, sums)
+            if wanted.name != LABELS_FILE:
+                check(path, known.format, public(place), proven=wanted.checksum is not None)
+    if packed:
+        path = path.rename(folder / f"{wanted.name}.{archive_kind(path)}")
+    return Brought(path.name, sums, tried[0])
 
 
 def _in_place(place: str, wanted: Wanted, folder: pathlib.Path) -> Brought | None:
@@ -129,7 +138,7 @@ def _in_place(place: str, wanted: Wanted, folder: pathlib.Path) -> Brought | Non
         return None
     from components.download import objects
 
-    path = folder / LISTING_FILE
+    path = folder / LISTING_FILE.replace(".", f"{wanted.name.removeprefix(PICTURES)}.")
     listing = objects.list_folder(place, path)
     if listing is None:
         return None
@@ -137,7 +146,7 @@ def _in_place(place: str, wanted: Wanted, folder: pathlib.Path) -> Brought | Non
     if wanted.checksum and wanted.checksum.of(sums) != wanted.checksum.digits:
         path.unlink()
         return None
-    return Brought(path.name, sums, listing)
+    return Brought(path.name, sums, place, listing)
 
 
 def _from_any(
@@ -173,17 +182,25 @@ def _from_any(
 def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Brought]) -> RawInfo:
     """What source.json will say. Without a source the URI is that of the first mirror, whichever delivered: what came
     is the same to the byte, and so must the artifact be."""
-    place = settings.source or known.originals[0].mirrors[0]
+    places = places_of(settings.source) or [known.originals[0].mirrors[0]]
     if not settings.source and len(files) > 1:
-        place = place.rpartition("/")[0]
+        places = [places[0].rpartition("/")[0]]
     sums = "".join(sorted(f"{file.sums.sha256}  {file.name}\n" for file in files))
     described = [
-        RawFile(name=file.name, bytes=file.sums.bytes, sha256=file.sums.sha256, listing=file.listing) for file in files
+        RawFile(
+            name=file.name,
+            bytes=file.sums.bytes,
+            sha256=file.sums.sha256,
+            uri=public(file.place),
+            listing=file.listing,
+        )
+        for file in files
     ]
     return RawInfo(
         dataset=settings.dataset,
         format=known.format,
-        uri=public(place),
+        uri=", ".join(map(public, places)),
+        labels=public(settings.labels) if settings.labels else "",
         files=described,
         bytes=sum(file.listing.bytes if file.listing else file.bytes for file in described),
         sha256=described[0].sha256 if len(files) == 1 else hashlib.sha256(sums.encode()).hexdigest(),

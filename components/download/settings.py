@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from components.core.catalog import DATASETS
 from components.core.errors import nearest
 from components.core.settings import Settings, StorePlace
-from components.download.places import scheme_of
+from components.download.places import places_of, scheme_of
 
 
 class DownloadSettings(Settings):
@@ -19,7 +19,13 @@ class DownloadSettings(Settings):
         validate_default=True,
         description="where to take the data instead: a local path, or a file, http(s), gs, s3 or minio URI, of the "
         "archive, of a folder of class folders (image_folder), or of the folder with the four IDX files (mnist, "
-        "fashion_mnist)",
+        "fashion_mnist); of image_folder also several, as a list",
+    )
+    labels: str = Field(
+        "",
+        description="a table of the pictures' labels: a local path or URI of a CSV or of JSON lines with columns such "
+        "as path, label and split. By default labels.csv, .tsv, .jsonl or .manifest beside the pictures, else their "
+        "folders are the classes",
     )
     source_sha256: str = Field(
         "",
@@ -59,5 +65,18 @@ class DownloadSettings(Settings):
         known = DATASETS.get(others.data.get("dataset", ""))
         if not source and known and not known.originals:
             raise ValueError(f"{others.data['dataset']} needs one: a folder, .tar, .tar.gz or .zip of class folders")
-        scheme_of(source)  # its PipelineError passes through pydantic as it is, without the source's password
+        places = places_of(source)
+        for place in places:
+            scheme_of(place)  # its PipelineError passes through pydantic as it is, without the source's password
+        if len(places) > 1 and known and known.originals:
+            raise ValueError(f"expected one place of {others.data['dataset']}; only image_folder takes several")
         return source
+
+    @field_validator("labels")
+    @classmethod
+    def _of_pictures(cls, labels: str, others: ValidationInfo) -> str:
+        known = DATASETS.get(others.data.get("dataset", ""))
+        if labels and known and known.originals:
+            raise ValueError(f"{others.data['dataset']} has labels of its own; they are for dataset=image_folder")
+        scheme_of(labels)
+        return labels

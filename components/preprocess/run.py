@@ -72,8 +72,7 @@ def preprocess(
             _require_room(directory, 2 * len(source) * record_size(target.shape))
             tally = Tally(source, settings.max_unreadable)
             pixels = decode_all(source, target, tally, processes, scratch / "decoded")
-            if source.payloads.path.is_relative_to(scratch):
-                remove(source.payloads.path)
+            source.payloads.discard()
         splits, words = assign_splits(source, tally.hashes, tally.readable, settings, rule)
         order = lasting_order(source, tally.hashes)
         orders = [shuffled(order, splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
@@ -91,9 +90,9 @@ def preprocess(
             split_seed=settings.split_seed,
             hashes_sha256=write_hashes(directory / HASHES_FILE, tally.hashes[np.concatenate(orders)]),
             resized=tally.resized,
-            quarantined=tally.quarantined,
+            quarantined=tally.left_out,
             sizes=tally.sizes(),
-            source_uri=raw_info.uri,
+            source_uri=f"{raw_info.uri}, labels from {raw_info.labels}" if raw_info.labels else raw_info.uri,
             source_sha256=raw_info.sha256,
             resize=target.resize,
             fingerprint=fingerprint_of(target.shape, source.class_names, written),
@@ -111,8 +110,8 @@ def preprocess(
             duplicate_examples=split_examples,
             in_two_classes=in_classes,
             in_two_classes_examples=class_examples,
-            notices=notices(source, tally),
-            quarantined=tally.quarantined,
+            notices=[*source.notices, *notices(source, tally)],
+            quarantined=tally.left_out,
             quarantine=quarantine,
             ignored=source.ignored,
             validation=words[VALIDATION],
@@ -125,7 +124,7 @@ def preprocess(
         )
         remove(scratch)
         listing = [{"name": picture.name, "reason": picture.reason} for picture in quarantine]
-        write_json(directory / QUARANTINE_FILE, {"total": tally.quarantined, "listed": listing})
+        write_json(directory / QUARANTINE_FILE, {"total": tally.left_out, "listed": listing})
         write_json(directory / INFO_FILE, info.model_dump(mode="json"))
         read_info(directory)
         write_data_report(report_path, facts)
@@ -161,7 +160,7 @@ def _print_summary(facts: DataFacts) -> None:
     for what, number in [
         *facts.conversions.items(),
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),
-        (f"unreadable, see {QUARANTINE_FILE}", facts.quarantined),
+        (f"unreadable or odd, see {QUARANTINE_FILE}", facts.quarantined),
         ("in more than one split", facts.duplicates),
         ("in more than one class", facts.in_two_classes),
     ]:

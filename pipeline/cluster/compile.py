@@ -10,7 +10,7 @@ from kfp import compiler
 from components.core.errors import PipelineError
 from components.core.storage import location
 from components.download.look import can_change
-from components.download.places import scheme_of
+from components.download.places import places_of, scheme_of
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
@@ -75,11 +75,12 @@ def check_places(parameters: Parameters) -> None:
     Raises:
         PipelineError: names the parameter.
     """
-    if parameters.source and scheme_of(parameters.source) == "file":
-        raise PipelineError(
-            f"source: expected a URI that the cluster's pods can fetch, received {parameters.source!r}, a path on this "
-            "machine; put it into a bucket or behind http(s)://"
-        )
+    for name, places in {"source": places_of(parameters.source), "labels": [parameters.labels]}.items():
+        if here := [place for place in places if place and scheme_of(place) == "file"]:
+            raise PipelineError(
+                f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
+                "machine; put it into a bucket or behind http(s)://"
+            )
     for name in STORE_PLACES:
         place = getattr(parameters, name)
         if place and location.parse(place).scheme == "file":

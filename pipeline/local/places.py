@@ -1,19 +1,21 @@
 """The places a run names, as a local run needs to know them: where they lie on this machine, and what changed."""
 
+import json
 import pathlib
 
 from components.core.storage import location
 from components.download.look import look
-from components.download.places import local_path, scheme_of
+from components.download.places import local_path, places_of, scheme_of
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
 
 # Below the outputs directory: where checkpoints go, unless the user names a place.
 CHECKPOINTS = ".checkpoints"
 
 
-def local_source(source: str) -> pathlib.Path | None:
-    """The local path a SOURCE names, or None for none and for remote ones."""
-    return local_path(source) if source and scheme_of(source) == "file" else None
+def local_sources(parameters: Parameters) -> list[pathlib.Path]:
+    """The local paths that a SOURCE names, and that of a table of labels."""
+    places = (*places_of(parameters.source), parameters.labels)
+    return [local_path(place) for place in places if place and scheme_of(place) == "file"]
 
 
 def written_places(parameters: Parameters) -> list[pathlib.Path]:
@@ -33,12 +35,18 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     places = {name: getattr(parameters, name) for name in STORE_PLACES}
     places["checkpoints"] = places["checkpoints"] or str(outputs / CHECKPOINTS)
     absolute = {name: str(path) for name, place in places.items() if (path := _local_directory(place))}
-    source = local_source(parameters.source)
+    sources = [_absolute(place) for place in places_of(parameters.source)]
     seen = {
-        "source": str(source.resolve()) if source else parameters.source,
-        "source_version": look(parameters.source, parameters.source_version),
+        "source": json.dumps(sources) if len(sources) > 1 else "".join(sources),
+        "labels": _absolute(parameters.labels),
+        "source_version": look(parameters.source, parameters.source_version, parameters.labels),
     }
     return parameters.model_copy(update={**absolute, **seen})
+
+
+def _absolute(place: str) -> str:
+    """A local place as an absolute path; any other as it is."""
+    return str(local_path(place).resolve()) if place and scheme_of(place) == "file" else place
 
 
 def _local_directory(place: str) -> pathlib.Path | None:

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from components.download.places import local_path, scheme_of
+from components.download.places import local_path, places_of, scheme_of
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
@@ -37,6 +37,7 @@ def model_name_of(dataset: str, source: str) -> str:
     """A name for the model of a data set: its own, or that of the user's source."""
     if dataset != PICTURES or not source:
         return dataset
+    source = places_of(source)[0]
     if scheme_of(source) == "file":
         name = local_path(source).resolve().name
     else:

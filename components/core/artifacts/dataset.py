@@ -5,7 +5,8 @@
     validation-00000-of-00002.tfrecord
     test-00000-of-00002.tfrecord
     hashes.npy                        the hash of each picture, in the order of the shards (picture_hashes.py)
-    quarantine.json                   {"total": n, "listed": [{"name", "reason"}, ...]}: pictures that could not be read
+    quarantine.json                   {"total": n, "listed": [{"name", "reason"}, ...]}: unreadable pictures, and odd
+                                      lines of a table of labels
 
 The pictures of a split lie in a seeded random order, so that the first so many are a fair sample. At most MAX_FILES
 in all, however big the data: object stores move files one at a time.
@@ -59,7 +60,7 @@ class DatasetInfo(pydantic.BaseModel):
     split_seed: int = pydantic.Field(0, description="Seed of the splits, which it decides with the pictures' hashes")
     hashes_sha256: str = pydantic.Field("", description="SHA-256 of hashes.npy")
     resized: int = pydantic.Field(0, description="pictures whose size was another than image_shape")
-    quarantined: int = pydantic.Field(description="pictures left out because they could not be read")
+    quarantined: int = pydantic.Field(description="pictures that could not be read, and odd lines of labels")
     sizes: list[int] = pydantic.Field(
         [], description="pictures of the source by size (SIZE_EDGES of core/pictures/looks.py); [] in earlier releases"
     )

@@ -10,7 +10,9 @@ facts: the same source gives the same bytes. By format the files are:
     pictures      one archive (.tar, .tar.gz/.tgz, .zip) of class folders, with or without a train/test(/validation)
                   level above them; a source that was a directory has been packed into pictures.tar, names sorted.
                   Pictures that lie in a store already stay there: objects.jsonl lists them, an object a line,
-                  `[name below the prefix, bytes, generation or ETag]`, and preprocess reads just those
+                  `[name below the prefix, bytes, generation or ETag]`, and preprocess reads just those. Of several
+                  sources there are several: pictures-1.tar, objects-2.jsonl. `labels` is a table of labels that the
+                  user named beside them
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from components.core.files import read_json
 
 SOURCE_FILE = "source.json"
 LISTING_FILE = "objects.jsonl"
+LABELS_FILE = "labels"
 RawFormat = Literal["digits", "cifar_binary", "idx", "pictures"]
 
 
@@ -44,11 +47,13 @@ class Listing(pydantic.BaseModel):
 
 
 class RawFile(pydantic.BaseModel):
-    """One file: its name inside the artifact, its size in bytes, its SHA-256, and what it lists if it is a listing."""
+    """One file: its name inside the artifact, its size in bytes, its SHA-256, where it came from, and what it lists
+    if it is a listing."""
 
     name: str
     bytes: int
     sha256: str
+    uri: str = ""
     listing: Listing | None = None
 
 
@@ -58,6 +63,7 @@ class RawInfo(pydantic.BaseModel):
     dataset: str
     format: RawFormat
     uri: str
+    labels: str = pydantic.Field("", description="where the table of labels came from; empty: there is none")
     files: list[RawFile]
     bytes: int = pydantic.Field(description="of the files, or of the objects that they list")
     sha256: str = pydantic.Field(

@@ -21,7 +21,7 @@ class SizeRange:
 
 @dataclasses.dataclass(frozen=True)
 class Quarantined:
-    """One picture that could not be read: its name in the source, and why, in one line."""
+    """One picture that could not be read, or an odd line of labels: its name in the source, and why, in one line."""
 
     name: str
     reason: str
@@ -54,7 +54,7 @@ class DataFacts:
         in_two_classes: how many different pictures occur in more than one class.
         in_two_classes_examples: the first few of them.
         notices: what looks like a mistake, each a sentence without its end.
-        quarantined: how many pictures could not be read and were left out.
+        quarantined: how many pictures could not be read, and how many lines of labels were odd.
         quarantine: the first of them (a capped list; quarantine.json holds the same).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
             {"no picture by its ending: .txt": 3}.

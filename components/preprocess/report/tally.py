@@ -33,6 +33,13 @@ class Tally:
         self.heights, self.widths = np.zeros(count, np.int32), np.zeros(count, np.int32)
         self.changes: collections.Counter[str] = collections.Counter()
         self.failures: list[tuple[int, str]] = []
+        odd = source.odd_lines
+        if odd.count > max_unreadable * odd.of:
+            where, why = odd.first[0]
+            raise PipelineError(
+                f"expected at most {percent(max_unreadable)} of {odd.of:,} lines of labels to be odd (max_unreadable), "
+                f"received {odd.count:,}, for instance {listed([where])} ({listed([why])}); repair or remove them"
+            )
 
     def add(self, pictures: np.ndarray, outcome: Outcome) -> None:
         """Adds one chunk's outcome; `pictures` are its places in the source.
@@ -57,8 +64,15 @@ class Tally:
             )
 
     def quarantine(self) -> list[Quarantined]:
-        """The first unreadable pictures in the source's order; at most QUARANTINE_LISTED."""
-        return [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+        """The first odd lines of labels, and the first unreadable pictures in the source's order; at most
+        QUARANTINE_LISTED of each."""
+        lines = [Quarantined(where, why) for where, why in self.source.odd_lines.first]
+        return lines + [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+
+    @property
+    def left_out(self) -> int:
+        """Unreadable pictures and odd lines of labels."""
+        return self.quarantined + self.source.odd_lines.count
 
     @property
     def resized(self) -> int:

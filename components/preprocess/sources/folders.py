@@ -7,42 +7,45 @@ compressed one, is one seek away, and the pictures can be decoded in their final
 import array
 import pathlib
 import shutil
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
 
 from components.core.pictures.archives import MemberFile, iter_members
 from components.core.progress import Progress
-from components.core.wording import printable
-from components.preprocess.sources.found import Found
+from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.payloads import InFile
-from components.preprocess.sources.source import Source
 
 REPLACED = "replaced by a later member of the same name"
 BROKEN_LINK = "a link to no picture of the archive"
 COPY_BYTES = 1 << 20
 
 
-def read_folders(archive: pathlib.Path, scratch: pathlib.Path) -> Source:
-    """Reads .tar, .tar.gz or .zip; class folders as read_layout understands them.
+def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Found:
+    """Reads .tar, .tar.gz or .zip into files in the folder `scratch`.
 
     Hidden files, what programs leave in folders, and files that are no pictures by their ending are left out and
     counted. A hard or symbolic link is the picture that it leads to. The last of the members of one name counts.
 
     Raises:
-        PipelineError: as iter_members and read_layout do, or there is no picture.
+        PipelineError: as iter_members does, or there is no picture.
     """
-    found = Found()
+    found = Found(called)
     with _Pictures(found, scratch) as pictures, Progress("read", total=None, unit="pictures") as progress:
         for name, size, file in iter_members(archive, folders=True, links=True):
             folder = found.picture_in(name)
             if folder is not None:
                 pictures.add(name, folder, size, file)
                 progress.advance(1)
-    found.require_pictures(archive.name)
+            elif is_table(name) and not file.link:
+                found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
+                with found.tables[name].open("wb") as table:
+                    shutil.copyfileobj(file, table, COPY_BYTES)
     broken, replaced = pictures.settle_links_and_names()
-    return found.source(InFile(pictures.path), pictures.name, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})
+    found.close(InFile(pictures.path), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})
+    return found
 
 
 class _Pictures:
@@ -101,8 +104,10 @@ class _Pictures:
                 offsets[picture], sizes[picture] = offsets[found], sizes[found]
         return broken, replaced
 
-    def name(self, picture: int) -> str:
-        start = self.name_ends[picture - 1] if picture else 0
+    def names_from(self, first: int, last: int) -> Iterator[str]:
+        start = self.name_ends[first - 1] if first else 0
         with self.names_path.open("rb") as file:
             file.seek(start)
-            return printable(file.read(self.name_ends[picture] - start).decode("utf-8", "surrogateescape"))
+            for end in self.name_ends[first:last]:
+                yield file.read(end - start).decode("utf-8", "surrogateescape")
+                start = end

@@ -1,40 +1,51 @@
-"""What lies in a source of picture files: pictures in folders, and what is left out and why."""
+"""What lies in one source of picture files: pictures in folders, tables of labels, and what is left out and why."""
 
 import array
 import collections
+import os
+import pathlib
 import unicodedata
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
-from components.core.wording import printable
-from components.preprocess.sources.layout import Folder, read_layout
+from components.core.wording import listed
+from components.preprocess.sources.label_table import LabelTable
+from components.preprocess.sources.layout import Folder
+from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import Payloads
-from components.preprocess.sources.source import Source
-
-UNSORTED = "not inside a class folder"
-ENDINGS_TOLD = 12
 
 
 class Found:
     """Pictures by their places, and how many of what lie in which folder. 24 bytes a picture.
 
     Attributes:
+        called: the source's own name, for people.
         offsets, sizes: where each picture's bytes are (payloads.py), and how many.
         folders: each picture's folder, a number in `folder_numbers`.
         name_sums: CRC-32 of each picture's own name, without its folders.
+        tables: what may be a table of labels, by its name in the source.
+        payloads: what the pictures are read from.
+        names: of pictures from one up to another, as they are in the source.
+        out: pictures to leave out, reason -> bool [n]; none has two reasons.
     """
 
-    def __init__(self) -> None:
+    payloads: Payloads
+    names: Callable[[int, int], Iterator[str]]
+
+    def __init__(self, called: str) -> None:
+        self.called = called
         self.offsets, self.sizes = array.array("q"), array.array("q")
         self.folders, self.name_sums = array.array("i"), array.array("I")
         self.folder_numbers: dict[Folder, int] = {}
         self.pictures_in: dict[Folder, int] = {}
         self.others_in: dict[Folder, collections.Counter[str]] = {}
         self.ignored: collections.Counter[str] = collections.Counter()
+        self.tables: dict[str, pathlib.Path] = {}
+        self.out: Mapping[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -64,52 +75,57 @@ class Found:
         self.folders.append(self.folder_numbers.setdefault(folder, len(self.folder_numbers)))
         self.name_sums.append(zlib.crc32(name.rpartition("/")[2].encode("utf-8", "surrogateescape")))
 
-    def require_pictures(self, where: str) -> None:
-        """Raises PipelineError if there are none."""
+    def close(
+        self,
+        payloads: Payloads,
+        names: Callable[[int, int], Iterator[str]],
+        out: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Ends the search: says how pictures are read and called, and which are left out after all.
+
+        Raises:
+            PipelineError: there is no picture.
+        """
+        self.payloads, self.names, self.out = payloads, names, out or {}
         if not len(self):
             held = endings(sum(self.others_in.values(), collections.Counter())) or "no files"
             raise PipelineError(
-                f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {where}, received {held}; check what was "
+                f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {self.called}, received {held}; check what was "
                 "packed, or convert the files to .jpg or .png"
             )
+        remain = np.bincount(np.frombuffer(self.folders, np.int32)[~self.left_out], minlength=len(self.folder_numbers))
+        self.pictures_in.update((folder, int(remain[number])) for folder, number in self.folder_numbers.items())
 
-    def source(self, payloads: Payloads, name: Callable[[int], str], out: Mapping[str, np.ndarray]) -> Source:
-        """The pictures that lie in class folders.
+    @property
+    def left_out(self) -> np.ndarray:
+        """Whether a picture is left out: bool [n]."""
+        return np.logical_or.reduce([np.zeros(len(self), bool), *self.out.values()])
 
-        Args:
-            name: of picture i of those that were found.
-            out: pictures to leave out, reason -> bool [n]; none has two reasons.
+    @property
+    def top(self) -> Folder:
+        """The folders that all pictures lie in."""
+        folders = list(self.folder_numbers)
+        return folders[0][: len(os.path.commonprefix(folders))]
+
+    def table(self) -> LabelTable | None:
+        """The table of labels that lies beside the pictures or in a folder above them all.
 
         Raises:
-            PipelineError: as read_layout does.
+            PipelineError: there are two.
         """
-        folders = np.frombuffer(self.folders, np.int32)
-        left_out = np.zeros(len(self), bool)
-        for mask in out.values():
-            left_out |= mask
-        remain = np.bincount(folders[~left_out], minlength=len(self.folder_numbers)).tolist()
-        self.pictures_in.update((folder, remain[number]) for folder, number in self.folder_numbers.items())
-        layout = read_layout(self.pictures_in, self.others_in)
-        labels = np.full(len(self.folder_numbers), -1, np.int32)
-        splits = np.zeros(len(self.folder_numbers), np.int8)
-        for folder, place in layout.places.items():
-            labels[self.folder_numbers[folder]], splits[self.folder_numbers[folder]] = place
-        kept = np.flatnonzero((labels[folders] >= 0) & ~left_out)
-        ignored = self.ignored + collections.Counter({reason: int(mask.sum()) for reason, mask in out.items()})
-        ignored[UNSORTED] = len(self) - len(kept) - int(left_out.sum())
-        others = sum(self.others_in.values(), collections.Counter())
-        for ending, count in others.most_common(ENDINGS_TOLD):
-            ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
-        ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
-        return Source(
-            class_names=[printable(name) for name in layout.class_names],
-            labels=labels[folders[kept]],
-            given=splits[folders[kept]],
-            payloads=payloads,
-            offsets=np.frombuffer(self.offsets, np.int64)[kept],
-            sizes=np.frombuffer(self.sizes, np.int64)[kept],
-            shape=None,
-            name=lambda picture: name(int(kept[picture])),
-            name_sums=np.frombuffer(self.name_sums, np.uint32)[kept],
-            ignored={reason: count for reason, count in sorted(ignored.items()) if count},
-        )
+        above = ["/".join(self.top[:depth]) for depth in range(len(self.top) + 1)]
+        names = [name for name in self.tables if name.rpartition("/")[0] in above]
+        if len(names) > 1:
+            raise PipelineError(
+                f"expected one table of labels in {self.called}, received {listed(names)}; remove or rename the others"
+            )
+        if not names:
+            return None
+        *folder, base = unicodedata.normalize("NFC", names[0]).split("/")
+        self.others_in[tuple(folder)][ending_of(base)] -= 1
+        return LabelTable(self.tables[names[0]], names[0])
+
+
+def is_table(name: str) -> bool:
+    """Whether a file may be a table of labels, by its name."""
+    return name.rpartition("/")[2].lower() in TABLES

@@ -37,8 +37,7 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
         PipelineError: one class only, a class without pictures, classes that differ from split to split, splits beside
             classes, two folders for one split, a data set that lies once more inside itself, no training pictures.
     """
-    above = {folder[:depth] for folder in pictures for depth in range(len(folder))}
-    folders = [folder for folder, count in pictures.items() if count or folder not in above]
+    folders = _with_pictures(pictures)
     depth = _common_depth(folders)
     inner = [folder[depth:] for folder in folders if len(folder) > depth]
     splits = _splits_on_top(inner)
@@ -76,6 +75,17 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
             split, name = at
             places[folder] = labels[name], split
     return Layout(class_names, places)
+
+
+def depth_of_all(pictures: Mapping[Folder, int]) -> int:
+    """How many folders lie above all pictures, and are neither class nor split."""
+    return _common_depth(_with_pictures(pictures))
+
+
+def _with_pictures(pictures: Mapping[Folder, int]) -> list[Folder]:
+    """The folders that hold pictures, and the empty ones that hold no others either."""
+    above = {folder[:depth] for folder in pictures for depth in range(len(folder))}
+    return [folder for folder, count in pictures.items() if count or folder not in above]
 
 
 def _common_depth(folders: list[Folder]) -> int:

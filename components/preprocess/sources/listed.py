@@ -4,28 +4,26 @@ import pathlib
 
 from components.core.artifacts.raw import Listing, iter_listing, listed_at
 from components.core.progress import Progress
-from components.core.wording import printable
-from components.preprocess.sources.found import Found
+from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.payloads import InStore
-from components.preprocess.sources.source import Source
 
 
-def read_listed(path: pathlib.Path, listing: Listing) -> Source:
-    """Class folders as read_layout understands them, hidden and other files left out, as in an archive.
+def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> Found:
+    """The pictures among the objects of a listing; hidden and other files are left out, as in an archive.
 
     Raises:
-        PipelineError: as read_layout does, or there is no picture.
+        PipelineError: there is no picture, or a table of labels is not as it was listed.
     """
-    found = Found()
+    found = Found(listing.uri)
+    payloads = InStore(path, listing.uri)
     with Progress("read", listing.objects, "objects") as progress:
         for offset, listed in iter_listing(path):
             folder = found.picture_in(listed.name)
             if folder is not None:
                 found.add(listed.name, folder, offset, listed.size)
+            elif is_table(listed.name):
+                found.tables[listed.name] = scratch / f"table-{len(found.tables)}"
+                found.tables[listed.name].write_bytes(b"".join(payloads.read([offset], [listed.size])))
             progress.advance(1)
-    found.require_pictures(listing.uri)
-
-    def name(picture: int) -> str:
-        return printable(next(listed_at(path, [found.offsets[picture]])).name)
-
-    return found.source(InStore(path, listing.uri), name, {})
+    found.close(payloads, lambda first, last: (one.name for one in listed_at(path, found.offsets[first:last])))
+    return found

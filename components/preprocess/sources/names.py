@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 
+# What a table of labels is called that lies beside its pictures.
+TABLES = {"labels.csv", "labels.tsv", "labels.jsonl", "labels.manifest"}
 SPLITS = {
     "train": TRAIN,
     "training": TRAIN,

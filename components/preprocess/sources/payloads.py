@@ -5,13 +5,17 @@ Both can be handed to another process, which then reads for itself.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
+
+import numpy as np
 
 from components.core.artifacts.raw import Listed, listed_at
 from components.core.errors import PipelineError
@@ -19,26 +23,24 @@ from components.core.storage import NotFound, PreconditionFailed, Store, Stored,
 
 # Of the objects fetched ahead of the picture that is decoded; a larger one is fetched alone. A process holds no more.
 AHEAD_BYTES = 32 << 20
+# Of an offset within one of several sources: files of up to 280 TB.
+PART_BITS = 48
 
 
 class Payloads(Protocol):
-    """The bytes of pictures.
-
-    Attributes:
-        path: the file that holds them, or that lists where they are.
-    """
-
-    @property
-    def path(self) -> pathlib.Path: ...
+    """The bytes of pictures."""
 
     def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
-        """Yields the first `sizes` bytes of the pictures at `offsets` of the file.
+        """Yields the first `sizes` bytes of the pictures at `offsets`.
 
         Raises:
             OSError: the file can't be read.
             PipelineError: the store does not deliver what was listed.
         """
         ...
+
+    def discard(self) -> None:
+        """Frees the space of copies, once all pictures are read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,9 @@ class InFile:
                 if len(payload) != size:
                     raise OSError(errno.EIO, f"{size:,} bytes expected at {offset:,}, {len(payload):,} read")
                 yield payload
+
+    def discard(self) -> None:
+        self.path.unlink()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +87,33 @@ class InStore:
             yield from _results(ahead)
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def discard(self) -> None:
+        """Nothing was copied."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """Pictures of several sources. An offset says in its upper bits in which."""
+
+    parts: tuple[Payloads, ...]
+
+    @staticmethod
+    def offsets(part: int, offsets: np.ndarray) -> np.ndarray:
+        """The offsets of a part's pictures among all: int64 [n]."""
+        return offsets + (part << PART_BITS)
+
+    def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
+        wanted = zip(offsets, sizes, strict=True)
+        for part, pictures in itertools.groupby(wanted, lambda picture: picture[0] >> PART_BITS):
+            at, of = zip(*pictures, strict=True)
+            places = [offset % (1 << PART_BITS) for offset in at]
+            with contextlib.closing(self.parts[part].read(places, of)) as payloads:
+                yield from payloads
+
+    def discard(self) -> None:
+        for part in self.parts:
+            part.discard()
 
 
 def _results(ahead: Iterable[tuple[int, concurrent.futures.Future[bytes]]]) -> Generator[bytes, None, None]:

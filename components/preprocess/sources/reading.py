@@ -2,16 +2,19 @@
 
 import pathlib
 
-from components.core.artifacts.raw import RawInfo
+from components.core.artifacts.raw import LABELS_FILE, RawFile, RawInfo
 from components.core.catalog import KnownDataset
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.preprocess.sources.cifar import read_cifar
 from components.preprocess.sources.digits import read_digits
-from components.preprocess.sources.folders import read_folders
+from components.preprocess.sources.folders import find_packed
+from components.preprocess.sources.found import Found
 from components.preprocess.sources.idx import FILES, read_idx
-from components.preprocess.sources.listed import read_listed
+from components.preprocess.sources.label_table import LabelTable
+from components.preprocess.sources.listed import find_listed
 from components.preprocess.sources.source import Source
+from components.preprocess.sources.together import together
 
 
 def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, scratch: pathlib.Path) -> Source:
@@ -36,6 +39,10 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
         if missing:
             raise PipelineError(f"expected the file {min(missing)} in {raw}, received none; run download again")
         return read_idx(raw, scratch, class_names)
+    if info.format == "pictures":
+        table = LabelTable(raw / LABELS_FILE, info.labels.rpartition("/")[2]) if info.labels else None
+        files = [file for file in info.files if file.name != LABELS_FILE]
+        return together([_find(raw, file, scratch / str(number)) for number, file in enumerate(files)], table)
     if len(info.files) != 1:
         raise PipelineError(f"expected one file in {raw}, received {len(info.files)}; run download again")
     path = raw / info.files[0].name
@@ -44,6 +51,12 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
             return read_digits(path, scratch, class_names)
         case "cifar_binary":
             return read_cifar(path, scratch, class_names)
-        case "pictures":
-            listing = info.files[0].listing
-            return read_listed(path, listing) if listing else read_folders(path, scratch)
+
+
+def _find(raw: pathlib.Path, file: RawFile, scratch: pathlib.Path) -> Found:
+    """The pictures of one archive or listing."""
+    scratch.mkdir()
+    if file.listing:
+        return find_listed(raw / file.name, file.listing, scratch)
+    called = file.uri.rstrip("/").rpartition("/")[2] or file.name
+    return find_packed(raw / file.name, called, scratch)

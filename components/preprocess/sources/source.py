@@ -11,10 +11,27 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from components.core.errors import PipelineError
+from components.core.wording import printable
 from components.preprocess.sources.payloads import InFile, Payloads
 
 # What `given` says of a picture, as an index into components.core.artifacts.dataset.SPLITS.
 TRAIN, VALIDATION, TEST = 0, 1, 2
+LISTED = 1000
+
+
+@dataclasses.dataclass
+class OddLines:
+    """Lines of a table that label nothing: how many of how many, and the first of them as (where, why)."""
+
+    count: int = 0
+    of: int = 0
+    first: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+    def add(self, where: str, why: str) -> None:
+        """Counts one more."""
+        self.count += 1
+        if len(self.first) < LISTED:
+            self.first.append((printable(where), printable(why)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +50,8 @@ class Source:
         name_sums: uint32 [n], a number for each picture's own name, the same in a folder, an archive and a store; None
             if they are pixels, whose order is that of the published files.
         ignored: what else lay in the source, reason -> number of files.
+        odd_lines: of the tables of labels.
+        notices: how such tables were understood, each a sentence without its end.
     """
 
     class_names: list[str]
@@ -45,6 +64,8 @@ class Source:
     name: Callable[[int], str]
     name_sums: np.ndarray | None = None
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
+    odd_lines: OddLines = dataclasses.field(default_factory=OddLines)
+    notices: list[str] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from PIL import Image
 
+from components.preprocess.sources.folders import find_packed
+from components.preprocess.sources.source import Source
+from components.preprocess.sources.together import together
+
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     """A picture file's bytes."""
@@ -77,3 +81,8 @@ def idx_file(path: pathlib.Path, values: np.ndarray) -> pathlib.Path:
     header = np.array([2048 + values.ndim, *values.shape], ">u4").tobytes()
     path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0))
     return path
+
+
+def read_folders(packed: pathlib.Path, scratch: pathlib.Path) -> Source:
+    """The pictures of one archive."""
+    return together([find_packed(packed, packed.name, scratch)])

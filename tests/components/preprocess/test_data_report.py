@@ -114,7 +114,7 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
         "57 pictures are in more than one split",
         "no picture of dog",
         "uneven: cat has 1,400",
-        "300 files could not",
+        "300 files or lines could not",
     ):
         assert said in said_first
     for said in (

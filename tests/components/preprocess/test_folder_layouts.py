@@ -3,10 +3,9 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.preprocess.sources.folders import read_folders
 from components.preprocess.sources.layout import read_layout
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
-from tests.components.preprocess.sources import archive, class_folders, png
+from tests.components.preprocess.sources import archive, class_folders, png, read_folders
 
 
 def layout(*folders: str):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from components.download.packing import pack
-from components.preprocess.sources.folders import read_folders
-from tests.components.preprocess.sources import archive, class_folders, png
+from tests.components.preprocess.sources import archive, class_folders, png, read_folders
 
 
 def linked(path, kind: bytes, members: dict[str, str]):

@@ -75,7 +75,7 @@ def raw(tmp_path, raw_artifact) -> str:
     return raw_artifact(archive(tmp_path / "a.tar", class_folders({"cat": 400, "dog": 400}, 16, 16)))
 
 
-@pytest.mark.parametrize("reached", ["scratch", "scratch/pictures", "train-00000-of-00001.tfrecord"])
+@pytest.mark.parametrize("reached", ["scratch", "scratch/0/pictures", "train-00000-of-00001.tfrecord"])
 def test_killed_and_run_again(tmp_path, raw, command, environment, reached):
     dataset, wanted = tmp_path / "out" / "dataset", tmp_path / "whole" / "dataset"
     with subprocess.Popen(command(raw, dataset, workers=2), env=environment, stdout=subprocess.DEVNULL) as process:

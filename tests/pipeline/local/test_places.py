@@ -4,16 +4,24 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.download.look import look
-from pipeline.local.places import local_source, with_places, written_places
+from components.download.places import places_of
+from pipeline.local.places import local_sources, with_places, written_places
 from pipeline.parameters.parameters import Parameters, configure
 
 
 def test_a_local_path_becomes_absolute(tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
+    for name in ("photos", "more"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "labels.csv").write_text("path,label\n")
     monkeypatch.chdir(tmp_path)
     assert with_places(Parameters(dataset="image_folder", source="photos"), tmp_path).source == str(tmp_path / "photos")
-    assert local_source(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
-    assert local_source("gs://bucket/x") is None
+    several = Parameters(dataset="image_folder", source='["photos", "more"]', labels="labels.csv")
+    placed = with_places(several, tmp_path)
+    assert places_of(placed.source) == [str(tmp_path / "photos"), str(tmp_path / "more")]
+    assert placed.labels == str(tmp_path / "labels.csv")
+    assert local_sources(placed) == [tmp_path / name for name in ("photos", "more", "labels.csv")]
+    assert local_sources(Parameters(dataset="image_folder", source=f"file://{tmp_path}/a%20b")) == [tmp_path / "a b"]
+    assert local_sources(Parameters(dataset="image_folder", source="gs://bucket/x")) == []
 
 
 def test_the_source_is_looked_at(tmp_path):

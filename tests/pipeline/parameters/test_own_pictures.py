@@ -47,6 +47,7 @@ def test_a_profile_of_own_pictures_keeps_its_gate(tmp_path):
 @pytest.mark.parametrize(
     ("source", "name"),
     [
+        ('["/data/cats.zip", "gs://team/dogs"]', "cats"),
         ("/data/My Photos (2024).TAR.GZ", "my-photos-2024"),
         ("gs://bucket/a/Käse.zip", "kase"),
         ("gs://bucket", "bucket"),

@@ -1,0 +1,204 @@
+"""Reads a table of labels: CSV with a header or without, or JSON lines, as people and labelling tools write them.
+
+image,label,split                        a header names the columns, in any order, beside others
+cat/1.jpg,cat,train                      none: picture, label, split if there is one
+TRAINING,gs://team/cat/1.jpg,cat         Vertex AI's CSV: the split first
+{"imageGcsUri": ..., "classificationAnnotation": {"displayName": "cat"}}            Vertex AI
+{"source-ref": ..., "animal": 0, "animal-metadata": {"class-name": "cat"}}          SageMaker Ground Truth
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from components.core.errors import PipelineError
+from components.core.pictures.names import SUFFIXES, ending_of
+from components.core.wording import listed
+from components.preprocess.sources.names import SPLITS
+from components.preprocess.sources.source import TRAIN
+
+# As headers and keys are compared: without blanks, dashes and capitals. The first that is there counts.
+PATHS = (
+    *("path", "filepath", "filename", "file", "image", "imagepath", "imagename", "imagefile", "imageuri"),
+    *("imagegcsuri", "gcsfilepath", "gcsuri", "sourceref", "img", "imgpath", "picture", "photo", "uri", "url"),
+)
+LABELS = ("label", "labels", "class", "classname", "category", "labelname", "target", "tag")
+SPLIT_NAMES = ("split", "mluse", "set", "subset", "partition", "usage")
+VERTEX_LABEL = ("classificationAnnotation", "displayName")
+VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
+# What says that a line has no split: Vertex AI's word, and none.
+NO_SPLIT = ("", "unassigned")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """What one line says, or why it says nothing (`odd`). `split` is TRAIN if the line names none."""
+
+    number: int
+    path: str = ""
+    label: str = ""
+    split: int = TRAIN
+    odd: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelTable:
+    """A table that lies at `path`, and is called `name`."""
+
+    path: pathlib.Path
+    name: str
+
+    def lines(self) -> tuple[str, Iterator[Line]]:
+        """Which columns were found, in words, and what each line says.
+
+        Raises:
+            PipelineError: it has no two such columns, or is no such table. Also while the lines are read.
+        """
+        with self.path.open("rb") as file:
+            start = file.read(1 << 10)
+        if start.startswith(UTF_16):
+            raise PipelineError(f"expected UTF-8 in {self.name}, received UTF-16; save it as CSV UTF-8")
+        if not start.strip():
+            raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
+        return self._json() if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else self._csv()
+
+    def _csv(self) -> tuple[str, Iterator[Line]]:
+        rows = self._rows()
+        _, first = next(rows)
+        path, label, split, header = self._columns(first)
+        named = [first[column] if header else f"column {column + 1}" for column in (path, label)]
+        words = f"picture from {listed(named[:1])}, label from {listed(named[1:])}"
+        if split is not None:
+            words += f", split from {listed([first[split] if header else f'column {split + 1}'])}"
+
+        def cell(row: list[str], column: int | None) -> str:
+            return row[column] if column is not None and column < len(row) else ""
+
+        def lines() -> Iterator[Line]:
+            again = self._rows()
+            if header:
+                next(again)
+            for number, row in again:
+                yield _line(number, cell(row, path), cell(row, label), cell(row, split))
+
+        return words, lines()
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows that have something in them, each with the number of its line."""
+        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            first = next(line for line in file if line.strip())
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            try:
+                for row in reader:
+                    if any(cell.strip() for cell in row):
+                        yield reader.line_num, [cell.strip() for cell in row]
+            except csv.Error as error:
+                where = f"line {reader.line_num}"
+                raise PipelineError(f"expected CSV in {self.name}, received {error} in {where}; mend it") from None
+
+    def _columns(self, first: list[str]) -> tuple[int, int, int | None, bool]:
+        """Where path, label and split are, and whether the first row is a header."""
+        pictures = [column for column, cell in enumerate(first) if ending_of(cell) in SUFFIXES]
+        if len(first) < 2:
+            raise PipelineError(
+                f"expected columns of path and label in {self.name}, received one column: {listed(first)}; add labels"
+            )
+        if not pictures:
+            names = [_plain(cell) for cell in first]
+            path, label, split = (_first_of(wanted, names) for wanted in (PATHS, LABELS, SPLIT_NAMES))
+            if path is None or label is None:
+                raise self._no_columns(first)
+            return path, label, split, True
+        path = pictures[0]
+        before = path - 1 if path and _split_of(first[path - 1]) is not None else None
+        if path + 1 == len(first):
+            if before is not None or path == 0:
+                raise self._no_columns(first)
+            return path, path - 1, None, False
+        after = path + 2 if path + 2 < len(first) else None
+        return path, path + 1, after if before is None else before, False
+
+    def _json(self) -> tuple[str, Iterator[Line]]:
+        first = next((value for _, value in self._objects() if isinstance(value, dict)), {})
+        path = _first_of(PATHS, [_plain(key) for key in first])
+        label = self._label_keys(first)
+        if path is None or label is None:
+            raise self._no_columns(list(first))
+        path_key = list(first)[path]
+        found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
+        split: Sequence[str] = (list(first)[found],) if found is not None else VERTEX_SPLIT
+        words = f"picture from {listed([path_key])}, label from {listed(['.'.join(label)])}"
+        if found is not None or _inside(first, VERTEX_SPLIT):
+            words += f", split from {listed(['.'.join(split)])}"
+
+        def lines() -> Iterator[Line]:
+            for number, value in self._objects():
+                if not isinstance(value, dict):
+                    yield Line(number, odd="no JSON object")
+                else:
+                    yield _line(number, _inside(value, (path_key,)), _inside(value, label), _inside(value, split))
+
+        return words, lines()
+
+    def _objects(self) -> Iterator[tuple[int, Any]]:
+        """The JSON value of each line, None if it is none."""
+        with self.path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        yield number, json.loads(line)
+                    except (ValueError, RecursionError):
+                        yield number, None
+
+    def _label_keys(self, first: dict[str, Any]) -> Sequence[str] | None:
+        found = _first_of(LABELS, [_plain(key) for key in first])
+        if found is not None and not isinstance(list(first.values())[found], dict):
+            return (list(first)[found],)
+        if _inside(first, VERTEX_LABEL):
+            return VERTEX_LABEL
+        truth = (key for key in first if key.endswith("-metadata") and _inside(first, (key, "class-name")))
+        return next(((key, "class-name") for key in truth), None)
+
+    def _no_columns(self, received: list[str]) -> PipelineError:
+        return PipelineError(
+            f"expected columns of path and label in {self.name}, received {listed(received)}; name them in a first line"
+        )
+
+
+def _line(number: int, path: str, label: str, split: str) -> Line:
+    given = _split_of(split)
+    if not path:
+        return Line(number, odd="no path")
+    if not label:
+        return Line(number, odd=f"no label for {path}")
+    if given is None:
+        return Line(number, odd=f"the split {split!r}, which is none of train, validation and test, for {path}")
+    return Line(number, path, label, given)
+
+
+def _split_of(word: str) -> int | None:
+    """The split that a word means, TRAIN if it says none; None if it means none."""
+    return TRAIN if word.strip().lower() in NO_SPLIT else SPLITS.get(word.strip().lower())
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).lower()
+
+
+def _first_of(wanted: Sequence[str], names: list[str]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _inside(value: Any, keys: Sequence[str]) -> str:
+    """The text at `keys`, from the outermost in; empty if there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() if isinstance(value, str | int | float) else ""

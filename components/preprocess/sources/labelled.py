@@ -1,0 +1,129 @@
+"""Which picture has which label, by the lines of a table."""
+
+import collections
+import itertools
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.core.wording import listed, printable
+from components.preprocess.sources.found import Found
+from components.preprocess.sources.label_table import LabelTable, Line
+from components.preprocess.sources.layout import SPLIT_NAMES
+from components.preprocess.sources.source import OddLines
+
+NO_LINE = "not in the table of labels"
+# Of a table's first lines, by which it is decided what stands before the pictures' names in its paths.
+LOOKED_AT = 1000
+TWICE = -2
+
+
+class Labels:
+    """Labels and splits of all pictures of several parts, one part's after another's.
+
+    Attributes:
+        starts: each part's first picture.
+        labels: int32 [n], a number in `class_numbers`; -1 for none.
+        splits: int8 [n].
+        unlabelled: what a picture without a label is.
+        notices: what was understood, in words.
+    """
+
+    def __init__(self, parts: Sequence[Found], unlabelled: str = NO_LINE):
+        self.starts = list(itertools.accumulate(map(len, parts), initial=0))[:-1]
+        self.parts, self.unlabelled = list(parts), unlabelled
+        count = sum(map(len, parts))
+        self.labels, self.splits = np.full(count, -1, np.int32), np.zeros(count, np.int8)
+        self.class_numbers: dict[str, int] = {}
+        self.odd_lines = OddLines()
+        self.notices: list[str] = []
+
+    def take(self, table: LabelTable, parts: Sequence[Found]) -> None:
+        """Labels the pictures of `parts` by a table. 200 bytes a picture while it lasts.
+
+        Raises:
+            PipelineError: as the table's reader does, or none of its paths is that of a picture.
+        """
+        pictures = self._by_name(parts)
+        words, lines = table.lines()
+        before = _before_the_names(table, pictures)
+        said_in, differing = np.zeros(len(self.labels), np.int32), set()
+        for line in lines:
+            self.odd_lines.of += 1
+            where = f"{table.name}, line {line.number}"
+            path = _comparable(line.path)
+            picture = pictures.get(path.removeprefix(before), -1) if path.startswith(before) else -1
+            if line.odd or picture < 0:
+                unknown = "no picture of that name" if picture == -1 else "a picture of that name in several sources"
+                self.odd_lines.add(where, line.odd or f"{unknown}: {line.path}")
+                continue
+            label = self.class_numbers.setdefault(unicodedata.normalize("NFC", line.label), len(self.class_numbers))
+            if not said_in[picture]:
+                self.labels[picture], self.splits[picture], said_in[picture] = label, line.split, line.number
+            elif (label, line.split) != (self.labels[picture], self.splits[picture]):
+                differing.add(picture)
+                self.odd_lines.add(where, f"{line.path} is {_said(line)}, and not so in line {said_in[picture]}")
+        self.labels[list(differing)] = -1
+        self.notices.append(f"labels are from {printable(table.name)}: {words}")
+
+    def settle(self) -> list[str]:
+        """Numbers the classes in the order of their names, and returns those.
+
+        Raises:
+            PipelineError: there are fewer than two.
+        """
+        names = list(self.class_numbers)
+        used = [names[number] for number in np.unique(self.labels[self.labels >= 0]).tolist()]
+        if len(used) < 2:
+            raise PipelineError(f"expected at least two classes, received {listed(used) or 'none'}; check the labels")
+        numbers = {name: number for number, name in enumerate(sorted(used))}
+        renumbered = np.array([*(numbers.get(name, -1) for name in names), -1], np.int32)
+        self.labels = renumbered[self.labels]
+        return sorted(used)
+
+    def _by_name(self, parts: Sequence[Found]) -> dict[str, int]:
+        """All pictures by their names below what is common to those of their part; TWICE if that is not one picture."""
+        found: dict[str, int] = {}
+        for part in parts:
+            start, above = self.starts[self.parts.index(part)], len("/".join((*part.top, "")))
+            there = ~part.left_out
+            for picture, name in enumerate(part.names(0, len(part))):
+                if there[picture]:
+                    below = _comparable(name)[above:]
+                    found[below] = TWICE if below in found else start + picture
+        return found
+
+
+def _before_the_names(table: LabelTable, pictures: dict[str, int]) -> str:
+    """What stands in the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
+    _, lines = table.lines()
+    seen: collections.Counter[str] = collections.Counter()
+    example = Line(0)
+    for line in itertools.islice((line for line in lines if not line.odd), LOOKED_AT):
+        example = example if example.path else line
+        seen.update(itertools.islice(_befores(_comparable(line.path), pictures), 1))
+    if not seen:
+        called = next(iter(pictures), "")
+        what = f"for instance {listed([example.path])} in line {example.number}" if example.path else "no lines of them"
+        raise PipelineError(
+            f"expected paths of pictures in {table.name}, received none that is there, {what}; the pictures are called "
+            f"as {listed([called])}; if the folders are the classes, rename the table"
+        )
+    return seen.most_common(1)[0][0]
+
+
+def _befores(path: str, pictures: dict[str, int]) -> Iterator[str]:
+    """What stands before a picture's name at the end of a path, the shortest first."""
+    starts = [0, *(at + 1 for at, character in enumerate(path) if character == "/")]
+    return (path[:start] for start in starts if path[start:] in pictures)
+
+
+def _comparable(path: str) -> str:
+    """A path as names of files are compared: slashes, no `./` before it, accents put together."""
+    return unicodedata.normalize("NFC", path.replace("\\", "/").removeprefix("./"))
+
+
+def _said(line: Line) -> str:
+    return f"{line.label} ({SPLIT_NAMES[line.split]})"

@@ -1,0 +1,99 @@
+"""One source out of what was found in one place, or in several: which pictures, of which classes, in which splits."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.core.errors import PipelineError
+from components.core.wording import listed, printable
+from components.preprocess.sources.found import Found
+from components.preprocess.sources.label_table import LabelTable
+from components.preprocess.sources.labelled import Labels
+from components.preprocess.sources.layout import Folder, depth_of_all, read_layout
+from components.preprocess.sources.payloads import Several
+from components.preprocess.sources.source import Source
+
+UNSORTED = "not inside a class folder"
+ENDINGS_TOLD = 12
+
+
+def together(parts: Sequence[Found], table: LabelTable | None = None) -> Source:
+    """All pictures of all parts that have a class: by the table, else by tables in the parts, else by their folders.
+
+    Folders above all pictures of a part count for nothing: `mine/cat` in one and `more/cat` in another are one class.
+
+    Raises:
+        PipelineError: as read_layout and Labels do, or only some of the parts hold a table.
+    """
+    own = [(part, found) for part in parts if (found := part.table())]
+    if table:
+        labels = Labels(parts)
+        labels.take(table, parts)
+    elif own:
+        if len(own) < len(parts):
+            without = [part.called for part in parts if part not in [having for having, _ in own]]
+            raise PipelineError(
+                f"expected a table of labels in each source or in none, received none in {listed(without)}; add one "
+                "there, or give one for all by labels="
+            )
+        labels = Labels(parts)
+        for part, found in own:
+            labels.take(found, [part])
+    else:
+        labels = _by_folders(parts)
+    class_names = labels.settle()
+    left_out = np.concatenate([part.left_out for part in parts])
+    kept = np.flatnonzero((labels.labels >= 0) & ~left_out)
+    ignored = sum((part.ignored for part in parts), collections.Counter())
+    for part in parts:
+        ignored.update({reason: int(mask.sum()) for reason, mask in part.out.items()})
+    ignored[labels.unlabelled] = int(((labels.labels == -1) & ~left_out).sum())
+    others = sum((count for part in parts for count in part.others_in.values()), collections.Counter())
+    for ending, count in others.most_common(ENDINGS_TOLD):
+        ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
+    ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
+    several = Several(tuple(part.payloads for part in parts))
+    offsets = [several.offsets(number, np.frombuffer(part.offsets, np.int64)) for number, part in enumerate(parts)]
+    starts = np.cumsum([0, *map(len, parts)])
+
+    def name(picture: int) -> str:
+        number = int(np.searchsorted(starts, kept[picture], side="right")) - 1
+        place = int(kept[picture] - starts[number])
+        inside = printable(next(parts[number].names(place, place + 1)))
+        return inside if len(parts) == 1 else f"{parts[number].called}: {inside}"
+
+    return Source(
+        class_names=[printable(name) for name in class_names],
+        labels=labels.labels[kept],
+        given=labels.splits[kept],
+        payloads=parts[0].payloads if len(parts) == 1 else several,
+        offsets=np.concatenate(offsets)[kept],
+        sizes=np.concatenate([np.frombuffer(part.sizes, np.int64) for part in parts])[kept],
+        shape=None,
+        name=name,
+        name_sums=np.concatenate([np.frombuffer(part.name_sums, np.uint32) for part in parts])[kept],
+        ignored={reason: count for reason, count in sorted(ignored.items()) if count},
+        odd_lines=labels.odd_lines,
+        notices=labels.notices,
+    )
+
+
+def _by_folders(parts: Sequence[Found]) -> Labels:
+    """Class folders, of all parts as if they lay in one."""
+    depths = [depth_of_all(part.pictures_in) if len(parts) > 1 else 0 for part in parts]
+    pictures_in: dict[Folder, int] = {}
+    others_in: dict[Folder, collections.Counter[str]] = {}
+    for part, depth in zip(parts, depths, strict=True):
+        for folder, count in part.pictures_in.items():
+            pictures_in[folder[depth:]] = pictures_in.get(folder[depth:], 0) + count
+        for folder, endings in part.others_in.items():
+            others_in.setdefault(folder[depth:], collections.Counter()).update(endings)
+    layout = read_layout(pictures_in, others_in)
+    labels = Labels(parts, unlabelled=UNSORTED)
+    labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}
+    for part, depth, start in zip(parts, depths, labels.starts, strict=True):
+        places = [layout.places.get(folder[depth:], (-1, 0)) for folder in part.folder_numbers]
+        of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)
+        labels.labels[start : start + len(part)], labels.splits[start : start + len(part)] = of_folder[folders].T
+    return labels

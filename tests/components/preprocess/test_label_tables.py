@@ -1,0 +1,238 @@
+"""Labels from a table: beside the pictures or named, as people write them and labelling tools export them."""
+
+import json
+import pathlib
+
+import pytest
+
+from components.core.artifacts.raw import read_raw
+from components.core.errors import PipelineError
+from components.core.storage import open_store
+from components.download.look import look
+from components.download.run import download
+from components.download.settings import DownloadSettings
+from components.preprocess.run import preprocess
+from components.preprocess.settings import PreprocessSettings
+from components.preprocess.sources.label_table import LabelTable
+from tests.components.preprocess.sources import archive, class_folders, png
+from tests.servers.fixtures import bucket, gcs_server, s3_server  # noqa: F401
+
+FLAT = {f"images/{number:03d}.png": png(number) for number in range(24)}
+LABELS = {name: "cat" if number % 2 else "dog" for number, name in enumerate(FLAT)}
+CSV = "image,label\n" + "".join(f"{name},{label}\n" for name, label in LABELS.items())
+
+
+def tree(folder: pathlib.Path, members: dict[str, bytes | str]) -> pathlib.Path:
+    for name, data in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Downloads and preprocesses a source; gives the dataset's description."""
+
+    def run(*source: object, max_unreadable: float = 0.01, **settings: object):
+        places = list(map(str, source))
+        named = json.dumps(places) if len(places) > 1 else places[0]
+        got = {name: str(value) for name, value in settings.items()}
+        download(DownloadSettings.checked(dataset="image_folder", source=named, **got), str(tmp_path / "raw"))
+        paths = [str(tmp_path / name) for name in ("raw", "dataset", "report.html")]
+        return preprocess(PreprocessSettings(max_unreadable=max_unreadable), *paths, workers=1)
+
+    return run
+
+
+def counts(info) -> dict[str, int]:
+    """How many pictures each class has, in all splits."""
+    per_class = zip(*(split.per_class for split in info.splits.values()), strict=True)
+    return dict(zip(info.class_names, map(sum, per_class), strict=True))
+
+
+def quarantine(tmp_path: pathlib.Path) -> dict[str, str]:
+    listed = json.loads((tmp_path / "dataset" / "quarantine.json").read_text())["listed"]
+    return {item["name"]: item["reason"] for item in listed}
+
+
+def refused(run, *arguments, **settings) -> str:
+    with pytest.raises(PipelineError) as error:
+        run(*arguments, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_table_beside_the_pictures_gives_what_class_folders_give(bucket, made, tmp_path):  # noqa: F811
+    sorted_into_folders = {f"{LABELS[name]}/{name[7:]}": data for name, data in FLAT.items()}
+    wanted = made(tree(tmp_path / "folders", sorted_into_folders)).fingerprint
+    members = FLAT | {"labels.csv": CSV.encode(), "images/notes.txt": b""}
+    store = open_store(bucket.uri)
+    for name, data in members.items():
+        store.write_bytes(f"pets/{name}", data)
+    packed = {f"mine/{name}": data for name, data in reversed(members.items())}
+    for source in (tree(tmp_path / "pets", members), archive(tmp_path / "a.zip", packed), f"{bucket.uri}/pets"):
+        info = made(source)
+        assert (info.fingerprint, counts(info), info.quarantined) == (wanted, {"cat": 12, "dog": 12}, 0)
+    page = (tmp_path / "report.html").read_text()
+    assert "picture from image, label from label" in page
+    assert "no picture by its ending: .csv" not in page
+
+
+def test_a_named_table_is_fetched_looked_at_and_counts_more_than_folders(bucket, made, tmp_path):  # noqa: F811
+    store, uri = open_store(bucket.uri), f"{bucket.uri}/labels.jsonl"
+    folder = tree(tmp_path / "pets", class_folders({"a": 12, "b": 12}) | {"labels.csv": "not,this\n"})
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    lines = [{"source-ref": f"s3://x/pets/{name}", "label": number % 3} for number, name in enumerate(names)]
+    store.write_bytes("labels.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    before = look(str(folder), "", uri)
+    info = made(folder, labels=uri)
+    assert counts(info) == {"0": 8, "1": 8, "2": 8}
+    assert info.source_uri == f"{folder}, labels from {uri}"
+    assert read_raw(tmp_path / "raw").labels == uri
+    assert look(str(folder), "", uri) == before
+    store.write_bytes("labels.jsonl", b"{}")
+    assert look(str(folder), "", uri) != before
+    assert info.source_sha256 != made(folder, labels=tree(tmp_path, {"l.csv": "".join(
+        f"{name},{number % 3}\n" for number, name in enumerate(names))}) / "l.csv").source_sha256  # fmt: skip
+
+
+PET = "gs://team/pets/a.jpg"
+VERTEX_COLUMNS = (
+    "classificationAnnotation.displayName, split from dataItemResourceLabels.aiplatform.googleapis.com/ml_use"
+)
+VERTEX = {
+    "imageGcsUri": PET,
+    "classificationAnnotation": {"displayName": "cat"},
+    "dataItemResourceLabels": {"aiplatform.googleapis.com/ml_use": "test"},
+}
+GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-name": "cat", "confidence": 0.9}}
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "line"),
+    [
+        ("File Name;Class;Set\na.jpg;cat;valid\n", "File Name, label from Class, split from Set", ("a.jpg", "cat", 1)),
+        ("\ufeffsize\tlabel\tpath\n1\tcat\ta.jpg\n", "path, label from label", ("a.jpg", "cat", 0)),
+        ('a.jpg,"cat, small"\n', "column 1, label from column 2", ("a.jpg", "cat, small", 0)),
+        ("a.jpg,cat,TEST\n", "column 1, label from column 2, split from column 3", ("a.jpg", "cat", 2)),
+        ("cat,a.jpg\n", "column 2, label from column 1", ("a.jpg", "cat", 0)),
+        (f"TEST,{PET},cat\n", "column 2, label from column 3, split from column 1", (PET, "cat", 2)),
+        (f"UNASSIGNED,{PET},cat\n", "column 2, label from column 3, split from column 1", (PET, "cat", 0)),
+        (json.dumps(VERTEX), f"imageGcsUri, label from {VERTEX_COLUMNS}", (PET, "cat", 2)),
+        (json.dumps(GROUND_TRUTH), "source-ref, label from pet-metadata.class-name", ("s3://t/a.jpg", "cat", 0)),
+        ('{"img": "a.jpg", "tag": 3.0, "set": "train"}', "img, label from tag, split from set", ("a.jpg", "3", 0)),
+    ],
+)  # fmt: skip
+def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns, line):
+    words, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
+    assert words == f"picture from {columns}"
+    assert [(one.path, one.label, one.split) for one in lines] == [line]
+
+
+def test_odd_lines_are_quarantined_with_their_numbers(made, tmp_path):
+    odd = ["images/999.png,cat", "images/003.png,", ",cat", "images/001.png,dog", "images/005.png,cat,later", ""]
+    text = CSV.replace("label\n", "label,split\n") + "\n".join(odd) + "\nimages/001.png,cat\n"
+    source = tree(tmp_path / "pets", FLAT | {"labels.csv": text})
+    info = made(source, max_unreadable=0.5)
+    assert quarantine(tmp_path) == {
+        "labels.csv, line 26": "no picture of that name: images/999.png",
+        "labels.csv, line 27": "no label for images/003.png",
+        "labels.csv, line 28": "no path",
+        "labels.csv, line 29": "images/001.png is dog (train), and not so in line 3",
+        "labels.csv, line 30": "the split 'later', which is none of train, validation and test, for images/005.png",
+    }
+    assert info.quarantined == 5
+    assert counts(info) == {"cat": 11, "dog": 12}, "a picture of two labels has none"
+    page = (tmp_path / "report.html").read_text()
+    assert "labels.csv, line 29" in page
+    assert "expected at most 1 % of 30 lines of labels to be odd" in refused(made, source)
+
+
+def test_a_split_column_gives_the_splits(made, tmp_path):
+    words = ["train", "validation", "TEST", "", "training", "val"]
+    text = "path,label,ml_use\n" + "".join(
+        f"{name},{label},{words[number // 2 % 6]}\n" for number, (name, label) in enumerate(LABELS.items())
+    )
+    info = made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))
+    assert {name: split.count for name, split in info.splits.items()} == {"train": 12, "validation": 8, "test": 4}
+
+
+def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, capsys):
+    text = "".join(CSV.splitlines(keepends=True)[:21])
+    assert sum(counts(made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))).values()) == 20
+    assert "4 left out: not in the table of labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("images/001.png\nimages/002.png\n", "received one column: images/001.png; add labels"),
+        ("a,b\n1,2\n", "expected columns of path and label in labels.csv, received a, b;"),
+        ("path,label\nx/1.png,cat\nx/2.png,dog\n", "received none that is there, for instance x/1.png in line 2;"),
+        ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000.png"),
+        ("images/001.png,cat\nimages/003.png,cat\n", "expected at least two classes, received cat"),
+        (" \n", "received an empty file"),
+        (
+            f"path,label\n{'x' * 140_000},cat\n",
+            "labels.csv, received field larger than field limit",
+        ),
+        ("\ufeff{}\n", "expected columns of path and label in labels.csv, received ;"),
+    ],
+)
+def test_a_table_that_labels_nothing_is_one_line(made, tmp_path, text, said):
+    assert said in refused(made, tree(tmp_path / "pets", FLAT | {"labels.csv": text}), max_unreadable=1)
+
+
+def test_two_tables_or_some_are_refused(made, tmp_path):
+    two = tree(tmp_path / "two", FLAT | {"labels.csv": CSV, "images/labels.jsonl": "{}"})
+    assert "expected one table of labels in pictures.tar, received" in refused(made, two).replace("two", "pictures.tar")
+    one = tree(tmp_path / "one", FLAT | {"labels.csv": CSV})
+    other = tree(tmp_path / "other", class_folders({"cat": 2, "dog": 2}))
+    assert "in each source or in none, received none in other" in refused(made, one, other)
+    assert "labels: digits has labels of its own" in refused(
+        lambda: DownloadSettings.checked(dataset="digits", labels="labels.csv")
+    )
+
+
+def test_several_sources_are_one_data_set(bucket, made, tmp_path):  # noqa: F811
+    """A folder, an archive and a prefix; classes may be missing in some, and names may repeat."""
+    members = class_folders({"cat": 20, "dog": 20})
+    names = list(members)
+    whole = made(tree(tmp_path / "whole", members))
+    folder = tree(tmp_path / "some", {name: members[name] for name in names[:10]})
+    packed = archive(tmp_path / "more.zip", {f"more/{name}": members[name] for name in names[10:25]})
+    for number, name in enumerate(names[25:]):
+        open_store(bucket.uri).write_bytes(f"rest/dog/{number:04d}.png", members[name])
+    info = made(folder, packed, f"{bucket.uri}/rest")
+    assert counts(info) == counts(whole) == {"cat": 20, "dog": 20}
+    assert info.hashes_sha256 == whole.hashes_sha256, "the same pictures in the same splits"
+    assert info.fingerprint == whole.fingerprint
+    assert info.source_uri == f"{folder}, {packed}, {bucket.uri}/rest"
+    assert {file.name for file in read_raw(tmp_path / "raw").files} == {
+        "pictures-1.tar", "pictures-2.zip", "objects-3.jsonl",
+    }  # fmt: skip
+
+
+def test_several_sources_with_a_table_each_or_one_for_all(made, tmp_path):
+    first = tree(tmp_path / "first", FLAT | {"labels.csv": CSV})
+    second = {f"{number}.png": png(900 + number) for number in range(4)}
+    table = "".join(f"{name},{'cat' if number < 2 else 'fox'}\n" for number, name in enumerate(second))
+    other = tree(tmp_path / "second", second | {"labels.csv": table})
+    assert counts(made(first, other)) == {"cat": 14, "dog": 12, "fox": 2}
+    both = CSV.replace("images/", "") + table
+    assert counts(made(first, other, labels=tree(tmp_path, {"all.csv": both}) / "all.csv")) == {
+        "cat": 14, "dog": 12, "fox": 2,
+    }  # fmt: skip
+
+
+def test_a_list_of_sources_is_looked_at_as_one(tmp_path):
+    places = [tree(tmp_path / name, {"a": name}) for name in ("one", "two")]
+    named = json.dumps(list(map(str, places)))
+    before = look(named)
+    assert before not in map(look, map(str, places))
+    assert look(named) == before
+    (places[1] / "a").write_bytes(b"other")
+    assert look(named) != before
+    assert "expected a list of places" in refused(DownloadSettings.checked, dataset="image_folder", source="[1]")
+    assert "only image_folder takes several" in refused(DownloadSettings.checked, dataset="mnist", source=named)
