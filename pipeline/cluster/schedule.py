@@ -87,9 +87,12 @@ def schedule_version(
     name: str = "",
     service_account: str = "",
     patience_s: float = PATIENCE_S,
-) -> tuple[str, str]:
+) -> tuple[str, str, str]:
     """As `schedule`, of a version on the Pipelines page. It keeps the defaults it was uploaded with, but for what was
     given on the command line or by the environment.
+
+    Returns:
+        The schedule's name and id, and the version's name.
 
     Raises:
         PipelineError: as `schedule`; no such pipeline or version; a parameter that the version does not have.
@@ -97,6 +100,7 @@ def schedule_version(
     given = {
         name: value for name, value in configuration.parameters.model_dump().items() if configuration.is_given(name)
     }
+    chosen: list[str] = []
 
     def of_the_version(client: "kfp.Client") -> dict[str, Any]:
         found = find_version(client, endpoint, pipeline, version, patience_s)
@@ -105,10 +109,12 @@ def schedule_version(
             if parameter not in taken:
                 raise PipelineError(f"version {found.display_name} of {pipeline} has no parameter {parameter!r}; "
                                     f"{nearest(parameter, sorted(taken))}")  # fmt: skip
+        chosen.append(found.display_name)
         return {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
 
     name = name or configuration.title
-    return _make(given, of_the_version, cron, endpoint, experiment, name, service_account, patience_s)
+    made, identity = _make(given, of_the_version, cron, endpoint, experiment, name, service_account, patience_s)
+    return made, identity, chosen[0]
 
 
 def _make(

@@ -1,5 +1,6 @@
 """The commands that need a cluster: compile, upload, submit, follow, schedule, schedules, unschedule, doctor."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -154,7 +155,7 @@ def schedule_command(
     if version:
         _refuse_compiled(context)
         pipeline = pipeline_name(configuration.title)
-        made, identity = schedule_version(
+        made, identity, version = schedule_version(
             configuration, pipeline, version, cron, endpoint, experiment, name, service_account
         )
         print(f"scheduled {made} ({identity}) at {wanted} (seconds first), version {version} of pipeline {pipeline}")
@@ -228,7 +229,7 @@ COMMANDS = (
 
 def _refuse_compiled(context: click.Context) -> None:
     """Refuses options beside --version that were decided when the version was compiled."""
-    for name in ("evaluate_on", "queue", "priority", "webhook_secret", "cached", "grid", "trials", "parallel"):
+    for name in (*(field.name for field in dataclasses.fields(ClusterOptions)), "grid", "trials", "parallel"):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = "--cache" if name == "cached" else f"--{name.replace('_', '-')}"
             raise PipelineError(

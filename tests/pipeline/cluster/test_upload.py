@@ -110,7 +110,8 @@ def test_a_schedule_runs_a_version(api):
     [versions] = api.versions.values()
     schedule = ("schedule", "30 2 * * *", "--endpoint", api.url)
     said_by(*schedule, "--version", versions[0]["display_name"], "BATCH_SIZE=25")
-    said_by(*schedule, "--version", "newest", "--name", "other")
+    said = said_by(*schedule, "--version", "newest", "--name", "other")
+    assert said.endswith(f", version {versions[2]['display_name']} of pipeline quickstart\n")
     first, newest = api.recurring.values()
     reference = first["pipeline_version_reference"]
     assert reference["pipeline_version_id"] == versions[0]["pipeline_version_id"] and "pipeline_spec" not in first
@@ -124,6 +125,7 @@ def test_a_schedule_runs_a_version(api):
     assert f"did you mean '{versions[0]['display_name']}'" in refused("--version", typo)
     assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
     assert "no --cache beside --version" in refused("--version", "newest", "--cache")
+    assert "no --digests beside --version" in refused("--version", "newest", "--digests")
     assert "make pipeline-upload PROFILE=cifar10" in refused("--version", "newest", "--profile", "cifar10")
     del versions[2]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["batch_size"]
     assert "has no parameter 'batch_size'" in refused("--version", "newest", "BATCH_SIZE=5")
