@@ -21,10 +21,10 @@ LOCKS  = docker/requirements
 OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
-           KUBERNETES_MANIFEST VERSION \
+           KUBERNETES_MANIFEST VERSION WHAT \
            BASE_IMAGE DIGESTS SIGN CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
-COMPILED = EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
+COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
@@ -43,10 +43,12 @@ options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name))
 switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1)))
 # All other names given on make's command line are parameters, handed on as NAME=VALUE.
 SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name)))))
+# MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
+ANSWERED = $(if $(filter prediction,$(call given,WHAT)),$(foreach name,MODEL REGISTRY OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))))
 LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep model predict config tensorboard models test soak lint format bench lock audit golden jax images base-image \
+.PHONY: help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
         pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
@@ -64,21 +66,24 @@ model: $(VENV)/local ## print the layers, their parameters, and what a picture c
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
 	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
+predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
+	@$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
+
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
 
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
 pipeline-run: OURS += VERBOSE
-pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1
-	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(SETTINGS)
+pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
+	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
-schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(SETTINGS)
+schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
 	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
@@ -96,8 +101,8 @@ cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our imag
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
-config: $(VENV)/local ## print every parameter, its value and where that came from
-	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) -- $(SETTINGS)
+config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= or WHAT=prediction
+	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) $(call options,WHAT) -- $(ANSWERED) $(SETTINGS)
 
 ifneq ($(call given,CLUSTER),)
 tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1 those of the cluster: NAMESPACE=
@@ -134,6 +139,7 @@ bench: $(VENV)/test ## measure the speed of everything, beside the article's own
 
 golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted change of the pipeline
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
+	@$(PYTHON) -m pipeline compile --what prediction --to tests/pipeline/prediction.golden.yaml --mask-images
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those

@@ -65,6 +65,7 @@ PLACES = {
     "choose": Place(hours=1),
     "evaluate": Place(hours=1),
     "export": Place(hours=1),
+    "predict": Place(hours=24, retries=3),
     "notify": Place(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }
 # Argo waits out one back-off also before it gives a step up that failed.
@@ -78,7 +79,7 @@ USER = 10001
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
-STORE_STEPS = ("look", "download", "preprocess", "train", "evaluate", "export", "notify")
+STORE_STEPS = ("look", "download", "preprocess", "train", "evaluate", "export", "predict", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
@@ -186,12 +187,15 @@ def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
 class Webhook:
     """Tells the team's webhook how a run ended: one message, whatever the end.
 
+    Args:
+        name: of the group that the steps lie in.
+
     Off (no secret named, or not on a cluster) it adds nothing at all; on, it costs three pods a run: the steps then lie
     in a group of their own, below an exit handler, since KFP has no other way to start a task after a failure.
     """
 
-    def __init__(self, placement: Placement):
-        self.placement = placement
+    def __init__(self, placement: Placement, name: str = "Training"):
+        self.placement, self.name = placement, name
         self.secret = placement.cluster.webhook_secret if placement.cluster else ""
 
     @contextlib.contextmanager
@@ -205,5 +209,5 @@ class Webhook:
         told.set_caching_options(False)
         # optional: a secret that is not there means that nobody is told, not that the run fails.
         _kubernetes().use_secret_as_env(told, self.secret, SECRET_KEYS, optional=True)
-        with dsl.ExitHandler(told, name="Training"):
+        with dsl.ExitHandler(told, name=self.name):
             yield

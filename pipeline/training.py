@@ -115,7 +115,7 @@ def each_trial(sweep: Sweep | None) -> Iterator[Any]:
         yield trial
 
 
-def signature(defaults: Parameters) -> inspect.Signature:
+def signature(defaults: Settings) -> inspect.Signature:
     """What KFP reads a pipeline's parameters from: each with its default, and that value's type."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(

@@ -10,6 +10,7 @@ from pipeline import ROOT
 from pipeline.__main__ import main
 from pipeline.commands.models import models
 from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.prediction import PredictionParameters
 
 DOCUMENTS = ("README.md", "k8s/README.md", "k8s/CHECKLIST.md")
 FOR_THOSE_WHO_WORK_ON_IT = ("CONTRIBUTING.md", "CHANGELOG.md")
@@ -39,7 +40,7 @@ def test_what_make_is_told_exists(document: str) -> None:
 
 
 def is_parameter(name: str) -> bool:
-    return name.lower() in Parameters.model_fields
+    return name.lower() in {**Parameters.model_fields, **PredictionParameters.model_fields}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -70,6 +70,17 @@ def test_the_environment_keeps_its_bytecode(make):
     assert make("config", PYTHONDONTWRITEBYTECODE="1")[0] == "config"
 
 
+@pytest.mark.parametrize("value", ODD)
+def test_a_predictions_values_arrive_too(make, value):
+    given = [f"MODEL={value}", f"REGISTRY={value}", f"OUT={value}", f"TOP={value}"]
+    for target in ("pipeline-compile", "pipeline-run", "schedule", "pipeline-upload"):
+        handed_on = make(target, "WHAT=prediction", *given, f"SOURCE={value}")
+        assert option(handed_on, "--what") == "prediction" and handed_on[-5:] == [*given, f"SOURCE={value}"]
+    at_home = make("predict-all", *given, f"SOURCE={value}")
+    assert option(at_home, "--model") == option(at_home, "--registry") == value
+    assert at_home[-3:] == [f"OUT={value}", f"TOP={value}", f"SOURCE={value}"]
+
+
 def test_a_line_break_is_a_blank(make):
     assert make("config", "ARCHITECTURE=[\n'Flatten']")[-1] == "ARCHITECTURE=[ 'Flatten']"
 

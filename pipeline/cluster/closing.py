@@ -16,6 +16,7 @@ from pipeline.summary import PLACES
 
 FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)")
 VERDICT = re.compile(r"(passes|does not pass) the gate: ")
+ANSWERED = re.compile(r"answered [\d,]+ pictures|nothing new")
 OUTCOME = re.compile(r"(not )?exported\b")
 ALL_CACHED = "every step came from the cache: its figures and places are in the run that made them"
 NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
@@ -32,8 +33,10 @@ def summary(story: Story) -> dict[str, Any]:
     if figures := _last(FIGURES, evaluated):
         known["metrics"] = {"loss": float(figures[1]), "accuracy": float(figures[2])}
     verdict, outcome = _last(VERDICT, evaluated), _last(OUTCOME, exported)
-    said = [outcome.string if outcome else "", f"the model {verdict.string}" if verdict else ""]
-    known["outcome"] = "; ".join(filter(None, said))
+    answered = _last(ANSWERED, story.lines.get(("predict", 0), []))
+    said = [found.string for found in (answered, outcome) if found]
+    said += [f"the model {verdict.string}"] if verdict else []
+    known["outcome"] = "; ".join(said)
     if story.pods:
         known["artifacts"] = _places(story.pods)
         if outcome and outcome[1]:

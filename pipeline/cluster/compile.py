@@ -15,17 +15,19 @@ from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
-from pipeline.parameters.parameters import STORE_PLACES, Parameters
+from pipeline.parameters.parameters import Parameters, store_places
 from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
+from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps
+from pipeline.prediction import prediction_pipeline
 from pipeline.training import STEPS, SWEEP_STEPS, training_pipeline
 
 NO_OPTIONS = ClusterOptions()
 
 
 def compile_pipeline(
-    defaults: Parameters,
+    defaults: Parameters | PredictionParameters,
     path: pathlib.Path,
     cluster: ClusterOptions = NO_OPTIONS,
     sweep: Sweep | None = None,
@@ -42,14 +44,18 @@ def compile_pipeline(
         PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
             layers that don't fit; a digest that is asked for and can't be had.
     """
-    check_gpus(defaults.gpus)
     check_places(defaults)
-    if sweep is None or "architecture" not in sweep.names:
-        check_model(defaults)
+    if isinstance(defaults, Parameters):
+        check_gpus(defaults.gpus)
+        if sweep is None or "architecture" not in sweep.names:
+            check_model(defaults)
     images = dict(step_images(defaults, cluster, sweep))
     if cluster.digests:
         images = {step: with_digest(image) for step, image in images.items()}
-    pipeline = training_pipeline(defaults, images.__getitem__, cluster, sweep)
+    if isinstance(defaults, PredictionParameters):
+        pipeline = prediction_pipeline(defaults, images.__getitem__, cluster)
+    else:
+        pipeline = training_pipeline(defaults, images.__getitem__, cluster, sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own:
@@ -69,19 +75,15 @@ def compile_pipeline(
         compiled.replace(path)
 
 
-def check_places(parameters: Parameters) -> None:
+def check_places(parameters: Parameters | PredictionParameters) -> None:
     """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it.
 
     Raises:
         PipelineError: names the parameter.
     """
-    for name, places in {"source": places_of(parameters.source), "labels": [parameters.labels]}.items():
-        if here := [place for place in places if place and scheme_of(place) == "file"]:
-            raise PipelineError(
-                f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
-                "machine; put it into a bucket or behind http(s)://"
-            )
-    for name in STORE_PLACES:
+    if isinstance(parameters, Parameters):
+        _check_sources(parameters)
+    for name in store_places(type(parameters)):
         place = getattr(parameters, name)
         if place and location.parse(place).scheme == "file":
             raise PipelineError(
@@ -90,12 +92,33 @@ def check_places(parameters: Parameters) -> None:
             )
 
 
-def step_images(defaults: Parameters, cluster: ClusterOptions, sweep: Sweep | None = None) -> Iterator[tuple[str, str]]:
+def _check_sources(parameters: Parameters) -> None:
+    for name, places in {"source": places_of(parameters.source), "labels": [parameters.labels]}.items():
+        if here := [place for place in places if place and scheme_of(place) == "file"]:
+            raise PipelineError(
+                f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
+                "machine; put it into a bucket or behind http(s)://"
+            )
+
+
+def kind_of(defaults: Parameters | PredictionParameters, sweep: Sweep | None = None) -> str:
+    """What a pipeline is called by what it does."""
+    return "prediction" if isinstance(defaults, PredictionParameters) else "sweep" if sweep else "training"
+
+
+def step_images(
+    defaults: Parameters | PredictionParameters, cluster: ClusterOptions, sweep: Sweep | None = None
+) -> Iterator[tuple[str, str]]:
     """Each step and its image, that of the look at the source, if there is one to look at, and that of the nodes, if
     the pipeline is compiled for several.
 
     Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
     """
+    if isinstance(defaults, PredictionParameters):
+        yield "predict", image("predict")
+        if cluster.webhook_secret:
+            yield "notify", image("notify")
+        return
     on_gpu = gpu_steps(cluster) if int(defaults.gpus) else set()
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train

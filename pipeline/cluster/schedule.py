@@ -11,6 +11,7 @@ from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
 from pipeline.cluster.submit import PATIENCE_S, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.parameters.parameters import Configuration
+from pipeline.parameters.prediction import PredictionConfiguration
 
 if TYPE_CHECKING:
     import kfp
@@ -48,7 +49,7 @@ def check_cron(cron: str) -> str:
 
 
 def schedule(
-    configuration: Configuration,
+    configuration: Configuration | PredictionConfiguration,
     compiled: pathlib.Path,
     cron: str,
     endpoint: Endpoint,
@@ -78,7 +79,7 @@ def schedule(
 
 
 def schedule_version(
-    configuration: Configuration,
+    configuration: Configuration | PredictionConfiguration,
     pipeline: str,
     version: str,
     cron: str,

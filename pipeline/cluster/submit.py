@@ -12,6 +12,7 @@ from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_p
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.prediction import PredictionConfiguration
 from pipeline.parameters.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
-COMPILED = pathlib.Path("build/training.yaml")
-COMPILED_SWEEP = pathlib.Path("build/sweep.yaml")
+BUILD = pathlib.Path("build")
 PATIENCE_S = 120.0
 
 
 @contextlib.contextmanager
 def prepared(
-    configuration: Configuration,
+    configuration: Configuration | PredictionConfiguration,
     options: ClusterOptions,
     check: bool = True,
     say: Say = print,
@@ -34,7 +34,8 @@ def prepared(
 ) -> Iterator[pathlib.Path]:
     """Checks all that can be known without a cluster, and compiles to a file of this submission's own.
 
-    Two submissions at once share nothing. What was submitted becomes build/training.yaml at the end, by a rename.
+    Two submissions at once share nothing. What was submitted becomes build/training.yaml, build/sweep.yaml or
+    build/prediction.yaml at the end, by a rename.
 
     Args:
         sweep: what to try if the best of several trainings is wanted.
@@ -47,11 +48,11 @@ def prepared(
         PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, an
             image that the registry lacks.
     """
-    from pipeline.cluster.compile import compile_pipeline, step_images
+    from pipeline.cluster.compile import compile_pipeline, kind_of, step_images
     from pipeline.images.lookup import check_images
 
     parameters = configuration.parameters
-    kept = COMPILED_SWEEP if sweep else COMPILED
+    kept = BUILD / f"{kind_of(parameters, sweep)}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
         compiled = pathlib.Path(own) / kept.name
@@ -64,7 +65,7 @@ def prepared(
 
 
 def submit(
-    configuration: Configuration,
+    configuration: Configuration | PredictionConfiguration,
     compiled: pathlib.Path,
     endpoint: Endpoint,
     experiment: str = DEFAULT_EXPERIMENT,

@@ -19,7 +19,7 @@ from pipeline.parameters.sweep import Sweep
 @click.option(
     "--to",
     type=click.Path(path_type=pathlib.Path),
-    help="The file to write.  [default: build/training.yaml, of a sweep build/sweep.yaml]",
+    help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
 @click.option(
@@ -29,7 +29,7 @@ from pipeline.parameters.sweep import Sweep
 )
 @options.compiled(with_cache=True)
 @options.swept
-@options.configured
+@options.configured_for
 def compile_command(
     configuration: Configuration,
     to: pathlib.Path | None,
@@ -44,8 +44,9 @@ def compile_command(
 
     parameters = configuration.parameters
     sweep = plan(parameters)
-    kind = "sweep" if sweep else "training"
-    to = to or pathlib.Path(f"build/{kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
+    to = to or pathlib.Path(
+        f"build/{compiling.kind_of(parameters, sweep)}.{'manifest.' if kubernetes_manifest else ''}yaml"
+    )
     name = pipeline_name(configuration.title, bool(sweep)) if kubernetes_manifest else ""
     compiling.compile_pipeline(parameters, to, cluster, sweep, name)
     if mask_images:

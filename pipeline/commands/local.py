@@ -1,4 +1,4 @@
-"""The commands that need no cluster: run-local, sweep, config, model show, predict."""
+"""The commands that need no cluster: run-local, sweep, config, model show, predict, predict-all."""
 
 import pathlib
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pipeline.commands import options
-from pipeline.parameters.parameters import Configuration, Parameters
+from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import plan_sweep
 
 
@@ -39,14 +39,14 @@ def sweep_command(
 
 
 @click.command("config")
-@options.configured
+@options.configured_for
 def config_command(configuration: Configuration) -> None:
     """Prints every parameter: its value, where that came from, and what it is."""
     from pipeline.console import table
 
     rows = [
         (name, str(getattr(configuration.parameters, name)), configuration.origins[name], field.description or "")
-        for name, field in Parameters.model_fields.items()
+        for name, field in type(configuration.parameters).model_fields.items()
     ]
     print(table(rows, ("name", "value", "from", "what it is")))
 
@@ -84,4 +84,18 @@ def predict_command(
     predict(model, images, out, top, outputs, registry)
 
 
-COMMANDS = (run_local_command, sweep_command, config_command, model_group, predict_command)
+@click.command("predict-all")
+@click.option("--model", default="", help="NAME@champion, NAME@VERSION, a file, export or run; else the latest run's.")
+@options.registry
+@options.outputs
+@options.settings
+def predict_all_command(model: str, registry: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
+    """Answers the pictures at SOURCE=... that are new, into OUT=...; other settings: TOP, ANSWERS_AS, MAX_DRIFT."""
+    from components.predict.settings import AnswerSettings
+    from pipeline.models.predict_all import predict_all
+    from pipeline.parameters.parameters import from_command_line
+
+    predict_all(model, registry, outputs, AnswerSettings.checked(**from_command_line(settings)))
+
+
+COMMANDS = (run_local_command, sweep_command, config_command, model_group, predict_command, predict_all_command)

@@ -4,13 +4,15 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from pipeline.parameters.parameters import DEFAULT_PROFILE, configure
+from components.core.errors import PipelineError
+from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
+from pipeline.parameters.prediction import configure_prediction
 from pipeline.parameters.sweep import plan_sweep
 
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
@@ -40,6 +42,13 @@ registry = click.option(
     help=f"The model registry: gs://bucket, ...; else {REGISTRY_VARIABLE}.",
 )
 profile = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
+what = click.option(
+    "--what",
+    type=click.Choice(["training", "prediction"]),
+    default="training",
+    show_default=True,
+    help="prediction: the champion answers pictures.",
+)
 settings = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
 placement = click.option(
     "--placement", default="", help="A file of NAME=VALUE lines that say where, k8s/overlays/*/runs.env."
@@ -74,6 +83,25 @@ def configured(command: Callable) -> Callable:
     return wrapped
 
 
+def configured_for(command: Callable) -> Callable:
+    """Adds --what, --profile and settings; hands on the `configuration` of a training or of a prediction."""
+
+    @what
+    @profile
+    @settings
+    @functools.wraps(command)
+    def wrapped(what: str, profile: str, settings: tuple[str, ...], **rest: Any) -> Any:
+        return command(configuration=_configure(what, profile, settings), **rest)
+
+    return wrapped
+
+
+def _configure(what: str, profile: str, settings: Sequence[str], placed: Sequence[str] = ()) -> Any:
+    if what == "prediction":
+        return configure_prediction(settings, placed)
+    return configure(profile, [*placed, *settings])
+
+
 def configured_to_run(command: Callable) -> Callable:
     """Adds what a run on a cluster and a schedule have in common; hands on the `configuration` and the rest."""
     command = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")(command)
@@ -86,14 +114,15 @@ def configured_to_run(command: Callable) -> Callable:
 def configured_to_send(command: Callable) -> Callable:
     """Adds what everything sent to a cluster has in common; hands on the `configuration` and the rest."""
 
+    @what
     @profile
     @placement
     @click.option("--check-images/--no-check-images", default=True, help="Ask the registry for the images first.")
     @settings
     @functools.wraps(command)
-    def wrapped(profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
+    def wrapped(what: str, profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
         placed = placement_file(placement) if placement else []
-        return command(configuration=configure(profile, [*placed, *settings]), **rest)
+        return command(configuration=_configure(what, profile, settings, placed), **rest)
 
     return wrapped
 
@@ -144,6 +173,8 @@ def swept(command: Callable) -> Callable:
     @functools.wraps(command)
     def wrapped(grid: str, trials: int, parallel: int, **rest: Any) -> Any:
         def plan(parameters: Any) -> Any:
+            if grid and not isinstance(parameters, Parameters):
+                raise PipelineError("grid: expected none of a prediction, which trains nothing")
             return plan_sweep(parameters, grid, trials, parallel) if grid else None
 
         return command(plan=plan, **rest)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import yaml
 
 from components.core.errors import PipelineError, nearest, shown
-from components.core.settings import StorePlace
+from components.core.settings import Settings, StorePlace
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
@@ -42,10 +42,12 @@ class Parameters(
     """Every component's settings, flat, and where training runs on a cluster."""
 
 
-# The parameters that name a place to write to.
-STORE_PLACES = tuple(
-    name for name, field in Parameters.model_fields.items() if set(get_args(StorePlace)) & set(field.metadata)
-)
+def store_places(kind: type[Settings]) -> tuple[str, ...]:
+    """The parameters that name a place for objects."""
+    return tuple(name for name, field in kind.model_fields.items() if set(get_args(StorePlace)) & set(field.metadata))
+
+
+STORE_PLACES = store_places(Parameters)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +108,8 @@ def configure(
     """
     layers = {
         f"profile {profile}": _from_profile(profile),
-        "environment": _from_environment(environment),
-        "command line": _from_command_line(command_line),
+        "environment": from_environment(environment),
+        "command line": from_command_line(command_line),
     }
     values: dict[str, Any] = {}
     origins = dict.fromkeys(Parameters.model_fields, "default")
@@ -171,7 +173,8 @@ def profile_values(text: str) -> dict[str, str]:
     return values
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that CONV2D_* variables set, as text."""
     # Keras's own variable means the parameter: as a variable it would be no part of what caches go by.
     keras = {"backend": environment["KERAS_BACKEND"]} if environment.get("KERAS_BACKEND") else {}
     return keras | {
@@ -181,7 +184,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _from_command_line(settings: Sequence[str]) -> dict[str, str]:
+def from_command_line(settings: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE settings by name.
+
+    Raises:
+        PipelineError: one that is none.
+    """
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -101,6 +101,8 @@ def shown(measure: str, value: float) -> str:
     """A measure's value for people."""
     if measure == "size":
         return f"{round(2**value):,} px"
+    if measure == "certainty":  # most of them are near 1
+        return f"{100 * min(max(value, 0.0), 1.0):.5g} %"
     return percent(min(max(value, 0.0), 1.0))
 
 

@@ -93,7 +93,8 @@ def middle(histogram: Histogram) -> tuple[float, float]:
     """Where the reference's middle is, and the width of its middle eight tenths, as its bins tell them."""
     reached = np.cumsum(histogram.counts)[:-1] / max(histogram.total, 1)
     places = np.searchsorted(reached, [0.1, 0.5, 0.9]).clip(max=len(reached) - 1)
-    low, half, high = (histogram.edges[place] for place in places.tolist())
+    ends = np.array(histogram.edges)
+    low, half, high = ((ends[np.maximum(places - 1, 0)] + ends[places]) / 2).tolist()
     return half, max(high - low, float(np.diff(histogram.edges).min()), 1e-3)
 
 

@@ -55,6 +55,19 @@ CASES = {
         "nightly: exported, test accuracy 0.7500\n",
     ),
     "cached": ("COMPLETE", {}, "nightly: succeeded\nan earlier run's results were taken: nothing is new\nrun run-1"),
+    "answered": (
+        "COMPLETE",
+        {
+            "predict/1/answered/answered.json": b'{"pictures": 9, "unreadable": 0, "pictures_per_second": 3.0, '
+            b'"place": "gs://b/answers/digits-1", "report": "gs://b/drift.html", "said": "answered 9 pictures"}'
+        },
+        "nightly: answered 9 pictures\ngs://b/drift.html\nrun run-1",
+    ),
+    "drifted": (
+        "FAILED",
+        {"predict/1/executor-logs-0": b"drift: brightness by 82 %\nerror: expected at most 20 %, received more\n"},
+        "nightly: failed\npredict: expected at most 20 %, received more\nrun run-1",
+    ),
     "an error line": (
         "FAILED",
         LEFT | LOOKED | {"preprocess/2/executor-logs-0": (EXECUTOR + "error: no pictures\nmore").encode()},

@@ -202,6 +202,32 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert not (tmp_path / "answers" / "digits-1" / "drift").exists()
 
 
+def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(made, tmp_path, digits, capsys):
+    made().publish(str(tmp_path / "registry"))
+    pictures = digits.splits["validation"][0]
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "max_drift": 0.3}
+    write_pictures(tmp_path / "same", pictures)
+    same = PredictSettings(**given, source=str(tmp_path / "same"), out=str(tmp_path / "same-answers"))
+    done = predict(same, str(tmp_path / "page"))
+    assert done.drift == 0 and done.said == f"answered {len(pictures):,} pictures; drift: none beyond chance"
+    assert "drift: none beyond chance" in capsys.readouterr().out
+    assert (tmp_path / "page").read_text() == pathlib.Path(done.report).read_text()
+
+    write_pictures(tmp_path / "dark", (pictures * 0.7).astype(np.uint8))
+    dark = PredictSettings(**given, source=str(tmp_path / "dark"), out=str(tmp_path / "answers"))
+    said = refusal(dark)
+    assert said.startswith(
+        "expected at most 30 % of the pictures elsewhere than what the model knows (max_drift), received"
+    )
+    assert "brightness by" in said and "size" not in said
+    [page] = (tmp_path / "answers" / "digits-1" / "drift").glob("*.html")
+    assert str(page) in said
+    text = page.read_text()
+    assert "The run failed for that" in text and text.count("data:image/png") == 3 and "brightness below" in text
+    # They are answered, and the next run has nothing to say of them.
+    assert predict(dark).pictures == 0
+
+
 def refusal(settings: PredictSettings) -> str:
     with pytest.raises(PipelineError) as refused:
         predict(settings)

@@ -1,0 +1,50 @@
+"""Answers for many pictures on this machine: what a cluster's predict step does, by any model that is found here."""
+
+import pathlib
+
+from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
+from components.core.errors import PipelineError
+from components.core.files import sha256_of
+from components.predict.settings import AnswerSettings
+from pipeline.models.find import CACHE, find_model
+
+
+def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: AnswerSettings) -> None:
+    """Answers what is new at the settings' source.
+
+    Args:
+        model: what find_model takes. A version of a registry is proven by its hashes.
+        registry: where `model` is looked for, if it is the name of one there.
+        outputs: the directory of local runs.
+
+    Raises:
+        PipelineError: as components/predict/run.py; there is no such model.
+    """
+    for name in ("source", "out"):
+        if not getattr(settings, name):
+            raise PipelineError(
+                f"{name}: expected one, received none; give {name.upper()}=folder, or gs://bucket/prefix"
+            )
+    place = find_model(model, outputs, registry)
+    from components.predict.answers import AnsweringModel, facts_of
+    from components.predict.champion import Served
+    from components.predict.run import answer_all
+    from pipeline.keras_side.classify import open_classifier
+
+    classifier = open_classifier(place)
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    digest = facts_of({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
+    name, version = place.stem.lower() or "model", digest[:12]
+    if outputs / CACHE in place.parents:  # a version of a registry
+        name, version = place.parent.name, place.name
+    answer_all(
+        Served(AnsweringModel(name=name, version=version, sha256=digest), classifier, _reference(place)), settings
+    )
+
+
+def _reference(place: pathlib.Path) -> Reference | None:
+    """What an export or a version carries of what it learned from; an export's SavedModel lies two folders below."""
+    for path in (place / IN_VERSION, *(top / REFERENCE_FILE for top in (place, *place.parents[:2]))):
+        if path.is_file():
+            return read_reference(path)
+    return None

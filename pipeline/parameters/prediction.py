@@ -1,0 +1,80 @@
+"""The parameters of a prediction, and where each value comes from: the command line, the environment, or a default."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from components.core.errors import PipelineError, nearest, shown
+from components.predict.settings import PredictSettings
+from pipeline.parameters.parameters import Parameters, from_command_line, from_environment
+from pipeline.parameters.placement_settings import CPUS, QUANTITY
+
+# The registry that trainings publish to is the one that predictions read.
+PUBLISHED_TO = "publish_uri"
+
+
+class PredictionParameters(PredictSettings):
+    """The predict step's settings, and its share of a node on a cluster."""
+
+    cpu_request: str = Field(
+        "100m", pattern=CPUS, description="CPUs that the pod is sure of; it takes more if its node has them"
+    )
+    predict_cpu: str = Field("2", pattern=CPUS, description="CPUs that answering may use")
+    predict_memory: str = Field("4Gi", pattern=QUANTITY, description="memory of the answering pod")
+
+    @field_validator("cpu_request", "predict_cpu", "predict_memory", mode="before")
+    @classmethod
+    def _a_number_is_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionConfiguration:
+    """Checked parameters, and for each the place its value came from; the counterpart of Configuration."""
+
+    parameters: PredictionParameters
+    origins: Mapping[str, str]
+
+    def is_given(self, name: str) -> bool:
+        """Whether a parameter's value was typed or set, and is no default."""
+        return self.origins[name] != "default"
+
+    @property
+    def title(self) -> str:
+        """What a run is called: after the model."""
+        return f"{self.parameters.model.partition('@')[0]} prediction".strip()
+
+
+def configure_prediction(
+    command_line: Sequence[str] = (), placed: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+) -> PredictionConfiguration:
+    """Resolves and checks the parameters of a prediction.
+
+    Args:
+        command_line: NAME=VALUE settings; names in any case.
+        placed: settings of a placement file. Those that place a training mean nothing here.
+        environment: where CONV2D_* is looked up; those of a training mean nothing here.
+
+    Raises:
+        PipelineError: an unknown name, or a value that can't be.
+    """
+    around = from_environment(environment)
+    if PUBLISHED_TO in around:
+        around.setdefault("registry", around[PUBLISHED_TO])
+    others = {"environment": around, "placement": from_command_line(placed)}
+    typed = from_command_line(command_line)
+    names = PredictionParameters.model_fields
+    for origin, settings in (*others.items(), ("command line", typed)):
+        for name in settings:
+            if name not in names and (origin == "command line" or name not in Parameters.model_fields):
+                raise PipelineError(f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(names))}")
+    values: dict[str, str] = {}
+    origins = dict.fromkeys(names, "default")
+    for origin, settings in (*others.items(), ("command line", typed)):
+        known = {name: value for name, value in settings.items() if name in names}
+        values |= known
+        origins |= dict.fromkeys(known, origin)
+    return PredictionConfiguration(PredictionParameters.checked(**values), origins)

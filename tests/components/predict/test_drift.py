@@ -1,0 +1,133 @@
+"""Drift: found where pictures were changed, and not where they were not. Real digits, facts only, no training.
+
+The answers are those of a softmax regression that has learned from a third of the digits. What is known and what is new
+are two parts of the rest, drawn anew each time.
+"""
+
+import numpy as np
+import pytest
+
+from components.core.artifacts.reference import Histogram, Reference, tenths
+from components.core.pictures.looks import looks_of
+from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, Drift, _moved, compare, holm
+
+SIGNIFICANCE = 0.05
+DRAWS = 200
+
+
+@pytest.fixture(scope="module")
+def answered():
+    """1,197 digits that the regression has not learned from, their labels, and a function that answers pictures."""
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+
+    bundle = load_digits()
+    order = np.random.default_rng(0).permutation(len(bundle.images))  # they are sorted by writers
+    pictures = np.round(bundle.images * (255 / 16)).astype(np.uint8)[order, ..., None]
+    labels = bundle.target[order]
+    fitted = LogisticRegression(max_iter=300).fit(pictures[:600].reshape(600, -1) / 255, labels[:600])
+
+    def answer(some: np.ndarray) -> np.ndarray:
+        return fitted.predict_proba(some.reshape(len(some), -1) / 255)
+
+    return pictures[600:], labels[600:], answer
+
+
+def facts(pictures: np.ndarray, answer) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    probabilities = answer(pictures)
+    values = {**looks_of(pictures), "certainty": probabilities.max(axis=1)}
+    return values, np.bincount(probabilities.argmax(axis=1), minlength=10)
+
+
+def reference_of(pictures: np.ndarray, answer) -> Reference:
+    values, classes = facts(pictures, answer)
+    return Reference(measures={name: tenths(value) for name, value in values.items()}, classes=classes.tolist())
+
+
+def drifts(reference: Reference, pictures: np.ndarray, answer, significance=SIGNIFICANCE) -> dict[str, Drift]:
+    values, classes = facts(pictures, answer)
+    found = {name: reference.measures[name].count(value) for name, value in values.items()}
+    return {drift.name: drift for drift in compare(reference, {**found, CLASSES: classes}, significance)}
+
+
+def halves(answered, draw: int) -> tuple[Reference, np.ndarray, np.ndarray]:
+    """What is known of 700 of them, and the other 497 with their labels."""
+    pictures, labels, answer = answered
+    order = np.random.default_rng(draw).permutation(len(pictures))
+    return reference_of(pictures[order[:700]], answer), pictures[order[700:]], labels[order[700:]]
+
+
+def blurred(pictures: np.ndarray) -> np.ndarray:
+    """As through another lens: the mean of each pixel's neighbourhood of 3 x 3."""
+    wide = np.pad(pictures.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return (sum(wide[:, y : y + 8, x : x + 8] for y in range(3) for x in range(3)) / 9).astype(np.uint8)
+
+
+def test_unchanged_pictures_raise_no_more_false_alarms_than_were_asked_for(answered):
+    """In 200 draws 10 are to be expected at 0.05; more than 19 have a chance below 0.3 %. None moves by 15 %."""
+    alarms = failures = 0
+    for draw in range(DRAWS):
+        reference, pictures, _ = halves(answered, draw)
+        found = drifts(reference, pictures, answered[2]).values()
+        alarms += any(drift.different for drift in found)
+        failures += any(drift.exceeds(0.15) for drift in found)
+    print(f"{alarms} false alarms of {DRAWS} at {SIGNIFICANCE}, {failures} beyond max_drift=0.15")
+    assert alarms <= 19
+    assert failures == 0
+
+
+@pytest.mark.parametrize("draw", range(3))
+def test_darker_pictures_a_missing_class_and_another_camera_are_found(answered, draw):
+    reference, pictures, labels = halves(answered, draw)
+    darker = drifts(reference, (pictures * 0.8).astype(np.uint8), answered[2])
+    assert darker["brightness"].different and darker["brightness"].exceeds(0.3)
+    camera = drifts(reference, blurred(pictures), answered[2])
+    assert camera["detail"].exceeds(0.5) and camera["contrast"].exceeds(0.5) and not camera["brightness"].exceeds(0.3)
+    missing = drifts(reference, pictures[labels != 3], answered[2])
+    assert missing[CLASSES].different and missing[CLASSES].found[3] < 0.3 * missing[CLASSES].reference[3]
+
+
+def test_holm_steps_down_and_stops_at_the_first_that_may_be_chance():
+    assert holm({"a": 0.01, "b": 0.02, "c": 0.03}, 0.05) == {"a", "b", "c"}
+    assert holm({"a": 0.01, "b": 0.03, "c": 0.03}, 0.05) == {"a"}
+    assert holm({"a": 0.02, "b": 0.001}, 0.05) == {"a", "b"}
+    assert holm({"a": 0.2}, 0.05) == set()
+
+
+@pytest.mark.parametrize(("known", "new", "bins"), [(500, 200, 10), (20_000, 100_000, 10), (500, 500, 100)])
+@pytest.mark.parametrize("moved", [0, 0.05, 0.2])
+def test_the_interval_holds_the_share_that_has_moved(known, new, bins, moved):
+    """In at least 95 % of draws, less what 500 draws scatter."""
+    random = np.random.default_rng(1)
+    shares = np.full(bins, 1 / bins)
+    others = shares * np.where(np.arange(bins) < bins // 2, 1 + 2 * moved, 1 - 2 * moved)
+    draws = [_moved(random.multinomial(known, shares), random.multinomial(new, others), 0.05) for _ in range(500)]
+    assert np.mean([low <= moved <= high for _, low, high, _ in draws]) > 0.93
+
+
+def test_with_many_pictures_the_smallest_difference_is_no_chance_but_moves_little():
+    reference = Reference(measures={"brightness": Histogram(edges=[0.5], counts=[10_000, 10_000])}, classes=[10, 10])
+    [drift] = compare(reference, {"brightness": np.array([516_000, 484_000])}, 0.01)
+    assert drift.different and drift.moved == pytest.approx(0.016) and not drift.exceeds(0.05)
+
+
+@pytest.mark.parametrize(
+    ("known", "new"), [([0, 20, 0], [0, 40, 0]), ([0, 0], [5, 5]), ([1, 1], [1, 0]), ([9] * 100, [1] * 100)]
+)
+def test_nothing_to_compare_is_no_drift(known, new):
+    assert LEAST_EXPECTED == 5
+    reference = Reference(measures={"size": Histogram(edges=list(range(1, len(known))), counts=known)}, classes=[])
+    [drift] = compare(reference, {"size": np.array(new)}, 0.01)
+    assert not drift.different
+
+
+def test_what_was_never_seen_has_a_bin_of_its_own():
+    histogram = tenths(np.linspace(0.2, 0.4, 1000))
+    assert histogram.counts[0] == histogram.counts[-1] == 0 and sum(histogram.counts) == 1000
+    assert histogram.count(np.array([0.1, 0.3, 0.9]))[[0, -1]].tolist() == [1, 1]
+
+
+def test_values_that_are_all_alike_have_a_bin_and_last_bits_do_not_matter():
+    histogram = tenths(np.ones(50, np.float32))
+    assert histogram.counts == [0, 50, 0]
+    assert histogram.count(np.array([np.nextafter(np.float32(1), np.float32(0))])).tolist() == [0, 1, 0]

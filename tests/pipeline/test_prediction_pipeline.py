@@ -1,0 +1,106 @@
+"""The prediction pipeline: never cached, small, its parameters the step's settings, and a golden file for review."""
+
+import pathlib
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.core.errors import PipelineError
+from components.predict.component import predict
+from components.predict.settings import PredictSettings
+from pipeline.__main__ import main
+from pipeline.cluster.compile import compile_pipeline, mask_images
+from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.prediction import PredictionParameters, configure_prediction
+
+GOLDEN = pathlib.Path(__file__).with_name("prediction.golden.yaml")
+ASKED = ["MODEL=digits@champion", "REGISTRY=gs://bucket", "SOURCE=gs://bucket/new", "OUT=gs://bucket/answers"]
+
+
+def compiled(tmp_path: pathlib.Path, *settings: str, **options) -> list[dict]:
+    compile_pipeline(configure_prediction(settings, environment={}).parameters, tmp_path / "p.yaml",
+                     ClusterOptions(**options))  # fmt: skip
+    return list(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
+
+
+def test_the_pipeline_is_the_golden_one(tmp_path):
+    compile_pipeline(configure_prediction(environment={}).parameters, tmp_path / "p.yaml")
+    assert mask_images((tmp_path / "p.yaml").read_text()) == GOLDEN.read_text(), "if the change is wanted: make golden"
+
+
+def test_it_is_one_step_that_is_never_cached_and_reaches_the_stores(tmp_path):
+    pipeline, platform = compiled(tmp_path, *ASKED)
+    [task] = pipeline["root"]["dag"]["tasks"].values()
+    assert task["cachingOptions"] == {}
+    inputs = pipeline["root"]["inputDefinitions"]["parameters"]
+    assert set(inputs) == set(PredictionParameters.model_fields)
+    assert {name: inputs[name]["defaultValue"] for name in ("model", "registry", "source", "out")} == {
+        "model": "digits@champion",
+        "registry": "gs://bucket",
+        "source": "gs://bucket/new",
+        "out": "gs://bucket/answers",
+    }
+    executor = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-predict"]
+    assert executor["secretAsEnv"][0]["optional"] and executor["activeDeadlineSeconds"] == str(24 * 3600)
+
+
+def test_a_webhook_is_told_of_its_end(tmp_path):
+    pipeline, _ = compiled(tmp_path, *ASKED, webhook_secret="conv2d-webhook")
+    assert set(pipeline["root"]["dag"]["tasks"]) == {"exit-handler-1", "notify"}
+    assert pipeline["root"]["dag"]["tasks"]["exit-handler-1"]["taskInfo"]["name"] == "Prediction"
+
+
+def test_the_component_takes_what_its_settings_hold():
+    taken = {
+        name: annotation
+        for name, annotation in predict.python_func.__annotations__.items()
+        if annotation in (str, int, float, bool) and name != "return"
+    }
+    assert taken == {name: type(value) for name, value in PredictSettings()}
+
+
+@pytest.mark.parametrize("setting", ["SOURCE=new", "OUT=/tmp/answers", "REGISTRY=registry"])
+def test_places_on_this_machine_are_refused_for_a_cluster(tmp_path, setting):
+    with pytest.raises(PipelineError, match=f"{setting.partition('=')[0].lower()}: expected a place that the cluster"):
+        compiled(tmp_path, *ASKED, setting)
+
+
+def test_the_command_line_reaches_it(tmp_path):
+    done = CliRunner().invoke(
+        main, ["compile", "--what", "prediction", "--to", str(tmp_path / "p.yaml"), "--", *ASKED, "TOP=0"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "digits@champion" in (tmp_path / "p.yaml").read_text()
+    told = CliRunner().invoke(main, ["config", "--what", "prediction", "--", *ASKED])
+    [line] = [line for line in told.output.splitlines() if line.startswith("model ")]
+    assert line.split()[1:4] == ["digits@champion", "command", "line"] and "drift_significance" in told.output
+    with pytest.raises(PipelineError, match="grid: expected none of a prediction"):
+        CliRunner().invoke(
+            main, ["compile", "--what", "prediction", "--grid", "seed=1,2", "--", *ASKED], catch_exceptions=False
+        )
+
+
+def test_values_come_from_the_command_line_then_the_environment():
+    around = {"CONV2D_PUBLISH_URI": "gs://models", "CONV2D_EPOCHS": "3", "CONV2D_MAX_DRIFT": "0.5"}
+    placed = ["gpus=1", "predict_memory=8Gi"]
+    found = configure_prediction(["MODEL=digits@3", "max_drift=0.2"], placed, around)
+    parameters = found.parameters
+    assert (parameters.registry, parameters.max_drift, parameters.predict_memory) == ("gs://models", 0.2, "8Gi")
+    assert found.title == "digits prediction" and found.is_given("model") and not found.is_given("top")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("MODEL=digits", "model: expected a version of the registry, such as digits@champion"),
+        ("EPOCHS=3", "unknown parameter 'epochs' in command line"),
+        ("MAX_DRIFT=2", "max_drift: input should be less than or equal to 1"),
+        ("SOURCE=ftp://x", "received the scheme 'ftp'"),
+        ("ANSWERS_AS=xml", "answers_as: input should be 'jsonl' or 'csv'"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_a_line(setting, said):
+    with pytest.raises(PipelineError, match=said.replace("(", r"\(")) as refused:
+        configure_prediction([setting], environment={})
+    assert "\n" not in str(refused.value)
