@@ -142,11 +142,11 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (["TRAIN_MEMORY=lots"], "train_memory: "),
         (["SOURCE=/tmp/pictures", "DATASET=image_folder"], "a path on this machine"),
         (
-            ['SOURCE=["gs://a/b", "/tmp/b"]'],
+            ['SOURCE=["gs://abc/b", "/tmp/b"]'],
             "source: expected a URI that the cluster's pods can fetch, received '/tmp/b'",
         ),
         (
-            ["SOURCE=gs://a/b", "LABELS=l.csv"],
+            ["SOURCE=gs://abc/b", "LABELS=l.csv"],
             "labels: expected a URI that the cluster's pods can fetch, received 'l.csv'",
         ),
         (["PUBLISH_URI=/tmp/registry"], "publish_uri: expected a place that the cluster's pods can reach"),
