@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.core.artifacts.evaluation import figures_line
 from components.core.artifacts.model import MODEL_FILE
 from pipeline.console import table
 
@@ -21,7 +22,7 @@ def closing_block(summary: dict[str, Any]) -> str:
 
     Args:
         summary: `steps`, each with name, status, cached and seconds; and, as far as they are known, `trial_table`, a
-            text; `metrics`, with loss and accuracy of the test pictures; `outcome`, a line; `artifacts`, a place by
+            text; `metrics`, what figures_line takes; `outcome`, a line; `artifacts`, a place by
             name.
     """
     rows = [
@@ -36,7 +37,7 @@ def closing_block(summary: dict[str, Any]) -> str:
     if summary.get("trial_table"):
         parts += [summary["trial_table"], ""]
     if metrics := summary.get("metrics"):
-        parts.append(f"Test loss: {metrics['loss']:.4f} / Test accuracy: {metrics['accuracy']:.4f}")
+        parts.append(figures_line(**metrics))
     if summary.get("outcome"):
         parts.append(summary["outcome"])
     parts += [f"{name + ':':<13}{place}" for name, place in summary.get("artifacts", {}).items()]

@@ -53,6 +53,20 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, champion_learned: np.nd
     return Asked(mask, test[mask], other)
 
 
+def class_not_asked(labels: np.ndarray, asked: np.ndarray, class_names: list[str]) -> str:
+    """Why these pictures do not tell the balanced accuracy: a class of the test split has none among them. Or nothing.
+
+    Args:
+        labels: int64 [n], of the test split.
+        asked: bool [n], which of its pictures both are asked.
+    """
+    pictures = np.bincount(labels)
+    missing = np.flatnonzero((pictures > 0) & (np.bincount(labels[asked], minlength=len(pictures)) == 0))
+    if not len(missing):
+        return ""
+    return f"none of the test pictures of {class_names[missing[0]]} is one that neither has learned from"
+
+
 def differently_made(described: dict, info: DatasetInfo) -> str:
     """Why the data set's pictures are not what the champion is served, or nothing.
 

@@ -17,6 +17,7 @@ def evaluate(
     behaviour_kept: float,
     behaviour_certain: float,
     behaviour_mirrored: str,
+    gate_metric: str,
     min_accuracy: float,
     gate: str,
     min_improvement: float,

@@ -1,9 +1,10 @@
 """The gate between training and serving: a model is exported only if it is good enough and beats the champion.
 
-    min_accuracy        its test accuracy reaches this
+    gate_metric         by which figure of the two: accuracy, or balanced_accuracy, to which each class counts the same
+    min_accuracy        that reaches this on the test pictures
     behaviour=fail      it passes the behaviour tests
-    min_improvement     its accuracy is above the champion's, by at least this
-    significance        and that is not chance, by McNemar's test on the pictures that only one of them gets right
+    min_improvement     it is above the champion's, by at least this
+    significance        and that is not chance, by the metric's paired test (measure/paired.py)
 
 The champion is measured anew, never taken at its old figures: those were of other pictures. Both are asked the test
 pictures that neither has learned from (comparing.py), and the more often those were asked, the surer the gate must be:
@@ -17,6 +18,8 @@ When the champion can't be compared:
     it does not say what it learned    nothing is exported: a version of before, or published by hand; nobody knows
       from, or too few pictures are    what would be a fair test of it
       left to ask
+    a class of the test pictures has   nothing is exported, if the metric is balanced_accuracy: it would leave out the
+      none among those that are left     class
     damaged, or can't be run           the step fails (champion.py): that is an incident, and somebody must look
 
 gate=min_accuracy asks for none of it, and replaces any champion: the operator's way out of all but the first.
@@ -27,10 +30,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
+from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
 from components.evaluate.champion import Champion
 from components.evaluate.looks import share_of
-from components.evaluate.measure import measures
+from components.evaluate.measure import measures, paired
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.report.facts import Answered, BothAnswered
 from components.evaluate.settings import EvaluateSettings
@@ -58,6 +61,7 @@ def decide(
     behaviour: Sequence[Check],
     champion: Champion | None = None,
     duel: Duel | None = None,
+    uneven: bool = False,
 ) -> Decision:
     """Decides on the challenger.
 
@@ -67,27 +71,35 @@ def decide(
         behaviour: how it took the behaviour tests; they count under behaviour=fail.
         champion: None if there is none, or no registry is named.
         duel: None if it was not asked.
+        uneven: whether the balanced accuracy is worth telling though the gate does not go by it.
     """
     right = probabilities.argmax(axis=1) == labels
-    accuracy, comparison = float(right.mean()), None
-    good = accuracy >= settings.min_accuracy
+    scores: dict[GateMetric, float] = {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": measures.balanced_accuracy(labels, right),
+    }
+    metric, comparison = settings.gate_metric, None
+    good = scores[metric] >= settings.min_accuracy
     reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:g}"
-    reasons = [DecisionReason(said=f"test accuracy {accuracy:.4f} {reached}", holds=good)]
+    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {scores[metric]:.4f} {reached}", holds=good)]
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
     if champion and duel is not None:
         champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
-        comparison = compare(champion.version, right[duel.asked], champion_right, settings.significance, duel.look)
+        asked = labels[duel.asked], right[duel.asked], champion_right
+        comparison = compare(champion.version, metric, *asked, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
     elif settings.publish_uri:
         reasons.append(_unmeasured(settings, champion))
     return Decision(
         passed=all(reason.holds for reason in reasons),
         reasons=reasons,
-        accuracy=accuracy,
+        accuracy=scores["accuracy"],
+        balanced_accuracy=scores["balanced_accuracy"] if uneven or metric == "balanced_accuracy" else None,
         pictures=len(right),
         gate=settings.gate,
+        metric=metric,
         min_accuracy=settings.min_accuracy,
         min_improvement=settings.min_improvement,
         significance=settings.significance,
@@ -98,28 +110,51 @@ def decide(
     )
 
 
-def compare(version: int, right: np.ndarray, champion_right: np.ndarray, significance: float, look: int) -> Comparison:
+def compare(
+    version: int,
+    metric: GateMetric,
+    labels: np.ndarray,
+    right: np.ndarray,
+    champion_right: np.ndarray,
+    significance: float,
+    look: int,
+) -> Comparison:
     """Compares two models on the same n pictures.
 
     Args:
         version: of the champion.
+        metric: what they are compared by.
+        labels: int64 (n,).
         right: bool (n,), the pictures that the challenger classifies correctly.
         champion_right: the same for the champion.
         significance: of all looks at these pictures together.
         look: the number of this one.
     """
-    better, worse = int((right & ~champion_right).sum()), int((champion_right & ~right).sum())
+    only_challenger, only_champion = right & ~champion_right, champion_right & ~right
+    better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(right)
+    balanced, champion_balanced = (measures.balanced_accuracy(labels, each) for each in (right, champion_right))
+    if metric == "accuracy":
+        difference, p_value = (better - worse) / pictures, paired.mcnemar(better, worse)
+        interval = paired.difference_interval(better, worse, pictures)
+    else:
+        counts = paired.by_class(labels, only_challenger, only_champion)
+        # Rounded, as two sums of shares that are equal may differ in their last bit.
+        difference, p_value = round(balanced - champion_balanced, 12), float(paired.mean_recall_test(*counts))
+        interval = paired.difference_interval(*counts)
     return Comparison(
         version=version,
-        pictures=len(right),
+        pictures=pictures,
         look=look,
         accuracy=float(right.mean()),
         champion_accuracy=float(champion_right.mean()),
+        balanced_accuracy=balanced,
+        champion_balanced_accuracy=champion_balanced,
+        metric=metric,
         only_challenger=better,
         only_champion=worse,
-        difference=(better - worse) / len(right),
-        difference_interval_95=measures.paired_difference_interval(better, worse, len(right)),
-        p_value=mcnemar(better, worse),
+        difference=difference,
+        difference_interval_95=interval,
+        p_value=p_value,
         p_allowed=allowed(significance, look),
     )
 
@@ -146,25 +181,6 @@ def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel | No
     return BothAnswered(champion, challenger)
 
 
-def mcnemar(better: int, worse: int) -> float:
-    """The probability that a model no better than another gets as many pictures ahead of it by chance, 0 to 1.
-
-    McNemar (1947), "Note on the sampling error of the difference between correlated proportions or percentages": only
-    pictures that one model gets right and the other wrong count, and between equal models each of them falls to either
-    side like a coin. Exact, by the binomial distribution, where McNemar's own formula approximates; one-sided, since a
-    worse challenger is refused anyhow. Dietterich (1998), "Approximate statistical tests for comparing supervised
-    classification learning algorithms", recommends it for two models that were each trained once.
-
-    Args:
-        better: pictures that only the first model gets right.
-        worse: pictures that only the second one does.
-    """
-    from scipy.special import bdtrc
-
-    # More than better - 1 of better + worse tosses fall to the first.
-    return float(bdtrc(better - 1, better + worse, 0.5))
-
-
 def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> DecisionReason:
     """The reason when no champion was measured."""
     if champion is None:
@@ -178,15 +194,18 @@ def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> Decisi
 
 def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: int) -> list[DecisionReason]:
     """Whether the champion is beaten by enough, and not by chance."""
-    against = f"the {found.champion_accuracy:.4f} of {name}, the champion"
+    against = f"the {found.champion_score:.4f} of {name}, the champion"
     if found.pictures < tested:
         against += f", on the {found.pictures:,} test pictures that neither has learned from"
     if found.difference <= 0:
         said = "equals" if found.difference == 0 else "is below"
-        return [DecisionReason(said=f"test accuracy {found.accuracy:.4f} {said} {against}", holds=False)]
+        return [
+            DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {found.score:.4f} {said} {against}", holds=False)
+        ]
     enough = found.difference >= settings.min_improvement
     asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:g}"
-    improvement = f"it is {found.difference:.4f} above {against}{asked if settings.min_improvement else ''}"
+    by = "" if found.metric == "accuracy" else f" by {METRIC_WORDS[found.metric]}"
+    improvement = f"it is {found.difference:.4f} above {against}{by}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     counted = (

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from components.core.artifacts.dataset import DatasetInfo, read_info
+from components.core.artifacts.dataset import DatasetInfo, read_info, uneven
 from components.core.artifacts.dataset_reading import batches
-from components.core.artifacts.evaluation import Decision, write_decision
+from components.core.artifacts.evaluation import Decision, figures_line, write_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.evaluate.champion import champion_answers, count_as_look, fetched_champion, short_list
+from components.evaluate.comparing import class_not_asked
 from components.evaluate.gate import Duel, both_answered, decide
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
@@ -35,6 +36,7 @@ class Evaluation:
     """What the KFP page shows. `confusion` has the true class in rows; `roc` is micro-averaged over the classes."""
 
     accuracy: float
+    balanced_accuracy: float
     loss: float
     class_names: list[str]
     confusion: np.ndarray
@@ -48,6 +50,7 @@ class Evaluation:
         """The scalars, for the KFP Metrics artifact."""
         return {
             "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
             "loss": self.loss,
             "macro_f1": self.macro_f1,
             "calibration_error": self.calibration_error,
@@ -81,16 +84,20 @@ def evaluate(
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check(labels, probabilities)
         behaviour = _behaviour(settings, model, dataset_path, info)
+        if champion and champion.comparable and champion.asked and settings.gate_metric == "balanced_accuracy":
+            unasked = class_not_asked(labels, champion.asked.mask, info.class_names)
+            champion = dataclasses.replace(champion, other=unasked)
         duel = None
         if champion and champion.comparable and champion.asked:
             answers = champion_answers(settings, champion, dataset_path, info)
             duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
-    decision = decide(settings, labels, probabilities, behaviour, champion, duel)
+    decision = decide(settings, labels, probabilities, behaviour, champion, duel, uneven=_uneven(info))
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
     facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(
         accuracy=facts.accuracy,
+        balanced_accuracy=facts.balanced_accuracy,
         loss=loss,
         class_names=info.class_names,
         confusion=facts.confusion,
@@ -114,7 +121,7 @@ def evaluate(
     for check in behaviour:
         if not check.passed:
             print(f"warning: behaviour: {check.said}")
-    print(f"Test loss: {loss:.4f} / Test accuracy: {result.accuracy:.4f}")
+    print(figures_line(loss, result.accuracy, decision.balanced_accuracy))
     print(decision.said)
     return result
 
@@ -133,6 +140,14 @@ def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
     absent = [name for name, count in zip(info.class_names, test.per_class, strict=True) if not count] if test else []
     if absent:
         print(f"warning: the test split has no picture of {short_list(absent)}: nothing tells how it does on those")
+
+
+def _uneven(info: DatasetInfo) -> bool:
+    """Whether the tested classes are of unequal sizes, and not in the test split alone, where luck may do it."""
+    found = [split.per_class for split in info.splits.values()]
+    tested = info.splits["test"].per_class if "test" in info.splits else []
+    totals = [sum(counts[k] for counts in found) for k, count in enumerate(tested) if count]
+    return uneven([count for count in tested if count]) and uneven(totals)
 
 
 def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: DatasetInfo) -> list[Check]:
@@ -162,6 +177,7 @@ def _metrics_document(
     return {
         **result.metrics(),
         "accuracy_interval_95": [low, high],
+        "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.per_class)),
         "class_names": info.class_names,
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],
         "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},

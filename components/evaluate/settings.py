@@ -4,21 +4,28 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.core.artifacts.evaluation import GateName
+from components.core.artifacts.evaluation import GateMetric, GateName
 from components.core.settings import RegistrySettings
 
 
 class EvaluateSettings(RegistrySettings):
     """The parameters of the evaluate step."""
 
-    min_accuracy: float = Field(0.0, ge=0, le=1, description="test accuracy from which the model is exported")
+    gate_metric: GateMetric = Field(
+        "accuracy",
+        description="what the gate goes by, in min_accuracy, min_improvement and significance; each has a paired test: "
+        "accuracy, or balanced_accuracy, the mean recall, to which each class counts the same",
+    )
+    min_accuracy: float = Field(
+        0.0, ge=0, le=1, description="gate_metric of the test pictures from which the model is exported"
+    )
     gate: GateName = Field(
         "beat_champion",
         description="beat_champion: where publish_uri is set, export only what is better than the champion there; "
         "min_accuracy: export whatever reaches that, and let it replace any champion",
     )
     min_improvement: float = Field(
-        0.0, ge=0, le=1, description="test accuracy by which the champion must be beaten at least"
+        0.0, ge=0, le=1, description="gate_metric by which the champion must be beaten at least"
     )
     significance: float = Field(
         0.05,

@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 from components.core import card_words
+from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.artifacts.model import read_training
 from components.core.errors import one_line
 from components.export.manifest import Manifest
@@ -47,10 +48,20 @@ def _scores(manifest: Manifest, metrics: dict[str, Any]) -> str:
     return f"""## How well
 
 Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), test loss {manifest.loss:.4f}, on
-{metrics["test_pictures"]:,} pictures that were not used for training.
+{metrics["test_pictures"]:,} pictures that were not used for training.{_balanced(manifest, metrics)}
 
 {_table(("class", "precision", "recall", "F1", "pictures"), rows)}
 """
+
+
+def _balanced(manifest: Manifest, metrics: dict[str, Any]) -> str:
+    """Balanced accuracy, if it tells more than accuracy does, and by which of the two the gate went."""
+    decision, said = manifest.decision, ""
+    if decision and decision.balanced_accuracy is not None:
+        low, high = metrics["balanced_accuracy_interval_95"]
+        said = f" Balanced accuracy, to which each class counts the same: {decision.balanced_accuracy:.4f} "
+        said += f"(95 % interval {low:.4f} to {high:.4f})."
+    return f"{said} The gate went by {METRIC_WORDS[decision.metric]}." if decision else said
 
 
 def _limits(metrics: dict[str, Any]) -> str:

@@ -34,7 +34,10 @@ from components.export.verify import FormatProof, Verifier
 TOLERANCE = 1e-4
 CALIBRATION_PICTURES = 200
 CARD_FILE = "MODEL_CARD.md"
-SCALARS = ("accuracy_interval_95", "test_pictures", "macro_f1", "calibration_error")
+SCALARS = (
+    *("accuracy_interval_95", "balanced_accuracy", "balanced_accuracy_interval_95"),
+    *("test_pictures", "macro_f1", "calibration_error"),
+)
 
 
 def export(

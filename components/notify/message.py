@@ -23,12 +23,13 @@ TOO_MANY = "HTTP 429"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended, in a word or two; `accuracy` is that of the test pictures, None if none was measured."""
+    """How a run ended, in a word or two; accuracies are those of the test pictures, None if there is none to tell."""
 
     run_name: str
     run_id: str
     outcome: str
     accuracy: float | None = None
+    balanced_accuracy: float | None = None
     cause: str = ""
     step: str = ""
 
@@ -38,6 +39,8 @@ def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
     first = f"{_plain(outcome.run_name)}: {outcome.outcome}"
     if outcome.accuracy is not None:
         first += f", test accuracy {outcome.accuracy:.4f}"
+    if outcome.balanced_accuracy is not None:
+        first += f", balanced accuracy {outcome.balanced_accuracy:.4f}"
     lines = [first]
     if outcome.cause or outcome.step:
         cause = _plain(outcome.cause)[:LONGEST_CAUSE] or "no cause given"

@@ -14,7 +14,7 @@ from pipeline.cluster.tasks import StepState
 from pipeline.console import table
 from pipeline.summary import PLACES
 
-FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)")
+FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)(?: / Balanced accuracy: (\S+))?")
 VERDICT = re.compile(r"(passes|does not pass) the gate: ")
 ANSWERED = re.compile(r"answered [\d,]+ pictures|nothing new")
 OUTCOME = re.compile(r"(not )?exported\b")
@@ -31,7 +31,8 @@ def summary(story: Story) -> dict[str, Any]:
     known: dict[str, Any] = {"steps": steps, "trial_table": _trial_table(story.lines.get(("choose", 0), []))}
     evaluated, exported = story.lines.get(("evaluate", 0), []), story.lines.get(("export", 0), [])
     if figures := _last(FIGURES, evaluated):
-        known["metrics"] = {"loss": float(figures[1]), "accuracy": float(figures[2])}
+        names = ("loss", "accuracy", "balanced_accuracy")
+        known["metrics"] = {name: float(found) for name, found in zip(names, figures.groups(), strict=True) if found}
     verdict, outcome = _last(VERDICT, evaluated), _last(OUTCOME, exported)
     answered = _last(ANSWERED, story.lines.get(("predict", 0), []))
     said = [found.string for found in (answered, outcome) if found]

@@ -46,12 +46,12 @@ def list_command(uri: str, name: str) -> None:
     if not found:
         raise PipelineError(f"expected versions of {name} in {registry.store.uri()}, received none; publish one first")
     rows = [
-        (str(each.number), "unreadable", "", "", "")
+        (str(each.number), "unreadable", "", "", "", "")
         if isinstance(each, Unreadable)
-        else (str(each.number), _role(each), _accuracy(each), each.created[:19], _size(each))
+        else (str(each.number), _role(each), _accuracy(each), _decided(each), each.created[:19], _size(each))
         for each in found
     ]
-    print(table(rows, ("version", "", "accuracy", "published (UTC)", "size")))
+    print(table(rows, ("version", "", "accuracy", "decided by", "published (UTC)", "size")))
     damage = [f"version {each.number}: {each.reason}" for each in found if isinstance(each, Unreadable)]
     print("".join(f"{line}\n" for line in [*damage, _champion(registry, name)[1]] if line), end="")
 
@@ -236,6 +236,13 @@ def _role(found: "Version") -> str:
 def _accuracy(found: "Version") -> str:
     accuracy = found.facts.get("accuracy")
     return f"{accuracy:.4f}" if isinstance(accuracy, float) else ""
+
+
+def _decided(found: "Version") -> str:
+    """The gate's metric, and the version's figure if it is another than accuracy."""
+    decision = found.facts.get("decision") or {}
+    metric = decision.get("metric", "accuracy") if decision else ""
+    return metric if metric in ("", "accuracy") else f"{metric} {decision[metric]:.4f}"
 
 
 def _size(found: "Version") -> str:

@@ -39,6 +39,8 @@ def write_summary(run: LocalRun, configuration: Configuration, runner: RunnerNam
     }
     if evaluated:
         decision = read_decision(run.steps["evaluate"].outputs["evaluation"].path)
+        if decision.balanced_accuracy is not None:
+            summary["metrics"]["balanced_accuracy"] = decision.balanced_accuracy
         outcome = run.steps["export"].outputs.get("Output", "not exported")
         summary |= {"outcome": f"{outcome}; the model {decision.said}", "gate": decision.model_dump(mode="json")}
     if failure:

@@ -64,7 +64,11 @@ def _gate(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for reason in decision["reasons"]:
         yield "", reason["said"]
     limits = ("min_accuracy", "min_improvement", "significance")
-    yield "rule", f"{decision['gate']}, " + ", ".join(f"{name} {decision[name]:g}" for name in limits)
+    yield (
+        "rule",
+        f"{decision['gate']} by {decision.get('metric', 'accuracy')}, "
+        + ", ".join(f"{name} {decision[name]:g}" for name in limits),
+    )
 
 
 def _evaluation(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -74,6 +78,9 @@ def _evaluation(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         low, high = metrics["accuracy_interval_95"]
         accuracy += f" (95 % interval {low:.4f} to {high:.4f}) on {metrics['test_pictures']:,} pictures"
     yield "test accuracy", accuracy
+    balanced = (facts.get("decision") or {}).get("balanced_accuracy")
+    if balanced is not None:
+        yield "balanced accuracy", f"{balanced:.4f}"
     if "loss" in facts:
         yield "test loss", f"{facts['loss']:.4f}"
     for label, name in (("mean F1", "macro_f1"), ("calibration error", "calibration_error")):

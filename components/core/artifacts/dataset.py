@@ -15,7 +15,7 @@ in all, however big the data: object stores move files one at a time.
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pydantic
@@ -26,6 +26,7 @@ FORMAT_VERSION = 2
 MAX_FILES = 64
 MAX_SHARDS = MAX_FILES - 3
 INFO_FILE = "dataset.json"
+UNEVEN = 1.5
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -70,6 +71,11 @@ class DatasetInfo(pydantic.BaseModel):
         "crop", description="how pictures of another size came to image_shape: stretched, or the middle cut out"
     )
     fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
+
+
+def uneven(pictures: Sequence[int]) -> bool:
+    """Whether accuracy alone would hide how the rarer classes fare: the commonest has UNEVEN times the pictures."""
+    return bool(pictures) and max(pictures) >= UNEVEN * min(pictures)
 
 
 def fingerprint_of(image_shape: tuple[int, int, int], class_names: list[str], splits: Mapping[str, SplitInfo]) -> str:

@@ -12,6 +12,8 @@ from components.core.files import read_json, write_json
 
 DECISION_FILE = "decision.json"
 GateName = Literal["beat_champion", "min_accuracy"]
+GateMetric = Literal["accuracy", "balanced_accuracy"]
+METRIC_WORDS: dict[GateMetric, str] = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
 
 
 class DecisionReason(pydantic.BaseModel):
@@ -25,7 +27,7 @@ class Comparison(pydantic.BaseModel):
     """Challenger and champion on the same pictures: those of the test split that neither has learned from.
 
     Only those pictures tell them apart that one gets right and the other wrong: `only_challenger` and `only_champion`
-    count those that this one alone gets right.
+    count those that this one alone gets right. Balanced accuracies are None in what was decided before they were told.
     """
 
     version: int = pydantic.Field(description="Number of the champion")
@@ -33,22 +35,40 @@ class Comparison(pydantic.BaseModel):
     look: int = pydantic.Field(description="which comparison on these pictures this is, over all challengers")
     accuracy: float = pydantic.Field(description="Accuracy of the challenger on these pictures")
     champion_accuracy: float
+    balanced_accuracy: float | None = pydantic.Field(None, description="the challenger's mean recall of the classes")
+    champion_balanced_accuracy: float | None = None
+    metric: GateMetric = pydantic.Field("accuracy", description="which of the two decided; the rest is of this one")
     only_challenger: int
     only_champion: int
-    difference: float = pydantic.Field(description="accuracy of the challenger minus that of the champion")
+    difference: float = pydantic.Field(description="the challenger's metric minus the champion's")
     difference_interval_95: tuple[float, float]
-    p_value: float = pydantic.Field(description="McNemar's exact test, one-sided: that this is chance")
+    p_value: float = pydantic.Field(description="of the metric's paired test, one-sided: that this is chance")
     p_allowed: float = pydantic.Field(description="up to which p counts as no chance, after so many looks")
+
+    @property
+    def score(self) -> float:
+        """The challenger's metric."""
+        return getattr(self, self.metric)
+
+    @property
+    def champion_score(self) -> float:
+        """The champion's."""
+        return getattr(self, f"champion_{self.metric}")
 
 
 class Decision(pydantic.BaseModel):
-    """What decision.json says: the decision, why, and under which rules."""
+    """What decision.json says: the decision, why, and under which rules.
+
+    `min_accuracy`, `min_improvement` and `significance` are of the metric.
+    """
 
     passed: bool
     reasons: list[DecisionReason]
     accuracy: float
+    balanced_accuracy: float | None = pydantic.Field(None, description="told if classes are uneven, or it decided")
     pictures: int
     gate: GateName
+    metric: GateMetric = "accuracy"
     min_accuracy: float
     min_improvement: float
     significance: float
@@ -67,6 +87,12 @@ class Decision(pydantic.BaseModel):
         """The decision in one line; a refusal names only what speaks against the model."""
         reasons = "; ".join(reason.said for reason in self.reasons if self.passed or not reason.holds)
         return f"{'passes' if self.passed else 'does not pass'} the gate: {reasons}"
+
+
+def figures_line(loss: float, accuracy: float, balanced_accuracy: float | None = None) -> str:
+    """The test figures as evaluate prints them and a run ends with them; a cluster's run is told of them by its log."""
+    line = f"Test loss: {loss:.4f} / Test accuracy: {accuracy:.4f}"
+    return line if balanced_accuracy is None else f"{line} / Balanced accuracy: {balanced_accuracy:.4f}"
 
 
 def write_decision(directory: pathlib.Path, decision: Decision) -> None:

@@ -8,9 +8,6 @@ rounded to 0 no longer tell (predict.py).
 scikit-learn does the counting. It is imported where it is used: that takes a second.
 """
 
-import math
-import statistics
-
 import numpy as np
 
 from components.core.errors import PipelineError
@@ -65,25 +62,17 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def paired_difference_interval(better: int, worse: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the true difference of two accuracies on the same pictures with the given confidence.
+def mean_recall_interval(per_class: list[ClassScore]) -> tuple[float, float]:
+    """The interval that holds the true balanced accuracy with 95 % confidence: Wilson's of each class, put together.
 
-    Agresti and Min (2005), "Simple improved confidence intervals for comparing matched proportions": Wald's interval
-    after half a picture was added to each of the four ways in which two models can be right or wrong.
-
-    Args:
-        better: pictures that only the first model gets right.
-        worse: pictures that only the second one does.
-        count: all pictures.
-
-    Returns:
-        Lowest and highest accuracy of the first minus that of the second, within -1 to 1.
+    Zou and Donner (2008), "Construction of confidence limits about effect measures: a general approach": a sum lies as
+    far below what was found as the root of its parts' squared distances.
     """
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    count += 2
-    difference = (better - worse) / count  # half a picture more on either side
-    spread = z * math.sqrt((better + worse + 1) / count - difference**2) / math.sqrt(count)
-    return max(-1.0, difference - spread), min(1.0, difference + spread)
+    tested = [score for score in per_class if score.support]
+    recalls = np.array([score.recall for score in tested])
+    low, high = np.transpose([wilson_interval(round(s.recall * s.support), s.support) for s in tested])
+    below, above = (float(np.sqrt(((recalls - end) ** 2).sum())) / len(tested) for end in (low, high))
+    return float(recalls.mean()) - below, float(recalls.mean()) + above
 
 
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -106,6 +95,18 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]
 def macro_f1(per_class: list[ClassScore]) -> float:
     """The mean F1 over the classes that have test pictures: of the others nothing is known."""
     return float(np.mean([score.f1 for score in per_class if score.support]))
+
+
+def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> float:
+    """The mean recall over the classes that have pictures, 0 to 1: each class counts the same.
+
+    Args:
+        labels: int64 (n,).
+        right: bool (n,), the pictures that were classified correctly.
+    """
+    pictures, found = np.bincount(labels), np.bincount(labels[right], minlength=labels.max() + 1)
+    tested = pictures > 0
+    return float(np.mean(found[tested] / pictures[tested]))
 
 
 def roc_curves(labels: np.ndarray, probabilities: np.ndarray) -> dict[int, RocCurve]:

@@ -20,6 +20,8 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
     empty(pathlib.Path(path) / "test")
     events = Events(f"{path}/test")
     events.scalar("accuracy", facts.accuracy, epoch)
+    if facts.balanced:
+        events.scalar("balanced accuracy", facts.balanced_accuracy, epoch)
     events.scalar("loss", facts.loss, epoch)
     for name, score in zip(facts.class_names, facts.per_class, strict=True):
         if score.support:

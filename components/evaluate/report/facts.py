@@ -141,6 +141,11 @@ class Answered:
         """The share that it classified correctly, 0 to 1."""
         return self.correct / self.count
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall over the classes that had pictures, 0 to 1: each class counts the same."""
+        return float(np.mean([score.recall for score in self.per_class if score.support]))
+
 
 @dataclasses.dataclass(frozen=True)
 class BothAnswered:
@@ -176,3 +181,8 @@ class EvaluationFacts(Answered):
     decision: Decision | None = None  # None: no gate was asked
     both: BothAnswered | None = None  # None: no champion was measured; the decision's reasons say why
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model
+
+    @property
+    def balanced(self) -> bool:
+        """Whether balanced accuracy leads: classes are uneven, or the gate goes by it."""
+        return self.decision is not None and self.decision.balanced_accuracy is not None

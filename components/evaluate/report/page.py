@@ -6,6 +6,7 @@ out in report_tables.py and report_charts.py.
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from components.core import card_words
 from components.core.board.drawing import confusion_shades
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
-from components.evaluate.measure.measures import macro_auc, macro_f1, wilson_interval
+from components.evaluate.measure.measures import macro_auc, macro_f1, mean_recall_interval, wilson_interval
 from components.evaluate.report.charts import (
     calibration_charts,
     drawn_bins,
@@ -47,8 +48,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         facts.title,
         _sections(facts),
         facts=facts,
-        interval=wilson_interval(facts.correct, facts.count),
-        same_answer=max(score.support for score in facts.per_class) / facts.count,
+        lead=_lead(facts),
         macro_f1=macro_f1(facts.per_class),
         macro_auc=macro_auc(facts.roc),
         absent=absent,
@@ -69,6 +69,27 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         calibration_charts=calibration_charts(facts.calibration),
         bins_drawn=len(drawn_bins(facts.calibration)),
     )
+
+
+def _lead(facts: EvaluationFacts) -> dict[str, Any]:
+    """The figure that the page begins with, 0 to 1: its interval, what one answer for all gives, and the champion's.
+
+    The champion's is None if it was not asked the same pictures.
+    """
+    champion = facts.both.champion if facts.both and facts.both.champion.count == facts.count else None
+    if facts.balanced:
+        return {
+            "score": facts.balanced_accuracy,
+            "interval": mean_recall_interval(facts.per_class),
+            "same_answer": 1 / sum(score.support > 0 for score in facts.per_class),
+            "champion": champion.balanced_accuracy if champion else None,
+        }
+    return {
+        "score": facts.accuracy,
+        "interval": wilson_interval(facts.correct, facts.count),
+        "same_answer": max(score.support for score in facts.per_class) / facts.count,
+        "champion": champion.accuracy if champion else None,
+    }
 
 
 def _sections(facts: EvaluationFacts) -> list[Section]:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.evaluate.measure.measures import macro_f1, paired_difference_interval, wilson_interval
+from components.core.artifacts.evaluation import METRIC_WORDS
+from components.evaluate.measure.measures import macro_f1, wilson_interval
+from components.evaluate.measure.paired import TESTS
 from components.evaluate.report.facts import Band, EvaluationFacts, Slice
 
 
@@ -91,8 +93,8 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         if now.support
     ]
     return {
-        "difference": challenger.accuracy - champion.accuracy,
-        "difference_interval": paired_difference_interval(better, worse, count),
+        "metric": METRIC_WORDS[comparison.metric],
+        "test": TESTS[comparison.metric],
         "champion_interval": wilson_interval(champion.correct, count),
         "challenger_interval": wilson_interval(challenger.correct, count),
         "champion_f1": macro_f1(champion.per_class),

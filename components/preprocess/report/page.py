@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.core.artifacts.dataset import SPLITS
+from components.core.artifacts.dataset import SPLITS, uneven
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.preprocess.report.facts import DataFacts
@@ -44,6 +44,7 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         total=sum(split.count for split in splits.values()),
         chosen={"test": facts.test, "validation": facts.validation},
         classes=classes,
+        uneven=uneven([row.total for row in classes]),
         largest=max((row.total for row in classes), default=0),
         missing=_missing(facts),
         samples=_samples(facts),

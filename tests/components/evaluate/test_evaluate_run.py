@@ -47,6 +47,8 @@ def test_the_artifact_holds_metrics_predictions_and_the_report(evaluated):
     result, place = evaluated
     metrics = json.loads((place / "evaluation" / "metrics.json").read_text())
     assert metrics["accuracy"] == result.accuracy
+    low, high = metrics["balanced_accuracy_interval_95"]
+    assert low < metrics["balanced_accuracy"] == result.metrics()["balanced_accuracy"] < high
     assert metrics["test_pictures"] == result.pictures
     with (place / "evaluation" / "confusion.csv").open(encoding="utf-8", newline="") as file:
         cells = list(csv.DictReader(file))

@@ -17,8 +17,9 @@ from components.core.registry import Registry
 from components.core.storage import Denied, PreconditionFailed, Store
 from components.evaluate.champion import Champion
 from components.evaluate.comparing import LEAST_ASKED, differently_made
-from components.evaluate.gate import Duel, allowed, decide, mcnemar
+from components.evaluate.gate import Duel, allowed, decide
 from components.evaluate.looks import count_look, share_of
+from components.evaluate.measure.paired import mcnemar
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401

@@ -4,8 +4,6 @@ import json
 import pathlib
 import re
 import shutil
-from fractions import Fraction
-from math import comb
 
 import pytest
 
@@ -16,7 +14,6 @@ from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.core.storage import StorageError
-from components.evaluate.gate import mcnemar
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
@@ -254,18 +251,3 @@ def test_a_model_of_other_classes_is_refused_even_if_as_many(judge, trained, tmp
     (dataset / INFO_FILE).write_text(json.dumps(document))
     with pytest.raises(PipelineError, match="a model of this data set's classes, a, b, .* received one of 0, 1, 2"):
         judge(trained.model, dataset=str(dataset))
-
-
-# McNemar's test.
-
-
-@pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (0, 1), (5, 5), (12, 3), (3, 12), (60, 40), (7, 0)])
-def test_mcnemar_is_a_count_of_coin_tosses(better, worse):
-    tosses = better + worse
-    exact = Fraction(sum(comb(tosses, heads) for heads in range(better, tosses + 1)), 2**tosses)
-    assert mcnemar(better, worse) == pytest.approx(float(exact), rel=1e-12)
-
-
-def test_mcnemar_agrees_with_the_textbook():
-    # Agresti (2002), Categorical Data Analysis, table 10.1: 150 and 86 changed sides; z squared is 17.36.
-    assert mcnemar(150, 86) == pytest.approx(1.86e-5, rel=0.01)

@@ -7,6 +7,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.evaluate.measure import measures
+from components.evaluate.report.facts import Answered
 
 
 @pytest.fixture
@@ -179,24 +180,6 @@ def test_half_precision_probabilities_are_accepted(answers):
     assert measures.check(labels, probabilities.astype(np.float16)) is None
 
 
-def test_paired_difference_interval_holds_the_truth_as_often_as_it_says():
-    # Two models, right on 70 % and 72 % of pictures, drawn 2,000 times.
-    random = np.random.default_rng(5)
-    count, both, better, worse = 400, 0.6, 0.12, 0.10
-    drawn = random.multinomial(count, [both, better, worse, 1 - both - better - worse], size=2000)
-    intervals = [measures.paired_difference_interval(int(row[1]), int(row[2]), count) for row in drawn]
-    assert 0.94 < np.mean([low <= better - worse <= high for low, high in intervals]) < 0.96 + 0.01
-
-
-@pytest.mark.parametrize(("better", "worse", "count"), [(0, 0, 1), (0, 0, 500), (5, 0, 5), (0, 5, 5), (3, 2, 5)])
-def test_paired_difference_interval_stays_an_interval(better, worse, count):
-    low, high = measures.paired_difference_interval(better, worse, count)
-    assert -1 <= low < high <= 1
-    assert low <= (better - worse) / count <= high or abs(better - worse) == count
-    mirrored = measures.paired_difference_interval(worse, better, count)
-    assert mirrored == pytest.approx((-high, -low))
-
-
 def test_precision_recall_of_a_worked_example():
     # The class's three pictures come first, second and fifth of five by their probability.
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
@@ -219,3 +202,30 @@ def test_precision_recall_curves_are_thinned_and_keep_their_ends(answers):
         assert curve.recall == sorted(curve.recall) and curve.recall[-1] == 1
         assert curve.precision[-1] >= (many == k).mean()
         assert all(0 <= share <= 1 for share in curve.precision)
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn_and_leaves_out_what_was_not_tested(answers):
+    from sklearn.metrics import balanced_accuracy_score
+
+    labels, probabilities = answers
+    kept = (labels != 3) & ~((labels == 4) & (np.arange(600) % 9 > 0))
+    labels, probabilities = labels[kept], probabilities[kept]
+    predicted = probabilities.argmax(axis=1)
+    found = measures.balanced_accuracy(labels, predicted == labels)
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        assert found == pytest.approx(balanced_accuracy_score(labels, predicted))
+    scores = measures.per_class(labels, probabilities)
+    low, high = measures.mean_recall_interval(scores)
+    mean = Answered(confusion=measures.confusion(labels, probabilities), per_class=scores).balanced_accuracy
+    assert mean == pytest.approx(found) and low < found < high
+
+
+def test_the_interval_of_balanced_accuracy_holds_it_as_often_as_it_says():
+    random, recalls, pictures = np.random.default_rng(6), [0.9, 0.6, 0.97], [400, 15, 60]
+    held = 0
+    for _ in range(1000):
+        right = [random.binomial(n, p) / n for n, p in zip(pictures, recalls, strict=True)]
+        scores = [measures.ClassScore(0.0, found, 0.0, n) for found, n in zip(right, pictures, strict=True)]
+        low, high = measures.mean_recall_interval(scores)
+        held += low <= np.mean(recalls) <= high
+    assert 0.93 < held / 1000 < 0.98

@@ -225,8 +225,8 @@ def gate_of(
     better, worse = int((right & ~before).sum()), int((before & ~right).sum())
     comparison = Comparison(
         version=3, pictures=len(labels), look=look, accuracy=both.challenger.accuracy,
-        champion_accuracy=both.champion.accuracy, only_challenger=better, only_champion=worse, difference=0.0,
-        difference_interval_95=(0.0, 0.0), p_value=0.0123, p_allowed=0.025,
+        champion_accuracy=both.champion.accuracy, only_challenger=better, only_champion=worse,
+        difference=(better - worse) / len(labels), difference_interval_95=(-0.1, 0.1), p_value=0.0123, p_allowed=0.025,
     )  # fmt: skip
     decision = decision_of(passed, [DecisionReason(said=said, holds=passed) for said in reasons], comparison)
     return {"decision": decision, "both": both}
@@ -303,6 +303,36 @@ def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
         "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
     )
     assert "Champion and challenger" not in page.text
+
+
+def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
+    labels, probabilities = answers(4, 500)
+    kept = (labels != 2) | (np.arange(500) % 8 == 0)
+    labels, probabilities = labels[kept], probabilities[kept]
+    decision = decision_of(True, [])
+    facts = facts_of(labels, probabilities, NAMES, decision=decision.model_copy(update={"balanced_accuracy": 0.7}))
+    page = written(tmp_path, facts)
+    low, high = measures.mean_recall_interval(facts.per_class)
+    for said in (
+        f"{100 * facts.balanced_accuracy:.1f} % of a class’s test pictures were classified correctly on average",
+        f"Of all test pictures {100 * facts.accuracy:.1f} % were: {facts.correct} of {facts.count}.",
+        f"true balanced accuracy lies between {100 * low:.1f} % and {100 * high:.1f} %",
+        "one and the same answer for all would reach 25.0 %.",
+        f"Balanced accuracy {facts.balanced_accuracy:.4f} Test accuracy {facts.accuracy:.4f}",
+    ):
+        assert said in page.text
+    assert "balanced" not in written(tmp_path, facts_of(labels, probabilities, NAMES, decision=decision)).text.lower()
+
+
+def test_a_gate_that_goes_by_balanced_accuracy_says_so(tmp_path):
+    labels, probabilities = answers(4, 500)
+    gate = gate_of(labels, probabilities, answers(4, 500, seed=8)[1])
+    comparison = gate["decision"].comparison.model_copy(update={"metric": "balanced_accuracy"})
+    gate["decision"] = gate["decision"].model_copy(update={"comparison": comparison, "balanced_accuracy": 0.7})
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
+    assert "Balanced accuracy of the challenger, which this page measures, minus that of the champion" in page.text
+    assert "Score test of the paired recalls, one-sided: p = 0.012" in page.text
+    assert f"Balanced accuracy {100 * gate['both'].champion.balanced_accuracy:.1f} %" in page.text
 
 
 def test_without_a_gate_nothing_is_said_of_one(tmp_path):

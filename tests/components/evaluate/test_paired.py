@@ -1,0 +1,174 @@
+"""The gate's paired tests: each promotes no better a model than it says, and finds one that is."""
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from components.core.errors import PipelineError
+from components.evaluate.champion import Champion
+from components.evaluate.comparing import class_not_asked
+from components.evaluate.gate import Duel, decide
+from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test
+from components.evaluate.settings import EvaluateSettings
+
+DRAWS = 2000
+NOISE = 1.645 * (0.05 * 0.95 / DRAWS) ** 0.5  # of a share of 5 % in so many draws, 95 times of 100
+
+# Pictures of each class, the share of them that only one of the two models gets right, and how often that is the
+# challenger. Mean recalls are equal in all: what one class wins another loses.
+EQUALS = {
+    "alike in every class": ([1000, 30], [0.1, 0.3], [0.5, 0.5]),
+    "alike, even classes": ([100] * 3, [0.1] * 3, [0.5] * 3),
+    "alike, many small classes": ([20] * 10, [0.2] * 10, [0.5] * 10),
+    "common class better, rare one worse": ([1000, 10], [0.15, 0.3], [0.7, 0.4]),
+    "common class only better, rare one only worse": ([1000, 30], [0.1, 0.1], [1, 0]),
+    "common class only better, a hundred rare ones only worse": ([1000, 100], [0.05, 0.05], [1, 0]),
+    "common class worse, rare one better": ([1000, 30], [0.1, 0.2], [0.3, 0.6]),
+    "four common ones worse, the fifth better": ([1000] * 4 + [100], [0.06] * 4 + [0.12], [0.4] * 4 + [0.7]),
+    "a class of three": ([1000, 3], [0.1, 0.4], [0.5, 0.5]),
+}
+
+
+def drawn(pictures, apart, won, draws=DRAWS, seed=1):
+    """Pictures that only the challenger, and only the champion gets right: [draws, classes] each."""
+    random = np.random.default_rng(seed)
+    classes = [
+        random.multinomial(n, [d * w, d * (1 - w), 1 - d], size=draws)
+        for n, d, w in zip(pictures, apart, won, strict=True)
+    ]
+    counts = np.stack(classes, axis=1)
+    return counts[..., 0], counts[..., 1], np.array(pictures)
+
+
+def coins(better, worse, pictures):
+    """The test that looks right and is not: each picture that tells the two apart falls to either like a coin."""
+    lead = ((better - worse) / pictures).sum(axis=1)
+    return ndtr(-lead / np.sqrt(((better + worse) / pictures**2).sum(axis=1) + 1e-12))
+
+
+@pytest.mark.parametrize("case", EQUALS)
+def test_models_of_equal_mean_recall_pass_no_more_often_than_the_level(case):
+    pictures, apart, won = EQUALS[case]
+    assert sum(d * (2 * w - 1) for d, w in zip(apart, won, strict=True)) == pytest.approx(0, abs=1e-12)
+    found = mean_recall_test(*drawn(pictures, apart, won))
+    for level in (0.05, 0.025, 0.05 / 6):
+        assert (found <= level).mean() <= level + NOISE * (level / 0.05) ** 0.5
+
+
+def test_a_coin_a_picture_would_pass_models_that_lose_a_rare_class():
+    assert (coins(*drawn(*EQUALS["common class better, rare one worse"])) <= 0.05).mean() > 0.1
+    assert (coins(*drawn(*EQUALS["common class only better, rare one only worse"])) <= 0.05).mean() > 0.15
+
+
+def test_a_rare_class_that_improved_is_found_as_often_as_a_coin_a_picture_finds_it():
+    better, worse, pictures = drawn([1000, 50], [0.1, 0.3], [0.4, 0.8])
+    found = (mean_recall_test(better, worse, pictures) <= 0.05).mean()
+    by_coins = (coins(better, worse, pictures) <= 0.05).mean()
+    by_accuracy = np.mean([mcnemar(b, w) <= 0.05 for b, w in zip(better.sum(axis=1), worse.sum(axis=1), strict=True)])
+    print(f"found by its mean recall {found:.3f}, by coins {by_coins:.3f}, by accuracy {by_accuracy:.3f}")
+    assert found > 0.6 and found > by_coins - 0.03
+    assert by_accuracy < 0.05
+
+
+def test_of_classes_of_one_size_it_says_what_mcnemar_says():
+    for better, worse in ((35, 18), (30, 25), (100, 60)):
+        halves = np.array([better] * 2), np.array([worse] * 2), np.array([500, 500])
+        assert mean_recall_test(*halves) == pytest.approx(mcnemar(2 * better, 2 * worse), rel=0.12)
+
+
+def test_far_into_the_tail_and_at_the_ends_it_is_a_probability():
+    pictures = np.array([10, 300])
+    for better, worse in ((pictures, 0 * pictures), (0 * pictures, pictures), (0 * pictures, 0 * pictures)):
+        assert 0 <= mean_recall_test(better, worse, pictures) <= 1
+    assert mean_recall_test(pictures, 0 * pictures, pictures) < 1e-15
+    assert mean_recall_test(0 * pictures, pictures, pictures) > 0.999
+    many = np.full(1000, 50)
+    assert 0 < mean_recall_test(many // 16, many // 25, many) < 1e-10
+    rising = [float(mean_recall_test(np.array([3, 20 + k]), np.array([2, 20]), pictures)) for k in range(20)]
+    assert rising == sorted(rising, reverse=True)
+
+
+def test_the_gate_goes_by_the_metric_it_is_given():
+    """The challenger finds the rare class, which the champion does not, and loses more pictures of the common one."""
+    labels, places = np.repeat([0, 1], [900, 40]), np.arange(940)
+    champion = (labels == 0) & (places % 50 > 0)
+    challenger = np.where(labels == 0, places % 12 > 0, places % 4 > 0)
+
+    def answers(right):
+        return np.eye(2, dtype=np.float32)[np.where(right, labels, 1 - labels)]
+
+    against, duel = Champion("birds version 4", 4), Duel(np.ones(940, bool), answers(champion), 2)
+
+    def decided(**settings):
+        chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
+        return decide(chosen, labels, answers(challenger), [], against, duel)
+
+    by_accuracy, balanced = decided(), decided(gate_metric="balanced_accuracy", min_improvement=0.3)
+    assert (by_accuracy.passed, by_accuracy.metric, by_accuracy.balanced_accuracy) == (False, "accuracy", None)
+    assert "test accuracy 0.9096 is below the 0.9383 of birds version 4, the champion" in by_accuracy.said
+    assert balanced.passed and balanced.metric == balanced.comparison.metric == "balanced_accuracy"
+    assert balanced.comparison.difference == pytest.approx(balanced.balanced_accuracy - 0.49)
+    assert balanced.comparison.p_allowed == pytest.approx(0.05 / 6)
+    low, high = balanced.comparison.difference_interval_95
+    assert low < balanced.comparison.difference < high
+    assert "test balanced accuracy 0.8333 reaches min_accuracy 0" in balanced.said
+    assert "above the 0.4900 of birds version 4, the champion by balanced accuracy, at least min_imp" in balanced.said
+    floor = decided(gate_metric="balanced_accuracy", min_accuracy=0.9)
+    assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
+
+
+def test_a_metric_without_a_test_is_refused_by_name():
+    with pytest.raises(PipelineError, match="gate_metric: .*'accuracy' or 'balanced_accuracy'; received 'macro_f1'"):
+        EvaluateSettings.checked(gate_metric="macro_f1")
+
+
+def test_balanced_accuracy_is_not_compared_without_a_class():
+    labels, asked = np.array([0, 0, 1, 1, 3]), np.array([True, True, False, True, True])
+    assert class_not_asked(labels, asked, list("abcd")) == ""
+    said = class_not_asked(labels, asked & (labels != 1), list("abcd"))
+    assert said == "none of the test pictures of b is one that neither has learned from"
+
+
+def test_by_class_counts_what_tells_the_two_apart():
+    labels, better = np.array([0, 0, 2, 2, 2]), np.array([True, False, True, True, False])
+    found = by_class(labels, better, ~better)
+    assert [each.tolist() for each in found] == [[1, 2], [1, 1], [2, 3]]
+
+
+def test_the_interval_of_the_mean_recalls_holds_the_truth_as_often_as_it_says():
+    better, worse, pictures = drawn([400, 60, 25], [0.2, 0.3, 0.3], [0.5, 0.6, 0.6])
+    intervals = [difference_interval(b, w, pictures) for b, w in zip(better[:1000], worse[:1000], strict=True)]
+    assert 0.93 < np.mean([low <= 0.04 <= high for low, high in intervals]) < 0.98
+
+
+def test_difference_interval_holds_the_truth_as_often_as_it_says():
+    # Two models, right on 70 % and 72 % of pictures, drawn 2,000 times.
+    random = np.random.default_rng(5)
+    count, both, better, worse = 400, 0.6, 0.12, 0.10
+    drawn = random.multinomial(count, [both, better, worse, 1 - both - better - worse], size=2000)
+    intervals = [difference_interval(int(row[1]), int(row[2]), count) for row in drawn]
+    assert 0.94 < np.mean([low <= better - worse <= high for low, high in intervals]) < 0.96 + 0.01
+
+
+@pytest.mark.parametrize(("better", "worse", "count"), [(0, 0, 1), (0, 0, 500), (5, 0, 5), (0, 5, 5), (3, 2, 5)])
+def test_difference_interval_stays_an_interval(better, worse, count):
+    low, high = difference_interval(better, worse, count)
+    assert -1 <= low < high <= 1
+    assert low <= (better - worse) / count <= high or abs(better - worse) == count
+    mirrored = difference_interval(worse, better, count)
+    assert mirrored == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (0, 1), (5, 5), (12, 3), (3, 12), (60, 40), (7, 0)])
+def test_mcnemar_is_a_count_of_coin_tosses(better, worse):
+    tosses = better + worse
+    exact = Fraction(sum(comb(tosses, heads) for heads in range(better, tosses + 1)), 2**tosses)
+    assert mcnemar(better, worse) == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_mcnemar_agrees_with_the_textbook():
+    # Agresti (2002), Categorical Data Analysis, table 10.1: 150 and 86 changed sides; z squared is 17.36.
+    assert mcnemar(150, 86) == pytest.approx(1.86e-5, rel=0.01)
