@@ -26,6 +26,7 @@ class Watcher:
         ever: versions that were champion at some moment.
         alive: versions whose publication succeeded and that nobody was asked to delete: the model of each.
         off: models that were rolled back and not named since.
+        damaged: versions of which somebody flipped a byte, or removed a file: the model of each, and what was done.
         deleted: versions that somebody began to delete.
         foreign: what somebody else put there.
         looks: how often it has looked.
@@ -36,6 +37,7 @@ class Watcher:
         self.ever: set[int] = set()
         self.alive: dict[int, str] = {}
         self.off: set[str] = set()
+        self.damaged: dict[int, tuple[str, str]] = {}
         self.foreign: dict[str, bytes] = {}
         self.pointer: bytes | None = None
         self.state: dict | None = {"version": 0, "history": [], "deleting": []}
@@ -62,6 +64,8 @@ class Watcher:
             if any(f"{HOME}{number}/{name}" in self.foreign for name in files):
                 continue
             assert number in self.ever, f"servers see version {number}, which was never champion: {sorted(files)}"
+            if number in self.damaged:
+                continue
             if "saved_model.pb" in files:
                 self._require_one_model(files, f"what servers would load of version {number}")
             # What is being deleted counts for nobody who reads champion.json; its manifest goes last.
@@ -74,7 +78,7 @@ class Watcher:
         kept = set(self.alive)
         if self.state:
             kept |= ({self.state["version"]} | set(self.state["history"])) - {0}
-        for number in kept:
+        for number in kept - set(self.damaged):
             found = self.whole(there, number)
             assert found, f"version {number} is lost: {sorted(key for key in there if f'/{number}/' in key)}"
             assert found == self.alive.get(number, found), f"version {number} is {found}, not {self.alive[number]}"
@@ -88,6 +92,14 @@ class Watcher:
                 if all(files.get(name) == data for name, data in files_of(model).items()):
                     return model
         return ""
+
+    def model_of(self, there: dict[str, bytes], number: int) -> str:
+        """The model that a version is, or was before it was damaged."""
+        return self.damaged[number][0] if number in self.damaged else self.whole(there, number)
+
+    def damage(self, number: int, what: str) -> None:
+        """Takes note that a version is damaged from now on."""
+        self.damaged[number] = self.alive.pop(number), what
 
     def _moved(self, there: dict[str, bytes]) -> None:
         """Whoever moved the pointer was allowed to."""
@@ -108,12 +120,13 @@ class Watcher:
             assert deed == "promote" and named and self.doing["over"] is None, f"{self.doing} replaced what is damaged"
         elif before["version"] == version:
             return
-        model = self.whole(there, version)
+        model = self.model_of(there, version)
         assert model, f"version {version} became champion, and is not whole"
+        assert self.damaged.get(version, ("", "flipped"))[1] == "flipped", f"{self.doing} made a damaged one champion"
         assert version not in self.state["deleting"], f"version {version} became champion while it was deleted"
         if deed == "rollback":
             assert version in before["history"], f"rolled back to {version}, which is not in {before['history']}"
-            self.off.add(self.whole(there, before["version"]))
+            self.off.add(self.model_of(there, before["version"]))
         else:
             assert deed in ("promote", "export"), f"{self.doing} moved the champion"
             over = self.doing["over"]
@@ -124,7 +137,7 @@ class Watcher:
 
     def published(self, number: int, model: str) -> None:
         """Takes note of a publication that succeeded."""
-        if number not in self.deleted:
+        if number not in self.deleted | set(self.damaged):
             self.alive[number] = model
 
     def _forget(self, number: int) -> None:

@@ -17,16 +17,18 @@ from moto.s3.models import s3_backends
 import components.export.publish as exporting
 from components.core.storage import open_store
 from tests.servers.fixtures import Place, gcs_server, make_place, s3_server  # noqa: F401
-from tests.soak.registry_machine import Ground, RegistryMachine, done
+from tests.soak.registry_machine import RegistryMachine
+from tests.soak.registry_players import Ground, done
 
 TOLD_FIRST = ("examples", "calls", "kills", "looks of the watcher")
 ORDINARY = {"file": 45, "gs": 12, "s3": 8}
 SOAK = int(os.environ.get("CONV2D_SOAK", "0"))
 SHARE = {"file": 1, "gs": 4, "s3": 4}
-Look, Put = Callable[[str], dict[str, bytes]], Callable[[str, bytes], object]
+Look, Put, Remove = Callable[[str], dict[str, bytes]], Callable[[str, bytes], object], Callable[[str], object]
+Past = tuple[Look, Put, Remove]
 
 
-def on_files(place: Place, bucket: str) -> tuple[Look, Put]:
+def on_files(place: Place, bucket: str) -> Past:
     def look(prefix: str) -> dict[str, bytes]:
         top = pathlib.Path(prefix)
         return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
@@ -35,23 +37,29 @@ def on_files(place: Place, bucket: str) -> tuple[Look, Put]:
         pathlib.Path(key).parent.mkdir(parents=True, exist_ok=True)
         pathlib.Path(key).write_bytes(data)
 
-    return look, put
+    return look, put, lambda key: pathlib.Path(key).unlink()
 
 
-def on_gcs(place: Place, bucket: str) -> tuple[Look, Put]:
+def on_gcs(place: Place, bucket: str) -> Past:
     def look(prefix: str) -> dict[str, bytes]:
         live, top = place.server.state.buckets[bucket], f"{prefix}/"
         return {key[len(top) :]: b"".join(found.parts) for key, found in live.items() if key.startswith(top)}
 
-    return look, lambda key, data: place.server.state.write(bucket, key, [data], {}, {})
+    def put(key: str, data: bytes) -> None:
+        place.server.state.write(bucket, key, [data], {}, {})
+
+    return look, put, lambda key: place.server.state.buckets[bucket].pop(key)
 
 
-def on_s3(place: Place, bucket: str) -> tuple[Look, Put]:
+def on_s3(place: Place, bucket: str) -> Past:
     def look(prefix: str) -> dict[str, bytes]:
         live, top = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys, f"{prefix}/"
         return {key[len(top) :]: found.value for key, found in live.items() if key.startswith(top)}
 
-    return look, lambda key, data: place.server.client.put_object(Bucket=bucket, Key=key, Body=data)
+    def put(key: str, data: bytes) -> None:
+        place.server.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    return look, put, lambda key: place.server.client.delete_object(Bucket=bucket, Key=key)
 
 
 WAYS = {"file": on_files, "gs": on_gcs, "s3": on_s3}

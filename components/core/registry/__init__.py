@@ -23,7 +23,8 @@ What is kept, whoever is killed between whichever two requests, and however many
    refused until an operator names it: `models champion NAME VERSION`.
 6. Promote, rollback and show compare every file with the manifest by name and size, fetch by SHA-256 too.
 7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't be read the answer
-   to "which is the champion", until one is named. Then what servers see counts as the champions before.
+   to "which is the champion", until one is named. Then what servers see counts as the champions before, and what was
+   rolled back is forgotten, which is told.
 
 Between the pointer's move and the last copy the champion lies in .staging, where our own readers find it as well;
 servers go on with the one before. Killed there, whoever publishes, promotes it again, or calls `models clean` finishes

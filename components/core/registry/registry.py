@@ -284,6 +284,9 @@ class Registry:
         except PreconditionFailed:
             raise PreconditionFailed(f"the champion of {name} was moved by somebody else meanwhile") from None
         earlier = ", ".join(map(str, history)) or "none"
-        tell(f"champion.json of {name} is written anew; champions before, as servers see them: {earlier}")
+        tell(
+            f"champion.json of {name} is written anew; champions before, as servers see them: {earlier}; what "
+            "was rolled back is forgotten"
+        )
         serve(self.store, name, version)
         return True

@@ -99,7 +99,8 @@ def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_pa
     assert typed("fetch", "digits", str(tmp_path / "one"), "--version", "1").code == 0
     assert "expected a champion in " in typed("rollback", "digits").err
     assert typed("champion", "digits", "3").out.splitlines() == [
-        "champion.json of digits is written anew; champions before, as servers see them: 1, 2",
+        "champion.json of digits is written anew; champions before, as servers see them: 1, 2; what was rolled back is "
+        "forgotten",
         "version 3 is the champion of digits",
     ]
     said = typed("rollback", "digits").out
