@@ -83,7 +83,7 @@ def evaluate(
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check(labels, probabilities)
-        behaviour = _behaviour(settings, model, dataset_path, info)
+        behaviour = _behaviour(settings, model, probabilities, dataset_path, info)
         if champion and champion.comparable and champion.asked and settings.gate_metric == "balanced_accuracy":
             unasked = class_not_asked(labels, champion.asked.mask, info.class_names)
             champion = dataclasses.replace(champion, other=unasked)
@@ -150,15 +150,18 @@ def _uneven(info: DatasetInfo) -> bool:
     return uneven([count for count in tested if count]) and uneven(totals)
 
 
-def _behaviour(settings: EvaluateSettings, model: Any, dataset_path: str, info: DatasetInfo) -> list[Check]:
+def _behaviour(
+    settings: EvaluateSettings, model: Any, probabilities: np.ndarray, dataset_path: str, info: DatasetInfo
+) -> list[Check]:
+    """The behaviour tests; `probabilities` are the model's answers on the test pictures as they are."""
     if settings.behaviour == "off":
         return []
     known = DATASETS.get(info.dataset)
     mirrored = {"yes": True, "no": False, "auto": known is not None and known.mirrored}[settings.behaviour_mirrored]
     pictures, _ = next(batches(dataset_path, info, "test", PICTURES))
-    return behaviour_checks(
-        predictor(model), pictures, settings.behaviour_kept, settings.behaviour_certain, mirrored, info.seed
-    )
+    classes = probabilities[: len(pictures)].argmax(axis=1)
+    kept, certain = settings.behaviour_kept, settings.behaviour_certain
+    return behaviour_checks(predictor(model), pictures, classes, kept, certain, mirrored, info.seed)
 
 
 def _write_confusion(path: pathlib.Path, class_names: list[str], confusion: np.ndarray) -> None:
