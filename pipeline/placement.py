@@ -147,8 +147,8 @@ def gpu_steps(cluster: ClusterOptions) -> set[str]:
 
 def queue_labels(cluster: ClusterOptions) -> dict[str, str]:
     """What tells Kueue where a pod or a TrainJob has to queue, and before whom."""
-    wanted = {"queue-name": cluster.queue, "priority-class": cluster.priority}
-    return {f"kueue.x-k8s.io/{name}": value for name, value in wanted.items() if value}
+    queued = {"queue-name": cluster.queue, "priority-class": cluster.priority}
+    return {f"kueue.x-k8s.io/{name}": value for name, value in queued.items() if value}
 
 
 def _share(task: dsl.PipelineTask, cpu_request: Any, cpu: Any, memory: Any) -> None:

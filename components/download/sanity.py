@@ -59,9 +59,11 @@ def _check_gzip(path: pathlib.Path, raw_format: RawFormat) -> None:
         start = unpacked.read(4)
         while unpacked.read(CHUNK):
             pass
-    wanted = next((magic for part, magic in IDX_STARTS.items() if part in path.name), None)
-    if raw_format == "idx" and start != wanted:
-        raise PipelineError(f"expected {path} to begin with {wanted!r}, received {start!r}; it is no IDX file of bytes")
+    known_start = next((magic for part, magic in IDX_STARTS.items() if part in path.name), None)
+    if raw_format == "idx" and start != known_start:
+        raise PipelineError(
+            f"expected {path} to begin with {known_start!r}, received {start!r}; it is no IDX file of bytes"
+        )
 
 
 def _check_binary(path: pathlib.Path) -> None:

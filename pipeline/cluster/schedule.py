@@ -129,7 +129,7 @@ def _make(
     patience_s: float,
 ) -> tuple[str, str]:
     """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
-    wanted = check_cron(cron)
+    kfp_cron = check_cron(cron)
     client = connect(endpoint, patience_s)
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
@@ -141,7 +141,7 @@ def _make(
             return client.create_recurring_run(
                 experiment_id,
                 name,
-                cron_expression=wanted,
+                cron_expression=kfp_cron,
                 max_concurrency=1,
                 no_catchup=True,
                 params=parameters,

@@ -115,7 +115,7 @@ def _state(name: str, task: Any, nodes: dict[str, str]) -> StepState:
 
 def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
     """The whole names of the nodes that are some task's children, by the number in their id."""
-    wanted = {child for task in tasks for child in _children(task)}
+    children = {child for task in tasks for child in _children(task)}
     shown = {task.display_name for task in tasks}
     parts = {f".{TRY.sub('', name)}" for name in shown if not ITERATION.search(name)}
     iterations = {f"({name.partition('(')[2]}" for name in shown if ITERATION.search(name) and not TRY.search(name)}
@@ -127,7 +127,7 @@ def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
         name, digest = rest.pop()
         for below in tries | parts | (iterations if name.endswith("-iterations") else set()):
             number = _digest(below, digest)
-            if str(number) in wanted and str(number) not in found:
+            if str(number) in children and str(number) not in found:
                 found[str(number)] = name + below
                 rest.append((name + below, number))
     return found

@@ -152,18 +152,18 @@ def schedule_command(
     from pipeline.cluster.submit import prepared
     from pipeline.cluster.version import pipeline_name
 
-    wanted = check_cron(cron)
+    kfp_cron = check_cron(cron)
     if version:
         _refuse_compiled(context)
         pipeline = pipeline_name(configuration.title)
         made, identity, version = schedule_version(
             configuration, pipeline, version, cron, endpoint, experiment, name, service_account
         )
-        print(f"scheduled {made} ({identity}) at {wanted} (seconds first), version {version} of pipeline {pipeline}")
+        print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), version {version} of pipeline {pipeline}")
         return
     with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
         made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
-    print(f"scheduled {made} ({identity}) at {wanted} (seconds first), in UTC unless this KFP is set otherwise")
+    print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), in UTC unless this KFP is set otherwise")
 
 
 @click.command("schedules")

@@ -22,27 +22,27 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
 PASSED_ON = (*PROXIES, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
 
 
-def obtain_base(client: "docker.DockerClient", wanted: str) -> str:
-    """The base image to build on: `wanted`, pulled if need be; for the default one, if it isn't here, the stand-in."""
+def obtain_base(client: "docker.DockerClient", base: str) -> str:
+    """The base image to build on: `base`, pulled if need be; for the default one, if it isn't here, the stand-in."""
     from docker import errors
 
     with contextlib.suppress(errors.ImageNotFound):
-        client.images.get(wanted)
-        return wanted
-    stand_ins = held_images(client, STAND_IN_BASE) if wanted == recorded() else {}
+        client.images.get(base)
+        return base
+    stand_ins = held_images(client, STAND_IN_BASE) if base == recorded() else {}
     if stand_ins:
         newest = max(stand_ins, key=lambda name: stand_ins[name]["Created"])
-        print(f"{wanted} is not here: building on {newest}, which docker/base-image.sh made")
+        print(f"{base} is not here: building on {newest}, which docker/base-image.sh made")
         return newest
-    print(f"pulling {wanted}")
+    print(f"pulling {base}")
     try:
-        client.images.pull(wanted)
+        client.images.pull(base)
     except (errors.DockerException, OSError) as error:
         raise PipelineError(
-            f"expected to pull the base image {wanted}, received: {short(error)}; make one with docker/base-image.sh, "
+            f"expected to pull the base image {base}, received: {short(error)}; make one with docker/base-image.sh, "
             "name one that is here with BASE_IMAGE=, or use RUNNER=process"
         ) from None
-    return wanted
+    return base
 
 
 def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str]) -> None:

@@ -73,16 +73,16 @@ def check_images(images: Iterable[str]) -> list[str]:
     Raises:
         PipelineError: an image is certainly not there.
     """
-    wanted = sorted(set(images))
-    if not wanted:
+    names = sorted(set(images))
+    if not names:
         return []
-    if not any(read_name(image).registry for image in wanted):
+    if not any(read_name(image).registry for image in names):
         return [
-            f"the images ({wanted[0]}, ...) name no registry: the cluster's nodes must have them already "
+            f"the images ({names[0]}, ...) name no registry: the cluster's nodes must have them already "
             "(kind load docker-image); else set CONV2D_IMAGE_REPOSITORY and push them"
         ]
     absent, notes = [], []
-    for image in wanted:
+    for image in names:
         state, _ = look_up(read_name(image))
         if state == "absent":
             absent.append(image)

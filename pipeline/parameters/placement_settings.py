@@ -101,9 +101,9 @@ class PlacementSettings(Settings):
         for key, value in affinity.items():
             if key not in AFFINITY_KEYS:
                 raise ValueError(f"unknown key {key!r}; {nearest(key, list(AFFINITY_KEYS))}")
-            wanted: type = dict if key.startswith("required") else list
-            if not isinstance(value, wanted):
-                raise ValueError(f"expected {'an object' if wanted is dict else 'a list'} under {key}")
+            kind: type = dict if key.startswith("required") else list
+            if not isinstance(value, kind):
+                raise ValueError(f"expected {'an object' if kind is dict else 'a list'} under {key}")
         return affinity
 
 

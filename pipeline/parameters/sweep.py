@@ -61,12 +61,12 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
                 )
             raise PipelineError(f"grid: unknown parameter {name!r}; {nearest(name, known)}")
     total = math.prod(len(values) for values in axes.values())
-    wanted = min(sample or total, total)
-    if wanted > MOST_TRIALS:
+    count = min(sample or total, total)
+    if count > MOST_TRIALS:
         raise PipelineError(
-            f"grid: expected at most {MOST_TRIALS} trials, received {wanted:,}; TRIALS=20 tries 20 of them at random"
+            f"grid: expected at most {MOST_TRIALS} trials, received {count:,}; TRIALS=20 tries 20 of them at random"
         )
-    places = sorted(random.Random(parameters.seed).sample(range(total), wanted))  # noqa: S311 - no secret
+    places = sorted(random.Random(parameters.seed).sample(range(total), count))  # noqa: S311 - no secret
     trials = [_trial(parameters, axes, place) for place in places]
     return Sweep(tuple(dict.fromkeys(trials)), tuple(axes), parallel)
 

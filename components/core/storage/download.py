@@ -45,16 +45,16 @@ def download_directory(store: Objects, prefix: str, path: pathlib.Path, label: s
     )
 
 
-def download_files(store: Objects, wanted: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
+def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
     """Fetches objects as they were listed into files; returns their descriptions."""
-    landings = [Landing(store, stored, path) for stored, path in wanted]
+    landings = [Landing(store, stored, path) for stored, path in landing_places]
     left = [landing for landing in landings if not landing.there_already()]
     there = sum(landing.here for landing in landings)
-    if wanted:
-        _require_room(wanted[0][1], sum(stored.size for stored, _ in wanted) - there)
+    if landing_places:
+        _require_room(landing_places[0][1], sum(stored.size for stored, _ in landing_places) - there)
     with (
         contextlib.ExitStack() as closed,
-        Progress(label, sum(stored.size for stored, _ in wanted), "B", start=there) as progress,
+        Progress(label, sum(stored.size for stored, _ in landing_places), "B", start=there) as progress,
     ):
         for landing in left:
             closed.callback(landing.close)

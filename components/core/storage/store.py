@@ -47,9 +47,9 @@ class Store(Objects):
         """Stores files under the keys given beside them, in no particular order."""
         return upload_files(self, files, label)
 
-    def download_files(self, wanted: list[tuple[Stored, pathlib.Path]], label: str = "download") -> list[Stored]:
+    def download_files(self, places: list[tuple[Stored, pathlib.Path]], label: str = "download") -> list[Stored]:
         """Fetches objects, as a listing described them, into the files given beside them."""
-        return download_files(self, wanted, label)
+        return download_files(self, places, label)
 
 
 def open_store(uri: str, limits: Limits | None = None) -> Store:

@@ -100,9 +100,9 @@ def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:
 
 def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
     """The test pictures at `indices`."""
-    wanted, found, start = set(indices), {}, 0
+    chosen, found, start = set(indices), {}, 0
     for images, truth in batches(dataset_path, info, "test", 1024):
-        for i in [i for i in wanted if start <= i < start + len(truth)]:
+        for i in [i for i in chosen if start <= i < start + len(truth)]:
             found[i] = images[i - start].copy()
         start += len(truth)
     return found

@@ -229,6 +229,6 @@ def _along(length: np.ndarray) -> np.ndarray:
 
     The first and the last are among them.
     """
-    wanted = np.linspace(length[0], length[-1], CURVE_POINTS - 1)
-    kept = np.searchsorted(length, wanted).clip(0, length.size - 1)
+    wanted_lengths = np.linspace(length[0], length[-1], CURVE_POINTS - 1)
+    kept = np.searchsorted(length, wanted_lengths).clip(0, length.size - 1)
     return np.unique(np.append(kept, length.size - 1))

@@ -39,13 +39,13 @@ def parse_formats(text: str) -> list[str]:
     Raises:
         PipelineError: an unknown name, or saved_model is not among them.
     """
-    wanted = {name.strip().lower() for name in text.split(",") if name.strip()}
-    for name in sorted(wanted):
+    chosen = {name.strip().lower() for name in text.split(",") if name.strip()}
+    for name in sorted(chosen):
         if name not in FORMATS:
             raise PipelineError(f"unknown format {name!r}; {nearest(name, list(FORMATS))}")
-    if SERVED not in wanted:
+    if SERVED not in chosen:
         raise PipelineError(f"expected {SERVED} among the formats, as it is what is served")
-    return [name for name in FORMATS if name in wanted]
+    return [name for name in FORMATS if name in chosen]
 
 
 def require_packages(formats: list[str]) -> None:

@@ -20,11 +20,11 @@ def samples(source: Source, order: np.ndarray, pixels: Pixels) -> dict[str, list
 
     Ten a class, fewer if there are more than a hundred classes.
     """
-    wanted = max(1, min(SAMPLES_A_CLASS, SAMPLES // len(source.class_names)))
+    count = max(1, min(SAMPLES_A_CLASS, SAMPLES // len(source.class_names)))
     by_class = order[np.argsort(source.labels[order], kind="stable")]
     ends = np.cumsum(np.bincount(source.labels[order], minlength=len(source.class_names)))
     return {
-        name: [small_picture(picture) for picture in pixels[members[:wanted]]]
+        name: [small_picture(picture) for picture in pixels[members[:count]]]
         for name, members in zip(source.class_names, np.split(by_class, ends[:-1]), strict=True)
     }
 

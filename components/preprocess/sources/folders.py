@@ -90,15 +90,15 @@ class _Pictures:
         count = len(hashes)
         replaced, broken = np.ones(count, bool), np.zeros(count, bool)
         replaced[count - 1 - np.unique(hashes[::-1], return_index=True)[1]] = False
-        wanted = dict.fromkeys(map(hash, self.links.values()), -1)
-        for picture in np.flatnonzero(np.isin(hashes, list(wanted)) & ~replaced).tolist():
-            wanted[self.name_hashes[picture]] = picture
+        targets = dict.fromkeys(map(hash, self.links.values()), -1)
+        for picture in np.flatnonzero(np.isin(hashes, list(targets)) & ~replaced).tolist():
+            targets[self.name_hashes[picture]] = picture
         for picture, target in self.links.items():
             seen = {picture}
-            found = wanted[hash(target)]
+            found = targets[hash(target)]
             while found in self.links and found not in seen:  # a link to a link
                 seen.add(found)
-                found = wanted[hash(self.links[found])]
+                found = targets[hash(self.links[found])]
             broken[picture] = found < 0 or found in self.links
             if not broken[picture]:
                 offsets[picture], sizes[picture] = offsets[found], sizes[found]

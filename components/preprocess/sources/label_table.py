@@ -111,7 +111,7 @@ class LabelTable:
             )
         if not pictures:
             names = [_plain(cell) for cell in first]
-            path, label, split = (_first_of(wanted, names) for wanted in (PATHS, LABELS, SPLIT_NAMES))
+            path, label, split = (_first_of(headers, names) for headers in (PATHS, LABELS, SPLIT_NAMES))
             if path is None or label is None:
                 raise self._no_columns(first)
             return path, label, split, True
@@ -191,8 +191,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).lower()
 
 
-def _first_of(wanted: Sequence[str], names: list[str]) -> int | None:
-    return next((names.index(name) for name in wanted if name in names), None)
+def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
+    return next((names.index(name) for name in headers if name in names), None)
 
 
 def _inside(value: Any, keys: Sequence[str]) -> str:

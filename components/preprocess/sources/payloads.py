@@ -104,8 +104,8 @@ class Several:
         return offsets + (part << PART_BITS)
 
     def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
-        wanted = zip(offsets, sizes, strict=True)
-        for part, pictures in itertools.groupby(wanted, lambda picture: picture[0] >> PART_BITS):
+        pieces = zip(offsets, sizes, strict=True)
+        for part, pictures in itertools.groupby(pieces, lambda picture: picture[0] >> PART_BITS):
             at, of = zip(*pictures, strict=True)
             places = [offset % (1 << PART_BITS) for offset in at]
             with contextlib.closing(self.parts[part].read(places, of)) as payloads:

@@ -20,20 +20,20 @@ def nothing() -> None:
 
 
 @contextlib.contextmanager
-def live_board(directory: str, wanted: str, artifact: str) -> Iterator[Callable[[], None]]:
+def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[], None]]:
     """Mirrors `directory` to a store while the block runs; yields what asks for an upload now.
 
     Trouble with a store is told and no more: event files never cost a model.
 
     Args:
-        wanted: the URI the user gave.
+        given: the URI that the user gave.
         artifact: else the URI of the step's own output, if that lies in a store. Our pods may not have the launcher's
             credentials for it; KFP uploads it once more when the step succeeds.
 
     Raises:
-        StorageError: `wanted` can't be written to as the block begins.
+        StorageError: `given` can't be written to as the block begins.
     """
-    uri = wanted or (artifact if "://" in artifact else "")
+    uri = given or (artifact if "://" in artifact else "")
     if not uri:
         yield nothing
         return
@@ -42,12 +42,12 @@ def live_board(directory: str, wanted: str, artifact: str) -> Iterator[Callable[
         # What an earlier try of this run left there: the history is written anew, and would be drawn twice.
         sync.store.delete_files([stored.key for stored in sync.store.list()])
     except StorageError as failure:
-        if wanted:
+        if given:
             raise
         print(f"note: TensorBoard shows this run only when it has ended: {failure}", flush=True)
         yield nothing
         return
-    if wanted:
+    if given:
         print(f"event files go to {sync.store.uri()} while it trains", flush=True)
     with sync:
         yield sync.soon
@@ -72,7 +72,7 @@ class DirectorySync:
         self.store = open_store(uri, limits)
         self.uploaded: dict[str, tuple[int, int]] = {}
         self.lock = threading.Lock()
-        self.wanted, self.ending = threading.Event(), False
+        self.asked, self.ending = threading.Event(), False
         self.thread = threading.Thread(target=self._turns, name="directory-sync", daemon=True)
 
     def __enter__(self) -> "DirectorySync":
@@ -81,7 +81,7 @@ class DirectorySync:
 
     def __exit__(self, *_: object) -> None:
         self.ending = True
-        self.wanted.set()
+        self.asked.set()
         self.thread.join()
         try:
             self.once()
@@ -90,7 +90,7 @@ class DirectorySync:
 
     def soon(self) -> None:
         """Asks for a turn now; does not wait for it."""
-        self.wanted.set()
+        self.asked.set()
 
     def once(self) -> int:
         """Uploads what has changed since the last turn, and returns how many files that was."""
@@ -102,8 +102,8 @@ class DirectorySync:
 
     def _turns(self) -> None:
         while not self.ending:
-            self.wanted.wait(self.every_s)
-            self.wanted.clear()
+            self.asked.wait(self.every_s)
+            self.asked.clear()
             if self.ending:
                 return
             try:
