@@ -10,6 +10,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from components.choose.component import choose
 from components.core.settings import Settings
+from components.core.start_place import is_pinned
 from components.download.component import download, look
 from components.download.look import can_change
 from components.download.settings import DownloadSettings
@@ -59,14 +60,15 @@ def training_pipeline(
         place, webhook = placement.place, Webhook(placement)
 
         with webhook.tells_the_end():
-            source = of(DownloadSettings)
-            if can_change(defaults):
-                # Not cached: what follows is, as long as the source looks the same. A local run has looked already.
-                looked = look(**{name: source[name] for name in ("source", "source_version", "labels")})
+            if is_looked_at(defaults):
+                # Not cached: what follows is, as long as it all looks the same. A local run has looked already.
+                start = ("start_from", "start_sha256", "start_version", "publish_uri")
+                seen = {name: values[name] for name in ("source", "source_version", "labels", *start)}
+                looked = look(**seen if can_change(defaults) else {**seen, "source": ""})
                 place(looked.set_display_name("Look").set_caching_options(False), "look")
-                source["source_version"] = looked.output
+                values.update(looked.outputs)
 
-            fetched = download(**source).set_display_name("Download")
+            fetched = download(**of(DownloadSettings)).set_display_name("Download")
             place(fetched, "download")
 
             prepared = preprocess(raw=fetched.outputs["raw"], **of(PreprocessSettings)).set_display_name("Preprocess")
@@ -103,6 +105,12 @@ def training_pipeline(
         f"{' several times, choose the best' if sweep else ''}, evaluate it, "
         "export it if it is good enough and better than the champion.",
     )(training)
+
+
+def is_looked_at(parameters: Parameters) -> bool:
+    """Whether a look is taken when a run begins: at the source, or at the model to start from."""
+    named = (parameters.start_from, parameters.start_sha256, parameters.start_version)
+    return can_change(parameters) or not is_pinned(*named)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """What every component's settings have in common: strict, frozen, and errors of one line."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -18,6 +19,16 @@ def _store_place(uri: str) -> str:
 # A setting that names a place for objects: a store's URI or a local directory, refused at once if it is neither.
 # Empty: none.
 StorePlace = Annotated[str, pydantic.AfterValidator(_store_place)]
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"|[0-9a-fA-F]{64}", text):
+        raise ValueError("expected the 64 hexadecimal digits of a SHA-256")
+    return text.lower()
+
+
+# A setting that holds a SHA-256 in hexadecimal. Empty: none.
+Sha256 = Annotated[str, pydantic.AfterValidator(_sha256)]
 
 
 class Settings(pydantic.BaseModel):

@@ -1,20 +1,33 @@
 """The KFP faces of download: the look at the source, which is never cached, and the step that is."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 from kfp.dsl import Artifact, Output
 
 
 @dsl.component(base_image="download", install_kfp_package=False)
-def look(source: str, source_version: str, labels: str) -> str:
-    """Tells how the source looks now: download and all after it are cached as long as that stays the same."""
+def look(
+    source: str,
+    source_version: str,
+    labels: str,
+    start_from: str,
+    start_sha256: str,
+    start_version: str,
+    publish_uri: str,
+) -> NamedTuple("Looked", [("source_version", str), ("start_version", str)]):
+    """Tells how the source and the model to start from look now: all that follows is cached as long as that stays."""
     from components.core.errors import one_line_errors
 
     with one_line_errors():
-        from components.download.look import look
+        from components.download.look import look, look_at_start
 
         seen = look(source, source_version, labels)
         print(f"the source looks like {seen}" if seen else "there is no source", flush=True)
-        return seen
+        start = look_at_start(start_from, start_sha256, start_version, publish_uri)
+        if start:
+            print(f"training starts from {start}", flush=True)
+        return seen, start
 
 
 @dsl.component(base_image="download", install_kfp_package=False)

@@ -1,8 +1,9 @@
-"""How a source looks now, as a short text: another one if anything about it has changed.
+"""How a source looks now, as a short text: another one if anything about it has changed. The same for the trained model
+that a training starts from.
 
-KFP's cache compares arguments, not contents, so the text is an argument of download (`source_version`): download and
-everything after it are cached exactly as long as the source looks the same. To look costs a request or a listing, never
-the data.
+KFP's cache compares arguments, not contents, so the text is an argument of download (`source_version`) or of train
+(`start_version`): that step and everything after it are cached exactly as long as it looks the same. To look costs a
+request or a listing, never the data.
 """
 
 import hashlib
@@ -10,11 +11,15 @@ import os
 import pathlib
 import secrets
 
+from components.core.artifacts.model import MODEL_FILE
 from components.core.errors import PipelineError
+from components.core.start_place import Pinned, is_pinned, named_version
 from components.download.places import STORE_SCHEMES, local_path, places_of, public, scheme_of
 from components.download.settings import DownloadSettings
 
 TIMEOUT_S = 10
+# Where a registry's version has the model that can be trained on.
+MODEL = f"assets.extra/{MODEL_FILE}"
 # What servers say that changes with a file. A length alone does not: another file may be as long.
 VALIDATORS = ("ETag", "Last-Modified")
 
@@ -71,6 +76,37 @@ def _state(source: str) -> str:
 
         return objects.state(source)
     return _of_url(source)
+
+
+def look_at_start(start_from: str, start_sha256: str, start_version: str, publish_uri: str) -> str:
+    """The state of the trained model that a training starts from: of a registry's version which it is, and its SHA-256.
+
+    Args:
+        start_from: as a user gives it; empty: none.
+        start_version: stands in for a look, as does the SHA-256 of a file.
+        publish_uri: the registry.
+
+    Raises:
+        PipelineError: there is no such version, no registry is named, or the version has no model.keras.
+    """
+    if is_pinned(start_from, start_sha256, start_version):
+        return start_version
+    if not (version := named_version(start_from)):
+        return look(start_from)
+    if not publish_uri:
+        raise PipelineError(
+            f"start_from: expected to know the registry of {start_from}, received none; give publish_uri, such as "
+            "gs://bucket"
+        )
+    from components.core.registry import Registry
+
+    found = Registry(publish_uri).show(*version)
+    if MODEL not in found.files:
+        raise PipelineError(
+            f"start_from: expected {found.name} version {found.number} with {MODEL}, received one that was exported "
+            "without; export with keras among the formats"
+        )
+    return str(Pinned(publish_uri, found.name, found.number, found.files[MODEL].sha256))
 
 
 def _of_files(path: pathlib.Path) -> str:

@@ -1,12 +1,10 @@
 """What a user may choose about the data's origin, and what is refused before anything is fetched."""
 
-import re
-
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.catalog import DATASETS
 from components.core.errors import nearest
-from components.core.settings import Settings, StorePlace
+from components.core.settings import Settings, Sha256, StorePlace
 from components.download.places import places_of, scheme_of
 
 
@@ -27,7 +25,7 @@ class DownloadSettings(Settings):
         "as path, label and split. By default labels.csv, .tsv, .jsonl or .manifest beside the pictures, else their "
         "folders are the classes",
     )
-    source_sha256: str = Field(
+    source_sha256: Sha256 = Field(
         "",
         description="the SHA-256 the source must have; accepts data that differ from the published. For several files: "
         "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into; of a prefix in a "
@@ -51,13 +49,6 @@ class DownloadSettings(Settings):
         if name not in DATASETS:
             raise ValueError(f"unknown data set; {nearest(name, list(DATASETS))}")
         return name
-
-    @field_validator("source_sha256")
-    @classmethod
-    def _hexadecimal(cls, text: str) -> str:
-        if not re.fullmatch(r"|[0-9a-fA-F]{64}", text):
-            raise ValueError("expected the 64 hexadecimal digits of a SHA-256")
-        return text.lower()
 
     @field_validator("source")
     @classmethod

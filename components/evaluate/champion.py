@@ -28,6 +28,10 @@ from components.evaluate.settings import EvaluateSettings
 LISTED = 5
 LEARNED = f"assets.extra/{LEARNED_FILE}"
 NO_RECORD = f"it has no {LEARNED}, which says what pictures it learned from"
+UNKNOWN_START = (
+    f"the challenger was started from a model without {LEARNED_FILE}, so that nobody can know which pictures it has "
+    "learned from"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +58,15 @@ class Champion:
 
 
 @contextlib.contextmanager
-def fetched_champion(settings: EvaluateSettings, dataset_path: str, info: DatasetInfo) -> Iterator[Champion | None]:
+def fetched_champion(
+    settings: EvaluateSettings, dataset_path: str, info: DatasetInfo, challenger_learned: np.ndarray | None
+) -> Iterator[Champion | None]:
     """Finds the champion, and fetches it for as long as the body runs if it is to be compared with.
 
     Gives None if no registry is named, or it has no champion of that model.
+
+    Args:
+        challenger_learned: uint64 [n], the hashes of what the challenger has learned from; None if nobody knows.
 
     Raises:
         PipelineError: it is damaged; says what to do. StorageError: the registry can't be asked.
@@ -83,8 +92,11 @@ def fetched_champion(settings: EvaluateSettings, dataset_path: str, info: Datase
         other, asked = _other_task(path, info), None
         if not other:
             learned = _learned(settings, name, path)
-            asked = None if learned is None else asked_pictures(dataset_path, info, learned)
-            other = NO_RECORD if asked is None else asked.other
+            if learned is None or challenger_learned is None:
+                other = NO_RECORD if learned is None else UNKNOWN_START
+            else:
+                asked = asked_pictures(dataset_path, info, np.union1d(learned, challenger_learned))
+                other = asked.other
         yield Champion(name, pointer.version, path, other, asked)
 
 

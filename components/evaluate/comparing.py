@@ -2,7 +2,7 @@
 
 A model answers a picture it has learned from better than it will answer any in use. So the pictures that the champion
 was trained or validated on are left out, whatever data set, split or seed it had them from, and so are copies of the
-challenger's own. Both are known by the pictures' hashes.
+challenger's own. What a model was started from has learned for it. All are known by the pictures' hashes.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
+from components.core.artifacts.picture_hashes import split_hashes
 
 # The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 5 pictures, 17 points, can
 # be told from chance on them. What is decided on fewer is decided by who took the photographs.
@@ -32,17 +32,16 @@ class Asked:
     other: str = ""
 
 
-def asked_pictures(dataset_path: str, info: DatasetInfo, champion_learned: np.ndarray) -> Asked:
+def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) -> Asked:
     """Chooses them.
 
     Args:
-        champion_learned: uint64 [m], the hashes of what the champion has learned from.
+        learned: uint64 [m], the hashes of what champion and challenger have learned from.
 
     Raises:
         PipelineError: the dataset artifact's hashes can't be read.
     """
     test = split_hashes(dataset_path, info, "test")
-    learned = np.union1d(learned_hashes(dataset_path, info), champion_learned)
     mask = ~np.isin(test, learned)
     count, other = int(mask.sum()), ""
     if count < LEAST_ASKED:

@@ -15,9 +15,10 @@ When the champion can't be compared:
     there is none                      the first good enough becomes it
     of other classes, another shape,   nothing is exported: it is another task, and clients would be surprised
       or pictures made otherwise
-    it does not say what it learned    nothing is exported: a version of before, or published by hand; nobody knows
-      from, or too few pictures are    what would be a fair test of it
-      left to ask
+    it does not say what it learned    nothing is exported: a version of before, or published by hand, or a challenger
+      from, nor does what the           that was started from a file; nobody knows what would be a fair test of it
+      challenger was started from, or
+      too few pictures are left to ask
     a class of the test pictures has   nothing is exported, if the metric is balanced_accuracy: it would leave out the
       none among those that are left     class
     damaged, or can't be run           the step fails (champion.py): that is an incident, and somebody must look

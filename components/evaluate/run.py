@@ -11,6 +11,7 @@ from components.core.artifacts.dataset import DatasetInfo, read_info, uneven
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.evaluation import Decision, figures_line, write_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
+from components.core.artifacts.picture_hashes import model_learned
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
@@ -79,7 +80,8 @@ def evaluate(
     info = read_info(dataset_path)
     training = read_training(model_path)
     _check_fit(training, info)
-    with fetched_champion(settings, dataset_path, info) as champion:
+    learned = model_learned(model_path, training, dataset_path, info)
+    with fetched_champion(settings, dataset_path, info, learned) as champion:
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check(labels, probabilities)
@@ -92,7 +94,7 @@ def evaluate(
             answers = champion_answers(settings, champion, dataset_path, info)
             duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
     decision = decide(settings, labels, probabilities, behaviour, champion, duel, uneven=_uneven(info))
-    facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path)
+    facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path, learned)
     facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))
     roc = measures.micro_roc(labels, probabilities)
     result = Evaluation(

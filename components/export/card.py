@@ -128,7 +128,9 @@ def _data(manifest: Manifest) -> str:
 
 def _training(manifest: Manifest, training: dict[str, Any]) -> str:
     settings = {name: _text(str(value)) for name, value in training["settings"].items()}
+    started = training.get("started_from")
     facts = {
+        "started from": f"{_text(started['name'])}, sha256 {started['sha256']}" if started else None,
         "weights": f"{training['parameters']:,}" if "parameters" in training else None,
         "epochs trained": training.get("epochs"),
         "epoch kept": training.get("best_epoch"),

@@ -11,6 +11,9 @@ def train(
     tensorboard: Output[Artifact],
     metrics: Output[Metrics],
     architecture: str,
+    start_from: str,
+    start_sha256: str,
+    start_version: str,
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -47,9 +50,11 @@ def train(
         from components.train.nodes.launch import is_for_nodes, train_on_nodes
         from components.train.run import train
         from components.train.settings import TrainSettings
+        from components.train.start import refuse_unseen_start
         from components.train.trial import run_trial
 
         settings = TrainSettings.among(given)
+        refuse_unseen_start(settings)
         paths = dataset.path, model.path, tensorboard.path
         if trial:
             result = run_trial(settings, trial, *paths, tensorboard_artifact=tensorboard.uri)

@@ -6,11 +6,13 @@ import statistics
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pydantic
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import split_count
 from components.core.artifacts.model import MODEL_FILE, TRAINING_FILE
+from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras
@@ -23,8 +25,10 @@ from components.train.network.architecture import parse_architecture
 from components.train.network.augment import make_augmentation
 from components.train.network.memory import check_memory
 from components.train.network.model import build_model
+from components.train.network.take_over import take_over
 from components.train.optimizer import LearningRate, make_loss, make_optimizer
 from components.train.settings import OPERATIONAL, TrainSettings
+from components.train.start import Ancestor, found_ancestor
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
 
 if TYPE_CHECKING:
@@ -81,22 +85,25 @@ def train(
     check_memory(parse_architecture(settings.architecture), info.image_shape, batch, policy, device)
     keras.utils.set_random_seed(settings.seed)
 
-    this_run = identity(settings, info, policy)
-    key = run_key(this_run)
-    place = checkpoint_place(settings.checkpoints, this_run)
-    checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
-    saved = checkpoint.load() if checkpoint else None
-    steps = -(-split_count(info, "train") // settings.batch_size)
-    fit = Fit(settings, info, device, policy, LearningRate.of(settings, settings.epochs * steps), key, varied)
-    with device.scope():
-        model = _training_model(fit)
+    with found_ancestor(settings) as ancestor:
+        this_run = identity(settings, info, policy, ancestor)
+        key = run_key(this_run)
+        place = checkpoint_place(settings.checkpoints, this_run)
+        checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
+        saved = checkpoint.load() if checkpoint else None
+        steps = -(-split_count(info, "train") // settings.batch_size)
+        fit = Fit(settings, info, device, policy, LearningRate.of(settings, settings.epochs * steps), key, varied)
+        with device.scope():
+            model = _training_model(fit)
+            started_from = _start(model, fit, ancestor) if ancestor else None
 
     board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{key}"
     with live_board(tensorboard_path, *((board, tensorboard_artifact) if device.leads else ("", ""))) as upload_board:
         history, best = fit.run(model, dataset_path, tensorboard_path, upload_board, checkpoint, saved)
         result = _result(fit, history, best, model.count_params())
         if device.leads:
-            _write_model(fit, model_path, best.weights, training_record(fit, history, result))
+            record = training_record(fit, history, result, started_from)
+            _write_model(fit, model_path, best.weights, record, _learned(dataset_path, info, ancestor))
     if checkpoint and device.leads:
         checkpoint.delete()
     return result
@@ -133,15 +140,44 @@ def _training_model(fit: Fit) -> "keras.Model":
     return model
 
 
-def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any]) -> None:
-    """Writes the model artifact, whole or not at all."""
+def _start(model: "keras.Model", fit: Fit, ancestor: Ancestor) -> dict[str, Any]:
+    """Gives the model that trains what it takes over from a trained one; what training.json says of that."""
+    plain = _plain_model(fit)
+    plain.set_weights(model.get_weights())
+    same_classes = ancestor.class_names in (None, fit.info.class_names)
+    taken = take_over(plain, ancestor.file, ancestor.name, same_classes)
+    model.set_weights(plain.get_weights())
+    if fit.device.leads and fit.settings.verbose != "0":
+        anew = f"; made anew: {', '.join(taken.anew)}" if taken.anew else ""
+        print(f"started from {ancestor.name}, sha256 {ancestor.sha256}: kept {', '.join(taken.kept)}{anew}", flush=True)
+    return {"name": ancestor.name, "sha256": ancestor.sha256, **taken._asdict()}
+
+
+def _plain_model(fit: Fit, average_mirrored: bool = False) -> "keras.Model":
+    """The model without what only training has, in float32."""
     settings, info = fit.settings, fit.info
     layers = parse_architecture(settings.architecture)
-    model = build_model(layers, info.image_shape, len(info.class_names), average_mirrored=settings.average_mirrored)
+    return build_model(layers, info.image_shape, len(info.class_names), average_mirrored=average_mirrored)
+
+
+def _learned(dataset_path: str, info: DatasetInfo, ancestor: Ancestor | None) -> np.ndarray | None:
+    """The hashes of the pictures that the model has learned from, what it was started from included; None if the data
+    set or that one does not say."""
+    if not info.hashes_sha256 or (ancestor and ancestor.learned is None):
+        return None
+    own = learned_hashes(dataset_path, info)
+    return np.union1d(own, ancestor.learned) if ancestor else own
+
+
+def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any], learned: np.ndarray | None) -> None:
+    """Writes the model artifact, whole or not at all."""
+    model = _plain_model(fit, fit.settings.average_mirrored)
     model.set_weights(weights)
     with whole_directory(path) as directory:
         model.save(directory / MODEL_FILE)
         write_json(directory / TRAINING_FILE, record)
+        if learned is not None:
+            write_hashes(directory / LEARNED_FILE, learned)
 
 
 def _result(fit: Fit, history: list[dict[str, Any]], best: Any, parameters: int) -> TrainingResult:
@@ -163,10 +199,13 @@ def _result(fit: Fit, history: list[dict[str, Any]], best: Any, parameters: int)
     )
 
 
-def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[str, Any]:
-    """All that decides what a run's weights become: settings, pictures, versions, and our own code."""
+def identity(
+    settings: TrainSettings, info: DatasetInfo, policy: str, ancestor: Ancestor | None = None
+) -> dict[str, Any]:
+    """All that decides what a run's weights become: settings, what it starts from, pictures, versions, our own code."""
     return {
         **settings.model_dump(exclude=OPERATIONAL),
+        "started_from": ancestor.sha256 if ancestor else "",
         "precision": policy,
         "dataset_fingerprint": info.fingerprint,
         "code": code_revision("train", "core/artifacts"),
@@ -176,8 +215,6 @@ def identity(settings: TrainSettings, info: DatasetInfo, policy: str) -> dict[st
 
 def versions() -> dict[str, str]:
     """The versions of what the result depends on."""
-    import numpy as np
-
     keras = load_keras()
     found = {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__}
     if keras.backend.backend() == "jax":
@@ -189,7 +226,9 @@ def versions() -> dict[str, str]:
     return found | {"tensorflow": tf.__version__}
 
 
-def training_record(fit: Fit, history: list[dict[str, Any]], result: TrainingResult) -> dict[str, Any]:
+def training_record(
+    fit: Fit, history: list[dict[str, Any]], result: TrainingResult, started_from: dict[str, Any] | None
+) -> dict[str, Any]:
     """What training.json says."""
     return {
         **result.model_dump(),
@@ -199,6 +238,7 @@ def training_record(fit: Fit, history: list[dict[str, Any]], result: TrainingRes
         "class_names": fit.info.class_names,
         "image_shape": list(fit.info.image_shape),
         "settings": fit.settings.model_dump(),
+        **({"started_from": started_from} if started_from else {}),
         "history": history,
         "learning_rate": curve_of(fit.rate, len(history), fit.settings.epochs),
         "versions": versions(),

@@ -5,12 +5,18 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.core.errors import PipelineError
-from components.core.settings import Settings, StorePlace
+from components.core.settings import Settings, Sha256, StorePlace
+from components.core.start_place import named_version
+from components.core.storage import location
 from components.train.network.architecture import parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
-OPERATIONAL = {"verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"}
+# What it starts from counts by its SHA-256, wherever it lies (run.py).
+OPERATIONAL = {
+    *("verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"),
+    *("start_from", "start_sha256", "start_version"),
+}
 
 
 class TrainSettings(Settings):
@@ -18,6 +24,17 @@ class TrainSettings(Settings):
 
     architecture: str = Field(
         "article", description="a named architecture, or a JSON or YAML list of Keras layers with their arguments"
+    )
+    start_from: str = Field(
+        "",
+        description="a trained model whose layers are kept as far as they fit: digits@champion or digits@3 of the "
+        "registry publish_uri, the directory of a run, or a .keras or .weights.h5 file, here or in a store",
+    )
+    start_sha256: Sha256 = Field("", description="the SHA-256 that the file of start_from must have")
+    start_version: str = Field(
+        "",
+        description="a name for how the model of start_from looks now: what was trained from another one is not taken "
+        "from the cache. By default a look at it tells that, when a run begins",
     )
     epochs: int = Field(25, ge=1, description="passes over the training pictures")
     batch_size: int = Field(50, ge=1, description="pictures a step")
@@ -87,6 +104,13 @@ class TrainSettings(Settings):
             parse_architecture(text)
         except PipelineError as error:
             raise ValueError(str(error).removeprefix("architecture: ")) from None
+        return text
+
+    @field_validator("start_from")
+    @classmethod
+    def _a_model(cls, text: str) -> str:
+        if text and not named_version(text):
+            location.parse(text)
         return text
 
     @field_validator("optimizer")

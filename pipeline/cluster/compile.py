@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from kfp import compiler
 
 from components.core.errors import PipelineError
+from components.core.start_place import named_version
 from components.core.storage import location
-from components.download.look import can_change
 from components.download.places import places_of, scheme_of
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
@@ -21,7 +21,7 @@ from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps
 from pipeline.prediction import prediction_pipeline
-from pipeline.training import STEPS, SWEEP_STEPS, training_pipeline
+from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipeline
 
 NO_OPTIONS = ClusterOptions()
 
@@ -81,15 +81,27 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
     Raises:
         PipelineError: names the parameter.
     """
+    places = {name: getattr(parameters, name) for name in store_places(type(parameters))}
     if isinstance(parameters, Parameters):
         _check_sources(parameters)
-    for name in store_places(type(parameters)):
-        place = getattr(parameters, name)
+        places |= _start_place(parameters)
+    for name, place in places.items():
         if place and location.parse(place).scheme == "file":
             raise PipelineError(
                 f"{name}: expected a place that the cluster's pods can reach, such as gs://bucket/prefix, received "
                 f"{place!r}, a path on this machine"
             )
+
+
+def _start_place(parameters: Parameters) -> dict[str, str]:
+    """The place of the model to start from, by its parameter's name; nothing for a version of the registry."""
+    if not named_version(parameters.start_from):
+        return {"start_from": parameters.start_from}
+    if not parameters.publish_uri:
+        raise PipelineError(
+            f"start_from: expected to know the registry of {parameters.start_from}, received none; give PUBLISH_URI="
+        )
+    return {}
 
 
 def _check_sources(parameters: Parameters) -> None:
@@ -123,7 +135,7 @@ def step_images(
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train
         yield "node", image("train", "jax")
-    if can_change(defaults):
+    if is_looked_at(defaults):
         yield "look", image("download")
     steps = SWEEP_STEPS if sweep else STEPS
     for step in (*steps, "notify") if cluster.webhook_secret else steps:

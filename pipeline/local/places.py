@@ -3,9 +3,11 @@
 import json
 import pathlib
 
+from components.core.start_place import named_version
 from components.core.storage import location
-from components.download.look import look
+from components.download.look import look, look_at_start
 from components.download.places import local_path, places_of, scheme_of
+from pipeline.models.find import trained_in
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
 
 # Below the outputs directory: where checkpoints go, unless the user names a place.
@@ -18,6 +20,12 @@ def local_sources(parameters: Parameters) -> list[pathlib.Path]:
     return [local_path(place) for place in places if place and scheme_of(place) == "file"]
 
 
+def read_places(parameters: Parameters) -> list[pathlib.Path]:
+    """The local files and folders that the steps read, besides their artifacts."""
+    start = None if named_version(parameters.start_from) else _local_directory(parameters.start_from)
+    return [*local_sources(parameters), *([start] if start else [])]
+
+
 def written_places(parameters: Parameters) -> list[pathlib.Path]:
     """The local directories that the steps write to, besides their artifacts."""
     found = [_local_directory(getattr(parameters, name)) for name in STORE_PLACES]
@@ -25,7 +33,8 @@ def written_places(parameters: Parameters) -> list[pathlib.Path]:
 
 
 def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
-    """Makes local paths absolute, keeps checkpoints beside the runs, and puts the source's state into `source_version`.
+    """Makes local paths absolute, keeps checkpoints beside the runs, and puts the states of the source and of the model
+    to start from into `source_version` and `start_version`.
 
     On a cluster a step of its own takes that look (pipeline/training.py).
 
@@ -41,7 +50,16 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
         "labels": _absolute(parameters.labels),
         "source_version": look(parameters.source, parameters.source_version, parameters.labels),
     }
-    return parameters.model_copy(update={**absolute, **seen})
+    start = _start(parameters.start_from)
+    registry = absolute.get("publish_uri", parameters.publish_uri)
+    version = look_at_start(start, parameters.start_sha256, parameters.start_version, registry)
+    return parameters.model_copy(update={**absolute, **seen, "start_from": start, "start_version": version})
+
+
+def _start(start_from: str) -> str:
+    """What to start from, made absolute; of a run's directory, the model that it trained."""
+    path = None if named_version(start_from) else _local_directory(start_from)
+    return str(trained_in(path) or path) if path else start_from
 
 
 def _absolute(place: str) -> str:

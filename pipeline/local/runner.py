@@ -12,7 +12,7 @@ from components.download.cache import VARIABLE as DOWNLOAD_CACHE
 from components.download.places import local_path
 from pipeline import ROOT
 from pipeline.local import container
-from pipeline.local.places import local_sources, written_places
+from pipeline.local.places import read_places, written_places
 from pipeline.parameters.parameters import Parameters
 
 RunnerName = Literal["docker", "process"]
@@ -65,7 +65,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     # What lies below `outputs` is mounted with it.
     written = [path for path in (*written_places(parameters), downloads) if not path.is_relative_to(outputs)]
     variables = container.variables(os.environ, home)
-    mounts = container.mounts(variables, home, local_sources(parameters), written)
+    mounts = container.mounts(variables, home, read_places(parameters), written)
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]

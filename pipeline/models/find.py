@@ -15,12 +15,12 @@ import re
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.registry import Registry, Version
+from components.core.start_place import CHAMPION, named_version
 from components.core.storage import location
 
 # Below the outputs directory: versions that were fetched, by registry, model and number.
 CACHE = ".models"
 IN_REGISTRY = re.compile(r"(?P<registry>.+)/models/(?P<name>[^/@]+)(/(?P<version>\d+|champion))?/?")
-BY_NAME = re.compile(r"(?P<name>[^/@]+)@(?P<version>\d+|champion)")
 
 
 def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib.Path:
@@ -35,10 +35,10 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
     """
     if not model:
         return _of_run(outputs / "latest", exported_only=True)
-    if found := BY_NAME.fullmatch(model):
+    if version := named_version(model):
         if not registry:
             raise PipelineError(f"expected to know the registry of {model}, received none; give REGISTRY=gs://bucket")
-        return _fetched(registry, found["name"], found["version"], outputs)
+        return _fetched(registry, *version, outputs)
     found = IN_REGISTRY.fullmatch(model)
     if "://" in model:
         if not found:
@@ -46,10 +46,10 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
                 "expected a version such as gs://bucket/models/digits/3, or the same without the 3 for the champion, "
                 f"received {model!r}"
             )
-        return _fetched(found["registry"], found["name"], found["version"], outputs)
+        return _fetched(found["registry"], found["name"], _number(found["version"]), outputs)
     path = location.local_path(model) if model.startswith("~") else pathlib.Path(model)
     if found and _in_registry(path, root := path.parents[2 if found["version"] else 1], found["name"]):
-        return _fetched(str(root), found["name"], found["version"], outputs)
+        return _fetched(str(root), found["name"], _number(found["version"]), outputs)
     if registry and not path.exists() and "/" not in model:
         return _fetched(registry, model, None, outputs)
     return _of_run(path) if (path / "summary.json").is_file() else path
@@ -63,12 +63,22 @@ def _in_registry(path: pathlib.Path, root: pathlib.Path, name: str) -> bool:
     )
 
 
+def trained_in(run: pathlib.Path) -> pathlib.Path | None:
+    """The model artifact of a local run; None if it is no run, or made none."""
+    model = _artifacts(run).get("model")
+    return pathlib.Path(model).parent if model else None
+
+
+def _artifacts(run: pathlib.Path) -> dict[str, str]:
+    try:
+        return json.loads((run / "summary.json").read_text(encoding="utf-8"))["artifacts"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
 def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
     """What a local run exported; else what it trained."""
-    try:
-        artifacts = json.loads((run / "summary.json").read_text(encoding="utf-8"))["artifacts"]
-    except (OSError, ValueError, KeyError):
-        artifacts = {}
+    artifacts = _artifacts(run)
     if "saved_model" in artifacts:
         return pathlib.Path(artifacts["saved_model"]).parent
     if "model" not in artifacts:
@@ -85,10 +95,15 @@ def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
     return pathlib.Path(artifacts["model"]).parent
 
 
-def _fetched(uri: str, name: str, version: str | None, outputs: pathlib.Path) -> pathlib.Path:
+def _number(version: str | None) -> int | None:
+    """None for the champion."""
+    return None if version in (None, CHAMPION) else int(version)
+
+
+def _fetched(uri: str, name: str, version: int | None, outputs: pathlib.Path) -> pathlib.Path:
     """The local copy of a version, every file compared with the version's SHA-256; fetched if it is not that."""
     registry = Registry(uri)
-    shown = registry.show(name, None if version in (None, "champion") else int(version))
+    shown = registry.show(name, version)
     place = outputs / CACHE / hashlib.sha256(registry.uri(name).encode()).hexdigest()[:16] / name / str(shown.number)
     if not _is_copy(place, shown):
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,9 @@ def _training(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model.keras sha256", facts.get("model_sha256") or UNKNOWN
     if facts.get("weights_sha256"):
         yield "weights sha256", facts["weights_sha256"]
+    if started := training.get("started_from"):
+        yield "started from", f"{started['name']}, sha256 {started['sha256']}"
+        yield "layers kept", ", ".join(started["kept"])
     settings = {name: _text(value) for name, value in training.get("settings", {}).items() if value != ""}
     yield "settings", ", ".join(f"{name}={value}" for name, value in settings.items()) or UNKNOWN
     yield from ((label, _text(training[name])) for name, label in RESULTS.items() if name in training)

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.parameters.parameters import Parameters, configure
 from pipeline.parameters.placement_settings import ClusterOptions
@@ -111,10 +112,33 @@ def test_a_source_is_looked_at_in_every_run_and_download_goes_by_it(tmp_path):
     assert not found["look"]["cachingOptions"].get("enableCache")
     assert found["download"]["cachingOptions"] == {"enableCache": True}
     seen = found["download"]["inputs"]["parameters"]["source_version"]
-    assert seen == {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "look"}}
+    assert seen == {"taskOutputParameter": {"outputParameterKey": "source_version", "producerTask": "look"}}
     given = found["look"]["inputs"]["parameters"]
     for name in ("source", "source_version"):
         assert given[name]["componentInputParameter"].rpartition("--")[2] == name
+
+
+def test_the_model_to_start_from_is_looked_at_in_every_run_and_train_goes_by_it(tmp_path):
+    """digits@champion is another model after the next promotion, behind the same text."""
+    found = compiled_tasks(tmp_path, "START_FROM=digits@champion", "PUBLISH_URI=gs://bucket")
+    assert not found["look"]["cachingOptions"].get("enableCache")
+    seen = found["train"]["inputs"]["parameters"]["start_version"]
+    assert seen == {"taskOutputParameter": {"outputParameterKey": "start_version", "producerTask": "look"}}
+    assert found["look"]["inputs"]["parameters"]["source"] == {"runtimeValue": {"constant": ""}}
+    pinned = ["START_FROM=gs://bucket/x.keras", f"START_SHA256={'0' * 64}"]
+    assert "look" not in compiled_tasks(tmp_path, *pinned)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["START_FROM=digits@3"], "start_from: expected to know the registry of digits@3"),
+        (["START_FROM=models/x.keras"], "start_from: expected a place that the cluster's pods can reach"),
+    ],
+)
+def test_a_start_that_pods_do_not_see_is_refused(tmp_path, settings, said):
+    with pytest.raises(PipelineError, match=said):
+        compiled_tasks(tmp_path, *settings)
 
 
 @pytest.mark.parametrize("settings", [[], ["SOURCE_VERSION=7"], [f"SOURCE_SHA256={'0' * 64}"]])

@@ -2,7 +2,9 @@
 
 model.keras     the best epoch's weights: uint8 pictures [batch, height, width, channels] in, float32 probabilities
                 [batch, classes] out, every layer in float32
-training.json   history by epoch, every parameter, versions, device, throughput, and the data set it was trained on
+training.json   history by epoch, every parameter, versions, device, throughput, the data set it was trained on, and
+                the model it was started from, if there is one
+learned.npy     the hashes of the pictures that it has learned from (picture_hashes.py), as far as they are known
 
 The model artifact of a sweep's trial also holds trial.json (trial.py).
 """

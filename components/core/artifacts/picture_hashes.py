@@ -1,7 +1,8 @@
-"""Hashes of pictures: in a dataset artifact those of all pictures, in an export those that its model learned from.
+"""Hashes of pictures: in a dataset artifact those of all pictures, in a model and an export those it learned from.
 
     hashes.npy   of a dataset: uint64 [n], the pictures of train, validation and test in the order of their shards
-    learned.npy  of an export: uint64 [n], ascending, each once: every picture of train and validation
+    learned.npy  of a model or an export: uint64 [n], ascending, each once: every picture of train and validation, and
+                 what the model that it was started from has learned from; missing if that one does not say
 
 A hash is the first 8 bytes of a SHA-256 of the decoded picture (preprocess/identity.py), little-endian, and depends on
 nothing else: not on the data set, its settings or seeds. So two models can be compared on pictures that neither has
@@ -10,6 +11,7 @@ learned from. The hashes of a million pictures take 8 MB.
 
 import hashlib
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -70,3 +72,27 @@ def learned_hashes(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarr
     Validation pictures among it: they chose the epoch that was kept.
     """
     return np.union1d(split_hashes(directory, info, "train"), split_hashes(directory, info, "validation"))
+
+
+def model_learned(
+    model_path: str | pathlib.Path, training: dict[str, Any], dataset_path: str, info: DatasetInfo
+) -> np.ndarray | None:
+    """What the model of a model artifact has learned from, ascending, each hash once.
+
+    Args:
+        training: what its training.json says.
+        dataset_path: the data set that it was trained on.
+
+    Returns:
+        None if it was started from a model that does not say what it has learned from.
+
+    Raises:
+        PipelineError: the hashes can't be read.
+    """
+    own, file = learned_hashes(dataset_path, info), pathlib.Path(model_path) / LEARNED_FILE
+    try:
+        return np.union1d(own, read_hashes(file))
+    except FileNotFoundError:
+        return None if training.get("started_from") else own
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"expected hashes of pictures in {file}, received {error}; run train again") from None

@@ -7,7 +7,7 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.model import model_file
-from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
+from components.core.artifacts.picture_hashes import split_hashes
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
@@ -30,6 +30,7 @@ def gather(
     behaviour: list[Check],
     dataset_path: str,
     model_path: str,
+    learned: np.ndarray | None,
 ) -> EvaluationFacts:
     """Gathers all that the report shows.
 
@@ -38,6 +39,7 @@ def gather(
         labels: int64 (n,) of the test split.
         probabilities: float32 (n, classes), the model's answers.
         loss: the test loss in nats.
+        learned: uint64 [n], the hashes of what the model has learned from; None if nobody knows.
     """
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
@@ -73,26 +75,34 @@ def gather(
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
-        notes=[*_copies(dataset_path, info), *(f"Behaviour: {check.said}." for check in behaviour if not check.passed)],
+        notes=[
+            *_copies(dataset_path, info, training, learned),
+            *(f"Behaviour: {check.said}." for check in behaviour if not check.passed),
+        ],
         slices=slices(looks, predicted == labels, pictures),
         behaviour=behaviour,
-        lineage=_lineage(info, model_path),
+        lineage=_lineage(info, training, model_path),
     )
 
 
-def _copies(dataset_path: str, info: DatasetInfo) -> list[str]:
-    """Tells of test pictures that the model has learned from: a test split that the source gives may hold such."""
-    learned = np.isin(split_hashes(dataset_path, info, "test"), learned_hashes(dataset_path, info))
-    if not learned.any():
+def _copies(dataset_path: str, info: DatasetInfo, training: dict[str, Any], learned: np.ndarray | None) -> list[str]:
+    """Tells of test pictures that the model has learned from: a test split that the source gives may hold such, and so
+    may that of a model that was started from another."""
+    if learned is None:
+        return [f"It was started from {training['started_from']['name']}, which may have learned from test pictures."]
+    copies = np.isin(split_hashes(dataset_path, info, "test"), learned)
+    if not copies.any():
         return []
-    return [f"{learned.sum():,} of the test pictures are copies of pictures that it learned from, and prove nothing."]
+    return [f"{copies.sum():,} of the test pictures are copies of pictures that it learned from, and prove nothing."]
 
 
-def _lineage(info: DatasetInfo, model_path: str) -> dict[str, str]:
+def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> dict[str, str]:
+    started = training.get("started_from")
     return {
         "source": info.source_uri,
         "SHA-256 of the source": info.source_sha256,
         "fingerprint of the data set": info.fingerprint,
+        **({"started from": f"{started['name']}, SHA-256 {started['sha256']}"} if started else {}),
         "SHA-256 of model.keras": sha256_of(model_file(model_path)),
         "code revision": code_revision(),
     }

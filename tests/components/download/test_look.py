@@ -164,5 +164,6 @@ def test_what_can_change_unnoticed_is_refused_if_no_look_was_taken(given, change
 
 def test_the_component_hands_on_what_it_saw(tmp_path):
     file = picture(tmp_path, "photos.tar")
-    assert look_component.python_func(str(file), "", "") == look(str(file))
-    assert look_component.python_func("", "", "") == ""
+    seen = look(str(file))
+    assert look_component.python_func(str(file), "", "", str(file), "", "", "") == (seen, seen)
+    assert look_component.python_func("", "", "", "", "", "", "gs://bucket") == ("", "")

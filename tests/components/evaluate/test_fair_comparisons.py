@@ -11,7 +11,13 @@ from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_model
-from components.core.artifacts.picture_hashes import HASHES_FILE, learned_hashes, split_hashes, write_hashes
+from components.core.artifacts.picture_hashes import (
+    HASHES_FILE,
+    LEARNED_FILE,
+    learned_hashes,
+    split_hashes,
+    write_hashes,
+)
 from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.core.storage import Denied, PreconditionFailed, Store
@@ -76,6 +82,44 @@ def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, tra
     assert judge(trained.model, registry, str(dataset)).comparison.pictures == 300
     page = " ".join((tmp_path / "report").read_text().split())
     assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
+
+
+@pytest.fixture
+def started(trained, tmp_path):
+    """The trained model as if it had been started from one that has learned from pictures with these hashes."""
+
+    def made(learned: np.ndarray | None) -> str:
+        model = tmp_path / "started"
+        shutil.copytree(trained.model, model)
+        training = json.loads((model / "training.json").read_text())
+        started_from = {"name": "x.keras", "sha256": "0" * 64, "kept": [], "anew": []}
+        (model / "training.json").write_text(json.dumps(training | {"started_from": started_from}))
+        (model / LEARNED_FILE).unlink()
+        if learned is not None:
+            write_hashes(model / LEARNED_FILE, learned)
+        return str(model)
+
+    return made
+
+
+def test_what_the_challenger_was_started_from_has_learned_for_it(judge, started, saved, crowned, hashes, tmp_path):
+    registry = str(tmp_path / "registry")
+    crowned(registry, saved(MUCH))
+    assert judge(started(hashes[:200]), registry).comparison.pictures == 300
+    page = " ".join((tmp_path / "report").read_text().split())
+    assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
+
+
+def test_a_challenger_started_from_what_does_not_say_what_it_learned_from(judge, started, saved, crowned, tmp_path):
+    registry, model = str(tmp_path / "registry"), started(None)
+    assert judge(model, registry).verdict == "export"  # there is nothing to compare with
+    crowned(registry, saved(MUCH))
+    decision = judge(model, registry)
+    assert (decision.verdict, decision.comparison) == ("keep", None)
+    assert "since the challenger was started from a model without learned.npy, so that nobody can know" in decision.said
+    assert judge(model, registry, gate="min_accuracy").verdict == "export"
+    page = " ".join((tmp_path / "report").read_text().split())
+    assert "It was started from x.keras, which may have learned from test pictures." in page
 
 
 def test_too_few_pictures_decide_nothing(judge, trained, saved, crowned, hashes, tmp_path):

@@ -66,6 +66,8 @@ from components.train.settings import TrainSettings
 from components.train.trial import run_trial
 dataset, model, board, settings = sys.argv[1:]
 run_trial(TrainSettings.checked(**json.loads(settings)), "seed=1 learning_rate=0.01", dataset, model, board)
+again = TrainSettings.checked(**{**json.loads(settings), "start_from": model, "epochs": 1})
+assert run_trial(again, "seed=2", dataset, model + "-again", board + "-again")
 assert not NoTensorFlow.asked, NoTensorFlow.asked
 """
 RECIPE = {
@@ -94,6 +96,8 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert set(record["versions"]) == {"python", "keras", "numpy", "jax"}
     assert record["best_val_accuracy"] > 0.6
+    again = json.loads((tmp_path / "model-again" / "training.json").read_text())
+    assert (again["started_from"]["anew"], again["best_val_accuracy"] > record["best_val_accuracy"] - 0.1) == ([], True)
 
     # TensorFlow evaluates what JAX has trained.
     import numpy as np

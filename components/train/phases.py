@@ -1,0 +1,59 @@
+"""The phases of a training: with `freeze`, some layers stay as they are at first, and then all train at a lower rate.
+
+A phase has an optimizer of its own: what one has gathered about some weights says nothing about the others.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from components.train.network.architecture import frozen_places, parse_architecture
+from components.train.optimizer import LearningRate, make_loss, make_optimizer
+from components.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """The epochs after the `first` up to the `end`.
+
+    Attributes:
+        frozen: the places in the architecture, from 0, of the layers that stay as they are.
+    """
+
+    first: int
+    end: int
+    frozen: frozenset[int] = frozenset()
+
+    def prepare(
+        self, model: "keras.Model", settings: TrainSettings, rate: LearningRate, policy: str, steps: int
+    ) -> None:
+        """Compiles the model that trains for this phase, with a fresh optimizer.
+
+        Args:
+            steps: how many the device takes at a call.
+        """
+        if settings.freeze:
+            # A frozen BatchNormalization keeps its statistics too: Keras has it infer.
+            layers = parse_architecture(settings.architecture)
+            start = [layer.name for layer in model.layers].index("scale") + 1
+            for place, (spec, layer) in enumerate(zip(layers, model.layers[start:], strict=False)):
+                layer.trainable = place not in self.frozen and spec.arguments.get("trainable", True)
+        first_step = self.first * (rate.steps // settings.epochs)
+        model.compile(
+            optimizer=make_optimizer(settings, rate.steps, policy, first_step),
+            loss=make_loss(settings.label_smoothing),
+            metrics=["accuracy"],
+            steps_per_execution=steps,
+        )
+        model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
+
+
+def phases_after(settings: TrainSettings, done: int) -> list[Phase]:
+    """What is ahead after so many epochs; the last phase if nothing is."""
+    frozen = frozen_places(settings.freeze, parse_architecture(settings.architecture))
+    thaw = min(settings.freeze_epochs, settings.epochs)
+    every = [Phase(0, thaw, frozenset(frozen)), Phase(thaw, settings.epochs)]
+    every = [phase for phase in every if phase.end > phase.first]
+    return [phase for phase in every if phase.end > done] or every[-1:]
