@@ -15,7 +15,7 @@ def look(
     start_sha256: str,
     start_version: str,
     publish_uri: str,
-) -> NamedTuple("Looked", [("source_version", str), ("start_version", str)]):
+) -> NamedTuple("Looked", [("source_version", str), ("start_version", str)]):  # type: ignore[valid-type]
     """Tells how the source and the model to start from look now: all that follows is cached as long as that stays."""
     from components.core.errors import one_line_errors
 

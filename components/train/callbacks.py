@@ -116,11 +116,12 @@ class BestWeights(Callback):
     Args:
         patience: training stops after so many epochs without a better one; 0: it never stops early.
         line: whether to print that.
+        since: the epochs in which it never stops, as some layers are frozen.
     """
 
-    def __init__(self, patience: int, line: bool = True):
+    def __init__(self, patience: int, line: bool = True, since: int = 0):
         super().__init__()
-        self.patience, self.line = patience, line
+        self.patience, self.line, self.since = patience, line, since
         self.epoch = 0
         self.accuracy: float | None = None
         self.weights: list[np.ndarray] = []
@@ -137,7 +138,7 @@ class BestWeights(Callback):
 
     def patience_lost(self, epochs: int) -> bool:
         """Whether training ends after so many epochs."""
-        return bool(self.patience) and epochs - self.epoch >= self.patience
+        return bool(self.patience) and epochs - max(self.epoch, self.since) >= self.patience
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""

@@ -9,8 +9,9 @@ The rules of resuming, in this order:
 4. Otherwise training goes on with the epoch after the checkpoint's, or straight to the model if none is left.
 
 Nothing else is state. Weights, the optimizer's slots and step, the seeds of dropout, the best weights and the history
-are in the checkpoint; the learning rate is a function of the step, the order of pictures of seed and epoch, early
-stopping of the history. So on the CPU the resumed run's weights equal the uninterrupted run's to the last bit.
+are in the checkpoint; the learning rate is a function of the step, what is frozen of the epoch, the order of pictures
+of seed and epoch, early stopping of the history. So on the CPU the resumed run's weights equal the uninterrupted run's
+to the last bit.
 
 A checkpoint is one .npz file, written beside and renamed, flushed to the disk before that: there is always a whole one.
 """
@@ -32,6 +33,7 @@ from components.core.framework import load_keras
 FILE = "checkpoint.npz"
 FORMAT_VERSION = 1
 HEADER = "header.json"
+OPTIMIZER = "optimizer/"
 
 
 class Checkpoint:
@@ -115,13 +117,21 @@ def model_state(model: Any) -> dict[str, np.ndarray]:
     return {name: ops.convert_to_numpy(variable) for name, variable in _variables(model).items()}
 
 
-def restore_model_state(model: Any, arrays: dict[str, np.ndarray], place: str) -> None:
+def restore_model_state(model: Any, arrays: dict[str, np.ndarray], place: str, with_optimizer: bool = True) -> None:
     """Puts back what model_state() gave; the model has been built and compiled in the same way.
+
+    Args:
+        with_optimizer: False if the model has been compiled for the next phase, which has another one.
 
     Raises:
         PipelineError: the arrays are of another model.
     """
     variables = _variables(model)
+    if not with_optimizer:
+        variables, arrays = (
+            {name: value for name, value in found.items() if not name.startswith(OPTIMIZER)}
+            for found in (variables, arrays)
+        )
     if {name: tuple(variable.shape) for name, variable in variables.items()} != {
         name: array.shape for name, array in arrays.items()
     }:
@@ -136,7 +146,7 @@ def _variables(model: Any) -> dict[str, Any]:
     metrics = {id(variable) for variable in model.metrics_variables}
     own = [variable for variable in model.variables if id(variable) not in metrics]
     named = {f"model/{place:04d}": variable for place, variable in enumerate(own)}
-    return named | {f"optimizer/{place:04d}": value for place, value in enumerate(model.optimizer.variables)}
+    return named | {f"{OPTIMIZER}{place:04d}": value for place, value in enumerate(model.optimizer.variables)}
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,9 @@ from components.core.progress import LIVE_VARIABLE
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, make_feed
 from components.train.device import Device, device_errors, processors_memory
+from components.train.network.architecture import layer_names, parse_architecture
 from components.train.optimizer import LearningRate
+from components.train.phases import Phase, phases_after
 from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Fit:
         checkpoint: Checkpoint | None,
         saved: tuple[dict[str, np.ndarray], dict[str, Any]] | None,
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Trains the compiled model: the history by epoch, and the best weights (callbacks.BestWeights).
+        """Trains the model, phase by phase: the history by epoch, and the best weights (callbacks.BestWeights).
 
         Args:
             upload_board: asks for the event files to be sent on.
@@ -68,7 +70,7 @@ class Fit:
         training, validation = self._feeds(dataset_path)
         bar, line = _verbosity(settings.verbose if device.leads else "0")
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
-        best = BestWeights(settings.early_stopping_patience, device.leads)
+        best = BestWeights(settings.early_stopping_patience, device.leads, settings.freeze_epochs)
         shown = hyperparameters(settings, self.policy, self.varied)
         board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
@@ -82,11 +84,14 @@ class Fit:
             callbacks.append(Histograms(board, settings.histograms))
         if line:
             print(self._what_is_ahead(model, training), flush=True)
+        done = len(saved[1]["history"]) if checkpoint and saved else 0
+        ahead = phases_after(settings, done)
+        with device.scope():
+            self._prepare(model, ahead[0])
         if checkpoint and saved:
-            _go_on(model, log, best, checkpoint.place, *saved)
+            _go_on(model, log, best, checkpoint.place, *saved, with_optimizer=done > ahead[0].first or not done)
             if line:
-                print(f"resumed from {checkpoint.place} after epoch {len(log.history)}", flush=True)
-        done = len(log.history)
+                print(f"resumed from {checkpoint.place} after epoch {done}", flush=True)
         with contextlib.ExitStack() as ending:
             closed: list[Any] = [log, board, *tracked]
             for each in closed:
@@ -96,18 +101,33 @@ class Fit:
                 callbacks.append(ending.enter_context(contextlib.closing(saving)))
             ending.enter_context(device_errors(settings.batch_size))
             ending.enter_context(device.scope())
-            model.fit(
-                training.batches,
-                initial_epoch=done,
-                epochs=done if best.patience_lost(done) else settings.epochs,
-                validation_data=validation and validation.batches,
-                callbacks=Callbacks(
-                    callbacks, add_history=True, model=model, epochs=settings.epochs, steps=training.steps
-                ),
-                verbose=0,
-                shuffle=False,
-            )
+            for phase in ahead:
+                if phase != ahead[0]:
+                    self._prepare(model, phase)
+                if line and settings.freeze:
+                    print(self._what_trains(phase), flush=True)
+                model.fit(
+                    training.batches,
+                    initial_epoch=max(phase.first, done),
+                    epochs=done if best.patience_lost(done) else phase.end,
+                    validation_data=validation and validation.batches,
+                    callbacks=Callbacks(
+                        callbacks, add_history=True, model=model, epochs=settings.epochs, steps=training.steps
+                    ),
+                    verbose=0,
+                    shuffle=False,
+                )
         return log.history, best
+
+    def _prepare(self, model: "keras.Model", phase: Phase) -> None:
+        phase.prepare(model, self.settings, self.rate, self.policy, self.device.steps_a_call)
+
+    def _what_trains(self, phase: Phase) -> str:
+        if not phase.frozen:
+            return f"all layers train from epoch {phase.first + 1} on, at {self.settings.unfreeze_rate:g} of the rate"
+        names = layer_names(parse_architecture(self.settings.architecture))
+        frozen = ", ".join(names[place] for place in sorted(phase.frozen))
+        return f"frozen to the end of epoch {phase.end}: {frozen}"
 
     def _feeds(self, dataset_path: str) -> tuple[Feed, Feed | None]:
         """The training split and the validation split; None if there is none."""
@@ -131,11 +151,17 @@ class Fit:
 
 
 def _go_on(
-    model: "keras.Model", log: Any, best: Any, place: str, arrays: dict[str, np.ndarray], state: dict[str, Any]
+    model: "keras.Model",
+    log: Any,
+    best: Any,
+    place: str,
+    arrays: dict[str, np.ndarray],
+    state: dict[str, Any],
+    with_optimizer: bool,
 ) -> None:
     """Puts back what the checkpoint holds."""
     weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
-    restore_model_state(model, weights, place)
+    restore_model_state(model, weights, place, with_optimizer)
     log.history, log.by_step = state["history"], state["by_step"]
     best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
 

@@ -44,22 +44,29 @@ class LearningRate:
     """The learning rate as a function of the step alone, so that a resumed run goes on exactly where it was.
 
     It rises in a line to its height, and from there "linear" and "cosine" fall to 0 at the last step: with "linear"
-    that is the triangular, one-cycle schedule.
+    that is the triangular, one-cycle schedule. All of it is lowered once frozen layers are trained too.
 
     Attributes:
         rising: the steps of the warm-up; the last of them has the whole height.
         steps: of the whole training.
+        frozen: the steps in which some layers stay as they are.
+        lowered: what the rate is multiplied by after these.
     """
 
     height: float
     rising: int
     steps: int
     schedule: str
+    frozen: int = 0
+    lowered: float = 1.0
 
     @classmethod
     def of(cls, settings: "TrainSettings", steps: int) -> "LearningRate":
         """What the settings ask of a training of so many steps."""
-        return cls(settings.learning_rate, round(settings.warmup * steps), steps, settings.schedule)
+        frozen = min(settings.freeze_epochs, settings.epochs) * (steps // settings.epochs)
+        lowered = settings.unfreeze_rate if settings.freeze else 1.0
+        rising = round(settings.warmup * steps)
+        return cls(settings.learning_rate, rising, steps, settings.schedule, frozen, lowered)
 
     @property
     def constant(self) -> bool:
@@ -75,18 +82,24 @@ class LearningRate:
             left = ops.clip((self.steps - 1 - step) / falling, 0.0, 1.0)
             share = left if self.schedule == "linear" else (1 - ops.cos(math.pi * left)) / 2
             after = self.height * share
-        return ops.where(step < self.rising, self.height * (step + 1) / max(self.rising, 1), after)
+        whole = ops.where(step < self.rising, self.height * (step + 1) / max(self.rising, 1), after)
+        return whole * ops.where(step < self.frozen, 1.0, self.lowered) if self.frozen else whole
 
-    def for_keras(self) -> Any:
-        """The rate in the form that an optimizer takes."""
+    def for_keras(self, first: int = 0) -> Any:
+        """The rate in the form that an optimizer takes.
+
+        Args:
+            first: the step of the training at which that optimizer begins.
+        """
         if self.constant:
-            return self.height
+            return float(self.at(first))
         keras, rate = load_keras(), self
         base: Any = keras.optimizers.schedules.LearningRateSchedule
 
         class Schedule(base):
             def __call__(self, step: Any) -> Any:
-                return keras.ops.cast(rate.at(keras.ops.cast(step, "float32"), keras.ops), "float32")
+                at = keras.ops.cast(step, "float32") + first
+                return keras.ops.cast(rate.at(at, keras.ops), "float32")
 
             def get_config(self) -> dict[str, Any]:
                 return dataclasses.asdict(rate)
@@ -94,13 +107,16 @@ class LearningRate:
         return Schedule()
 
 
-def make_optimizer(settings: "TrainSettings", steps: int, policy: str = "float32") -> "keras.optimizers.Optimizer":
+def make_optimizer(
+    settings: "TrainSettings", steps: int, policy: str = "float32", first: int = 0
+) -> "keras.optimizers.Optimizer":
     """A fresh optimizer.
 
     Args:
         steps: the steps of the whole training; what a schedule spans.
         policy: the dtype policy of the model's layers. In float16 small gradients would be lost as zeros: there the
             loss is scaled up, and the gradients down again.
+        first: the step of the training at which it begins.
 
     Raises:
         SettingsError: an argument that the optimizer doesn't have, or doesn't take.
@@ -117,7 +133,7 @@ def make_optimizer(settings: "TrainSettings", steps: int, policy: str = "float32
 
         classes["muon"] = conv_muon()
     try:
-        optimizer = classes[name](learning_rate=LearningRate.of(settings, steps).for_keras(), **arguments)
+        optimizer = classes[name](learning_rate=LearningRate.of(settings, steps).for_keras(first), **arguments)
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
     return keras.optimizers.LossScaleOptimizer(optimizer) if policy == "mixed_float16" else optimizer

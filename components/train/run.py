@@ -26,7 +26,7 @@ from components.train.network.augment import make_augmentation
 from components.train.network.memory import check_memory
 from components.train.network.model import build_model
 from components.train.network.take_over import take_over
-from components.train.optimizer import LearningRate, make_loss, make_optimizer
+from components.train.optimizer import LearningRate
 from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.start import Ancestor, found_ancestor
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
@@ -120,9 +120,9 @@ def _check_pictures(settings: TrainSettings, info: DatasetInfo, dataset_path: st
 
 
 def _training_model(fit: Fit) -> "keras.Model":
-    """The model that trains, compiled; its weights are those of the settings' seed."""
+    """The model that trains; its weights are those of the settings' seed."""
     settings, info = fit.settings, fit.info
-    model = build_model(
+    return build_model(
         parse_architecture(settings.architecture),
         info.image_shape,
         len(info.class_names),
@@ -130,14 +130,6 @@ def _training_model(fit: Fit) -> "keras.Model":
         augmentation=make_augmentation(settings),
         fused=settings.backend == "tensorflow",
     )
-    model.compile(
-        optimizer=make_optimizer(settings, fit.rate.steps, fit.policy),
-        loss=make_loss(settings.label_smoothing),
-        metrics=["accuracy"],
-        steps_per_execution=fit.device.steps_a_call,
-    )
-    model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
-    return model
 
 
 def _start(model: "keras.Model", fit: Fit, ancestor: Ancestor) -> dict[str, Any]:
@@ -163,10 +155,10 @@ def _plain_model(fit: Fit, average_mirrored: bool = False) -> "keras.Model":
 def _learned(dataset_path: str, info: DatasetInfo, ancestor: Ancestor | None) -> np.ndarray | None:
     """The hashes of the pictures that the model has learned from, what it was started from included; None if the data
     set or that one does not say."""
-    if not info.hashes_sha256 or (ancestor and ancestor.learned is None):
+    before = ancestor.learned if ancestor else np.array([], np.uint64)
+    if before is None or not info.hashes_sha256:
         return None
-    own = learned_hashes(dataset_path, info)
-    return np.union1d(own, ancestor.learned) if ancestor else own
+    return np.union1d(learned_hashes(dataset_path, info), before)
 
 
 def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any], learned: np.ndarray | None) -> None:

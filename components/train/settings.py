@@ -8,7 +8,7 @@ from components.core.errors import PipelineError
 from components.core.settings import Settings, Sha256, StorePlace
 from components.core.start_place import named_version
 from components.core.storage import location
-from components.train.network.architecture import parse_architecture
+from components.train.network.architecture import frozen_places, parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
@@ -35,6 +35,15 @@ class TrainSettings(Settings):
         "",
         description="a name for how the model of start_from looks now: what was trained from another one is not taken "
         "from the cache. By default a look at it tells that, when a run begins",
+    )
+    freeze: str = Field(
+        "",
+        description="the layers that stay as they are for the first freeze_epochs: how many from the first on, or "
+        "their names, separated by commas, such as conv2d,conv2d_1",
+    )
+    freeze_epochs: int = Field(0, ge=0, description="epochs before the layers of freeze are trained too")
+    unfreeze_rate: float = Field(
+        0.1, gt=0, description="what the learning rate is multiplied by from then on; of no meaning without freeze"
     )
     epochs: int = Field(25, ge=1, description="passes over the training pictures")
     batch_size: int = Field(50, ge=1, description="pictures a step")
@@ -128,6 +137,15 @@ class TrainSettings(Settings):
         if text in ("", "auto") or (text.isascii() and text.isdecimal()):
             return text
         raise ValueError("expected a number of GPUs, or auto")
+
+    @model_validator(mode="after")
+    def _layers_to_freeze(self) -> Self:
+        if self.freeze and not self.freeze_epochs:
+            raise PipelineError("freeze_epochs: expected 1 or more with freeze, received 0; say for how long")
+        if self.freeze_epochs and not self.freeze:
+            raise PipelineError("freeze: expected layers with freeze_epochs, received none; such as freeze=1")
+        frozen_places(self.freeze, parse_architecture(self.architecture))
+        return self
 
     @model_validator(mode="after")
     def _one_gpu_by_tensorflow(self) -> Self:

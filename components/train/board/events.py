@@ -77,6 +77,9 @@ class EventFiles(Callback):
         self.succeeded = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        self.succeeded = False
+        if self.runs:  # a later phase of the same training
+            return
         for run in self.RUNS:
             empty(self.directory / run)
             self.runs[run] = Events(self.directory / run)

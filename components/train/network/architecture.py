@@ -7,8 +7,10 @@ layer, and a Dense layer with one softmax output a class follows the last (model
 a typing mistake is found before TensorFlow is loaded.
 """
 
+import collections
 import dataclasses
 import json
+import re
 from typing import Any
 
 from components.core.errors import PipelineError, nearest, one_line, shown
@@ -84,6 +86,38 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     _check_names(layers)
     _check_end(layers)
     return layers
+
+
+def layer_names(layers: list[LayerSpec]) -> list[str]:
+    """What each layer is called: by its own name, else by its type and place among those of the type, `conv2d_1`."""
+    seen: collections.Counter[str] = collections.Counter()
+    names = []
+    for layer in layers:
+        # As Keras makes names of its classes'.
+        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer.type)).lower()
+        names.append(str(layer.arguments.get("name") or (f"{kind}_{seen[kind]}" if seen[kind] else kind)))
+        seen[kind] += 1
+    return names
+
+
+def frozen_places(freeze: str, layers: list[LayerSpec]) -> list[int]:
+    """The places, from 0, of the layers that `freeze` means: the first so many, or those that it names.
+
+    Raises:
+        PipelineError: more layers than there are, or names that are none.
+    """
+    if freeze.isdecimal():
+        if not 1 <= int(freeze) <= len(layers):
+            raise PipelineError(
+                f"freeze: expected 1 to {len(layers)}, as many layers as the architecture has, received {freeze}"
+            )
+        return list(range(int(freeze)))
+    names = layer_names(layers)
+    wanted = [name.strip() for name in freeze.split(",") if name.strip()]
+    for name in wanted:
+        if name not in names:
+            raise PipelineError(f"freeze: unknown layer {name!r}; {nearest(name, names)}")
+    return [place for place, name in enumerate(names) if name in wanted]
 
 
 def _check_names(layers: list[LayerSpec]) -> None:

@@ -117,6 +117,20 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     assert not list((tmp_path / "interrupted" / "checkpoints").rglob("*.*"))
 
 
+def test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit(
+    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers are frozen for two epochs of 20 steps: the checkpoints are of the first phase, its end, and the second."""
+    settings = {"freeze": "2", "freeze_epochs": 2}
+    whole = train("whole", **settings)
+    for _ in range(3):
+        interrupt_at(monkeypatch, 25)
+        with pytest.raises(Interruption):
+            train("interrupted", **settings)
+        monkeypatch.undo()
+    assert same(train("interrupted", **settings), whole)
+
+
 def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_an_error(
     train: Callable[..., list[np.ndarray]],
     monkeypatch: pytest.MonkeyPatch,

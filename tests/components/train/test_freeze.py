@@ -19,7 +19,7 @@ BODY = (
     '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", {"Conv2D": {"filters": 4, "kernel_size": 3, '
     '"trainable": false}}, {"Conv2D": {"filters": 4, "kernel_size": 3, "name": "last"}}, "Flatten"]'
 )
-COMMON = {"architecture": BODY, "batch_size": 250, "verbose": "2", "seed": 5}
+COMMON = {"architecture": BODY, "batch_size": 100, "verbose": "2", "seed": 5, "learning_rate": 0.01}
 
 
 def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(digits, tmp_path, capsys):
@@ -41,7 +41,7 @@ def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(dig
     assert "frozen to the end of epoch 1: conv2d, batch_normalization" in said
     assert "all layers train from epoch 2 on, at 0.25 of the rate" in said
     history = json.loads((tmp_path / "2" / "training.json").read_text())["history"]
-    assert [entry["learning_rate"] for entry in history] == [0.001, 0.00025]
+    assert [entry["learning_rate"] for entry in history] == [0.01, 0.0025]
     assert len(list((tmp_path / "board" / "train").iterdir())) == 1  # one run in TensorBoard, not one a phase
 
 

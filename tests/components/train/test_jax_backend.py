@@ -14,6 +14,7 @@ ROOT = HERE.parents[2]
 # The recipe with all its parts, killed and resumed; what ends a training.
 CHOSEN = (
     "test_checkpoint.py::test_interrupted_and_resumed_is_the_same_to_the_last_bit[{}]",
+    "test_checkpoint.py::test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit",
     "test_fit.py::test_no_step_waits_until_its_loss_is_a_number",
     "test_fit.py::test_a_lost_loss_stops_at_once",
     "test_fit.py::test_a_damaged_shard_is_named",
