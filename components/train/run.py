@@ -23,6 +23,7 @@ from components.train.errors import SettingsError
 from components.train.fit import Fit, curve_of
 from components.train.network.architecture import parse_architecture
 from components.train.network.augment import make_augmentation
+from components.train.network.backbone import load_backbone
 from components.train.network.memory import check_memory
 from components.train.network.model import build_model
 from components.train.network.take_over import take_over
@@ -95,6 +96,8 @@ def train(
         fit = Fit(settings, info, device, policy, LearningRate.of(settings, settings.epochs * steps), key, varied)
         with device.scope():
             model = _training_model(fit)
+            if not saved:
+                load_backbone(model, parse_architecture(settings.architecture))
             started_from = _start(model, fit, ancestor) if ancestor else None
 
     board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{key}"

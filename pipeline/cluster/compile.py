@@ -11,6 +11,7 @@ from components.core.errors import PipelineError
 from components.core.start_place import named_version
 from components.core.storage import location
 from components.download.places import places_of, scheme_of
+from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
@@ -84,7 +85,7 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
     places = {name: getattr(parameters, name) for name in store_places(type(parameters))}
     if isinstance(parameters, Parameters):
         _check_sources(parameters)
-        places |= _start_place(parameters)
+        places |= _trained_places(parameters)
     for name, place in places.items():
         if place and location.parse(place).scheme == "file":
             raise PipelineError(
@@ -93,15 +94,17 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
             )
 
 
-def _start_place(parameters: Parameters) -> dict[str, str]:
-    """The place of the model to start from, by its parameter's name; nothing for a version of the registry."""
+def _trained_places(parameters: Parameters) -> dict[str, str]:
+    """The places of a backbone's weights and of the model to start from, unless that is a version of the registry."""
+    backbone = backbone_of(parse_architecture(parameters.architecture))
+    weights = {"architecture: weights": backbone.arguments.get("weights", "")} if backbone else {}
     if not named_version(parameters.start_from):
-        return {"start_from": parameters.start_from}
+        return {"start_from": parameters.start_from, **weights}
     if not parameters.publish_uri:
         raise PipelineError(
             f"start_from: expected to know the registry of {parameters.start_from}, received none; give PUBLISH_URI="
         )
-    return {}
+    return weights
 
 
 def _check_sources(parameters: Parameters) -> None:

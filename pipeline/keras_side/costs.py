@@ -45,15 +45,15 @@ class LayerCost:
 
 
 def layer_costs(model: "keras.Model") -> list[LayerCost]:
-    """The costs of the layers of a model that uses each once, in its order."""
+    """The costs of the layers of a model that uses each once, in its order; a backbone counts as one layer."""
     return [
         LayerCost(
             name=layer.name,
             type=type(layer).__name__,
             shape=tuple(layer.output.shape[1:]),
             parameters=layer.count_params(),
-            flops=_flops(layer),
-            bytes=0 if type(layer).__name__ in VIEWS else _bytes(layer.output),
+            flops=_sum(_flops(each) for each in _single(layer)),
+            bytes=sum(0 if type(each).__name__ in VIEWS else _bytes(each.output) for each in _single(layer)),
         )
         for layer in model.layers
     ]
@@ -61,7 +61,24 @@ def layer_costs(model: "keras.Model") -> list[LayerCost]:
 
 def working_bytes(model: "keras.Model") -> int:
     """The most that one picture's forward pass holds at a time: what a layer reads and what it writes."""
-    return max(_bytes(layer.output) + _bytes(layer.input) for layer in model.layers if layer.weights)
+    layers = [each for layer in model.layers for each in _single(layer) if each.weights]
+    return max(_bytes(layer.output) + _bytes(layer.input) for layer in layers)
+
+
+def _single(layer: "keras.layers.Layer") -> list["keras.layers.Layer"]:
+    """The layers of a backbone, or the layer itself."""
+    inside = getattr(layer, "layers", None)
+    return [layer] if inside is None else [single for each in inside for single in _single(each)]
+
+
+def _sum(flops: Iterable[int | None]) -> int | None:
+    """None if any of them is not counted."""
+    total = 0
+    for count in flops:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 def _flops(layer: "keras.layers.Layer") -> int | None:
@@ -69,7 +86,8 @@ def _flops(layer: "keras.layers.Layer") -> int | None:
     kind = type(layer).__name__
     if kind.startswith(FREE):
         return 0
-    outputs, inputs = _size(layer.output), _size(layer.input)
+    outputs = _size(layer.output)
+    inputs = _size(layer.input) if hasattr(layer.input, "shape") else outputs  # what several inputs make is as large
     if kind.startswith("Separable"):
         positions = outputs // layer.filters
         return 2 * positions * (_count(layer.depthwise_kernel) + _count(layer.pointwise_kernel)) + _ends(layer, outputs)

@@ -7,6 +7,7 @@ from components.core.start_place import named_version
 from components.core.storage import location
 from components.download.look import look, look_at_start
 from components.download.places import local_path, places_of, scheme_of
+from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.models.find import trained_in
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
 
@@ -23,7 +24,9 @@ def local_sources(parameters: Parameters) -> list[pathlib.Path]:
 def read_places(parameters: Parameters) -> list[pathlib.Path]:
     """The local files and folders that the steps read, besides their artifacts."""
     start = None if named_version(parameters.start_from) else _local_directory(parameters.start_from)
-    return [*local_sources(parameters), *([start] if start else [])]
+    backbone = backbone_of(parse_architecture(parameters.architecture))
+    weights = _local_directory(backbone.arguments.get("weights", "")) if backbone else None
+    return [*local_sources(parameters), *(path for path in (start, weights) if path)]
 
 
 def written_places(parameters: Parameters) -> list[pathlib.Path]:

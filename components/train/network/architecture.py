@@ -2,9 +2,12 @@
 
     [{Conv2D: {filters: 32, kernel_size: 3, activation: relu}}, {MaxPooling2D: {}}, {Flatten: {}}]
 
-The list is the body of the model. What stands around it is always ours: pixels are scaled to [0, 1] before the first
-layer, and a Dense layer with one softmax output a class follows the last (model.py). Nothing here needs Keras, so that
-a typing mistake is found before TensorFlow is loaded.
+    [{EfficientNetV2B0: {weights: /data/efficientnetv2-b0_notop.h5, sha256: ..., pooling: avg}}]
+
+The list is the body of the model; its first entry may be a network of keras.applications (backbone.py). What stands
+around it is always ours: pixels are scaled to [0, 1], or as that network expects them, before the first layer, and a
+Dense layer with one softmax output a class follows the last (model.py). Nothing here needs Keras, so that a typing
+mistake is found before TensorFlow is loaded.
 """
 
 import collections
@@ -14,7 +17,29 @@ import re
 from typing import Any
 
 from components.core.errors import PipelineError, nearest, one_line, shown
+from components.core.storage import location
 
+# What each network of keras.applications expects its pictures as, by its `preprocess_input` in Keras 3.15; a test asks
+# every one of them. tf: -1 to 1. torch: the mean and spread of ImageNet taken off. caffe: BGR, its mean taken off.
+# inside: bytes, as the first layers of the network itself bring them to what it needs.
+EXPECTED = {
+    "caffe": ("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    "tf": (
+        *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "NASNetLarge", "NASNetMobile"),
+        *("ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception"),
+    ),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "inside": (
+        *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+        *(f"EfficientNetB{number}" for number in range(8)),
+        *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+        *("MobileNetV3Large", "MobileNetV3Small"),
+    ),
+}
+BACKBONES = {name: kind for kind, names in EXPECTED.items() for name in names}
+BACKBONE = "backbone"
+# Keras corrects these weights as it fetches them itself, and only then.
+CORRECTED = "EfficientNetB"
 # The names of the layers that stand around the list (model.py).
 OUR_NAMES = ("pictures", "augment", "scale", "classes", "mean")
 # Layers that hand on what they receive, but for noise and shape.
@@ -83,9 +108,43 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     if not entries:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
     layers = [_layer(position, entry) for position, entry in enumerate(entries, start=1)]
+    _check_backbones(layers)
     _check_names(layers)
     _check_end(layers)
     return layers
+
+
+def _check_backbones(layers: list[LayerSpec]) -> None:
+    """Refuses what is no place for a backbone, and weights that nothing proves: what lies behind a name may change."""
+    for position, layer in enumerate(layers, start=1):
+        if layer.type not in BACKBONES:
+            continue
+        where = f"architecture: layer {position} ({layer.type})"
+        if position > 1:
+            raise PipelineError(f"{where}: expected a network of keras.applications as the first layer; move it there")
+        place, sha256 = layer.arguments.get("weights"), layer.arguments.get("sha256")
+        if place is None and sha256 is None:
+            continue
+        if not isinstance(place, str) or not place.endswith(".h5") or not place.startswith("/") and "://" not in place:
+            raise PipelineError(
+                f"{where}: weights: expected the URI or the absolute path of an .h5 file, received {shown(place)}; "
+                "Keras's own are at https://keras.io/api/applications, and none are fetched unasked"
+            )
+        location.parse(place)
+        if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise PipelineError(
+                f"{where}: sha256: expected that of {place}, 64 digits, received {shown(sha256)}; sha256sum tells it"
+            )
+        if layer.type.startswith(CORRECTED):
+            raise PipelineError(
+                f"{where}: weights: Keras corrects those of {layer.type} as it fetches them itself, and only then; "
+                "try EfficientNetV2B0"
+            )
+
+
+def backbone_of(layers: list[LayerSpec]) -> LayerSpec | None:
+    """The network of keras.applications that the layers begin with, if they do."""
+    return layers[0] if layers[0].type in BACKBONES else None
 
 
 def layer_names(layers: list[LayerSpec]) -> list[str]:
@@ -94,6 +153,9 @@ def layer_names(layers: list[LayerSpec]) -> list[str]:
     names = []
     for layer in layers:
         # As Keras makes names of its classes'.
+        if layer.type in BACKBONES:
+            names.append(str(layer.arguments.get("name") or BACKBONE))
+            continue
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer.type)).lower()
         names.append(str(layer.arguments.get("name") or (f"{kind}_{seen[kind]}" if seen[kind] else kind)))
         seen[kind] += 1

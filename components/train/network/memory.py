@@ -8,7 +8,7 @@ from typing import Any
 from components.core.progress import amount
 from components.train.device import Device
 from components.train.errors import SettingsError
-from components.train.network.architecture import LayerSpec
+from components.train.network.architecture import LayerSpec, backbone_of
 from components.train.network.model import build_layer
 
 SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
@@ -64,7 +64,10 @@ def check_memory(
 def least_memory(
     layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str
 ) -> Need | None:
-    """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells."""
+    """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells, or
+    begin with a backbone: to know it would take another 3 to 40 seconds to build it."""
+    if backbone_of(layers):
+        return None
     shape: tuple[Any, ...] = (None, *image_shape)
     width = 4 if policy == "float32" else 2
     values, weights = math.prod(image_shape) * width, {}

@@ -2,6 +2,8 @@
 
     uint8 pictures -> Rescaling(1/255) -> the layers of the architecture -> Dense(classes, softmax, float32)
 
+(A backbone, which may be the first of the layers, has pictures scaled as it expects them: backbone.py.)
+
 The first and the last are always ours, whatever the architecture says: the model takes the dataset's own bytes, so that
 serving can't scale differently from training, and it answers with float32 probabilities whatever the precision of the
 layers between.
@@ -17,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.train.errors import SettingsError
-from components.train.network.architecture import LayerSpec
+from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of
+from components.train.network.backbone import build_backbone, scale_for
 
 if TYPE_CHECKING:
     import keras
@@ -57,13 +60,11 @@ def build_model(
     """
     keras = load_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    changed = augmentation(pictures) if augmentation else pictures
-    # In float32 whatever the policy: in bfloat16, 1/255 is 0.4 % more, and serving would see darker pictures.
-    scaled = keras.layers.Rescaling(1 / 255, dtype="float32", name="scale")(changed)
+    scaled = scale_for(backbone_of(layers), augmentation(pictures) if augmentation else pictures)
     values, built = scaled, []
     for position, spec in enumerate(layers, start=1):
         where = f"architecture: layer {position} ({spec.type})"
-        layer = build_layer(where, spec, policy, fused)
+        layer = build_layer(where, spec, policy, fused, image_shape)
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
@@ -100,9 +101,21 @@ def build_layers(layers: list[LayerSpec]) -> None:
         build_layer(f"architecture: layer {position} ({spec.type})", spec, "float32")
 
 
-def build_layer(where: str, spec: LayerSpec, policy: str, fused: bool = False) -> "keras.layers.Layer":
-    """A layer by itself, without weights yet; `where` begins what is said if it can't be."""
+def build_layer(
+    where: str,
+    spec: LayerSpec,
+    policy: str,
+    fused: bool = False,
+    image_shape: tuple[int, int, int] | None = None,
+) -> "keras.layers.Layer":
+    """A layer by itself, without weights yet unless it is a backbone; `where` begins what is said if it can't be.
+
+    Args:
+        image_shape: of the pictures, for a backbone; None: of any size.
+    """
     keras = load_keras()
+    if spec.type in BACKBONES:
+        return build_backbone(where, spec, policy, image_shape)
     known = [
         name
         for name, value in vars(keras.layers).items()
@@ -113,7 +126,7 @@ def build_layer(where: str, spec: LayerSpec, policy: str, fused: bool = False) -
             f"{where} can't be used in an architecture: it would run code or other layers; write plain layers"
         )
     if spec.type not in known:
-        raise SettingsError(f"{where}: unknown layer; {nearest(spec.type, known)}")
+        raise SettingsError(f"{where}: unknown layer; {nearest(spec.type, [*known, *BACKBONES])}")
     cls = getattr(keras.layers, spec.type)
     if fused and spec.type == "BatchNormalization":
         from components.train.fused import fused_batch_normalization
