@@ -14,8 +14,8 @@ from components.core.errors import PipelineError, nearest, one_line
 from components.core.files import sha256_of
 from components.core.framework import load_keras
 from components.core.storage import NotFound, open_store
+from components.train.errors import SettingsError
 from components.train.network.architecture import BACKBONE, BACKBONES, LayerSpec, backbone_of
-from components.train.settings import SettingsError
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +37,8 @@ def scale_for(backbone: LayerSpec | None, pictures: Any) -> Any:
     In float32 whatever the policy: in bfloat16, 1/255 is 0.4 % more, and serving would see darker pictures.
     """
     keras = load_keras()
-    scale, offset = 1 / 255, 0.0
+    scale: float | list[float] = 1 / 255
+    offset: float | list[float] = 0.0
     match BACKBONES[backbone.type] if backbone else "":
         case "tf":
             scale, offset = 1 / 127.5, -1.0

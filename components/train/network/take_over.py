@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core.errors import PipelineError, one_line
 from components.core.start_place import WHOLE_MODEL
-from components.train.settings import SettingsError
+from components.train.errors import SettingsError
 
 if TYPE_CHECKING:
     import keras

@@ -17,8 +17,9 @@ from components.core.files import sha256_of
 from components.core.registry import Registry
 from components.core.start_place import Pinned
 from components.download.look import look_at_start
+from components.train.errors import SettingsError
 from components.train.run import train
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 from components.train.start import found_ancestor, refuse_unseen_start
 from tests.components.train.conftest import BACKEND
 from tests.components.train.test_checkpoint import Interruption

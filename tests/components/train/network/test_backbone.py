@@ -10,11 +10,12 @@ import pytest
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
+from components.train.errors import SettingsError
 from components.train.network.architecture import BACKBONES, EXPECTED, LayerSpec, layer_names, parse_architecture
 from components.train.network.backbone import build_backbone, load_backbone, scale_for
 from components.train.network.model import build_layers, build_model
 from components.train.run import train
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 
 SHAPE = (32, 32, 3)
 SMALL = {"alpha": 0.25, "pooling": "avg"}
