@@ -20,6 +20,7 @@ from components.predict.answers import AnsweringModel
 from components.predict.source import Picture
 
 DIGITS = 6
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps makes one a line
 
 
 class Rows:
@@ -56,7 +57,7 @@ class Rows:
         if not reason:
             said = {"class": told[0], "probabilities": dict(zip(told, probabilities, strict=True))}
         of = {"model": self.model.name, "version": self.model.version, "generation": picture.generation}
-        self.text.write(json.dumps({"picture": picture.name, **said, **of}, ensure_ascii=False) + "\n")
+        self.text.write(ENCODER.encode({"picture": picture.name, **said, **of}) + "\n")
 
     def _csv(self, picture: Picture, told: list[str], probabilities: list[float], reason: str) -> None:
         ranks = [cell for pair in zip(told, probabilities, strict=True) for cell in pair] or [""] * (2 * self.top)
