@@ -3,6 +3,7 @@
 import pytest
 
 from components.core.registry import Registry
+from components.core.registry.settling import serve
 from components.core.storage import NotFound, StorageError, bundle
 from tests.components.core.registry.publishing import keys
 from tests.servers.small import SMALL
@@ -88,6 +89,25 @@ def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other
     with pytest.raises(StorageError):
         registry.promote("digits", 2, over=1)
     assert (registry.champion("digits").version, registry.champion("digits").history) == (3, [1])
+    assert registry.store.directories("models/digits") == ["1", "3"]
+
+
+def test_a_promotion_that_comes_late_brings_nothing_back(registry, other, saved_model):
+    """It looked before the deletion began, and copies while the deletion removes: staging goes first."""
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    copy, registry.store.copy = registry.store.copy, killed
+    with pytest.raises(KeyboardInterrupt):
+        registry.promote("digits", 2)
+    registry.store.copy = copy
+    registry.promote("digits", 3)
+    meanwhile(registry, "write_bytes", ".staging/digits/2/manifest.json", lambda: serve(other.store, "digits", 2))
+    registry.delete("digits", 2, force=True)
     assert registry.store.directories("models/digits") == ["1", "3"]
 
 
