@@ -4,7 +4,8 @@ import pytest
 
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
-from pipeline.parameters.parameters import Parameters, configure, profile_names
+from pipeline import ROOT
+from pipeline.parameters.parameters import HOST_VARIABLES, Parameters, configure, profile_names
 
 
 def test_precedence_is_command_line_environment_profile_default(tmp_path):
@@ -75,6 +76,13 @@ def test_what_can_not_be_is_refused_in_one_line(settings, said):
         configure("quickstart", settings, {})
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_variable_that_is_no_parameter_is_read_by_somebody():
+    """One that nobody reads would be swallowed: set, and of no effect."""
+    sources = [path for top in ("pipeline", "components") for path in (ROOT / top).rglob("*.py")]
+    code = "".join(path.read_text() for path in sources if path.name != "parameters.py")
+    assert [name for name in HOST_VARIABLES if name not in code] == []
 
 
 def test_an_unknown_environment_variable_is_refused():
