@@ -25,6 +25,7 @@ from components.preprocess.sources.source import TRAIN
 PATHS = (
     *("path", "filepath", "filename", "file", "image", "imagepath", "imagename", "imagefile", "imageuri"),
     *("imagegcsuri", "gcsfilepath", "gcsuri", "sourceref", "img", "imgpath", "picture", "photo", "uri", "url"),
+    *("imageid", "idcode", "id"),
 )
 LABELS = ("label", "labels", "class", "classname", "category", "labelname", "target", "tag")
 SPLIT_NAMES = ("split", "mluse", "set", "subset", "partition", "usage")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from components.core.errors import PipelineError
+from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import LabelTable, Line
@@ -46,8 +47,8 @@ class Labels:
         Raises:
             PipelineError: as the table's reader does, or none of its paths is that of a picture.
         """
-        pictures = self._by_name(parts)
         words, lines = table.lines()
+        pictures = self._by_name(parts, without_ending=_paths_have_no_endings(table))
         before = _before_the_names(table, pictures)
         said_in, differing = np.zeros(len(self.labels), np.int32), set()
         for line in lines:
@@ -83,7 +84,7 @@ class Labels:
         self.labels = renumbered[self.labels]
         return sorted(used)
 
-    def _by_name(self, parts: Sequence[Found]) -> dict[str, int]:
+    def _by_name(self, parts: Sequence[Found], without_ending: bool) -> dict[str, int]:
         """All pictures by their names below what is common to those of their part; TWICE if that is not one picture."""
         found: dict[str, int] = {}
         for part in parts:
@@ -92,8 +93,15 @@ class Labels:
             for picture, name in enumerate(part.names(0, len(part))):
                 if there[picture]:
                     below = _comparable(name)[above:]
+                    below = below[: -len(ending_of(below))] if without_ending else below
                     found[below] = TWICE if below in found else start + picture
         return found
+
+
+def _paths_have_no_endings(table: LabelTable) -> bool:
+    """Whether a table names pictures as Kaggle's do, by an id: none of its paths ends as a picture does."""
+    _, lines = table.lines()
+    return not any(ending_of(line.path) in SUFFIXES for line in itertools.islice(lines, LOOKED_AT))
 
 
 def _before_the_names(table: LabelTable, pictures: dict[str, int]) -> str:

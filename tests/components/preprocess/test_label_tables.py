@@ -158,6 +158,11 @@ def test_a_split_column_gives_the_splits(made, tmp_path):
     assert {name: split.count for name, split in info.splits.items()} == {"train": 12, "validation": 8, "test": 4}
 
 
+def test_ids_in_place_of_paths(made, tmp_path):
+    text = "id_code,Class\n" + "".join(f"{name[7:-4]},{label}\n" for name, label in LABELS.items())
+    assert counts(made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))) == {"cat": 12, "dog": 12}
+
+
 def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, capsys):
     text = "".join(CSV.splitlines(keepends=True)[:21])
     assert sum(counts(made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))).values()) == 20
@@ -170,7 +175,7 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
         ("images/001.png\nimages/002.png\n", "received one column: images/001.png; add labels"),
         ("a,b\n1,2\n", "expected columns of path and label in labels.csv, received a, b;"),
         ("path,label\nx/1.png,cat\nx/2.png,dog\n", "received none that is there, for instance x/1.png in line 2;"),
-        ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000.png"),
+        ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000"),
         ("images/001.png,cat\nimages/003.png,cat\n", "expected at least two classes, received cat"),
         (" \n", "received an empty file"),
         (
