@@ -3,7 +3,7 @@
 from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.catalog import DATASETS
-from components.core.errors import nearest
+from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings, Sha256, StorePlace
 from components.download.places import places_of, scheme_of
 
@@ -60,7 +60,11 @@ class DownloadSettings(Settings):
         for place in places:
             scheme_of(place)  # its PipelineError passes through pydantic as it is, without the source's password
         if len(places) > 1 and known and known.originals:
-            raise ValueError(f"expected one place of {others.data['dataset']}; only image_folder takes several")
+            # No ValueError: pydantic's line would repeat the value, and what stands before an @ in it.
+            raise PipelineError(
+                f"source: expected one place for dataset={others.data['dataset']}, received {len(places)}; only "
+                "dataset=image_folder takes several"
+            )
         return source
 
     @field_validator("labels")
@@ -68,6 +72,9 @@ class DownloadSettings(Settings):
     def _of_pictures(cls, labels: str, others: ValidationInfo) -> str:
         known = DATASETS.get(others.data.get("dataset", ""))
         if labels and known and known.originals:
-            raise ValueError(f"{others.data['dataset']} has labels of its own; they are for dataset=image_folder")
+            raise PipelineError(
+                f"labels: expected none for dataset={others.data['dataset']}, which has its own, received a place; it "
+                "takes dataset=image_folder"
+            )
         scheme_of(labels)
         return labels

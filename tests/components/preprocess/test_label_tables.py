@@ -195,9 +195,8 @@ def test_two_tables_or_some_are_refused(made, tmp_path):
     one = tree(tmp_path / "one", FLAT | {"labels.csv": CSV})
     other = tree(tmp_path / "other", class_folders({"cat": 2, "dog": 2}))
     assert "in each source or in none, received none in other" in refused(made, one, other)
-    assert "labels: digits has labels of its own" in refused(
-        lambda: DownloadSettings.checked(dataset="digits", labels="labels.csv")
-    )
+    said = refused(DownloadSettings.checked, dataset="digits", labels="https://me:secret@host/labels.csv")
+    assert "labels: expected none for dataset=digits" in said and "secret" not in said
 
 
 def test_several_sources_are_one_data_set(bucket, made, tmp_path):  # noqa: F811
@@ -240,4 +239,6 @@ def test_a_list_of_sources_is_looked_at_as_one(tmp_path):
     (places[1] / "a").write_bytes(b"other")
     assert look(named) != before
     assert "expected a list of places" in refused(DownloadSettings.checked, dataset="image_folder", source="[1]")
-    assert "only image_folder takes several" in refused(DownloadSettings.checked, dataset="mnist", source=named)
+    secret = '["https://me:secret@host/a.zip", "https://me:secret@host/b.zip"]'
+    said = refused(DownloadSettings.checked, dataset="mnist", source=secret)
+    assert "expected one place for dataset=mnist, received 2" in said and "secret" not in said
