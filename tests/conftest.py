@@ -1,5 +1,6 @@
 """A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
+import multiprocessing
 import os
 import pathlib
 import tempfile
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import components.export.fresh
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
 from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.tfrecord import RecordWriter
@@ -33,6 +35,13 @@ def warm() -> Iterator[str]:
         place = f"{directory}/socket"
         with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}):
             yield place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_proofs() -> None:
+    """An export in a test's process, where TensorFlow has run, is proved in one forked from soak/warm.py."""
+    components.export.fresh.OTHERWISE = "forkserver"
+    multiprocessing.set_forkserver_preload(["tests.soak.warm"])
 
 
 class Trained(NamedTuple):

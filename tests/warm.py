@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
 
 from pipeline import ROOT
 from pipeline.local.warm import fork
@@ -24,6 +26,26 @@ def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.
         status = forked.wait()
         output.seek(0)
         return subprocess.CompletedProcess([code, *arguments], status, output.read().decode())
+
+
+class Program(NamedTuple):
+    """Python code that runs in a process of its own; what it writes, errors too, comes from `stdout`."""
+
+    pid: int
+    wait: Callable[[], int]
+    stdout: TextIO
+
+
+def start(place: str, code: str, *arguments: str) -> Program:
+    """Starts Python code as `run` does; under another backend than the warm process's, it imports for itself."""
+    command = ["-m", "tests.warm", code, *arguments]
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as output:
+        forked = fork(place, command, environment(), writing)
+        process = forked or subprocess.Popen(
+            [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT, env=environment()
+        )
+    return Program(process.pid, process.wait, os.fdopen(reading))
 
 
 def environment() -> dict[str, str]:

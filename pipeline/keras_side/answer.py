@@ -1,4 +1,4 @@
-"""The process that loads Keras and answers one question of ask.py: `python -m pipeline.keras_side.answer`."""
+"""The process that loads Keras and answers one question of ask.py: `python -m pipeline.keras_side.answer JSON`."""
 
 import json
 import sys
@@ -9,12 +9,12 @@ from components.core.errors import one_line_errors
 
 
 def main() -> None:
-    """Answers the question on standard input with the last line of standard output, or fails with one line."""
+    """Prints the answer as its last line, or fails with one line."""
     with one_line_errors():
         from pipeline.keras_side.check import check
         from pipeline.keras_side.describe import facts_of
 
-        asked = json.load(sys.stdin)
+        asked = json.loads(sys.argv[1])
         answers: dict[str, Callable[..., Any]] = {"check": check, "describe": facts_of}
         print(json.dumps(answers[asked["question"]](**asked["about"])))
 

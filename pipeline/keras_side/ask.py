@@ -4,35 +4,50 @@ The question and the answer are JSON; the process is answer.py.
 """
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
 
+# Starts a process and gives what waits for its exit status, as start_python does.
+StartPython = Callable[[list[str], Mapping[str, str], int], Callable[[], int]]
 
-def ask(question: str, **about: Any) -> dict[str, Any]:
+
+def start_python(command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
+    """Starts a Python of its own; gives what waits for its exit status.
+
+    Args:
+        command: what follows `python` on a command line.
+        output: a descriptor, for standard output and errors.
+    """
+    alone = [sys.executable, *command]
+    return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment).wait
+
+
+def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[str, Any]:
     """The answer to a question.
 
     Args:
         question: "check", which fits the layers and the optimizer together (check.py), or "describe", which tells what
             the model is and costs (describe.py).
+        start: how the process starts, if Keras is loaded somewhere already.
         about: JSON values.
 
     Raises:
         PipelineError: what the process said as it failed: the layer or the argument that can't be.
     """
-    asked = subprocess.run(
-        [sys.executable, "-m", "pipeline.keras_side.answer"],
-        input=json.dumps({"question": question, "about": about}),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    if asked.returncode:
-        said = (asked.stderr.strip().splitlines() or [f"the process that loads Keras ended with {asked.returncode}"])[
-            -1
-        ]
-        raise PipelineError(said.removeprefix("error: "))
-    return json.loads(asked.stdout.splitlines()[-1])
+    asked = json.dumps({"question": question, "about": about})
+    with tempfile.TemporaryFile() as output:
+        command = ["-m", "pipeline.keras_side.answer", asked]
+        code = start(command, {**os.environ, "PYTHONPATH": str(ROOT)}, output.fileno())()
+        output.seek(0)
+        said = output.read().decode(errors="replace").strip().splitlines()
+    if code:
+        reason = said[-1] if said else f"the process that loads Keras ended with {code}"
+        raise PipelineError(reason.removeprefix("error: "))
+    return json.loads(said[-1])

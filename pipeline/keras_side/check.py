@@ -7,14 +7,14 @@ from components.preprocess.settings import sides
 from components.train.network.architecture import ARCHITECTURES, parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 from components.train.settings import TrainSettings
-from pipeline.keras_side.ask import ask
+from pipeline.keras_side.ask import StartPython, ask, start_python
 from pipeline.parameters.parameters import Parameters
 
 # How many, if only the data can tell.
 SOME_CLASSES = 10
 
 
-def check_model(parameters: Parameters) -> None:
+def check_model(parameters: Parameters, start: StartPython = start_python) -> None:
     """Has Keras build the optimizer and the layers, on the shape of the pictures if that is known.
 
     A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
@@ -28,6 +28,7 @@ def check_model(parameters: Parameters) -> None:
         return
     ask(
         "check",
+        start,
         architecture=parameters.architecture,
         optimizer=parameters.optimizer,
         image_shape=picture_shape(parameters),

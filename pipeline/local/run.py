@@ -12,9 +12,8 @@ from typing import Any, Literal
 from components.core.files import whole_file
 from pipeline.console import StepOutput
 from pipeline.local.board_links import BoardLinks
-from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
+from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
 from pipeline.local.runner import RunnerName, kfp_runner
-from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.summary import PLACES
@@ -60,8 +59,15 @@ class LocalRun:
         """What a run needs to end at an interrupt: nothing, unless it has a loop."""
         return contextlib.nullcontext()
 
-    def go(self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], cached: bool = True) -> str:
-        """Runs the pipeline; returns why it failed, or an empty string."""
+    def go(
+        self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], start: StartStep, cached: bool
+    ) -> str:
+        """Runs the pipeline; returns why it failed, or an empty string.
+
+        Args:
+            start: starts a step that is to be a process.
+            cached: whether steps may take earlier runs' results.
+        """
         from kfp import local
 
         from pipeline.training import training_pipeline
@@ -74,9 +80,8 @@ class LocalRun:
             cache_root=str(self.outputs / ".cache" / runner),
         )
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
-        loading = ["evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])]
         try:
-            with observed_tasks(self._step), WarmProcess(loading) as warm, own_processes(self._ended, warm.start):
+            with observed_tasks(self._step), own_processes(self._ended, start):
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)

@@ -13,8 +13,12 @@ from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerChoice, choose_runner, remove_containers
 from pipeline.local.summary import print_summary, write_summary
 from pipeline.local.sweep import SweepRun
+from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import Sweep
+
+# What the warm process knows the check of the model by, among the steps.
+CHECK = "check"
 
 
 def run_local(
@@ -43,19 +47,23 @@ def run_local(
     parameters = with_places(configuration.parameters, outputs)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
-    if sweep is None or "architecture" not in sweep.names:
-        check_model(parameters)
-    runner, image = choose_runner(choice, parameters)
-    outputs.mkdir(parents=True, exist_ok=True)
-    import_kfp()
-    with quiet_kfp(), step_output() as console:
-        run = _new_run(configuration, outputs, console, sweep)
-        end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
-        try:
-            with run.interruptible(end):
-                failure = run.go(parameters, runner, image, cached)
-        finally:
-            end()
+    loading = {CHECK, "evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])}
+    with WarmProcess(loading) as warm:
+        if sweep is None or "architecture" not in sweep.names:
+            check_model(parameters, functools.partial(warm.start, CHECK))
+        runner, image = choose_runner(choice, parameters)
+        if runner == "docker":
+            warm.end()
+        outputs.mkdir(parents=True, exist_ok=True)
+        import_kfp()
+        with quiet_kfp(), step_output() as console:
+            run = _new_run(configuration, outputs, console, sweep)
+            end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
+            try:
+                with run.interruptible(end):
+                    failure = run.go(parameters, runner, image, warm.start, cached)
+            finally:
+                end()
     print_summary(write_summary(run, configuration, runner, failure), run.directory)
     if failure:
         raise PipelineError(failure)

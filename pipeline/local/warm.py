@@ -10,6 +10,7 @@ its command, environment, folder and standard streams, and is told the step's pr
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -25,9 +26,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from components.core.framework import load_keras
+from pipeline.keras_side.ask import start_python
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
-VARIABLE = "CONV2D_WARM"
+VARIABLE = "_CONV2D_WARM"
 # What steps load while they run: imported as soon as no step waits.
 LATER = (
     "components.train.run",
@@ -58,6 +60,10 @@ class WarmProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Ends it before the context does."""
         self.ends.close()
 
     def start(self, step: str, command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
@@ -76,8 +82,7 @@ class WarmProcess:
                 self.ends.enter_context(warm_process(self.place, environment))
         if (self.shared or step in self.steps) and (forked := fork(self.place, command, environment, output)):
             return forked.wait
-        alone = [sys.executable, *command]
-        return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment).wait
+        return start_python(command, environment, output)
 
 
 def can_fork() -> bool:
@@ -160,6 +165,7 @@ def _served(listening: socket.socket, before: dict[str, str]) -> list[str]:
             importlib.import_module(later.pop(0))
             continue
         with listening.accept()[0] as connection:
+            gc.freeze()  # the collector would touch, and so copy, all that a fork shares: 1 s for each that ends
             if os.fork() == 0:
                 listening.close()
                 return _step(connection, before, interrupt)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from pipeline import ROOT
+from pipeline.local.warm import VARIABLE
 
 # Set by the machine, not by the person: a run in a test needs them as any run does.
 MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK",)
@@ -17,8 +18,8 @@ MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK",)
 class CommandLine:
     """`python -m pipeline` in a checkout, as the Makefile calls it."""
 
-    def __init__(self, checkout: pathlib.Path):
-        self.checkout = checkout
+    def __init__(self, checkout: pathlib.Path, warm: str = ""):
+        self.checkout, self.warm = checkout, warm
 
     def run_local(
         self, outputs: pathlib.Path, *settings: str, profile: str = "quickstart", runner: str = "process"
@@ -36,26 +37,33 @@ class CommandLine:
             text=True,
         )
 
-    @staticmethod
-    def environment() -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """This process's, without settings of the pipeline that somebody made for themselves."""
-        return {
+        own = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("CONV2D_") or name in MACHINE_VARIABLES
         }
+        return own | ({VARIABLE: self.warm} if self.warm else {})
 
 
 @pytest.fixture(scope="session")
-def command_line() -> CommandLine:
+def command_line(warm) -> CommandLine:
+    """Its runs share the tests' warm process: none loads TensorFlow again."""
+    return CommandLine(ROOT, warm)
+
+
+@pytest.fixture(scope="session")
+def own_command_line() -> CommandLine:
+    """Its runs start what they need, as a person's do."""
     return CommandLine(ROOT)
 
 
 @pytest.fixture(scope="session")
-def quickstart(command_line, tmp_path_factory):
+def quickstart(own_command_line, tmp_path_factory):
     """The quickstart, run once as processes: its outputs directory and the finished process."""
     outputs = tmp_path_factory.mktemp("quickstart") / "local_outputs"
-    return outputs, command_line.run_local(outputs)
+    return outputs, own_command_line.run_local(outputs)
 
 
 @pytest.fixture(scope="session")

@@ -77,13 +77,13 @@ def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     assert process.stderr.count("\n") == 1
 
 
-def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path, summary_of):
+def test_a_step_that_is_killed_is_told_as_that(own_command_line, tmp_path, summary_of):
     """As the memory killer does it: no line of the step's own, signal 9."""
     outputs = tmp_path / "outputs"
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), "EPOCHS=500"],
-        cwd=command_line.checkout,
-        env=command_line.environment(),
+        cwd=own_command_line.checkout,
+        env=own_command_line.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -43,7 +43,7 @@ def ended(checkout, pictures) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*map(str, command), *settings],
         cwd=checkout,
-        env=CommandLine.environment(),
+        env=CommandLine(checkout).environment(),
         capture_output=True,
         text=True,
     )

@@ -105,14 +105,14 @@ def test_a_grid_that_cannot_be_is_refused_before_any_work(sweep, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_an_interrupt_ends_the_sweep_and_the_next_goes_on(command_line, sweep, tmp_path, summary_of):
+def test_an_interrupt_ends_the_sweep_and_the_next_goes_on(own_command_line, sweep, tmp_path, summary_of):
     """Ctrl-C in the second of five trials: the other three don't run, and the first need not run again."""
     outputs = tmp_path / "outputs"
     command = [sys.executable, "-m", "pipeline", "sweep", "--runner", "process", "--outputs", str(outputs)]
     process = subprocess.Popen(
         [*command, "--grid", "seed=1,2,3,4,5", *SETTINGS],
-        cwd=command_line.checkout,
-        env=command_line.environment(),
+        cwd=own_command_line.checkout,
+        env=own_command_line.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

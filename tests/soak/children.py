@@ -76,7 +76,7 @@ class Child:
             proxy.released.clear()
             self.fault = proxy.fail("hold")
             self.fault.skip = moment.request
-        self.process = FORKS.Process(target=_live, args=(step, task, moment.event, str(self.log), telling), daemon=True)
+        self.process = FORKS.Process(target=_live, args=(step, task, moment.event, str(self.log), telling))
         self.process.start()
         telling.close()
 

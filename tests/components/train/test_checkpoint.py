@@ -4,8 +4,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +20,7 @@ from components.train.callbacks import SaveCheckpoint, StopAtNaN
 from components.train.checkpoint import FILE, Checkpoint
 from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
+from tests.warm import Program, start
 
 # Everything that has state: running statistics, the seeds of dropout and augmentation, a schedule, momentum.
 STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
@@ -168,13 +167,12 @@ def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
     assert "after epoch 1" in capfd.readouterr().out
 
 
-def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str) -> None:
+def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str, warm: str) -> None:
     """At the same time, with one place for checkpoints, written after every epoch."""
-    command = [sys.executable, "-c", PROGRAM.format(architecture=STATEFUL), digits]
-    root = pathlib.Path(__file__).parents[3]
     places = [tmp_path / "one", tmp_path / "two"]
-    runs = [subprocess.Popen([*command, str(place), str(tmp_path / "shared")], cwd=root) for place in places]
-    assert [run.wait() for run in runs] == [0, 0]
+    runs = [start(warm, PROGRAM, digits, str(place), str(tmp_path / "shared")) for place in places]
+    said = [run.stdout.read() for run in runs]
+    assert [run.wait() for run in runs] == [0, 0], said
     first, second = (keras.models.load_model(place / "model" / "model.keras") for place in places)
     assert same(first.get_weights(), second.get_weights())
     assert not list((tmp_path / "shared").rglob("*.npz"))
@@ -281,7 +279,7 @@ def test_a_checkpoint_of_other_pictures_is_refused(tmp_path: pathlib.Path) -> No
         Checkpoint(tmp_path, {"dataset_fingerprint": "b"}).load()
 
 
-PROGRAM = """
+PROGRAM = f"""
 import sys
 from components.train.run import train
 from components.train.settings import TrainSettings
@@ -290,35 +288,33 @@ from components.train import callbacks
 callbacks.EVERY_S = 0
 dataset, place, checkpoints = sys.argv[1:]
 settings = TrainSettings.checked(
-    architecture={architecture!r}, epochs=6, gpus="auto", deterministic=True, checkpoints=checkpoints
+    architecture={STATEFUL!r}, epochs=6, gpus="auto", deterministic=True, checkpoints=checkpoints
 )
 train(settings, dataset, place + "/model", place + "/board")
 """
 
 
-def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.Path, digits: str) -> None:
+def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.Path, digits: str, warm: str) -> None:
     """SIGKILL at moments of the second and the fourth epoch that differ from run to run, whatever is done just then."""
-    command = [sys.executable, "-c", PROGRAM.format(architecture=STATEFUL), digits]
-    root = pathlib.Path(__file__).parents[3]
     rng = np.random.default_rng()
 
-    def start(place: pathlib.Path) -> subprocess.Popen:
-        arguments = [*command, str(place), str(place / "checkpoints")]
-        return subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, text=True, bufsize=1)
+    def run(place: pathlib.Path) -> Program:
+        return start(warm, PROGRAM, digits, str(place), str(place / "checkpoints"))
 
     killed = tmp_path / "killed"
     for epoch in ("epoch 2/6", "epoch 4/6"):
-        process = start(killed)
+        process = run(killed)
         for line in process.stdout:
             if line.startswith(epoch):
                 break
         time.sleep(rng.uniform(0, 0.3))
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not (killed / "model").exists() or process.returncode == 0
+        assert process.wait() == 0 or not (killed / "model").exists()
     whole = tmp_path / "whole"
     for place in (killed, whole):
-        assert start(place).communicate()[0] is not None
+        process = run(place)
+        said = process.stdout.read()
+        assert process.wait() == 0, said
     first, second = (keras.models.load_model(place / "model" / "model.keras") for place in (killed, whole))
     assert same(first.get_weights(), second.get_weights())
     shutil.rmtree(tmp_path / "killed")

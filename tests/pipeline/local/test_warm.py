@@ -89,16 +89,16 @@ def started(warm: WarmProcess, step: str, tmp_path: pathlib.Path) -> tuple[int, 
 
 
 def test_without_a_warm_process_each_step_is_a_python_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("CONV2D_WARM", str(tmp_path / "nothing"))
+    monkeypatch.setenv("_CONV2D_WARM", str(tmp_path / "nothing"))
     with WarmProcess(["train"]) as warm:
         assert started(warm, "train", tmp_path) == (0, False)
-    monkeypatch.delenv("CONV2D_WARM")
+    monkeypatch.delenv("_CONV2D_WARM")
     with warm_process(str(tmp_path / "socket"), environment() | {"PYTHONHOME": "/nowhere"}):  # can't start
         assert fork(str(tmp_path / "socket"), ["-m", "this"], environment(), 1) is None
 
 
 def test_steps_that_load_no_tensorflow_do_not_wait_and_nothing_is_left(tmp_path, monkeypatch):
-    monkeypatch.delenv("CONV2D_WARM", raising=False)
+    monkeypatch.delenv("_CONV2D_WARM", raising=False)
     with WarmProcess(["train"]) as warm:
         assert started(warm, "download", tmp_path) == (0, False)
         assert started(warm, "train", tmp_path) == (0, True)
