@@ -3,12 +3,12 @@
 import collections
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from components.core.cores import usable_cores
 from components.core.errors import PipelineError
 from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
 
@@ -78,7 +78,7 @@ def answered(
     """
     target = classifier.target
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
-    decoders = min(MOST_DECODERS, usable_threads())
+    decoders = min(MOST_DECODERS, usable_cores())
     with (
         quiet_pillow(),
         concurrent.futures.ThreadPoolExecutor(READERS) as readers,
@@ -116,11 +116,6 @@ def refuse_films(size: int) -> None:
     """Raises ValueError for a file that is too large to be a picture, before it is read."""
     if size > MAX_BYTES:
         raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
-
-
-def usable_threads() -> int:
-    """The cores of this process's CPU mask."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _seen(item: Item, read: Callable[[Item], bytes], target: Target) -> Seen:

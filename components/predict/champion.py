@@ -6,10 +6,8 @@ import pathlib
 import tempfile
 from collections.abc import Iterator
 
-import numpy as np
-
 from components.core.artifacts.reference import IN_VERSION, Reference, read_reference
-from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
+from components.core.artifacts.served_model import DESCRIPTION, load_answering, read_description
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target
 from components.core.registry import Registry
@@ -70,12 +68,6 @@ def open_served(path: pathlib.Path) -> Classifier:
         raise PipelineError(
             f"expected a version with {DESCRIPTION}, which names its classes, received none; export the model again"
         )
-    served = load_served(path)
-    import tensorflow as tf
-
-    def answer(pictures: np.ndarray) -> np.ndarray:
-        return served(tf.constant(pictures)).numpy()
-
     height, width, channels = described["image_shape"]
     target = Target(height, width, channels, described.get("resize", "crop"))
-    return Classifier(described["class_names"], target, answer)
+    return Classifier(described["class_names"], target, load_answering(path))

@@ -3,7 +3,6 @@
 import collections
 import multiprocessing
 import os
-import pathlib
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -16,7 +15,6 @@ from components.core.errors import PipelineError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-CGROUP_CPU = pathlib.Path("/sys/fs/cgroup/cpu.max")
 
 
 class Processes:
@@ -64,16 +62,6 @@ class Processes:
                 f"expected {self.count} decoding processes to live, received the end of one, most likely killed for "
                 "lack of memory; give this step more memory, or fewer CPUs"
             ) from None
-
-
-def usable_cores() -> int:
-    """The cores this process may use: of the machine, of its CPU mask, or of its container's limit."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_CPU.read_text(encoding="ascii").split()
-        return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
 
 
 def _start() -> None:

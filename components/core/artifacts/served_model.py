@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 
@@ -22,6 +24,14 @@ def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return described if isinstance(described, dict) and {"class_names", "image_shape"} <= set(described) else None
+
+
+def load_answering(directory: str | pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+    """`load_served` of arrays: uint8 pictures [n, height, width, channels] to float32 probabilities [n, classes]."""
+    served = load_served(directory)
+    import tensorflow as tf
+
+    return lambda pictures: served(tf.constant(pictures)).numpy()
 
 
 def load_served(directory: str | pathlib.Path) -> Callable[[Any], Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from components.core.artifacts.model import load_model
-from components.core.artifacts.served_model import load_served
+from components.core.artifacts.served_model import load_answering
 from components.core.errors import PipelineError, one_line
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
@@ -21,7 +21,7 @@ def open_runtime(name: str, path: str | pathlib.Path) -> Answer:
         PipelineError: it can't be loaded.
     """
     openers = {
-        "saved_model": _saved_model,
+        "saved_model": load_answering,
         "keras": _keras,
         "onnx": _onnx,
         "litert": _litert,
@@ -39,13 +39,6 @@ def open_runtime(name: str, path: str | pathlib.Path) -> Answer:
 def runtime_package(name: str) -> str:
     """The package whose version decides how format `name` is run."""
     return {"saved_model": "tensorflow", "keras": "keras", "onnx": "onnxruntime"}.get(name, "ai-edge-litert")
-
-
-def _saved_model(path: str) -> Answer:
-    served = load_served(path)
-    import tensorflow as tf
-
-    return lambda pictures: served(tf.constant(pictures)).numpy()
 
 
 def _keras(path: str) -> Answer:

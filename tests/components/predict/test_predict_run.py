@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
 import pathlib
 import shutil
 import tarfile
 import threading
+import types
 import zipfile
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.predict import answers, run
+from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
 from tests.components.predict.conftest import write_pictures
@@ -226,6 +229,40 @@ def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(ma
     assert "The run failed for that" in text and text.count("data:image/png") == 3 and "brightness below" in text
     # They are answered, and the next run has nothing to say of them.
     assert predict(dark).pictures == 0
+
+
+class Metrics(types.SimpleNamespace):
+    """KFP's artifact of that name, as far as a component knows it."""
+
+    def log_metric(self, name: str, value: float) -> None:
+        self.logged[name] = value
+
+
+def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(made, tmp_path, digits):
+    made().publish(str(tmp_path / "registry"))
+    write_pictures(tmp_path / "new", digits.splits["validation"][0][:40])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
+    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    metrics = Metrics(path=str(tmp_path / "metrics"), logged={})
+    outputs = [types.SimpleNamespace(path=str(tmp_path / name)) for name in ("answered", "report")]
+    said = component.python_func(*outputs, metrics, **settings.model_dump())
+    assert said.startswith("answered 40 pictures; drift: ")
+    assert json.loads((tmp_path / "answered" / "answered.json").read_text())["said"] == said
+    assert metrics.logged["pictures"] == 40 and (tmp_path / "report").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_names_that_are_no_utf_8_and_films_stop_nothing(made, tmp_path, digits):
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    shutil.copy(folder / "0000.png", os.fsencode(folder) + b"/caf\xe9.png")
+    with (folder / "film.png").open("wb") as film:
+        film.truncate(3 << 30)  # a hole: it takes no room
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
+    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    assert predict(settings).unreadable == 1
+    found = {pathlib.Path(row["picture"]).name: row for row in rows(str(tmp_path))}
+    assert "class" in found["caf\\udce9.png"] and "more than a picture has" in found["film.png"]["error"]
+    assert predict(settings).pictures == 0
 
 
 def refusal(settings: PredictSettings) -> str:

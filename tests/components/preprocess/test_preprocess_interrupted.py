@@ -11,8 +11,9 @@ import time
 import pytest
 
 from components.core.artifacts.dataset import read_info
+from components.core.cores import usable_cores
 from components.core.errors import PipelineError
-from components.preprocess.processes import Processes, usable_cores
+from components.preprocess.processes import Processes
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.sources import archive, class_folders
