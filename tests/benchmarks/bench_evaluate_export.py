@@ -1,6 +1,6 @@
 """Measures evaluate and export, with all formats, of the article's model on 10,000 test pictures of 32 x 32.
 
-    python tests/benchmarks/bench_evaluate_export.py [--dataset DATASET_ARTIFACT --model MODEL_ARTIFACT] [--rounds 1]
+    PYTHONPATH=. python tests/benchmarks/bench_evaluate_export.py [--dataset DATASET --model MODEL] [--rounds 1]
 
 Without artifacts the pictures are noise and the model has seen 250 of them, which takes the same time. Each step is a
 process of its own, as in a run; the processor's seconds are told too, since others may share the machine.

@@ -1,6 +1,6 @@
 """Training on nodes that are processes of this machine: images a second of one and of two, and that their losses agree.
 
-    python tests/benchmarks/bench_multi_node.py [--nodes 1 2] [--pictures 2560] [--batch 128] [--epochs 4]
+    PYTHONPATH=. python tests/benchmarks/bench_multi_node.py [--nodes 1 2] [--pictures 2560] [--batch 128] [--epochs 4]
 
 Each node is the very command that Kubeflow Trainer runs, held to one core of its own, as it would have a machine of its
 own; sums go over loopback (gloo). Speeds are medians of epochs without the first, which compiles. The pictures are

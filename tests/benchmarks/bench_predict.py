@@ -1,6 +1,6 @@
 """Classifying picture files beside Keras's own predict on pictures that are already in memory.
 
-    python tests/benchmarks/bench_predict.py [--model MODEL --folder FOLDER] [--pictures 10000] [--rounds 3]
+    PYTHONPATH=. python tests/benchmarks/bench_predict.py [--model MODEL --folder FOLDER] [--pictures N] [--rounds N]
 
 MODEL is an export or a model artifact, with model.keras in it; FOLDER is of pictures. Without them the pictures are
 noise, and the model is the article's, which has seen 250 of them. The three take turns; a ratio is of medians.

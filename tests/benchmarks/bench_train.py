@@ -1,6 +1,6 @@
 """Measures our train step against the article's job, in turns, on the same pictures.
 
-    python tests/benchmarks/bench_train.py [--dataset DATASET_ARTIFACT] [--rounds 5] [--steps 30]
+    PYTHONPATH=. python tests/benchmarks/bench_train.py [--dataset DATASET_ARTIFACT] [--rounds 5] [--steps 30]
 
 Each contender is a process of its own, for its own peak of memory. They are all started first, and then train one
 short epoch each in turn, while the others wait: what else the machine does meets all of them alike. The first round
