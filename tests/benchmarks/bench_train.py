@@ -177,7 +177,7 @@ def train_ours(dataset: str, batch: int, precision: str, epochs: int, turns: Any
     fit = keras.Model.fit
 
     def in_turns(model, *given, callbacks, **named):
-        callbacks.append(turns)
+        callbacks.callbacks.append(turns)
         callbacks.set_model(model)
         callbacks.set_params(callbacks.params)
         return fit(model, *given, callbacks=callbacks, **named)
