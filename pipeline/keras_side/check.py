@@ -1,8 +1,11 @@
 """Whether Keras can build the layers and the optimizer: asked before anything runs."""
 
+import importlib.util
 from typing import Any
 
 from components.core.catalog import DATASETS
+from components.core.errors import PipelineError
+from components.export.formats.formats import FORMATS, parse_formats
 from components.preprocess.settings import sides
 from components.train.network.architecture import ARCHITECTURES, parse_architecture
 from components.train.optimizer_spec import parse_optimizer
@@ -10,18 +13,21 @@ from components.train.settings import TrainSettings
 from pipeline.keras_side.ask import StartPython, ask, start_python
 from pipeline.parameters.parameters import Parameters
 
-# How many, if only the data can tell.
+# What is taken if only the data can tell.
 SOME_CLASSES = 10
+SOME_SHAPE = (64, 64, 3)
 
 
 def check_model(parameters: Parameters, start: StartPython = start_python) -> None:
     """Has Keras build the optimizer and the layers, on the shape of the pictures if that is known.
 
     A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
-    nothing; anything else costs the four seconds of loading Keras.
+    nothing; anything else costs the four seconds of loading Keras. Layers of the user's own that are to be exported as
+    ONNX or for LiteRT are converted too, as they have no weights yet: two to ten seconds a format.
 
     Raises:
-        PipelineError: an unknown layer or argument, or shapes that don't fit; names the layer.
+        PipelineError: an unknown layer or argument, shapes that don't fit, or a layer that a format can't carry; names
+            the layer.
     """
     known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
     if known_layers and not parse_optimizer(parameters.optimizer)[1]:
@@ -33,7 +39,15 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
         optimizer=parameters.optimizer,
         image_shape=picture_shape(parameters),
         class_count=DATASETS[parameters.dataset].class_count or SOME_CLASSES,
+        average_mirrored=parameters.average_mirrored,
+        formats=[] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
     )
+
+
+def _converted(formats: str) -> list[str]:
+    """The formats that layers are converted to, as far as this machine has what converts and runs them."""
+    found = [name for name in parse_formats(formats) if FORMATS[name].packages]
+    return [name for name in found if all(map(importlib.util.find_spec, FORMATS[name].packages))]
 
 
 def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
@@ -44,7 +58,14 @@ def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
     return (*size, channels) if size and channels else None
 
 
-def check(architecture: str, optimizer: str, image_shape: list[int] | None, class_count: int) -> dict[str, Any]:
+def check(
+    architecture: str,
+    optimizer: str,
+    image_shape: list[int] | None,
+    class_count: int,
+    average_mirrored: bool = False,
+    formats: list[str] | None = None,
+) -> dict[str, Any]:
     """Builds them, in the process that loads Keras; the layers alone if there is no shape.
 
     Raises:
@@ -52,12 +73,19 @@ def check(architecture: str, optimizer: str, image_shape: list[int] | None, clas
     """
     from components.train.network.model import build_layers, build_model
     from components.train.optimizer import make_optimizer
+    from pipeline.keras_side.carried import refuse_uncarried
 
     layers = parse_architecture(architecture)
+    make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
     if image_shape is None:
         build_layers(layers)
-    else:
-        height, width, channels = image_shape
-        build_model(layers, (height, width, channels), class_count)
-    make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
+    height, width, channels = image_shape or SOME_SHAPE
+    try:
+        model = build_model(layers, (height, width, channels), class_count, average_mirrored=average_mirrored)
+    except PipelineError:
+        if image_shape:
+            raise
+        return {}  # they may fit the pictures that come
+    called = [f"layer {position} ({layer.type})" for position, layer in enumerate(layers, start=1)]
+    refuse_uncarried(model, formats or [], called)
     return {}

@@ -1,0 +1,49 @@
+"""Layers that a format can't carry are refused before anything is trained, by layer: the converters say so."""
+
+import json
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline.keras_side import check as door
+from pipeline.keras_side.check import check, check_model
+from pipeline.parameters.parameters import Parameters
+
+CONV = {"filters": 8, "kernel_size": 3}
+RESIZED = [{"Resizing": {"height": 8, "width": 8, "antialias": True}}, "Flatten"]
+
+
+def asked(layers: list, formats: list[str], shape: list[int] | None = None) -> None:
+    check(json.dumps(layers), "adam", shape or [16, 16, 3], 10, formats=formats)
+
+
+@pytest.mark.parametrize(
+    ("layers", "formats", "said"),
+    [
+        ([{"Conv2D": CONV}, {"Conv2D": CONV | {"activation": "gelu"}}, "Flatten"], ["onnx"], "layer 2 (Conv2D)"),
+        ([{"Conv2D": CONV}, {"Conv2D": CONV | {"groups": 4}}, "Flatten"], ["onnx"], "layer 2 (Conv2D)"),
+        (RESIZED, ["onnx"], "layer 1 (Resizing)"),
+        (RESIZED, ["saved_model", "litert"], "layer 1 (Resizing)"),
+    ],
+)
+def test_what_a_format_cannot_carry_is_refused_by_layer(layers, formats, said):
+    with pytest.raises(PipelineError) as refused:
+        asked(layers, formats)
+    line, name = str(refused.value), formats[-1]
+    assert line.startswith(f"architecture: {said} can't be carried by {name}: can't")
+    assert line.endswith(f"; take another layer, or leave {name} out of formats")
+    assert "\n" not in line
+
+
+def test_what_can_be_carried_passes_and_what_is_not_converted_is_not_tried():
+    asked([{"Conv2D": CONV}, "BatchNormalization", "Flatten"], ["onnx"])
+    asked(RESIZED, ["saved_model", "keras"])
+
+
+def test_the_door_asks_for_own_layers_and_the_formats_that_are_converted(monkeypatch):
+    told: list[dict] = []
+    monkeypatch.setattr(door, "ask", lambda question, **about: told.append(about))
+    given = {"architecture": json.dumps(RESIZED), "formats": "saved_model,keras,onnx,litert"}
+    check_model(Parameters(**given))
+    check_model(Parameters(**given | {"architecture": "article", "image_size": "16"}))
+    assert [about["formats"] for about in told] == [["onnx", "litert"], []]
