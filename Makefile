@@ -121,7 +121,7 @@ base-image: ## make a Python base image from Debian packages, for hosts without 
 	@docker/base-image.sh
 
 test: $(VENV)/test ## run the tests, a worker a core (WORKERS=4), and print the ten slowest: TESTS=path to run some
-	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(or $(call given,WORKERS),auto) --dist loadfile --durations 10)
+	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(or $(call given,WORKERS),auto) --dist loadfile --no-loadscope-reorder --durations 10)
 
 soak: $(VENV)/test ## look for what breaks only now and then, for two hours or so, and tell what was tried: EXAMPLES=2000
 	@CONV2D_SOAK=$(or $(call given,EXAMPLES),2000) $(PYTHON) -m pytest tests/soak --timeout 0

@@ -20,12 +20,25 @@ from pipeline import ROOT
 from pipeline.local.warm import warm_process
 from tests.warm import environment
 
+# Files of a minute of a core and more.
+LONGEST = (
+    "tests/end_to_end/",
+    "tests/components/train/nodes/",
+    "tests/components/train/test_checkpoint.py",
+    "tests/soak/",
+)
+
 
 def pytest_configure() -> None:
     """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling."""
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,24 @@
 """`model show` as a person runs it."""
 
+import functools
+
 import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline.__main__ import main
+from pipeline.keras_side import describe
+from pipeline.local.warm import fork
+
+
+@pytest.fixture(autouse=True)
+def forked(warm, monkeypatch):
+    """What loads Keras to answer is forked from a process that has."""
+
+    def start(command, environment, output):
+        return fork(warm, command, environment, output).wait
+
+    monkeypatch.setattr(describe, "ask", functools.partial(describe.ask, start=start))
 
 
 def show(*arguments: str) -> str:
