@@ -16,13 +16,14 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
-
-import pydantic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, one_line
 
-Record = TypeVar("Record", bound=pydantic.BaseModel)
+if TYPE_CHECKING:
+    import pydantic
+
+Record = TypeVar("Record", bound="pydantic.BaseModel")
 CHUNK = 1 << 20
 # Names of files end at 255 bytes: a longer one leaves no room for what is put around it.
 LONGEST_NAME = 200

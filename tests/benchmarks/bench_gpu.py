@@ -73,7 +73,7 @@ def main() -> None:
     if unknown := sorted(set(given) - set(RECIPE)):
         parser.error(f"expected settings of {', '.join(RECIPE)}; received {', '.join(unknown)}")
     settings = {**RECIPE, **(TINY if arguments.tiny else {"pictures": 50_000, "width": arguments.width}), **given}
-    settings = types.SimpleNamespace(**settings, seed=0)
+    settings = types.SimpleNamespace(**settings, seed=0, freeze="", freeze_epochs=0, unfreeze_rate=1.0)
     settings.optimizer = json.dumps(settings.optimizer)
 
     load_keras("jax")

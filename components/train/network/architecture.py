@@ -17,7 +17,6 @@ import re
 from typing import Any
 
 from components.core.errors import PipelineError, nearest, one_line, shown
-from components.core.storage import location
 
 # What each network of keras.applications expects its pictures as, by its `preprocess_input` in Keras 3.15; a test asks
 # every one of them. tf: -1 to 1. torch: the mean and spread of ImageNet taken off. caffe: BGR, its mean taken off.
@@ -130,6 +129,8 @@ def _check_backbones(layers: list[LayerSpec]) -> None:
                 f"{where}: weights: expected the URI or the absolute path of an .h5 file, received {shown(place)}; "
                 "Keras's own are at https://keras.io/api/applications, and none are fetched unasked"
             )
+        from components.core.storage import location  # needs more than Keras does, which is enough for other networks
+
         location.parse(place)
         if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise PipelineError(

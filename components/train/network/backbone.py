@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError, nearest, one_line
 from components.core.files import sha256_of
 from components.core.framework import load_keras
-from components.core.storage import NotFound, open_store
 from components.train.errors import SettingsError
 from components.train.network.architecture import BACKBONE, BACKBONES, LayerSpec, backbone_of
 
@@ -98,6 +97,8 @@ def load_backbone(model: "keras.Model", layers: list[LayerSpec]) -> None:
     spec = backbone_of(layers)
     if not spec or "weights" not in spec.arguments:
         return
+    from components.core.storage import NotFound, open_store  # as in architecture.py
+
     where, place = f"architecture: layer 1 ({spec.type})", spec.arguments["weights"]
     directory, _, name = place.rpartition("/")
     with tempfile.TemporaryDirectory(prefix="backbone-") as scratch:
