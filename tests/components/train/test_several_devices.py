@@ -19,7 +19,7 @@ from components.train import device
 from pipeline import ROOT
 
 pytest.importorskip("jax")
-# What could differ between devices: normalisation over a batch, random numbers, uneven shares, a model compiled twice.
+# What could differ between devices: normalisation over a batch, random numbers, shares that are not even.
 RECIPE = {
     "architecture": '[{"Conv2D": {"filters": 16, "kernel_size": 3, "use_bias": false}}, '
     '{"BatchNormalization": {"momentum": 0.8}}, "ReLU", {"Dropout": {"rate": 0.2}}, "MaxPooling2D", '
@@ -33,9 +33,6 @@ RECIPE = {
     "augment_shift": 1,
     "augment_flip": True,
     "average_mirrored": True,
-    "freeze": "2",
-    "freeze_epochs": 1,
-    "unfreeze_rate": 0.5,
     "backend": "jax",
     "gpus": "auto",
 }
