@@ -1,5 +1,6 @@
 """What follows from whose pictures they are: a data set, a model's name, and that a profile's gate is for its own."""
 
+import os
 import pathlib
 import re
 import unicodedata
@@ -44,3 +45,22 @@ def model_name_of(dataset: str, source: str) -> str:
         name = pathlib.PurePosixPath(urllib.parse.unquote(place.path)).name or place.hostname or ""
     plain = unicodedata.normalize("NFKD", ARCHIVE.sub("", name)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
+
+
+def may_bring_validation(dataset: str, source: str) -> bool:
+    """Whether a source may bring validation pictures of its own: no known data set does, nor a directory of this
+    machine without a folder that is called so. What an archive or a store holds is not known before it is read."""
+    if dataset != PICTURES:
+        return False
+    if scheme_of(source) != "file" or not local_path(source).is_dir():
+        return True
+    from components.preprocess.sources.names import SPLITS
+    from components.preprocess.sources.source import VALIDATION
+
+    words = (
+        word
+        for _, folders, _ in os.walk(local_path(source))
+        for folder in folders
+        for word in re.findall(r"[a-z]+", folder.lower())
+    )
+    return any(SPLITS.get(word) == VALIDATION for word in words)

@@ -8,6 +8,7 @@ from typing import Any
 from components.core.artifacts.trial import parse_changes, split
 from components.core.errors import PipelineError, nearest
 from components.train.settings import OPERATIONAL, TrainSettings
+from pipeline.parameters.own_pictures import may_bring_validation
 from pipeline.parameters.parameters import Parameters
 
 # All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
@@ -46,9 +47,10 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
-    if parameters.validation_split == 0 and not parameters.source:
+    if parameters.validation_split == 0 and not may_bring_validation(parameters.dataset, parameters.source):
         raise PipelineError(
-            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
+            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0 "
+            "and no folder of validation pictures"
         )
     # A backend is the image's, and all trials have one.
     known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]

@@ -17,7 +17,7 @@ from components.core.progress import LIVE_PREFIX
 from components.train.callbacks import StopAtNaN
 from components.train.device import Device
 from components.train.run import TrainingResult, train
-from components.train.settings import TrainSettings
+from components.train.settings import SettingsError, TrainSettings
 from tests.components.train.conftest import BACKEND
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
@@ -34,6 +34,16 @@ def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
         return train(checked, path, str(tmp_path / model), str(tmp_path / "board"))
 
     return run
+
+
+def test_patience_without_validation_pictures_is_refused_and_trains_nothing(
+    run: Callable[..., TrainingResult], dataset: Callable, tmp_path: pathlib.Path
+) -> None:
+    """A kept best epoch would be the last one, and nobody would be told."""
+    path = dataset({"train": (np.zeros((20, 8, 8, 1), np.uint8), np.arange(20) % 10)}, class_count=10)
+    with pytest.raises(SettingsError, match="^early_stopping_patience: expected validation pictures .* set it to 0"):
+        run(path, early_stopping_patience=2)
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_model_artifact_holds_what_was_learnt(
