@@ -3,6 +3,8 @@ plain process has. Credentials can be read there, not written."""
 
 import json
 import pathlib
+import re
+import urllib.parse
 from collections.abc import Iterable, Mapping
 
 from components.download.places import local_path
@@ -10,15 +12,18 @@ from components.download.places import local_path
 # The containers' home folder: a tmpfs of their own.
 HOME = "/tmp"  # noqa: S108
 # What the object stores' clients and HTTP read, handed on if it is set here. Never logged.
-PREFIXES = ("AWS_", "GOOGLE_", "MINIO_")
+PREFIXES = ("AWS_", "GOOGLE_", "MINIO_", "MLFLOW_")
 VARIABLES = {
     "STORAGE_EMULATOR_HOST",
     "GCLOUD_PROJECT",
     "GCE_METADATA_HOST",
+    "GCE_METADATA_IP",
+    "GCE_METADATA_ROOT",
+    "NO_GCE_CHECK",
     *(spelled for name in ("http", "https", "all", "no") for spelled in (f"{name}_proxy", f"{name}_proxy".upper())),
 }
 GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
-# Variables that name a file, which is mounted where it lies.
+# Variables that name a file or a folder, which is mounted where it lies.
 FILES = (
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
@@ -27,12 +32,19 @@ FILES = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "CURL_CA_BUNDLE",
     GOOGLE_CREDENTIALS,
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "NETRC",
     "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 )
 # What `gcloud auth application-default login` leaves, and `aws configure` or `aws sso login`.
 GCLOUD_LOGIN = "application_default_credentials.json"
 AWS_LOGIN = ".aws"
+# Who an HTTP server's user is, by its host: requests reads it.
+HTTP_LOGIN = ".netrc"
+# A container has a loopback of its own.
+LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 
 
 def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, str]:
@@ -64,12 +76,22 @@ def mounts(
     """
     files = [pathlib.Path(given[name]) for name in FILES if given.get(name)]
     files += [token for file in files if (token := _federated_token(file))]
-    seen = {str(path): (path, False) for path in (*files, *read)} | {f"{HOME}/{AWS_LOGIN}": (home / AWS_LOGIN, False)}
+    seen = {str(path): (path, False) for path in (*files, *read)}
+    seen |= {f"{HOME}/{login}": (home / login, False) for login in (AWS_LOGIN, HTTP_LOGIN)}
     seen = {place: (path, writable) for place, (path, writable) in seen.items() if path.exists()}
     for path in written:
         path.mkdir(parents=True, exist_ok=True)
         seen[str(path)] = (path, True)
     return seen
+
+
+def names_this_machine(values: Iterable[object]) -> bool:
+    """Whether one of these values is the URL of a server on this machine's loopback: a proxy, an emulator, a source."""
+    return any(
+        LOOPBACK.match(urllib.parse.urlsplit(value).hostname or "")
+        for value in values
+        if isinstance(value, str) and re.match(r"https?://[^\s\[]|https?://\[::1\]", value)
+    )
 
 
 def _federated_token(file: pathlib.Path) -> pathlib.Path | None:

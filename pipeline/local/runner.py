@@ -69,7 +69,8 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
-    if network := os.environ.get("CONV2D_DOCKER_NETWORK"):
+    on_loopback = container.names_this_machine([*variables.values(), *parameters.model_dump().values()])
+    if network := os.environ.get("CONV2D_DOCKER_NETWORK") or ("host" if on_loopback else ""):
         options["network_mode"] = network
     return local.DockerRunner(
         # What the containers write belongs to whoever ran make.

@@ -47,20 +47,20 @@ def model_name_of(dataset: str, source: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
 
 
-def may_bring_validation(dataset: str, source: str) -> bool:
-    """Whether a source may bring validation pictures of its own: no known data set does, nor a directory of this
-    machine without a folder that is called so. What an archive or a store holds is not known before it is read."""
-    if dataset != PICTURES:
-        return False
-    if scheme_of(source) != "file" or not local_path(source).is_dir():
+def may_bring_validation(dataset: str, source: str, labels: str) -> bool:
+    """Whether a source may bring validation pictures of its own: no known data set does, nor folders of this machine
+    if none is called so and no table of labels is there. What archives, stores and tables hold is not known before they
+    are read."""
+    if dataset != PICTURES or labels:
+        return dataset == PICTURES
+    if not all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
         return True
-    from components.preprocess.sources.names import SPLITS
+    from components.preprocess.sources.names import SPLITS, TABLES
     from components.preprocess.sources.source import VALIDATION
 
-    words = (
-        word
-        for _, folders, _ in os.walk(local_path(source))
-        for folder in folders
-        for word in re.findall(r"[a-z]+", folder.lower())
-    )
-    return any(SPLITS.get(word) == VALIDATION for word in words)
+    for place in places_of(source):
+        for _, folders, files in os.walk(local_path(place)):
+            words = re.findall(r"[a-z]+", " ".join(folders).lower())
+            if any(SPLITS.get(word) == VALIDATION for word in words) or any(file.lower() in TABLES for file in files):
+                return True
+    return False

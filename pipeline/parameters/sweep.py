@@ -47,7 +47,8 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
-    if parameters.validation_split == 0 and not may_bring_validation(parameters.dataset, parameters.source):
+    own = parameters.dataset, parameters.source, parameters.labels
+    if parameters.validation_split == 0 and not may_bring_validation(*own):
         raise PipelineError(
             "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0 "
             "and no folder of validation pictures"

@@ -68,6 +68,43 @@ def test_proxies_profiles_and_certificates_are_handed_on_and_nothing_else(tmp_pa
     assert container.mounts(given, tmp_path, [], []) == {str(tmp_path / "ca.pem"): (tmp_path / "ca.pem", False)}
 
 
+def test_every_spelling_of_a_proxy_and_every_kind_of_certificate_and_login_goes_along(home, tmp_path):
+    proxies = {f"{name}_proxy": f"http://me:pw@{name}:3128" for name in ("http", "https", "all")} | {
+        "no_proxy": ".corp"
+    }
+    proxies |= {name.upper(): value for name, value in proxies.items()}
+    files = {name: tmp_path / name.lower() for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE", "NETRC")}
+    files |= {"MLFLOW_TRACKING_SERVER_CERT_PATH": tmp_path / "mlflow.pem", "AWS_CONFIG_FILE": tmp_path / "aws"}
+    for name, path in files.items():
+        path.mkdir() if name == "SSL_CERT_DIR" else path.touch()
+    (home / ".netrc").touch()
+    told = {"NO_GCE_CHECK": "true", "MLFLOW_TRACKING_TOKEN": "t", "AWS_EC2_METADATA_DISABLED": "true"}
+    environment = {**proxies, **told, **{name: str(path) for name, path in files.items()}}
+    given = container.variables(environment, home)
+    assert given.items() >= environment.items()
+    seen = container.mounts(given, home, [], [])
+    assert {str(path): (path, False) for path in files.values()}.items() <= seen.items()
+    assert seen["/tmp/.netrc"] == (home / ".netrc", False)  # noqa: S108
+
+
+@pytest.mark.parametrize(
+    ("value", "here"),
+    [
+        ("http://127.0.0.1:3128", True),
+        ("http://me:pw@localhost:3128", True),
+        ("https://[::1]:9000/x", True),
+        ("http://localhost.corp:3128", False),
+        ("https://10.0.0.1", False),
+        ("localhost", False),
+        ("http://[", False),
+        ("", False),
+        (3, False),
+    ],
+)
+def test_a_server_of_this_machines_loopback_is_reached_through_its_network(value, here):
+    assert container.names_this_machine([value]) is here
+
+
 def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CONV2D_DOWNLOAD_CACHE", str(tmp_path / "downloads"))
@@ -84,6 +121,8 @@ def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_pat
         checkpoints=str(outputs / ".checkpoints"),
         tensorboard_uri="gs://bucket/boards",
     )
+    for name in [*container.VARIABLES, "AWS_ENDPOINT_URL"]:
+        monkeypatch.delenv(name, raising=False)
     options = kfp_runner("docker", parameters, outputs).container_run_args
     mounted = {mount["Target"]: mount["ReadOnly"] for mount in options["mounts"]}
     assert mounted == {
@@ -96,3 +135,6 @@ def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_pat
     assert all(pathlib.Path(mount["Source"]).exists() for mount in options["mounts"])
     assert options["environment"]["CONV2D_DOWNLOAD_CACHE"] == str(tmp_path / "downloads")
     assert options["environment"]["HOME"] == "/tmp"  # noqa: S108
+    assert "network_mode" not in options
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pw@127.0.0.1:3128")
+    assert kfp_runner("docker", parameters, outputs).container_run_args["network_mode"] == "host"

@@ -153,7 +153,15 @@ def test_a_sweep_without_validation_pictures_is_refused_before_anything_runs(
         assert len(plan_sweep(parameters, "seed=1,2").trials) == 2
 
 
-@pytest.mark.parametrize("source", ["/photos.zip", "gs://team/photos"])
+def test_a_table_of_labels_may_name_the_validation_pictures(tmp_path: pathlib.Path) -> None:
+    given = ["dataset=image_folder", f"source={tmp_path}", "validation_split=0"]
+    for labels in ("labels.csv", ""):
+        parameters = configure(command_line=[*given, f"labels={labels}"], environment={}).parameters
+        assert plan_sweep(parameters, "seed=1,2")
+        (tmp_path / "Labels.csv").touch()
+
+
+@pytest.mark.parametrize("source", ["/photos.zip", "gs://team/photos", '["/tmp", "gs://team/more"]'])
 def test_what_a_source_holds_that_is_not_read_yet_is_left_to_the_trials(source: str) -> None:
     own = configure(command_line=[f"source={source}", "dataset=image_folder", "validation_split=0"], environment={})
     assert len(plan_sweep(own.parameters, "seed=1,2").trials) == 2

@@ -1,0 +1,126 @@
+"""A step fetches through a proxy that wants a login, and from an S3 server with keys from a file, in Docker as well.
+
+    python -m pytest tests/end_to_end/test_logins_in_steps.py -rs
+
+Both servers are on this machine's loopback. Without an engine the container's part is skipped.
+"""
+
+import base64
+import http.server
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline import ROOT
+from pipeline.images.engine import engine
+from tests.components.download.faulty_server import tar_gz
+from tests.servers.s3 import S3Server
+
+LOGIN = "ada:secret"
+KEY = "TEAMKEY"
+PICTURES = tar_gz(20_000)
+PROGRAM = """
+import pathlib, sys
+from kfp import dsl, local
+from components.download.component import download
+from pipeline.local.places import with_places
+from pipeline.local.runner import choose_runner, kfp_runner
+from pipeline.parameters.parameters import Parameters
+
+choice, outputs, source = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+parameters = with_places(Parameters(dataset="image_folder", source=source), outputs)
+runner, image = choose_runner(choice, parameters)
+local.init(kfp_runner(runner, parameters, outputs), pipeline_root=str(outputs))
+given = {name: getattr(parameters, name) for name in download.pipeline_spec.root.input_definitions.parameters}
+
+
+@dsl.pipeline
+def fetch():
+    download(**given).set_container_image(image("download"))
+
+
+fetch()
+"""
+
+
+class ForwardProxy(http.server.BaseHTTPRequestHandler):
+    """Knows one site, `pictures.example`, which no name server does, and nobody without a login."""
+
+    passed: list[str] = []
+
+    def do_GET(self) -> None:
+        login = base64.b64encode(LOGIN.encode()).decode()
+        if self.headers.get("Proxy-Authorization") != f"Basic {login}":
+            self.send_error(407)
+            return
+        if urllib.parse.urlsplit(self.path).hostname != "pictures.example":
+            self.send_error(502)
+            return
+        self.passed.append(self.command)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(PICTURES)))
+        self.send_header("ETag", '"1"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(PICTURES)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ForwardProxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ForwardProxy.passed.clear()
+    yield f"http://{LOGIN}@127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    with S3Server("team") as server:
+        server.client.put_object(Bucket="team", Key="photos.tar.gz", Body=PICTURES)
+        server.accepted = KEY
+        yield server.url
+
+
+@pytest.fixture(params=["process", "docker"])
+def runner(request: pytest.FixtureRequest) -> str:
+    if request.param == "docker":
+        try:
+            engine()
+        except PipelineError as absent:
+            pytest.skip(str(absent))
+    return request.param
+
+
+@pytest.mark.parametrize("source", ["http://pictures.example/photos.tar.gz", "s3://team/photos.tar.gz"])
+def test_a_step_has_the_users_proxy_and_keys(
+    runner: str, source: str, proxy: str, s3: str, tmp_path: pathlib.Path
+) -> None:
+    login = tmp_path / "home" / ".aws" / "credentials"
+    login.parent.mkdir(parents=True)
+    login.write_text(f"[team]\naws_access_key_id = {KEY}\naws_secret_access_key = secret\n")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GOOGLE_", "CONV2D_"))}
+    environment = others | {
+        "HOME": str(tmp_path / "home"), "AWS_PROFILE": "team", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3, "http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1",
+    }  # fmt: skip
+    command = [sys.executable, "-c", PROGRAM, runner, str(tmp_path / "outputs"), source]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    fetched = [path.read_bytes() for path in (tmp_path / "outputs").rglob("raw/*.tar.gz")]
+    assert fetched == [PICTURES], done.stdout[-3000:] + done.stderr[-3000:]
+    assert bool(ForwardProxy.passed) is source.startswith("http://")
+    assert LOGIN.partition(":")[2] not in done.stdout.replace(proxy, "")
