@@ -26,6 +26,8 @@ def train(
     label_smoothing: float,
     augment_flip: bool,
     augment_shift: int,
+    augmentation: str,
+    class_weight: str,
     average_mirrored: bool,
     backend: str,
     precision: str,

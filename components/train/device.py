@@ -157,6 +157,12 @@ def _counted(count: int, name: str) -> str:
     return f"{count} x {name}" if count > 1 else name
 
 
+def compiles(augmented: bool) -> bool | str:
+    """What Keras is told of compiling a step by XLA: it decides by device and layers, but for Keras's layers that
+    augment. JAX compiles them all, TensorFlow not all."""
+    return load_keras().backend.backend() == "jax" if augmented else "auto"
+
+
 def make_deterministic() -> None:
     """Same bits run after run; to be called before the device is looked at."""
     if load_keras().backend.backend() == "jax":

@@ -36,6 +36,7 @@ class Fit:
         rate: how the learning rate goes.
         key: the run's name in TensorBoard and among checkpoints.
         varied: the settings that a sweep varies.
+        class_weights: float32 [classes], by which a training picture's loss is multiplied; None: by 1.
     """
 
     settings: TrainSettings
@@ -45,6 +46,7 @@ class Fit:
     rate: LearningRate
     key: str
     varied: Collection[str] = ()
+    class_weights: np.ndarray | None = None
 
     def run(
         self,

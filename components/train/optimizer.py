@@ -19,24 +19,42 @@ if TYPE_CHECKING:
     from components.train.settings import TrainSettings
 
 
-def make_loss(smoothing: float) -> str | Callable[[Any, Any], Any]:
-    """Sparse categorical cross-entropy, in the form that `keras.Model.compile` takes.
+def make_loss(smoothing: float, mixed: bool = False) -> str | Callable[[Any, Any], Any]:
+    """Categorical cross-entropy, in the form that `keras.Model.compile` takes.
 
     Args:
         smoothing: the share of a label's certainty that is spread evenly over all classes (section 7 of
             https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0, on validation too.
+        mixed: whether training pictures are of several classes, each by its share; validation pictures never are.
     """
-    if not smoothing:
+    if not smoothing and not mixed:
         return "sparse_categorical_crossentropy"
     keras = load_keras()
 
-    def smoothed_crossentropy(labels: Any, probabilities: Any) -> Any:
-        """int64 [n] or [n, 1] and float32 [n, classes] -> float32 [n]."""
-        classes = probabilities.shape[-1]
-        chosen = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+    def crossentropy(labels: Any, probabilities: Any) -> Any:
+        """int64 [n] or [n, 1], or float32 [n, classes], and float32 [n, classes] -> float32 [n]."""
+        chosen = _shares(labels, probabilities)
         return keras.losses.categorical_crossentropy(chosen, probabilities, label_smoothing=smoothing)
 
-    return smoothed_crossentropy
+    return crossentropy
+
+
+def make_accuracy() -> "keras.metrics.Metric":
+    """The share of pictures whose likeliest class is the one that they show the most of."""
+    keras = load_keras()
+
+    def accuracy(labels: Any, probabilities: Any) -> Any:
+        return keras.metrics.categorical_accuracy(_shares(labels, probabilities), probabilities)
+
+    return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+
+
+def _shares(labels: Any, probabilities: Any) -> Any:
+    """Labels as float32 [n, classes]: as they are if they are shares, else 1 for the class of each."""
+    ops = load_keras().ops
+    if len(labels.shape) == 2 and "float" in load_keras().backend.standardize_dtype(labels.dtype):
+        return labels
+    return ops.one_hot(ops.reshape(labels, (-1,)), probabilities.shape[-1])
 
 
 @dataclasses.dataclass(frozen=True)

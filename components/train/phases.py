@@ -6,8 +6,10 @@ A phase has an optimizer of its own: what one has gathered about some weights sa
 import dataclasses
 from typing import TYPE_CHECKING
 
+from components.train.device import compiles
 from components.train.network.architecture import frozen_places, parse_architecture
-from components.train.optimizer import LearningRate, make_loss, make_optimizer
+from components.train.network.augmentation import mixes_labels
+from components.train.optimizer import LearningRate, make_accuracy, make_loss, make_optimizer
 from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ class Phase:
             for place, (spec, layer) in enumerate(zip(layers, model.layers[start:], strict=False)):
                 layer.trainable = place not in self.frozen and spec.arguments.get("trainable", True)
         first_step = self.first * (rate.steps // settings.epochs)
+        mixed = mixes_labels(settings.augmentation)
         model.compile(
             optimizer=make_optimizer(settings, rate.steps, policy, first_step),
-            loss=make_loss(settings.label_smoothing),
-            metrics=["accuracy"],
+            loss=make_loss(settings.label_smoothing, mixed),
+            metrics=[make_accuracy() if mixed else "accuracy"],
             steps_per_execution=steps,
+            jit_compile=compiles(augmented=bool(settings.augmentation)),
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 

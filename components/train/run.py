@@ -18,6 +18,7 @@ from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras
 from components.core.revision import code_revision
 from components.train.board.live import live_board
+from components.train.class_weight import class_weights
 from components.train.device import choose_policy, find_device, make_deterministic
 from components.train.errors import SettingsError
 from components.train.fit import Fit, curve_of
@@ -27,6 +28,7 @@ from components.train.network.backbone import load_backbone
 from components.train.network.memory import check_memory
 from components.train.network.model import build_model
 from components.train.network.take_over import take_over
+from components.train.network.training_model import training_model_class
 from components.train.optimizer import LearningRate
 from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.start import Ancestor, found_ancestor
@@ -77,6 +79,7 @@ def train(
     """
     info = read_info(dataset_path)
     _check_pictures(settings, info, dataset_path)
+    weights = class_weights(settings.class_weight, info)
     keras = load_keras(settings.backend)
     if settings.deterministic:
         make_deterministic()
@@ -93,7 +96,8 @@ def train(
         checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
         saved = checkpoint.load() if checkpoint else None
         steps = -(-split_count(info, "train") // settings.batch_size)
-        fit = Fit(settings, info, device, policy, LearningRate.of(settings, settings.epochs * steps), key, varied)
+        rate = LearningRate.of(settings, settings.epochs * steps)
+        fit = Fit(settings, info, device, policy, rate, key, varied, weights)
         with device.scope():
             model = _training_model(fit)
             if not saved:
@@ -125,12 +129,13 @@ def _check_pictures(settings: TrainSettings, info: DatasetInfo, dataset_path: st
 def _training_model(fit: Fit) -> "keras.Model":
     """The model that trains; its weights are those of the settings' seed."""
     settings, info = fit.settings, fit.info
+    augmentation = make_augmentation(settings, info.image_shape)
     return build_model(
         parse_architecture(settings.architecture),
         info.image_shape,
         len(info.class_names),
         fit.policy,
-        augmentation=make_augmentation(settings),
+        model_class=training_model_class(augmentation, fit.class_weights),
         fused=settings.backend == "tensorflow",
     )
 
@@ -225,6 +230,7 @@ def training_record(
     fit: Fit, history: list[dict[str, Any]], result: TrainingResult, started_from: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What training.json says."""
+    weights = fit.class_weights
     return {
         **result.model_dump(),
         "run": fit.key,
@@ -234,6 +240,7 @@ def training_record(
         "image_shape": list(fit.info.image_shape),
         "settings": fit.settings.model_dump(),
         **({"started_from": started_from} if started_from else {}),
+        "class_weights": None if weights is None else dict(zip(fit.info.class_names, weights.tolist(), strict=True)),
         "history": history,
         "learning_rate": curve_of(fit.rate, len(history), fit.settings.epochs),
         "versions": versions(),

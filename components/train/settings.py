@@ -8,7 +8,9 @@ from components.core.errors import PipelineError
 from components.core.settings import Settings, Sha256, StorePlace
 from components.core.start_place import named_version
 from components.core.storage import location
+from components.train.class_weight import parse_class_weight
 from components.train.network.architecture import frozen_places, parse_architecture
+from components.train.network.augmentation import parse_augmentation
 from components.train.optimizer_spec import parse_optimizer
 
 # How a run goes and what it shows, not what its weights become: no part of a run's identity, nor of a sweep.
@@ -66,6 +68,16 @@ class TrainSettings(Settings):
         False, description="whether half of the training pictures are mirrored, others each time"
     )
     augment_shift: int = Field(0, ge=0, description="pixels by which a training picture is moved at most, each way")
+    augmentation: str = Field(
+        "",
+        description="how training pictures are changed, others each time: a JSON or YAML list of Keras's layers, such "
+        "as RandomRotation, RandAugment, MixUp and CutMix, after augment_shift and augment_flip",
+    )
+    class_weight: str = Field(
+        "",
+        description="how much each class counts while it trains: balanced (the same), or a JSON or YAML table by class "
+        "name; empty: by its pictures",
+    )
     average_mirrored: bool = Field(
         False,
         description="whether the model answers with the mean over a picture and its mirror image, at twice the work",
@@ -129,6 +141,24 @@ class TrainSettings(Settings):
             parse_optimizer(text)
         except PipelineError as error:
             raise ValueError(str(error).removeprefix("optimizer: ")) from None
+        return text
+
+    @field_validator("augmentation")
+    @classmethod
+    def _known_augmentation(cls, text: str) -> str:
+        try:
+            parse_augmentation(text)
+        except PipelineError as error:
+            raise ValueError(str(error).removeprefix("augmentation: ")) from None
+        return text
+
+    @field_validator("class_weight")
+    @classmethod
+    def _known_weights(cls, text: str) -> str:
+        try:
+            parse_class_weight(text)
+        except PipelineError as error:
+            raise ValueError(str(error).removeprefix("class_weight: ")) from None
         return text
 
     @field_validator("gpus")

@@ -1,4 +1,4 @@
-"""Whether Keras can build the layers and the optimizer: asked before anything runs."""
+"""Whether Keras can build the layers, the augmentation and the optimizer: asked before anything runs."""
 
 import importlib.util
 from typing import Any
@@ -30,13 +30,14 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
             the layer.
     """
     known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
-    if known_layers and not parse_optimizer(parameters.optimizer)[1]:
+    if known_layers and not parse_optimizer(parameters.optimizer)[1] and not parameters.augmentation:
         return
     ask(
         "check",
         start,
         architecture=parameters.architecture,
         optimizer=parameters.optimizer,
+        augmentation=parameters.augmentation,
         image_shape=picture_shape(parameters),
         class_count=DATASETS[parameters.dataset].class_count or SOME_CLASSES,
         average_mirrored=parameters.average_mirrored,
@@ -61,16 +62,18 @@ def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
 def check(
     architecture: str,
     optimizer: str,
+    augmentation: str,
     image_shape: list[int] | None,
     class_count: int,
     average_mirrored: bool = False,
     formats: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Builds them, in the process that loads Keras; the layers alone if there is no shape.
+    """Builds them, in the process that loads Keras; the architecture's layers alone if there is no shape.
 
     Raises:
         PipelineError: names the layer or the argument.
     """
+    from components.train.network.augment import make_augmentation
     from components.train.network.model import build_layers, build_model
     from components.train.optimizer import make_optimizer
     from pipeline.keras_side.carried import refuse_uncarried
@@ -80,6 +83,7 @@ def check(
     if image_shape is None:
         build_layers(layers)
     height, width, channels = image_shape or SOME_SHAPE
+    make_augmentation(TrainSettings.checked(augmentation=augmentation), (height, width, channels))
     try:
         model = build_model(layers, (height, width, channels), class_count, average_mirrored=average_mirrored)
     except PipelineError:

@@ -73,7 +73,8 @@ def main() -> None:
     if unknown := sorted(set(given) - set(RECIPE)):
         parser.error(f"expected settings of {', '.join(RECIPE)}; received {', '.join(unknown)}")
     settings = {**RECIPE, **(TINY if arguments.tiny else {"pictures": 50_000, "width": arguments.width}), **given}
-    settings = types.SimpleNamespace(**settings, seed=0, freeze="", freeze_epochs=0, unfreeze_rate=1.0)
+    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": ""}
+    settings = types.SimpleNamespace(**settings, **unasked, seed=0)
     settings.optimizer = json.dumps(settings.optimizer)
 
     load_keras("jax")
@@ -122,6 +123,7 @@ class Training:
         from components.train.device import choose_policy
         from components.train.network.augment import make_augmentation
         from components.train.network.model import build_model
+        from components.train.network.training_model import training_model_class
         from components.train.optimizer import make_loss, make_optimizer
 
         keras.utils.set_random_seed(settings.seed)
@@ -132,7 +134,8 @@ class Training:
         pictures = Pictures(*splits["train"])
         self.count, shape = len(pictures), pictures.shape
         self.feed = make_feed(pictures, settings.batch_size, settings.seed, device.has_room_for(pictures.images.nbytes))
-        self.model = build_model(layers, shape, CLASSES, self.policy, make_augmentation(settings))
+        trained = training_model_class(make_augmentation(settings, shape), None)
+        self.model = build_model(layers, shape, CLASSES, self.policy, trained)
         self.model.compile(
             optimizer=make_optimizer(settings, settings.epochs * self.feed.steps, self.policy),
             loss=make_loss(settings.label_smoothing),

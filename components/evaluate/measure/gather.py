@@ -131,6 +131,7 @@ def _training_table(training: dict[str, Any]) -> dict[str, Any]:
         "weights": training.get("parameters"),
         "epochs trained": training.get("epochs"),
         **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "schedule", "seed")},
+        **{name: settings.get(name) or None for name in ("augmentation", "class_weight")},
         "precision": training.get("precision"),
         "device": training.get("device"),
         "time taken": duration(training["seconds"]) if "seconds" in training else None,

@@ -40,7 +40,7 @@ BACKBONE = "backbone"
 # Keras corrects these weights as it fetches them itself, and only then.
 CORRECTED = "EfficientNetB"
 # The names of the layers that stand around the list (model.py).
-OUR_NAMES = ("pictures", "augment", "scale", "classes", "mean")
+OUR_NAMES = ("pictures", "scale", "classes", "mean")
 # Layers that hand on what they receive, but for noise and shape.
 HANDING_ON = {
     "ActivityRegularization", "AlphaDropout", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "Identity",
@@ -103,10 +103,9 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     if not text.lstrip().startswith(("[", "-")):
         known = nearest(text.strip(), list(ARCHITECTURES))
         raise PipelineError(f"unknown architecture {text.strip()!r}; {known} Or a list of layers such as {EXAMPLE}")
-    entries = _parse_list(text)
-    if not entries:
+    layers = parse_layers("architecture", text, EXAMPLE)
+    if not layers:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
-    layers = [_layer(position, entry) for position, entry in enumerate(entries, start=1)]
     _check_backbones(layers)
     _check_names(layers)
     _check_end(layers)
@@ -213,7 +212,20 @@ def _check_end(layers: list[LayerSpec]) -> None:
             return
 
 
-def _parse_list(text: str) -> list[Any]:
+def parse_layers(what: str, text: str, example: str) -> list[LayerSpec]:
+    """The layers that a JSON or YAML list describes.
+
+    Args:
+        what: the parameter, for people.
+        example: a list such as is expected.
+
+    Raises:
+        PipelineError: text that is neither JSON nor YAML, or a list of something else than layers.
+    """
+    return [_layer(what, position, entry, example) for position, entry in enumerate(_list(what, text, example), 1)]
+
+
+def _list(what: str, text: str, example: str) -> list[Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -224,14 +236,14 @@ def _parse_list(text: str) -> list[Any]:
         except yaml.YAMLError as error:
             reason = one_line(error)
             raise PipelineError(
-                f"architecture: expected a JSON or YAML list of layers, received text that is neither: {reason}"
+                f"{what}: expected a JSON or YAML list of layers, received text that is neither: {reason}"
             ) from None
     if not isinstance(value, list):
-        raise PipelineError(f"architecture: expected a list of layers such as {EXAMPLE}, received {text!r}")
+        raise PipelineError(f"{what}: expected a list of layers such as {example}, received {text!r}")
     return value
 
 
-def _layer(position: int, entry: Any) -> LayerSpec:
+def _layer(what: str, position: int, entry: Any, example: str) -> LayerSpec:
     """`{Flatten: {}}`, or if there are no arguments also `{Flatten: }` and `Flatten`."""
     if isinstance(entry, str):
         return LayerSpec(entry, {})
@@ -241,6 +253,5 @@ def _layer(position: int, entry: Any) -> LayerSpec:
         if isinstance(name, str) and isinstance(arguments, dict) and all(isinstance(key, str) for key in arguments):
             return LayerSpec(name, arguments)
     raise PipelineError(
-        f"architecture: expected layer {position} as one name with its arguments, such as "
-        f'{{"Conv2D": {{"filters": 32, "kernel_size": 3}}}}, received {entry!r}'
+        f"{what}: expected layer {position} as one name with its arguments, as in {example}, received {entry!r}"
     )

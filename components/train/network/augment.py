@@ -1,13 +1,21 @@
-"""Makes a training picture a little different each time it is seen: moved by some pixels, mirrored or not.
+"""Makes a training picture a little different each time it is seen.
 
-It is a layer in front of the training model, so it runs where the model runs, on any backend; the model that is saved
-has none of it.
+It stands before the model, in each training step, so it runs where the model runs, on any backend; the model that is
+saved has none of it. What a step draws follows from the seed, the layer's place in the list and the number of steps
+before, and is drawn for the whole batch at once: the same pictures are changed in the same way after a resume, and on
+any number of devices. TensorFlow and JAX make other numbers of the same seed.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.train.errors import SettingsError
+from components.train.network.augmentation import MIXING_LAYERS, OURS, mixes_labels, parse_augmentation, place_of
+from components.train.network.model import build_layer
 
 if TYPE_CHECKING:
     import keras
@@ -15,14 +23,108 @@ if TYPE_CHECKING:
     from components.train.settings import TrainSettings
 
 
-def make_augmentation(settings: "TrainSettings") -> "keras.layers.Layer | None":
-    """The layer that the settings ask for: uint8 [n, height, width, channels] -> the same, changed while training.
+class Augmentation:
+    """The changes that the settings ask for: augment_shift and augment_flip, then the list of `augmentation`.
 
-    None if nothing is asked for.
+    Attributes:
+        layers: Keras layers with the seeds of what they draw, which are a model's state.
+        mixes: whether labels are changed too, and so are shares of all classes.
     """
-    if not settings.augment_flip and not settings.augment_shift:
-        return None
-    return _layer_class()(settings.augment_flip, settings.augment_shift, settings.seed)
+
+    def __init__(self, settings: "TrainSettings", image_shape: tuple[int, int, int]):
+        self.layers: list[keras.layers.Layer] = []
+        self.mixes = mixes_labels(settings.augmentation)
+        if settings.augment_flip or settings.augment_shift:
+            self.layers.append(_layer_class()(settings.augment_flip, settings.augment_shift, settings.seed))
+            self.layers[0].build((None, *image_shape))
+        for position, spec in enumerate(parse_augmentation(settings.augmentation), start=1):
+            where = place_of(position, spec)
+            arguments = {**spec.arguments, "seed": _seed(settings.seed, position)}
+            layer = build_layer(where, type(spec)(spec.type, arguments), "float32", hidden=tuple(OURS))
+            _check_shape(where, layer, image_shape)
+            self.layers.append(layer)
+
+    def __call__(self, pictures: Any, labels: Any, class_count: int) -> tuple[Any, Any]:
+        """Changes a batch, as a part of a training step.
+
+        Args:
+            pictures: uint8 [n, height, width, channels].
+            labels: int64 [n].
+
+        Returns:
+            Pictures as they were given, and labels: int64 [n], or if `mixes` float32 [n, classes] that sum to 1.
+        """
+        ops = load_keras().ops
+        if self.mixes:
+            labels = ops.one_hot(ops.reshape(labels, (-1,)), class_count, dtype="float32")
+        for layer in self.layers:
+            if layer.dtype != "uint8":
+                pictures = ops.cast(pictures, "float32")
+            if type(layer).__name__ in MIXING_LAYERS:
+                mixed = layer({"images": pictures, "labels": labels}, training=True)
+                pictures, labels = mixed["images"], mixed["labels"]
+            else:
+                pictures = layer(pictures, training=True)
+        # What is served is bytes, so what is learned from is too.
+        return ops.cast(ops.clip(ops.round(pictures), 0, 255), "uint8") if _is_float(pictures) else pictures, labels
+
+
+def make_augmentation(settings: "TrainSettings", image_shape: tuple[int, int, int]) -> Augmentation | None:
+    """What the settings ask for on pictures of that shape; None if that is nothing.
+
+    Raises:
+        SettingsError: a layer or an argument that can't be, or that doesn't fit the pictures.
+    """
+    found = Augmentation(settings, image_shape)
+    return found if found.layers else None
+
+
+def _seed(seed: int, position: int) -> int:
+    """A layer's own seed: two layers, and the same layer of another run, draw independently."""
+    return int(np.random.SeedSequence((seed, position)).generate_state(1)[0] >> 1)
+
+
+def _is_float(values: Any) -> bool:
+    return load_keras().backend.standardize_dtype(values.dtype) != "uint8"
+
+
+def _check_shape(where: str, layer: Any, image_shape: tuple[int, int, int]) -> None:
+    """Has the layer traced, without drawing anything: what it can't do is found before anything trains."""
+    shape = (2, *image_shape)
+
+    def change(pictures: Any, labels: Any) -> Any:
+        if type(layer).__name__ in MIXING_LAYERS:
+            return layer({"images": pictures, "labels": labels}, training=True)["images"]
+        return layer(pictures, training=True)
+
+    try:
+        layer.build(shape if type(layer).__name__ not in MIXING_LAYERS else {"images": shape, "labels": (2, 2)})
+        found = _traced_shape(change, shape)
+    except Exception as error:  # Keras raises many kinds for pictures that a layer can't change
+        height, width, channels = image_shape
+        raise SettingsError(
+            f"{where} doesn't take pictures of {height} x {width} x {channels} (height, width, channels): "
+            f"{one_line(error, 300)}"
+        ) from None
+    if found != shape:
+        raise SettingsError(f"{where} changes the pictures' shape from {shape[1:]} to {found[1:]}; leave it out")
+
+
+def _traced_shape(change: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> tuple[int, ...]:
+    keras = load_keras()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def alone(pictures: Any, labels: Any) -> Any:
+            with keras.StatelessScope():
+                return change(pictures, labels)
+
+        given = jax.ShapeDtypeStruct(shape, "float32"), jax.ShapeDtypeStruct((2, 2), "float32")
+        return tuple(jax.eval_shape(alone, *given).shape)
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((2, 2), tf.float32)]
+    return tuple(tf.function(change, input_signature=signature).get_concrete_function().structured_outputs.shape)
 
 
 def _layer_class() -> type:

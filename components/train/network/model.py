@@ -8,9 +8,9 @@ The first and the last are always ours, whatever the architecture says: the mode
 serving can't scale differently from training, and it answers with float32 probabilities whatever the precision of the
 layers between.
 
-The model that trains and the one that is saved are two, with the same weights in the same order: augmentation stands
-before the one, the mean over a picture and its mirror image after the other, and only the one that trains uses kernels
-that other backends don't have.
+The model that trains and the one that is saved are two, with the same weights in the same order: the one changes its
+batches (training_model.py), the mean over a picture and its mirror image stands after the other, and only the one that
+trains uses kernels that other backends don't have.
 """
 
 import inspect
@@ -40,7 +40,7 @@ def build_model(
     image_shape: tuple[int, int, int],
     class_count: int,
     policy: str = "float32",
-    augmentation: "keras.layers.Layer | None" = None,
+    model_class: type | None = None,
     fused: bool = False,
     average_mirrored: bool = False,
 ) -> "keras.Model":
@@ -48,7 +48,7 @@ def build_model(
 
     Args:
         policy: the Keras dtype policy of every layer that doesn't name its own dtype, for instance "mixed_bfloat16".
-        augmentation: a layer of its own before all others.
+        model_class: of the model; keras.Model if None.
         fused: takes TensorFlow's fused kernels if they compute what a layer computes (fused.py).
         average_mirrored: answers with the mean over a picture and its mirror image, left and right changed.
 
@@ -60,7 +60,7 @@ def build_model(
     """
     keras = load_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
-    scaled = scale_for(backbone_of(layers), augmentation(pictures) if augmentation else pictures)
+    scaled = scale_for(backbone_of(layers), pictures)
     values, built = scaled, []
     for position, spec in enumerate(layers, start=1):
         where = f"architecture: layer {position} ({spec.type})"
@@ -90,7 +90,7 @@ def build_model(
             mirrored = layer(mirrored)
         answer = keras.layers.Average(dtype="float32", name="mean")([answer, mirrored])
     try:
-        return keras.Model(pictures, answer, name="classifier")
+        return (model_class or keras.Model)(pictures, answer, name="classifier")
     except ValueError as error:  # a name that Keras gave to another layer by itself
         raise SettingsError(f"architecture: {_reason(error)}") from None
 
@@ -107,11 +107,13 @@ def build_layer(
     policy: str,
     fused: bool = False,
     image_shape: tuple[int, int, int] | None = None,
+    hidden: tuple[str, ...] = (),
 ) -> "keras.layers.Layer":
     """A layer by itself, without weights yet unless it is a backbone; `where` begins what is said if it can't be.
 
     Args:
         image_shape: of the pictures, for a backbone; None: of any size.
+        hidden: arguments that a user is not told of.
     """
     keras = load_keras()
     if spec.type in BACKBONES:
@@ -140,7 +142,8 @@ def build_layer(
     accepted = sorted({*accepted, *COMMON_ARGUMENTS})
     for name in spec.arguments:
         if name not in accepted:
-            raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, accepted)}")
+            told = [known for known in accepted if known not in hidden]
+            raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
         return cls(**{"dtype": policy, **arguments})

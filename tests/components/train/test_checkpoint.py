@@ -33,6 +33,8 @@ SETTINGS = {
     "optimizer": "muon",
     "augment_shift": 1,
     "augment_flip": True,
+    "augmentation": '[{"RandomContrast": {"factor": 0.3}}]',
+    "class_weight": "balanced",
     "gpus": "auto",
     "backend": BACKEND,
 }

@@ -143,6 +143,28 @@ def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., Traini
     assert result.epochs == result.best_epoch + 2
 
 
+def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
+) -> None:
+    """One step of hardly any length, so that the losses are those of the model that it ends with."""
+    weights = {f"class {index}": 1.0 + index for index in range(10)}
+    result = run(class_weight=json.dumps(weights), batch_size=1000, epochs=1, optimizer="sgd", learning_rate=1e-9)
+    model = keras.models.load_model(tmp_path / "model" / "model.keras")
+    for split, found in (("train", result.loss), ("validation", result.val_loss)):
+        images, labels = load_split(digits, read_info(digits), split)
+        losses = -np.log(model.predict(images, verbose=0)[np.arange(len(labels)), labels])
+        assert found == pytest.approx(np.mean(losses * (1 + labels if split == "train" else 1)), rel=1e-4)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["class_weights"] == weights
+
+
+def test_mixed_pictures_train_with_weights_and_smoothing(run: Callable[..., TrainingResult]) -> None:
+    """Their loss is that of mixed labels; validation, whose labels are plain, tells that the model learns."""
+    mixing = '[{"MixUp": {"alpha": 0.2}}, {"CutMix": {}}]'
+    result = run(augmentation=mixing, class_weight="balanced", label_smoothing=0.1, epochs=4, learning_rate=0.003)
+    assert result.best_val_accuracy > 0.8
+    assert 0.3 < result.accuracy < 0.98
+
+
 def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
     with pytest.raises(PipelineError) as stopped:
         run(optimizer="sgd", learning_rate=1e30)

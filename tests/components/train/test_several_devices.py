@@ -75,7 +75,18 @@ def test_several_devices_train_as_one_does(
     devices: int, batch_size: int, digits: str, tmp_path: pathlib.Path, alone: Any
 ) -> None:
     together = train(devices, digits, tmp_path, batch_size=batch_size)
-    for one, several in zip(alone(batch_size), together, strict=True):
+    compare(alone(batch_size), together)
+
+
+def test_several_devices_mix_and_weigh_as_one_does(digits: str, tmp_path: pathlib.Path) -> None:
+    """Each picture is mixed with the same other, wherever that one lies."""
+    mixing = {"augmentation": '[{"MixUp": {"alpha": 0.4}}, {"RandomContrast": {"factor": 0.2}}]', "epochs": 2}
+    given = mixing | {"class_weight": "balanced", "batch_size": 333}
+    compare(*(train(devices, digits, tmp_path / str(devices), **given) for devices in (1, 2)))
+
+
+def compare(alone: list[dict[str, float]], together: list[dict[str, float]]) -> None:
+    for one, several in zip(alone, together, strict=True):
         assert several["loss"] == pytest.approx(one["loss"], rel=1e-3)
         assert several["val_loss"] == pytest.approx(one["val_loss"], rel=1e-3)
         assert several["val_accuracy"] == pytest.approx(one["val_accuracy"], abs=0.004)  # of 297, one is 0.0034

@@ -12,6 +12,7 @@ from components.core.errors import PipelineError
 from components.train.network.architecture import parse_architecture
 from components.train.network.augment import make_augmentation
 from components.train.network.model import build_model
+from components.train.network.training_model import training_model_class
 from components.train.settings import TrainSettings
 
 SHAPE = (12, 12, 4)
@@ -100,8 +101,9 @@ def test_a_mirrored_model_answers_with_the_mean_of_both(tmp_path: pathlib.Path) 
 def test_what_only_training_needs_adds_no_weights() -> None:
     """So that the saved model takes the training model's weights as they are."""
     layers = parse_architecture('[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten"]')
-    augmentation = make_augmentation(TrainSettings(augment_flip=True, augment_shift=1))
-    training = build_model(layers, SHAPE, 3, "mixed_bfloat16", augmentation, fused=True)
+    augmentation = make_augmentation(TrainSettings(augment_flip=True, augmentation='["MixUp"]'), SHAPE)
+    trained = training_model_class(augmentation, np.ones(3, np.float32))
+    training = build_model(layers, SHAPE, 3, "mixed_bfloat16", trained, fused=True)
     saved = build_model(layers, SHAPE, 3)
     assert [weight.shape for weight in training.weights] == [weight.shape for weight in saved.weights]
 

@@ -1,0 +1,68 @@
+"""How much each class counts while it trains: as the pictures come, each class the same, or by a table.
+
+    balanced                     n / (k * n_c), as scikit-learn has it: n training pictures, k classes, n_c of this one
+    {"cat": 1, "rare bird": 8}   a weight above 0 for every class, by name, as JSON or YAML
+
+A picture's loss is multiplied by the weight of its class (network/training_model.py).
+"""
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.errors import PipelineError, nearest, shown
+from components.train.errors import SettingsError
+
+BALANCED = "balanced"
+EXAMPLE = '{"cat": 1, "dog": 2.5}'
+
+
+def parse_class_weight(text: str) -> str | dict[str, float]:
+    """What `text` asks for: nothing (empty), "balanced", or a table.
+
+    Raises:
+        PipelineError: neither, or a weight that is no number above 0.
+    """
+    if text.strip() in ("", BALANCED):
+        return text.strip()
+    import yaml
+
+    value: Any = None
+    with contextlib.suppress(yaml.YAMLError):
+        value = yaml.safe_load(text)
+    if not isinstance(value, dict) or not value:
+        raise PipelineError(
+            f"class_weight: expected {BALANCED} or a table such as {EXAMPLE}, received {shown(text)}; leave it empty "
+            "to let each picture count the same"
+        )
+    for name, weight in value.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight)
+        if not number or weight <= 0:
+            raise PipelineError(f"class_weight: expected a number above 0 for {name}, received {shown(weight)}")
+    return {str(name): float(weight) for name, weight in value.items()}
+
+
+def class_weights(text: str, info: DatasetInfo) -> np.ndarray | None:
+    """The weight of each class, float32 in the order of class_names; None if each picture counts the same.
+
+    Raises:
+        SettingsError: a table of other classes than the data set's.
+    """
+    wanted = parse_class_weight(text)
+    if not wanted:
+        return None
+    if isinstance(wanted, str):
+        pictures = np.array(info.splits["train"].per_class)
+        weights = pictures.sum() / (np.count_nonzero(pictures) * np.maximum(pictures, 1))
+        return np.where(pictures > 0, weights, 0).astype(np.float32)  # a class without pictures is never asked for
+    for name in wanted:
+        if name not in info.class_names:
+            raise SettingsError(f"class_weight: unknown class {shown(name)}; {nearest(name, info.class_names)}")
+    missing = [name for name in info.class_names if name not in wanted]
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise SettingsError(f"class_weight: expected a weight for every class, received none for {missing[0]}{more}")
+    return np.array([wanted[name] for name in info.class_names], np.float32)

@@ -1,0 +1,58 @@
+"""The model as it trains: its batches are changed, and weighed by class, before they reach it."""
+
+from typing import Any
+
+import numpy as np
+
+from components.core.framework import load_keras
+from components.train.network.augment import Augmentation
+
+
+def training_model_class(augmentation: Augmentation | None, class_weights: np.ndarray | None) -> type:
+    """The class of the model to train: keras.Model itself if its batches stay as they are.
+
+    A training step augments its batch, and multiplies the loss of each picture by the weight of its class; a picture
+    that is of several classes (MixUp, CutMix) has the mean of their weights, by their shares. The mean over the batch
+    is then taken over pictures, not over weights, as Keras does it. Validation is never weighed, nor is the accuracy.
+
+    Args:
+        class_weights: float32 [classes].
+    """
+    keras = load_keras()
+    if augmentation is None and class_weights is None:
+        return keras.Model
+    ops = keras.ops
+    base: Any = keras.Model
+
+    class TrainingModel(base):
+        def __init__(self, *arguments: Any, **named: Any):
+            super().__init__(*arguments, **named)
+            # Keras finds in here the seeds, which are a part of the model's state.
+            self.augmentation_layers = augmentation.layers if augmentation else []
+
+        def changed(self, data: tuple) -> tuple[Any, Any, Any]:
+            pictures, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+            if augmentation:
+                pictures, labels = augmentation(pictures, labels, self.output_shape[-1])
+            if class_weights is None:
+                return pictures, labels, None
+            if augmentation and augmentation.mixes:
+                return pictures, labels, ops.matmul(labels, ops.convert_to_tensor(class_weights)[:, None])[:, 0]
+            return pictures, labels, ops.take(ops.convert_to_tensor(class_weights), ops.reshape(labels, (-1,)))
+
+        if keras.backend.backend() == "jax":
+
+            def train_step(self, state: tuple, data: tuple) -> Any:
+                trainable, others, *rest = state
+                variables = self.non_trainable_variables
+                with keras.StatelessScope(state_mapping=list(zip(variables, others, strict=True))) as scope:
+                    data = self.changed(data)
+                others = [scope.get_current_value(variable) for variable in variables]
+                return super().train_step((trainable, others, *rest), data)
+
+        else:
+
+            def train_step(self, data: tuple) -> Any:
+                return super().train_step(self.changed(data))
+
+    return TrainingModel
