@@ -69,8 +69,8 @@ def _success(store: Store, folders: dict[str, list[str]], outcome: Outcome) -> O
     said = [line for key in keys if key.startswith("export/") and LOGS in key for line in _lines(store, key)]
     exported = next((line for line in reversed(said) if OUTCOME.match(line)), "")
     word = exported or ("exported" if decision.passed else "not exported")
-    figures = {"accuracy": decision.accuracy, "balanced_accuracy": decision.balanced_accuracy}
-    return Outcome(outcome.run_name, outcome.run_id, word, **figures, cause=decision.said)
+    accuracies = decision.accuracy, decision.balanced_accuracy
+    return Outcome(outcome.run_name, outcome.run_id, word, *accuracies, cause=decision.said)
 
 
 def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:
