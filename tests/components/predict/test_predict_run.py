@@ -145,7 +145,7 @@ def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monk
     assert facts["pictures"] == 61 and len(facts["files"]) == 4
 
 
-def test_runs_at_once_share_the_work_and_no_picture_has_two_answers(made, tmp_path, digits, monkeypatch):
+def test_of_runs_at_once_no_picture_has_two_answers(made, tmp_path, digits, monkeypatch):
     made().publish(str(tmp_path / "registry"))
     write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
     monkeypatch.setattr(run, "FILE_PICTURES", 10)
