@@ -46,7 +46,9 @@ def test_it_is_one_step_that_is_never_cached_and_reaches_the_stores(tmp_path):
 
 
 def test_a_webhook_is_told_of_its_end(tmp_path):
+    """Three pods more: the notice's two, and the group's driver. k8s/README.md states it."""
     pipeline, _ = compiled(tmp_path, *ASKED, webhook_secret="conv2d-webhook")
+    assert len(pipeline["deploymentSpec"]["executors"]) == 2
     assert set(pipeline["root"]["dag"]["tasks"]) == {"exit-handler-1", "notify"}
     assert pipeline["root"]["dag"]["tasks"]["exit-handler-1"]["taskInfo"]["name"] == "Prediction"
 
