@@ -6,6 +6,12 @@ Small JPEGs (32x32, 0.9 kB) lie on an S3 server that waits before every answer, 
 Each way goes as on a cluster: download, its artifact `raw` into the store and out of it again (as Kubeflow's launcher
 does, here by our client), preprocess, each in a fresh process. Told for each: seconds, seconds of processor time, bytes
 moved from and to the server, and the most disk that a step had in use. Then preprocess alone with one process and two.
+
+10,000 pictures, 26 November 2026, on two cores that had a load of 16 from others, so that only ratios and processor times
+count:
+
+    5 ms    copied    194 s, 41.9 s of processors, 42.2 MB moved    in place  116 s, 37.6 s, 13.6 MB    two processes: 1.72
+    disk    download  56.3 MB copied, 0.7 in place; preprocess 62.3 and 62.1 MB, beside a raw artifact of 15.4 and 0.7 MB
 """
 
 import argparse
