@@ -7,11 +7,14 @@ Each way goes as on a cluster: download, its artifact `raw` into the store and o
 does, here by our client), preprocess, each in a fresh process. Told for each: seconds, seconds of processor time, bytes
 moved from and to the server, and the most disk that a step had in use. Then preprocess alone with one process and two.
 
-10,000 pictures, 26 November 2026, on two cores that had a load of 16 from others, so that only ratios and processor times
-count:
+10,000 pictures, 26 November 2026, on two cores that had a load of 16 to 28 from others: seconds say little, processor
+seconds and bytes more.
 
-    5 ms    copied    194 s, 41.9 s of processors, 42.2 MB moved    in place  116 s, 37.6 s, 13.6 MB    two processes: 1.72
-    disk    download  56.3 MB copied, 0.7 in place; preprocess 62.3 and 62.1 MB, beside a raw artifact of 15.4 and 0.7 MB
+    5 ms     copied    194 s, 41.9 s of processors, 42.2 MB moved
+             in place  116 s, 37.6 s, 13.6 MB; preprocess 1.72 times as fast with two processes
+    50 ms    copied    143 s, 28.8 s, 42.2 MB
+             in place   77 s, 34.2 s, 13.6 MB; 0.84 times: the cores were others'
+    disk     download  56.3 MB copied, 0.7 in place; preprocess 62.3 and 62.1, beside a raw artifact of 15.4 and 0.7
 """
 
 import argparse
