@@ -13,8 +13,9 @@ from components.core.artifacts.trial import Trial, read_trial
 from components.core.errors import PipelineError
 from components.train import run
 from components.train.checkpoint import FILE
+from components.train.device import device_errors
 from components.train.run import TrainingResult
-from components.train.settings import TrainSettings
+from components.train.settings import SettingsError, TrainSettings
 from components.train.stored_checkpoint import checkpoint_place
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
@@ -75,6 +76,30 @@ def test_what_the_settings_are_not_the_cause_of_is_no_result(
     with pytest.raises(type(error)):
         tried("seed=1")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 40000000000000 bytes."),  # JAX's, as it says it
+        RuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        RuntimeError("std::bad_alloc"),
+        MemoryError("Unable to allocate 728. TiB for an array with shape (10000000, 10000000)"),
+        MemoryError(),
+    ],
+    ids=str,
+)
+def test_out_of_memory_is_the_batchs_fault_in_whosever_words(error: Exception) -> None:
+    with pytest.raises(SettingsError, match="^expected a batch of 50 .*try a smaller batch_size$"), device_errors(50):
+        raise error
+
+
+def test_a_full_disk_is_not_the_batchs_fault() -> None:
+    class ResourceExhaustedError(Exception):
+        """TensorFlow's name for it too."""
+
+    with pytest.raises(ResourceExhaustedError), device_errors(50):
+        raise ResourceExhaustedError("/out/events.v2; No space left on device")
 
 
 def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
