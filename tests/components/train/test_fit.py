@@ -16,8 +16,9 @@ from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
 from components.train.callbacks import StopAtNaN
 from components.train.device import Device
+from components.train.errors import SettingsError
 from components.train.run import TrainingResult, train
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'

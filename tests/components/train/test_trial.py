@@ -14,8 +14,9 @@ from components.core.errors import PipelineError
 from components.train import run
 from components.train.checkpoint import FILE
 from components.train.device import device_errors
+from components.train.errors import SettingsError
 from components.train.run import TrainingResult
-from components.train.settings import SettingsError, TrainSettings
+from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import checkpoint_place
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
