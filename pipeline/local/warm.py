@@ -54,6 +54,7 @@ class WarmProcess:
         self.steps = frozenset(steps)
         self.place = os.environ.get(VARIABLE, "")
         self.shared = bool(self.place)
+        self.process: subprocess.Popen | None = None
         self.ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -79,10 +80,19 @@ class WarmProcess:
         if not self.place and can_fork():
             self.place = str(pathlib.Path(self.ends.enter_context(tempfile.TemporaryDirectory()), "socket"))
             with contextlib.suppress(OSError):  # the path is longer than a socket's may be, 108 bytes
-                self.ends.enter_context(warm_process(self.place, environment))
+                self.process = self.ends.enter_context(warm_process(self.place, environment))
         if (self.shared or step in self.steps) and (forked := fork(self.place, command, environment, output)):
             return forked.wait
+        if self.process and step in self.steps and self._was_interrupted(self.process):
+            return lambda: -signal.SIGINT
         return start_python(command, environment, output)
+
+    @staticmethod
+    def _was_interrupted(process: subprocess.Popen) -> bool:
+        """Whether Ctrl-C has ended the warm process: it was meant for the step too."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=1) == -signal.SIGINT
+        return False
 
 
 def can_fork() -> bool:
@@ -91,7 +101,7 @@ def can_fork() -> bool:
 
 
 @contextlib.contextmanager
-def warm_process(place: str, environment: Mapping[str, str]) -> Iterator[None]:
+def warm_process(place: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen]:
     """A warm process that listens at `place`, a path; it ends with the context, or with this process."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
@@ -102,7 +112,7 @@ def warm_process(place: str, environment: Mapping[str, str]) -> Iterator[None]:
             command, stdin=subprocess.PIPE, env=environment, pass_fds=[listening.fileno()], **quiet
         )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.communicate()

@@ -106,3 +106,11 @@ def test_steps_that_load_no_tensorflow_do_not_wait_and_nothing_is_left(tmp_path,
         assert place.is_socket()
     assert not place.parent.exists()
     assert fork(str(place), ["-m", "this"], environment(), 1) is None
+
+
+def test_an_interrupt_that_ends_the_warm_process_ends_the_step(tmp_path, monkeypatch):
+    monkeypatch.delenv("_CONV2D_WARM", raising=False)
+    with WarmProcess(["train"]) as warm:
+        assert started(warm, "download", tmp_path) == (0, False)
+        os.kill(warm.process.pid, signal.SIGINT)
+        assert started(warm, "train", tmp_path) == (-signal.SIGINT, False)
