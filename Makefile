@@ -22,7 +22,7 @@ OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER 
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
            KUBERNETES_MANIFEST VERSION WHAT \
-           BASE_IMAGE DIGESTS SIGN CONV2D_%
+           BASE_IMAGE SAMPLER DIGESTS SIGN CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
@@ -49,7 +49,7 @@ LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs
 
 .DEFAULT_GOAL := help
 .PHONY: help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
-        pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+        optuna pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,8 @@ help: ## list the targets
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
 	@$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
 
-sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8
-	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS) -- $(SETTINGS)
+sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
+	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
 
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
 	@$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
@@ -126,6 +126,8 @@ test: $(VENV)/test ## run the tests, a worker a core (WORKERS=4), and print the 
 soak: $(VENV)/test ## look for what breaks only now and then, for two hours or so, and tell what was tried: EXAMPLES=2000
 	@CONV2D_SOAK=$(or $(call given,EXAMPLES),2000) $(PYTHON) -m pytest tests/soak --timeout 0
 
+optuna: $(VENV)/optuna ## add Optuna to the environment: SAMPLER=optuna of a sweep
+
 jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
 
 lint: $(VENV)/test ## check style and types
@@ -166,6 +168,9 @@ $(VENV)/test: $(LOCKS)/test.txt
 
 $(VENV)/jax: $(LOCKS)/local-jax.txt | $(VENV)/local
 	@$(call install,local-jax)
+
+$(VENV)/optuna: $(LOCKS)/local-optuna.txt | $(VENV)/local
+	@$(call install,local-optuna)
 
 define install
 	set -e; \

@@ -43,6 +43,7 @@ same=(-c "$out/test.txt")
 lock local $all --extra local
 first='' # a few packages, added to what is there
 lock local-jax --group jax
+lock local-optuna --group optuna
 lock uv --group installer
 
 # kfp alone, without its dependencies, for the images: the same version and hashes as the SDK that compiles.

@@ -55,7 +55,7 @@ BASE = PROJECT["project"]["dependencies"]
 MAY_IMPORT = {
     # kfp: component.py alone, as another rule says.
     "components": declared(BASE, EXTRAS["cpu"], EXTRAS["formats"], GROUPS["jax"]) | {"kfp"},
-    "pipeline": declared(BASE, EXTRAS["framework"], EXTRAS["pipeline"]),
+    "pipeline": declared(BASE, EXTRAS["framework"], EXTRAS["pipeline"], GROUPS["optuna"]),
     "tests": declared(BASE, EXTRAS["local"], GROUPS["test"]),
     "docker": set(),
 }

@@ -117,11 +117,14 @@ class BestWeights(Callback):
         patience: training stops after so many epochs without a better one; 0: it never stops early.
         line: whether to print that.
         since: the epochs in which it never stops, as some layers are frozen.
+        end_below: "EPOCH:ACCURACY": it stops after that epoch if the best is below; empty: it does not.
     """
 
-    def __init__(self, patience: int, line: bool = True, since: int = 0):
+    def __init__(self, patience: int, line: bool = True, since: int = 0, end_below: str = ""):
         super().__init__()
         self.patience, self.line, self.since = patience, line, since
+        at, _, least = end_below.partition(":")
+        self.judged_at, self.least = int(at or 0), float(least or 0)
         self.epoch = 0
         self.accuracy: float | None = None
         self.weights: list[np.ndarray] = []
@@ -131,14 +134,18 @@ class BestWeights(Callback):
         if accuracy is None or self.accuracy is None or accuracy > self.accuracy:
             self.epoch, self.weights = epoch + 1, self.model.get_weights()
             self.accuracy = None if accuracy is None else float(accuracy)
-        elif self.patience_lost(epoch + 1):
+        if why := self.ends_after(epoch + 1):
             if self.line:
-                print(f"no better validation accuracy for {self.patience} epochs: stopped after epoch {epoch + 1}")
+                print(f"{why}: stopped after epoch {epoch + 1}")
             self.model.stop_training = True
 
-    def patience_lost(self, epochs: int) -> bool:
-        """Whether training ends after so many epochs."""
-        return bool(self.patience) and epochs - max(self.epoch, self.since) >= self.patience
+    def ends_after(self, epochs: int) -> str:
+        """Why training ends after so many epochs; empty if it goes on."""
+        if self.patience and epochs - max(self.epoch, self.since) >= self.patience:
+            return f"no better validation accuracy for {self.patience} epochs"
+        if 0 < self.judged_at <= epochs > self.since and (self.accuracy or 0.0) < self.least:
+            return f"validation accuracy {self.accuracy or 0.0:.4f}, below {self.least:g}"
+        return ""
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""

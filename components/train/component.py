@@ -32,6 +32,7 @@ def train(
     backend: str,
     precision: str,
     early_stopping_patience: int,
+    end_below: str,
     deterministic: bool,
     gpus: str,
     nodes: int,

@@ -72,7 +72,7 @@ class Fit:
         training, validation = self._feeds(dataset_path)
         bar, line = _verbosity(settings.verbose if device.leads else "0")
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
-        best = BestWeights(settings.early_stopping_patience, device.leads, settings.freeze_epochs)
+        best = BestWeights(settings.early_stopping_patience, device.leads, settings.freeze_epochs, settings.end_below)
         shown = hyperparameters(settings, self.policy, self.varied)
         board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
@@ -111,7 +111,7 @@ class Fit:
                 model.fit(
                     training.batches,
                     initial_epoch=max(phase.first, done),
-                    epochs=done if best.patience_lost(done) else phase.end,
+                    epochs=done if best.ends_after(done) else phase.end,
                     validation_data=validation and validation.batches,
                     callbacks=Callbacks(
                         callbacks, add_history=True, model=model, epochs=settings.epochs, steps=training.steps

@@ -119,7 +119,7 @@ def train(
 def _check_pictures(settings: TrainSettings, info: DatasetInfo, dataset_path: str) -> None:
     if not split_count(info, "train"):
         raise PipelineError(f"expected training pictures in {dataset_path}, received none; run preprocess again")
-    if settings.early_stopping_patience and not split_count(info, "validation"):
+    if (settings.early_stopping_patience or settings.end_below) and not split_count(info, "validation"):
         raise SettingsError(
             "early_stopping_patience: expected validation pictures to judge epochs by, received a data set without; "
             "set it to 0, or validation_split to a share above 0"

@@ -106,6 +106,12 @@ class TrainSettings(Settings):
     early_stopping_patience: int = Field(
         0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: train all epochs"
     )
+    end_below: str = Field(
+        "",
+        pattern=r"^([1-9][0-9]*:(0|1)([.][0-9]+)?)?$",
+        description="EPOCH:ACCURACY, such as 8:0.55: training ends after that epoch if the best validation accuracy is "
+        "below; a search sets it",
+    )
     checkpoints: StorePlace = Field(
         "",
         description="a directory or a gs, s3 or minio URI for checkpoints while it trains; a run that was killed and "

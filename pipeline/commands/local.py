@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import plan_sweep
@@ -25,16 +26,36 @@ def run_local_command(configuration: Configuration, runner: Any, outputs: pathli
 @click.command("sweep")
 @click.option("--grid", default="", help=options.GRID)
 @options.trials
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "optuna"]),
+    default="grid",
+    show_default=True,
+    help="optuna: each trial by the results before it, also from ranges, LOW..HIGH; bad ones end early.",
+)
 @options.runner
 @options.outputs
 @options.cached(True)
 @options.configured
 def sweep_command(
-    configuration: Configuration, grid: str, trials: int, runner: Any, outputs: pathlib.Path, cached: bool
+    configuration: Configuration,
+    grid: str,
+    trials: int,
+    sampler: str,
+    runner: Any,
+    outputs: pathlib.Path,
+    cached: bool,
 ) -> None:
     """Trains on this machine once for each combination of some parameters, and hands the best model on."""
     from pipeline.local.start import run_local
 
+    if sampler == "optuna":
+        from pipeline.local.search import search
+
+        if not cached:
+            raise PipelineError("expected no CACHE=0 with SAMPLER=optuna, which takes its own trials from the cache")
+        search(configuration, runner, outputs, grid, trials)
+        return
     run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials), cached)
 
 

@@ -10,7 +10,7 @@ from pipeline.keras_side.check import check_model
 from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
 from pipeline.local.run import LocalRun
-from pipeline.local.runner import RunnerChoice, choose_runner, remove_containers
+from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner, remove_containers
 from pipeline.local.summary import print_summary, write_summary
 from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
@@ -44,6 +44,26 @@ def run_local(
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
     outputs = outputs.absolute()
+    run, runner, failure = one_pass(configuration, choice, outputs, sweep, cached)
+    print_summary(write_summary(run, configuration, runner, failure), run.directory)
+    if failure:
+        raise PipelineError(failure)
+    return run.directory
+
+
+def one_pass(
+    configuration: Configuration,
+    choice: RunnerChoice,
+    outputs: pathlib.Path,
+    sweep: Sweep | None = None,
+    cached: bool = True,
+) -> tuple[LocalRun, RunnerName, str]:
+    """Runs the steps as run_local does, without a summary.
+
+    Returns:
+        The run, where its steps ran, and why it failed, or an empty string.
+    """
+    outputs = outputs.absolute()
     parameters = with_places(configuration.parameters, outputs)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
@@ -64,10 +84,7 @@ def run_local(
                     failure = run.go(parameters, runner, image, warm.start, cached)
             finally:
                 end()
-    print_summary(write_summary(run, configuration, runner, failure), run.directory)
-    if failure:
-        raise PipelineError(failure)
-    return run.directory
+    return run, runner, failure
 
 
 def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:

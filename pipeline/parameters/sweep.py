@@ -24,11 +24,13 @@ class Sweep:
         trials: what each trial changes, as components/core/artifacts/trial.py reads it.
         names: the parameters that the trials change.
         parallel: how many trials run at a time.
+        trains_only: whether nothing comes after the trials; on this machine only.
     """
 
     trials: tuple[str, ...]
     names: tuple[str, ...]
     parallel: int = 1
+    trains_only: bool = False
 
 
 def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int = 1) -> Sweep:

@@ -225,3 +225,9 @@ def test_several_steps_a_call_change_nothing(
     weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "seven")]
     for first, second in zip(*weights, strict=True):
         assert second == pytest.approx(first, abs=1e-6)
+
+
+def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., TrainingResult], capsys: Any) -> None:
+    assert run(epochs=3, end_below="1:1.0").epochs == 1
+    assert "below 1: stopped after epoch 1" in capsys.readouterr().out
+    assert run(epochs=2, end_below="1:0.01", model="good").epochs == 2

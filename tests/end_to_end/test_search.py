@@ -1,0 +1,89 @@
+"""A search by Optuna as a person runs it: trials that follow from each other, some that end early, the second time."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.core.errors import PipelineError
+from pipeline import ROOT
+from pipeline.parameters.parameters import configure
+
+SMALL = '[{"Conv2D":{"filters":4,"kernel_size":3,"activation":"relu"}},"Flatten"]'
+SETTINGS = (f"ARCHITECTURE={SMALL}", "OPTIMIZER=sgd", "EPOCHS=3", "MIN_ACCURACY=1.0", "BEHAVIOUR=off")
+# As the command, but for one thing: the first two trials are enough to judge the others by.
+COMMAND = "from pipeline.local import search; search.FIRST = 2; from pipeline.__main__ import run; run()"
+
+optuna = pytest.importorskip("optuna", reason="no Optuna here: make optuna")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Two searches, one after the other: what they said, and their folder."""
+    outputs = tmp_path_factory.mktemp("search") / "local_outputs"
+    command = [sys.executable, "-c", COMMAND, "sweep", "--runner", "process", "--outputs", str(outputs)]
+    command += ["--sampler", "optuna", "--trials", "4", "--grid", "learning_rate=0.0001..1 batch_size=50,100"]
+
+    def run() -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_P")}
+        ended = subprocess.run([*command, *SETTINGS], capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    return outputs, run(), run()
+
+
+def test_it_ends_as_any_sweep_does(searched):
+    outputs, said, _ = searched
+    summary = json.loads((outputs / "latest" / "summary.json").read_text())
+    assert summary["status"] == "succeeded" and len(summary["trials"]) == 4
+    best = max(summary["trials"], key=lambda trial: trial["val_accuracy"] or 0)
+    assert summary["best"] == best["name"]
+    record = json.loads((outputs / "latest/choose/model/training.json").read_text())
+    assert record["best_val_accuracy"] == best["val_accuracy"]
+    assert "trial  changes" in said and "not exported; the model does not pass the gate" in said
+
+
+def test_trials_are_judged_by_those_before_them(searched):
+    """After a third of their epochs, here the first; those that are below the median train no further."""
+    outputs, said, _ = searched
+    trials = json.loads((outputs / "latest" / "summary.json").read_text())["trials"]
+    assert [trial["changes"] for trial in trials] == [
+        line.partition(": ")[2] for line in said.splitlines() if line.startswith("trial ") and " of 4: " in line
+    ]
+    assert [("end_below" in trial["changes"]) for trial in trials] == [False, False, True, True]
+    for trial in trials[2:]:
+        least = float(trial["changes"].partition("end_below=1:")[2].split()[0])
+        record = json.loads(pathlib.Path(trial["model"], "training.json").read_text())
+        first = record["history"][0]["val_accuracy"]
+        assert trial["epochs"] == (1 if first < least else 3)
+
+
+def test_the_same_search_again_trains_nothing(searched):
+    _, first, again = searched
+    assert "images/s" in first and "images/s" not in again
+    table = first[first.index("trial  changes") :].splitlines()[:5]
+    assert again[again.index("trial  changes") :].splitlines()[:5] == table
+
+
+@pytest.mark.parametrize(
+    ("grid", "trials", "said"),
+    [
+        ("", 0, "expected GRID="),
+        ("learning_rate=0.1..0.001", 0, "learning_rate: expected a range of numbers, LOW..HIGH"),
+        ("learning_rate=-1..1", 0, "learning_rate: "),
+        ("schedule=linear..cosine", 0, "schedule: expected a range of numbers"),
+        ("learning_rat=0.1..1", 0, "unknown parameter 'learning_rat'; did you mean 'learning_rate'"),
+        ("batch_size=50,0", 0, "batch_size: "),
+        ("batch_size=50,100", 101, "trials: expected at most 100, received 101"),
+    ],
+)
+def test_what_can_not_be_searched_is_refused_before_anything_runs(tmp_path, grid, trials, said):
+    from pipeline.local.search import search
+
+    with pytest.raises(PipelineError, match=said):
+        search(configure("quickstart", environment={}), "process", tmp_path / "outputs", grid, trials)
+    assert not (tmp_path / "outputs").exists()
