@@ -42,7 +42,7 @@ def test_it_ends_as_any_sweep_does(searched):
     assert summary["status"] == "succeeded" and len(summary["trials"]) == 4
     best = max(summary["trials"], key=lambda trial: trial["val_accuracy"] or 0)
     assert summary["best"] == best["name"]
-    record = json.loads((outputs / "latest/choose/model/training.json").read_text())
+    record = json.loads(pathlib.Path(summary["artifacts"]["model"]).with_name("training.json").read_text())
     assert record["best_val_accuracy"] == best["val_accuracy"]
     assert "trial  changes" in said and "not exported; the model does not pass the gate" in said
 
@@ -72,7 +72,7 @@ def test_the_same_search_again_trains_nothing(searched):
 @pytest.mark.parametrize(
     ("grid", "trials", "said"),
     [
-        ("", 0, "expected GRID="),
+        ("", 0, "expected a grid such as GRID="),
         ("learning_rate=0.1..0.001", 0, "learning_rate: expected a range of numbers, LOW..HIGH"),
         ("learning_rate=-1..1", 0, "learning_rate: "),
         ("schedule=linear..cosine", 0, "schedule: expected a range of numbers"),
