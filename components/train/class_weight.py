@@ -8,13 +8,14 @@ A picture's loss is multiplied by the weight of its class (network/training_mode
 
 import contextlib
 import math
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.errors import PipelineError, nearest, shown
 from components.train.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BALANCED = "balanced"
 EXAMPLE = '{"cat": 1, "dog": 2.5}'
@@ -45,12 +46,14 @@ def parse_class_weight(text: str) -> str | dict[str, float]:
     return {str(name): float(weight) for name, weight in value.items()}
 
 
-def class_weights(text: str, info: DatasetInfo) -> np.ndarray | None:
+def class_weights(text: str, info: DatasetInfo) -> "np.ndarray | None":
     """The weight of each class, float32 in the order of class_names; None if each picture counts the same.
 
     Raises:
         SettingsError: a table of other classes than the data set's.
     """
+    import numpy as np  # here, as the command line reads the settings and does without
+
     wanted = parse_class_weight(text)
     if not wanted:
         return None

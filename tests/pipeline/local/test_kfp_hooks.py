@@ -77,11 +77,11 @@ def test_a_bar_is_no_line_of_a_log(run):
     assert run.console.target.getvalue() == ""
 
 
-def test_a_local_run_loads_no_client_of_a_cluster():
+def test_a_local_run_loads_no_client_of_a_cluster_and_nothing_that_computes():
     code = (
         "import sys; from pipeline.local.kfp_hooks import import_kfp; import_kfp(); "
-        "import pipeline.training, kfp.local; "
-        "print([name for name in ('kubernetes', 'kfp.client', 'tensorflow') if name in sys.modules]); "
+        "import pipeline.__main__, pipeline.local.start, pipeline.training, kfp.local; "
+        "print([name for name in ('kubernetes', 'kfp.client', 'numpy', 'tensorflow') if name in sys.modules]); "
         "import kfp.client; print(kfp.client.Client.__name__)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
