@@ -61,8 +61,7 @@ class Augmentation:
             if layer.dtype != "uint8":
                 pictures = ops.cast(pictures, "float32")
             if type(layer).__name__ in MIXING_LAYERS:
-                mixed = layer({"images": pictures, "labels": labels}, training=True)
-                pictures, labels = mixed["images"], mixed["labels"]
+                pictures, labels = _mixed(layer, pictures, labels)
             else:
                 pictures = layer(pictures, training=True)
         # What is served is bytes, so what is learned from is too.
@@ -77,6 +76,12 @@ def make_augmentation(settings: "TrainSettings", image_shape: tuple[int, int, in
     """
     found = Augmentation(settings, image_shape)
     return found if found.layers else None
+
+
+def _mixed(layer: Any, pictures: Any, labels: Any) -> tuple[Any, Any]:
+    """What the layer's own call does, which several devices can't divide if it gives a dictionary."""
+    chances = layer.get_random_transformation(pictures, training=True)
+    return layer.transform_images(pictures, chances, training=True), layer.transform_labels(labels, chances)
 
 
 def _seed(seed: int, position: int) -> int:
@@ -94,7 +99,7 @@ def _check_shape(where: str, layer: Any, image_shape: tuple[int, int, int]) -> N
 
     def change(pictures: Any, labels: Any) -> Any:
         if type(layer).__name__ in MIXING_LAYERS:
-            return layer({"images": pictures, "labels": labels}, training=True)["images"]
+            return _mixed(layer, pictures, labels)[0]
         return layer(pictures, training=True)
 
     try:

@@ -40,19 +40,17 @@ def training_model_class(augmentation: Augmentation | None, class_weights: np.nd
                 return pictures, labels, ops.matmul(labels, ops.convert_to_tensor(class_weights)[:, None])[:, 0]
             return pictures, labels, ops.take(ops.convert_to_tensor(class_weights), ops.reshape(labels, (-1,)))
 
-        if keras.backend.backend() == "jax":
+        def for_jax(self, state: tuple, data: tuple) -> Any:
+            trainable, others, *rest = state
+            variables = self.non_trainable_variables
+            with keras.StatelessScope(state_mapping=list(zip(variables, others, strict=True))) as scope:
+                data = self.changed(data)
+            others = [scope.get_current_value(variable) for variable in variables]
+            return super().train_step((trainable, others, *rest), data)
 
-            def train_step(self, state: tuple, data: tuple) -> Any:
-                trainable, others, *rest = state
-                variables = self.non_trainable_variables
-                with keras.StatelessScope(state_mapping=list(zip(variables, others, strict=True))) as scope:
-                    data = self.changed(data)
-                others = [scope.get_current_value(variable) for variable in variables]
-                return super().train_step((trainable, others, *rest), data)
+        def for_tensorflow(self, data: tuple) -> Any:
+            return super().train_step(self.changed(data))
 
-        else:
-
-            def train_step(self, data: tuple) -> Any:
-                return super().train_step(self.changed(data))
+        train_step = for_jax if keras.backend.backend() == "jax" else for_tensorflow
 
     return TrainingModel
