@@ -68,7 +68,12 @@ def test_pins_stay_unless_an_upgrade_is_asked_for(lock, upgrade, kept):
 def test_the_jax_image_holds_jax_and_no_tensorflow():
     """tests/components/train/test_jax_backend.py trains where there is none."""
     dockerfile = (ROOT / "docker/Dockerfile").read_text()
-    [packages] = re.findall(r"AS jax-packages\n.*?install\.sh ([^\n]*)", dockerfile, re.DOTALL)
-    names = {pin.partition("==")[0] for file in packages.split() for pin in pins(ROOT / "docker/requirements" / file)}
+    below, jax = (
+        re.search(rf"AS {stage}-packages\n.*?install\.sh \S+ ([^\n]*)", dockerfile, re.DOTALL)
+        for stage in ("data", "jax")
+    )
+    files = f"{below[1]} {jax[1]}".split()
+    assert files == ["data.txt", "kfp.txt", "jax.txt"]
+    names = {pin.partition("==")[0] for file in files for pin in pins(ROOT / "docker/requirements" / file)}
     assert {"jax", "jax-cuda12-plugin", "keras", "kfp"} <= names
     assert not {name for name in names if "tensorflow" in name}
