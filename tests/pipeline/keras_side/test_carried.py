@@ -14,7 +14,7 @@ RESIZED = [{"Resizing": {"height": 8, "width": 8, "antialias": True}}, "Flatten"
 
 
 def asked(layers: list, formats: list[str], shape: list[int] | None = None) -> None:
-    check(json.dumps(layers), "adam", shape or [16, 16, 3], 10, formats=formats)
+    check(json.dumps(layers), "adam", "", shape or [16, 16, 3], 10, formats=formats)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_can_be_carried_passes_and_what_is_not_converted_is_not_tried():
 
 def test_the_door_asks_for_own_layers_and_the_formats_that_are_converted(monkeypatch):
     told: list[dict] = []
-    monkeypatch.setattr(door, "ask", lambda question, **about: told.append(about))
+    monkeypatch.setattr(door, "ask", lambda question, start, **about: told.append(about))
     given = {"architecture": json.dumps(RESIZED), "formats": "saved_model,keras,onnx,litert"}
     check_model(Parameters(**given))
     check_model(Parameters(**given | {"architecture": "article", "image_size": "16"}))
