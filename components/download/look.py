@@ -113,7 +113,8 @@ def _of_files(path: pathlib.Path) -> str:
     """Size and times of every file stand for the content, as they do for make. The time of a change of its name, owner
     or times (ctime) tells files that changed places."""
     if not path.exists():
-        raise PipelineError(f"expected a source, received {str(path)!a}, which does not exist")
+        quotes = """; a list is typed '["a.zip", "b/"]', with all its quotes""" if "/[" in str(path) else ""
+        raise PipelineError(f"expected a source, received {str(path)!a}, which does not exist{quotes}")
     digest = hashlib.sha256()
     for file in [str(path)] if path.is_file() else _entries(str(path)):
         try:

@@ -33,6 +33,7 @@ from components.core.registry.versions import (
 )
 from components.core.storage import Corrupted, Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
 from components.core.storage.errors import tell
+from components.core.wording import listed
 
 
 class Registry:
@@ -235,8 +236,15 @@ class Registry:
             return version, self._champion(name)
         champion, _ = read_champion(self.store, name)
         if not champion.version:
-            raise NotFound(f"expected a champion of {name}, received none; promote a version, or name one")
+            raise self._no_champion(name)
         return champion.version, champion
+
+    def _no_champion(self, name: str) -> NotFound:
+        names = self.names()
+        received = "none; promote a version, or name one" if name in names else f"no such model; there: {listed(names)}"
+        if not names:
+            received = f"none, and no model at all at {self.store.uri('')}; check the registry's place"
+        return NotFound(f"expected a champion of {name}, received {received}")
 
     def _marks(self, name: str, champion: Champion) -> list[str]:
         """What tells models that are identical to the champion; nothing if its manifest can't be read."""

@@ -85,7 +85,13 @@ class LabelTable:
             if header:
                 next(again)
             for number, row in again:
-                yield _line(number, cell(row, path), cell(row, label), cell(row, split))
+                said = [cell(row, column) for column in (path, label, split)]
+                if inside := max(text.count("\n") for text in said):
+                    raise PipelineError(
+                        f"expected CSV in {self.name}, received a quotation mark in line {number - inside} that is "
+                        "not closed there; close or remove it"
+                    )
+                yield _line(number, *said)
 
         return words, lines()
 
@@ -108,7 +114,8 @@ class LabelTable:
         pictures = [column for column, cell in enumerate(first) if ending_of(cell) in SUFFIXES]
         if len(first) < 2:
             raise PipelineError(
-                f"expected columns of path and label in {self.name}, received one column: {listed(first)}; add labels"
+                f"expected columns of path and label in {self.name}, received one column: {listed(first)}; "
+                "add labels, behind commas, semicolons or tabs"
             )
         if not pictures:
             names = [_plain(cell) for cell in first]
@@ -168,7 +175,8 @@ class LabelTable:
 
     def _no_columns(self, received: list[str]) -> PipelineError:
         return PipelineError(
-            f"expected columns of path and label in {self.name}, received {listed(received)}; name them in a first line"
+            f"expected columns of path and label in {self.name}, received {listed(received)}; "
+            "name them path and label in a first line"
         )
 
 

@@ -168,7 +168,7 @@ def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[i
     if not found:
         raise PipelineError(
             "expected one folder of pictures a class, received pictures outside of any folder; "
-            "sort them into one folder a class"
+            "sort them into one folder a class, or name their classes in a labels.csv beside them"
         )
     if TRAIN not in classes:
         raise PipelineError(

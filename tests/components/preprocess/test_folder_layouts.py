@@ -106,7 +106,7 @@ def test_folders_are_understood(folders, places):
         (["cat"], "expected at least two classes, received one: cat"),
         (["photos/cat"], "expected at least two classes, received one: cat"),
         (["train/cat", "test/cat"], "expected at least two classes, received one: cat"),
-        ([""], "expected one folder of pictures a class, received pictures outside of any folder"),
+        ([""], "expected one folder of pictures a class, received pictures outside of any folder; sort them into"),
         (["test/cat", "test/dog"], "expected a train folder, received only test"),
         (["train", "test"], "expected class folders inside test, train, received pictures directly in there"),
         (["train/cat", "train/dog", "extras"], "received both: extras, train"),

@@ -172,8 +172,12 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("images/001.png\nimages/002.png\n", "received one column: images/001.png; add labels"),
-        ("a,b\n1,2\n", "expected columns of path and label in labels.csv, received a, b;"),
+        ("images/001.png\nimages/002.png\n", "received one column: images/001.png; add labels, behind commas"),
+        ("a,b\n1,2\n", "labels.csv, received a, b; name them path and label in a first line"),
+        (
+            CSV.replace("images/003", '"images/003'),
+            "received a quotation mark in line 5 that is not closed there; close",
+        ),
         ("path,label\nx/1.png,cat\nx/2.png,dog\n", "received none that is there, for instance x/1.png in line 2;"),
         ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000"),
         ("images/001.png,cat\nimages/003.png,cat\n", "expected at least two classes, received cat"),
@@ -238,6 +242,7 @@ def test_a_list_of_sources_is_looked_at_as_one(tmp_path):
     assert look(named) == before
     (places[1] / "a").write_bytes(b"other")
     assert look(named) != before
+    assert """a list is typed '["a.zip", "b/"]'""" in refused(look, named.replace('"', ""))
     assert "expected a list of places" in refused(DownloadSettings.checked, dataset="image_folder", source="[1]")
     secret = '["https://me:secret@host/a.zip", "https://me:secret@host/b.zip"]'
     said = refused(DownloadSettings.checked, dataset="mnist", source=secret)

@@ -133,7 +133,7 @@ def test_a_fetched_version_is_published_elsewhere(typed, export, tmp_path):
     [
         (["list", "cats"], "expected versions of cats in .*, received none"),
         (["show", "digits", "9"], "expected version 9 of digits, received none; there: 1, 2"),
-        (["show", "cats"], "expected a champion of cats, received none"),
+        (["show", "cats"], "expected a champion of cats, received no such model; there: digits"),
         (["champion", "digits", "1", "--over", "1"], "expected version 1 as the champion of digits, received 2"),
         (["rollback", "digits"], "expected an earlier champion of digits to go back to"),
         (["delete", "digits", "2", "--yes"], "version 2 is the champion of digits, never deleted"),

@@ -110,13 +110,14 @@ def test_a_damaged_version_is_not_used(tmp_path, publish):
         ("digits@2", "", "expected to know the registry of digits@2, received none; give REGISTRY=gs://bucket"),
         ("gs://bucket/digits", "", "expected a version such as gs://bucket/models/digits/3"),
         ("digits@9", "REGISTRY", "expected version 9 of digits, received none; there: 1, 2"),
-        ("cats@champion", "REGISTRY", "expected a champion of cats, received none"),
+        ("cats@champion", "REGISTRY", "expected a champion of cats, received no such model; there: digits"),
+        ("cats@champion", "EMPTY", "expected a champion of cats, received none, and no model at all at "),
         ("ftp://host/models/digits/1", "", "received the scheme 'ftp'"),
     ],
 )
 def test_what_is_not_there_is_one_line(tmp_path, publish, model, registry, said):
     publish(str(tmp_path / "registry"))
     with pytest.raises(PipelineError) as caught:
-        find_model(model, tmp_path, str(tmp_path / "registry") if registry else "")
+        find_model(model, tmp_path, str(tmp_path / registry.lower()) if registry else "")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
