@@ -22,6 +22,9 @@ MEANINGS = LOOKS | {
 }
 NAMED = 3
 DRAWN_CLASSES = 30
+# Below a chart there is room for so many labels, and for so many characters of them and between them.
+MOST_TICKS = 6
+TICKS_ROOM = 48
 
 
 class Change(NamedTuple):
@@ -125,8 +128,9 @@ def chart(drift: Drift, served: Served) -> Chart:
         kept = np.arange(held.min(), held.max() + 1)
         names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
         names = [names[place] for place in kept]
-    every = max(1, -(-len(kept) // 6))
-    ticks = [(place + 0.5, _tick(name)) for place, name in enumerate(names) if place % every == 0]
+    labels = [_tick(name) for name in names]
+    every = -(-len(kept) // max(1, min(MOST_TICKS, TICKS_ROOM // (2 + max(map(len, labels))))))
+    ticks = [(place + 0.5, label) for place, label in enumerate(labels) if place % every == 0]
     line = [(float(place + side), float(known[at])) for place, at in enumerate(kept) for side in (0, 1)]
     said = ", ".join(
         f"{name} {percent(float(new[at]))} where it knows {percent(float(known[at]))}"

@@ -4,12 +4,15 @@ The answers are those of a softmax regression that has learned from a third of t
 are two parts of the rest, drawn anew each time.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from components.core.artifacts.reference import Histogram, Reference, tenths
 from components.core.pictures.looks import looks_of
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, Drift, _moved, compare, holm
+from components.predict.drift.page import chart
 
 SIGNIFICANCE = 0.05
 DRAWS = 200
@@ -131,3 +134,13 @@ def test_values_that_are_all_alike_have_a_bin_and_last_bits_do_not_matter():
     histogram = tenths(np.ones(50, np.float32))
     assert histogram.counts == [0, 50, 0]
     assert histogram.count(np.array([np.nextafter(np.float32(1), np.float32(0))])).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("measure", ["certainty", "brightness", CLASSES])
+def test_labels_below_a_chart_do_not_run_into_each_other(measure):
+    counts, names = np.full(11, 5), [f"a class with name {number}" for number in range(11)]
+    edges = [0.34555 + 0.00125 * number for number in range(10)]
+    reference = Reference(measures={measure: Histogram(edges=edges, counts=counts.tolist())}, classes=[5] * 11)
+    served = SimpleNamespace(reference=reference, classifier=SimpleNamespace(class_names=names))
+    labels = [label for _, label in chart(Drift(measure, counts, counts, 1, False, 0, 0, 0, 0), served).x.ticks]
+    assert 1 < len(labels) <= 6 and sum(len(label) + 2 for label in labels) <= 48
