@@ -15,6 +15,11 @@ def listed(names: list[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 picture`, `1,200 pictures`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def percent(share: float) -> str:
     """`20 %`, `0.5 %`."""
     return f"{100 * share:.3g} %"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from components.core.artifacts.answered import Answered
 from components.core.errors import PipelineError
 from components.core.progress import Progress
-from components.core.wording import listed, percent
+from components.core.wording import counted, listed, percent
 from components.predict.answering import answered
 from components.predict.answers import Answers
 from components.predict.champion import Served, fetched_model
@@ -95,15 +95,15 @@ def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows,
 
 def _say(answers: Answers, source: Source, done: Counts, seconds: float) -> None:
     if not done.pictures:
-        print(f"nothing new: {len(answers.seen):,} pictures were answered before, in {answers.uri()}", flush=True)
+        print(f"nothing new: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
         return
     print(
-        f"answered {done.pictures:,} pictures in {seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s), in "
-        f"{answers.uri()}",
+        f"answered {counted(done.pictures, 'picture')} in {seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s), "
+        f"in {answers.uri()}",
         flush=True,
     )
     if source.left_out:
-        print(f"  left out {source.left_out.total():,} files that are no pictures by their ending")
+        print(f"  {source.left_out.total():,} left out: no picture by its ending")
     if done.unreadable:
         bad = done.listed[0]
         print(f"  {done.unreadable:,} could not be read, for instance {listed([bad.name])}: {bad.reason}", flush=True)
@@ -125,7 +125,7 @@ def _judged(answers: Answers, done: Counts, seconds: float, report: Report | Non
             f"expected at most {percent(max_drift)} of the pictures elsewhere than what the model knows (max_drift), "
             f"received {shares}; the pictures are answered; look at {where}"
         )
-    said = f"answered {done.pictures:,} pictures" if done.pictures else "no new pictures"
+    said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else "no new pictures"
     unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""
     drifted = f"; drift: {shares or 'none beyond chance'}" if report else ""
     return Answered(

@@ -88,7 +88,7 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
         found += files
         left_out += others
     if left_out:
-        print(f"left out {left_out.total():,} files that are no pictures by their ending: {endings(left_out)}")
+        print(f"{left_out.total():,} left out: no picture by its ending: {endings(left_out)}")
     return found
 
 

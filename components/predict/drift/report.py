@@ -49,7 +49,8 @@ def report_drift(answers: Answers, served: Served, settings: AnswerSettings, pag
     counts = functools.reduce(Counts.plus, (answers.records[name].counts for name in files))
     readable = counts.pictures - counts.unreadable
     if readable < LEAST_PICTURES:
-        print(f"no drift report: {readable} pictures are too few to tell; the next report covers them", flush=True)
+        had = f"expected at least {LEAST_PICTURES} pictures, received {readable}"
+        print(f"no drift report: {had}; the next one covers them", flush=True)
         return None
     found = {name: np.asarray(measured) for name, measured in counts.measures.items()}
     drifts = compare(served.reference, found, settings.drift_significance)

@@ -67,14 +67,14 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     assert found[60]["picture"].endswith("damaged.png") and "not a picture of a known format" in found[60]["error"]
     said = capsys.readouterr().out
     assert "model: digits version 1, the champion" in said and "answered 61 pictures in" in said
-    assert "left out 1 files that are no pictures by their ending" in said and "1 could not be read" in said
+    assert "1 left out: no picture by its ending" in said and "1 could not be read" in said
     assert (done.pictures, done.unreadable) == (61, 1) and done.report.startswith(
         f"{place.uri}/answers/digits-1/drift/"
     )
 
     again = predict(settings())
     assert (again.pictures, again.report) == (0, "") and rows(place.uri) == found
-    assert "nothing new: 61 pictures were answered before" in capsys.readouterr().out
+    assert "nothing new: 61 pictures answered before" in capsys.readouterr().out
 
 
 @in_a_bucket
