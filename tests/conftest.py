@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pathlib
+import signal
 import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -30,7 +31,12 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling."""
+    """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling.
+
+    A shell's background job ignores Ctrl-C, and so would all that the tests start; they are about a terminal's.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -48,6 +54,17 @@ def warm() -> Iterator[str]:
         place = f"{directory}/socket"
         with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}):
             yield place
+
+
+@pytest.fixture(autouse=True)
+def _left_by_no_step() -> Iterator[None]:
+    """What a step sets for its own process, where it runs in the tests' one: programs forked later must not have it."""
+    before = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "XLA_FLAGS")}
+    yield
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TextIO
 
 from pipeline import ROOT
-from pipeline.local.warm import fork
+from pipeline.local.warm import COUNT_AT_IMPORT, fork
 
 
 def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
@@ -22,7 +22,8 @@ def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.
     """
     with tempfile.TemporaryFile() as output:
         forked = fork(place, ["-m", "tests.warm", code, *arguments], environment() | variables, output.fileno())
-        assert forked, "the warm process is there, and has imported under this environment"
+        counted = {name: value for name, value in os.environ.items() if name.startswith(COUNT_AT_IMPORT)}
+        assert forked, f"the warm process is there, and has imported under this environment: {counted}"
         status = forked.wait()
         output.seek(0)
         return subprocess.CompletedProcess([code, *arguments], status, output.read().decode())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, read_info, uneven
-from components.core.artifacts.dataset_reading import batches
+from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import Decision, figures_line, write_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.artifacts.picture_hashes import model_learned
@@ -129,7 +129,10 @@ def evaluate(
 
 
 def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
-    """Refuses a model that learned other classes, even if as many; tells of classes that nothing can be known of."""
+    """Refuses a data set without test pictures, and a model that learned other classes, even if as many; tells of
+    classes that nothing can be known of."""
+    if not split_count(info, "test"):
+        raise PipelineError("expected test pictures to measure the model on, received none; set test_split above 0")
     learned = training.get("class_names", info.class_names)
     if learned != info.class_names:
         raise PipelineError(

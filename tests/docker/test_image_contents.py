@@ -10,7 +10,13 @@ from pipeline.images import names
 
 
 def run(engine, image: str, command: list[str], **options) -> str:
-    return engine.containers.run(image, command, remove=True, network_mode="none", **options).decode()
+    """All that a command prints. The SDK's own way removes the container before it has read the end of it."""
+    container = engine.containers.run(image, command, detach=True, network_mode="none", **options)
+    try:
+        assert container.wait()["StatusCode"] == 0, container.logs().decode()
+        return container.logs(stderr=False).decode()
+    finally:
+        container.remove(force=True)
 
 
 HARDENED = {"read_only": True, "tmpfs": {"/tmp": ""}, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
