@@ -35,12 +35,13 @@ def one_line_errors() -> Iterator[None]:
 
 
 def one_line(said: object, longest: int | None = None) -> str:
-    """An error or a text, its blanks and line ends made one space each; of an error without words the class's name.
+    """An error or a text without colors, its blanks and line ends made one space each; of an error without words the
+    class's name.
 
     Args:
         longest: characters after which it is cut.
     """
-    text = " ".join(str(said).split())
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(said)).split())
     return (text or (type(said).__name__ if isinstance(said, BaseException) else ""))[:longest]
 
 

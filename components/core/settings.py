@@ -65,7 +65,8 @@ class Settings(pydantic.BaseModel):
             first = invalid.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
-            raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}; received {shown(first['input'])}") from None
+            told = "" if "received" in said else f"; received {shown(first['input'])}"
+            raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}{told}") from None
 
     @classmethod
     def among(cls, given: Mapping[str, Any]) -> Self:

@@ -39,6 +39,7 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
         optimizer=parameters.optimizer,
         augmentation=parameters.augmentation,
         image_shape=picture_shape(parameters),
+        some_shape=likely_shape(parameters, SOME_SHAPE),
         class_count=DATASETS[parameters.dataset].class_count or SOME_CLASSES,
         average_mirrored=parameters.average_mirrored,
         formats=[] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
@@ -59,6 +60,12 @@ def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
     return (*size, channels) if size and channels else None
 
 
+def likely_shape(parameters: Parameters, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
+    """What stands in for pictures that only the data can tell: the size that was asked for, in color."""
+    size = sides(parameters.image_size)
+    return picture_shape(parameters) or ((*size, 3) if size else otherwise)
+
+
 def check(
     architecture: str,
     optimizer: str,
@@ -67,6 +74,7 @@ def check(
     class_count: int,
     average_mirrored: bool = False,
     formats: list[str] | None = None,
+    some_shape: tuple[int, ...] = SOME_SHAPE,
 ) -> dict[str, Any]:
     """Builds them, in the process that loads Keras; the architecture's layers alone if there is no shape.
 
@@ -82,7 +90,7 @@ def check(
     make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
     if image_shape is None:
         build_layers(layers)
-    height, width, channels = image_shape or SOME_SHAPE
+    height, width, channels = image_shape or some_shape
     make_augmentation(TrainSettings.checked(augmentation=augmentation), (height, width, channels))
     try:
         model = build_model(layers, (height, width, channels), class_count, average_mirrored=average_mirrored)

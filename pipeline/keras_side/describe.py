@@ -10,7 +10,7 @@ from components.core.progress import amount
 from components.train.settings import TrainSettings
 from pipeline.console import table
 from pipeline.keras_side.ask import ask
-from pipeline.keras_side.check import SOME_CLASSES, picture_shape
+from pipeline.keras_side.check import SOME_CLASSES, likely_shape, picture_shape
 from pipeline.keras_side.costs import TRAINING_TIMES, LayerCost, layer_costs, variable_bytes, working_bytes
 from pipeline.parameters.parameters import Parameters
 
@@ -47,11 +47,12 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     """
     known = DATASETS[parameters.dataset]
     shape, count = picture_shape(parameters), classes or known.class_count
+    likely = likely_shape(parameters, SOME_SHAPE)
     assumed = [
-        *([] if shape else [f"pictures of {_shape(SOME_SHAPE)} (set image_size)"]),
+        *([] if shape else [f"pictures of {_shape(likely)} (set image_size and color)"]),
         *([] if count else [f"{SOME_CLASSES} classes (set --classes, or make model CLASSES=)"]),
     ]
-    shape, count = shape or SOME_SHAPE, count or SOME_CLASSES
+    shape, count = likely, count or SOME_CLASSES
     settings = parameters.model_dump(include=set(TrainSettings.model_fields))
     facts = ask("describe", settings=settings, image_shape=shape, class_count=count)
     return "\n".join(

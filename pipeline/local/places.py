@@ -3,7 +3,9 @@
 import json
 import pathlib
 
-from components.core.start_place import named_version
+from components.core.artifacts.model import MODEL_FILE
+from components.core.errors import PipelineError
+from components.core.start_place import WEIGHTS, WHOLE_MODEL, named_version
 from components.core.storage import location
 from components.download.look import look, look_at_start
 from components.download.places import local_path, places_of, scheme_of
@@ -60,9 +62,21 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
 
 
 def _start(start_from: str) -> str:
-    """What to start from, made absolute; of a run's directory, the model that it trained."""
+    """What to start from, made absolute; of a run's directory, the model that it trained.
+
+    Raises:
+        PipelineError: a path on this machine where no model is.
+    """
     path = None if named_version(start_from) else _local_directory(start_from)
-    return str(trained_in(path) or path) if path else start_from
+    if not path:
+        return start_from
+    found = trained_in(path) or path
+    if not ((found / MODEL_FILE).is_file() or (found.is_file() and found.name.endswith((WHOLE_MODEL, WEIGHTS)))):
+        raise PipelineError(
+            f"start_from: expected the directory of a run that trained, or a {WHOLE_MODEL} or {WEIGHTS} file, received "
+            f"{str(path)!a}, where there is none; make run-local trains one"
+        )
+    return str(found)
 
 
 def _absolute(place: str) -> str:

@@ -129,7 +129,9 @@ def _traced_shape(change: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> 
     import tensorflow as tf
 
     signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((2, 2), tf.float32)]
-    return tuple(tf.function(change, input_signature=signature).get_concrete_function().structured_outputs.shape)
+    # Without AutoGraph, an error says what Keras said, not where in our code.
+    traced = tf.function(change, input_signature=signature, autograph=False)
+    return tuple(traced.get_concrete_function().structured_outputs.shape)
 
 
 def _layer_class() -> type:

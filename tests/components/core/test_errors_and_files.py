@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from components.core.errors import PipelineError, nearest, one_line_errors
+from components.core.errors import PipelineError, nearest, one_line, one_line_errors
 from components.core.files import sha256_of, whole_directory, whole_file, write_json
 
 
@@ -155,3 +155,10 @@ def test_json_with_nan_is_refused_and_leaves_nothing(tmp_path):
 def test_sha256_is_that_of_the_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_line_has_no_terminal_colors() -> None:
+    assert (
+        one_line(ValueError("calling Reshape.\n\n\x1b[1mThe size must stay.\x1b[0m"))
+        == "calling Reshape. The size must stay."
+    )

@@ -44,10 +44,7 @@ def test_a_table_is_by_name_in_any_order() -> None:
         ("[1, 2]", "class_weight: expected balanced or a table"),
         ("{cat: [", "class_weight: expected balanced or a table"),
         ("{}", "class_weight: expected balanced or a table"),
-        (
-            "{cat: -1}",
-            "class_weight: expected a number above 0 for cat; received '{cat: -1}'|above 0 for cat, received -1",
-        ),
+        ("{cat: -1}", "^class_weight: expected a number above 0 for cat, received -1$"),  # it is said once
         ("{cat: 0}", "above 0 for cat, received 0"),
         ("{cat: yes}", "above 0 for cat, received"),
         ("{cat: .nan}", "above 0 for cat, received"),

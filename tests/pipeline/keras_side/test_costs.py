@@ -8,8 +8,10 @@ from components.core.errors import PipelineError
 from components.train.network.architecture import parse_architecture
 from components.train.network.model import build_model
 from components.train.settings import TrainSettings
+from pipeline.keras_side.check import likely_shape
 from pipeline.keras_side.costs import layer_costs, variable_bytes, working_bytes
 from pipeline.keras_side.describe import model_facts
+from pipeline.parameters.parameters import Parameters
 
 CONVOLUTION = {"Conv2D": {"filters": 8, "kernel_size": 3}}
 
@@ -101,3 +103,12 @@ def test_facts_are_those_of_the_model_that_trains(optimizer: str, values: int) -
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(PipelineError, match=r"layer 1 \(Conv2D\)"):
         model_facts(TrainSettings(architecture='[{"Conv2D": {"filters": 8, "kernel_size": 9}}]'), (8, 8, 1), 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "color", "shape"),
+    [("96", "auto", (96, 96, 3)), ("auto", "auto", (8, 8, 3)), ("96", "grayscale", (96, 96, 1))],
+)
+def test_the_size_that_was_asked_for_counts_whatever_the_color(size: str, color: str, shape: tuple) -> None:
+    own = Parameters.checked(dataset="image_folder", source="photos", image_size=size, color=color)
+    assert likely_shape(own, (8, 8, 3)) == shape

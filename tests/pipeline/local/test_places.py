@@ -49,3 +49,13 @@ def test_checkpoints_lie_beside_the_runs_unless_a_place_is_named(tmp_path):
     assert with_places(Parameters(), tmp_path).checkpoints == str(tmp_path / ".checkpoints")
     environment = {"CONV2D_CHECKPOINTS": "/mnt/checkpoints"}
     assert configure("quickstart", environment=environment).parameters.checkpoints == "/mnt/checkpoints"
+
+
+def test_a_path_without_a_model_to_start_from_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "model.keras").touch()
+    assert with_places(Parameters(start_from=str(tmp_path)), tmp_path).start_from == str(tmp_path)
+    (tmp_path / "README.md").touch()
+    (tmp_path / "photos").mkdir()
+    for name in ("README.md", "photos", "gone.keras"):
+        with pytest.raises(PipelineError, match=f"^start_from: expected .*{name}', where there is none"):
+            with_places(Parameters(start_from=str(tmp_path / name)), tmp_path)

@@ -187,6 +187,7 @@ def test_what_is_no_augmentation_is_refused_without_keras(text: str, said: str) 
             r"layer 1 \(RandomFlip\): unknown argument 'mod'; did you mean 'mode'",
         ),
         ({"RandomRotation": {"factor": 0.1, "fill_mode": "up"}}, SHAPE, r"layer 1 \(RandomRotation\).*fill_mode"),
+        ({"MixUp": {"alpha": "lots"}}, SHAPE, r"channels\): (?!in user code).*lots"),
         ({"RandomHue": {"factor": 0.2}}, (12, 10, 1), r"RandomHue\) doesn't take pictures of 12 x 10 x 1"),
     ],
 )
