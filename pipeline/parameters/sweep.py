@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+import re
 from typing import Any
 
 from components.core.artifacts.trial import parse_changes, split
@@ -65,6 +66,12 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
                     f"value for all trials; known: {', '.join(known)}"
                 )
             raise PipelineError(f"grid: unknown parameter {name!r}; {nearest(name, known)}")
+        for value in axes[name]:
+            if re.fullmatch(r"[-+.\deE]+\.\.[-+.\deE]+", value):
+                raise PipelineError(
+                    f"grid: expected values of {name} such as 1,2, received the range {value}; make sweep takes ranges "
+                    "with SAMPLER=optuna"
+                )
     total = math.prod(len(values) for values in axes.values())
     count = min(sample or total, total)
     if count > MOST_TRIALS:

@@ -64,6 +64,7 @@ def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
         ("learning_rate=0.1,x", "learning_rate: "),
         ("architecture=article,artikle", "did you mean 'article'"),
         ("epochs=1 epochs=2", "each name once"),
+        ("learning_rate=0.001..0.1", "received the range 0.001..0.1; make sweep takes ranges with SAMPLER=optuna"),
         ("epochs=" + ",".join(map(str, range(1, MOST_TRIALS + 2))), f"expected at most {MOST_TRIALS} trials"),
     ],
 )
