@@ -1,6 +1,8 @@
 """Whatever a person sets, it is taken or refused in one line: odd values for every parameter, URI and variable."""
 
+import os
 import pathlib
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -120,7 +122,13 @@ def test_what_a_cluster_is_told_is_taken_or_refused(text):
 def test_a_place_on_this_machine_is_looked_at_or_refused(text):
     assume(not text.lower().startswith(("http", "gs:", "s3:", "minio:")))
     assume("\0" not in text)  # refused before it gets this far
-    one_line(lambda: look(text) if pathlib.Path(text).name else None)
+    with tempfile.TemporaryDirectory() as empty, pytest.MonkeyPatch.context() as there:
+        deep = pathlib.Path(empty, "a/b/c")  # neither this checkout nor a home is to be listed, nor all of the machine
+        deep.mkdir(parents=True)
+        there.chdir(deep)
+        there.setenv("HOME", str(deep))
+        assume(os.path.normpath(deep / text).strip("/"))
+        one_line(lambda: look(text) if pathlib.Path(text).name else None)
 
 
 NOBODY = {  # nobody answers at once, and nobody's logins are asked for

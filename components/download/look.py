@@ -63,14 +63,17 @@ def look(source: str, source_version: str = "", labels: str = "") -> str:
     """
     if source_version or not source:
         return source_version
-    states = [_state(place) for place in (*places_of(source), *([labels] if labels else []))]
+    states = [_state(place) for place in places_of(source)]
+    if labels:
+        states.append(_state(labels, "labels"))
     return states[0] if len(states) == 1 else hashlib.sha256(" ".join(states).encode()).hexdigest()[:16]
 
 
-def _state(source: str) -> str:
+def _state(source: str, called: str = "source") -> str:
+    """The state of a place; `called` is the parameter that names it."""
     scheme = scheme_of(source)
     if scheme == "file":
-        return _of_files(local_path(source))
+        return _of_files(local_path(source), called)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
@@ -109,12 +112,12 @@ def look_at_start(start_from: str, start_sha256: str, start_version: str, publis
     return str(Pinned(publish_uri, found.name, found.number, found.files[MODEL].sha256))
 
 
-def _of_files(path: pathlib.Path) -> str:
+def _of_files(path: pathlib.Path, called: str) -> str:
     """Size and times of every file stand for the content, as they do for make. The time of a change of its name, owner
     or times (ctime) tells files that changed places."""
     if not path.exists():
         quotes = """; a list is typed '["a.zip", "b/"]', with all its quotes""" if "/[" in str(path) else ""
-        raise PipelineError(f"expected a source, received {str(path)!a}, which does not exist{quotes}")
+        raise PipelineError(f"{called}: received {str(path)!a}, which does not exist{quotes}")
     digest = hashlib.sha256()
     for file in [str(path)] if path.is_file() else _entries(str(path)):
         try:

@@ -34,6 +34,17 @@ class Sweep:
     trains_only: bool = False
 
 
+def _values(name: str, values: str) -> list[str]:
+    """The values that a grid has for a name.
+
+    Raises:
+        PipelineError: one of them is nothing, which would be left out in silence.
+    """
+    if values.startswith(",") or values.endswith(",") or ",," in values:
+        raise PipelineError(f"{name}: expected a value between every two commas of a grid, received {values}")
+    return split(values, ",")
+
+
 def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int = 1) -> Sweep:
     """The trials of a grid, each checked.
 
@@ -45,7 +56,7 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
     Raises:
         PipelineError: an unknown name, a value that can't be, or too many trials.
     """
-    axes = {name: split(values, ",") for name, values in parse_changes(grid).items()}
+    axes = {name: _values(name, values) for name, values in parse_changes(grid).items()}
     if not axes:
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
