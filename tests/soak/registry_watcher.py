@@ -122,7 +122,7 @@ class Watcher:
             return
         model = self.model_of(there, version)
         assert model, f"version {version} became champion, and is not whole"
-        assert self.damaged.get(version, ("", "flipped"))[1] == "flipped", f"{self.doing} made a damaged one champion"
+        assert version not in self.damaged, f"{self.doing} made a damaged one champion"
         assert version not in self.state["deleting"], f"version {version} became champion while it was deleted"
         if deed == "rollback":
             assert version in before["history"], f"rolled back to {version}, which is not in {before['history']}"

@@ -21,7 +21,7 @@ What is kept, whoever is killed between whichever two requests, and however many
    first says so there. So a promotion and a deletion of one version never both succeed, and nothing is ever put back.
 5. What was rolled back, or an identical model (the same model.keras, weights or files; the last 200 are remembered), is
    refused until an operator names it: `models champion NAME VERSION`.
-6. Promote, rollback and show compare every file with the manifest by name and size, fetch by SHA-256 too.
+6. Promote, rollback and fetch prove every file by its SHA-256, show by name and size.
 7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't be read the answer
    to "which is the champion", until one is named. Then what servers see counts as the champions before, and what was
    rolled back is forgotten, which is told.

@@ -20,6 +20,7 @@ from components.core.registry.layout import NAME, TOP, home, now, numbers, place
 from components.core.registry.publishing import stage
 from components.core.registry.settling import ABANDONED_S, remove, remove_files, serve, settle, sweep
 from components.core.registry.versions import (
+    Found,
     Unreadable,
     Version,
     describe,
@@ -28,8 +29,10 @@ from components.core.registry.versions import (
     inventory,
     marks,
     prove,
+    prove_bytes,
     refuse_foreign_files,
     split_served,
+    where_it_lies,
 )
 from components.core.storage import Corrupted, Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
 from components.core.storage.errors import tell
@@ -86,17 +89,14 @@ class Registry:
     def fetch(self, name: str, version: int | None, path: str | pathlib.Path) -> Version:
         """Downloads a version (None: the champion) into the new directory `path`, every file proven by its SHA-256."""
         number, champion = self._named(name, version)
-        path, label = pathlib.Path(path), f"{name} {number}"
-        found = find(self.store, name, number, champion)
-        try:
-            manifest = bundle.fetch(self.store, found.directory, path, label)
-        except (NotFound, Corrupted):
-            # Unless it has been promoted meanwhile, and lies elsewhere.
-            again = find(self.store, name, number, champion)
-            if again.directory == found.directory:
-                raise
-            found, manifest = again, bundle.fetch(self.store, again.directory, path, label)
-        write_json(path / bundle.MANIFEST, manifest.model_dump(mode="json"))
+        path = pathlib.Path(path)
+        fetched: list[Any] = []
+
+        def download(found: Found) -> None:
+            fetched.append(bundle.fetch(self.store, found.directory, path, f"{name} {number}"))
+
+        found = where_it_lies(self.store, name, number, champion, download)
+        write_json(path / bundle.MANIFEST, fetched[-1].model_dump(mode="json"))
         return describe(self.store, name, number, found, champion)
 
     def publish(
@@ -138,7 +138,8 @@ class Registry:
                 champion.json that can't be read.
 
         Raises:
-            NotFound, Corrupted: no such version, or it is not whole; names the file. OvertakenError. RolledBackError.
+            NotFound, Corrupted: no such version, or it is not as it was published; names the file. All of it is read.
+            OvertakenError. RolledBackError.
             NumberTakenError.
             PreconditionFailed: somebody else made another champion at the same moment.
         """
@@ -151,7 +152,7 @@ class Registry:
                     f"expected version {over or 'none'} as the champion of {name}, received "
                     f"{champion.version or 'none'}; compare with that one first"
                 )
-            found = prove(self.store, name, version, champion)
+            found = prove_bytes(self.store, name, version, champion)
             told = marks(found.manifest)
             if not named:
                 refuse_rolled_back(name, version, told, champion)
@@ -177,7 +178,7 @@ class Registry:
             for at in reversed(range(len(champion.history))):
                 earlier = champion.history[at]
                 try:
-                    prove(self.store, name, earlier, champion)
+                    prove_bytes(self.store, name, earlier, champion)
                 except (NotFound, Corrupted) as damage:
                     tell(f"version {earlier} of {name} is passed over: {damage}")
                     continue
@@ -282,7 +283,7 @@ class Registry:
             return False
         except Corrupted:
             over = champion_generation(self.store, name)
-        prove(self.store, name, version, NO_CHAMPION)
+        prove_bytes(self.store, name, version, NO_CHAMPION)
         history = [
             number for number in numbers(self.store, home(name)) if number != version and self._ours(name, number)
         ]

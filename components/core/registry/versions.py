@@ -3,12 +3,15 @@
 import dataclasses
 import functools
 import hashlib
+import pathlib
+import tempfile
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from components.core.registry.champion import Champion, NumberTakenError
 from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
 from components.core.storage import Corrupted, NotFound, Store
-from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, read_manifest
+from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
 from components.core.storage.parallel import Task, run_all
 
 # In a retired version's manifest: the files that it had, and their sizes.
@@ -81,15 +84,33 @@ def prove(store: Store, name: str, number: int, champion: Champion) -> Found:
     Raises:
         NotFound: there is none of that number. Corrupted: a file is missing or has another size; names it.
     """
+    return where_it_lies(store, name, number, champion, lambda found: check_listing(store, *found))
+
+
+def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> Found:
+    """As `prove`, and by the SHA-256 of every file: reads all of them, as a server would.
+
+    Raises:
+        NotFound: there is none of that number. Corrupted: a file is missing or was changed; names it.
+    """
+
+    def read(found: Found) -> None:
+        with tempfile.TemporaryDirectory(prefix="version-") as scratch:
+            fetch(store, found.directory, pathlib.Path(scratch) / "files", f"{name} {number}")
+
+    return where_it_lies(store, name, number, champion, read)
+
+
+def where_it_lies(store: Store, name: str, number: int, champion: Champion, deed: Callable[[Found], object]) -> Found:
+    """Does something with a version's files: again if it has moved meanwhile to where servers look."""
     found = find(store, name, number, champion)
     try:
-        check_listing(store, *found)
-    except Corrupted:
-        # Unless it has moved in between.
+        deed(found)
+    except (NotFound, Corrupted):
         again = find(store, name, number, champion)
         if again.directory == found.directory:
             raise
-        check_listing(store, *again)
+        deed(again)
         return again
     return found
 
