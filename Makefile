@@ -41,6 +41,9 @@ dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
 switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1)))
+# Refuses options of other targets, which would be left out in silence: $(call only,NAMES of its own).
+only     = $(call refused,$(strip $(foreach name,$(filter-out $(1) PYTHON3 VENV BASE_IMAGE CONV2D_%,$(OURS)),$(if $(call given,$(name)),$(name)=))))
+refused  = $(if $(1),$(error $@ takes no $(1); see make help))
 # All other names given on make's command line are parameters, handed on as NAME=VALUE.
 SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name)))))
 # MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
@@ -55,7 +58,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-	@$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
+	@$(call only,PROFILE RUNNER OUTPUTS CACHE)$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
 
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
 	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)

@@ -70,6 +70,12 @@ def test_the_environment_keeps_its_bytecode(make):
     assert make("config", PYTHONDONTWRITEBYTECODE="1")[0] == "config"
 
 
+def test_an_option_of_another_target_is_refused(make):
+    """It would be left out in silence, and a sweep would be one training."""
+    with pytest.raises(AssertionError, match="run-local takes no GRID= TRIALS=; see make help"):
+        make("run-local", "GRID=seed=1,2", "TRIALS=2", "EPOCHS=1")
+
+
 @pytest.mark.parametrize("value", ODD)
 def test_a_predictions_values_arrive_too(make, value):
     given = [f"MODEL={value}", f"REGISTRY={value}", f"OUT={value}", f"TOP={value}"]
