@@ -41,6 +41,8 @@ LATER = (
 )
 # How the variables begin that count when something is imported: a step for which they differ imports for itself.
 COUNT_AT_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "TF_", "KERAS_", "JAX_", "XLA_", "CUDA_", "OMP_", "OPENBLAS_")
+# How much TensorFlow logs: another level than the warm process's is no reason to import all of it again.
+OF_NO_ACCOUNT = ("TF_CPP_MIN_LOG_LEVEL",)
 
 
 class WarmProcess:
@@ -213,7 +215,8 @@ def _step(connection: socket.socket, before: dict[str, str], interrupt: Any) -> 
 
 def _is_as_imported(environment: Mapping[str, str], before: Mapping[str, str]) -> bool:
     """Whether what was imported would have been the same under a step's environment."""
-    counted = [name for name in {*environment, *before} if name.startswith(COUNT_AT_IMPORT)]
+    names = {*environment, *before}.difference(OF_NO_ACCOUNT)
+    counted = [name for name in names if name.startswith(COUNT_AT_IMPORT)]
     return all(environment.get(name) in (before.get(name), os.environ.get(name)) for name in counted)
 
 

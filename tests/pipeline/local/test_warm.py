@@ -44,6 +44,11 @@ def test_it_has_its_own_environment_folder_arguments_and_no_thread(warm, tmp_pat
     assert drawn[0] != json.loads(run(warm, FACTS).stdout)["drawn"][0], "each draws random numbers of its own"
 
 
+def test_how_much_tensorflow_logs_is_no_reason_to_import_it_again(warm):
+    """tf2onnx sets it, wherever it is loaded."""
+    assert json.loads(run(warm, FACTS, TF_CPP_MIN_LOG_LEVEL="3").stdout)["loaded"]
+
+
 @pytest.mark.parametrize(
     ("code", "status", "said"),
     [
