@@ -11,13 +11,14 @@ of which decoding them is 0.5. Files at 153 % of plain predict's pictures a seco
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -28,17 +29,24 @@ WANTED = 0.9
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    with given(__doc__) as (model, folder, _, arguments):
+        race(model, folder, arguments.pictures, arguments.rounds)
+
+
+@contextlib.contextmanager
+def given(description: str | None) -> Iterator[tuple[pathlib.Path, pathlib.Path, pathlib.Path, argparse.Namespace]]:
+    """The model and the folder that the command line names, else noise's; a scratch directory; --pictures, --rounds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=pathlib.Path)
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        model, folder = arguments.model, arguments.folder
+        model, folder, scratch = arguments.model, arguments.folder, pathlib.Path(directory)
         if not (model and folder):
-            model, folder = noise(pathlib.Path(directory), arguments.pictures)
-        race(model, folder, arguments.pictures, arguments.rounds)
+            model, folder = noise(scratch, arguments.pictures)
+        yield model, folder, scratch, arguments
 
 
 def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Path]:

@@ -8,12 +8,10 @@ the model's shape, and the model asked in batches of the same size. The two take
 
 """
 
-import argparse
 import os
 import pathlib
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 
@@ -25,19 +23,10 @@ WANTED = 0.9
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=pathlib.Path)
-    parser.add_argument("--folder", type=pathlib.Path)
-    parser.add_argument("--pictures", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        model, folder = arguments.model, arguments.folder
-        if not (model and folder):
-            from bench_predict import noise
+    from bench_predict import given
 
-            model, folder = noise(pathlib.Path(directory), arguments.pictures)
-        race(model, folder, pathlib.Path(directory), arguments.pictures, arguments.rounds)
+    with given(__doc__) as (model, folder, scratch, arguments):
+        race(model, folder, scratch, arguments.pictures, arguments.rounds)
 
 
 def race(place: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, count: int, rounds: int) -> None:
