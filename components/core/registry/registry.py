@@ -90,13 +90,12 @@ class Registry:
         """Downloads a version (None: the champion) into the new directory `path`, every file proven by its SHA-256."""
         number, champion = self._named(name, version)
         path = pathlib.Path(path)
-        fetched: list[Any] = []
 
-        def download(found: Found) -> None:
-            fetched.append(bundle.fetch(self.store, found.directory, path, f"{name} {number}"))
+        def download(found: Found) -> bundle.Manifest:
+            return bundle.fetch(self.store, found.directory, path, f"{name} {number}")
 
-        found = where_it_lies(self.store, name, number, champion, download)
-        write_json(path / bundle.MANIFEST, fetched[-1].model_dump(mode="json"))
+        found, manifest = where_it_lies(self.store, name, number, champion, download)
+        write_json(path / bundle.MANIFEST, manifest.model_dump(mode="json"))
         return describe(self.store, name, number, found, champion)
 
     def publish(

@@ -6,7 +6,7 @@ import hashlib
 import pathlib
 import tempfile
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from components.core.registry.champion import Champion, NumberTakenError
 from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
@@ -14,6 +14,7 @@ from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
 from components.core.storage.parallel import Task, run_all
 
+Result = TypeVar("Result")
 # In a retired version's manifest: the files that it had, and their sizes.
 HAD = "had"
 
@@ -84,7 +85,7 @@ def prove(store: Store, name: str, number: int, champion: Champion) -> Found:
     Raises:
         NotFound: there is none of that number. Corrupted: a file is missing or has another size; names it.
     """
-    return where_it_lies(store, name, number, champion, lambda found: check_listing(store, *found))
+    return where_it_lies(store, name, number, champion, lambda found: check_listing(store, *found))[0]
 
 
 def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> Found:
@@ -98,21 +99,21 @@ def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> Fou
         with tempfile.TemporaryDirectory(prefix="version-") as scratch:
             fetch(store, found.directory, pathlib.Path(scratch) / "files", f"{name} {number}")
 
-    return where_it_lies(store, name, number, champion, read)
+    return where_it_lies(store, name, number, champion, read)[0]
 
 
-def where_it_lies(store: Store, name: str, number: int, champion: Champion, deed: Callable[[Found], object]) -> Found:
+def where_it_lies(
+    store: Store, name: str, number: int, champion: Champion, deed: Callable[[Found], Result]
+) -> tuple[Found, Result]:
     """Does something with a version's files: again if it has moved meanwhile to where servers look."""
     found = find(store, name, number, champion)
     try:
-        deed(found)
+        return found, deed(found)
     except (NotFound, Corrupted):
         again = find(store, name, number, champion)
         if again.directory == found.directory:
             raise
-        deed(again)
-        return again
-    return found
+        return again, deed(again)
 
 
 def describe(store: Store, name: str, number: int, found: Found, champion: Champion) -> Version:
