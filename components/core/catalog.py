@@ -30,10 +30,8 @@ class KnownDataset:
 
     format: RawFormat
     originals: tuple[Original, ...]
-    # Empty where the files themselves name the classes (CIFAR's meta file, the folders of pictures).
+    # Empty where folders name the classes. CIFAR's own files name theirs too, and count more.
     class_names: tuple[str, ...] = ()
-    # How many classes, if that is known before the files are.
-    class_count: int | None = None
     # How validation pictures are chosen if the user does not say: the article takes Keras's way, the last fraction.
     validation: Literal["stratified", "last"] = "stratified"
     # Height, width, channels of every picture; None if they may be of any size.
@@ -55,6 +53,18 @@ _FASHION_MNIST = (
 )
 
 
+_CIFAR_10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_CIFAR_100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
 def _idx(mirrors: tuple[str, ...], *files: tuple[str, str, int]) -> tuple[Original, ...]:
     return tuple(Original(name, tuple(mirror + name for mirror in mirrors), md5, size) for name, md5, size in files)
 
@@ -64,7 +74,6 @@ DATASETS: dict[str, KnownDataset] = {
         format="digits",
         originals=(Original("digits.csv.gz", ("package:sklearn/datasets/data/digits.csv.gz",), md5="", bytes=57_523),),
         class_names=tuple("0123456789"),
-        class_count=10,
         image_shape=(8, 8, 1),
         licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     ),
@@ -81,8 +90,8 @@ DATASETS: dict[str, KnownDataset] = {
                 bytes=170_052_171,
             ),
         ),
+        class_names=tuple(_CIFAR_10.split()),
         validation="last",
-        class_count=10,
         image_shape=(32, 32, 3),
         mirrored=True,
         licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
@@ -97,7 +106,7 @@ DATASETS: dict[str, KnownDataset] = {
                 bytes=168_513_733,
             ),
         ),
-        class_count=100,
+        class_names=tuple(_CIFAR_100.split()),
         image_shape=(32, 32, 3),
         mirrored=True,
         licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
@@ -112,7 +121,6 @@ DATASETS: dict[str, KnownDataset] = {
             ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
         ),
         class_names=tuple("0123456789"),
-        class_count=10,
         image_shape=(28, 28, 1),
         licence="CC BY-SA 3.0 (LeCun and Cortes), as those who pass it on state it",
     ),
@@ -137,7 +145,6 @@ DATASETS: dict[str, KnownDataset] = {
             "Bag",
             "Ankle boot",
         ),
-        class_count=10,
         image_shape=(28, 28, 1),
         mirrored=True,
         licence="MIT (Zalando SE)",

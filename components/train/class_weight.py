@@ -46,6 +46,21 @@ def parse_class_weight(text: str) -> str | dict[str, float]:
     return {str(name): float(weight) for name, weight in value.items()}
 
 
+def refuse_other_classes(wanted: dict[str, float], class_names: list[str]) -> None:
+    """Refuses a table of other classes than there are.
+
+    Raises:
+        SettingsError: names one.
+    """
+    for name in wanted:
+        if name not in class_names:
+            raise SettingsError(f"class_weight: unknown class {shown(name)}; {nearest(name, class_names)}")
+    missing = [name for name in class_names if name not in wanted]
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise SettingsError(f"class_weight: expected a weight for every class, received none for {missing[0]}{more}")
+
+
 def class_weights(text: str, info: DatasetInfo) -> "np.ndarray | None":
     """The weight of each class, float32 in the order of class_names; None if each picture counts the same.
 
@@ -61,11 +76,5 @@ def class_weights(text: str, info: DatasetInfo) -> "np.ndarray | None":
         pictures = np.array(info.splits["train"].per_class)
         weights = pictures.sum() / (np.count_nonzero(pictures) * np.maximum(pictures, 1))
         return np.where(pictures > 0, weights, 0).astype(np.float32)  # a class without pictures is never asked for
-    for name in wanted:
-        if name not in info.class_names:
-            raise SettingsError(f"class_weight: unknown class {shown(name)}; {nearest(name, info.class_names)}")
-    missing = [name for name in info.class_names if name not in wanted]
-    if missing:
-        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
-        raise SettingsError(f"class_weight: expected a weight for every class, received none for {missing[0]}{more}")
+    refuse_other_classes(wanted, info.class_names)
     return np.array([wanted[name] for name in info.class_names], np.float32)

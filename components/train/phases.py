@@ -57,7 +57,7 @@ class Phase:
 def phases_after(settings: TrainSettings, done: int) -> list[Phase]:
     """What is ahead after so many epochs; the last phase if nothing is."""
     frozen = frozen_places(settings.freeze, parse_architecture(settings.architecture))
-    thaw = min(settings.freeze_epochs, settings.epochs)
+    thaw = settings.freeze_epochs
     every = [Phase(0, thaw, frozenset(frozen)), Phase(thaw, settings.epochs)]
     every = [phase for phase in every if phase.end > phase.first]
     return [phase for phase in every if phase.end > done] or every[-1:]

@@ -180,6 +180,11 @@ class TrainSettings(Settings):
             raise PipelineError("freeze_epochs: expected 1 or more with freeze, received 0; say for how long")
         if self.freeze_epochs and not self.freeze:
             raise PipelineError("freeze: expected layers with freeze_epochs, received none; such as freeze=1")
+        if self.freeze_epochs > self.epochs:
+            raise PipelineError(
+                f"freeze_epochs: expected at most the {self.epochs} epochs there are, received {self.freeze_epochs}; "
+                "give more epochs, or freeze for fewer"
+            )
         frozen_places(self.freeze, parse_architecture(self.architecture))
         return self
 

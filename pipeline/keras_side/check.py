@@ -1,12 +1,13 @@
 """Whether Keras can build the layers, the augmentation and the optimizer: asked before anything runs."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 from components.core.catalog import DATASETS
-from components.core.errors import PipelineError
 from components.export.formats.formats import FORMATS, parse_formats
 from components.preprocess.settings import sides
+from components.train.errors import FitsNoPicturesError, SettingsError
 from components.train.network.architecture import ARCHITECTURES, parse_architecture
 from components.train.optimizer_spec import parse_optimizer
 from components.train.settings import TrainSettings
@@ -19,7 +20,7 @@ SOME_SHAPE = (64, 64, 3)
 
 
 def check_model(parameters: Parameters, start: StartPython = start_python) -> None:
-    """Has Keras build the optimizer and the layers, on the shape of the pictures if that is known.
+    """Has Keras build the optimizer and the layers, on the shapes that the pictures may have if those are known.
 
     A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
     nothing; anything else costs the four seconds of loading Keras. Layers of the user's own that are to be exported as
@@ -38,9 +39,8 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
         architecture=parameters.architecture,
         optimizer=parameters.optimizer,
         augmentation=parameters.augmentation,
-        image_shape=picture_shape(parameters),
-        some_shape=likely_shape(parameters, SOME_SHAPE),
-        class_count=DATASETS[parameters.dataset].class_count or SOME_CLASSES,
+        image_shapes=possible_shapes(parameters),
+        class_count=len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
         average_mirrored=parameters.average_mirrored,
         formats=[] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
     )
@@ -60,6 +60,14 @@ def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
     return (*size, channels) if size and channels else None
 
 
+def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
+    """All the shapes that the pictures may come in; empty if only the data can tell."""
+    shape, size = picture_shape(parameters), sides(parameters.image_size)
+    if shape:
+        return [shape]
+    return [(*size, 3), (*size, 1)] if size else []
+
+
 def likely_shape(parameters: Parameters, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
     """What stands in for pictures that only the data can tell: the size that was asked for, in color."""
     size = sides(parameters.image_size)
@@ -70,13 +78,14 @@ def check(
     architecture: str,
     optimizer: str,
     augmentation: str,
-    image_shape: list[int] | None,
+    image_shapes: Sequence[Sequence[int]],
     class_count: int,
     average_mirrored: bool = False,
     formats: list[str] | None = None,
-    some_shape: tuple[int, ...] = SOME_SHAPE,
 ) -> dict[str, Any]:
-    """Builds them, in the process that loads Keras; the architecture's layers alone if there is no shape.
+    """Builds them, in the process that loads Keras.
+
+    Layers that fit one of the shapes may be trained. If there are none, only those are refused that fit no pictures.
 
     Raises:
         PipelineError: names the layer or the argument.
@@ -88,15 +97,20 @@ def check(
 
     layers = parse_architecture(architecture)
     make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
-    if image_shape is None:
+    if not image_shapes:
         build_layers(layers)
-    height, width, channels = image_shape or some_shape
-    make_augmentation(TrainSettings.checked(augmentation=augmentation), (height, width, channels))
-    try:
-        model = build_model(layers, (height, width, channels), class_count, average_mirrored=average_mirrored)
-    except PipelineError:
-        if image_shape:
-            raise
+    shapes = [(height, width, channels) for height, width, channels in image_shapes or [SOME_SHAPE]]
+    make_augmentation(TrainSettings.checked(augmentation=augmentation), shapes[0])
+    refusals: list[SettingsError] = []
+    for shape in shapes:
+        try:
+            model = build_model(layers, shape, class_count, average_mirrored=average_mirrored)
+            break
+        except SettingsError as refused:
+            refusals.append(refused)
+    else:
+        if image_shapes or isinstance(refusals[0], FitsNoPicturesError):
+            raise refusals[0]
         return {}  # they may fit the pictures that come
     called = [f"layer {position} ({layer.type})" for position, layer in enumerate(layers, start=1)]
     refuse_uncarried(model, formats or [], called)

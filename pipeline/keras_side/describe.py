@@ -46,7 +46,7 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
         PipelineError: an unknown layer or argument, or shapes that don't fit.
     """
     known = DATASETS[parameters.dataset]
-    shape, count = picture_shape(parameters), classes or known.class_count
+    shape, count = picture_shape(parameters), classes or len(known.class_names)
     likely = likely_shape(parameters, SOME_SHAPE)
     assumed = [
         *([] if shape else [f"pictures of {_shape(likely)} (set image_size and color)"]),

@@ -9,6 +9,7 @@ from typing import Any
 from components.core.artifacts.trial import parse_changes, split
 from components.core.errors import PipelineError, nearest
 from components.train.settings import OPERATIONAL, TrainSettings
+from pipeline.parameters.known_classes import refuse_unknown_classes
 from pipeline.parameters.own_pictures import may_bring_validation
 from pipeline.parameters.parameters import Parameters
 
@@ -89,6 +90,8 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(
             f"grid: expected at most {MOST_TRIALS} trials, received {count:,}; TRIALS=20 tries 20 of them at random"
         )
+    for weights in axes.get("class_weight", []):
+        refuse_unknown_classes(weights, *own)
     places = sorted(random.Random(parameters.seed).sample(range(total), count))  # noqa: S311 - no secret
     trials = [_trial(parameters, axes, place) for place in places]
     return Sweep(tuple(dict.fromkeys(trials)), tuple(axes), parallel)

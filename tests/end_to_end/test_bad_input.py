@@ -23,6 +23,11 @@ REFUSED_AT_ONCE = {
         ['ARCHITECTURE=[{"Conv2D": {"filters": 4, "kernel_size": 9}}, {"Flatten": {}}]'],
         "layer 1 (Conv2D)",
     ),
+    "class that is not there": (["CLASS_WEIGHT={eleven: 2}"], "class_weight: unknown class 'eleven'"),
+    "frozen for longer than it trains": (
+        ["FREEZE=1", "FREEZE_EPOCHS=3", "EPOCHS=2"],
+        "freeze_epochs: expected at most",
+    ),
     "no epochs": (["EPOCHS=0"], "epochs: "),
     "negative batch": (["BATCH_SIZE=-1"], "batch_size: "),
     "all pictures validate": (["VALIDATION_SPLIT=1.0"], "validation_split: "),

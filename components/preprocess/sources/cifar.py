@@ -7,7 +7,6 @@ red, 1,024 green and 1,024 blue bytes, row by row.
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -35,11 +34,10 @@ class _Part:
     labels: np.ndarray
 
 
-def read_cifar(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence[str]) -> Source:
+def read_cifar(path: pathlib.Path, scratch: pathlib.Path) -> Source:
     """Pictures in the order of the batches' numbers, wherever those lie in the archive: what Keras's loader gives.
 
-    Args:
-        class_names: used if the archive does not name its classes.
+    Classes that the archive does not name are called by their labels.
 
     Raises:
         PipelineError: as iter_members does, a file is missing or cut off, or labels and class names don't fit.
@@ -67,7 +65,7 @@ def read_cifar(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence[
             f"{path.name}, received {', '.join(part.file for part in parts) or 'none of them'}; fetch it again"
         )
     return pixel_source(
-        named.get(kinds.pop(), class_names),
+        named.get(kinds.pop(), []),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([np.full(len(part.labels), part.split, np.int8) for part in parts]),
         pixels,

@@ -50,7 +50,7 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
         case "digits":
             return read_digits(path, scratch, class_names)
         case "cifar_binary":
-            return read_cifar(path, scratch, class_names)
+            return read_cifar(path, scratch)
 
 
 def _find(raw: pathlib.Path, file: RawFile, scratch: pathlib.Path) -> Found:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
-from components.train.errors import SettingsError
+from components.train.errors import FitsNoPicturesError, SettingsError
 from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of
 from components.train.network.backbone import build_backbone, scale_for
 
@@ -57,6 +57,7 @@ def build_model(
 
     Raises:
         SettingsError: an unknown layer or argument, or shapes that don't fit; says which layer, by place and type.
+        FitsNoPicturesError: they would fit no others either.
     """
     keras = load_keras()
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
@@ -68,7 +69,7 @@ def build_model(
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
-            raise SettingsError(
+            raise (FitsNoPicturesError if _takes_another_rank(layer, values) else SettingsError)(
                 f"{where} doesn't fit what it receives, {_shape(values.shape)}: {_reason(error)}"
             ) from None
         if not hasattr(values, "shape") or any(size is not None and size < 1 for size in values.shape):
@@ -77,7 +78,7 @@ def build_model(
             )
         built.append(layer)
     if len(values.shape) != 2 or values.shape[1] is None:
-        raise SettingsError(
+        raise FitsNoPicturesError(
             "architecture: expected the last layer to give one row of values a picture, received "
             f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); "
             "add Flatten or GlobalAveragePooling2D at the end"
@@ -93,6 +94,15 @@ def build_model(
         return (model_class or keras.Model)(pictures, answer, name="classifier")
     except ValueError as error:  # a name that Keras gave to another layer by itself
         raise SettingsError(f"architecture: {_reason(error)}") from None
+
+
+def _takes_another_rank(layer: "keras.layers.Layer", values: Any) -> bool:
+    """Whether the layer takes values of another number of dimensions; that follows from the layers alone."""
+    rank, spec = len(values.shape), layer.input_spec
+    specs = [each for each in (spec if isinstance(spec, list | tuple) else [spec]) if each is not None]
+    return any(
+        (each.ndim or rank) != rank or not (each.min_ndim or rank) <= rank <= (each.max_ndim or rank) for each in specs
+    )
 
 
 def build_layers(layers: list[LayerSpec]) -> None:

@@ -69,7 +69,7 @@ def test_digits_that_are_none(tmp_path, data, said):
 def test_cifar10_in_the_order_of_its_batches(tmp_path):
     """As Keras's loader gives it, although the archive holds the files in another order."""
     batches = {name: batch(i, 4) for i, name in enumerate(("data_batch_10.bin", "test_batch.bin", "data_batch_2.bin"))}
-    source = read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches), tmp_path, ())
+    source = read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches), tmp_path)
     ordered = [batches[name] for name in ("data_batch_2.bin", "data_batch_10.bin", "test_batch.bin")]
     np.testing.assert_array_equal(pixels(source), np.concatenate([pictures for pictures, _ in ordered]))
     np.testing.assert_array_equal(source.labels, np.concatenate([labels for _, labels in ordered]))
@@ -81,7 +81,7 @@ def test_cifar10_in_the_order_of_its_batches(tmp_path):
 def test_cifar100_by_its_fine_labels(tmp_path):
     batches = {"train.bin": batch(1, 5), "test.bin": batch(2, 3)}
     names = ("fine_label_names.txt", "apple fish otter")
-    source = read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches, names, label_bytes=2), tmp_path, ())
+    source = read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches, names, label_bytes=2), tmp_path)
     np.testing.assert_array_equal(pixels(source)[5:], batches["test.bin"][0])
     assert source.labels.tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
     assert source.class_names == ["apple", "fish", "otter"]
@@ -99,7 +99,7 @@ def test_cifar100_by_its_fine_labels(tmp_path):
 )
 def test_cifar_archives_that_do_not_add_up(tmp_path, batches, names, said):
     with pytest.raises(PipelineError) as refused:
-        read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches, ("batches.meta.txt", names)), tmp_path, ())
+        read_cifar(cifar_archive(tmp_path / "c.tar.gz", batches, ("batches.meta.txt", names)), tmp_path)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -110,7 +110,7 @@ def test_a_cifar_batch_that_is_cut_off(tmp_path, size):
     with pytest.raises(
         PipelineError, match=f"expected whole records of 3,073 bytes in c/data_batch_1.bin, received {size:,} "
     ):
-        read_cifar(packed, tmp_path, ())
+        read_cifar(packed, tmp_path)
 
 
 def test_an_archive_cut_off(tmp_path):
@@ -119,7 +119,7 @@ def test_an_archive_cut_off(tmp_path):
     for size in (len(data) // 2, len(data) - 5):
         whole.write_bytes(data[:size])
         with pytest.raises(PipelineError, match="expected a whole archive, received a truncated or damaged one"):
-            read_cifar(whole, tmp_path, ())
+            read_cifar(whole, tmp_path)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_members_that_lead_outside_are_refused(tmp_path):
         info.size = 3073
         tar.addfile(info, io.BytesIO(bytes(3073)))
     with pytest.raises(PipelineError, match="which leads outside; refused"):
-        read_cifar(packed, tmp_path, ())
+        read_cifar(packed, tmp_path)
 
 
 def test_large_pictures_in_idx_files_take_no_more_memory_at_once_than_small_ones(tmp_path):

@@ -64,7 +64,7 @@ def test_phases():
     assert ahead(0) == [Phase(0, 3)]
     assert ahead(0, **both) == [Phase(0, 2, frozen), Phase(2, 3)]
     assert ahead(2, **both) == ahead(3, **both) == [Phase(2, 3)]
-    assert ahead(0, freeze="1", freeze_epochs=9) == [Phase(0, 3, frozen)]
+    assert ahead(0, freeze="1", freeze_epochs=3) == [Phase(0, 3, frozen)]
 
 
 def test_layers_are_named_as_keras_names_them():
@@ -87,6 +87,7 @@ def test_layers_are_named_as_keras_names_them():
         ({"freeze": "conv2d_9", "freeze_epochs": 1}, "unknown layer 'conv2d_9'; did you mean 'conv2d_1'"),
         ({"freeze": "backbone", "freeze_epochs": 1}, "freeze: unknown layer 'backbone'; known: "),
         ({"freeze": "1"}, "freeze_epochs: expected 1 or more with freeze, received 0"),
+        ({"freeze": "1", "freeze_epochs": 4, "epochs": 3}, "freeze_epochs: expected at most the 3 epochs"),
         ({"freeze_epochs": 1}, "freeze: expected layers with freeze_epochs, received none"),
     ],
 )
