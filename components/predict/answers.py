@@ -146,6 +146,11 @@ class Answers:
         self.records[digits] = _parsed(self.store, self._record(digits), Record)
 
 
+def answered_before(out: str) -> bool:
+    """Whether any model's answers lie below a place: then a source without pictures is one that was emptied."""
+    return any(stored.key.rpartition("/")[2].startswith("answers-") for stored in open_store(out).list())
+
+
 def _settled(store: Store, key: str, wanted: Known) -> Known:
     """What the object says; if there is none it is made, to say what is wanted. Every later run finds the same."""
     try:

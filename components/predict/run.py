@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.core.wording import counted, listed, percent
 from components.predict.answering import answered
-from components.predict.answers import Answers
+from components.predict.answers import Answers, answered_before
 from components.predict.champion import Served, fetched_model
 from components.predict.drift.report import Report, report_drift
 from components.predict.drift.tally import Counts, count
@@ -42,14 +42,14 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
     names = served.classifier.class_names
     with open_source(settings.source) as source:
         found = source.pictures()
-        first = next(found, None)
-        if first is None:
+        first = list(itertools.islice(found, 1))
+        if not first and not answered_before(settings.out):  # a name with a mistake in it, most likely
             raise nothing_found(settings.source, source)
         answers = Answers(settings.out, served.model, names)
         size = max(1, min(FILE_PICTURES, FILE_PROBABILITIES // (settings.top or len(names))))
         done = Counts()
         with Progress("predict", total=None, unit="pictures") as progress:
-            for pictures in _files(itertools.chain([first], found), answers, size):
+            for pictures in _files(itertools.chain(first, found), answers, size):
                 rows = Rows(settings.answers_as, names, settings.top, served.model)
                 counts = _answer(served, source, pictures, rows, progress)
                 if counts.unreadable == counts.pictures and done.unreadable == done.pictures:
@@ -61,7 +61,7 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
                 if answers.commit(pictures, rows.text.getvalue(), rows.ending, counts):
                     done = done.plus(counts)
     seconds = time.monotonic() - began
-    _say(answers, source, done, seconds)
+    _say(answers, source, done, seconds, emptied="" if first else settings.source)
     report = report_drift(answers, served, settings, page_path)
     return _judged(answers, done, seconds, report, settings.max_drift)
 
@@ -93,15 +93,14 @@ def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows,
     return counts
 
 
-def _say(answers: Answers, source: Source, done: Counts, seconds: float) -> None:
-    if not done.pictures:
+def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied: str) -> None:
+    if done.pictures:
+        speed = f"{seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s)"
+        print(f"answered {counted(done.pictures, 'picture')} in {speed}, in {answers.uri()}", flush=True)
+    elif emptied:
+        print(f"nothing new: no pictures at {emptied!a}; earlier answers are in {answers.store.uri()}", flush=True)
+    else:
         print(f"nothing new: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
-        return
-    print(
-        f"answered {counted(done.pictures, 'picture')} in {seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s), "
-        f"in {answers.uri()}",
-        flush=True,
-    )
     if source.left_out:
         print(f"  {source.left_out.total():,} left out: no picture by its ending")
     if done.unreadable:

@@ -101,6 +101,26 @@ def test_a_new_champion_answers_all_anew_in_a_folder_of_its_own(place, settings,
 
 
 @in_a_bucket
+def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, settings, made, capsys):  # noqa: F811
+    predict(settings())
+    before = rows(place.uri)
+    store = open_store(place.uri)
+    for stored in list(store.list("new")):
+        if not stored.key.endswith(".txt"):
+            store.delete(stored.key)
+    capsys.readouterr()
+    done = predict(settings())
+    assert (done.pictures, done.report, done.said) == (0, "", "no new pictures")
+    emptied = f"nothing new: no pictures at '{place.uri}/new'; earlier answers are in {place.uri}/answers"
+    said = capsys.readouterr().out
+    assert emptied in said and "1 left out: no picture by its ending" in said
+    made().publish(f"{place.uri}/registry")  # of another champion's answers there are none yet
+    assert predict(settings()).said == "no new pictures"
+    assert rows(place.uri) == before
+    assert "received 1 .txt" in refusal(settings(out=f"{place.uri}/elsewhere"))
+
+
+@in_a_bucket
 def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noqa: F811
     predict(settings(answers_as="csv", top=0))
     store = open_store(f"{place.uri}/answers/digits-1")
