@@ -1,10 +1,5 @@
-"""A small server that speaks the KFP v2beta1 calls the SDK uses, in the words of the real one.
+"""A small server that speaks the KFP v2beta1 calls the SDK uses, in the words of the real one."""
 
-Runs look as recorded ones do (tests/pipeline/cluster/recorded): Argo's nodes for tasks, no reason anywhere.
-"""
-
-import dataclasses
-import datetime
 import itertools
 import json
 from typing import Any
@@ -12,28 +7,11 @@ from typing import Any
 import yaml
 
 from tests.servers.http_api import Api
+from tests.servers.kfp_runs import START, Moment, shown
 
 PREFIX = "/apis/v2beta1"
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-
-
-@dataclasses.dataclass
-class Moment:
-    """What a run looks like at one look.
-
-    Attributes:
-        state: the run's.
-        tasks: each step's state; PENDING: its pod waits. A step that is not in it has not begun.
-        tries: of a step, if its first pod was lost.
-        cached: the steps that an earlier run answers for.
-        history: states that the run went through before, such as CANCELING.
-    """
-
-    state: str
-    tasks: dict[str, str] = dataclasses.field(default_factory=dict)
-    tries: dict[str, int] = dataclasses.field(default_factory=dict)
-    cached: tuple[str, ...] = ()
-    history: tuple[str, ...] = ()
+# Whose rights a run has that names nobody.
+SERVICE_ACCOUNT = "pipeline-runner"
 
 
 class KfpApi(Api):
@@ -90,9 +68,10 @@ class KfpApi(Api):
 
     def _runs(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if method == "POST":
-            made = {**body, "run_id": f"run-{next(self.numbers)}", "state": "PENDING", "created_at": START.isoformat()}
-            self.runs[made["run_id"]] = made
-            return 200, made
+            run_id = f"run-{next(self.numbers)}"
+            made = {"service_account": SERVICE_ACCOUNT, **body, "run_id": run_id, "created_at": START.isoformat()}
+            self.runs[run_id] = made | {"state": "PENDING"}
+            return 200, self.runs[run_id]
         if not identity:
             found = [run for run in self.runs.values() if run["experiment_id"] == query["experiment_id"]]
             return 200, {"runs": found} if found else {}
@@ -100,7 +79,7 @@ class KfpApi(Api):
             return error(404, 5, f"Run {identity} not found")
         look = self.looks[identity] = self.looks.get(identity, -1) + 1
         moment = self.moments[min(look, len(self.moments) - 1)]
-        return 200, {**self.runs[identity], **(shown(moment) if isinstance(moment, Moment) else moment)}
+        return 200, {**self.runs[identity], **(shown(moment, identity) if isinstance(moment, Moment) else moment)}
 
     def _pipelines(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if method == "POST" and identity == "upload_version":
@@ -169,61 +148,3 @@ def error(status: int, code: int, message: str) -> tuple[int, Any]:
     text = f"Failed to do it: {message}"
     details = [{"@type": "type.googleapis.com/api.Error", "error_message": message, "error_details": f"{text}: {text}"}]
     return status, {"error": text, "code": code, "message": text, "details": details}
-
-
-WORKFLOW = "training-x7k2p"
-
-
-def shown(moment: Moment) -> dict[str, Any]:
-    """A moment as KFP answers it: Argo's nodes, each with the ids of its children."""
-    root = f"{WORKFLOW}(0).root(0)"
-    tasks = [
-        _task(WORKFLOW, moment.state, [f"{WORKFLOW}(0)"]),
-        _task(f"{WORKFLOW}(0)", moment.state, [f"{WORKFLOW}(0).root-driver"]),
-        _task("root-driver", "SUCCEEDED", [f"{WORKFLOW}(0).root-driver(0)"]),
-        _task("root-driver(0)", "SUCCEEDED", [f"{WORKFLOW}(0).root"]),
-        _task("root", moment.state, [root]),
-        _task("root(0)", moment.state, [f"{root}.{name}-driver" for name in moment.tasks]),
-        {"task_id": "105", "execution_id": "105"},  # of the metadata store, without a name
-    ]
-    for place, (name, state) in enumerate(moment.tasks.items()):
-        node, tries = f"{root}.{name}", moment.tries.get(name, 1)
-        pods = [f"{node}(0).executor({number})" for number in range(tries)]
-        outer = "RUNNING" if state == "PENDING" else state
-        seconds = 0 if name in moment.cached else 30
-        tasks += [
-            _task(f"{name}-driver", "SUCCEEDED", [f"{node}-driver(0)"], place),
-            _task(f"{name}-driver(0)", "SUCCEEDED", [node], place),
-            _task(name, outer, [f"{node}(0)"], place, seconds),
-            _task(f"{name}(0)", outer, [f"{node}(0).executor"], place, seconds),
-        ]
-        if name in moment.cached:
-            tasks.append(_task("executor", "SKIPPED", [], place, seconds))
-            continue
-        tasks.append(_task("executor", outer, pods, place, seconds))
-        tasks += [_task(f"executor({number})", "FAILED", [], place) for number in range(tries - 1)]
-        tasks.append(_task(f"executor({tries - 1})", state, [], place, seconds))
-    history = [{"state": state, "update_time": START.isoformat()} for state in (*moment.history, moment.state)]
-    return {"state": moment.state, "state_history": history, "run_details": {"task_details": tasks}}
-
-
-def node_id(name: str) -> str:
-    """Argo's id of a node of that whole name."""
-    digest = 2166136261
-    for byte in name.encode():
-        digest = (digest ^ byte) * 16777619 % 2**32
-    return f"{name.split('(')[0].split('.')[0]}-{digest}"
-
-
-def _task(name: str, state: str, children: list[str], place: int = 0, seconds: int = 10) -> dict[str, Any]:
-    began = START + datetime.timedelta(minutes=place)
-    ended = began + datetime.timedelta(seconds=seconds)
-    return {
-        "display_name": name,
-        "task_id": f"{name} {place}",
-        "state": state,
-        "create_time": START.isoformat(),
-        "start_time": began.isoformat(),
-        "end_time": ended.isoformat() if state not in ("RUNNING", "PENDING") else "1970-01-01T00:00:00Z",
-        "child_tasks": [{"pod_name": node_id(child)} for child in children],
-    }

@@ -4,6 +4,7 @@ import json
 import pathlib
 from typing import Any
 
+from pipeline.cluster.tasks import node_id
 from tests.servers.http_api import Api
 
 
@@ -69,38 +70,87 @@ def status(code: int, reason: str, message: str) -> dict[str, Any]:
     }
 
 
+WORKFLOW = "training-x7k2p"
+MOMENT = "2026-01-01T00:00:00Z"
+FINISHED = {"exitCode": 0, "finishedAt": MOMENT, "reason": "Completed", "startedAt": MOMENT}
+
+
 def pod(
     step: str,
     phase: str,
     waiting: tuple[str, str] | None = None,
     unschedulable: str = "",
     terminated: dict[str, Any] | None = None,
+    run_id: str = "run-2",
 ) -> dict[str, Any]:
-    """A pod of a run as KFP's Argo makes them."""
-    name = f"training-x7k2p-system-container-impl-{step}"
-    state = {"phase": phase, "conditions": [], "containerStatuses": []}
-    if waiting or terminated:
-        state["containerStatuses"] = [
-            {
-                "name": "main",
-                "ready": False,
-                "restartCount": 0,
-                "image": "i",
-                "imageID": "",
-                "state": {"terminated": terminated}
-                if terminated
-                else {"waiting": {"reason": waiting[0], "message": waiting[1]}},
-            }
-        ]
+    """A pod of a run with the fields of those that were recorded (test_doubles.py).
+
+    Args:
+        waiting: the reason and the message of its main container.
+        terminated: how that ended, as far as it is not told by the phase.
+    """
+    node = f"{WORKFLOW}(0).root(0).{step}(0).executor(0)"
+    number = node_id(node)
+    state: dict[str, Any] = {"phase": phase}
     if unschedulable:
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
-        state["conditions"] = [condition]
-    annotations = {"workflows.argoproj.io/node-name": f"training-x7k2p(0).root(0).{step}(0).executor(0)"}
+        reason = {"reason": "Unschedulable", "message": unschedulable}
+        state["conditions"] = [{"type": "PodScheduled", "status": "False", **reason}]
+    else:
+        runs = {"running": {"startedAt": MOMENT}}
+        ended = {"terminated": FINISHED}
+        main = (
+            {"waiting": dict(zip(("reason", "message"), waiting, strict=True))}
+            if waiting
+            else {
+                "Pending": {"waiting": {"reason": "PodInitializing"}},
+                "Running": runs,
+                "Succeeded": ended,
+                "Failed": {"terminated": FINISHED | {"exitCode": 1, "reason": "Error"} | (terminated or {})},
+            }[phase]
+        )
+        beside = {"wait": runs if phase in ("Pending", "Running") else ended}
+        before = {"init": ended, "kfp-launcher": ended}
+        state |= {
+            "startTime": MOMENT,
+            "conditions": _conditions(phase),
+            "initContainerStatuses": [_container(name, one) for name, one in before.items()],
+            "containerStatuses": [
+                _container(name, one, ready=phase == "Running") for name, one in ({"main": main} | beside).items()
+            ],
+        }
     return {
-        "metadata": {"name": name, "annotations": annotations, "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"containers": [{"name": "main", "image": "i"}]},
+        "metadata": {
+            "name": f"{WORKFLOW}-retry-system-container-impl-{number}",
+            "labels": {"pipeline/runid": run_id, "workflows.argoproj.io/workflow": WORKFLOW},
+            "annotations": {
+                "workflows.argoproj.io/node-id": f"{WORKFLOW}-{number}",
+                "workflows.argoproj.io/node-name": node,
+            },
+            "creationTimestamp": MOMENT,
+        },
+        "spec": {"containers": [{"name": "main"}]},
         "status": state,
     }
+
+
+def _container(name: str, state: dict[str, Any], ready: bool = False) -> dict[str, Any]:
+    resources = {} if "waiting" in state else {"resources": {"limits": {"memory": "4Gi"}}}
+    status = {"name": name, "state": state, "lastState": {}, "restartCount": 0, "image": "i", "imageID": ""}
+    return status | resources | {"ready": ready}
+
+
+def _conditions(phase: str) -> list[dict[str, str]]:
+    why = {"Pending": "ContainersNotReady", "Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
+    ready = {"status": "False", "reason": why} if why else {"status": "True"}
+    if phase == "Pending":
+        ready["message"] = "containers with unready status: [main]"
+    return [
+        {"type": "PodReadyToStartContainers", "status": str(phase in ("Pending", "Running"))},
+        {"type": "Initialized", "status": "True"} | ({"reason": why} if phase == "Succeeded" else {}),
+        {"type": "Ready", **ready},
+        {"type": "ContainersReady", **ready},
+        {"type": "PodScheduled", "status": "True"},
+    ]
 
 
 def kubeconfig(path: pathlib.Path, url: str) -> pathlib.Path:

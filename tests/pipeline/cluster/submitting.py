@@ -12,7 +12,8 @@ from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.submit import PATIENCE_S, submit
 from pipeline.parameters.parameters import configure
-from tests.servers.kfp_api import KfpApi, Moment
+from tests.servers.kfp_api import KfpApi
+from tests.servers.kfp_runs import Moment
 
 FAST = Watch(interval=0.01)
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
@@ -22,16 +23,6 @@ def tasks(*states: str) -> dict[str, str]:
     return dict(zip(STEPS, states, strict=False))
 
 
-# The run's own first pod finds no node: nothing is known of steps yet.
-ROOT_WAITS = {
-    "state": "RUNNING",
-    "run_details": {
-        "task_details": [
-            {"display_name": "root-driver", "state": "RUNNING"},
-            {"display_name": "root-driver(0)", "state": "PENDING"},
-        ]
-    },
-}
 STORY = [
     Moment("PENDING"),
     Moment("RUNNING", tasks("RUNNING")),

@@ -7,8 +7,9 @@ from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
-from tests.pipeline.cluster.submitting import ROOT_WAITS, STORY, run, tasks
-from tests.servers.kfp_api import KfpApi, Moment, error
+from tests.pipeline.cluster.submitting import STORY, run, tasks
+from tests.servers.kfp_api import KfpApi, error
+from tests.servers.kfp_runs import ROOT_WAITS, Moment
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 

@@ -14,7 +14,8 @@ from pipeline.cluster.story import Story
 from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
 from tests.pipeline.cluster.submitting import FAST, STEPS, STORY, tasks
-from tests.servers.kfp_api import KfpApi, Moment
+from tests.servers.kfp_api import KfpApi
+from tests.servers.kfp_runs import Moment
 from tests.servers.kube_api import pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")

@@ -16,7 +16,8 @@ from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.http_api import Api
-from tests.servers.kfp_api import KfpApi, Moment, error
+from tests.servers.kfp_api import KfpApi, error
+from tests.servers.kfp_runs import Moment
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 
