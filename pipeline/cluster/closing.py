@@ -10,7 +10,7 @@ from typing import Any
 from components.core.artifacts.trial import TRIAL_COLUMNS
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.story import Story, word
-from pipeline.cluster.tasks import StepState
+from pipeline.cluster.tasks import StepState, failed_driver
 from pipeline.console import table
 from pipeline.summary import PLACES
 
@@ -19,6 +19,7 @@ VERDICT = re.compile(r"(passes|does not pass) the gate: ")
 ANSWERED = re.compile(r"answered [\d,]+ pictures|nothing new")
 OUTCOME = re.compile(r"(not )?exported\b")
 ALL_CACHED = "every step came from the cache: its figures and places are in the run that made them"
+LOGS_GONE = "figures and places are in the UI only: the logs of its pods are gone"
 NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
 
 
@@ -46,12 +47,17 @@ def summary(story: Story) -> dict[str, Any]:
         known["outcome"] = ALL_CACHED
     elif not story.pods:
         known["outcome"] = NO_ACCESS
+    elif not story.pods.logs and all(word(state) == "succeeded" for state in story.states):
+        known["outcome"] = LOGS_GONE
     return known
 
 
 def why(story: Story, run: Any) -> str:
     """Why a run failed: the step, and the most telling of what is known of it."""
     failed = next((state for state in story.states if state.state == "FAILED"), None)
+    if failed is None and (name := failed_driver(run)):
+        said = story.pods.driver_error(name) if story.pods else ""
+        return f"{name} failed: Kubeflow's driver could not start it{': ' if said else ''}{said}"
     if failed is None:
         return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
     return f"{failed.title} failed: {_cause(story.pods, failed)}"

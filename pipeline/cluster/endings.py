@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.prediction import PredictionParameters
+
 KILLED = 137  # by SIGKILL, mostly for memory
 
 
@@ -13,10 +16,16 @@ def container_ending(step: str, pod: Any) -> str:
     ended = main and main.state and main.state.terminated
     if ended and ended.reason == "OOMKilled":
         limit = ((main.resources and main.resources.limits) or {}).get("memory", "")
-        return f"out of memory{f' at its limit of {limit}' if limit else ''} (OOMKilled); give {step}_memory more"
+        return f"out of memory{f' at its limit of {limit}' if limit else ''} (OOMKilled){_more(step)}"
     if ended and ended.exit_code == KILLED:
-        return f"killed (exit code {KILLED}), likely for want of memory on its node; give {step}_memory more"
+        return f"killed (exit code {KILLED}), likely for want of memory on its node{_more(step)}"
     return ""
+
+
+def _more(step: str) -> str:
+    """Which parameter gives the step more memory; empty if none does."""
+    name = f"{step}_memory"
+    return f"; give {name} more" if name in {*Parameters.model_fields, *PredictionParameters.model_fields} else ""
 
 
 def main_container(pod: Any) -> Any:

@@ -14,7 +14,7 @@ from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import step_of
-from pipeline.cluster.troubles import Trouble, pod_trouble, refused_pod
+from pipeline.cluster.troubles import Trouble, pod_trouble, refused_pod, step_title
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -52,6 +52,11 @@ class Pods:
         waiting = [node for node in self.nodes if node["name"] not in there and node.get("phase") == "Pending"]
         return found + [trouble for node in waiting if (trouble := refused_pod(step_of(node["name"]), node))]
 
+    def started(self) -> set[str]:
+        """The titles of the steps whose newest pod does not wait."""
+        newest = {step_of(_node(pod)): pod for pod in self.pods}
+        return {step_title(step) for step, pod in newest.items() if pod.status.phase not in ("Pending", None)}
+
     def new_lines(self, verbose: bool = False) -> list[tuple[Step, str]]:
         """The steps' lines since the last call, oldest first.
 
@@ -78,6 +83,16 @@ class Pods:
         """What the step's newest pod has printed; empty if it has no pod."""
         newest = self._newest(step)
         return self.logs.get(newest.metadata.name, StepLog()) if newest else StepLog()
+
+    def driver_error(self, step: str) -> str:
+        """Why KFP's driver of a step gave up; empty if its log does not say."""
+        log = StepLog()
+        for pod in self.pods:
+            if _is_driver(pod) and step_of(_node(pod))[0] == step:
+                with unless_unreachable():
+                    for line in self._log_lines(pod.metadata.name):
+                        log.read(line)
+        return log.launcher[:300]
 
     def ending(self, step: Step) -> str:
         """How the step's newest pod ended, as Kubernetes and Argo tell; empty if neither does."""

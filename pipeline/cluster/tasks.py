@@ -70,6 +70,12 @@ def was_cancelled(run: Any) -> bool:
     return "CANCELING" in [run.state, *(entry.state for entry in run.state_history or [])] or run.state == "CANCELED"
 
 
+def failed_driver(run: Any) -> str:
+    """The step that KFP could not start, its driver having failed; empty if there is none."""
+    failed = (task.display_name for task in _named(run) if task.state == "FAILED")
+    return next((name.removesuffix("-driver") for name in failed if name.endswith("-driver")), "")
+
+
 def step_of(node: str) -> tuple[str, int]:
     """The step in a node's whole name, and the number of its trial: ("train", 2) for `….iteration-iterations(1:1)….`"""
     iteration = ITERATION.search(node)

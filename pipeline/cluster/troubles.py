@@ -42,7 +42,7 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
     """What keeps a pod from starting; None if it only takes its time."""
     if pod.status.phase not in ("Pending", None):
         return None
-    name = _title(step)
+    name = step_title(step)
     for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
         waiting = status.state and status.state.waiting
         message = one_line(waiting.message or "") if waiting else ""
@@ -61,7 +61,7 @@ def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
     message = _line(node.get("message"))
     if not message or message.split(":")[0] in HEALTHY:
         return None
-    return Trouble(_title(step), "refused", f"its pod is refused: {message}")
+    return Trouble(step_title(step), "refused", f"its pod is refused: {message}")
 
 
 def _image(message: str, image: str) -> str:
@@ -79,5 +79,6 @@ def _line(message: str | None) -> str:
     return one_line(message or "", LONGEST)
 
 
-def _title(step: tuple[str, int]) -> str:
+def step_title(step: tuple[str, int]) -> str:
+    """A step as people read it: train, or train 2 for a trial."""
     return f"{step[0]} {step[1]}" if step[1] else step[0]

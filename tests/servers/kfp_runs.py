@@ -35,6 +35,7 @@ class Moment:
         tries: of a step, if its first pod was lost.
         cached: the steps that an earlier run answers for.
         history: states that the run went through before, such as CANCELING.
+        undriven: the step whose driver failed; it never begins.
     """
 
     state: str
@@ -42,6 +43,7 @@ class Moment:
     tries: dict[str, int] = dataclasses.field(default_factory=dict)
     cached: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
+    undriven: str = ""
 
 
 def shown(moment: Moment, run_id: str) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def shown(moment: Moment, run_id: str) -> dict[str, Any]:
         # What will never begin is listed once the run is over, without a state.
         for name in (name for name in AFTER if name not in moment.tasks):
             tasks += [
-                _task(f"{name}-driver", "", [f"{root}.{name}"], 9, 0),
+                _task(f"{name}-driver", "FAILED" if name == moment.undriven else "", [f"{root}.{name}"], 9, 0),
                 _task(name, "", [f"{root}.{later}-driver" for later in AFTER[name]], 9, 0),
             ]
     states = dict.fromkeys(("PENDING", *moment.history, moment.state))

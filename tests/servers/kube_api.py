@@ -82,14 +82,17 @@ def pod(
     unschedulable: str = "",
     terminated: dict[str, Any] | None = None,
     run_id: str = "run-2",
+    driver: bool = False,
 ) -> dict[str, Any]:
     """A pod of a run with the fields of those that were recorded (test_doubles.py).
 
     Args:
         waiting: the reason and the message of its main container.
         terminated: how that ended, as far as it is not told by the phase.
+        driver: whether it is that of KFP's driver, which prepares the step.
     """
-    node = f"{WORKFLOW}(0).root(0).{step}(0).executor(0)"
+    node = f"{WORKFLOW}(0).root(0).{step}{'-driver(0)' if driver else '(0).executor(0)'}"
+    template = "system-container-driver" if driver else "retry-system-container-impl"
     number = node_id(node)
     state: dict[str, Any] = {"phase": phase}
     if unschedulable:
@@ -120,7 +123,7 @@ def pod(
         }
     return {
         "metadata": {
-            "name": f"{WORKFLOW}-retry-system-container-impl-{number}",
+            "name": f"{WORKFLOW}-{template}-{number}",
             "labels": {"pipeline/runid": run_id, "workflows.argoproj.io/workflow": WORKFLOW},
             "annotations": {
                 "workflows.argoproj.io/node-id": f"{WORKFLOW}-{number}",

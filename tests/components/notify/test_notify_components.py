@@ -1,10 +1,16 @@
-"""The component as kfp.local runs it below an exit handler: one message, whatever the end."""
+"""The component as KFP runs it below an exit handler: one message, whatever the end."""
+
+import re
 
 import pytest
 from kfp import dsl, local
+from kfp.dsl.executor import Executor
 
+from components.core.storage import open_store
 from components.notify.component import notify
 from pipeline import ROOT
+from tests.components.notify.test_findings import EVALUATED, EXECUTOR, decision
+from tests.pipeline.cluster.replay import recorded_log
 from tests.servers.http_api import Api
 
 
@@ -41,3 +47,86 @@ def test_a_run_is_told_once(tmp_path, monkeypatch, fail, name, text):
     (request,) = webhook.requests
     assert request[3]["text"].startswith(text)
     assert (": failed\n" in request[3]["text"]) == fail
+
+
+# What a real Kubeflow handed to the task at an exit handler's end; `state` besides.
+FINAL = {"error": {}, "pipelineJobResourceName": "training-d5rl2", "pipelineTaskName": "exit-handler-1"}
+# What its launcher does not keep of a step's log.
+NOT_KEPT = re.compile(r"[IEF]\d{4} |time=|Error: exit status")
+
+
+def kept(log: str) -> bytes:
+    """The `executor-logs` that go with a recorded log."""
+    lines = [line.partition(" ")[2] for line in recorded_log(log).split("\n")]
+    return "\n".join(line for line in lines if not NOT_KEPT.match(line)).encode()
+
+
+EXPORTED = b"exported digits version 1\nexported and published as version 3, the champion"
+ENDS = {
+    "success": (
+        "COMPLETE",
+        "quickstart 2026-11-26",
+        {
+            "evaluate/2/evaluation/decision.json": decision(True),
+            "export/3/executor-logs-0": EXECUTOR.encode() + EXPORTED,
+        },
+        "quickstart 2026-11-26: exported and published as version 3, the champion, test accuracy 0.7500\n"
+        "passes the gate: test accuracy 0.7500 is below min_accuracy 0.8\nhttp://kfp/#/runs/details/run-1",
+    ),
+    "failure": (
+        "FAILED",
+        "quickstart 2026-11-26",
+        {"download/1/executor-logs-0": kept("step-failed")},
+        "quickstart 2026-11-26: failed\n"
+        "download: expected an object minio://mlpipeline/absent or objects below it, received none; check the name\n"
+        "http://kfp/#/runs/details/run-1",
+    ),
+    "out of memory": (
+        "FAILED",
+        "quickstart 2026-11-26",
+        {"train/1/executor-logs-0": kept("step-out-of-memory")},
+        "quickstart 2026-11-26: failed\n"
+        "train: killed, likely for want of memory; give the step more\nhttp://kfp/#/runs/details/run-1",
+    ),
+    "refusal by the gate": (
+        "COMPLETE",
+        "quickstart 2026-11-26",
+        EVALUATED | {"export/3/executor-logs-0": b"not exported"},
+        "quickstart 2026-11-26: not exported, test accuracy 0.7500\n"
+        "does not pass the gate: test accuracy 0.7500 is below min_accuracy 0.8\nhttp://kfp/#/runs/details/run-1",
+    ),
+    "a schedule's run, which has no name": (
+        "FAILED",
+        "",
+        {"download/1/executor-logs-0": kept("step-failed")},
+        "training-d5rl2: failed\n"
+        "download: expected an object minio://mlpipeline/absent or objects below it, received none; check the name\n"
+        "http://kfp/#/runs/details/run-1",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_real_kubeflow_hands_on_makes_one_whole_message(tmp_path, monkeypatch, end):
+    state, name, left, text = ENDS[end]
+    store = open_store(str(tmp_path / "training/run-1"))
+    for key, content in left.items():
+        store.write_bytes(key, content)
+    place = {
+        "name": "place",
+        "type": {"schemaTitle": "system.Artifact"},
+        "uri": f"{tmp_path}/training/run-1/notify/9/place",
+    }
+    given = {"status": FINAL | {"state": state}, "run_name": name, "run_id": "run-1"}
+    webhook = Webhook()
+    with webhook.serving() as url:
+        monkeypatch.setenv("NOTIFY_WEBHOOK_URL", url)
+        monkeypatch.setenv("NOTIFY_UI_URL", "http://kfp")
+        Executor(
+            {
+                "inputs": {"parameterValues": given},
+                "outputs": {"artifacts": {"place": {"artifacts": [place]}}, "outputFile": str(tmp_path / "out.json")},
+            },
+            notify.python_func,
+        ).execute()
+    assert [request[3]["text"] for request in webhook.requests] == [text]

@@ -1,12 +1,14 @@
 """Following a run whose pods can be seen: their lines, what keeps them from starting, how they ended."""
 
 import json
+import time
 import types
 
 import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary
+from pipeline.cluster.endings import container_ending
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.pods import find_pods
@@ -84,6 +86,19 @@ def test_names_of_one_trouble_take_turns_without_a_line_each(kube):
     ]
 
 
+def test_a_step_that_waits_again_after_it_ran_waits_from_then_on(kube):
+    """A try that had waited for its image an hour ago once ended the wait for the next one at once."""
+    lines = []
+    story = Story(find_pods("run-2", ""), lines.append)
+    waits = [pod("train", "Pending", ("ErrImagePull", 'failed to pull image "x": not found'))]
+    for kube.pods in (waits, [pod("train", "Running")], waits):
+        story.pods.look()
+        began = time.monotonic()
+        told = story.troubles()
+    assert told[0][1] <= time.monotonic() - began
+    assert lines == ["waiting: train: its image x can't be pulled: not found"] * 2
+
+
 def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
     kube.argo_nodes = [("training-x(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
     pods = find_pods("run-2", "mine")
@@ -146,6 +161,26 @@ def test_a_failure_is_told_by_what_says_most(quickstart_compiled, kube, kind):
     kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
     assert said in followed(quickstart_compiled, [failed])[1]
+
+
+def test_a_step_that_kubeflow_could_not_start_is_told_by_its_driver(quickstart_compiled, kube):
+    kube.pods = [pod("train", "Failed", driver=True)]
+    line = "F1126 14:32:06.813869 16 main.go:113] KFP driver: driver.Container() failed: bad accelerator"
+    kube.logs[kube.pods[0]["metadata"]["name"]] = f"2026-01-01T00:00:01.0Z {line}"
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED"), undriven="train")
+    _, error = followed(quickstart_compiled, [failed])
+    assert error.startswith(
+        "train failed: Kubeflow's driver could not start it: KFP driver: driver.Container() failed: bad"
+    )
+
+
+@pytest.mark.parametrize(("step", "advice"), [("evaluate", "; give evaluate_memory more"), ("look", "")])
+def test_a_parameter_is_named_only_if_there_is_one(step, advice):
+    from kubernetes.client import ApiClient
+
+    killed = types.SimpleNamespace(data=json.dumps(pod(step, "Failed", terminated={"reason": "OOMKilled"})))
+    ending = container_ending(step, ApiClient().deserialize(killed, "V1Pod"))
+    assert ending == f"out of memory at its limit of 4Gi (OOMKilled){advice}"
 
 
 def test_an_evicted_pod_is_told_as_such(quickstart_compiled, kube):

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from pipeline.cluster.follow import Watch
+from pipeline.cluster.pods import find_pods
 from pipeline.cluster.step_log import StepLog
-from tests.pipeline.cluster.replay import recorded_log, replay
+from tests.pipeline.cluster.replay import RECORDED, recorded_log, replay
 from tests.servers.kfp_api import KfpApi
+from tests.servers.kube_api import pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 
@@ -34,6 +37,7 @@ train       succeeded  20.0 s
 evaluate    succeeded  20.0 s
 export      succeeded  20.0 s
 
+figures and places are in the UI only: the logs of its pods are gone
 the run succeeded""",
     "all-cached": """\
 download
@@ -163,13 +167,16 @@ KFP/#/runs/details/5a59ebe9-5dc5-43af-bdab-17304b1c1219""",
     "webhook-failed": """\
 download
   failed, 50.0 s
+notify-failure
+  succeeded, 20.0 s
 
-step        result   time
-download    failed   50.0 s
-preprocess  not run
-train       not run
-evaluate    not run
-export      not run
+step            result     time
+download        failed     50.0 s
+preprocess      not run
+train           not run
+evaluate        not run
+export          not run
+notify-failure  succeeded  20.0 s
 
 error: download failed: its container ended with exit code 1; its log: \
 KFP/#/runs/details/b6aa55e0-73ba-4e36-9094-184cfa9ecff4""",
@@ -204,6 +211,7 @@ choose      succeeded  10.0 s
 evaluate    succeeded  21.0 s
 export      succeeded  21.0 s
 
+figures and places are in the UI only: the logs of its pods are gone
 the run succeeded""",
 }
 
@@ -212,6 +220,25 @@ the run succeeded""",
 def test_what_is_said_of_a_recorded_run(kube, name):
     kube.logs = {pod: recorded_log(log) for pod, log in LOGS.items()}
     assert replay(name, kube) == SAID[name].split("\n")
+
+
+def test_every_recorded_run_has_its_words():
+    assert {f"run-{name}.json" for name in SAID} == {path.name for path in RECORDED.glob("run-*.json")}
+
+
+def test_a_pod_that_no_node_takes_is_told_in_the_recorded_words(kube):
+    events = json.loads((RECORDED / "events-warnings.json").read_text())
+    (message,) = [event["message"] for event in events if event["reason"] == "FailedScheduling"]
+    kube.pods = [pod("preprocess", "Pending", unschedulable=message)]
+    pods = find_pods("run-2", "")
+    pods.look()
+    assert [str(trouble) for trouble in pods.troubles()] == [
+        "preprocess: no node takes its pod: 0/1 nodes are available: 1 Insufficient cpu."
+    ]
+
+
+def test_how_long_a_wait_is_as_the_page_says():
+    assert (Watch().hopeless_after, Watch().stuck_after) == (3 * 60, 20 * 60)
 
 
 def test_without_a_view_of_the_pods_a_failure_says_that_there_is_none():
