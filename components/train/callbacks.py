@@ -11,6 +11,7 @@ from components.core import progress
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
+from components.train.board.tracking import TrackedRun
 from components.train.checkpoint import Checkpoint, model_state
 from components.train.errors import SettingsError
 from components.train.optimizer import LearningRate
@@ -97,6 +98,21 @@ class EpochLog(Callback):
         if self.progress:
             self.progress.__exit__(None, None, None)
             self.progress = None
+
+
+class Curves(Callback):
+    """Sends each epoch's figures to a run in MLflow."""
+
+    def __init__(self, run: TrackedRun, log: EpochLog):
+        super().__init__()
+        self.run, self.log = run, log
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.run.send_now_and_then(self.log.history)
+
+    def close(self) -> None:
+        """Sends what is left."""
+        self.run.send_the_rest(self.log.history)
 
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:

@@ -66,7 +66,7 @@ class Fit:
         from components.train.board.events import EventFiles, Histograms, hyperparameters
         from components.train.board.pictures import validation_pictures
         from components.train.board.tracking import tracked_run
-        from components.train.callbacks import BestWeights, Callbacks, EpochLog, SaveCheckpoint, StopAtNaN
+        from components.train.callbacks import BestWeights, Callbacks, Curves, EpochLog, SaveCheckpoint, StopAtNaN
 
         settings, device = self.settings, self.device
         training, validation = self._feeds(dataset_path)
@@ -78,7 +78,7 @@ class Fit:
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
         if device.processes == 1:  # else no process holds the whole model to ask it about pictures
             callbacks += validation_pictures(board, settings, dataset_path, self.info)
-        tracked = tracked_run(log) if device.leads else []
+        tracked = [Curves(run, log)] if device.leads and (run := tracked_run()) else []
         callbacks += tracked
         if device.leads:
             callbacks.append(board)

@@ -10,15 +10,10 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.core.errors import one_line
-from components.core.framework import load_keras
-from components.train.callbacks import EpochLog
-
-keras = load_keras()
-Callback: Any = keras.callbacks.Callback
 
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 # Names of their own: Kubeflow logs `loss` and so on too, as they were in the end.
@@ -32,23 +27,22 @@ AFTER_A_FAILURE_S = 60.0
 LARGEST_BATCH = 1000
 
 
-def tracked_run(log: EpochLog, environment: Mapping[str, str] = os.environ) -> list["TrackedRun"]:
-    """The callback that sends the curves; none if there is nowhere to send them."""
+def tracked_run(environment: Mapping[str, str] = os.environ) -> "TrackedRun | None":
+    """The run that this pod was given; None if there is none."""
     uri, run = environment.get("MLFLOW_TRACKING_URI", ""), environment.get("MLFLOW_RUN_ID", "")
-    return [TrackedRun(log, uri, run, environment)] if run and uri.startswith(("http://", "https://")) else []
+    return TrackedRun(uri, run, environment) if run and uri.startswith(("http://", "https://")) else None
 
 
-class TrackedRun(Callback):
-    """Sends the history's new epochs to a run in MLflow; what could not be sent goes with the next ones.
+class TrackedRun:
+    """Sends a history's new epochs to a run in MLflow; what could not be sent goes with the next ones.
 
     A training that was killed and goes on sends what the run lacks: MLflow is asked which epoch came last.
     """
 
-    def __init__(self, log: EpochLog, uri: str, run: str, environment: Mapping[str, str]):
-        super().__init__()
+    def __init__(self, uri: str, run: str, environment: Mapping[str, str]):
         import requests
 
-        self.log, self.run = log, run
+        self.run = run
         self.api = f"{uri.rstrip('/')}/api/2.0/mlflow/runs"
         self.session = requests.Session()
         self.session.verify = environment.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
@@ -62,21 +56,22 @@ class TrackedRun(Callback):
         self.next_try = 0.0
         self.told = False
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def send_now_and_then(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Sends what is new, unless something was sent a moment ago."""
         if time.monotonic() >= self.next_try:
-            self._send()
+            self._send(history)
 
-    def close(self) -> None:
-        """Sends what is left."""
-        self._send()
+    def send_the_rest(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Sends all that is left."""
+        self._send(history)
         self.session.close()
 
-    def _send(self) -> None:
+    def _send(self, history: Sequence[Mapping[str, Any]]) -> None:
         self.next_try = time.monotonic() + EVERY_S
         try:
             if self.sent is None:
                 self.sent = self._last_epoch()
-            epochs = self.log.history[self.sent :]
+            epochs = history[self.sent :]
             now = int(time.time() * 1000)
             points = [point for entry in epochs for point in _points(entry, now)]
             for start in range(0, len(points), LARGEST_BATCH):

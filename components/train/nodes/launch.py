@@ -18,6 +18,7 @@ from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
 from components.core.storage import StorageError, location, open_store
+from components.train.board.tracking import tracked_run
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
 from components.train.nodes.job import Job
 from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
@@ -67,6 +68,9 @@ def train_on_nodes(
     work = open_store(job.work)
     work.delete_files([stored.key for stored in work.list()])
     record = read_training(model_path)
+    # The run in MLflow is this pod's, with its login, so the nodes are told of none: their curves go there at the end.
+    if run := tracked_run():
+        run.send_the_rest(record["history"])
     return TrainingResult.model_validate({name: record[name] for name in TrainingResult.model_fields})
 
 

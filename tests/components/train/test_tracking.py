@@ -10,6 +10,7 @@ import requests
 
 from components.train.board import tracking
 from components.train.board.tracking import tracked_run
+from components.train.callbacks import Curves
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
@@ -32,11 +33,11 @@ def entry(epoch: int, **changes: float) -> dict:
 
 def trained(log: SimpleNamespace, *entries: dict, **environment: str) -> None:
     """Epochs, one after the other, as Keras would end them."""
-    [run] = tracked_run(log, environment)
+    curves = Curves(tracked_run(environment), log)
     for each in entries:
         log.history.append(each)
-        run.on_epoch_end(each["epoch"] - 1)
-    run.close()
+        curves.on_epoch_end(each["epoch"] - 1)
+    curves.close()
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_it_logs_in_as_kubeflow_says(log, tmp_path, monkeypatch, given, authoriz
      {"MLFLOW_RUN_ID": "0a1b", "MLFLOW_TRACKING_URI": "file:///mlruns"}],
 )  # fmt: skip
 def test_without_a_run_of_a_server_nothing_is_sent(log, given):
-    assert tracked_run(log, given) == []
+    assert tracked_run(given) is None
 
 
 def test_a_real_mlflow_takes_them(log, monkeypatch):

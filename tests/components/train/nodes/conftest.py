@@ -28,6 +28,7 @@ RESULT = {
     "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
     "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
 }  # fmt: skip
+HISTORY = [{"epoch": 1, "loss": 1.0}]
 Start = Callable[..., list[subprocess.Popen]]
 
 
@@ -86,7 +87,7 @@ def launch(api: TrainerApi, gcs, tmp_path: pathlib.Path):
         model = f"{gcs.uri}/train/model"
         if result:
             left = open_store(f"{model}.work/result")
-            left.write_bytes("model/training.json", json.dumps(RESULT | {"history": []}).encode())
+            left.write_bytes("model/training.json", json.dumps(RESULT | {"history": HISTORY}).encode())
             left.write_bytes("tensorboard/train/events", b"points")
         checked = TrainSettings.checked(**{"nodes": 2, "architecture": SMALL, **settings})
         places = (str(tmp_path / "model"), model, str(tmp_path / "board"), f"{gcs.uri}/train/tensorboard")

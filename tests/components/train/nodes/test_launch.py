@@ -17,6 +17,7 @@ from components.train.nodes.launch import is_for_nodes
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, name_of, train_job
 from components.train.settings import TrainSettings
 from tests.components.train.nodes.conftest import IMAGE, RUNTIME
+from tests.servers.mlflow_api import MLflowApi
 from tests.servers.trainer_api import ROOT, TRAINER, Scene, TrainerApi, node_pod
 
 
@@ -98,6 +99,16 @@ def test_reasons_and_the_log_are_shown_once(api: TrainerApi, launch, capfd: pyte
         "1 of 2 nodes have started; node 1: Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
         "2 of 2 nodes have started",
     ]
+
+
+def test_the_curves_go_to_mlflow_by_the_step_whose_run_it_is(api: TrainerApi, launch, monkeypatch) -> None:
+    mlflow = MLflowApi("0a1b")
+    api.story = [Scene("Complete")]
+    with mlflow.serving() as url:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        monkeypatch.setenv("MLFLOW_RUN_ID", "0a1b")
+        launch()
+    assert mlflow.curve("0a1b", "epoch/loss") == {1: 1.0}
 
 
 def test_a_step_that_was_killed_finds_its_train_job_again(api: TrainerApi, launch) -> None:
