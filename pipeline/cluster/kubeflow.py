@@ -25,6 +25,8 @@ TOKEN_VARIABLES = ("KFP_EXISTING_TOKEN", "KFP_TOKEN")
 # Seconds to connect, and of silence while an answer is read. The SDK itself would wait for ever.
 TIMEOUT_S = (10, 60)
 PAGE_TIMEOUT_S = (3, 10)
+# How long a request is tried again that may pass.
+PATIENCE_S = 120.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
-from pipeline.cluster.submit import PATIENCE_S, obtain_experiment
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet
+from pipeline.cluster.submit import obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.prediction import PredictionConfiguration

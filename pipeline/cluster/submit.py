@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet, run_page
+from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
 BUILD = pathlib.Path("build")
-PATIENCE_S = 120.0
 
 
 @contextlib.contextmanager
@@ -72,8 +72,14 @@ def submit(
     service_account: str = "",
     patience_s: float = PATIENCE_S,
     say: Say = print,
+    pipeline: str = "",
 ) -> tuple["kfp.Client", str]:
     """Starts a run, and says its name, its id, its version, and its page if there is one.
+
+    If the very same file is on the Pipelines page, the run is one of that version, and is found there.
+
+    Args:
+        pipeline: under which name it would be on the Pipelines page; empty: that is not looked at.
 
     Returns:
         The client, and the run's id.
@@ -87,6 +93,13 @@ def submit(
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
     name = f"{configuration.title} {moment} {secrets.token_hex(3)}"
 
+    version = version_of(compiled)
+    known = uploaded(client, endpoint, pipeline, version, patience_s) if pipeline else None
+    what = (
+        {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
+        if known
+        else {"pipeline_package_path": str(compiled)}
+    )
     tried: list[str] = []
 
     def start() -> str:
@@ -97,7 +110,7 @@ def submit(
             run = client.run_pipeline(
                 experiment_id,
                 name,
-                str(compiled),
+                **what,
                 # All of them, though the file has them as defaults: the UI shows what a run was given.
                 params=configuration.parameters.model_dump(),
                 service_account=service_account or None,
@@ -105,7 +118,7 @@ def submit(
         return run.run_id
 
     run_id = patiently(start, endpoint, patience_s)
-    say(f"run: {name} ({run_id}) of version {version_of(compiled)}")
+    say(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
     if page := run_page(client, run_id):
         say(f"  {page}")
     return client, run_id

@@ -1,11 +1,11 @@
 """Puts pipelines onto Kubeflow's Pipelines page, and finds them there."""
 
+import contextlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, connect, pages_of, patiently, quiet
-from pipeline.cluster.submit import PATIENCE_S
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, pages_of, patiently, quiet
 
 if TYPE_CHECKING:
     import kfp
@@ -67,6 +67,14 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
     names = [entry.display_name for entry in known]
     hint = nearest(version, names) if names else "it has none"
     raise PipelineError(f"pipeline {name!r} has no version {version!r}; {hint}")
+
+
+def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str, patience_s: float) -> Any:
+    """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
+    with contextlib.suppress(PipelineError):
+        known = patiently(lambda: _known(client, endpoint, name), endpoint, patience_s)
+        return _named(known or [], version)
+    return None
 
 
 def versions(client: "kfp.Client", pipeline_id: str) -> list[Any]:

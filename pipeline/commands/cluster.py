@@ -101,9 +101,12 @@ def submit_command(
 ) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
     from pipeline.cluster.submit import pods_namespace, prepared, submit
+    from pipeline.cluster.version import pipeline_name
 
-    with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
-        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account)
+    sweep = plan(configuration.parameters)
+    name = pipeline_name(configuration.title, bool(sweep))
+    with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
+        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=name)
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
     else:

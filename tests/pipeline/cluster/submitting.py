@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.cluster.follow import Watch, follow
-from pipeline.cluster.kubeflow import Endpoint
-from pipeline.cluster.submit import PATIENCE_S, submit
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint
+from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kfp_runs import Moment

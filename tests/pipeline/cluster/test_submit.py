@@ -10,8 +10,8 @@ import yaml
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
-from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
-from pipeline.cluster.submit import PATIENCE_S, prepared
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, find_endpoint
+from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from tests.pipeline.cluster.submitting import STORY, run

@@ -135,6 +135,23 @@ def test_a_run_says_which_version_it_is(quickstart_compiled):
     assert run(KfpApi(STORY), quickstart_compiled)[0].endswith(f"of version {version_of(quickstart_compiled)}")
 
 
+def test_a_run_of_what_was_uploaded_is_one_of_that_version(api):
+    """With all its parameters, as any run. What is not there, or not to be seen, is sent along."""
+    common = ("--endpoint", api.url, "--no-check-images")
+    submit = ("submit", *common, "--no-watch")
+    said_by("upload", *common)
+    [[version]] = api.versions.values()
+    assert f" of version {version['display_name']} of pipeline quickstart\n" in said_by(*submit)
+    said_by(*submit, "EPOCHS=3")
+    api.faults = [("GET", "/apis/v2beta1/pipelines/names/quickstart", error(403, 7, "User 'ana' is not authorized"))]
+    assert "pipeline quickstart" not in said_by(*submit)
+    first, *others = api.runs.values()
+    reference = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
+    assert first["pipeline_version_reference"] == reference and "pipeline_spec" not in first
+    assert first["runtime_config"]["parameters"]["epochs"] == 8
+    assert len(others) == 2 and all("pipeline_version_reference" not in run and run["pipeline_spec"] for run in others)
+
+
 def test_a_version_is_named_for_the_code(tmp_path, quickstart_compiled):
     checkout = tmp_path / "checkout"
     (checkout / "pipeline").mkdir(parents=True)
