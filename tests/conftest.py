@@ -109,6 +109,7 @@ def digits_with_test(tmp_path_factory) -> str:
         splits[split] = SplitInfo(count=writer.count, per_class=per_class, shards=[shard])
     info = DatasetInfo(
         dataset="digits",
+        title="pen strokes",
         image_shape=(8, 8, 1),
         class_names=[str(digit) for digit in range(10)],
         splits=splits,

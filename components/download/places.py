@@ -12,6 +12,7 @@ from components.core.storage import location
 
 # "package" is a file inside an installed Python package, for data that came with one; only the catalog uses it.
 STORE_SCHEMES = ("gs", "s3", "minio")
+ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|zip)$", re.IGNORECASE)
 SCHEMES = ("file", "http", "https", "package", *STORE_SCHEMES)
 
 
@@ -72,6 +73,16 @@ def _check_url(url: str) -> None:
         named = False
     if not named:
         raise PipelineError("expected a URL such as https://host/file.tar, received one without a host, or a bad one")
+
+
+def name_of(place: str) -> str:
+    """What people call it: the last part of the path, or the host or bucket, without the ending of an archive."""
+    if scheme_of(place) == "file":
+        name = local_path(place).resolve().name
+    else:
+        parts = urllib.parse.urlsplit(place)
+        name = pathlib.PurePosixPath(urllib.parse.unquote(parts.path)).name or parts.hostname or ""
+    return ARCHIVE.sub("", name)
 
 
 def inside(place: str, name: str) -> str:

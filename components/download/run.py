@@ -15,10 +15,11 @@ from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
 from components.core.pictures.archives import archive_kind
 from components.core.progress import amount
+from components.core.wording import printable
 from components.download import packing
 from components.download.cache import Cache
 from components.download.mirror import Mirror
-from components.download.places import STORE_SCHEMES, inside, places_of, public, scheme_of
+from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
@@ -66,7 +67,7 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
         write_json(folder / SOURCE_FILE, info.model_dump())
     for listing in (file.listing for file in info.files if file.listing):
         print(f"{listing.objects:,} objects below {listing.uri} stay there; preprocess reads them", flush=True)
-    print(f"{info.dataset}: {amount(info.bytes, 'B')} from {info.uri}, sha256 {info.sha256}", flush=True)
+    print(f"{info.title}: {amount(info.bytes, 'B')} from {info.uri}, sha256 {info.sha256}", flush=True)
     return info
 
 
@@ -198,6 +199,7 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
     ]
     return RawInfo(
         dataset=settings.dataset,
+        title=_title(settings.dataset, [] if known.originals else places),
         format=known.format,
         uri=", ".join(map(public, places)),
         labels=public(settings.labels) if settings.labels else "",
@@ -205,3 +207,9 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
         bytes=sum(file.listing.bytes if file.listing else file.bytes for file in described),
         sha256=described[0].sha256 if len(files) == 1 else hashlib.sha256(sums.encode()).hexdigest(),
     )
+
+
+def _title(dataset: str, own: list[str]) -> str:
+    """What people call it: a known data set by its name, own pictures by that of their source, or of the first."""
+    name = printable(name_of(own[0])) or dataset if own else dataset
+    return f"{name} and {len(own) - 1:,} more" if len(own) > 1 else name

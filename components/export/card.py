@@ -117,7 +117,7 @@ The SavedModel also gives `class_name`, and its signature `encoded` takes `image
 
 def _data(manifest: Manifest) -> str:
     facts = {
-        "data set": _text(manifest.dataset),
+        "data set": _text(manifest.dataset_title),
         "licence": card_words.licence(manifest.dataset),
         "fingerprint": manifest.dataset_fingerprint,
         "source": _text(manifest.source_uri),

@@ -51,6 +51,7 @@ class Manifest(pydantic.BaseModel):
     metrics: dict[str, Any] = {}
     decision: Decision | None = None
     dataset: str
+    dataset_title: str = ""
     pictures: dict[str, int] = {}
     dataset_fingerprint: str
     source_uri: str

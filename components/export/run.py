@@ -84,6 +84,7 @@ def export(
             metrics={name: metrics[name] for name in SCALARS if name in metrics},
             decision=decision,
             dataset=info.dataset,
+            dataset_title=info.called,
             pictures={split: found.count for split, found in info.splits.items()},
             dataset_fingerprint=info.fingerprint,
             source_uri=info.source_uri,

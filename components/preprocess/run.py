@@ -82,6 +82,7 @@ def preprocess(
         mean, std = channels.mean_and_std()
         info = DatasetInfo(
             dataset=raw_info.dataset,
+            title=raw_info.title,
             image_shape=target.shape,
             class_names=source.class_names,
             splits=written,
@@ -104,7 +105,7 @@ def preprocess(
         height, width = tally.size_ranges()
         seconds = time.monotonic() - began
         facts = DataFacts(
-            dataset=raw_info.dataset,
+            dataset=info.called,
             info=info,
             samples=examples.samples(source, orders[TRAIN], pixels),
             duplicates=in_splits,

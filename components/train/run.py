@@ -2,6 +2,7 @@
 
 import pathlib
 import platform
+import re
 import statistics
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,8 @@ def train(
                 load_backbone(model, parse_architecture(settings.architecture))
             started_from = _start(model, fit, ancestor) if ancestor else None
 
-    board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{info.dataset}-{key}"
+    folder = re.sub(r"[^\w.-]+", "-", info.called) + f"-{key}"
+    board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{folder}"
     with live_board(tensorboard_path, *((board, tensorboard_artifact) if device.leads else ("", ""))) as upload_board:
         history, best = fit.run(model, dataset_path, tensorboard_path, upload_board, checkpoint, saved)
         result = _result(fit, history, best, model.count_params())

@@ -29,8 +29,8 @@ RESULTS = {
 # Facts that the sections below show in words of their own, and what the numbers in an export are called.
 TOLD = {
     *("model_name", "model_version", "class_names", "image_shape", "resize", "accuracy", "loss", "metrics", "decision"),
-    *("dataset", "pictures", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256", "training"),
-    *("weights_sha256", "code_revision", "versions", "formats", "created"),
+    *("dataset", "dataset_title", "pictures", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256"),
+    *("training", "weights_sha256", "code_revision", "versions", "formats", "created"),
 }
 
 
@@ -104,7 +104,7 @@ def _training(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _dataset(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "name", facts.get("dataset") or UNKNOWN
+    yield "name", facts.get("dataset_title") or facts.get("dataset") or UNKNOWN
     if facts.get("pictures"):
         yield "pictures", ", ".join(f"{count:,} {split}" for split, count in facts["pictures"].items())
     if "image_shape" in facts:

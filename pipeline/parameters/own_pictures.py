@@ -1,21 +1,18 @@
 """What follows from whose pictures they are: a data set, a model's name, and that a profile's gate is for its own."""
 
 import os
-import pathlib
 import re
 import unicodedata
-import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
-from components.download.places import local_path, places_of, scheme_of
+from components.download.places import local_path, name_of, places_of, scheme_of
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
 DIGITS = "digits"
 # What a profile says of the data set that it names, and of no other.
 OF_ITS_DATASET = ("min_accuracy", "model_name")
-ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|zip)$", re.IGNORECASE)
 
 
 def dataset_of(layers: Sequence[dict[str, Any]]) -> str | None:
@@ -37,13 +34,7 @@ def model_name_of(dataset: str, source: str) -> str:
     """A name for the model of a data set: its own, or that of the user's source."""
     if dataset != PICTURES or not source:
         return dataset
-    source = places_of(source)[0]
-    if scheme_of(source) == "file":
-        name = local_path(source).resolve().name
-    else:
-        place = urllib.parse.urlsplit(source)
-        name = pathlib.PurePosixPath(urllib.parse.unquote(place.path)).name or place.hostname or ""
-    plain = unicodedata.normalize("NFKD", ARCHIVE.sub("", name)).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", name_of(places_of(source)[0])).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
 
 

@@ -52,6 +52,7 @@ class DatasetInfo(pydantic.BaseModel):
 
     format_version: int = FORMAT_VERSION
     dataset: str
+    title: str = pydantic.Field("", description="what people call it; empty in earlier releases")
     image_shape: tuple[int, int, int] = pydantic.Field(description="height, width, channels")
     class_names: list[str]
     splits: dict[Split, SplitInfo]
@@ -71,6 +72,11 @@ class DatasetInfo(pydantic.BaseModel):
         "crop", description="how pictures of another size came to image_shape: stretched, or the middle cut out"
     )
     fingerprint: str = pydantic.Field(description="SHA-256 over shape, class names and every shard's SHA-256")
+
+    @property
+    def called(self) -> str:
+        """What people call it: a known data set's name, or that of the user's own source."""
+        return self.title or self.dataset
 
 
 def uneven(pictures: Sequence[int]) -> bool:

@@ -61,6 +61,7 @@ class RawInfo(pydantic.BaseModel):
     """What source.json says. `uri` never carries credentials or a query."""
 
     dataset: str
+    title: str = pydantic.Field("", description="what people call it; empty in earlier releases")
     format: RawFormat
     uri: str
     labels: str = pydantic.Field("", description="where the table of labels came from; empty: there is none")

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core import card_words
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.model import model_file
@@ -54,7 +55,7 @@ def gather(
         ]
 
     return EvaluationFacts(
-        title=f"{info.dataset}, {_architecture_name(training)}",
+        title=f"{info.called}, {_architecture_name(training)}",
         class_names=info.class_names,
         loss=loss,
         confusion=measures.confusion(labels, probabilities),
@@ -65,11 +66,12 @@ def gather(
         mistakes=examples(mistakes),
         uncertain_successes=examples(uncertain),
         data=DataSummary(
-            name=info.dataset,
+            name=info.called,
             counts={name: split.count for name, split in info.splits.items()},
             image_shape=info.image_shape,
             left_out=info.quarantined,
             resize=info.resize,
+            licence=card_words.licence(info.dataset),
         ),
         history=_history(training),
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],

@@ -104,7 +104,8 @@ class DataSummary:
     """The data set the model was trained and tested on.
 
     `counts` are pictures by split name; `image_shape` is height, width, channels; `left_out` counts pictures that could
-    not be read; `resize` says how pictures of other sizes came to that shape: "resize" (stretched) or "crop".
+    not be read; `resize` says how pictures of other sizes came to that shape: "resize" (stretched) or "crop"; `licence`
+    is that of the pictures, in words.
     """
 
     name: str
@@ -112,6 +113,7 @@ class DataSummary:
     image_shape: tuple[int, int, int]
     left_out: int
     resize: str
+    licence: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ class DataFacts:
     160 pixels a side if they are larger.
 
     Attributes:
-        dataset: the name of the data set, for instance "cifar10".
+        dataset: what people call the data set: "cifar10", or the name of their own source.
         info: what dataset.json says: shape, class names, counts of each class in each split, mean, std, source.
         samples: class name -> a few pictures of the training split, a seeded choice.
         duplicates: how many different pictures occur in more than one split.

@@ -51,7 +51,7 @@ def facts_of(labels, probabilities, names, **others):
         "calibration": measures.calibration(labels, probabilities),
         "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
         "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
-        "data": DataSummary("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop"),
+        "data": DataSummary("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop", "CC BY 4.0"),
         "history": {
             "loss": [1.5, 0.7, 0.4],
             "accuracy": [0.5, 0.8, 0.9],

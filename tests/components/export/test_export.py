@@ -51,7 +51,7 @@ def test_the_card_is_made_of_facts(exported, evaluation):
         f"| 3 | {metrics['per_class'][3]['precision']:.3f} |",
         manifest.dataset_fingerprint,
         manifest.source_sha256,
-        "licence: CC BY 4.0",
+        "- data set: pen strokes\n- licence: CC BY 4.0",
         "package:digits",
         "| keras | `model.keras` |",
         "- epochs: 3",

@@ -55,6 +55,8 @@ def test_a_prefix_gives_the_data_set_that_the_folder_and_its_archives_give(bucke
         mirrored,
     ]
     assert {info.fingerprint for info in same} == {found.fingerprint}
+    assert {info.called for info in (found, *same)} == {"photos"}
+    assert "<title>photos – Data report</title>" in (tmp_path / "report.html").read_text()
     assert {info.hashes_sha256 for info in same} == {found.hashes_sha256}
     assert found.source_uri == mirrored.source_uri == f"{bucket.uri}/photos"
     assert found.splits["train"].count + found.splits["validation"].count + found.splits["test"].count == 26

@@ -34,6 +34,7 @@ def write_dataset(directory: pathlib.Path, splits: Pictures, class_count: int, s
     shape = tuple(splits["train"][0].shape[1:])
     info = DatasetInfo(
         dataset="tiny",
+        title="tiny pictures",
         image_shape=shape,
         class_names=[f"class {index}" for index in range(class_count)],
         splits=infos,

@@ -89,7 +89,7 @@ def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
     train(chosen, digits, str(tmp_path / "model"), str(board))
     store = open_store(f"{bucket.uri}/boards")
     [run] = store.directories()
-    assert run.startswith("tiny-")
+    assert run.startswith("tiny-pictures-")
     stored = {item.key.removeprefix(f"{run}/"): store.read_bytes(item.key) for item in store.list()}
     local = {path.relative_to(board).as_posix(): path.read_bytes() for path in board.rglob("*") if path.is_file()}
     assert stored == local
