@@ -1,6 +1,7 @@
 """A run that a real Kubeflow recorded, followed again."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 
@@ -59,7 +60,7 @@ def recorded_log(name: str) -> str:
 WATCH = Watch(interval=0.01, patience=0.5, stuck_after=0.05, timeout=0.3, hopeless_after=0.05)
 
 
-def replay(name: str, kube=None, pages: bool = True) -> list[str]:
+def replay(name: str, kube=None, pages: bool = True, verbose: bool = False) -> list[str]:
     """What the client says of it, the error it ends with last; `KFP` stands for the address."""
     run = recorded_run(name)
     api, said = KfpApi([run], pages=pages), []
@@ -70,7 +71,8 @@ def replay(name: str, kube=None, pages: bool = True) -> list[str]:
         stack.enter_context(contextlib.suppress(PipelineError))
         client = connect(Endpoint(url))
         try:
-            follow(client, Endpoint(url), run["run_id"], WATCH, kube and find_pods(run["run_id"], ""), said.append)
+            pods = kube and find_pods(run["run_id"], "")
+            follow(client, Endpoint(url), run["run_id"], dataclasses.replace(WATCH, verbose=verbose), pods, said.append)
         except PipelineError as error:
             said.append(f"error: {error}")
     return [line.replace(url, "KFP") for text in said for line in text.split("\n")]

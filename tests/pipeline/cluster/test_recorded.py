@@ -241,6 +241,16 @@ def test_how_long_a_wait_is_as_the_page_says():
     assert (Watch().hopeless_after, Watch().stuck_after) == (3 * 60, 20 * 60)
 
 
+@pytest.mark.parametrize("name", sorted(LOGS.values()))
+def test_verbose_tells_every_line_of_a_recorded_log(kube, name):
+    kube.logs = {pod: recorded_log(log) for pod, log in LOGS.items()}
+    lines = [line.partition(" ")[2] for line in recorded_log(name).rstrip("\n").split("\n")]
+    said = replay(name.removeprefix("step-") if "memory" in name else name, kube, verbose=True)
+    first = said.index(f"  {lines[0]}")
+    assert said[first : first + len(lines)] == [f"  {line}" for line in lines]
+    assert said[-1] == SAID[name.removeprefix("step-") if "memory" in name else name].split("\n")[-1]
+
+
 def test_without_a_view_of_the_pods_a_failure_says_that_there_is_none():
     assert replay("step-failed")[-1] == (
         "error: download failed: KFP's API does not say why, and there is no access to its pod from here; its log: "
