@@ -4,6 +4,7 @@ import click
 
 from components.core.errors import one_line_errors
 from pipeline.commands import cluster, images, local, models
+from pipeline.commands.usage import one_line_usage
 
 
 @click.group()
@@ -16,8 +17,8 @@ for command in (*local.COMMANDS, *cluster.COMMANDS, *models.COMMANDS, *images.CO
 
 
 def run() -> None:
-    with one_line_errors():
-        main()
+    with one_line_errors(), one_line_usage():
+        main(standalone_mode=False)
 
 
 if __name__ == "__main__":

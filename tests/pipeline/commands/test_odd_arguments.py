@@ -1,11 +1,14 @@
 """Commands typed with odd arguments: each ends well, or with a line."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from components.core.machine import lack
-from pipeline.__main__ import main
+from pipeline import conv2d
+from pipeline.__main__ import main, run
 
 ODD = (
     "",
@@ -57,3 +60,41 @@ def test_it_ends_well_or_with_a_line(command, tmp_path, monkeypatch):
         said = str(error) if isinstance(error, PipelineError) else lack(error)
         assert said, (odd, error)
         assert "\n" not in said
+
+
+WRONG = {
+    "no such command": ("nope",),
+    "no such command of a group": ("models", "nope"),
+    "no such option": ("run-local", "--nope"),
+    "an option without its value": ("run-local", "--outputs"),
+    "a value that is none of the choices": ("run-local", "--runner", "x"),
+    "a number out of range": ("sweep", "--trials", "-1"),
+    "an argument that is missing": ("follow",),
+    "an argument too many": ("schedules", "x"),
+    "a missing argument of a group's": ("models", "rollback"),
+}
+
+
+@pytest.mark.parametrize("start", [run, conv2d], ids=["python -m pipeline", "conv2d"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_command_line_is_one_line(start, wrong, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["conv2d", *WRONG[wrong]])
+    with pytest.raises(SystemExit) as ended:
+        start()
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    (line,) = told.err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith(" --help")
+
+
+@pytest.mark.parametrize(("typed", "code"), [((), 2), (("models",), 2), (("run-local", "--help"), None)])
+def test_help_is_whole(typed, code, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["conv2d", *typed])
+    try:
+        run()
+        ended = None
+    except SystemExit as left:
+        ended = left.code
+    assert ended == code
+    assert "".join(capsys.readouterr()).startswith("Usage: ")
