@@ -8,7 +8,8 @@ facts: the same source gives the same bytes. By format the files are:
     idx           train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and
                   t10k-labels-idx1-ubyte.gz
     pictures      one archive (.tar, .tar.gz/.tgz, .zip) of class folders, with or without a train/test(/validation)
-                  level above them; a source that was a directory has been packed into pictures.tar, names sorted.
+                  level above them, or of pictures with a label file beside each; a source that was a directory has been
+                  packed into pictures.tar, names sorted.
                   Pictures that lie in a store already stay there: objects.jsonl lists them, an object a line,
                   `[name below the prefix, bytes, generation or ETag]`, and preprocess reads just those. Of several
                   sources there are several: pictures-1.tar, objects-2.jsonl. `labels` is a table of labels that the

@@ -14,6 +14,7 @@ import numpy as np
 
 from components.core.pictures.archives import MemberFile, iter_members
 from components.core.progress import Progress
+from components.preprocess.sources.beside import is_label
 from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.payloads import InFile
@@ -43,6 +44,8 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
                 with found.tables[name].open("wb") as table:
                     shutil.copyfileobj(file, table, COPY_BYTES)
+            elif is_label(name) and not file.link:
+                found.beside.add(name, size, file.read)
     broken, replaced = pictures.settle_links_and_names()
     found.close(InFile(pictures.path), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})
     return found

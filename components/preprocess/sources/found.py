@@ -13,7 +13,8 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.wording import listed
-from components.preprocess.sources.label_table import LabelTable
+from components.preprocess.sources.beside import LabelsBeside
+from components.preprocess.sources.label_table import LabelTable, Table
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import Payloads
@@ -27,6 +28,7 @@ class Found:
         offsets, sizes: where each picture's bytes are (payloads.py), and how many.
         folders: each picture's folder, a number in `folder_numbers`.
         name_sums: CRC-32 of each picture's own name, without its folders.
+        beside: labels that lie beside the pictures, a file each.
         tables: what may be a table of labels, by its name in the source.
         payloads: what the pictures are read from.
         names: of pictures from one up to another, as they are in the source.
@@ -44,6 +46,7 @@ class Found:
         self.pictures_in: dict[Folder, int] = {}
         self.others_in: dict[Folder, collections.Counter[str]] = {}
         self.ignored: collections.Counter[str] = collections.Counter()
+        self.beside = LabelsBeside(called)
         self.tables: dict[str, pathlib.Path] = {}
         self.out: Mapping[str, np.ndarray] = {}
 
@@ -107,8 +110,9 @@ class Found:
         folders = list(self.folder_numbers)
         return folders[0][: len(os.path.commonprefix(folders))]
 
-    def table(self) -> LabelTable | None:
-        """The table of labels that lies beside the pictures or in a folder above them all.
+    def table(self) -> Table | None:
+        """The table of labels that lies beside the pictures or in a folder above them all; else the labels that lie
+        beside each.
 
         Raises:
             PipelineError: there are two.
@@ -120,7 +124,10 @@ class Found:
                 f"expected one table of labels in {self.called}, received {listed(names)}; remove or rename the others"
             )
         if not names:
-            return None
+            ending = self.beside.used(len(self.folder_numbers))
+            for others in self.others_in.values() if ending else ():
+                others.pop(f".{ending}", None)
+            return self.beside.table(ending, lambda: self.names(0, len(self))) if ending else None
         *folder, base = unicodedata.normalize("NFC", names[0]).split("/")
         self.others_in[tuple(folder)][ending_of(base)] -= 1
         return LabelTable(self.tables[names[0]], names[0])

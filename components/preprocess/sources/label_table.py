@@ -13,7 +13,7 @@ import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
@@ -47,12 +47,27 @@ class Line:
     odd: str = ""
 
 
+class Table(Protocol):
+    """Labels of pictures, whatever form they have; `name` is for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    def lines(self) -> tuple[str, Iterator[Line]]: ...
+
+    def where(self, line: Line) -> str: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class LabelTable:
     """A table that lies at `path`, and is called `name`."""
 
     path: pathlib.Path
     name: str
+
+    def where(self, line: Line) -> str:
+        """The place of a line, for people."""
+        return f"{self.name}, line {line.number}"
 
     def lines(self) -> tuple[str, Iterator[Line]]:
         """Which columns were found, in words, and what each line says.
@@ -142,7 +157,7 @@ class LabelTable:
         found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
         split: Sequence[str] = (list(first)[found],) if found is not None else VERTEX_SPLIT
         words = f"picture from {listed([path_key])}, label from {listed(['.'.join(label)])}"
-        if found is not None or _inside(first, VERTEX_SPLIT):
+        if found is not None or text_at(first, VERTEX_SPLIT):
             words += f", split from {listed(['.'.join(split)])}"
 
         def lines() -> Iterator[Line]:
@@ -150,7 +165,7 @@ class LabelTable:
                 if not isinstance(value, dict):
                     yield Line(number, odd="no JSON object")
                 else:
-                    yield _line(number, _inside(value, (path_key,)), _inside(value, label), _inside(value, split))
+                    yield _line(number, text_at(value, (path_key,)), text_at(value, label), text_at(value, split))
 
         return words, lines()
 
@@ -168,9 +183,9 @@ class LabelTable:
         found = _first_of(LABELS, [_plain(key) for key in first])
         if found is not None and not isinstance(list(first.values())[found], dict):
             return (list(first)[found],)
-        if _inside(first, VERTEX_LABEL):
+        if text_at(first, VERTEX_LABEL):
             return VERTEX_LABEL
-        truth = (key for key in first if key.endswith("-metadata") and _inside(first, (key, "class-name")))
+        truth = (key for key in first if key.endswith("-metadata") and text_at(first, (key, "class-name")))
         return next(((key, "class-name") for key in truth), None)
 
     def _no_columns(self, received: list[str]) -> PipelineError:
@@ -204,7 +219,7 @@ def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
     return next((names.index(name) for name in headers if name in names), None)
 
 
-def _inside(value: Any, keys: Sequence[str]) -> str:
+def text_at(value: Any, keys: Sequence[str]) -> str:
     """The text at `keys`, from the outermost in; empty if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

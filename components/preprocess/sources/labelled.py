@@ -11,7 +11,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import LabelTable, Line
+from components.preprocess.sources.label_table import Line, Table
 from components.preprocess.sources.layout import SPLIT_NAMES
 from components.preprocess.sources.source import OddLines
 
@@ -41,7 +41,7 @@ class Labels:
         self.odd_lines = OddLines()
         self.notices: list[str] = []
 
-    def take(self, table: LabelTable, parts: Sequence[Found]) -> None:
+    def take(self, table: Table, parts: Sequence[Found]) -> None:
         """Labels the pictures of `parts` by a table. 200 bytes a picture while it lasts.
 
         Raises:
@@ -53,7 +53,7 @@ class Labels:
         said_in, differing = np.zeros(len(self.labels), np.int32), set()
         for line in lines:
             self.odd_lines.of += 1
-            where = f"{table.name}, line {line.number}"
+            where = table.where(line)
             path = _comparable(line.path)
             picture = pictures.get(path.removeprefix(before), -1) if path.startswith(before) else -1
             if line.odd or picture < 0:
@@ -98,13 +98,13 @@ class Labels:
         return found
 
 
-def _paths_have_no_endings(table: LabelTable) -> bool:
+def _paths_have_no_endings(table: Table) -> bool:
     """Whether a table names pictures as Kaggle's do, by an id: none of its paths ends as a picture does."""
     _, lines = table.lines()
     return not any(ending_of(line.path) in SUFFIXES for line in itertools.islice(lines, LOOKED_AT))
 
 
-def _before_the_names(table: LabelTable, pictures: dict[str, int]) -> str:
+def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
     """What stands in the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
     _, lines = table.lines()
     seen: collections.Counter[str] = collections.Counter()

@@ -8,7 +8,7 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import LabelTable
+from components.preprocess.sources.label_table import Table
 from components.preprocess.sources.labelled import Labels
 from components.preprocess.sources.layout import Folder, depth_of_all, read_layout
 from components.preprocess.sources.payloads import Several
@@ -18,7 +18,7 @@ UNSORTED = "not inside a class folder"
 ENDINGS_TOLD = 12
 
 
-def together(parts: Sequence[Found], table: LabelTable | None = None) -> Source:
+def together(parts: Sequence[Found], table: Table | None = None) -> Source:
     """All pictures of all parts that have a class: by the table, else by tables in the parts, else by their folders.
 
     Folders above all pictures of a part count for nothing: `mine/cat` in one and `more/cat` in another are one class.

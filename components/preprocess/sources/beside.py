@@ -1,0 +1,102 @@
+"""Labels that lie beside the pictures, a file each, as in WebDataset's shards: 0001.jpg, and 0001.cls or 0001.json.
+
+https://github.com/webdataset/webdataset: what two files have in common is their name up to its first dot. A .cls holds
+a class, as its number or its name; of a .json the field `label` counts. A shard whose own name says train, val or test
+is of that split.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from components.preprocess.sources.label_table import Line, text_at
+from components.preprocess.sources.names import SPLITS
+from components.preprocess.sources.source import TRAIN
+
+CLASS, FACTS = "cls", "json"
+LARGEST = 64 << 10
+LONGEST_CLASS = 200
+
+
+def is_label(name: str) -> bool:
+    """Whether a file may say what its neighbour's class is, by its name."""
+    return _parts(name)[1] in (CLASS, FACTS)
+
+
+class LabelsBeside:
+    """What the label files of one source say. 200 bytes a picture.
+
+    Attributes:
+        name: the source's own name, for people.
+        classes: what each says, by its ending and by what its picture's name begins with; empty if it says nothing.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.classes: dict[str, dict[str, str]] = {CLASS: {}, FACTS: {}}
+
+    def add(self, name: str, size: int, read: Callable[[], bytes]) -> None:
+        """Takes note of a label file; the last of a name counts."""
+        key, ending = _parts(name)
+        self.classes[ending][key] = _said(ending, read()) if size <= LARGEST else ""
+
+    def used(self, folders: int) -> str:
+        """The ending of the label files that tell the classes; empty if none do, as pictures in several folders with
+        facts beside them are sorted into class folders."""
+        if self.classes[CLASS]:
+            return CLASS
+        return FACTS if folders == 1 and any(self.classes[FACTS].values()) else ""
+
+    def table(self, ending: str, names: Callable[[], Iterator[str]]) -> "Beside":
+        """The table that they amount to."""
+        return Beside(self.name, ending, self.classes[ending], names)
+
+
+class Beside:
+    """Label files read as a table (label_table.py): a line for each picture, and for each file without one."""
+
+    def __init__(self, name: str, ending: str, classes: dict[str, str], names: Callable[[], Iterator[str]]) -> None:
+        self.name, self.ending, self.classes, self.names = name, ending, classes, names
+        words = {SPLITS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLITS}
+        self.split = words.pop() if len(words) == 1 else TRAIN
+
+    def lines(self) -> tuple[str, Iterator[Line]]:
+        """What was found, in words, and each picture's class."""
+        return f"of each picture from the .{self.ending} beside it", self._lines()
+
+    def where(self, line: Line) -> str:
+        """The place of a line, for people."""
+        return f"{self.name}: {line.path}"
+
+    def _lines(self) -> Iterator[Line]:
+        alone = set(self.classes)
+        for number, name in enumerate(self.names(), start=1):
+            key, ending = _parts(name)
+            said = self.classes.get(key)
+            alone.discard(key)
+            if "." in ending or said is None:
+                yield Line(number, name, odd=f"no .{self.ending} beside it")
+            elif not said:
+                yield Line(number, name, odd=f"no class in the .{self.ending} beside it")
+            else:
+                yield Line(number, name, said, self.split)
+        for key in sorted(alone):
+            yield Line(0, f"{key}.{self.ending}", odd="no picture beside it")
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """`some/0001` and `jpg` of `some/0001.JPG`."""
+    folder, slash, base = name.rpartition("/")
+    key, _, ending = base.partition(".")
+    return f"{folder}{slash}{key}", ending.lower()
+
+
+def _said(ending: str, data: bytes) -> str:
+    """The class that a label file names; empty if it names none."""
+    text = data.decode("utf-8-sig", "surrogateescape").strip()
+    if ending == FACTS:
+        try:
+            text = text_at(json.loads(text), ("label",))
+        except (ValueError, RecursionError):
+            return ""
+    return text if text and len(text) <= LONGEST_CLASS and len(text.splitlines()) == 1 else ""
