@@ -1,6 +1,7 @@
 """The compiled pipeline read back: what each step's pod gets, and that one file serves any GPU or none."""
 
 import copy
+import pathlib
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
 from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, step_images
+from pipeline.cluster.tasks import trial_settings
 from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import SIZED, ClusterOptions, PlacementSettings, placement_file
@@ -260,6 +262,14 @@ def test_a_run_is_eleven_pods_a_webhook_costs_three_and_a_look_at_the_source_two
     assert pods(plain[0]) - len(set(STEPS) - {"evaluate", "export"}) == 8
     assert pods(compile_to(cluster=ClusterOptions(webhook_secret="conv2d-webhook"))[0]) == 14
     assert pods(compile_to("SOURCE=gs://bucket/x.gz")[0]) == 13
+
+
+def test_a_sweep_is_twelve_pods_and_three_a_trial():
+    """The run's driver, the loop's, two for each step but train; of each trial its own driver's and train's two."""
+    golden = pathlib.Path(__file__).with_name("sweep.golden.yaml")
+    sweep = next(yaml.safe_load_all(golden.read_text(encoding="utf-8")))
+    assert pods(sweep) - 2 == 12
+    assert 12 + 3 * len(trial_settings(sweep)) == 24
 
 
 def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):

@@ -1,13 +1,14 @@
 """What the client says of runs that a real Kubeflow recorded, word for word."""
 
 import json
+import re
 
 import pytest
 
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.step_log import StepLog
-from tests.pipeline.cluster.replay import RECORDED, recorded_log, replay
+from tests.pipeline.cluster.replay import RECORDED, recorded_log, recorded_run, replay
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kube_api import pod
 
@@ -235,6 +236,14 @@ def test_a_pod_that_no_node_takes_is_told_in_the_recorded_words(kube):
     assert [str(trouble) for trouble in pods.troubles()] == [
         "preprocess: no node takes its pod: 0/1 nodes are available: 1 Insufficient cpu."
     ]
+
+
+@pytest.mark.parametrize(("name", "pods"), [("succeeded", 12), ("all-cached", 7), ("sweep", 12 + 3 * 4 + 1)])
+def test_the_pods_of_a_recorded_run_are_as_many_as_are_counted_in_a_compiled_file(name, pods):
+    """test_placement.py counts these; the pipeline of that day had a condition more, which is a pod."""
+    tasks = recorded_run(name)["run_details"]["task_details"]
+    shown = [task.get("display_name", "") for task in tasks]
+    assert len([task for task in shown if re.fullmatch(r"(executor|.+-driver)\(\d+\)", task)]) == pods
 
 
 def test_how_long_a_wait_is_as_the_page_says():
