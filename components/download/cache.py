@@ -17,7 +17,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from components.core.files import write_json
-from components.download.wanted import Wanted
+from components.download.file_to_fetch import FileToFetch
 
 VARIABLE = "CONV2D_DOWNLOAD_CACHE"
 
@@ -74,10 +74,11 @@ class Cache:
         """The cache for an artifact that will lie at `artifact`."""
         return cls(os.environ.get(VARIABLE) or pathlib.Path(artifact).absolute().parent / ".downloads")
 
-    def original(self, wanted: Wanted, url: str) -> pathlib.Path:
+    def original(self, to_fetch: FileToFetch, url: str) -> pathlib.Path:
         """Where the finished file lies or would lie: under its checksum, so that all mirrors share it, or its URL."""
-        proof = f"{wanted.checksum.algorithm}-{wanted.checksum.digits}" if wanted.checksum else f"url-{url_digest(url)}"
-        return self.folder / f"{proof}-{wanted.name}"
+        proof = to_fetch.checksum
+        known = f"{proof.algorithm}-{proof.digits}" if proof else f"url-{url_digest(url)}"
+        return self.folder / f"{known}-{to_fetch.name}"
 
     def partial(self, original: pathlib.Path) -> Partial:
         """The partial file of an original."""

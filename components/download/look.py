@@ -103,13 +103,13 @@ def look_at_start(start_from: str, start_sha256: str, start_version: str, publis
         )
     from components.core.registry import Registry
 
-    found = Registry(publish_uri).show(*version)
-    if MODEL not in found.files:
+    model = Registry(publish_uri).show(*version)
+    if MODEL not in model.files:
         raise PipelineError(
-            f"start_from: expected {found.name} version {found.number} with {MODEL}, received one that was exported "
+            f"start_from: expected {model.name} version {model.number} with {MODEL}, received one that was exported "
             "without; export with keras among the formats"
         )
-    return str(Pinned(publish_uri, found.name, found.number, found.files[MODEL].sha256))
+    return str(Pinned(publish_uri, model.name, model.number, model.files[MODEL].sha256))
 
 
 def _of_files(path: pathlib.Path, called: str) -> str:
@@ -131,8 +131,8 @@ def _of_files(path: pathlib.Path, called: str) -> str:
 
 def _entries(folder: str) -> list[str]:
     """All files and folders below one, sorted."""
-    found = [os.path.join(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files)]  # noqa: PTH118
-    return sorted(found, key=os.fsencode)
+    paths = [os.path.join(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files)]  # noqa: PTH118
+    return sorted(paths, key=os.fsencode)
 
 
 def _of_url(url: str) -> str:

@@ -14,19 +14,19 @@ from components.core.progress import Progress
 from components.core.storage import NotFound
 from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
+from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.room import check_room, link_or_copy
 from components.download.store_source import StoreSource, find
-from components.download.wanted import PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
-def fetch(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache) -> Sums:
+def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache) -> Sums:
     """Brings the object at `place` to `target`: parallel ranges, each checked, continued after a kill.
 
     Raises:
-        PlaceFailedError: there is no such object, or it is another file than the wanted one.
+        PlaceFailedError: there is no such object, or it is another file than was to come.
         StorageError: the store does not answer, or refuses.
     """
-    original = cache.original(wanted, place)
+    original = cache.original(to_fetch, place)
     with cache.locked(original):
         try:
             source = find(place)
@@ -38,7 +38,7 @@ def fetch(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache) -> Sum
         source.fetch([source.file], original)
         sums = sums_of(original)
         try:
-            check_sums(sums, wanted, place)
+            check_sums(sums, to_fetch, place)
             link_or_copy(original, target)
         finally:
             # The next run must ask the store again: what lies at a key may have changed.

@@ -43,10 +43,10 @@ def places_of(source: str) -> list[str]:
     """
     if source.startswith("["):
         with contextlib.suppress(ValueError, RecursionError):  # a name that begins so
-            found = json.loads(source)
-            if not found or not all(isinstance(place, str) and place for place in found):
+            places = json.loads(source)
+            if not places or not all(isinstance(place, str) and place for place in places):
                 raise PipelineError('source: expected a list of places, ["a.zip", "b/"], received another list')
-            return found
+            return places
     return [source] if source else []
 
 

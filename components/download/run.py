@@ -18,12 +18,12 @@ from components.core.progress import amount
 from components.core.wording import printable
 from components.download import packing
 from components.download.cache import Cache
+from components.download.file_to_fetch import Checksum, FileToFetch, Patience, PlaceFailedError, Sums, sums_of
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
 from components.download.sanity import check
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
-from components.download.wanted import Checksum, Patience, PlaceFailedError, Sums, Wanted, sums_of
 
 PICTURES = "pictures"
 
@@ -57,7 +57,8 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
         cache = Cache.beside(raw_path)
         mirror = Mirror(settings.mirror) if settings.mirror else None
         files = [
-            _run(wanted, tried, known, folder, cache, patience, mirror) for wanted, tried in _errands(settings, known)
+            _run(to_fetch, tried, known, folder, cache, patience, mirror)
+            for to_fetch, tried in _errands(settings, known)
         ]
         info = _describe(settings, known, files)
         _check_published(settings, known, files, info)
@@ -71,25 +72,25 @@ def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patien
     return info
 
 
-def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[Wanted, tuple[str, ...]]]:
-    """What is wanted, and the places to try for it in turn."""
+def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[FileToFetch, tuple[str, ...]]]:
+    """Each file to fetch, and the places to try for it in turn."""
     own_sum = Checksum("sha256", settings.source_sha256) if settings.source_sha256 else None
     if not known.originals:
         places = places_of(settings.source)
         for number, place in enumerate(places, start=1):
             name = f"{PICTURES}-{number}" if len(places) > 1 else PICTURES
-            yield Wanted(name, own_sum if len(places) == 1 and not settings.labels else None), (place,)
+            yield FileToFetch(name, own_sum if len(places) == 1 and not settings.labels else None), (place,)
         if settings.labels:
-            yield Wanted(LABELS_FILE), (settings.labels,)
+            yield FileToFetch(LABELS_FILE), (settings.labels,)
     several = len(known.originals) > 1
     for original in known.originals:
         published = Checksum("md5", original.md5) if original.md5 else None
         if not settings.source:
-            yield Wanted(original.name, published, original.bytes), original.mirrors
+            yield FileToFetch(original.name, published, original.bytes), original.mirrors
             continue
         place = inside(settings.source, original.name) if several else settings.source
         # The user's own sum stands in for the published one. Those of several files are compared once all are here.
-        yield Wanted(original.name, None if several else own_sum or published), (place,)
+        yield FileToFetch(original.name, None if several else own_sum or published), (place,)
 
 
 def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
@@ -98,16 +99,16 @@ def _check_published(settings: DownloadSettings, known: KnownDataset, files: lis
         return
     sums = {file.name: file.sums.md5 for file in files}
     for original in known.originals:
-        found = sums.get(original.name, original.md5)
-        if original.md5 and found != original.md5:
+        md5 = sums.get(original.name, original.md5)
+        if original.md5 and md5 != original.md5:
             raise PipelineError(
-                f"expected {original.name} with md5 {original.md5}, received md5 {found} from {info.uri}; if these "
+                f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
                 f"data are meant, give source_sha256={info.sha256}"
             )
 
 
 def _run(
-    wanted: Wanted,
+    to_fetch: FileToFetch,
     tried: tuple[str, ...],
     known: KnownDataset,
     folder: pathlib.Path,
@@ -116,42 +117,42 @@ def _run(
     mirror: Mirror | None,
 ) -> Brought:
     """One errand: fetches, looks the file over, and gives it its final name."""
-    packed = known.format == "pictures" and wanted.name != LABELS_FILE
-    if packed and mirror is None and (listed := _in_place(tried[0], wanted, folder)):
+    packed = known.format == "pictures" and to_fetch.name != LABELS_FILE
+    if packed and mirror is None and (listed := _in_place(tried[0], to_fetch, folder)):
         return listed
-    path = folder / wanted.name
+    path = folder / to_fetch.name
     with folder_at(tried[0], cache) if packed else contextlib.nullcontext() as pictures:
         if pictures is not None:
             packing.pack(pictures, path)
             sums = sums_of(path)
         else:
-            place, sums = _from_any(wanted, tried, path, cache, patience, mirror)
-            if wanted.name != LABELS_FILE:
-                check(path, known.format, public(place), proven=wanted.checksum is not None)
+            place, sums = _from_any(to_fetch, tried, path, cache, patience, mirror)
+            if to_fetch.name != LABELS_FILE:
+                check(path, known.format, public(place), proven=to_fetch.checksum is not None)
     if packed:
-        path = path.rename(folder / f"{wanted.name}.{archive_kind(path)}")
+        path = path.rename(folder / f"{to_fetch.name}.{archive_kind(path)}")
     return Brought(path.name, sums, tried[0])
 
 
-def _in_place(place: str, wanted: Wanted, folder: pathlib.Path) -> Brought | None:
+def _in_place(place: str, to_fetch: FileToFetch, folder: pathlib.Path) -> Brought | None:
     """The listing of a prefix in a store; None for any other place, and if the user's sum is of a copy."""
     if scheme_of(place) not in STORE_SCHEMES:
         return None
     from components.download import objects
 
-    path = folder / LISTING_FILE.replace(".", f"{wanted.name.removeprefix(PICTURES)}.")
+    path = folder / LISTING_FILE.replace(".", f"{to_fetch.name.removeprefix(PICTURES)}.")
     listing = objects.list_folder(place, path)
     if listing is None:
         return None
     sums = sums_of(path)
-    if wanted.checksum and wanted.checksum.of(sums) != wanted.checksum.digits:
+    if to_fetch.checksum and to_fetch.checksum.of(sums) != to_fetch.checksum.digits:
         path.unlink()
         return None
     return Brought(path.name, sums, place, listing)
 
 
 def _from_any(
-    wanted: Wanted,
+    to_fetch: FileToFetch,
     tried: tuple[str, ...],
     target: pathlib.Path,
     cache: Cache,
@@ -159,24 +160,24 @@ def _from_any(
     mirror: Mirror | None,
 ) -> tuple[str, Sums]:
     """Fetches from the first place that can deliver; returns the place, too. The mirror is asked before all."""
-    here = cache.original(wanted, tried[0]).is_file()
-    if mirror is not None and not here and (sums := mirror.fetch(wanted, target)) is not None:
+    here = cache.original(to_fetch, tried[0]).is_file()
+    if mirror is not None and not here and (sums := mirror.fetch(to_fetch, target)) is not None:
         return tried[0], sums
     failures = []
     for place in tried:
         try:
-            sums = fetch_file(place, wanted, target, cache, patience)
+            sums = fetch_file(place, to_fetch, target, cache, patience)
             if mirror is not None:
-                mirror.keep(wanted, target, public(place))
+                mirror.keep(to_fetch, target, public(place))
             return place, sums
         except PlaceFailedError as failure:
             if len(tried) == 1:
                 raise
             failures.append(f"{public(place)}: {failure.reason}")
-            print(f"no {wanted.name} from {failures[-1]}", flush=True)
+            print(f"no {to_fetch.name} from {failures[-1]}", flush=True)
     raise PipelineError(
-        f"expected {wanted.name} from one of {len(tried)} mirrors, received {'; '.join(failures)}; check the network, "
-        "or give source= the path of a copy"
+        f"expected {to_fetch.name} from one of {len(tried)} mirrors, received {'; '.join(failures)}; check the "
+        "network, or give source= the path of a copy"
     )
 
 

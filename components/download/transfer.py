@@ -20,9 +20,9 @@ import urllib3
 
 from components.core.progress import Progress, amount, duration
 from components.download.cache import Origin, Partial, url_digest
+from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
 from components.download.places import public
 from components.download.room import check_room
-from components.download.wanted import CHUNK, Patience, PlaceFailedError, Wanted
 
 # Fewer new bytes than this are no progress: a server that sends a few and breaks off would be asked for ever.
 PROGRESS_BYTES = 64 << 10
@@ -42,7 +42,7 @@ class RefusedError(Exception):
     """An answer that will be the same next time."""
 
 
-def transfer(url: str, partial: Partial, wanted: Wanted, patience: Patience) -> None:
+def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
     """Brings `partial` up to the whole of `url`.
 
     Raises:
@@ -60,9 +60,9 @@ def transfer(url: str, partial: Partial, wanted: Wanted, patience: Patience) -> 
     )
     try:
         with requests.Session() as session:
-            retrying(_attempt, session, url, partial, wanted, patience)
+            retrying(_attempt, session, url, partial, to_fetch, patience)
     except (BrokenOffError, RefusedError) as error:
-        line = f"expected {wanted.name} from {public(url)}, received: {error}; check the address and the network"
+        line = f"expected {to_fetch.name} from {public(url)}, received: {error}; check the address and the network"
         raise PlaceFailedError(line, str(error)) from None
 
 
@@ -99,8 +99,8 @@ def _failure(state: tenacity.RetryCallState) -> BrokenOffError:
     return failure
 
 
-def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Wanted, patience: Patience) -> None:
-    origin = _usable_origin(url, partial, wanted)
+def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
+    origin = _usable_origin(url, partial, to_fetch)
     if origin is None:
         partial.discard()
     elif origin.total == partial.size:
@@ -120,11 +120,11 @@ def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Want
             raise RefusedError(reason) from None
         raise BrokenOffError(reason) from None
     with response:
-        total = _accept(response, url, partial, wanted)
+        total = _accept(response, url, partial, to_fetch)
         check_room(partial.path.parent, (total or 0) - partial.size)
-        with partial.path.open("ab") as file, Progress(wanted.name, total, "B", start=partial.size) as progress:
+        with partial.path.open("ab") as file, Progress(to_fetch.name, total, "B", start=partial.size) as progress:
             try:
-                _copy(response, file, progress, partial.size, wanted, patience)
+                _copy(response, file, progress, partial.size, to_fetch, patience)
             except RefusedError:
                 partial.discard()
                 raise
@@ -134,17 +134,17 @@ def _attempt(session: requests.Session, url: str, partial: Partial, wanted: Want
         raise BrokenOffError(f"{partial.size:,} of {total:,} bytes, then the end")
 
 
-def _usable_origin(url: str, partial: Partial, wanted: Wanted) -> Origin | None:
+def _usable_origin(url: str, partial: Partial, to_fetch: FileToFetch) -> Origin | None:
     """The partial file's origin if its bytes may be continued from `url`, else None."""
     origin = partial.origin
     if origin is None or (origin.total is not None and partial.size > origin.total):
         return None
-    if wanted.checksum is None and (origin.url != url_digest(url) or not origin.validator):
+    if to_fetch.checksum is None and (origin.url != url_digest(url) or not origin.validator):
         return None
     return origin
 
 
-def _accept(response: requests.Response, url: str, partial: Partial, wanted: Wanted) -> int | None:
+def _accept(response: requests.Response, url: str, partial: Partial, to_fetch: FileToFetch) -> int | None:
     """Makes `partial` ready for the body of an answer, and returns the whole file's size, if it is known.
 
     Raises:
@@ -166,28 +166,33 @@ def _accept(response: requests.Response, url: str, partial: Partial, wanted: Wan
         if match is None or int(match[1]) != partial.size or changed:
             partial.discard()
             raise BrokenOffError("the server continued another file, or another part of it")
-        if wanted.bytes is not None and total != wanted.bytes:
-            raise RefusedError(f"a file of {total or 0:,} bytes instead of {wanted.bytes:,}")
+        if to_fetch.bytes is not None and total != to_fetch.bytes:
+            raise RefusedError(f"a file of {total or 0:,} bytes instead of {to_fetch.bytes:,}")
         if begun.total not in (None, total):
             partial.discard()
             raise BrokenOffError("the file has another size than before")
-        print(f"fetching {wanted.name} from {public(url)}, continued at {amount(partial.size, 'B')}", flush=True)
+        print(f"fetching {to_fetch.name} from {public(url)}, continued at {amount(partial.size, 'B')}", flush=True)
         return total
     if status != 200:
         raise RefusedError(f"HTTP {status} {response.reason or ''}".rstrip())
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
-    if wanted.bytes is not None and total not in (None, wanted.bytes):
-        raise RefusedError(f"a file of {total:,} bytes instead of {wanted.bytes:,}")
+    if to_fetch.bytes is not None and total not in (None, to_fetch.bytes):
+        raise RefusedError(f"a file of {total:,} bytes instead of {to_fetch.bytes:,}")
     # From the start: nothing was there, or the file has changed, or the server knows no ranges.
     partial.begin(Origin(url_digest(url), validator, total))
     size = f" ({amount(total, 'B')})" if total is not None else ""
-    print(f"fetching {wanted.name}{size} from {public(url)}", flush=True)
+    print(f"fetching {to_fetch.name}{size} from {public(url)}", flush=True)
     return total
 
 
 def _copy(
-    response: requests.Response, file: BinaryIO, progress: Progress, size: int, wanted: Wanted, patience: Patience
+    response: requests.Response,
+    file: BinaryIO,
+    progress: Progress,
+    size: int,
+    to_fetch: FileToFetch,
+    patience: Patience,
 ) -> None:
     """Appends the body to `file`, which has `size` bytes.
 
@@ -204,8 +209,8 @@ def _copy(
         if not chunk:
             return
         size += len(chunk)
-        if wanted.bytes is not None and size > wanted.bytes:
-            raise RefusedError(f"more than the {wanted.bytes:,} bytes that it was published with")
+        if to_fetch.bytes is not None and size > to_fetch.bytes:
+            raise RefusedError(f"more than the {to_fetch.bytes:,} bytes that it was published with")
         file.write(chunk)
         progress.advance(len(chunk))
 
@@ -229,14 +234,14 @@ def _retry_after(response: requests.Response) -> float:
 
 def _causes(error: BaseException) -> list[BaseException]:
     """An error and all that led to it. requests and urllib3 wrap the one that tells the reason several times over."""
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     queue: list[object] = [error]
     while queue:
         cause = queue.pop(0)
-        if isinstance(cause, BaseException) and cause not in found:
-            found.append(cause)
+        if isinstance(cause, BaseException) and cause not in causes:
+            causes.append(cause)
             queue += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
-    return found
+    return causes
 
 
 def _why(error: BaseException, patience: Patience) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.download.cache import Cache
+from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.places import STORE_SCHEMES, local_path, scheme_of
 from components.download.room import check_room
-from components.download.wanted import CHUNK, Patience, PlaceFailedError, Sums, Wanted, check_sums, sums_of
 
 
-def fetch_file(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
     """Brings the file at `place` to `target`, and says what it turned out to be.
 
     Raises:
@@ -24,12 +24,12 @@ def fetch_file(place: str, wanted: Wanted, target: pathlib.Path, cache: Cache, p
     if scheme in ("http", "https"):
         from components.download import web  # imports requests, which most runs don't need
 
-        return web.fetch(place, wanted, target, cache, patience)
+        return web.fetch(place, to_fetch, target, cache, patience)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
-        return objects.fetch(place, wanted, target, cache)
-    return _copy(_packaged(place) if scheme == "package" else local_path(place), wanted, target)
+        return objects.fetch(place, to_fetch, target, cache)
+    return _copy(_packaged(place) if scheme == "package" else local_path(place), to_fetch, target)
 
 
 @contextlib.contextmanager
@@ -49,7 +49,7 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     yield path if path and path.is_dir() else None
 
 
-def _copy(source: pathlib.Path, wanted: Wanted, target: pathlib.Path) -> Sums:
+def _copy(source: pathlib.Path, to_fetch: FileToFetch, target: pathlib.Path) -> Sums:
     """A plain copy, never a link: the artifact must not change with the user's file, nor share its owner."""
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no regular file" if source.exists() else "nothing"
@@ -61,14 +61,14 @@ def _copy(source: pathlib.Path, wanted: Wanted, target: pathlib.Path) -> Sums:
             write.write(chunk)
             progress.advance(len(chunk))
     sums = sums_of(target)
-    check_sums(sums, wanted, str(source))
+    check_sums(sums, to_fetch, str(source))
     return sums
 
 
 def _packaged(place: str) -> pathlib.Path:
     """The file of `package:<package>/<path>`, found without importing the package: scikit-learn's import costs 1 s."""
     package, _, path = place.removeprefix("package:").partition("/")
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise PipelineError(f"expected the installed package {package}, which holds {path}, received none; install it")
-    return pathlib.Path(found.submodule_search_locations[0]) / path
+    return pathlib.Path(spec.submodule_search_locations[0]) / path

@@ -8,9 +8,9 @@ import pytest
 
 from components.core.artifacts.raw import RawInfo
 from components.core.catalog import KnownDataset, Original
+from components.download.file_to_fetch import Patience
 from components.download.run import fetch
 from components.download.settings import DownloadSettings
-from components.download.wanted import Patience
 from tests.components.download.faulty_server import PATIENCE, Server
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 

@@ -14,9 +14,9 @@ import pytest
 from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
 from components.core.pictures.archives import iter_members
+from components.download.file_to_fetch import Checksum, FileToFetch, Sums, check_sums
 from components.download.run import download
 from components.download.settings import DownloadSettings
-from components.download.wanted import Checksum, Sums, Wanted, check_sums
 from tests.components.download.faulty_server import original, tar_gz
 
 DATA = tar_gz()
@@ -165,11 +165,11 @@ def test_cifar_s_python_version_is_told_from_the_binary_one(archive, fetch_known
 
 
 def test_the_advice_for_the_published_python_version_is_the_binary_one():
-    wanted = Wanted("cifar-10-binary.tar.gz", Checksum("md5", "c32a1d4ab5d03f1284b67883e8d87530"))
+    to_fetch = FileToFetch("cifar-10-binary.tar.gz", Checksum("md5", "c32a1d4ab5d03f1284b67883e8d87530"))
     with pytest.raises(
         PipelineError, match="; that is the python version, .* give the binary one, cifar-10-binary.tar.gz"
     ):
-        check_sums(Sums(1, "c58f30108f718f92721af3b95e74349a", "0" * 64), wanted, "somewhere")
+        check_sums(Sums(1, "c58f30108f718f92721af3b95e74349a", "0" * 64), to_fetch, "somewhere")
 
 
 def test_an_idx_file_that_is_none(fetch_known, tmp_path):

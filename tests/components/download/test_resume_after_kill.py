@@ -16,7 +16,7 @@ import sys
 from components.core.catalog import KnownDataset, Original
 from components.download.run import fetch
 from components.download.settings import DownloadSettings
-from components.download.wanted import Patience
+from components.download.file_to_fetch import Patience
 
 name, url, md5, size, raw = sys.argv[1:]
 known = KnownDataset("cifar_binary", (Original(name, (url,), md5, int(size)),))
@@ -28,13 +28,13 @@ def test_killed_midway_and_run_again(server, cache, fetch_known, tmp_path):
     server.files["/small"] = DATA
     half = len(DATA) // 2
     server.answers = [Answer(stop_after=half, how="stall")]
-    wanted = original(DATA, server.url("/small"))
+    known = original(DATA, server.url("/small"))
     raw = tmp_path / "raw"
-    arguments = [wanted.name, wanted.mirrors[0], wanted.md5, str(wanted.bytes), str(raw)]
+    arguments = [known.name, known.mirrors[0], known.md5, str(known.bytes), str(raw)]
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], env=os.environ | {"PYTHONPATH": "."})
     try:
         assert server.stalled.wait(60)
-        partial = cache / f"md5-{wanted.md5}-{wanted.name}.part"
+        partial = cache / f"md5-{known.md5}-{known.name}.part"
         # What has arrived is on disk at once, but for what is still under way or in a buffer.
         while not partial.exists() or partial.stat().st_size < half // 2:
             assert child.poll() is None
@@ -45,26 +45,26 @@ def test_killed_midway_and_run_again(server, cache, fetch_known, tmp_path):
     already = partial.stat().st_size
     assert not raw.exists()
 
-    fetch_known(wanted)
-    assert (raw / wanted.name).read_bytes() == DATA
+    fetch_known(known)
+    assert (raw / known.name).read_bytes() == DATA
     assert [seen.range for seen in server.seen] == [None, f"bytes={already}-"]
     assert server.seen[1].sent == len(DATA) - already
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "raw"]
 
 
 def test_killed_when_all_had_come(server, cache, fetch_known, tmp_path):
-    wanted = original(DATA, server.url("/small"))
-    partial = begun(cache, wanted.md5, wanted.name, Origin("any", '"1"', len(DATA)))
+    known = original(DATA, server.url("/small"))
+    partial = begun(cache, known.md5, known.name, Origin("any", '"1"', len(DATA)))
     partial.path.write_bytes(DATA)
-    fetch_known(wanted)
-    assert (tmp_path / "raw" / wanted.name).read_bytes() == DATA
+    fetch_known(known)
+    assert (tmp_path / "raw" / known.name).read_bytes() == DATA
     assert server.seen == []
 
 
 def test_killed_between_two_files_of_the_cache(server, cache, fetch_known, tmp_path):
     """Bytes whose origin is unknown, unreadable, or shorter than they are, are never used."""
     server.files["/small"] = DATA
-    wanted = original(DATA, server.url("/small"))
+    known = original(DATA, server.url("/small"))
     for spoil in (
         lambda partial: partial.origin_path.unlink(),
         lambda partial: partial.origin_path.write_text('{"url": "any"'),
@@ -72,11 +72,11 @@ def test_killed_between_two_files_of_the_cache(server, cache, fetch_known, tmp_p
         lambda partial: partial.path.write_bytes(DATA + b"more"),
     ):
         server.seen.clear()
-        partial = begun(cache, wanted.md5, wanted.name, Origin("any", '"1"', len(DATA)))
+        partial = begun(cache, known.md5, known.name, Origin("any", '"1"', len(DATA)))
         partial.path.write_bytes(b"other bytes")
         spoil(partial)
-        fetch_known(wanted)
-        assert (tmp_path / "raw" / wanted.name).read_bytes() == DATA
+        fetch_known(known)
+        assert (tmp_path / "raw" / known.name).read_bytes() == DATA
         assert [seen.range for seen in server.seen] == [None]
 
 

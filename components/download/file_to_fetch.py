@@ -38,8 +38,13 @@ class Checksum:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """One file to fetch. `bytes` is its published size, so that a place that offers another one can be passed over."""
+class FileToFetch:
+    """One file to fetch.
+
+    Attributes:
+        checksum: None: any content will do.
+        bytes: its published size, so that a place that offers another one can be passed over; None: not known.
+    """
 
     name: str
     checksum: Checksum | None = None
@@ -65,9 +70,9 @@ class PlaceFailedError(PipelineError):
         self.reason = reason
 
 
-def check_sums(sums: Sums, wanted: Wanted, place: str) -> None:
-    """Raises PlaceFailedError, with both sums, where a file is not the one that was wanted."""
-    checksum = wanted.checksum
+def check_sums(sums: Sums, to_fetch: FileToFetch, place: str) -> None:
+    """Raises PlaceFailedError, with both sums, if a file is not the one that was to come."""
+    checksum = to_fetch.checksum
     if checksum is None or checksum.of(sums) == checksum.digits:
         return
     expected, received = (f"{checksum.algorithm} {digits}" for digits in (checksum.digits, checksum.of(sums)))
@@ -77,7 +82,7 @@ def check_sums(sums: Sums, wanted: Wanted, place: str) -> None:
     elif checksum.algorithm == "md5":
         advice = f"if these data are meant, give source_sha256={sums.sha256}"
     raise PlaceFailedError(
-        f"expected {wanted.name} with {expected}, received {received} from {place}; {advice}",
+        f"expected {to_fetch.name} with {expected}, received {received} from {place}; {advice}",
         f"{received} instead of {expected}",
     )
 
