@@ -143,7 +143,10 @@ class Registry:
             PreconditionFailed: somebody else made another champion at the same moment.
         """
 
+        proven: Found | None = None
+
         def crowned(champion: Champion) -> Champion:
+            nonlocal proven
             if champion.version == version:
                 return champion
             if over is not None and champion.version != over:
@@ -151,13 +154,14 @@ class Registry:
                     f"expected version {over or 'none'} as the champion of {name}, received "
                     f"{champion.version or 'none'}; compare with that one first"
                 )
-            found = prove_bytes(self.store, name, version, champion)
-            told = marks(found.manifest)
+            found = find(self.store, name, version, champion)
             if not named:
-                refuse_rolled_back(name, version, told, champion)
+                refuse_rolled_back(name, version, marks(found.manifest), champion)
+            if found != proven:  # gigabytes perhaps: read once, also if the state is to be written again
+                found = proven = prove_bytes(self.store, name, version, champion)
             if version not in champion.crowned and found.directory != place(name, version):
                 refuse_foreign_files(self.store, name, version)
-            return champion.promoted(version, told)
+            return champion.promoted(version, marks(found.manifest))
 
         if named and over is None and self._replaced_unreadable(name, version):
             return read_champion(self.store, name)[0]

@@ -188,6 +188,33 @@ def test_what_was_rolled_back_comes_back_only_by_name(anywhere, saved_model, tmp
     assert anywhere.promote("digits", same.number, over=2).version == same.number
 
 
+def test_a_rollback_is_asked_for_before_any_file_is_read(registry, saved_model):
+    for number in (1, 2):
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    registry.rollback("digits")
+    registry.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
+    with pytest.raises(RolledBackError, match="version 2 of digits was rolled back"):
+        registry.promote("digits", 2, over=1)
+
+
+def test_files_are_read_once_though_the_state_is_written_by_somebody_else_meanwhile(registry, saved_model, monkeypatch):
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+    reads = []
+
+    def read_while_another_is_deleted(*arguments):
+        if not reads:
+            registry.delete("digits", 2)
+        reads.append(arguments[1])
+        return bundle.fetch(*arguments)
+
+    monkeypatch.setattr("components.core.registry.versions.fetch", read_while_another_is_deleted)
+    assert registry.promote("digits", 3, over=1).version == 3
+    assert len(reads) == 1
+
+
 @pytest.mark.parametrize("fact", ["model_sha256", "weights_sha256"])
 def test_an_identical_model_is_known_by_its_hashes(registry, saved_model, fact):
     """Exporting the same model once more makes other files: the hashes of what was trained are what counts."""
