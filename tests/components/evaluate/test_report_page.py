@@ -2,14 +2,11 @@
 
 import dataclasses
 import math
-import re
 
 import numpy as np
 import pytest
 
-from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
 from components.core.errors import PipelineError
-from components.evaluate.gate import Duel, both_answered
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
 from components.evaluate.report.charts import drawn_bins
@@ -17,68 +14,13 @@ from components.evaluate.report.facts import (
     Band,
     Calibration,
     CalibrationBin,
-    DataSummary,
-    EvaluationFacts,
     Example,
     Slice,
 )
 from components.evaluate.report.page import write_report
 from components.evaluate.report.tables import frequent_confusions
 from tests.components.core.page.page_browser import needs_chromium, seen_by_chromium
-from tests.components.core.page.page_checks import read_page
-
-
-def facts_of(labels, probabilities, names, **others):
-    """The facts of an evaluation of random 8 x 8 pictures, as evaluate gathers them."""
-    random = np.random.default_rng(3)
-
-    def examples(indices):
-        return [
-            Example(random.integers(0, 256, (8, 8, 1), np.uint8), int(labels[i]), int(k), float(probabilities[i, k]))
-            for i in indices
-            for k in [probabilities[i].argmax()]
-        ]
-
-    measures.check(labels, probabilities)
-    given = {
-        "title": "digits, seed",
-        "class_names": names,
-        "loss": 0.123456,
-        "confusion": measures.confusion(labels, probabilities),
-        "per_class": measures.per_class(labels, probabilities),
-        "roc": measures.roc_curves(labels, probabilities),
-        "precision_recall": measures.precision_recall_curves(labels, probabilities),
-        "calibration": measures.calibration(labels, probabilities),
-        "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
-        "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
-        "data": DataSummary("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop", "CC BY 4.0"),
-        "history": {
-            "loss": [1.5, 0.7, 0.4],
-            "accuracy": [0.5, 0.8, 0.9],
-            "val_loss": [1.2, 0.8, 0.9],
-            "val_accuracy": [0.6, 0.75, 0.7],
-        },
-        "best_epoch": 2,
-        "lineage": {"source": "https://example.org/digits", "fingerprint of the data set": "f1" * 32},
-        "training": {"architecture": "article", "parameters": 1147466, "learning rate": 0.001},
-    }
-    return EvaluationFacts(**(given | others))
-
-
-def answers(classes, count, seed=7):
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, classes, count)
-    logits = random.normal(size=(count, classes)) + 2 * np.eye(classes)[labels]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return labels, probabilities
-
-
-def written(tmp_path, facts):
-    write_report(tmp_path / "report.html", facts)
-    return read_page(tmp_path / "report.html")
-
-
-NAMES = ["cat", "dog", "ship", "truck"]
+from tests.components.evaluate.report_facts import NAMES, answers, facts_of, gate_of, written
 
 
 def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
@@ -209,78 +151,6 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     assert page.count("section") == 10
 
 
-def decision_of(passed: bool, reasons: list[DecisionReason], comparison: Comparison | None = None) -> Decision:
-    return Decision(
-        passed=passed, reasons=reasons, accuracy=0.7, pictures=500, gate="beat_champion", min_accuracy=0.6,
-        min_improvement=0.0, significance=0.05, model_name="digits", registry="", champion=3, comparison=comparison,
-    )  # fmt: skip
-
-
-def gate_of(
-    labels, probabilities, champion, passed=True, reasons=("accuracy 0.7000 reaches min_accuracy 0.6",), look=1
-) -> dict:
-    """What the report is told of a gate that compared with a champion."""
-    both = both_answered(labels, probabilities, Duel(np.ones(len(labels), bool), champion, look))
-    right, before = (given.argmax(axis=1) == labels for given in (probabilities, champion))
-    better, worse = int((right & ~before).sum()), int((before & ~right).sum())
-    comparison = Comparison(
-        version=3, pictures=len(labels), look=look, accuracy=both.challenger.accuracy,
-        champion_accuracy=both.champion.accuracy, only_challenger=better, only_champion=worse,
-        difference=(better - worse) / len(labels), difference_interval_95=(-0.1, 0.1), p_value=0.0123, p_allowed=0.025,
-    )  # fmt: skip
-    decision = decision_of(passed, [DecisionReason(said=said, holds=passed) for said in reasons], comparison)
-    return {"decision": decision, "both": both}
-
-
-def test_the_champion_stands_beside_the_challenger(tmp_path):
-    labels, probabilities = answers(4, 500)
-    _, champion = answers(4, 500, seed=8)
-    gate = gate_of(labels, probabilities, champion)
-    facts = facts_of(labels, probabilities, NAMES, **gate)
-    page = written(tmp_path, facts)
-    comparison, before = gate["decision"].comparison, gate["both"].champion
-    points = 100 * (facts.accuracy - before.accuracy)
-    for said in (
-        "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
-        "The champion, digits version 3, is what serves now.",
-        f"{points:+.1f} points".replace("-", "\u2212"),
-        f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
-        f"Only the challenger is right {comparison.only_challenger} ",
-        f"Only the champion is right {comparison.only_champion} ",
-        "McNemar's exact test, one-sided: p = 0.012.",
-    ):
-        assert said in page.text
-    both, neither = (int(found) for found in re.findall(r"Both are (?:right|wrong) (\d+)", page.text))
-    assert both + neither + comparison.only_challenger + comparison.only_champion == 500
-    for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
-        assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
-
-
-@pytest.mark.parametrize(
-    ("look", "said"),
-    [
-        (1, "No challenger was compared on these pictures before"),
-        (2, "One challenger was compared on these pictures before"),
-        (1234, "1,233 challengers were compared on these pictures before"),
-    ],
-)
-def test_a_comparison_on_some_of_the_test_pictures_says_so_and_how_often_they_were_asked(tmp_path, look, said):
-    labels, probabilities = answers(4, 500)
-    _, champion = answers(4, 500, seed=8)
-    gate = gate_of(labels[:200], probabilities[:200], champion[:200], look=look)
-    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
-    low, high = measures.wilson_interval(gate["both"].challenger.correct, 200)
-    for part in (
-        "Both answered the same 200 pictures: those of the 500 test pictures that neither has learned from.",
-        f"{100 * gate['both'].champion.accuracy:.1f} % {100 * gate['both'].challenger.accuracy:.1f} %",
-        f"{100 * low:.1f} % to {100 * high:.1f} %",
-        f"{said}: for the chance that any of them all is promoted by luck to stay below 5.0 %, p may be 0.025 at most",
-    ):
-        assert part in page.text
-    # The two accuracies are not of the same pictures, so that no scale shows them together.
-    assert page.count("i", "tick") == 1
-
-
 @pytest.mark.parametrize(
     ("counts", "drawn"), [([900, 19, 1500], [900, 1500]), ([2, 1, 300], [300]), ([1, 2, 3], [1, 2, 3])]
 )
@@ -291,53 +161,6 @@ def test_all_but_empty_bins_are_in_the_table_alone(tmp_path, counts, drawn):
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, calibration=calibration))
     assert ("Bins of few pictures are in the table alone" in page.text) == (len(drawn) < len(counts))
     assert all(f"50.0 % {count:,}" in page.text for count in counts)
-
-
-def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
-    reasons = [
-        DecisionReason(said="accuracy 0.7000 is below min_accuracy 0.8", holds=False),
-        DecisionReason(said="there is no champion yet", holds=True),
-    ]
-    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, decision=decision_of(False, reasons)))
-    assert (
-        "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
-    )
-    assert "Champion and challenger" not in page.text
-
-
-def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
-    labels, probabilities = answers(4, 500)
-    kept = (labels != 2) | (np.arange(500) % 8 == 0)
-    labels, probabilities = labels[kept], probabilities[kept]
-    decision = decision_of(True, [])
-    facts = facts_of(labels, probabilities, NAMES, decision=decision.model_copy(update={"balanced_accuracy": 0.7}))
-    page = written(tmp_path, facts)
-    low, high = measures.mean_recall_interval(facts.per_class)
-    for said in (
-        f"{100 * facts.balanced_accuracy:.1f} % of a class’s test pictures were classified correctly on average",
-        f"Of all test pictures {100 * facts.accuracy:.1f} % were: {facts.correct} of {facts.count}.",
-        f"true balanced accuracy lies between {100 * low:.1f} % and {100 * high:.1f} %",
-        "one and the same answer for all would reach 25.0 %.",
-        f"Balanced accuracy {facts.balanced_accuracy:.4f} Test accuracy {facts.accuracy:.4f}",
-    ):
-        assert said in page.text
-    assert "balanced" not in written(tmp_path, facts_of(labels, probabilities, NAMES, decision=decision)).text.lower()
-
-
-def test_a_gate_that_goes_by_balanced_accuracy_says_so(tmp_path):
-    labels, probabilities = answers(4, 500)
-    gate = gate_of(labels, probabilities, answers(4, 500, seed=8)[1])
-    comparison = gate["decision"].comparison.model_copy(update={"metric": "balanced_accuracy"})
-    gate["decision"] = gate["decision"].model_copy(update={"comparison": comparison, "balanced_accuracy": 0.7})
-    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
-    assert "Balanced accuracy of the challenger, which this page measures, minus that of the champion" in page.text
-    assert "Score test of the paired recalls, one-sided: p = 0.012" in page.text
-    assert f"Balanced accuracy {100 * gate['both'].champion.balanced_accuracy:.1f} %" in page.text
-
-
-def test_without_a_gate_nothing_is_said_of_one(tmp_path):
-    page = written(tmp_path, facts_of(*answers(4, 100), NAMES))
-    assert "gate" not in page.text
 
 
 def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):

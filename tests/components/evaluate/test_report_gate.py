@@ -1,0 +1,106 @@
+"""What the evaluation report says of the gate: the champion beside the challenger, and why not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from components.core.artifacts.evaluation import DecisionReason
+from components.evaluate.measure import measures
+from tests.components.evaluate.report_facts import NAMES, answers, decision_of, facts_of, gate_of, written
+
+
+def test_the_champion_stands_beside_the_challenger(tmp_path):
+    labels, probabilities = answers(4, 500)
+    _, champion = answers(4, 500, seed=8)
+    gate = gate_of(labels, probabilities, champion)
+    facts = facts_of(labels, probabilities, NAMES, **gate)
+    page = written(tmp_path, facts)
+    comparison, before = gate["decision"].comparison, gate["both"].champion
+    points = 100 * (facts.accuracy - before.accuracy)
+    for said in (
+        "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
+        "The champion, digits version 3, is what serves now.",
+        f"{points:+.1f} points".replace("-", "\u2212"),
+        f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
+        f"Only the challenger is right {comparison.only_challenger} ",
+        f"Only the champion is right {comparison.only_champion} ",
+        "McNemar's exact test, one-sided: p = 0.012.",
+    ):
+        assert said in page.text
+    both, neither = (int(found) for found in re.findall(r"Both are (?:right|wrong) (\d+)", page.text))
+    assert both + neither + comparison.only_challenger + comparison.only_champion == 500
+    for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
+        assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (1, "No challenger was compared on these pictures before"),
+        (2, "One challenger was compared on these pictures before"),
+        (1234, "1,233 challengers were compared on these pictures before"),
+    ],
+)
+def test_a_comparison_on_some_of_the_test_pictures_says_so_and_how_often_they_were_asked(tmp_path, look, said):
+    labels, probabilities = answers(4, 500)
+    _, champion = answers(4, 500, seed=8)
+    gate = gate_of(labels[:200], probabilities[:200], champion[:200], look=look)
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
+    low, high = measures.wilson_interval(gate["both"].challenger.correct, 200)
+    for part in (
+        "Both answered the same 200 pictures: those of the 500 test pictures that neither has learned from.",
+        f"{100 * gate['both'].champion.accuracy:.1f} % {100 * gate['both'].challenger.accuracy:.1f} %",
+        f"{100 * low:.1f} % to {100 * high:.1f} %",
+        f"{said}: for the chance that any of them all is promoted by luck to stay below 5.0 %, p may be 0.025 at most",
+    ):
+        assert part in page.text
+    # The two accuracies are not of the same pictures, so that no scale shows them together.
+    assert page.count("i", "tick") == 1
+
+
+def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
+    reasons = [
+        DecisionReason(said="accuracy 0.7000 is below min_accuracy 0.8", holds=False),
+        DecisionReason(said="there is no champion yet", holds=True),
+    ]
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES, decision=decision_of(False, reasons)))
+    assert (
+        "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
+    )
+    assert "Champion and challenger" not in page.text
+
+
+def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
+    labels, probabilities = answers(4, 500)
+    kept = (labels != 2) | (np.arange(500) % 8 == 0)
+    labels, probabilities = labels[kept], probabilities[kept]
+    decision = decision_of(True, [])
+    facts = facts_of(labels, probabilities, NAMES, decision=decision.model_copy(update={"balanced_accuracy": 0.7}))
+    page = written(tmp_path, facts)
+    low, high = measures.mean_recall_interval(facts.per_class)
+    for said in (
+        f"{100 * facts.balanced_accuracy:.1f} % of a class’s test pictures were classified correctly on average",
+        f"Of all test pictures {100 * facts.accuracy:.1f} % were: {facts.correct} of {facts.count}.",
+        f"true balanced accuracy lies between {100 * low:.1f} % and {100 * high:.1f} %",
+        "one and the same answer for all would reach 25.0 %.",
+        f"Balanced accuracy {facts.balanced_accuracy:.4f} Test accuracy {facts.accuracy:.4f}",
+    ):
+        assert said in page.text
+    assert "balanced" not in written(tmp_path, facts_of(labels, probabilities, NAMES, decision=decision)).text.lower()
+
+
+def test_a_gate_that_goes_by_balanced_accuracy_says_so(tmp_path):
+    labels, probabilities = answers(4, 500)
+    gate = gate_of(labels, probabilities, answers(4, 500, seed=8)[1])
+    comparison = gate["decision"].comparison.model_copy(update={"metric": "balanced_accuracy"})
+    gate["decision"] = gate["decision"].model_copy(update={"comparison": comparison, "balanced_accuracy": 0.7})
+    page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
+    assert "Balanced accuracy of the challenger, which this page measures, minus that of the champion" in page.text
+    assert "Score test of the paired recalls, one-sided: p = 0.012" in page.text
+    assert f"Balanced accuracy {100 * gate['both'].champion.balanced_accuracy:.1f} %" in page.text
+
+
+def test_without_a_gate_nothing_is_said_of_one(tmp_path):
+    page = written(tmp_path, facts_of(*answers(4, 100), NAMES))
+    assert "gate" not in page.text
