@@ -175,10 +175,20 @@ def read_json(model: type[Record], path: pathlib.Path, artifact: str, advice: st
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = one_line(error, 200)
         raise PipelineError(
-            f"expected {artifact} with {path.name}, received {path.parent}: {reason}{advice and f'; {advice}'}"
+            f"expected {artifact} with {path.name}, received {path.parent}: {_reason(error)}{advice and f'; {advice}'}"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, without its path; the first of what pydantic says, without its links."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not hasattr(error, "errors"):
+        return one_line(error, 200)
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return one_line(f"{where}: {first['msg']}" if where else first["msg"], 200)
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -28,7 +28,10 @@ class Pinned(NamedTuple):
 
 
 def named_version(text: str) -> tuple[str, int | None] | None:
-    """Name and number of `digits@3`; the number is None for the champion. None: it names no version."""
+    """Name and number of `digits@3`; the number is None for the champion. None: it names no version.
+
+    Numbers begin at 1: of any other the registry says that it has none, and which it has.
+    """
     found = NAMED.fullmatch(text)
     return found and (found["name"], None if found["version"] == CHAMPION else int(found["version"]))
 

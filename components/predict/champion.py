@@ -11,9 +11,10 @@ from components.core.artifacts.served_model import DESCRIPTION, load_answering, 
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target
 from components.core.registry import Registry
+from components.core.start_place import named_version
 from components.predict.answering import Classifier
 from components.predict.answers import AnsweringModel, facts_of
-from components.predict.settings import BY_NAME, PredictSettings
+from components.predict.settings import PredictSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,26 +34,25 @@ def fetched_model(settings: PredictSettings) -> Iterator[Served]:
         PipelineError: none is named, or it does not say what its classes are. StorageError: the registry can't be
             asked, there is no such version, or a file is not what the version's manifest says.
     """
-    found = BY_NAME.fullmatch(settings.model)
+    version = named_version(settings.model)
     for name, value, example in (
-        ("model", found, "digits@champion"),
+        ("model", version, "digits@champion"),
         ("registry", settings.registry, "gs://bucket"),
         ("source", settings.source, "gs://bucket/new"),
         ("out", settings.out, "gs://bucket/answers"),
     ):
         if not value:
             raise PipelineError(f"{name}: expected one, such as {example}, received none")
-    assert found is not None, "refused above"
-    number = None if found["version"] == "champion" else int(found["version"])
+    assert version is not None, "refused above"
     with tempfile.TemporaryDirectory(prefix="model-") as directory:
         path = pathlib.Path(directory) / "version"
-        version = Registry(settings.registry).fetch(found["name"], number, path)
+        fetched = Registry(settings.registry).fetch(*version, path)
         model = AnsweringModel(
-            name=version.name,
-            version=str(version.number),
-            sha256=facts_of({name: file.sha256 for name, file in version.files.items()}),
+            name=fetched.name,
+            version=str(fetched.number),
+            sha256=facts_of({name: file.sha256 for name, file in fetched.files.items()}),
         )
-        role = ", the champion" if version.champion else ""
+        role = ", the champion" if fetched.champion else ""
         print(f"model: {model.said}{role}, proven by its files' hashes", flush=True)
         yield Served(model, open_served(path), read_reference(path / IN_VERSION))
 

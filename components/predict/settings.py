@@ -1,14 +1,11 @@
 """What a user may choose about answering many pictures."""
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from components.core.settings import Settings, StorePlace
-
-# A version of a registry: digits@champion, digits@3.
-BY_NAME = re.compile(r"(?P<name>[^/@]+)@(?P<version>[1-9]\d*|champion)")
+from components.core.start_place import named_version
 
 
 class AnswerSettings(Settings):
@@ -45,6 +42,6 @@ class PredictSettings(AnswerSettings):
     @field_validator("model")
     @classmethod
     def _of_a_registry(cls, model: str) -> str:
-        if model and not BY_NAME.fullmatch(model):
+        if model and not named_version(model):
             raise ValueError("expected a version of the registry, such as digits@champion or digits@3")
         return model

@@ -9,16 +9,22 @@ learned.npy     the hashes of the pictures that it has learned from (picture_has
 The model artifact of a sweep's trial also holds trial.json (trial.py).
 """
 
-import json
 import pathlib
 from typing import Any
 
+import pydantic
+
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.errors import PipelineError, one_line
+from components.core.files import read_json
 from components.core.framework import load_keras
 
 MODEL_FILE = "model.keras"
 TRAINING_FILE = "training.json"
+
+
+class Training(pydantic.RootModel[dict[str, Any]]):
+    """What training.json says."""
 
 
 def model_file(artifact: str | pathlib.Path) -> pathlib.Path:
@@ -32,16 +38,7 @@ def read_training(artifact: str | pathlib.Path) -> dict[str, Any]:
     Raises:
         PipelineError: there is none, or it can't be read.
     """
-    path = pathlib.Path(artifact) / TRAINING_FILE
-    try:
-        training = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"expected a model artifact with {TRAINING_FILE}, received {artifact}: {error}; run train first"
-        ) from None
-    if not isinstance(training, dict):
-        raise PipelineError(f"expected an object in {path}, received {type(training).__name__}; run train again")
-    return training
+    return read_json(Training, pathlib.Path(artifact) / TRAINING_FILE, "a model artifact", "run train first").root
 
 
 def load_model(path: str | pathlib.Path) -> Any:

@@ -9,14 +9,13 @@ compares them with it (components/predict/drift).
     classes                        how often it answered each class to them
 """
 
-import json
 import pathlib
 from typing import Literal
 
 import numpy as np
 import pydantic
 
-from components.core.errors import PipelineError, one_line
+from components.core.files import read_json
 
 REFERENCE_FILE = "reference.json"
 # Below a version's directory, as a registry has it.
@@ -69,12 +68,4 @@ def read_reference(path: pathlib.Path) -> Reference | None:
     Raises:
         PipelineError: it says something else.
     """
-    try:
-        return Reference.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"expected what the model learned from in {path}, received one that can't be read "
-            f"({one_line(error, 200)}); export the model again"
-        ) from None
+    return read_json(Reference, path, "a model", "export it again") if path.exists() else None

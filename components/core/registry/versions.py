@@ -163,7 +163,7 @@ def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
     """That there is no such version, and which there are."""
     there = {*numbers(store, home(name)), *staged(store, name)} - {number, *champion.deleting}
     listed = ", ".join(map(str, sorted(there))) or "none"
-    if champion.version == number:
+    if champion.version and champion.version == number:
         return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {listed}")
     return NotFound(f"expected version {number} of {name}, received none; there: {listed}")
 

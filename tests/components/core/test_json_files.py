@@ -23,11 +23,14 @@ def test_what_was_written_is_read(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (None, "No such file"),
-        ("", "JSON"),
-        ("\u00e9".encode("latin-1"), "utf-8"),
-        ('{"width": 3}', "height"),
-        ('{"width": 3, "height": "two"}', "height"),
+        (None, "No such file or directory"),
+        ("", "Invalid JSON: EOF while parsing a value at line 1 column 0"),
+        ("\u00e9".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9 in position 0: unexpected end of data"),
+        ('{"width": 3}', "height: Field required"),
+        (
+            '{"width": 3, "height": "two"}',
+            "height: Input should be a valid integer, unable to parse string as an integer",
+        ),
     ],
 )
 def test_what_is_none_is_refused(tmp_path: pathlib.Path, text: str | bytes | None, reason: str) -> None:
@@ -35,8 +38,4 @@ def test_what_is_none_is_refused(tmp_path: pathlib.Path, text: str | bytes | Non
         (tmp_path / "size.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(PipelineError) as caught:
         read_json(Size, tmp_path / "size.json", "a picture", "draw it first")
-    said = str(caught.value)
-    assert said.startswith(f"expected a picture with size.json, received {tmp_path}: ")
-    assert reason in said
-    assert said.endswith("; draw it first")
-    assert "\n" not in said
+    assert str(caught.value) == f"expected a picture with size.json, received {tmp_path}: {reason}; draw it first"

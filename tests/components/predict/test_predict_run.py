@@ -299,6 +299,7 @@ def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # no
     assert "registry: expected one" in refusal(settings(registry=""))
     assert "no-such" in refusal(settings(model="no-such@champion"))
     assert "expected version 7 of digits, received none; there: 1" in refusal(settings(model="digits@7"))
+    assert "expected version 0 of digits, received none; there: 1" in refusal(settings(model="digits@0"))
     for number in range(3):
         store.write_bytes(f"rubbish/{number}.jpg", b"x")
     assert "received 3 files none of which can be read" in refusal(settings(source=f"{place.uri}/rubbish"))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.core.storage import Corrupted
+from components.core.storage import Corrupted, NotFound
 from tests.components.core.registry.publishing import MODEL, keys
 
 
@@ -122,3 +122,10 @@ def test_a_registry_of_an_earlier_release_is_read_as_it_is(registry, saved_model
     assert "removed what was left of version 4 of digits, whose publication never" in capsys.readouterr().out
     assert registry.store.directories("models/digits") == ["1", "2", "3"]
     assert [found.number for found in registry.versions("digits")] == [1, 2, 3]
+
+
+def test_version_0_is_one_that_there_is_not(registry, saved_model):
+    """Also if there is no champion yet, whose number is written as 0."""
+    registry.publish("digits", saved_model)
+    with pytest.raises(NotFound, match="expected version 0 of digits, received none; there: 1$"):
+        registry.show("digits", 0)
