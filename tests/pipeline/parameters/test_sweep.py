@@ -67,7 +67,7 @@ def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
         ("learning_rate=0.001..0.1", "received the range 0.001..0.1; make sweep takes ranges with SAMPLER=optuna"),
         (
             "class_weight=,balanced",
-            "class_weight: expected a value between every two commas of a grid, received ,balanced",
+            "class_weight: expected a value between every two commas of a grid, received ',balanced'",
         ),
         ("epochs=" + ",".join(map(str, range(1, MOST_TRIALS + 2))), f"expected at most {MOST_TRIALS} trials"),
     ],
