@@ -37,6 +37,8 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Half of JAX's compiling is what makes its code faster: worth nothing for networks of a few thousand weights.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -53,6 +55,15 @@ def warm() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         place = f"{directory}/socket"
         with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}):
+            yield place
+
+
+@pytest.fixture(scope="session")
+def warm_jax() -> Iterator[str]:
+    """The same, of a process that has imported JAX instead."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = f"{directory}/socket"
+        with warm_process(place, environment(), "jax"):
             yield place
 
 

@@ -1,8 +1,9 @@
-"""Programs in processes of their own that need not import TensorFlow again: forked from a process that has.
+"""Programs in processes of their own that need not import TensorFlow again, or JAX: forked from a process that has.
 
-A worker of the tests has one such process: the fixture `warm` of conftest.py is its place.
+A worker of the tests has one such process for each: the fixtures `warm` and `warm_jax` of conftest.py are their places.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import NamedTuple, TextIO
 from pipeline import ROOT
 from pipeline.local.warm import COUNT_AT_IMPORT, fork
 
+# What JAX reads when it first computes, and not when it is imported: a forked program may have its own.
+READ_LATE = ("XLA_FLAGS", "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
 
 def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     """Runs Python code as `python -c code arguments...` does; stdout has its output and its errors.
@@ -21,7 +25,8 @@ def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.
         variables: set in its environment, besides this process's.
     """
     with tempfile.TemporaryFile() as output:
-        forked = fork(place, ["-m", "tests.warm", code, *arguments], environment() | variables, output.fileno())
+        late = {name: variables.pop(name) for name in READ_LATE if name in variables}
+        forked = fork(place, command(code, *arguments, **late), environment() | variables, output.fileno())
         counted = {name: value for name, value in os.environ.items() if name.startswith(COUNT_AT_IMPORT)}
         assert forked, f"the warm process is there, and has imported under this environment: {counted}"
         status = forked.wait()
@@ -39,14 +44,22 @@ class Program(NamedTuple):
 
 def start(place: str, code: str, *arguments: str) -> Program:
     """Starts Python code as `run` does; under another backend than the warm process's, it imports for itself."""
-    command = ["-m", "tests.warm", code, *arguments]
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as output:
-        forked = fork(place, command, environment(), writing)
+        forked = fork(place, command(code, *arguments), environment(), writing)
         process = forked or subprocess.Popen(
-            [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT, env=environment()
+            [sys.executable, *command(code, *arguments)], stdout=output, stderr=subprocess.STDOUT, env=environment()
         )
     return Program(process.pid, process.wait, os.fdopen(reading))
+
+
+def command(code: str, *arguments: str, **late: str) -> list[str]:
+    """What follows `python` on the command line of a program.
+
+    Args:
+        late: variables that are set in it as it begins: some of READ_LATE.
+    """
+    return ["-m", "tests.warm", json.dumps(late), code, *arguments]
 
 
 def environment() -> dict[str, str]:
@@ -55,5 +68,6 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    os.environ.update(json.loads(sys.argv.pop(1)))
     source = sys.argv.pop(1)
     exec(compile(source, "<string>", "exec"), {"__name__": "__main__"})

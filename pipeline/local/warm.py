@@ -5,8 +5,8 @@ Each step still is a process of its own, with its own environment, folder, outpu
 fresh as one that imports everything itself: the warm process only imports, so that it has no thread that a fork could
 lose and no state of TensorFlow; on a machine with a GPU, whose driver takes no fork, every step imports for itself.
 
-`python -m pipeline.local.warm FD` is that process; FD is a listening socket. A connection is a step: the client sends
-its command, environment, folder and standard streams, and is told the step's process id, then its exit status.
+`python -m pipeline.local.warm FD BACKEND` is that process; FD is a listening socket. A connection is a step: the client
+sends its command, environment, folder and standard streams, and is told the step's process id, then its exit status.
 """
 
 import contextlib
@@ -103,12 +103,12 @@ def can_fork() -> bool:
 
 
 @contextlib.contextmanager
-def warm_process(place: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen]:
+def warm_process(place: str, environment: Mapping[str, str], backend: str = "tensorflow") -> Iterator[subprocess.Popen]:
     """A warm process that listens at `place`, a path; it ends with the context, or with this process."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
         listening.listen()
-        command = [sys.executable, "-m", "pipeline.local.warm", str(listening.fileno())]
+        command = [sys.executable, "-m", "pipeline.local.warm", str(listening.fileno()), backend]
         quiet: Any = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, env=environment, pass_fds=[listening.fileno()], **quiet
@@ -151,15 +151,16 @@ def fork(place: str, command: list[str], environment: Mapping[str, str], output:
 def main() -> None:
     """The warm process, and each step that is forked from it, which ends as any program does."""
     with socket.socket(fileno=int(sys.argv[1])) as listening:
-        command = _served(listening, dict(os.environ))
+        command = _served(listening, sys.argv[2], dict(os.environ))
     sys.argv = command[1:]
     runpy.run_module(command[1], run_name="__main__", alter_sys=True)
 
 
-def _served(listening: socket.socket, before: dict[str, str]) -> list[str]:
+def _served(listening: socket.socket, backend: str, before: dict[str, str]) -> list[str]:
     """Imports, and forks for whoever connects; returns only in a fork, with its command.
 
     Args:
+        backend: Keras's, "tensorflow" or "jax".
         before: the environment before anything was imported.
     """
     interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
@@ -167,7 +168,7 @@ def _served(listening: socket.socket, before: dict[str, str]) -> list[str]:
     # Logging as KFP's executor sets it up, before TensorFlow, which would set it up another way.
     importlib.import_module("kfp.dsl.executor_main")._setup_logging()
     del sys.modules["kfp.dsl.executor_main"]  # each step runs it
-    load_keras()
+    load_keras(backend)
     later = list(LATER)
     while True:
         ready = select.select([listening, sys.stdin], [], [], 0 if later else None)[0]

@@ -1,7 +1,6 @@
 """A search by Optuna as a person runs it: trials that follow from each other, some that end early, the second time."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -21,15 +20,15 @@ optuna = pytest.importorskip("optuna", reason="no Optuna here: make optuna")
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+def searched(tmp_path_factory, command_line):
     """Two searches, one after the other: what they said, and their folder."""
     outputs = tmp_path_factory.mktemp("search") / "local_outputs"
     command = [sys.executable, "-c", COMMAND, "sweep", "--runner", "process", "--outputs", str(outputs)]
     command += ["--sampler", "optuna", "--trials", "4", "--grid", "learning_rate=0.0001..1 batch_size=50,100"]
 
     def run() -> str:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_P")}
-        ended = subprocess.run([*command, *SETTINGS], capture_output=True, text=True, cwd=ROOT, env=environment)
+        called = [*command, *SETTINGS]
+        ended = subprocess.run(called, capture_output=True, text=True, cwd=ROOT, env=command_line.environment())
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from pipeline import ROOT
@@ -42,6 +43,7 @@ class TrainerApi(KubeApi):
         self.deleted: list[str] = []
         self.denied = ""
         self.processes: dict[str, str] | None = None
+        self.start_node: Callable[[list[str], dict[str, str], int], Any] = start_node
         self.nodes: list[tuple[subprocess.Popen, pathlib.Path]] = []
         self.lost: set[int] = set()
 
@@ -99,14 +101,8 @@ class TrainerApi(KubeApi):
             place = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(trainer["numNodes"])}
             place |= {"JAX_PROCESS_ID": str(number), "PYTHONUNBUFFERED": "1"}
             with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [sys.executable, *trainer["command"][1:], *trainer["args"]],
-                    env=os.environ | self.processes | place,
-                    cwd=ROOT,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                command = [*trainer["command"][1:], *trainer["args"]]
+                process = self.start_node(command, self.processes | place, output.fileno())
             self.nodes.append((process, log))
 
     def _look(self) -> Scene:
@@ -124,16 +120,14 @@ class TrainerApi(KubeApi):
 
     def lose(self, number: int) -> None:
         """Takes a node away, as its pod is deleted: nothing of it is left to ask."""
-        process, _ = self.nodes[number]
         self.lost.add(number)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_node(self.nodes[number][0].pid)
 
     def stop(self) -> None:
         """Kills what is left of the nodes."""
         for process, log in self.nodes:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_node(process.pid)
                 process.wait()
             log.unlink()
         self.nodes, self.lost = [], set()
@@ -146,6 +140,29 @@ class TrainerApi(KubeApi):
         stamped = [(STAMP.format(min(number, 59)), line) for number, line in enumerate(lines)]
         kept = [(stamp, line) for stamp, line in stamped if stamp[:19] >= query.get("sinceTime", "")[:19]]
         return "".join(f"{stamp} {line}\n" if "timestamps" in query else f"{line}\n" for stamp, line in kept)
+
+
+def start_node(command: list[str], variables: dict[str, str], output: int) -> subprocess.Popen:
+    """Starts a node as its container would, in a session of its own.
+
+    Args:
+        command: what follows `python` on its command line.
+    """
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=os.environ | variables,
+        cwd=ROOT,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def kill_node(pid: int) -> None:
+    """Ends a node with the process in which it trains."""
+    for kill in (os.killpg, os.kill):  # one that has only begun has no group of its own yet
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
 
 
 def node_pod(

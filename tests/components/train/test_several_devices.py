@@ -1,22 +1,20 @@
 """One model on several devices of one machine by JAX: what one device would compute. By TensorFlow: refused.
 
 The devices are virtual: a CPU divided. They are divided before a backend starts, so each training is a process. Each is
-given the values that a GPU gets, several steps a call among them.
+given the values that a GPU gets, several steps a call among them: fewer than there, as each is compiled by itself.
 """
 
 import functools
 import json
 import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from components.core.errors import PipelineError
 from components.train import device
-from pipeline import ROOT
+from tests.warm import run
 
 pytest.importorskip("jax")
 # What could differ between devices: normalisation over a batch, random numbers, shares that are not even.
@@ -39,28 +37,33 @@ RECIPE = {
 TRAIN = """
 import json, sys
 from components.core.errors import one_line_errors
-from components.train.device import Device, GPU_STEPS_A_CALL
+from components.train.device import Device
 from components.train.run import train
 from components.train.settings import TrainSettings
-Device.steps_a_call = GPU_STEPS_A_CALL
+Device.steps_a_call = 3
 dataset, target, settings = sys.argv[1:]
 with one_line_errors():
     train(TrainSettings.checked(**json.loads(settings)), dataset, f"{target}/model", f"{target}/board")
 """
 
 
-def train(devices: int, dataset: str, target: pathlib.Path, **settings: Any) -> list[dict[str, float]]:
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    command = [sys.executable, "-c", TRAIN, dataset, str(target), json.dumps(RECIPE | settings)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return json.loads((target / "model" / "training.json").read_text())["history"]
+@pytest.fixture(scope="module")
+def train(digits: str, warm_jax: str) -> Any:
+    """Trains on so many devices and gives the history."""
+
+    def train(devices: int, target: pathlib.Path, **settings: Any) -> list[dict[str, float]]:
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        done = run(warm_jax, TRAIN, digits, str(target), json.dumps(RECIPE | settings), XLA_FLAGS=flags)
+        assert done.returncode == 0, done.stdout
+        return json.loads((target / "model" / "training.json").read_text())["history"]
+
+    return train
 
 
 @pytest.fixture(scope="module")
-def alone(digits: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def alone(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The history of one device, by batch size."""
-    return functools.cache(lambda size: train(1, digits, tmp_path_factory.mktemp("one") / str(size), batch_size=size))
+    return functools.cache(lambda size: train(1, tmp_path_factory.mktemp("one") / str(size), batch_size=size))
 
 
 @pytest.mark.parametrize(
@@ -72,19 +75,19 @@ def alone(digits: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     ],
 )
 def test_several_devices_train_as_one_does(
-    devices: int, batch_size: int, digits: str, tmp_path: pathlib.Path, alone: Any
+    devices: int, batch_size: int, train: Any, tmp_path: pathlib.Path, alone: Any
 ) -> None:
-    together = train(devices, digits, tmp_path, batch_size=batch_size)
+    together = train(devices, tmp_path, batch_size=batch_size)
     compare(alone(batch_size), together)
     assert together[-1]["loss"] < together[0]["loss"]
 
 
-def test_several_devices_mix_weigh_and_freeze_as_one_does(digits: str, tmp_path: pathlib.Path) -> None:
+def test_several_devices_mix_weigh_and_freeze_as_one_does(train: Any, tmp_path: pathlib.Path) -> None:
     """Each picture is mixed with the same other, wherever that one lies; the second epoch trains all layers."""
     mixing = {"augmentation": '[{"MixUp": {"alpha": 0.4}}, {"RandomContrast": {"factor": 0.2}}]', "epochs": 2}
     frozen = {"freeze": "2", "freeze_epochs": 1, "unfreeze_rate": 0.5}
     given = mixing | frozen | {"class_weight": "balanced", "batch_size": 333}
-    compare(*(train(devices, digits, tmp_path / str(devices), **given) for devices in (1, 2)))
+    compare(*(train(devices, tmp_path / str(devices), **given) for devices in (1, 2)))
 
 
 def compare(alone: list[dict[str, float]], together: list[dict[str, float]]) -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pipeline.local.warm import WarmProcess, fork, warm_process
-from tests.warm import environment, run
+from tests.warm import command, environment, run
 
 FACTS = """
 import json, os, random, sys, tempfile, threading
@@ -89,7 +89,7 @@ def started(warm: WarmProcess, step: str, tmp_path: pathlib.Path) -> tuple[int, 
     """A step's exit status, and whether it was forked."""
     code = "import sys; print('tensorflow' in sys.modules)"
     with (tmp_path / "said").open("w+") as output:
-        wait = warm.start(step, ["-m", "tests.warm", code], environment(), output.fileno())
+        wait = warm.start(step, command(code), environment(), output.fileno())
         return wait(), (tmp_path / "said").read_text() == "True\n"
 
 

@@ -2,11 +2,8 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -19,39 +16,33 @@ from components.train.nodes.launch import train_on_nodes
 from components.train.nodes.train_job import IMAGE_VARIABLE
 from components.train.settings import TrainSettings
 from pipeline import ROOT
-from tests.servers.trainer_api import TrainerApi
+from tests.components.train.nodes.forked import Forked
+from tests.servers.trainer_api import TrainerApi, kill_node
 
 RUNTIME = yaml.safe_load((ROOT / "k8s/components/multi-node/runtime.yaml").read_text())
 IMAGE = "registry.example.com/team/conv2d:train-jax-0123456789ab"
 SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
+COMMAND = ["-m", "components.train.nodes.node"]
 RESULT = {
     "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
     "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
 }  # fmt: skip
 HISTORY = [{"epoch": 1, "loss": 1.0}]
-Start = Callable[..., list[subprocess.Popen]]
+Start = Callable[..., list[Forked]]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(warm_jax: str) -> Iterator[Start]:
     """Starts some of the nodes of a training; what is left of them at the end is killed."""
     with contextlib.ExitStack() as stack:
 
-        def start(job: Job, count: int, numbers: tuple[int, ...] = ()) -> list[subprocess.Popen]:
+        def start(job: Job, count: int, numbers: tuple[int, ...] = ()) -> list[Forked]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 address = f"127.0.0.1:{free.getsockname()[1]}"
             nodes = []
             for number in numbers or range(count):
                 places = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count)}
-                node = subprocess.Popen(
-                    [sys.executable, "-m", "components.train.nodes.node", job.model_dump_json()],
-                    env=os.environ | places | {"JAX_PROCESS_ID": str(number), "PYTHONUNBUFFERED": "1"},
-                    cwd=ROOT,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    start_new_session=True,
-                )
+                node = Forked(warm_jax, [*COMMAND, job.model_dump_json()], places | {"JAX_PROCESS_ID": str(number)})
                 stack.callback(kill, node)
                 nodes.append(node)
             return nodes
@@ -59,10 +50,9 @@ def start() -> Iterator[Start]:
         yield start
 
 
-def kill(node: subprocess.Popen) -> None:
+def kill(node: Forked) -> None:
     """Kills a node with all its processes."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(node.pid, 9)
+    kill_node(node.pid)
     node.wait()
     node.stdout.close()
     node.stderr.close()

@@ -1,6 +1,7 @@
 """Nodes that fail or are lost, and what the step that launched them makes of it."""
 
 import contextlib
+import functools
 import io
 import pathlib
 import random
@@ -16,6 +17,7 @@ from components.core.storage import open_store
 from components.train.nodes import follow as following
 from components.train.nodes.job import LOST, Job
 from components.train.nodes.node import Place, _leave_word
+from tests.components.train.nodes.forked import Forked
 from tests.servers.trainer_api import Scene, TrainerApi, node_pod
 
 
@@ -127,12 +129,12 @@ def weights(model: pathlib.Path) -> list:
 
 
 def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
-    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture
+    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture, warm_jax: str
 ) -> None:
     """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
     pytest.importorskip("jax")
     open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes = gcs.environment
+    api.processes, api.start_node = gcs.environment, functools.partial(Forked, warm_jax)
     chance, losses = random.Random(7), []
 
     def lose_nodes() -> None:

@@ -16,8 +16,8 @@ pytest.importorskip("jax")
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 
 
-def describe(work: pathlib.Path, dataset: str, epochs: int, **rest) -> Job:
-    settings = {"architecture": SMALL, "epochs": epochs, "batch_size": 51, "gpus": "0", "schedule": "linear"}
+def describe(work: pathlib.Path, dataset: str, epochs: int, batch_size: int = 50, **rest) -> Job:
+    settings = {"architecture": SMALL, "epochs": epochs, "batch_size": batch_size, "gpus": "0", "schedule": "linear"}
     return Job(settings=settings, dataset=dataset, work=str(work), watched=False, **rest)
 
 
@@ -28,10 +28,10 @@ def history(work: pathlib.Path) -> list[dict]:
 def test_two_nodes_train_as_one_does_and_the_first_alone_writes(start, digits: str, tmp_path: pathlib.Path) -> None:
     """1,000 pictures to train and 297 to validate on, in batches of 51: neither divides by two."""
     one, two = tmp_path / "one", tmp_path / "two"
-    (alone,) = start(describe(one, digits, epochs=3), 1)
+    (alone,) = start(describe(one, digits, epochs=3, batch_size=51), 1)
     said, errors = alone.communicate()
     assert alone.returncode == 0, errors
-    nodes = start(describe(two, digits, epochs=3), 2)
+    nodes = start(describe(two, digits, epochs=3, batch_size=51), 2)
     talk = [together.communicate() for together in nodes]
     assert [together.returncode for together in nodes] == [0, 0], talk
 
