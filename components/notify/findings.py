@@ -22,6 +22,8 @@ LOGS = "executor-logs"
 LEVELS = 3
 OUTCOME = re.compile(r"(not )?exported\b")
 ANSWERED_BEFORE = "an earlier run's results were taken: nothing is new"
+# A step that leaves no more than a log also if it succeeds: only an error in that tells that it failed.
+LEAVES_A_LOG = "look"
 KILLED = "killed, likely for want of memory; give the step more"
 NO_CAUSE = "it left no log, as a pod that was deleted or never started does not"
 
@@ -80,7 +82,8 @@ def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:
     for step, cause, certain in reversed(found):
         if certain:
             return step, cause
-    return found[-1][:2] if found else ("", NO_CAUSE)
+    others = [(step, cause) for step, cause, _ in found if step != LEAVES_A_LOG]
+    return others[-1] if others else ("", NO_CAUSE)
 
 
 def _cause(lines: list[str]) -> tuple[str, bool]:

@@ -42,10 +42,10 @@ def check_quota(setup: Setup, kube: Kube) -> Check:
     for quota in quotas:
         left = {name: _number(hard) - _number((quota.status.used or {}).get(name)) for name, hard in _hard(quota)}
         for step, asked in _requests(setup.parameters):
-            for what, amount in asked.items():
+            for what, amount in (asked | _gpus(setup.parameters, step)).items():
                 room = left.get(f"requests.{what}", left.get(what))
                 if room is not None and amount > room:
-                    name = f"{step}_memory" if what == "memory" else "cpu_request"
+                    name = {"memory": f"{step}_memory", "cpu": "cpu_request"}.get(what, "gpus")
                     leaves, asks = _amount(what, room), _amount(what, amount)
                     found = f"{quota.metadata.name} leaves {leaves}, {step} asks for {asks}"
                     return failed("quota", found, f"wait for other runs, have it raised, or give {name} less")
@@ -60,6 +60,12 @@ def _requests(parameters: Any) -> Iterator[tuple[str, dict[str, Decimal]]]:
     for step in SIZED:
         asked = {"cpu": parameters.cpu_request, "memory": getattr(parameters, f"{step}_memory")}
         yield step, {what: _number(amount) + BESIDE[what] for what, amount in asked.items()}
+
+
+def _gpus(parameters: Any, step: str) -> dict[str, Decimal]:
+    """The accelerators that a step asks for, those of all its nodes together."""
+    gpus = int(parameters.gpus) * parameters.nodes
+    return {parameters.accelerator: Decimal(gpus)} if step == "train" and gpus else {}
 
 
 def _hard(quota: Any) -> list[tuple[str, Any]]:
@@ -81,4 +87,6 @@ def _shown(amounts: dict[str, Decimal]) -> str:
 
 
 def _amount(what: str, amount: Decimal) -> str:
-    return f"{float(amount):g} CPUs" if what == "cpu" else f"{float(amount) / 2**30:.3g} GiB"
+    if what == "memory":
+        return f"{float(amount) / 2**30:.3g} GiB"
+    return f"{float(amount):g} {'CPUs' if what == 'cpu' else what}"

@@ -93,6 +93,16 @@ CASES = {
         LEFT,
         "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
     ),
+    "a pod that never was, after a look at the source": (
+        "FAILED",
+        LEFT | LOOKED,
+        "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
+    ),
+    "a look that failed": (
+        "FAILED",
+        {"look/0/executor-logs-0": b"error: no such bucket\n"},
+        "nightly: failed\nlook: no such bucket\nrun run-1",
+    ),
 }
 
 

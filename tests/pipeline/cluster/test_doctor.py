@@ -342,6 +342,16 @@ def test_each_steps_request_is_compared_with_the_quota(cluster, used, state):
     assert state == "ok" or found.found == "team leaves 1 GiB, download asks for 1.12 GiB"
 
 
+def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
+    status = {"hard": {"requests.nvidia.com/gpu": "8"}, "used": {"requests.nvidia.com/gpu": "5"}}
+    quota = {"metadata": {"name": "team"}, "status": status}
+    cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
+    assert check("quota", Setup(settings=("GPUS=3", "BACKEND=jax"))).state == "ok"
+    found = check("quota", Setup(settings=("GPUS=2", "NODES=2", "BACKEND=jax")))
+    assert (found.state, found.found) == ("failed", "team leaves 3 nvidia.com/gpu, train asks for 4 nvidia.com/gpu")
+    assert found.fix.endswith("or give gpus less")
+
+
 def test_kubeflow_hub_is_asked_if_it_is_to_be_told():
     assert stores.check_hub(Setup()).state == "skipped"
     with ModelRegistry("v1alpha3").serving() as url:
