@@ -43,7 +43,7 @@ def summary(story: Story) -> dict[str, Any]:
         known["artifacts"] = _places(story.pods)
         if outcome and outcome[1]:
             known["artifacts"].pop("saved_model", None)
-    if not known["outcome"] and all(state.cached for state in story.states):
+    if not known["outcome"] and story.states and all(state.cached for state in story.states):
         known["outcome"] = ALL_CACHED
     elif not story.pods:
         known["outcome"] = NO_ACCESS

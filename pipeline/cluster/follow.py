@@ -55,8 +55,10 @@ def follow(
     """
     began, story = time.monotonic(), Story(pods, say, watch.verbose)
     how = f"follow it with: {program()} follow {run_id}"
+    pipeline: dict[str, Any] | None = None
     while True:
         run = _look(client, endpoint, run_id, watch, how, say)
+        run.pipeline_spec = pipeline = _pipeline(client, endpoint, run, watch, say) if pipeline is None else pipeline
         story.tell(run)
         if run.state in ENDED:
             return _end(client, run, story, say)
@@ -85,6 +87,23 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, h
     if said:
         say("connected again")
     return run
+
+
+def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any, watch: Watch, say: Say) -> dict[str, Any]:
+    """The compiled pipeline, which is in KFP's answer only if the run is not one of a version on the Pipelines page."""
+    version = run.pipeline_version_reference
+    if run.pipeline_spec or not version:
+        return run.pipeline_spec or {}
+
+    def read() -> Any:
+        with quiet():
+            return client.get_pipeline_version(version.pipeline_id, version.pipeline_version_id)
+
+    try:
+        return patiently(read, endpoint, watch.patience).pipeline_spec or {}
+    except PipelineError as error:
+        say(f"note: the pipeline's version can't be read, so no step is told: {error}")
+        return {}
 
 
 def _check_stuck(run: Any, story: Story, watch: Watch, how: str) -> None:

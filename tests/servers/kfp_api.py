@@ -95,7 +95,11 @@ class KfpApi(Api):
             name = identity.removeprefix("names/")
             found = self._pipeline_named(name, query.get("namespace", ""))
             return (200, found) if found else error(404, 5, f"ResourceNotFoundError: Pipeline {name} not found")
-        known = self.versions.get(identity.removesuffix("/versions"), [])
+        pipeline, _, version = identity.partition("/versions/")
+        known = self.versions.get(pipeline.removesuffix("/versions"), [])
+        if version:
+            found = [entry for entry in known if entry["pipeline_version_id"] == version]
+            return (200, found[0]) if found else error(404, 5, f"Pipeline version {version} not found")
         assert identity.endswith("/versions") and query["sort_by"] == "created_at desc"
         at = int(query.get("page_token") or 0)  # two a page, so that paging is used
         page: dict[str, Any] = {"pipeline_versions": known[::-1][at : at + 2], "total_size": len(known)}

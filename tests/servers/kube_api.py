@@ -36,7 +36,7 @@ class KubeApi(Api):
             return 404, "404 page not found\n"
         parts = path.strip("/").split("/")
         if parts[-1] == "log":
-            return 200, self.logs.get(parts[-2], "")
+            return self._log_of(parts[-2])
         if parts[-1] == "pods":
             key, _, value = query.get("labelSelector", "").partition("=")
             items = [item for item in self.pods if item["metadata"].get("labels", {}).get(key, value) == value]
@@ -49,6 +49,15 @@ class KubeApi(Api):
             items = [_event(*warning) for warning in self.warnings]
             return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}
         return 404, status(404, "NotFound", f"{parts[-2]} {parts[-1]!r} not found")
+
+    def _log_of(self, name: str) -> tuple[int, Any]:
+        phases = {item["metadata"]["name"]: item["status"]["phase"] for item in self.pods}
+        if name not in phases:
+            return 404, status(404, "NotFound", f'pods "{name}" not found')
+        if phases[name] == "Pending":
+            said = f'container "main" in pod "{name}" is waiting to start: PodInitializing'
+            return 400, status(400, "BadRequest", said)
+        return 200, self.logs.get(name, "")
 
 
 def _node(name: str, phase: str, message: str) -> dict[str, Any]:

@@ -152,6 +152,21 @@ def test_a_run_of_what_was_uploaded_is_one_of_that_version(api):
     assert len(others) == 2 and all("pipeline_version_reference" not in run and run["pipeline_spec"] for run in others)
 
 
+def test_a_run_of_an_uploaded_version_is_followed_by_that_versions_steps(api):
+    """KFP answers for such a run without its pipeline."""
+    common = ("--endpoint", api.url, "--no-check-images")
+    said_by("upload", *common)
+    said = said_by("submit", *common, "--interval", "0.01").splitlines()
+    assert "of pipeline quickstart" in said[0]
+    assert said[said.index("download") : said.index("preprocess")] == ["download", "  succeeded, 30.0 s"]
+    assert "train       succeeded  30.0 s" in said
+    api.faults = [("GET", "/apis/v2beta1/pipelines/pipeline-1/versions/", error(403, 7, "not authorized"))]
+    [run_id] = api.runs
+    said = said_by("follow", "--endpoint", api.url, "--interval", "0.01", run_id)
+    assert said.count("note: the pipeline's version can't be read, so no step is told: ") == 1
+    assert "cache" not in said
+
+
 def test_a_version_is_named_for_the_code(tmp_path, quickstart_compiled):
     checkout = tmp_path / "checkout"
     (checkout / "pipeline").mkdir(parents=True)
