@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -35,6 +36,28 @@ def test_the_manifests_run_the_image_that_the_sources_make():
     kustomization = yaml.safe_load((K8S / "base/kustomization.yaml").read_text())
     (entry,) = [image for image in kustomization["images"] if image["name"] == "conv2d-tensorboard"]
     assert entry["newTag"] == image_name().rpartition(":")[2], "put the new tag into k8s/base/kustomization.yaml"
+
+
+def test_a_push_of_another_base_has_the_overlays_run_what_was_pushed(tmp_path):
+    """The engine does nothing here: what is looked at is the tag that the push leaves in k8s/base."""
+    shutil.copytree(ROOT / "docker", tmp_path / "docker")
+    shutil.copytree(K8S / "base", tmp_path / "k8s/base")
+    environment = {key: value for key, value in os.environ.items() if key != "BASE_IMAGE"}
+    environment |= {"REGISTRY": "registry.example.com/team", "DOCKER": "true"}
+
+    def image(action: str, **given: str) -> str:
+        command = [tmp_path / "docker/tensorboard/image.sh", action]
+        done = subprocess.run(command, env=environment | given, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    pushed = image("push", BASE_IMAGE="mine:1")
+    name, _, tag = pushed.rpartition(":")
+    assert (name, tag) == ("registry.example.com/team/conv2d-tensorboard", image_name("mine:1").rpartition(":")[2])
+    kustomization = yaml.safe_load((tmp_path / "k8s/base/kustomization.yaml").read_text())
+    assert {"name": "conv2d-tensorboard", "newTag": tag} in kustomization["images"]
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/base-image").write_text("mine:1\n")  # as the push of the steps' images remembers it
+    assert image("name") == pushed
 
 
 def pinned(lock: str) -> dict[str, set[str]]:
