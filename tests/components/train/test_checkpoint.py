@@ -1,5 +1,6 @@
 """Killed at any moment, same result: by interrupts at chosen steps in this process, and by SIGKILL in real ones."""
 
+import functools
 import os
 import pathlib
 import shutil
@@ -58,14 +59,20 @@ def write_soon(patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def train(tmp_path: pathlib.Path, digits: str) -> Callable[..., list[np.ndarray]]:
     """Trains with a place for checkpoints and gives the weights of the model artifact."""
+    return functools.partial(train_below, tmp_path, digits)
 
-    def train(name: str, **settings: Any) -> list[np.ndarray]:
-        place = tmp_path / name
-        checked = TrainSettings.checked(**SETTINGS | settings, checkpoints=str(place / "checkpoints"))
-        fit.train(checked, digits, str(place / "model"), str(place / "board"))
-        return keras.models.load_model(place / "model" / "model.keras").get_weights()
 
-    return train
+def train_below(folder: pathlib.Path, digits: str, name: str, **settings: Any) -> list[np.ndarray]:
+    place = folder / name
+    checked = TrainSettings.checked(**SETTINGS | settings, checkpoints=str(place / "checkpoints"))
+    fit.train(checked, digits, str(place / "model"), str(place / "board"))
+    return keras.models.load_model(place / "model" / "model.keras").get_weights()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, digits: str) -> list[np.ndarray]:
+    """The weights of an undisturbed training by SETTINGS."""
+    return train_below(tmp_path_factory.mktemp("undisturbed"), digits, "whole")
 
 
 def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
@@ -102,11 +109,12 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 )
 def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     train: Callable[..., list[np.ndarray]],
+    whole: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     tmp_path: pathlib.Path,
 ) -> None:
-    whole = train("whole", **settings)
+    expected = train("whole", **settings) if settings else whole
     # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written.
     for steps in (25, 20):
         interrupt_at(monkeypatch, steps)
@@ -114,7 +122,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
             train("interrupted", **settings)
         monkeypatch.undo()
         assert not (tmp_path / "interrupted" / "model").exists()
-    assert same(train("interrupted", **settings), whole)
+    assert same(train("interrupted", **settings), expected)
     assert not list((tmp_path / "interrupted" / "checkpoints").rglob("*.*"))
 
 
@@ -136,10 +144,9 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
     train: Callable[..., list[np.ndarray]],
     monkeypatch: pytest.MonkeyPatch,
     every_epoch: None,
-    tmp_path: pathlib.Path,
+    whole: list[np.ndarray],
     capfd: pytest.CaptureFixture,
 ) -> None:
-    whole = train("whole")
     written: list[int] = []
 
     def flush(descriptor: int) -> None:
@@ -156,9 +163,11 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
 
 
 def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
-    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    train: Callable[..., list[np.ndarray]],
+    whole: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
-    whole = train("whole")
     interrupt_at(monkeypatch, 70)
     monkeypatch.setattr(callbacks, "EVERY_S", 3600)
     with pytest.raises(Interruption):
@@ -172,7 +181,7 @@ def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
 def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str, warm: str) -> None:
     """At the same time, with one place for checkpoints, written after every epoch."""
     places = [tmp_path / "one", tmp_path / "two"]
-    runs = [start(warm, PROGRAM, digits, str(place), str(tmp_path / "shared")) for place in places]
+    runs = [start(warm, PROGRAM, digits, str(place), str(tmp_path / "shared"), "3") for place in places]
     said = [run.stdout.read() for run in runs]
     assert [run.wait() for run in runs] == [0, 0], said
     first, second = (keras.models.load_model(place / "model" / "model.keras") for place in places)
@@ -181,9 +190,11 @@ def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str, warm
 
 
 def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
-    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    train: Callable[..., list[np.ndarray]],
+    whole: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
-    whole = train("whole")
     write_soon(monkeypatch)
 
     def interrupt(*arguments: Any) -> None:
@@ -198,15 +209,21 @@ def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
     assert "epoch 4/4" not in capfd.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, digits: str) -> pathlib.Path:
+    """The folder of a run, `run`, that was interrupted in its second epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, 30)
+        with pytest.raises(Interruption):
+            train_below(folder, digits, "run")
+    return folder
+
+
 @pytest.fixture
-def left_over(
-    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> pathlib.Path:
-    """The checkpoint of a run that was interrupted in its second epoch."""
-    interrupt_at(monkeypatch, 30)
-    with pytest.raises(Interruption):
-        train("run")
-    monkeypatch.undo()
+def left_over(interrupted: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """The checkpoint of that run, in a copy of it."""
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     return next((tmp_path / "run" / "checkpoints").glob(f"*/{FILE}"))
 
 
@@ -288,9 +305,9 @@ from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
 from components.train import callbacks
 callbacks.EVERY_S = 0
-dataset, place, checkpoints = sys.argv[1:]
+dataset, place, checkpoints, epochs = sys.argv[1:]
 settings = TrainSettings.checked(
-    architecture={STATEFUL!r}, epochs=6, gpus="auto", deterministic=True, checkpoints=checkpoints
+    architecture={STATEFUL!r}, epochs=int(epochs), gpus="auto", deterministic=True, checkpoints=checkpoints
 )
 train(settings, dataset, place + "/model", place + "/board")
 """
@@ -301,7 +318,7 @@ def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.
     rng = np.random.default_rng()
 
     def run(place: pathlib.Path) -> Program:
-        return start(warm, PROGRAM, digits, str(place), str(place / "checkpoints"))
+        return start(warm, PROGRAM, digits, str(place), str(place / "checkpoints"), "6")
 
     killed = tmp_path / "killed"
     for epoch in ("epoch 2/6", "epoch 4/6"):

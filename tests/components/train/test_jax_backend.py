@@ -1,12 +1,13 @@
 """backend=jax trains the same recipe, without TensorFlow: what the tests of this directory say holds under JAX."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from tests.warm import run
 
 pytest.importorskip("jax")
 HERE = pathlib.Path(__file__).parent
@@ -22,10 +23,12 @@ CHOSEN = (
 )
 
 
-def test_what_holds_under_tensorflow_holds_under_jax() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(HERE / name) for name in CHOSEN)]
-    environment = os.environ | {"KERAS_BACKEND": "jax"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+PYTEST = "import pytest, sys; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *sys.argv[1:]]))"
+
+
+def test_what_holds_under_tensorflow_holds_under_jax(warm_jax: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = run(warm_jax, PYTEST, *(str(HERE / name) for name in CHOSEN), KERAS_BACKEND="jax")
     assert f"{len(CHOSEN)} passed" in done.stdout, done.stdout
 
 
@@ -41,12 +44,11 @@ for name in ("host", "device"):
 """
 
 
-def test_pictures_on_the_device_come_in_the_same_order(digits: str, tmp_path: pathlib.Path) -> None:
+def test_pictures_on_the_device_come_in_the_same_order(digits: str, tmp_path: pathlib.Path, warm_jax: str) -> None:
     """The device is this processor; where it is a GPU, pictures that fit lie there."""
     settings = {"architecture": '["Flatten"]', "epochs": 2, "batch_size": 51, "backend": "jax"}
-    command = [sys.executable, "-c", ON_DEVICE, digits, str(tmp_path), json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    done = run(warm_jax, ON_DEVICE, digits, str(tmp_path), json.dumps(settings))
+    assert done.returncode == 0, done.stdout
     host, device = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("host", "device"))
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert [each[name] for each in host["history"]] == [each[name] for each in device["history"]]
@@ -113,7 +115,7 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
     assert np.mean(answers.argmax(axis=1) == labels) > 0.6
 
 
-def test_the_board_has_the_rate_of_each_step(digits: str, tmp_path: pathlib.Path) -> None:
+def test_the_board_has_the_rate_of_each_step(digits: str, tmp_path: pathlib.Path, warm_jax: str) -> None:
     """Between two steps, Keras on JAX keeps the optimizer's values to itself, its step number among them."""
     from tests.components.train.board_files import tensors
 
@@ -121,9 +123,8 @@ def test_the_board_has_the_rate_of_each_step(digits: str, tmp_path: pathlib.Path
         "import sys; from components.train.run import train; from components.train.settings import TrainSettings;"
         "train(TrainSettings(architecture='[\"Flatten\"]', schedule='linear', epochs=2, backend='jax'), *sys.argv[1:])"
     )
-    command = [sys.executable, "-c", code, digits, str(tmp_path / "model"), str(tmp_path / "board")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    done = run(warm_jax, code, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    assert done.returncode == 0, done.stdout
     rates = [float(rate) for rate in tensors(tmp_path / "board" / "train")["by step/learning_rate"].values()]
     assert rates == pytest.approx([0.001 * (39 - step) / 39 for step in range(40)], abs=1e-9)
     record = json.loads((tmp_path / "model" / "training.json").read_text())
