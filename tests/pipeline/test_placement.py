@@ -31,7 +31,7 @@ def compile_to(tmp_path_factory):
     def compiled(*settings: str, cluster: ClusterOptions = ClusterOptions()):  # noqa: B008
         path = tmp_path_factory.mktemp("compiled") / "training.yaml"
         compile_pipeline(configure("quickstart", settings, {}).parameters, path, cluster)
-        pipeline, platform = yaml.safe_load_all(path.read_text())
+        pipeline, platform = yaml.load_all(path.read_text(), yaml.CSafeLoader)
         executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         return pipeline, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
 
@@ -267,7 +267,7 @@ def test_a_run_is_eleven_pods_a_webhook_costs_three_and_a_look_at_the_source_two
 def test_a_sweep_is_twelve_pods_and_three_a_trial():
     """The run's driver, the loop's, two for each step but train; of each trial its own driver's and train's two."""
     golden = pathlib.Path(__file__).with_name("sweep.golden.yaml")
-    sweep = next(yaml.safe_load_all(golden.read_text(encoding="utf-8")))
+    sweep = next(yaml.load_all(golden.read_text(encoding="utf-8"), yaml.CSafeLoader))
     assert pods(sweep) - 2 == 12
     assert 12 + 3 * len(trial_settings(sweep)) == 24
 

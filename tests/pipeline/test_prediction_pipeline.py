@@ -21,7 +21,7 @@ ASKED = ["MODEL=digits@champion", "REGISTRY=gs://bucket", "SOURCE=gs://bucket/ne
 def compiled(tmp_path: pathlib.Path, *settings: str, **options) -> list[dict]:
     compile_pipeline(configure_prediction(settings, environment={}).parameters, tmp_path / "p.yaml",
                      ClusterOptions(**options))  # fmt: skip
-    return list(yaml.safe_load_all((tmp_path / "p.yaml").read_text()))
+    return list(yaml.load_all((tmp_path / "p.yaml").read_text(), yaml.CSafeLoader))
 
 
 def test_the_pipeline_is_the_golden_one(tmp_path):

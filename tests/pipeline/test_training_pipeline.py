@@ -34,7 +34,7 @@ def test_the_pipeline_is_the_golden_one(compiled):
 
 
 def test_the_pipelines_inputs_are_the_parameters(compiled):
-    inputs = next(yaml.safe_load_all(compiled.read_text()))["root"]["inputDefinitions"]["parameters"]
+    inputs = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["root"]["inputDefinitions"]["parameters"]
     assert set(inputs) == set(Parameters.model_fields)
     quickstart = configure("quickstart", environment={}).parameters
     assert {name: entry["defaultValue"] for name, entry in inputs.items()} == quickstart.model_dump()
@@ -48,7 +48,7 @@ def tasks(spec: dict) -> dict[str, dict]:
 
 
 def test_every_argument_is_passed_and_every_step_is_cached_and_named(compiled):
-    spec = next(yaml.safe_load_all(compiled.read_text()))
+    spec = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
     found = tasks(spec)
     assert set(STEPS) == set(found)
     for name in STEPS:
@@ -70,7 +70,7 @@ def test_nothing_is_installed_when_a_pod_starts(compiled):
 
 
 def test_every_step_has_its_own_content_tag_and_a_share_of_a_node(compiled):
-    executors = next(yaml.safe_load_all(compiled.read_text()))["deploymentSpec"]["executors"]
+    executors = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["deploymentSpec"]["executors"]
     for name in STEPS:
         container = executors[f"exec-{name}"]["container"]
         assert f":{name}-" in container["image"]
@@ -94,7 +94,7 @@ def compiled_tasks(tmp_path, *settings: str, grid: str = "", **options) -> dict[
     parameters = configure("quickstart", settings, {}).parameters
     sweep = plan_sweep(parameters, grid) if grid else None
     compile_pipeline(parameters, tmp_path / "x.yaml", ClusterOptions(**options), sweep)
-    return tasks(next(yaml.safe_load_all((tmp_path / "x.yaml").read_text())))
+    return tasks(next(yaml.load_all((tmp_path / "x.yaml").read_text(), yaml.CSafeLoader)))
 
 
 @pytest.mark.parametrize("grid", ["", "seed=1,2"])

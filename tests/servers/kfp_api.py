@@ -113,7 +113,7 @@ class KfpApi(Api):
             return 400, refused
         if any(query["name"] == version["name"] for version in known):
             return 409, refused
-        documents = list(yaml.safe_load_all(body["uploadfile"]))
+        documents = list(yaml.load_all(body["uploadfile"], yaml.CSafeLoader))
         made = {
             "pipeline_id": query["pipelineid"],
             "pipeline_version_id": f"version-{next(self.numbers)}",

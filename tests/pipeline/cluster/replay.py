@@ -20,7 +20,7 @@ GOLDEN = pathlib.Path(__file__).parent.parent
 def recorded_run(name: str) -> dict:
     """What the API answered, with the compiled pipeline that the recording leaves out."""
     golden = GOLDEN / ("sweep" if "sweep" in name else "training")
-    compiled = next(yaml.safe_load_all(golden.with_suffix(".golden.yaml").read_text(encoding="utf-8")))
+    compiled = next(yaml.load_all(golden.with_suffix(".golden.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader))
     if "webhook" in name:
         compiled = _with_notice(compiled)
     return {**json.loads((RECORDED / f"run-{name}.json").read_text()), "pipeline_spec": compiled}

@@ -222,5 +222,5 @@ def test_kfps_own_command_takes_the_same_file(quickstart_compiled, tmp_path):
         assert done.returncode == 0, done.stderr
     given = [entry["runtime_config"]["parameters"] for entry in api.runs.values()]
     assert given == [{"epochs": 10, "gpus": "1", "tolerations": [{"operator": "Exists"}]}] * 2
-    documents = list(yaml.safe_load_all(quickstart_compiled.read_text()))
+    documents = list(yaml.load_all(quickstart_compiled.read_text(), yaml.CSafeLoader))
     assert len(documents) == 2

@@ -197,7 +197,7 @@ def test_a_pipelines_name_is_one_to_kubernetes(title, sweep, name):
 
 def test_a_manifest_for_gitops_names_what_an_upload_names(api):
     said_by("compile", "--kubernetes-manifest")
-    pipeline, version = yaml.safe_load_all(pathlib.Path("build/training.manifest.yaml").read_text())
+    pipeline, version = yaml.load_all(pathlib.Path("build/training.manifest.yaml").read_text(), yaml.CSafeLoader)
     assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "quickstart")
     assert version["apiVersion"] == "pipelines.kubeflow.org/v2beta1" and version["kind"] == "PipelineVersion"
     said_by("upload", "--endpoint", api.url, "--no-check-images")

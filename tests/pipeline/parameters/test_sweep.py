@@ -95,7 +95,7 @@ def test_the_pipeline_is_the_golden_one(compiled):
 
 
 def test_the_trials_loop_around_training_alone(compiled):
-    spec = next(yaml.safe_load_all(compiled.read_text()))
+    spec = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
     tasks = spec["root"]["dag"]["tasks"]
     [(name, loop)] = [(name, task) for name, task in tasks.items() if "parameterIterator" in task]
     assert set(spec["components"][f"comp-{name}"]["dag"]["tasks"]) == {"train"}
@@ -110,7 +110,7 @@ def test_the_trials_loop_around_training_alone(compiled):
 def test_every_option_of_a_cluster_compiles(parameters, tmp_path):
     options = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="hook")
     compile_pipeline(parameters, tmp_path / "sweep.yaml", options, Sweep(("seed=1", "seed=2"), ("seed",)))
-    pipeline, platform = yaml.safe_load_all((tmp_path / "sweep.yaml").read_text())
+    pipeline, platform = yaml.load_all((tmp_path / "sweep.yaml").read_text(), yaml.CSafeLoader)
     placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert {"exec-train", "exec-choose", "exec-notify"} <= set(placed)
     # Every input that a step below the loop and the exit handler refers to is handed down to it.
