@@ -78,7 +78,8 @@ class Source:
         """
         refuse_films(picture.size)
         if not self.remote:
-            return pathlib.Path(self.store.location.key(picture.key)).read_bytes()
+            with open(f"{self.store.location.prefix}/{picture.key}", "rb", buffering=0) as file:  # noqa: PTH123, twice as fast
+                return file.read()
         try:
             return self.store.read_as_listed(Stored(picture.key, picture.size, picture.generation))
         except (NotFound, PreconditionFailed) as gone:

@@ -174,7 +174,7 @@ def _there(paths: list[str]) -> list[Stored]:
         if UNFINISHED.fullmatch(path.rpartition("/")[2]):
             continue
         with contextlib.suppress(FileNotFoundError):
-            status = pathlib.Path(path).stat()
+            status = os.stat(path)  # noqa: PTH116, a path object is twice as slow
             if stat.S_ISREG(status.st_mode):
                 found.append(_stored(path, status))
     return found

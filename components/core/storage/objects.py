@@ -171,7 +171,8 @@ class Objects:
                 f"list {self.uri(prefix)}",
                 self.limits,
             )
-            yield [self._relative(item) for item in page.objects if not item.key.endswith("/")], page.directories
+            below = self._directory("")
+            yield [_relative(item, below) for item in page.objects if not item.key.endswith("/")], page.directories
             token = page.following
             if token is None:
                 return
@@ -207,6 +208,9 @@ class Objects:
         return f"{whole}/" if whole else ""
 
     def _relative(self, stored: Stored) -> Stored:
-        top = self._directory("")
-        key = stored.key[len(top) :] if stored.key.startswith(top) else stored.key
-        return Stored(key, stored.size, stored.generation, stored.checksums, stored.updated)
+        return _relative(stored, self._directory(""))
+
+
+def _relative(stored: Stored, top: str) -> Stored:
+    key = stored.key[len(top) :] if stored.key.startswith(top) else stored.key
+    return Stored(key, stored.size, stored.generation, stored.checksums, stored.updated)
