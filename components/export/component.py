@@ -18,6 +18,7 @@ def export(
     formats: str,
     int8_tolerance: float,
     proof_pictures: int,
+    example_pictures: int,
 ) -> str:
     """Writes what serving loads, proves in a fresh process that it answers as it was measured, and publishes it.
 

@@ -1,35 +1,84 @@
 """What new pictures will be compared with: facts of the data set, and the model's answers to test pictures."""
 
+import collections
 import pathlib
+from typing import Literal
 
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, Split
 from components.core.artifacts.dataset_reading import batches, split_count
-from components.core.artifacts.reference import Histogram, Reference, tenths
+from components.core.artifacts.reference import DIGITS, Example, Histogram, Reference, tenths
 from components.core.pictures.looks import LOOKS, SIZE_EDGES, looks_of
+from components.core.pictures.thumbnail import packed
 
 # Of so many training pictures, which lie in a random order: a tenth of them is known to 0.6 points.
 PICTURES = 20_000
 BATCH = 1000
 
 
-def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str) -> Reference:
+# Training pictures that are shown for what is gone, of each class and of each bin; a few hundred kilobytes in all.
+MOST_EXAMPLES = 300
+EXAMPLE_SIDE = 96
+SMALL = 32  # up to this side a picture is kept exactly
+
+
+def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str, examples: int = 0) -> Reference:
     """The reference of the model that was evaluated on this data set.
 
     A data set without training pictures is described by its test pictures.
+
+    Args:
+        examples: how many training pictures it has of each class, and of each bin of what they look like.
     """
     split: Split = "train" if split_count(info, "train") else "test"
     parts: list[dict[str, np.ndarray]] = []
-    for pictures, _ in batches(dataset_path, info, split, BATCH):
+    labels: list[np.ndarray] = []
+    for pictures, some in batches(dataset_path, info, split, BATCH):
         parts.append(looks_of(pictures))
+        labels.append(some)
         if len(parts) * BATCH >= PICTURES:
             break
     with np.load(pathlib.Path(evaluation_path) / "predictions.npz", allow_pickle=False) as predictions:
         probabilities = predictions["probabilities"]
-    measures = {name: tenths(np.concatenate([part[name] for part in parts])) for name in LOOKS}
+    looks = {name: np.concatenate([part[name] for part in parts]) for name in LOOKS}
+    measures = {name: tenths(values) for name, values in looks.items()}
+    chosen = _chosen(np.concatenate(labels), looks, measures, examples) if split == "train" else []
     if info.sizes:
         measures["size"] = Histogram(edges=SIZE_EDGES, counts=info.sizes)
     measures["certainty"] = tenths(probabilities.max(axis=1))
     classes = np.bincount(probabilities.argmax(axis=1), minlength=len(info.class_names))
-    return Reference(measures=measures, classes=classes.tolist())
+    return Reference(measures=measures, classes=classes.tolist(), examples=_examples(dataset_path, info, looks, chosen))
+
+
+def _chosen(labels: np.ndarray, looks: dict[str, np.ndarray], measures: dict[str, Histogram], each: int) -> list[int]:
+    """The first pictures, which lie in a random order, that a class or a bin has not enough of before them."""
+    kinds = np.stack([labels, *(measures[name].places(values) for name, values in looks.items())], axis=1)
+    taken: collections.Counter[tuple[int, int]] = collections.Counter()
+    chosen: list[int] = []
+    for picture, places in enumerate(kinds.tolist()):
+        if any(taken[kind] < each for kind in enumerate(places)):
+            chosen.append(picture)
+            taken.update(enumerate(places))
+    return chosen[:MOST_EXAMPLES]
+
+
+def _examples(dataset_path: str, info: DatasetInfo, looks: dict[str, np.ndarray], chosen: list[int]) -> list[Example]:
+    """The chosen training pictures."""
+    found: list[Example] = []
+    kind: Literal["PNG", "JPEG"] = "PNG" if max(info.image_shape[:2]) <= SMALL else "JPEG"
+    start = 0
+    for pictures, labels in batches(dataset_path, info, "train", BATCH) if chosen else ():
+        found += [
+            Example(
+                label=int(labels[place - start]),
+                looks={name: round(float(values[place]), DIGITS) for name, values in looks.items()},
+                picture=packed(pictures[place - start], EXAMPLE_SIDE, kind),
+            )
+            for place in chosen
+            if start <= place < start + len(labels)
+        ]
+        start += len(labels)
+        if len(found) == len(chosen):
+            break
+    return found

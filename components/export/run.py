@@ -108,7 +108,7 @@ def export(
         learned = model_learned(model_path, read_training(model_path), dataset_path, info)
         if learned is not None:
             write_hashes(directory / LEARNED_FILE, learned)
-        reference = reference_of(dataset_path, info, evaluation_path)
+        reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)
         write_json(directory / REFERENCE_FILE, reference.model_dump(mode="json"))
         manifest = manifest.model_copy(update={"files": list_files(directory)})
         write_manifest(directory, manifest)

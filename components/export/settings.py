@@ -27,6 +27,13 @@ class ExportSettings(RegistrySettings):
     proof_pictures: int = pydantic.Field(
         1000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
     )
+    example_pictures: int = pydantic.Field(
+        3,
+        ge=0,
+        le=10,
+        description="training pictures, reduced, that the export carries of each class and each look, so that drift "
+        "reports show what is gone; 0: none leave the data set",
+    )
 
     @pydantic.field_validator("model_registry_url")
     @classmethod

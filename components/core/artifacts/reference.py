@@ -1,7 +1,8 @@
 """reference.json in an export and in a registry's version: what the model learned from looks like, and how it answers.
 
-Counts only, no picture and no name: a few kilobytes, whatever the data set. export writes it; what answers new pictures
-compares them with it (components/predict/drift).
+Counts, a few kilobytes whatever the data set; and a few training pictures of each class, and of each bin of what they
+look like, reduced to about 3 kilobytes and without their names. export writes it; what answers new pictures compares
+them with it (components/predict/drift).
 
     brightness, contrast, detail   of training pictures as the model sees them (core/pictures/looks.py)
     size                           of all pictures of the data set in their source: the root of their pixels, as log2
@@ -39,8 +40,25 @@ class Histogram(pydantic.BaseModel):
 
     def count(self, values: np.ndarray) -> np.ndarray:
         """How many of the values [n] fall into each bin, int64."""
-        places = np.searchsorted(self.edges, np.round(values.astype(np.float64), DIGITS), side="right")
-        return np.bincount(places, minlength=len(self.edges) + 1)
+        return np.bincount(self.places(values), minlength=len(self.edges) + 1)
+
+    def places(self, values: np.ndarray) -> np.ndarray:
+        """The bin that each of the values [n] falls into, int64."""
+        return np.searchsorted(self.edges, np.round(values.astype(np.float64), DIGITS), side="right")
+
+
+class Example(pydantic.BaseModel):
+    """A training picture.
+
+    Attributes:
+        label: its class.
+        looks: its brightness, contrast and detail.
+        picture: as the model sees it, reduced (core/pictures/thumbnail.py).
+    """
+
+    label: int
+    looks: dict[str, float]
+    picture: str
 
 
 class Reference(pydantic.BaseModel):
@@ -49,6 +67,7 @@ class Reference(pydantic.BaseModel):
     format_version: Literal[1] = 1
     measures: dict[str, Histogram]
     classes: list[int] = pydantic.Field(description="answers by class, in the order of the model's classes")
+    examples: list[Example] = []
 
 
 def tenths(values: np.ndarray) -> Histogram:

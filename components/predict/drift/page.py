@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from components.core.artifacts.reference import Example
 from components.core.page import Section, write_page
 from components.core.page.charts import Axis, Bar, Chart, Line, axis
 from components.core.page.numbers import percent
 from components.core.pictures.looks import LOOKS
+from components.core.pictures.thumbnail import unpacked
 from components.predict.champion import Served
 from components.predict.drift.compare import CLASSES, Drift
-from components.predict.drift.tally import Counts, Odd, middle, pixels_of
+from components.predict.drift.tally import Counts, Odd, middle
 from components.predict.settings import AnswerSettings
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -28,11 +30,18 @@ TICKS_ROOM = 48
 
 
 class Change(NamedTuple):
-    """Something of which there is more, or less: in words, and its share of what the model knows and of these."""
+    """Something of which there is more, or less.
+
+    Attributes:
+        said: in words.
+        reference, found: its share of what the model knows, and of these.
+        examples: uint8 [height, width, 1 or 3], of training pictures.
+    """
 
     said: str
     reference: float
     found: float
+    examples: list[np.ndarray]
 
 
 class Stranger(NamedTuple):
@@ -79,15 +88,30 @@ def write_drift_report(
 
 def changes(served: Served, different: list[Drift]) -> tuple[list[Change], list[Change]]:
     """The bins and classes, of measures that differ, that lost and that gained the largest shares, few of each."""
-    found = []
+    found: list[tuple[str, int, Change]] = []
     for drift in different:
         known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
         names = bin_names(drift.name, served)
-        found += [Change(*each) for each in zip(names, known.tolist(), new.tolist(), strict=True)]
-    by_loss = sorted(found, key=lambda change: change.found - change.reference)
-    less = [change for change in by_loss if change.found < change.reference / 2]
-    more = [change for change in reversed(by_loss) if change.found > 2 * change.reference]
-    return less[:NAMED], more[:NAMED]
+        shares = zip(names, known.tolist(), new.tolist(), strict=True)
+        found += [(drift.name, place, Change(*each, [])) for place, each in enumerate(shares)]
+    by_loss = sorted(found, key=lambda change: change[2].found - change[2].reference)
+    less = [change for change in by_loss if change[2].found < change[2].reference / 2][:NAMED]
+    more = [change for _, _, change in reversed(by_loss) if change.found > 2 * change.reference]
+    return [change._replace(examples=_examples(served, *of)) for *of, change in less], more[:NAMED]
+
+
+def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
+    """Training pictures of a class, or of a measure's bin; none if the model carries none."""
+    assert served.reference is not None
+    reference = served.reference
+
+    def fits(example: Example) -> bool:
+        if measure == CLASSES:
+            return example.label == place
+        values = np.array([example.looks.get(measure, np.nan)])
+        return measure in example.looks and int(reference.measures[measure].places(values)[0]) == place
+
+    return [unpacked(example.picture) for example in reference.examples if fits(example)][:NAMED]
 
 
 def bin_names(measure: str, served: Served) -> list[str]:
@@ -113,7 +137,7 @@ def _stranger(odd: Odd, served: Served) -> Stranger:
     assert served.reference is not None
     half, width = middle(served.reference.measures[odd.measure])
     usual = f"it knows about {shown(odd.measure, half)}" if width > 0 else ""
-    return Stranger(odd.name, f"{odd.measure} {shown(odd.measure, odd.value)}; {usual}", pixels_of(odd))
+    return Stranger(odd.name, f"{odd.measure} {shown(odd.measure, odd.value)}; {usual}", unpacked(odd.png))
 
 
 def chart(drift: Drift, served: Served) -> Chart:

@@ -1,15 +1,12 @@
 """Counts pictures and answers in the reference's bins, and keeps the few that are least like it."""
 
-import base64
-import io
-
 import numpy as np
 import pydantic
-from PIL import Image
 
 from components.core.artifacts.reference import Histogram, Reference
 from components.core.page.pictures import SHOWN_PIXELS
 from components.core.pictures.looks import looks_of, size_of
+from components.core.pictures.thumbnail import packed
 from components.core.wording import printable
 from components.predict.answering import Batch
 from components.predict.drift.compare import CLASSES
@@ -113,22 +110,7 @@ def _oddest(batch: Batch[Picture], values: dict[str, np.ndarray], known: dict[st
             measure=(measure := names[int(distances[:, place].argmax())]),
             value=float(values[measure][place]),
             distance=float(worst[place]),
-            png=_png(batch.pictures[place]),
+            png=packed(batch.pictures[place], SHOWN_PIXELS),
         )
         for place in np.argsort(-worst, kind="stable")[:ODD].tolist()
     ]
-
-
-def _png(pixels: np.ndarray) -> str:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS))
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return base64.b64encode(data.getvalue()).decode("ascii")
-
-
-def pixels_of(odd: Odd) -> np.ndarray:
-    """The picture, uint8 [height, width, 1 or 3]."""
-    with Image.open(io.BytesIO(base64.b64decode(odd.png)), formats=["PNG"]) as image:
-        pixels = np.asarray(image)
-    return pixels.reshape(*pixels.shape[:2], -1)

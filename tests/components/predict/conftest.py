@@ -83,7 +83,7 @@ def made(digits, tmp_path_factory) -> Callable[..., Made]:
             write_saved_model(model, info, top / "1")
             probabilities = model.predict(digits.splits["test"][0], verbose=0)
             np.savez(top / "predictions.npz", labels=digits.splits["test"][1], probabilities=probabilities)
-            reference = reference_of(digits.path, info, str(top))
+            reference = reference_of(digits.path, info, str(top), examples=3)
             (top / REFERENCE_FILE).write_text(reference.model_dump_json())
             ready[key] = Made(top / "1", top / REFERENCE_FILE)
         return ready[key]

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from components.core.artifacts.reference import Histogram, Reference, tenths
+from components.core.artifacts.reference import Histogram, Reference, read_reference, tenths
 from components.core.pictures.looks import looks_of
+from components.core.pictures.thumbnail import unpacked
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, Drift, _moved, compare, holm
-from components.predict.drift.page import chart
+from components.predict.drift.page import changes, chart
 
 SIGNIFICANCE = 0.05
 DRAWS = 200
@@ -134,6 +135,29 @@ def test_values_that_are_all_alike_have_a_bin_and_last_bits_do_not_matter():
     histogram = tenths(np.ones(50, np.float32))
     assert histogram.counts == [0, 50, 0]
     assert histogram.count(np.array([np.nextafter(np.float32(1), np.float32(0))])).tolist() == [0, 1, 0]
+
+
+def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(digits, made):
+    """Three of each class and of each bin that holds any, as they are, and none if none were asked for."""
+    pictures, labels = digits.splits["train"]
+    reference = read_reference(made().reference)
+    assert reference is not None and len(reference.examples) < 90
+    for example in reference.examples:
+        of_class = pictures[labels == example.label]
+        [same] = np.flatnonzero((of_class == unpacked(example.picture)).all(axis=(1, 2, 3)))[:1]
+        assert looks_of(of_class[same : same + 1])["detail"][0] == pytest.approx(example.looks["detail"], abs=1e-4)
+    served = SimpleNamespace(reference=reference, classifier=SimpleNamespace(class_names=[str(n) for n in range(10)]))
+    known = np.full(10, 50)
+    drift = Drift(CLASSES, known, np.where(np.arange(10) == 3, 0, 50), 0, True, 0.1, 0, 1, 0)
+    bright = np.array(reference.measures["brightness"].counts)
+    darker = Drift("brightness", bright, bright * (np.arange(len(bright)) < 9), 0, True, 0.1, 0, 1, 0)
+    less, _ = changes(served, [drift, darker])
+    assert {change.said.partition(" ")[0] for change in less} == {"class", "brightness"}
+    assert all(len(change.examples) == 3 for change in less)
+    [gone] = [change for change in less if change.said == "class 3"]
+    assert all(any((picture == one).all() for one in pictures[labels == 3]) for picture in gone.examples)
+    bare = SimpleNamespace(reference=reference.model_copy(update={"examples": []}), classifier=served.classifier)
+    assert all(not change.examples for change in changes(bare, [drift])[0])
 
 
 @pytest.mark.parametrize("measure", ["certainty", "brightness", CLASSES])
