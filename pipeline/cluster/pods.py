@@ -5,8 +5,11 @@ failed step has no reason. What a pod's own status does not say either (it could
 Argo workflow.
 """
 
+import base64
 import contextlib
 import datetime
+import gzip
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +151,7 @@ class Pods:
             _request_timeout=TIMEOUT_S,
         )
         nodes = [
-            node
-            for workflow in listed.get("items", [])
-            for node in ((workflow.get("status") or {}).get("nodes") or {}).values()
+            node for workflow in listed.get("items", []) for node in _nodes_of(workflow.get("status") or {}).values()
         ]
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 
@@ -208,6 +209,13 @@ def unless_unreachable() -> Iterator[None]:
 
     with contextlib.suppress(ApiException, HTTPError):
         yield
+
+
+def _nodes_of(status: dict[str, Any]) -> dict[str, Any]:
+    """A workflow's nodes; Argo compresses those of a large one, such as a sweep's of some dozen trials."""
+    if packed := status.get("compressedNodes"):
+        return json.loads(gzip.decompress(base64.b64decode(packed)))
+    return status.get("nodes") or {}
 
 
 def _node(pod: Any) -> str:

@@ -1,5 +1,7 @@
 """A small server that answers as the Kubernetes API does about pods, their logs, workflows, nodes and a few names."""
 
+import base64
+import gzip
 import json
 import pathlib
 from typing import Any
@@ -15,6 +17,7 @@ class KubeApi(Api):
         pods: of every run; a label selector is heeded.
         logs: each pod's, as text or bytes with timestamps.
         argo_nodes: what Argo says of a run's pods: (whole name, phase, message).
+        is_large: whether the workflow is so large that Argo compresses its nodes.
         warnings: (pod, message).
         missing: beginnings of paths of no API.
     """
@@ -24,6 +27,7 @@ class KubeApi(Api):
         self.pods: list[dict] = []
         self.logs: dict[str, str | bytes] = {}
         self.argo_nodes: list[tuple[str, str, str]] = []
+        self.is_large = False
         self.warnings: list[tuple[str, str]] = []
         self.objects: dict[str, Any] = {}
         self.forbidden: set[str] = set()
@@ -44,7 +48,9 @@ class KubeApi(Api):
         if path in self.objects:
             return 200, self.objects[path]
         if parts[-1] == "workflows":
-            return 200, {"items": [{"status": {"nodes": {node[0]: _node(*node) for node in self.argo_nodes}}}]}
+            nodes = {node[0]: _node(*node) for node in self.argo_nodes}
+            packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+            return 200, {"items": [{"status": {"compressedNodes": packed} if self.is_large else {"nodes": nodes}}]}
         if parts[-1] == "events":
             items = [_event(*warning) for warning in self.warnings]
             return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}

@@ -99,7 +99,9 @@ def test_a_step_that_waits_again_after_it_ran_waits_from_then_on(kube):
     assert lines == ["waiting: train: its image x can't be pulled: not found"] * 2
 
 
-def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube):
+@pytest.mark.parametrize("is_large", [False, True], ids=["", "of a large sweep, which is compressed"])
+def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube, is_large):
+    kube.is_large = is_large
     kube.argo_nodes = [("training-x(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
     pods = find_pods("run-2", "mine")
     pods.look()
