@@ -8,6 +8,7 @@ the whole batch, other random numbers for every picture. The devices divide it b
 
 import contextlib
 import dataclasses
+import logging
 import os
 import pathlib
 import platform
@@ -123,6 +124,9 @@ def find_device(asked: str) -> Device:
 def _find_by_jax(asked: str) -> Device:
     import jax
 
+    if not any(pathlib.Path("/dev").glob("nvidia*")):
+        # With NVIDIA's libraries, as in the jax image, and without their driver it logs a traceback.
+        logging.getLogger("jax._src.xla_bridge").setLevel(logging.CRITICAL)
     local = jax.local_devices()
     gpus = [device for device in local if device.platform == "gpu"]
     _compare(asked, len(gpus))
