@@ -22,7 +22,7 @@ OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER 
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
            KUBERNETES_MANIFEST VERSION WHAT \
-           BASE_IMAGE SAMPLER DIGESTS SIGN CONV2D_%
+           BASE_IMAGE SUITE SAMPLER DIGESTS SIGN CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
@@ -120,7 +120,7 @@ images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=
 	@$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
-base-image: ## make a Python base image from Debian packages, for hosts without an image registry
+base-image: ## make a Python base image from Debian packages, for hosts without an image registry: SUITE=trixie
 	@docker/base-image.sh
 
 test: $(VENV)/test ## run the tests, a worker a core (WORKERS=4), and print the ten slowest: TESTS=path to run some

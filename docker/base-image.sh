@@ -4,8 +4,9 @@
 #     sudo docker/base-image.sh [NAME]        NAME is a repository name, conv2d-python-base by default
 #
 # A minimal Debian (or Ubuntu) of the host's release, from the mirror in the host's apt sources, with python3, venv and
-# CA certificates: on bookworm that is Python 3.11 in about 150 MB and 40 seconds. The host's own CA certificates and
-# pip settings (never credentials, nor paths of this host) go in too, so that packages install inside as they do
+# CA certificates: on bookworm that is Python 3.11 in about 150 MB and 40 seconds. SUITE names another release on the
+# same mirror: SUITE=trixie brings Python 3.13, as the recorded base has, also on bookworm. The host's own CA certificates
+# and pip settings (never credentials, nor paths of this host) go in too, so that packages install inside as they do
 # outside. The tag is a hash of the recipe: where that image exists already, nothing is done. Its name is the only
 # thing printed on standard output. Needs root (debootstrap changes root), debootstrap and a Docker engine.
 set -euo pipefail
@@ -24,23 +25,24 @@ docker version >/dev/null 2>&1 || fail "expected a Docker engine that answers; s
 
 # Where the host's own packages come from, and which parts of it (main, or main and universe).
 . /etc/os-release
-suite=${VERSION_CODENAME:-}
+host=${VERSION_CODENAME:-}
+suite=${SUITE:-$host}
 apt_sources() {
     apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        grep -i "^$ID|$suite|" | sort -u
+        grep -i "^$ID|$host|" | sort -u
 }
 sources=$(apt_sources || { apt-get update -qq && apt_sources; } 2>/dev/null || true)
 mirror=$(head -1 <<<"$sources" | cut -d'|' -f4)
 components=$(cut -d'|' -f3 <<<"$sources" | paste -sd,)
-[ -n "$suite" ] && [ -n "$mirror" ] ||
-    fail "expected a Debian or Ubuntu host with apt sources, found none for '$ID ${suite:-?}'; try: apt-get update"
+[ -n "$host" ] && [ -n "$mirror" ] ||
+    fail "expected a Debian or Ubuntu host with apt sources, found none for '$ID ${host:-?}'; try: apt-get update"
 [[ $mirror != *@* ]] ||
     fail "expected an apt source without credentials, which would end in the image; put them into /etc/apt/auth.conf.d"
 
 pip_conf=$(python3 "$(dirname "$0")/pip_settings.py")
 certificates=$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort)
 
-recipe=$({ cat "$0"; echo "$ID $VERSION_ID $suite $components $(dpkg --print-architecture)"; echo "$pip_conf"
+recipe=$({ cat "$0"; echo "$ID $suite $components $(dpkg --print-architecture)"; echo "$pip_conf"
            [ -z "$certificates" ] || xargs -d '\n' cat <<<"$certificates"; } | sha256sum | cut -c1-12)
 image=$name:$suite-$recipe
 if docker image inspect "$image" >/dev/null 2>&1; then

@@ -52,7 +52,7 @@ def recorded(file: pathlib.Path = FILE) -> str:
     lines = [line for line in lines if line and not line.startswith("#")]
     if len(lines) != 1 or not LINE.fullmatch(lines[0]):
         raise PipelineError(
-            f"{file}: expected one line such as python:3.11-slim, or that and @sha256:<64 digits>, received {lines}"
+            f"{file}: expected one line such as python:3.13-slim, or that and @sha256:<64 digits>, received {lines}"
         )
     return lines[0]
 

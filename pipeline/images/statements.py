@@ -21,7 +21,7 @@ FOLDER = pathlib.Path("build/statements")
 KEYLESS = "keyless"
 # What the images run on; the locks name versions for other machines too.
 PLATFORM = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux", "os_name": "posix"}
-PYTHON = {"python_version": "3.11", "python_full_version": "3.11.0", "implementation_name": "cpython"}
+PYTHON = {"python_version": "3.13", "python_full_version": "3.13.0", "implementation_name": "cpython"}
 
 
 def bill_of_materials(name: str, stage: str) -> dict[str, Any]:

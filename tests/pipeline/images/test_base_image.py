@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.images import base_image, names
+from pipeline import ROOT
+from pipeline.images import base_image, names, statements
 from tests.servers.image_registry import BINARY, put_image, serving
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -53,7 +54,7 @@ def test_what_no_registry_answers_for_stays_as_it_is(file, capsys):
 @pytest.mark.parametrize("text", ["", "python\n", "python:3.11\npython:3.12\n", "python:3.11@sha256:abc\n"])
 def test_a_file_that_names_no_base_is_refused(file, text):
     file.write_text(text)
-    with pytest.raises(PipelineError, match=r"base-image.txt: expected one line such as python:3.11-slim"):
+    with pytest.raises(PipelineError, match=r"base-image.txt: expected one line such as python:3.13-slim"):
         base_image.recorded(file)
 
 
@@ -72,3 +73,10 @@ def test_the_base_of_what_was_pushed_is_remembered(monkeypatch, tmp_path):
         base_image.remember()
         monkeypatch.delenv("BASE_IMAGE")
         assert base_image.base_name() == then
+
+
+def test_what_builds_by_hand_and_the_bill_of_materials_have_the_recorded_base():
+    name = base_image.recorded().partition("@")[0]
+    for dockerfile in ("docker/Dockerfile", "docker/tensorboard/Dockerfile"):
+        assert f"\nARG BASE_IMAGE={name}\n" in (ROOT / dockerfile).read_text()
+    assert name == f"python:{statements.PYTHON['python_version']}-slim"
