@@ -97,7 +97,8 @@ def changes(served: Served, different: list[Drift]) -> tuple[list[Change], list[
     by_loss = sorted(found, key=lambda change: change[2].found - change[2].reference)
     less = [change for change in by_loss if change[2].found < change[2].reference / 2][:NAMED]
     more = [change for _, _, change in reversed(by_loss) if change.found > 2 * change.reference]
-    return [change._replace(examples=_examples(served, *of)) for *of, change in less], more[:NAMED]
+    shown = [change._replace(examples=_examples(served, measure, place)) for measure, place, change in less]
+    return shown, more[:NAMED]
 
 
 def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
