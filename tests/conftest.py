@@ -21,13 +21,8 @@ from pipeline import ROOT
 from pipeline.local.warm import warm_process
 from tests.warm import environment
 
-# Files of a minute of a core and more.
-LONGEST = (
-    "tests/end_to_end/",
-    "tests/components/train/nodes/",
-    "tests/components/train/test_checkpoint.py",
-    "tests/soak/",
-)
+# The folders with files of half a minute of a core and more.
+LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/")
 
 
 def pytest_configure() -> None:
@@ -37,8 +32,8 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Half of JAX's compiling is what makes its code faster: worth nothing for networks of a few thousand weights.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    # Two thirds of XLA's compiling is what makes its code fast: worth nothing for networks of a few thousand weights.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")

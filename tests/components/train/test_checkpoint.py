@@ -115,8 +115,9 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     tmp_path: pathlib.Path,
 ) -> None:
     expected = train("whole", **settings) if settings else whole
-    # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written.
-    for steps in (25, 20):
+    # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written. A precision or a
+    # patience adds to what is saved, not to when.
+    for steps in (25,) if settings else (25, 20):
         interrupt_at(monkeypatch, steps)
         with pytest.raises(Interruption):
             train("interrupted", **settings)
