@@ -151,7 +151,7 @@ SETTINGS_OF_MACHINES = (
     "", "x", "a b", "/no/such/file", "/etc/passwd", "/", "localhost:4443", "http://[bad", "http://[::1", "http://", "ftp://x",
     "http://h:99999", "socks5://127.0.0.1:1", "nonsense://x", "::", "http://me:s3cret@127.0.0.1:1", "é", "a\nb", "*",
 )  # fmt: skip
-LIMITS = Limits(deadline_s=0.2, stall_s=0.2, first_pause_s=0.01)
+LIMITS = Limits(deadline_s=0.02, stall_s=0.2, first_pause_s=0.01)
 
 
 @pytest.mark.parametrize("variable", VARIABLES)

@@ -152,7 +152,7 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
                 if what():
                     time.sleep(chance.random() / 10)
                     return True
-            time.sleep(0.01)
+            time.sleep(0.03)
         return False
 
     ended = threading.Event()

@@ -76,10 +76,10 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_node_that_never_comes_is_told(start, digits: str, tmp_path: pathlib.Path, number: int) -> None:
-    (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=3), 2, numbers=(number,))
+    (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=1), 2, numbers=(number,))
     _, errors = lonely.communicate(timeout=120)
     assert lonely.returncode == LOST
-    assert "within 3 s" in errors.splitlines()[-1]
+    assert "within 1 s" in errors.splitlines()[-1]
 
 
 def test_a_nodes_own_error_is_its_last_line_and_is_left_for_the_step(
