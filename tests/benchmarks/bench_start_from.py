@@ -135,12 +135,14 @@ def large(archive: str, work: pathlib.Path) -> None:
     began = time.perf_counter()
     with subprocess.Popen([*command, "--", *settings], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        step, most = "start", dict.fromkeys(("start",), 0)
+        step, began_in, most = "start", dict[int, str](), dict[str, int]()
         watched = threading.Event()
 
         def watch() -> None:
             while not watched.wait(0.1):
-                most[step] = max(most.get(step, 0), resident(process.pid))
+                for one, size in resident(process.pid).items():
+                    its = began_in.setdefault(one, step)  # that of before may take a while to end
+                    most[its] = max(most.get(its, 0), size)
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -157,8 +159,8 @@ def large(archive: str, work: pathlib.Path) -> None:
     print(f"GB at most in one process: {told}")
 
 
-def resident(process: int) -> int:
-    """The memory of the largest process among one's descendants, in bytes; what it shares counts too."""
+def resident(process: int) -> dict[int, int]:
+    """The memory of a process's descendants in bytes, by their ids; what they share counts for each."""
     parents: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/status"):
@@ -166,11 +168,11 @@ def resident(process: int) -> int:
             said = dict(line.split(":", 1) for line in path.read_text().splitlines())
             parents[int(path.parent.name)] = int(said["PPid"])
             sizes[int(path.parent.name)] = 1024 * int(said.get("VmRSS", "0 kB").split()[0])
-    below, found = {process}, [0]
+    below, found = {process}, dict[int, int]()
     while below:
         below = {child for child, parent in parents.items() if parent in below}
-        found += [sizes[child] for child in below]
-    return max(found)
+        found |= {child: sizes[child] for child in below}
+    return found
 
 
 def read_pictures(archive: str, counts: dict[str, int]) -> Pictures:
