@@ -88,7 +88,6 @@ def train(
     policy = choose_policy(settings.precision, device)
     batch = min(settings.batch_size, split_count(info, "train"))
     check_memory(parse_architecture(settings.architecture), info.image_shape, batch, policy, device)
-    keras.utils.set_random_seed(settings.seed)
 
     with found_ancestor(settings) as ancestor:
         this_run = identity(settings, info, policy, ancestor)
@@ -99,6 +98,8 @@ def train(
         steps = -(-split_count(info, "train") // settings.batch_size)
         rate = LearningRate.of(settings, settings.epochs * steps)
         fit = Fit(settings, info, device, policy, rate, key, varied, weights)
+        # Not earlier: what waits and asks a store again draws from the same random numbers.
+        keras.utils.set_random_seed(settings.seed)
         with device.scope():
             model = _training_model(fit)
             if not saved:

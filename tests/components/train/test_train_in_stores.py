@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from components.core.artifacts.model import load_model, model_file
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.board.live import live_board
@@ -81,6 +82,17 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits
     history = json.loads((tmp_path / "again" / "model" / "training.json").read_text())["history"]
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
+
+
+def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, digits, tmp_path):
+    """Pauses between tries are drawn by chance, from the numbers that Keras's first weights come from."""
+    chosen = settings(epochs=1, checkpoints=f"{gcs.uri}/checkpoints")
+    fault = gcs.proxy.fail("status:503")
+    train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    assert fault.seen
+    train(chosen, digits, str(tmp_path / "calm" / "model"), str(tmp_path / "calm" / "board"))
+    troubled, calm = (load_model(model_file(place / "model")).get_weights() for place in (tmp_path, tmp_path / "calm"))
+    assert all(map(np.array_equal, troubled, calm))
 
 
 def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
