@@ -65,7 +65,7 @@ def warm_jax() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _left_by_no_step() -> Iterator[None]:
     """What a step sets for its own process, where it runs in the tests' one: programs forked later must not have it."""
-    before = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "XLA_FLAGS")}
+    before = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "KERAS_BACKEND", "XLA_FLAGS")}
     yield
     for name, value in before.items():
         os.environ.pop(name, None)
