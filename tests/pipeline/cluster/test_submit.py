@@ -175,7 +175,7 @@ def test_bad_options_are_refused(option):
 
 def test_submissions_at_once_share_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    one, other = (configure("quickstart", [f"EPOCHS={epochs}"], {}) for epochs in (3, 4))
+    one, other = (configure("quickstart", [f"EPOCHS={epochs}"], {}) for epochs in (37, 41))
     with (
         prepared(one, ClusterOptions(), check=False) as first,
         prepared(other, ClusterOptions(), check=False) as second,
@@ -183,7 +183,7 @@ def test_submissions_at_once_share_no_file(tmp_path, monkeypatch):
         assert first != second
         assert not (tmp_path / "build/training.yaml").exists()
         texts = [path.read_text() for path in (first, second)]
-        assert ["defaultValue: 3.0" in text for text in texts] == [True, False]
+        assert ["defaultValue: 37.0" in text for text in texts] == [True, False]
     assert (tmp_path / "build/training.yaml").read_text() == texts[0]
     assert [path.name for path in (tmp_path / "build").iterdir()] == ["training.yaml"]
 
