@@ -17,6 +17,9 @@ from typing import Any
 # Starts a step's process and gives what waits for its exit status (WarmProcess.start).
 StartStep = Callable[[str, list[str], dict[str, str], int], Callable[[], int]]
 
+# Runs a step's container: EarlyContainers.run.
+RunEarly = Callable[..., int]
+
 
 def import_kfp() -> None:
     """Imports kfp without its client of a cluster, which loads Kubernetes' own: 0.3 s of the second that a run takes
@@ -49,7 +52,7 @@ def observed_tasks(execute_step: Callable) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_processes(ended: Callable[[int], None], start: StartStep) -> Iterator[None]:
+def own_processes(ended: Callable[[int], None], start: StartStep, run_early: RunEarly | None) -> Iterator[None]:
     """Starts the steps of SubprocessRunner without a shell, and tells how each step's process or container ended.
 
     kfp.local writes this interpreter's path into a shell's command line without quotes, and over the text `python3`
@@ -58,11 +61,13 @@ def own_processes(ended: Callable[[int], None], start: StartStep) -> Iterator[No
     Args:
         ended: called with an exit status as subprocess gives it: -9 for a process that was killed.
         start: starts a step's process.
+        run_early: runs a step's container in kfp.local's stead, and is handed that (EarlyContainers.run).
     """
     from kfp.local import docker_task_handler, status, subprocess_task_handler
 
     handler, containers = subprocess_task_handler.SubprocessTaskHandler, docker_task_handler
     run, run_container = handler.run, containers.run_docker_container
+    run_step = functools.partial(run_early, run_container) if run_early else run_container
 
     def run_process(task: Any) -> Any:
         # sh -ec SCRIPT MODULE ARGUMENT...: the script writes the module to a file and runs it.
@@ -71,8 +76,8 @@ def own_processes(ended: Callable[[int], None], start: StartStep) -> Iterator[No
         ended(code)
         return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
-    def run_docker_container(*arguments: Any, **options: Any) -> int:
-        code = run_container(*arguments, **options)
+    def run_docker_container(**options: Any) -> int:
+        code = run_step(**options)
         ended(128 - code if code > 128 else code)  # a shell's 137 is -9
         return code
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from components.core.files import whole_file
 from pipeline.console import StepOutput
 from pipeline.local.board_links import BoardLinks
+from pipeline.local.early import EarlyContainers
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
 from pipeline.local.runner import RunnerName, kfp_runner
 from pipeline.parameters.parameters import Parameters
@@ -80,8 +81,12 @@ class LocalRun:
             cache_root=str(self.outputs / ".cache" / runner),
         )
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
+        loading = frozenset({"evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
         try:
-            with observed_tasks(self._step), own_processes(self._ended, start):
+            with contextlib.ExitStack() as stack:
+                early = stack.enter_context(EarlyContainers(image, loading)).run if runner == "docker" else None
+                stack.enter_context(observed_tasks(self._step))
+                stack.enter_context(own_processes(self._ended, start, early))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)

@@ -1,5 +1,6 @@
 """Where the steps of a local run are executed: in Docker, or as plain processes."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Callable
@@ -91,12 +92,14 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
 
 
 def remove_containers(outputs: pathlib.Path) -> None:
-    """Stops the containers of a run that ended early: kfp.local starts them detached and lets them run on."""
+    """Removes the containers of a run that ended early: kfp.local starts them detached and lets them run on. Also those
+    that waited for a step (early.py) when an earlier run was killed."""
     import docker
 
     client = docker.from_env()
-    for running in client.containers.list(filters={"label": f"{RUN_LABEL}={outputs}"}):
-        running.remove(force=True)
+    for left in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{RUN_LABEL}={outputs}"}):
+        with contextlib.suppress(docker.errors.APIError):  # one that has just ended is being removed
+            left.remove(force=True)
 
 
 def _gpu_count(parameters: Parameters) -> int:

@@ -1,4 +1,4 @@
-"""Wall times of the local run, as a person waits for it: python tests/benchmarks/bench_local_run.py
+"""Wall times of the local run, as a person waits for it: PYTHONPATH=. python tests/benchmarks/bench_local_run.py
 
 Prints the quickstart as processes, the same again unchanged, and, where ../shared/data/cifar10-jpeg.tar.gz is there (or
 CIFAR10_JPEG names it), everything but training on all 60,000 CIFAR-10 pictures. Wall times depend on what else the

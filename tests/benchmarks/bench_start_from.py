@@ -1,6 +1,6 @@
 """Measures what starting from a trained model is worth, and what a backbone on large pictures takes.
 
-    python tests/benchmarks/bench_start_from.py --pictures cifar10-jpeg.tar.gz [--minutes 12] [--large]
+    PYTHONPATH=. python tests/benchmarks/bench_start_from.py --pictures cifar10-jpeg.tar.gz [--minutes 12] [--large]
 
 `--pictures`: an archive of CIFAR-10 as train/<class>/*.jpg and test/<class>/*.jpg. The network of the profile
 cifar10-fast learns eight of the classes, all 40,000 pictures of them. Then the other two, 50 pictures a class, are
