@@ -1,6 +1,7 @@
 """Measures whether our train step learns as much as the article's job does: test accuracy after the same epochs.
 
-    PYTHONPATH=. python tests/benchmarks/bench_accuracy.py --dataset DATASET_ARTIFACT [--pictures 20000] [--epochs 4] [--seeds 3]
+    PYTHONPATH=. python tests/benchmarks/bench_accuracy.py --dataset DATASET_ARTIFACT
+        [--pictures 20000] [--epochs 4] [--seeds 3]
 
 Same model, optimizer, pictures and number of epochs; ours in the precision that the device does fast, at the article's
 batch and at the recommended one. Fails where ours is a point or more below the article's, in the mean over the seeds.

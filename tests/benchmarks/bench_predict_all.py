@@ -1,6 +1,7 @@
 """Answering many pictures beside plain batched predict plus decoding, by processor time in one process.
 
-    PYTHONPATH=. python tests/benchmarks/bench_predict_all.py [--model MODEL --folder FOLDER] [--pictures 10000] [--rounds 3]
+    PYTHONPATH=. python tests/benchmarks/bench_predict_all.py [--model MODEL --folder FOLDER]
+        [--pictures 10000] [--rounds 3]
 
 MODEL is an export or a model artifact; FOLDER is of pictures. Without them the pictures are noise, as JPEG, and the
 model is the article's, which has seen 250 of them. Plain is the least that can be done: each file read and decoded to
