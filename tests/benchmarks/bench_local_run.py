@@ -3,6 +3,9 @@
 Prints the quickstart as processes, the same again unchanged, and, where ../shared/data/cifar10-jpeg.tar.gz is there (or
 CIFAR10_JPEG names it), everything but training on all 60,000 CIFAR-10 pictures. Wall times depend on what else the
 machine does: run it alone.
+
+Two cores of an Intel Xeon with AMX, 26 November 2026: 12.8 s, 0.6 s, and 24.9 s (download 0.7, preprocess 6.8, evaluate
+11.1, export 5.5).
 """
 
 import json
