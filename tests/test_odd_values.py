@@ -129,7 +129,7 @@ def test_a_place_on_this_machine_is_looked_at_or_refused(text):
         there.chdir(deep)
         there.setenv("HOME", str(deep))
         found = one_line(lambda: local_path(text))
-        assume(found is None or os.path.normpath(found).strip("/"))  # `file:` is all of it, too
+        assume(found is None or os.path.normpath(found).strip("/"))  # not `/` either
         one_line(lambda: look(text) if pathlib.Path(text).name else None)
 
 

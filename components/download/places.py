@@ -54,12 +54,14 @@ def local_path(place: str) -> pathlib.Path:
     """The absolute path behind a plain path (`~` is the home folder) or a file:// URI.
 
     Raises:
-        PipelineError: a file:// URI that names another host.
+        PipelineError: a file:// URI that names another host, or no path.
     """
     if re.match(r"file:", place, re.IGNORECASE):
         host, _, path = place[len("file:") :].removeprefix("//").partition("/")
         if host not in ("", "localhost"):
             raise PipelineError(f"expected file:///path, received {place!a}, which names the host {host!a}")
+        if not path.strip("/"):  # all of this machine, which nobody means
+            raise PipelineError(f"expected file:///path, received {place!a}, which names no path")
         place = urllib.request.url2pathname(f"/{path}")
     return location.local_path(place)
 
