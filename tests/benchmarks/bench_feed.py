@@ -10,6 +10,7 @@ and says what it took; let that be more than the machine's memory.
 Pictures/s by CPU time, in batches of 50 and 250, on two busy cores of an Intel Xeon with AMX: gathered 1,070,000 and
 1,060,000 of 32x32, 46,800 and 22,900 of 224x224; as TensorFlow takes them 320,000 and 445,000, 22,400 and 20,400; as
 JAX does 578,000 and 583,000, 18,800 and 24,800. Such a processor trains the article's network on fewer than 2,000.
+20 GB, in 24 GB of memory: an epoch of 1,627,604 pictures in 36 s, 66 with start and proof, 505 MB of its own at most.
 """
 
 import argparse
