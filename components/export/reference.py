@@ -15,8 +15,6 @@ from components.core.pictures.thumbnail import packed
 # Of so many training pictures, which lie in a random order: a tenth of them is known to 0.6 points.
 PICTURES = 20_000
 BATCH = 1000
-
-
 # Training pictures that are shown for what is gone, of each class and of each bin; a few hundred kilobytes in all.
 MOST_EXAMPLES = 300
 EXAMPLE_SIDE = 96

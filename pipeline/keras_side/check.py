@@ -61,7 +61,7 @@ def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
 
 
 def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
-    """All the shapes that the pictures may come in; empty if only the data can tell."""
+    """All the shapes that the pictures may come in, in color first; empty if only the data can tell."""
     shape, size = picture_shape(parameters), sides(parameters.image_size)
     if shape:
         return [shape]
@@ -70,8 +70,7 @@ def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
 
 def likely_shape(parameters: Parameters, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
     """What stands in for pictures that only the data can tell: the size that was asked for, in color."""
-    size = sides(parameters.image_size)
-    return picture_shape(parameters) or ((*size, 3) if size else otherwise)
+    return (possible_shapes(parameters) or [otherwise])[0]
 
 
 def check(

@@ -14,14 +14,10 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, Self
 
+from pipeline.local.warm import LOADED
+
 # What is started when a step starts: once one step has to run, so have all after it, as their inputs are new.
 AFTER = {"download": "train", "train": "evaluate", "evaluate": "export"}
-# What the steps load while they run, beside Keras.
-LOADED = {
-    "train": ("components.train.run", "components.train.board.pictures"),
-    "evaluate": ("components.evaluate.run", "components.evaluate.report.board", "sklearn.metrics"),
-    "export": ("components.export.run",),
-}
 WAITING = pathlib.Path(__file__).with_name("waiting.py")
 
 

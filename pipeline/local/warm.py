@@ -12,6 +12,7 @@ sends its command, environment, folder and standard streams, and is told the ste
 import contextlib
 import gc
 import importlib
+import itertools
 import json
 import os
 import pathlib
@@ -30,15 +31,12 @@ from pipeline.keras_side.ask import start_python
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
 VARIABLE = "_CONV2D_WARM"
-# What steps load while they run: imported as soon as no step waits.
-LATER = (
-    "components.train.run",
-    "components.train.board.pictures",
-    "components.evaluate.run",
-    "components.evaluate.report.board",
-    "components.export.run",
-    "sklearn.metrics",
-)
+# What the steps load while they run, beside Keras: imported as soon as no step waits.
+LOADED = {
+    "train": ("components.train.run", "components.train.board.pictures"),
+    "evaluate": ("components.evaluate.run", "components.evaluate.report.board", "sklearn.metrics"),
+    "export": ("components.export.run",),
+}
 # How the variables begin that count when something is imported: a step for which they differ imports for itself.
 COUNT_AT_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "TF_", "KERAS_", "JAX_", "XLA_", "CUDA_", "OMP_", "OPENBLAS_")
 # How much TensorFlow logs: another level than the warm process's is no reason to import all of it again.
@@ -169,7 +167,7 @@ def _served(listening: socket.socket, backend: str, before: dict[str, str]) -> l
     importlib.import_module("kfp.dsl.executor_main")._setup_logging()
     del sys.modules["kfp.dsl.executor_main"]  # each step runs it
     load_keras(backend)
-    later = list(LATER)
+    later = list(itertools.chain(*LOADED.values()))
     while True:
         ready = select.select([listening, sys.stdin], [], [], 0 if later else None)[0]
         if sys.stdin in ready:  # closed: nobody is left who could ask

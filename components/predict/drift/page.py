@@ -1,5 +1,6 @@
 """The drift report: one self-contained HTML page, for who wonders whether a model still meets what it learned from."""
 
+import itertools
 import pathlib
 from typing import NamedTuple
 
@@ -112,7 +113,7 @@ def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
         values = np.array([example.looks.get(measure, np.nan)])
         return measure in example.looks and int(reference.measures[measure].places(values)[0]) == place
 
-    return [unpacked(example.picture) for example in reference.examples if fits(example)][:NAMED]
+    return [unpacked(example.picture) for example in itertools.islice(filter(fits, reference.examples), NAMED)]
 
 
 def bin_names(measure: str, served: Served) -> list[str]:
