@@ -98,6 +98,14 @@ def test_without_an_evaluation_nothing_is_exported(trained, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_without_its_record_is_one_line(trained, evaluation, tmp_path):
+    model = shutil.copytree(trained.model, tmp_path / "model")
+    (model / "training.json").unlink()
+    with pytest.raises(PipelineError, match="a model artifact with training.json, received .*; run train first"):
+        export(ExportSettings(), trained.dataset, str(model), evaluation, str(tmp_path / "exported"))
+    assert not (tmp_path / "exported").exists()
+
+
 def altered_metrics(evaluation: str, tmp_path: pathlib.Path, **changes) -> str:
     copy = tmp_path / "evaluation"
     shutil.copytree(evaluation, copy)

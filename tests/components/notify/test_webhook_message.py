@@ -50,6 +50,7 @@ def test_none_set_is_no_error(capsys):
     ("fault", "tries", "said"),
     [
         ((503, "x"), 3, "HTTP 503"),
+        ((429, "slow"), 3, "HTTP 429"),
         ("drop", 3, "ConnectionError"),
         ((404, "no_team"), 1, "HTTP 404"),
         ((302, ""), 3, "HTTP 302"),
