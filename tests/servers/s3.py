@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import boto3
 import botocore.config
 import moto.s3.models
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
@@ -35,7 +35,7 @@ class S3Server:
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
         moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
-        self.app = DomainDispatcherApplication(create_backend_app)
+        self.app = create_backend_app("s3")
         self.server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
