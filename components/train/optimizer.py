@@ -39,9 +39,14 @@ def make_loss(smoothing: float, mixed: bool = False) -> str | Callable[[Any, Any
     return crossentropy
 
 
-def make_accuracy() -> "keras.metrics.Metric":
-    """The share of pictures whose likeliest class is the one that they show the most of."""
+def make_accuracy(mixed: bool = False) -> "keras.metrics.Metric":
+    """The share of pictures whose likeliest class is the one that they show, or show the most of if they are mixed.
+
+    Named only, Keras makes its variables as it traces the first step, and TensorFlow then traces that step again.
+    """
     keras = load_keras()
+    if not mixed:
+        return keras.metrics.SparseCategoricalAccuracy("accuracy")
 
     def accuracy(labels: Any, probabilities: Any) -> Any:
         return keras.metrics.categorical_accuracy(_shares(labels, probabilities), probabilities)

@@ -47,7 +47,7 @@ class Phase:
         model.compile(
             optimizer=make_optimizer(settings, rate.steps, policy, first_step),
             loss=make_loss(settings.label_smoothing, mixed),
-            metrics=[make_accuracy() if mixed else "accuracy"],
+            metrics=[make_accuracy(mixed)],
             steps_per_execution=steps,
             jit_compile=compiles(augmented=bool(settings.augmentation)),
         )
