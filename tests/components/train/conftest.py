@@ -63,10 +63,19 @@ def dataset(tmp_path: pathlib.Path) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
     """1,000 real handwritten digits to train on and 297 to validate on; 1,000 does not divide by the batch size."""
+    return _digits(tmp_path_factory.mktemp("digits"), train=slice(0, 1000), validation=slice(1000, 1297))
+
+
+@pytest.fixture(scope="session")
+def unjudged_digits(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same to train on, and none to validate on, which costs as much as training: no pictures are drawn of them."""
+    return _digits(tmp_path_factory.mktemp("unjudged"), train=slice(0, 1000))
+
+
+def _digits(directory: pathlib.Path, **splits: slice) -> str:
     from sklearn.datasets import load_digits
 
     found = load_digits()
     images = (found.images * 15.9375).astype(np.uint8)[..., np.newaxis]
-    splits = {"train": slice(0, 1000), "validation": slice(1000, 1297)}
     pictures = {split: (images[part], found.target[part]) for split, part in splits.items()}
-    return str(write_dataset(tmp_path_factory.mktemp("digits") / "dataset", pictures, class_count=10))
+    return str(write_dataset(directory / "dataset", pictures, class_count=10))

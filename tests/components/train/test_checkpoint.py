@@ -1,6 +1,8 @@
 """Killed at any moment, same result: by interrupts at chosen steps in this process, and by SIGKILL in real ones."""
 
+import contextlib
 import functools
+import itertools
 import os
 import pathlib
 import shutil
@@ -39,6 +41,17 @@ SETTINGS = {
     "gpus": "auto",
     "backend": BACKEND,
 }
+# A third of the work, for what depends on when a checkpoint is written and read, and not on all that is in it.
+PLAIN = {"optimizer": "adam", "augment_shift": 0, "augment_flip": False, "augmentation": "", "class_weight": ""}
+# The third epoch is the best: its weights lie in the checkpoint of the fourth, beside those to go on from.
+PATIENT = {
+    "precision": "bfloat16",
+    "early_stopping_patience": 2,
+    "epochs": 5,
+    "learning_rate": 10.0,
+    "schedule": "constant",
+    "warmup": 0.0,
+}
 
 
 class Interruption(BaseException):
@@ -62,17 +75,27 @@ def train(tmp_path: pathlib.Path, digits: str) -> Callable[..., list[np.ndarray]
     return functools.partial(train_below, tmp_path, digits)
 
 
-def train_below(folder: pathlib.Path, digits: str, name: str, **settings: Any) -> list[np.ndarray]:
+@pytest.fixture
+def train_plain(tmp_path: pathlib.Path, unjudged_digits: str) -> Callable[..., list[np.ndarray]]:
+    """The same by PLAIN, without validation."""
+    return functools.partial(train_below, tmp_path, unjudged_digits, **PLAIN)
+
+
+def train_below(folder: pathlib.Path, dataset: str, name: str, **settings: Any) -> list[np.ndarray]:
     place = folder / name
     checked = TrainSettings.checked(**SETTINGS | settings, checkpoints=str(place / "checkpoints"))
-    fit.train(checked, digits, str(place / "model"), str(place / "board"))
+    fit.train(checked, dataset, str(place / "model"), str(place / "board"))
+    return weights_below(place)
+
+
+def weights_below(place: pathlib.Path) -> list[np.ndarray]:
     return keras.models.load_model(place / "model" / "model.keras").get_weights()
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, digits: str) -> list[np.ndarray]:
-    """The weights of an undisturbed training by SETTINGS."""
-    return train_below(tmp_path_factory.mktemp("undisturbed"), digits, "whole")
+def plain(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str) -> list[np.ndarray]:
+    """The weights of an undisturbed training by PLAIN."""
+    return train_below(tmp_path_factory.mktemp("undisturbed"), unjudged_digits, "whole", **PLAIN)
 
 
 def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
@@ -93,31 +116,24 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "interrupts"),
     [
-        {},
-        {"precision": "float16"},
-        {
-            "precision": "bfloat16",
-            "early_stopping_patience": 1,
-            "learning_rate": 0.2,
-            "optimizer": "adam",
-            "warmup": 0.0,
-        },
+        # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written.
+        ({}, (25, 20)),
+        (PLAIN | {"precision": "float16"}, (25,)),
+        (PLAIN | PATIENT, (85,)),
     ],
-    ids=str,
+    ids=["all parts", "float16", "bfloat16 and a patience"],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     train: Callable[..., list[np.ndarray]],
-    whole: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
+    interrupts: tuple[int, ...],
     tmp_path: pathlib.Path,
 ) -> None:
-    expected = train("whole", **settings) if settings else whole
-    # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written. A precision or a
-    # patience adds to what is saved, not to when.
-    for steps in (25,) if settings else (25, 20):
+    expected = train("whole", **settings)
+    for steps in interrupts:
         interrupt_at(monkeypatch, steps)
         with pytest.raises(Interruption):
             train("interrupted", **settings)
@@ -128,24 +144,24 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
 
 
 def test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit(
-    train: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
+    train_plain: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layers are frozen for two epochs of 20 steps: the checkpoints are of the first phase, its end, and the second."""
     settings = {"freeze": "2", "freeze_epochs": 2}
-    whole = train("whole", **settings)
+    expected = train_plain("whole", **settings)
     for _ in range(3):
         interrupt_at(monkeypatch, 25)
         with pytest.raises(Interruption):
-            train("interrupted", **settings)
+            train_plain("interrupted", **settings)
         monkeypatch.undo()
-    assert same(train("interrupted", **settings), whole)
+    assert same(train_plain("interrupted", **settings), expected)
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_an_error(
-    train: Callable[..., list[np.ndarray]],
+    train_plain: Callable[..., list[np.ndarray]],
     monkeypatch: pytest.MonkeyPatch,
     every_epoch: None,
-    whole: list[np.ndarray],
+    plain: list[np.ndarray],
     capfd: pytest.CaptureFixture,
 ) -> None:
     written: list[int] = []
@@ -156,43 +172,87 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.os, "fsync", flush)
-    assert same(train("later"), whole)
+    assert same(train_plain("later"), plain)
     assert "note: the last checkpoint could not be written: [Errno 28] No space left" in capfd.readouterr().out
     written[:] = [0, 0]
     with pytest.raises(OSError, match="No space left"):
-        train("first")
+        train_plain("first")
 
 
 def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
-    train: Callable[..., list[np.ndarray]],
-    whole: list[np.ndarray],
+    train_plain: Callable[..., list[np.ndarray]],
+    plain: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture,
 ) -> None:
     interrupt_at(monkeypatch, 70)
     monkeypatch.setattr(callbacks, "EVERY_S", 3600)
     with pytest.raises(Interruption):
-        train("interrupted")
+        train_plain("interrupted")
     monkeypatch.undo()
     capfd.readouterr()
-    assert same(train("interrupted"), whole)
+    assert same(train_plain("interrupted"), plain)
     assert "after epoch 1" in capfd.readouterr().out
 
 
-def test_two_runs_of_one_job_end_alike(tmp_path: pathlib.Path, digits: str, warm: str) -> None:
-    """At the same time, with one place for checkpoints, written after every epoch."""
-    places = [tmp_path / "one", tmp_path / "two"]
-    runs = [start(warm, PROGRAM, digits, str(place), str(tmp_path / "shared"), "3") for place in places]
+PROGRAM = f"""
+import sys
+from components.train import callbacks
+from components.train.run import train
+from components.train.settings import TrainSettings
+callbacks.EVERY_S = 0
+dataset, place, checkpoints = sys.argv[1:]
+settings = TrainSettings.checked(
+    architecture={STATEFUL!r}, epochs=12, gpus="auto", deterministic=True, checkpoints=checkpoints
+)
+train(settings, dataset, place + "/model", place + "/board")
+"""
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str, warm: str) -> pathlib.Path:
+    """The folder of two runs of PROGRAM, `one` and `two`, at the same time and with one place for checkpoints."""
+    folder = tmp_path_factory.mktemp("runs")
+    places = [folder / "one", folder / "two"]
+    runs = [start(warm, PROGRAM, unjudged_digits, str(place), str(folder / "shared")) for place in places]
     said = [run.stdout.read() for run in runs]
     assert [run.wait() for run in runs] == [0, 0], said
-    first, second = (keras.models.load_model(place / "model" / "model.keras") for place in places)
-    assert same(first.get_weights(), second.get_weights())
-    assert not list((tmp_path / "shared").rglob("*.npz"))
+    return folder
+
+
+def test_two_runs_of_one_job_end_alike(two_runs: pathlib.Path) -> None:
+    """At the same time, with one place for checkpoints, written after every epoch."""
+    assert same(*(weights_below(two_runs / name) for name in ("one", "two")))
+    assert not list((two_runs / "shared").rglob("*.npz"))
+
+
+def test_killed_and_started_again_is_the_same_to_the_last_bit(
+    two_runs: pathlib.Path, tmp_path: pathlib.Path, unjudged_digits: str, warm: str
+) -> None:
+    """SIGKILL twice, after two more epochs and a moment that differs from run to run, whatever is done just then."""
+    rng, whole = np.random.default_rng(), weights_below(two_runs / "one")
+
+    def run() -> Program:
+        return start(warm, PROGRAM, unjudged_digits, str(tmp_path), str(tmp_path / "checkpoints"))
+
+    for _ in range(2):
+        process = run()
+        epochs = (line for line in process.stdout if line.startswith("epoch"))
+        assert len(list(itertools.islice(epochs, 2))) == 2
+        time.sleep(rng.uniform(0, 0.1))
+        with contextlib.suppress(ProcessLookupError):  # it was quicker
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (tmp_path / "model").exists() or same(weights_below(tmp_path), whole)
+    process = run()
+    said = process.stdout.read()
+    assert process.wait() == 0, said
+    assert same(weights_below(tmp_path), whole)
 
 
 def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
-    train: Callable[..., list[np.ndarray]],
-    whole: list[np.ndarray],
+    train_plain: Callable[..., list[np.ndarray]],
+    plain: list[np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture,
 ) -> None:
@@ -203,21 +263,21 @@ def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
 
     monkeypatch.setattr(fit, "training_record", interrupt)
     with pytest.raises(Interruption):
-        train("interrupted")
+        train_plain("interrupted")
     monkeypatch.undo()
     capfd.readouterr()
-    assert same(train("interrupted"), whole)
+    assert same(train_plain("interrupted"), plain)
     assert "epoch 4/4" not in capfd.readouterr().out
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory, digits: str) -> pathlib.Path:
+def interrupted(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str) -> pathlib.Path:
     """The folder of a run, `run`, that was interrupted in its second epoch."""
     folder = tmp_path_factory.mktemp("interrupted")
     with pytest.MonkeyPatch.context() as patch:
         interrupt_at(patch, 30)
         with pytest.raises(Interruption):
-            train_below(folder, digits, "run")
+            train_below(folder, unjudged_digits, "run", **PLAIN)
     return folder
 
 
@@ -230,7 +290,7 @@ def left_over(interrupted: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "flip", "other file", "no header"])
 def test_a_corrupt_checkpoint_is_refused_by_name(
-    left_over: pathlib.Path, train: Callable[..., list[np.ndarray]], damage: str
+    left_over: pathlib.Path, train_plain: Callable[..., list[np.ndarray]], damage: str
 ) -> None:
     data = bytearray(left_over.read_bytes())
     if damage == "empty":
@@ -245,7 +305,7 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
     else:
         np.savez(left_over, weights=np.zeros(3))
     with pytest.raises(PipelineError, match=r"expected a whole checkpoint in .*checkpoint.npz.* delete it") as refused:
-        train("run")
+        train_plain("run")
     assert "\n" not in str(refused.value)
     assert left_over.exists()
 
@@ -262,7 +322,7 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
 )
 def test_a_foreign_checkpoint_is_refused_by_name(
     left_over: pathlib.Path,
-    train: Callable[..., list[np.ndarray]],
+    train_plain: Callable[..., list[np.ndarray]],
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     said: str,
@@ -270,7 +330,7 @@ def test_a_foreign_checkpoint_is_refused_by_name(
     """Somebody has put it where this run's lies."""
     monkeypatch.setattr(fit, "checkpoint_place", lambda *_: str(left_over.parent))
     with pytest.raises(PipelineError, match="checkpoint.npz") as refused:
-        train("run", **settings)
+        train_plain("run", **settings)
     assert said in str(refused.value)
     assert left_over.exists()
 
@@ -297,44 +357,3 @@ def test_a_checkpoint_of_other_pictures_is_refused(tmp_path: pathlib.Path) -> No
     Checkpoint(tmp_path, {"dataset_fingerprint": "a"}).save({}, {})
     with pytest.raises(PipelineError, match="dataset_fingerprint 'a' where this run has 'b'"):
         Checkpoint(tmp_path, {"dataset_fingerprint": "b"}).load()
-
-
-PROGRAM = f"""
-import sys
-from components.train.run import train
-from components.train.settings import TrainSettings
-from tests.components.train.conftest import BACKEND
-from components.train import callbacks
-callbacks.EVERY_S = 0
-dataset, place, checkpoints, epochs = sys.argv[1:]
-settings = TrainSettings.checked(
-    architecture={STATEFUL!r}, epochs=int(epochs), gpus="auto", deterministic=True, checkpoints=checkpoints
-)
-train(settings, dataset, place + "/model", place + "/board")
-"""
-
-
-def test_killed_and_started_again_is_the_same_to_the_last_bit(tmp_path: pathlib.Path, digits: str, warm: str) -> None:
-    """SIGKILL at moments of the second and the fourth epoch that differ from run to run, whatever is done just then."""
-    rng = np.random.default_rng()
-
-    def run(place: pathlib.Path) -> Program:
-        return start(warm, PROGRAM, digits, str(place), str(place / "checkpoints"), "6")
-
-    killed = tmp_path / "killed"
-    for epoch in ("epoch 2/6", "epoch 4/6"):
-        process = run(killed)
-        for line in process.stdout:
-            if line.startswith(epoch):
-                break
-        time.sleep(rng.uniform(0, 0.3))
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == 0 or not (killed / "model").exists()
-    whole = tmp_path / "whole"
-    for place in (killed, whole):
-        process = run(place)
-        said = process.stdout.read()
-        assert process.wait() == 0, said
-    first, second = (keras.models.load_model(place / "model" / "model.keras") for place in (killed, whole))
-    assert same(first.get_weights(), second.get_weights())
-    shutil.rmtree(tmp_path / "killed")

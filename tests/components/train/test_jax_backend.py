@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[2]
 # The recipe with all its parts, killed and resumed; what ends a training.
 CHOSEN = (
-    "test_checkpoint.py::test_interrupted_and_resumed_is_the_same_to_the_last_bit[{}]",
+    "test_checkpoint.py::test_interrupted_and_resumed_is_the_same_to_the_last_bit[all parts]",
     "test_checkpoint.py::test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit",
     "test_fit.py::test_no_step_waits_until_its_loss_is_a_number",
     "test_fit.py::test_a_lost_loss_stops_at_once",
