@@ -26,6 +26,12 @@ from tests.warm import environment
 # The folders with files of half a minute of a core and more.
 LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/")
 
+# Two thirds of XLA's compiling is what makes its code fast: worth nothing for networks of a few thousand weights. Nor
+# is it worth a sixth of the rest to compile by many threads. test_jax_backend.py has a training without these flags.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
+
 
 def pytest_configure() -> None:
     """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling.
@@ -34,8 +40,7 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Two thirds of XLA's compiling is what makes its code fast: worth nothing for networks of a few thousand weights.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+    os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
