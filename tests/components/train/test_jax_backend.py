@@ -115,17 +115,51 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
     assert np.mean(answers.argmax(axis=1) == labels) > 0.6
 
 
-def test_the_board_has_the_rate_of_each_step(digits: str, tmp_path: pathlib.Path, warm_jax: str) -> None:
+AS_USERS = """
+import json, sys
+from components.train.run import train
+from components.train.settings import TrainSettings
+dataset, place, settings = sys.argv[1:]
+train(TrainSettings.checked(**json.loads(settings)), dataset, f"{place}/jax", f"{place}/board")
+"""
+
+
+@pytest.fixture(scope="module")
+def as_users(digits: str, tmp_path_factory: pytest.TempPathFactory, warm_jax: str) -> pathlib.Path:
+    """The folder of two trainings from the same weights: `tensorflow`, and `jax` with all of XLA's passes, which other
+    tests leave out. The board is JAX's.
+    """
+    from components.train.network.architecture import parse_architecture
+    from components.train.network.model import build_model
+    from components.train.run import train
+    from components.train.settings import TrainSettings
+
+    place = tmp_path_factory.mktemp("as-users")
+    layers = '[{"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}}, "BatchNormalization", "Flatten"]'
+    build_model(parse_architecture(layers), (8, 8, 1), 10).save_weights(place / "first.weights.h5")
+    settings = {"architecture": layers, "start_from": f"{place}/first.weights.h5", "schedule": "linear", "epochs": 2}
+    done = run(warm_jax, AS_USERS, digits, str(place), json.dumps(settings | {"backend": "jax"}), XLA_FLAGS="")
+    assert done.returncode == 0, done.stdout
+    train(TrainSettings.checked(**settings), digits, f"{place}/tensorflow", f"{place}/other-board")
+    return place
+
+
+def test_with_all_of_xlas_passes_its_figures_are_tensorflows(as_users: pathlib.Path) -> None:
+    tensorflow, jax = (
+        json.loads((as_users / name / "training.json").read_text())["history"] for name in ("tensorflow", "jax")
+    )
+    for theirs, ours in zip(tensorflow, jax, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
+        assert ours["val_accuracy"] == pytest.approx(theirs["val_accuracy"], abs=0.004)  # of 297, one is 0.0034
+    assert jax[1]["val_loss"] < jax[0]["val_loss"]
+
+
+def test_the_board_has_the_rate_of_each_step(as_users: pathlib.Path) -> None:
     """Between two steps, Keras on JAX keeps the optimizer's values to itself, its step number among them."""
     from tests.components.train.board_files import tensors
 
-    code = (
-        "import sys; from components.train.run import train; from components.train.settings import TrainSettings;"
-        "train(TrainSettings(architecture='[\"Flatten\"]', schedule='linear', epochs=2, backend='jax'), *sys.argv[1:])"
-    )
-    done = run(warm_jax, code, digits, str(tmp_path / "model"), str(tmp_path / "board"))
-    assert done.returncode == 0, done.stdout
-    rates = [float(rate) for rate in tensors(tmp_path / "board" / "train")["by step/learning_rate"].values()]
+    rates = [float(rate) for rate in tensors(as_users / "board" / "train")["by step/learning_rate"].values()]
     assert rates == pytest.approx([0.001 * (39 - step) / 39 for step in range(40)], abs=1e-9)
-    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    record = json.loads((as_users / "jax" / "training.json").read_text())
     assert [rate for _, rate in record["learning_rate"]] == pytest.approx(rates)
