@@ -123,28 +123,24 @@ def test_weights_come_from_a_file_that_is_proven(tmp_path):
 def test_a_backbone_is_frozen_trained_started_from_and_loaded(dataset, tmp_path):
     """BatchNormalization in it keeps its statistics while it is frozen; bfloat16; a head of other layers after it."""
     random = np.random.default_rng(1)
-    pictures = {
-        split: (random.integers(0, 256, (8, *SHAPE)).astype(np.uint8), np.arange(8) % 2) for split in ("train",)
-    }
-    place = dataset(pictures, class_count=2)
+    pictures = random.integers(0, 256, (8, *SHAPE)).astype(np.uint8)
+    place = dataset({"train": (pictures, np.arange(8) % 2)}, class_count=2)
     common = {"architecture": json.dumps(LAYERS), "batch_size": 4, "precision": "bfloat16", "verbose": "0"}
 
     def trained(name: str, **settings) -> keras.Model:
-        train(TrainSettings(**common, **settings), place, str(tmp_path / name), str(tmp_path / "board"))
+        checked = TrainSettings(**common, optimizer="sgd", freeze_epochs=1, **settings)
+        train(checked, place, str(tmp_path / name), str(tmp_path / "board"))
         return load_model(tmp_path / name / "model.keras")
-
-    assert layer_names(parsed(LAYERS)) == ["backbone", "dropout"]
-    frozen = trained("frozen", epochs=1, freeze="backbone", freeze_epochs=1)
-    both = trained("both", epochs=2, freeze="backbone", freeze_epochs=1)
 
     def statistics(model) -> np.ndarray:
         return model.get_layer("backbone").get_layer("conv1_bn").get_weights()[2]
 
-    assert not statistics(frozen).any()
-    assert statistics(both).any()
-    again = trained("again", epochs=1, freeze="1", freeze_epochs=1, start_from=str(tmp_path / "both"))
-    record = json.loads((tmp_path / "again" / "training.json").read_text())
+    assert layer_names(parsed(LAYERS)) == ["backbone", "dropout"]
+    both = trained("both", epochs=2, freeze="backbone")
+    assert statistics(both).any()  # they were zeros
+    frozen = trained("frozen", epochs=1, freeze="1", start_from=str(tmp_path / "both"))
+    assert np.array_equal(statistics(frozen), statistics(both))
+    record = json.loads((tmp_path / "frozen" / "training.json").read_text())
     assert record["started_from"]["kept"] == ["functional", "dense"]
-    assert np.array_equal(statistics(again), statistics(both))
-    assert again.predict(pictures["train"][0], verbose=0).shape == (8, 2)
+    assert frozen.predict(pictures, verbose=0).shape == (8, 2)
     assert set(EXPECTED) == {"caffe", "tf", "torch", "inside"}
