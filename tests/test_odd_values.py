@@ -102,6 +102,7 @@ def test_a_profile_is_read_or_refused(tmp_path_factory, content):
 @given(odd)
 @example("seed=" + ",".join("1" * 200))
 @example(',"\n')
+@example('"\n=,')
 def test_a_grid_is_planned_or_refused(text):
     one_line(lambda: plan_sweep(Parameters(), text))
     one_line(lambda: plan_sweep(Parameters(), f"seed={text}"))

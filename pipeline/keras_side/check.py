@@ -17,6 +17,8 @@ from pipeline.parameters.parameters import Parameters
 # What is taken if only the data can tell.
 SOME_CLASSES = 10
 SOME_SHAPE = (64, 64, 3)
+# What this process was told to fit: a search asks before each of its trials.
+_FITTING: list[dict[str, Any]] = []
 
 
 def check_model(parameters: Parameters, start: StartPython = start_python) -> None:
@@ -33,17 +35,18 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
     known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
     if known_layers and not parse_optimizer(parameters.optimizer)[1] and not parameters.augmentation:
         return
-    ask(
-        "check",
-        start,
-        architecture=parameters.architecture,
-        optimizer=parameters.optimizer,
-        augmentation=parameters.augmentation,
-        image_shapes=possible_shapes(parameters),
-        class_count=len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
-        average_mirrored=parameters.average_mirrored,
-        formats=[] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
-    )
+    about = {
+        "architecture": parameters.architecture,
+        "optimizer": parameters.optimizer,
+        "augmentation": parameters.augmentation,
+        "image_shapes": possible_shapes(parameters),
+        "class_count": len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
+        "average_mirrored": parameters.average_mirrored,
+        "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
+    }
+    if about not in _FITTING:
+        ask("check", start, **about)
+        _FITTING.append(about)
 
 
 def _converted(formats: str) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from components.core.artifacts.trial import parse_changes, split
-from components.core.errors import PipelineError, nearest, shown
+from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
 from pipeline.parameters.known_classes import refuse_unknown_classes
 from pipeline.parameters.own_pictures import may_bring_validation
@@ -42,7 +42,8 @@ def _values(name: str, values: str) -> list[str]:
         PipelineError: one of them is nothing, which would be left out in silence.
     """
     if values.startswith(",") or values.endswith(",") or ",," in values:
-        raise PipelineError(f"{name}: expected a value between every two commas of a grid, received {shown(values)}")
+        said = f"expected a value between every two commas of a grid, received {shown(values)}"
+        raise PipelineError(f"{one_line(name)}: {said}")
     return split(values, ",")
 
 

@@ -82,13 +82,21 @@ def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     assert process.stderr.count("\n") == 1
 
 
-def test_a_step_that_is_killed_is_told_as_that(own_command_line, tmp_path, summary_of):
+def leaves(pid: int) -> set[int]:
+    """The processes below one that have none below them."""
+    threads = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    below = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    return set().union(*map(leaves, below)) if below else {pid}
+
+
+def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
     """As the memory killer does it: no line of the step's own, signal 9."""
     outputs = tmp_path / "outputs"
+    before = leaves(os.getpid())
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), "EPOCHS=500"],
-        cwd=own_command_line.checkout,
-        env=own_command_line.environment(),
+        cwd=command_line.checkout,
+        env=command_line.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -96,10 +104,8 @@ def test_a_step_that_is_killed_is_told_as_that(own_command_line, tmp_path, summa
     for line in process.stdout:
         if "epoch 1/" in line or line.startswith("  epoch"):
             break
-    step = process.pid
-    while children := pathlib.Path(f"/proc/{step}/task/{step}/children").read_text().split():
-        [step] = children
-    os.kill(int(step), signal.SIGKILL)
+    [step] = leaves(os.getpid()) - before - {process.pid}
+    os.kill(step, signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert said.startswith("error: train was killed (signal 9), likely for want of memory: ")

@@ -27,7 +27,7 @@ def models(command_line):
 
 def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, models, summary_of, tmp_path):
     outputs, registry = tmp_path / "outputs", tmp_path / "registry"
-    first = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=4")
+    first = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=4", "BEHAVIOUR=off")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "exported and published as version 1, the champion; the model passes the gate: test accuracy" in first.stdout
     assert "digits has no champion yet" in first.stdout
@@ -47,7 +47,7 @@ def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, mod
         assert said in shown
     assert re.search(r"^1 +champion +0\.9", before, re.MULTILINE)
 
-    worse = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=1", "MIN_ACCURACY=0.1")
+    worse = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=1", "MIN_ACCURACY=0.1", "BEHAVIOUR=off")
     assert worse.returncode == 0, worse.stdout + worse.stderr
     why = (
         r"not exported; the model does not pass the gate: test accuracy 0\.\d+ is below the 0\.\d+ of digits version 1"

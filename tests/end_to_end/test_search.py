@@ -24,7 +24,7 @@ def searched(tmp_path_factory, command_line):
     """Two searches, one after the other: what they said, and their folder."""
     outputs = tmp_path_factory.mktemp("search") / "local_outputs"
     command = [sys.executable, "-c", COMMAND, "sweep", "--runner", "process", "--outputs", str(outputs)]
-    command += ["--sampler", "optuna", "--trials", "4", "--grid", "learning_rate=0.0001..1 batch_size=50,100"]
+    command += ["--sampler", "optuna", "--trials", "4", "--grid", "learning_rate=0.0001..1 batch_size=250,500"]
 
     def run() -> str:
         called = [*command, *SETTINGS]

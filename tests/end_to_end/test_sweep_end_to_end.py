@@ -88,12 +88,13 @@ def test_only_what_is_missing_runs_again(swept, sweep, summary_of):
     assert len(list((outputs / "tensorboard").glob("*/*/fit/result"))) == 3 + 2
 
 
-def test_all_failed_is_an_error(sweep, tmp_path, summary_of):
-    process = sweep(tmp_path / "outputs", "learning_rate=1e30", *SETTINGS)
+def test_all_failed_is_an_error(swept, sweep, summary_of):
+    outputs, _ = swept
+    process = sweep(outputs, "learning_rate=1e29", *SETTINGS)
     assert process.returncode == 1
     assert process.stderr.count("\n") == 1
     assert "expected a trial that trains, received 1 that failed" in process.stderr
-    assert summary_of(tmp_path / "outputs")["status"] == "failed"
+    assert summary_of(outputs)["status"] == "failed"
 
 
 def test_a_grid_that_cannot_be_is_refused_before_any_work(sweep, tmp_path):
