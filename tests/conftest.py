@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 
 import components.export.fresh
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
@@ -47,6 +48,8 @@ def pytest_configure() -> None:
     # KFP asks for its callers' stack to name one in an error, 27 times a pipeline. Below pytest, and beside all modules
     # that tests import, finding each frame's source lines, which KFP does not read, is 1 s of the 1.2 s of compiling.
     inspect.stack = functools.partial(inspect.stack, 0)
+    # And its client reads a compiled pipeline by PyYAML's slow half, 0.2 s for each that a test submits.
+    yaml.safe_load_all = functools.partial(yaml.load_all, Loader=yaml.CSafeLoader)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
