@@ -30,8 +30,9 @@ Past = tuple[Look, Put, Remove]
 
 def on_files(place: Place, bucket: str) -> Past:
     def look(prefix: str) -> dict[str, bytes]:
-        top = pathlib.Path(prefix)
-        return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        top = f"{pathlib.Path(prefix)}/"  # not pathlib's rglob, which was a third of all
+        files = [f"{folder}/{name}" for folder, _, names in os.walk(prefix) for name in names]
+        return {path.removeprefix(top): pathlib.Path(path).read_bytes() for path in files}
 
     def put(key: str, data: bytes) -> None:
         pathlib.Path(key).parent.mkdir(parents=True, exist_ok=True)

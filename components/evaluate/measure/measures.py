@@ -58,7 +58,8 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     """
     from scipy.stats import binomtest
 
-    interval = binomtest(int(correct), int(count)).proportion_ci(method="wilson")
+    # Tested against what was found, which asks for no sum over all counts: the interval is the same.
+    interval = binomtest(int(correct), int(count), int(correct) / int(count)).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -124,18 +125,19 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray) -> di
 
     A class that no test picture has, or that all have, is left out, as in `roc_curves`.
     """
-    from sklearn.metrics import average_precision_score, precision_recall_curve
+    from sklearn.metrics import precision_recall_curve
 
     curves = {}
     seen = np.bincount(labels, minlength=probabilities.shape[1])
     for k in range(probabilities.shape[1]):
         if 0 < seen[k] < labels.size:
             truth, score = labels == k, probabilities[:, k]
-            # From the highest threshold down, without the last point (recall 0, precision 1), which no threshold gives.
             precision, recall, _ = precision_recall_curve(truth, score, drop_intermediate=True)
+            # As scikit-learn's average_precision_score, which would sort all probabilities once more.
+            area = float(-np.sum(np.diff(recall) * precision[:-1]))
+            # From the highest threshold down, without the last point (recall 0, precision 1), which no threshold gives.
             precision, recall = precision[-2::-1], recall[-2::-1]
             kept = _along(recall + np.abs(np.diff(precision, prepend=precision[0])).cumsum())
-            area = float(average_precision_score(truth, score))
             curves[k] = PrecisionRecallCurve(recall[kept].tolist(), precision[kept].tolist(), area)
     return curves
 

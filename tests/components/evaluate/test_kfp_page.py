@@ -44,7 +44,7 @@ def confused(classes: int) -> np.ndarray:
     return confusion
 
 
-@pytest.mark.parametrize("classes", [1, 10, 1_000, 20_000])
+@pytest.mark.parametrize("classes", [1, 10, 1_000, 10_000])
 def test_the_metadata_is_bounded_whatever_the_classes(send, tmp_path, classes):
     artifact = ClassificationMetrics(name="classification", uri=str(tmp_path / "classification"), metadata={})
     log_classification(artifact, ["class " + "x" * 240 + str(k) for k in range(classes)], confused(classes), ROC)
