@@ -14,8 +14,9 @@ from components.core.artifacts.model import read_training
 from components.core.artifacts.trial import Trial, parse_changes, split
 from components.core.errors import PipelineError
 from pipeline.local.runner import RunnerChoice
-from pipeline.local.start import one_pass, run_local
+from pipeline.local.start import one_pass, run_local, warm_for
 from pipeline.local.sweep import SweepRun
+from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
 
@@ -53,19 +54,22 @@ def search(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     results: dict[str, Trial] = {}
     early: list[float] = []  # the best validation accuracy of each trial so far when it was judged
-    for number in range(1, wanted + 1):
-        asked = study.ask(space)
-        values = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in asked.params.items()}
-        if judged and len(early) >= FIRST:
-            values["end_below"] = f"{judged}:{math.floor(statistics.median(early) * 1e4) / 1e4}"
-        [trial] = plan_sweep(parameters, " ".join(f"{name}={value}" for name, value in values.items())).trials
-        if trial not in results:
-            print(f"trial {number} of {wanted}: {trial}", flush=True)
-            results[trial], history = _trained(configuration, choice, outputs, trial)
-            if history and judged:
-                early.append(max(entry["val_accuracy"] for entry in history[:judged]))
-        _tell(optuna, study, asked, results[trial], parameters.epochs if judged else 0)
-    return run_local(configuration, choice, outputs, Sweep(tuple(results), tuple(space)))
+    with warm_for(parameters) as warm:  # one for all trials: to import TensorFlow takes as long as a small one
+        for number in range(1, wanted + 1):
+            asked = study.ask(space)
+            values = {
+                name: f"{value:.3g}" if isinstance(value, float) else value for name, value in asked.params.items()
+            }
+            if judged and len(early) >= FIRST:
+                values["end_below"] = f"{judged}:{math.floor(statistics.median(early) * 1e4) / 1e4}"
+            [trial] = plan_sweep(parameters, " ".join(f"{name}={value}" for name, value in values.items())).trials
+            if trial not in results:
+                print(f"trial {number} of {wanted}: {trial}", flush=True)
+                results[trial], history = _trained(configuration, choice, outputs, trial, warm)
+                if history and judged:
+                    early.append(max(entry["val_accuracy"] for entry in history[:judged]))
+            _tell(optuna, study, asked, results[trial], parameters.epochs if judged else 0)
+        return run_local(configuration, choice, outputs, Sweep(tuple(results), tuple(space)), warm=warm)
 
 
 def _axis(optuna: Any, parameters: Parameters, name: str, values: str) -> Any:
@@ -85,11 +89,11 @@ def _axis(optuna: Any, parameters: Parameters, name: str, values: str) -> Any:
 
 
 def _trained(
-    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, trial: str
+    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, trial: str, warm: WarmProcess
 ) -> tuple[Trial, list[dict[str, Any]]]:
     """What came of a trial, and its history by epoch."""
     sweep = Sweep((trial,), tuple(parse_changes(trial)), trains_only=True)
-    run, _, failure = one_pass(configuration, choice, outputs, sweep)
+    run, _, failure = one_pass(configuration, choice, outputs, sweep, warm=warm)
     if failure:
         raise PipelineError(failure)
     assert isinstance(run, SweepRun)

@@ -1,5 +1,6 @@
 """The story of a run on this machine: check, choose a runner, run, sum up."""
 
+import contextlib
 import functools
 import pathlib
 import time
@@ -14,7 +15,7 @@ from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner, remov
 from pipeline.local.summary import print_summary, write_summary
 from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
-from pipeline.parameters.parameters import Configuration
+from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.sweep import Sweep
 
 # What the warm process knows the check of the model by, among the steps.
@@ -27,6 +28,7 @@ def run_local(
     outputs: pathlib.Path,
     sweep: Sweep | None = None,
     cached: bool = True,
+    warm: WarmProcess | None = None,
 ) -> pathlib.Path:
     """Runs all steps, prints what they print and a closing table, and writes summary.json.
 
@@ -36,6 +38,7 @@ def run_local(
         outputs: the directory of all local runs; `latest` in it points to this one.
         sweep: what to try if the best of several trainings is wanted.
         cached: whether steps may take earlier runs' results.
+        warm: what has TensorFlow already, of `warm_for`; None: one for this run alone.
 
     Returns:
         The run's directory.
@@ -44,7 +47,7 @@ def run_local(
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
     outputs = outputs.absolute()
-    run, runner, failure = one_pass(configuration, choice, outputs, sweep, cached)
+    run, runner, failure = one_pass(configuration, choice, outputs, sweep, cached, warm)
     print_summary(write_summary(run, configuration, runner, failure), run.directory)
     if failure:
         raise PipelineError(failure)
@@ -57,6 +60,7 @@ def one_pass(
     outputs: pathlib.Path,
     sweep: Sweep | None = None,
     cached: bool = True,
+    warm: WarmProcess | None = None,
 ) -> tuple[LocalRun, RunnerName, str]:
     """Runs the steps as run_local does, without a summary.
 
@@ -67,8 +71,7 @@ def one_pass(
     parameters = with_places(configuration.parameters, outputs)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
-    loading = {CHECK, "evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])}
-    with WarmProcess(loading) as warm:
+    with contextlib.nullcontext(warm) if warm else warm_for(parameters) as warm:
         if sweep is None or "architecture" not in sweep.names:
             check_model(parameters, functools.partial(warm.start, CHECK))
         runner, image = choose_runner(choice, parameters)
@@ -85,6 +88,11 @@ def one_pass(
             finally:
                 end()
     return run, runner, failure
+
+
+def warm_for(parameters: Parameters) -> WarmProcess:
+    """The warm process of a run, or of several with the same parameters, one after another."""
+    return WarmProcess({CHECK, "evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
 
 
 def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
