@@ -88,7 +88,7 @@ def test_code_reruns_what_it_must_and_no_more(quickstart, command_line, tmp_path
     checkout = tmp_path / "checkout"
     for part in ("components", "pipeline", "docker"):
         shutil.copytree(command_line.checkout / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
-    copy = type(command_line)(checkout)
+    copy = type(command_line)(checkout, command_line.warm)  # which is of another checkout: its steps are no forks
     refused = "MIN_ACCURACY=1.0"  # an export that is none loads no TensorFlow
     assert command_line.run_local(outputs, refused).returncode == 0
     assert copy.run_local(outputs, refused).returncode == 0

@@ -106,9 +106,9 @@ def test_a_grid_that_cannot_be_is_refused_before_any_work(sweep, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_an_interrupt_ends_the_sweep_and_the_next_goes_on(own_command_line, sweep, tmp_path, summary_of):
+def test_an_interrupt_ends_the_sweep_and_the_next_goes_on(own_command_line, swept, sweep, summary_of):
     """Ctrl-C in the second of five trials: the other three don't run, and the first need not run again."""
-    outputs = tmp_path / "outputs"
+    outputs, _ = swept
     command = [sys.executable, "-m", "pipeline", "sweep", "--runner", "process", "--outputs", str(outputs)]
     process = subprocess.Popen(
         [*command, "--grid", "seed=1,2,3,4,5", *SETTINGS],
