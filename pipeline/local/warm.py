@@ -31,10 +31,12 @@ from pipeline.keras_side.ask import start_python
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
 VARIABLE = "_CONV2D_WARM"
+# What TensorBoard's event files are written by: 0.15 s.
+EVENTS = "tensorboard.summary.writer.event_file_writer"
 # What the steps load while they run, beside Keras: imported as soon as no step waits.
 LOADED = {
-    "train": ("components.train.run", "components.train.board.pictures"),
-    "evaluate": ("components.evaluate.run", "components.evaluate.report.board", "sklearn.metrics"),
+    "train": ("components.train.run", "components.train.board.pictures", EVENTS),
+    "evaluate": ("components.evaluate.run", "components.evaluate.report.board", "sklearn.metrics", EVENTS),
     "export": ("components.export.run",),
 }
 # How the variables begin that count when something is imported: a step for which they differ imports for itself.
