@@ -32,7 +32,7 @@ def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
     pytest.importorskip("jax")
     open_store(f"{launch.bucket}/dataset").upload_directory(digits)
     api.processes = gcs.environment
-    result = launch(result=False, epochs=2)
+    result = launch(result=False, epochs=2, batch_size=200)
 
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
     assert (tmp_path / "board" / "train").is_dir()

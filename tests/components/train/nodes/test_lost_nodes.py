@@ -131,7 +131,10 @@ def weights(model: pathlib.Path) -> list:
 def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture, warm_jax: str
 ) -> None:
-    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
+    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to.
+
+    Five steps an epoch: what two nodes cost goes by their steps, 0.02 s each.
+    """
     pytest.importorskip("jax")
     open_store(f"{launch.bucket}/dataset").upload_directory(digits)
     api.processes, api.start_node = gcs.environment, functools.partial(Forked, warm_jax)
@@ -139,7 +142,7 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
 
     def lose_nodes() -> None:
         while len(losses) < 2 and not ended.is_set():
-            number, epochs = chance.randrange(2), chance.randrange(1, 4)
+            number, epochs = chance.randrange(2), chance.randrange(1, 3)
             if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
                 losses.append(number)
                 api.lose(number)
@@ -159,14 +162,14 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     thread = threading.Thread(target=lose_nodes)
     thread.start()
     try:
-        launch(result=False, epochs=12)
+        launch(result=False, epochs=14, batch_size=200)
     finally:
         ended.set()
         thread.join()
     assert len(losses) == 2
     disturbed = weights(tmp_path / "model")
     assert capfd.readouterr().out.count("resumed from ") == 2
-    launch(result=False, epochs=12)
+    launch(result=False, epochs=14, batch_size=200)
     assert disturbed == weights(tmp_path / "model")
 
 

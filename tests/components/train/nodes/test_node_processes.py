@@ -26,12 +26,12 @@ def history(work: pathlib.Path) -> list[dict]:
 
 
 def test_two_nodes_train_as_one_does_and_the_first_alone_writes(start, digits: str, tmp_path: pathlib.Path) -> None:
-    """1,000 pictures to train and 297 to validate on, in batches of 51: neither divides by two."""
+    """1,000 pictures to train and 297 to validate on, in batches of 301, 97 and 297: none divides by two."""
     one, two = tmp_path / "one", tmp_path / "two"
-    (alone,) = start(describe(one, digits, epochs=3, batch_size=51), 1)
+    (alone,) = start(describe(one, digits, epochs=3, batch_size=301), 1)
     said, errors = alone.communicate()
     assert alone.returncode == 0, errors
-    nodes = start(describe(two, digits, epochs=3, batch_size=51), 2)
+    nodes = start(describe(two, digits, epochs=3, batch_size=301), 2)
     talk = [together.communicate() for together in nodes]
     assert [together.returncode for together in nodes] == [0, 0], talk
 
@@ -56,7 +56,7 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
 ) -> None:
     from tests.components.train.nodes.conftest import kill
 
-    job = describe(tmp_path, digits, epochs=20, lost_after_s=10)
+    job = describe(tmp_path, digits, epochs=20, batch_size=200, lost_after_s=10)
     first, second = start(job, 2)
     while not first.stdout.readline().startswith("epoch"):
         assert first.poll() is None, first.stderr.read()
