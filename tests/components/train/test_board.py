@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+THREE_EPOCHS = {"architecture": SMALL, "epochs": 3, "gpus": "auto", "schedule": "linear"}
 
 
 @pytest.fixture
@@ -33,29 +35,35 @@ def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
     return run
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: str) -> pathlib.Path:
+    """The folder of such a training of three epochs, at a rate that falls."""
+    place = tmp_path_factory.mktemp("trained")
+    train(TrainSettings(**THREE_EPOCHS), digits, str(place / "model"), str(place / "board"))
+    return place
+
+
 def training_json(directory: pathlib.Path) -> dict[str, Any]:
     return json.loads((directory / "model/training.json").read_text())
 
 
-def test_curves_by_epoch_are_the_history(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
-    run()
-    history = training_json(tmp_path)["history"]
+def test_curves_by_epoch_are_the_history(trained: pathlib.Path) -> None:
+    history = training_json(trained)["history"]
     for directory, prefix, names in (
         ("train", "", ("loss", "accuracy", "learning_rate", "images_per_second")),
         ("validation", "val_", ("loss", "accuracy")),
     ):
-        found = tensors(tmp_path / "board" / directory)
+        found = tensors(trained / "board" / directory)
         for name in names:
             expected = {entry["epoch"]: entry[prefix + name] for entry in history}
             assert found[name] == pytest.approx(expected), name
 
 
-def test_curves_by_step_average_to_the_epochs(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
-    run(schedule="linear")
-    found = tensors(tmp_path / "board/train")
+def test_curves_by_step_average_to_the_epochs(trained: pathlib.Path) -> None:
+    found = tensors(trained / "board/train")
     loss, rate = found["by step/loss"], found["by step/learning_rate"]
     assert list(loss) == list(range(1, 61))
-    for entry in training_json(tmp_path)["history"]:
+    for entry in training_json(trained)["history"]:
         steps = range(20 * entry["epoch"] - 19, 20 * entry["epoch"] + 1)
         assert np.mean([loss[step] for step in steps]) == pytest.approx(entry["loss"], rel=1e-5)
     assert rate[60] == pytest.approx(0)
@@ -64,25 +72,32 @@ def test_curves_by_step_average_to_the_epochs(run: Callable[..., TrainingResult]
 
 
 def test_a_long_training_has_few_points_by_step(
-    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., TrainingResult],
+    unjudged_digits: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each costs a wait for the device: where there are many steps, a point is the mean of several."""
     monkeypatch.setattr(callbacks, "POINTS", 12)
-    run()
+    run(unjudged_digits)
     loss = tensors(tmp_path / "board/train")["by step/loss"]
     assert list(loss) == [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]
     first = training_json(tmp_path)["history"][0]["loss"]
     assert np.mean([loss[step] for step in (5, 10, 15, 20)]) == pytest.approx(first, rel=1e-5)
 
 
-def test_a_run_started_again_draws_nothing_twice(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
-    run()
-    run()
+def test_a_run_started_again_draws_nothing_twice(
+    run: Callable[..., TrainingResult], trained: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(trained / "board", tmp_path / "board")
+    run(**THREE_EPOCHS)
     assert list(tensors(tmp_path / "board/train")["loss"]) == [1, 2, 3]
 
 
-def test_the_graph_is_the_models_layers(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
-    run(precision="bfloat16", epochs=1, augment_shift=1)
+def test_the_graph_is_the_models_layers(
+    run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
+) -> None:
+    run(unjudged_digits, precision="bfloat16", epochs=1, augment_shift=1)
     nodes = {node.name: node for node in accumulated(tmp_path / "board/train").Graph().node}
     assert list(nodes["scale"].input) == ["pictures"]
     assert len(nodes) == 5
@@ -155,8 +170,10 @@ def test_without_a_validation_split_there_are_no_pictures(
     assert "result/val_accuracy" not in tensors(tmp_path / "board/result")
 
 
-def test_histograms_are_there_on_request(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
-    run(epochs=4, histograms=2)
+def test_histograms_are_there_on_request(
+    run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
+) -> None:
+    run(unjudged_digits, epochs=4, histograms=2)
     found = tensors(tmp_path / "board/train")
     kernels = [tag for tag in found if tag.endswith("kernel")]
     assert len(kernels) == 2

@@ -76,11 +76,11 @@ def test_a_model_artifact_holds_what_was_learnt(
 
 
 def test_no_step_waits_until_its_loss_is_a_number(
-    run: Callable[..., TrainingResult], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., TrainingResult], unjudged_digits: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(StopAtNaN, "on_train_batch_end", lambda self, batch, logs: seen.append(logs["loss"]))
-    run(epochs=1, verbose="0")
+    run(unjudged_digits, epochs=1, verbose="0")
     assert seen
     assert not [loss for loss in seen if isinstance(loss, float)]
 
@@ -96,11 +96,14 @@ def test_the_training_step_is_traced_once(
     assert len(traced) == 1
 
 
-def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
+def test_same_seed_same_weights(
+    run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
+) -> None:
     """Also with dropout, and where the earlier run was killed and left event files and half a model."""
 
     def weights(seed: int) -> list[np.ndarray]:
-        run(architecture='[{"Dropout": {"rate": 0.3}}, "Flatten", {"Dense": {"units": 16}}]', seed=seed)
+        layers = '[{"Dropout": {"rate": 0.3}}, "Flatten", {"Dense": {"units": 16}}]'
+        run(unjudged_digits, architecture=layers, seed=seed)
         return keras.models.load_model(tmp_path / "model" / "model.keras").get_weights()
 
     first = weights(seed=3)
@@ -112,11 +115,13 @@ def test_same_seed_same_weights(run: Callable[..., TrainingResult], tmp_path: pa
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
-def test_other_optimizers_train(run: Callable[..., TrainingResult], optimizer: str) -> None:
-    assert run(optimizer=optimizer, epochs=1).accuracy > 0.1
+def test_other_optimizers_train(run: Callable[..., TrainingResult], unjudged_digits: str, optimizer: str) -> None:
+    assert run(unjudged_digits, optimizer=optimizer, epochs=1).accuracy > 0.1
 
 
-def test_the_log_has_a_line_an_epoch(run: Callable[..., TrainingResult], capfd: pytest.CaptureFixture) -> None:
+def test_the_log_has_a_line_an_epoch(
+    run: Callable[..., TrainingResult], unjudged_digits: str, capfd: pytest.CaptureFixture
+) -> None:
     run(verbose="auto")
     out, _ = capfd.readouterr()
     lines = [line for line in out.splitlines() if line.startswith("epoch")]
@@ -125,7 +130,7 @@ def test_the_log_has_a_line_an_epoch(run: Callable[..., TrainingResult], capfd: 
     for word in ("  accuracy ", "  val_loss ", "  val_accuracy ", " images/s  "):
         assert word in lines[0]
     assert out.isascii()
-    run(verbose="0")
+    run(unjudged_digits, verbose="0")
     assert "epoch" not in capfd.readouterr().out
 
 

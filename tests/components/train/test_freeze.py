@@ -22,12 +22,12 @@ BODY = (
 COMMON = {"architecture": BODY, "batch_size": 100, "verbose": "2", "seed": 5, "learning_rate": 0.01}
 
 
-def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(digits, tmp_path, capsys):
+def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(unjudged_digits, tmp_path, capsys):
     """BatchNormalization keeps its statistics while it is frozen."""
 
     def trained(epochs: int) -> list[np.ndarray]:
         settings = TrainSettings(**COMMON, epochs=epochs, freeze="2", freeze_epochs=1, unfreeze_rate=0.25)
-        train(settings, digits, str(tmp_path / str(epochs)), str(tmp_path / "board"))
+        train(settings, unjudged_digits, str(tmp_path / str(epochs)), str(tmp_path / "board"))
         return load_model(tmp_path / str(epochs) / "model.keras").get_weights()
 
     keras.utils.set_random_seed(5)

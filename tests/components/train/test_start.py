@@ -34,19 +34,19 @@ def settings(layers=BODY, **changes) -> TrainSettings:
 
 
 @pytest.fixture(scope="module")
-def ancestor(digits, tmp_path_factory) -> pathlib.Path:
+def ancestor(unjudged_digits, tmp_path_factory) -> pathlib.Path:
     """A model artifact, as if its data set had named two pictures."""
     place = tmp_path_factory.mktemp("ancestor")
-    train(settings(), digits, str(place / "model"), str(place / "board"))
+    train(settings(), unjudged_digits, str(place / "model"), str(place / "board"))
     write_hashes(place / "model" / LEARNED_FILE, np.array([3, 7], np.uint64))
     return place / "model"
 
 
 @pytest.fixture
-def start(digits, tmp_path):
+def start(unjudged_digits, tmp_path):
     """Trains from a model with a learning rate that changes next to nothing; gives the artifact."""
 
-    def run(start_from, layers=BODY, dataset=digits, name="model", **changes) -> pathlib.Path:
+    def run(start_from, layers=BODY, dataset=unjudged_digits, name="model", **changes) -> pathlib.Path:
         given = {"start_from": str(start_from), "learning_rate": 1e-12, **changes}
         train(settings(layers, **given), dataset, str(tmp_path / name), str(tmp_path / "board"))
         return tmp_path / name
@@ -78,9 +78,9 @@ def test_all_layers_are_kept_if_they_and_the_classes_are_the_same(start, ancesto
     assert f"started from {ancestor}/model.keras, sha256 {sha256}: kept conv2d, " in capsys.readouterr().out
 
 
-def test_the_head_is_made_anew_if_the_classes_differ(start, ancestor, digits, tmp_path):
+def test_the_head_is_made_anew_if_the_classes_differ(start, ancestor, unjudged_digits, tmp_path):
     others = tmp_path / "others"
-    shutil.copytree(digits, others)
+    shutil.copytree(unjudged_digits, others)
     info = json.loads((others / "dataset.json").read_text())
     info["class_names"][0] = "another"
     (others / "dataset.json").write_text(json.dumps(info))

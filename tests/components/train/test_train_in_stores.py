@@ -62,7 +62,7 @@ class CutOffError(Exception):
     """Stands for the end of the pod."""
 
 
-def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits, tmp_path, capsys):
+def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, unjudged_digits, tmp_path, capsys):
     chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
     on_epoch_end = SaveCheckpoint.on_epoch_end
 
@@ -75,22 +75,22 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, digits
     with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOffError):
         patch.setattr("components.train.callbacks.EVERY_S", 0)
         patch.setattr(SaveCheckpoint, "on_epoch_end", cut_off)
-        train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+        train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert not (tmp_path / "model").exists()
-    train(chosen, digits, str(tmp_path / "again" / "model"), str(tmp_path / "again" / "board"))
+    train(chosen, unjudged_digits, str(tmp_path / "again" / "model"), str(tmp_path / "again" / "board"))
     assert re.search(rf"resumed from {bucket.uri}/checkpoints/\w+ after epoch 2", capsys.readouterr().out)
     history = json.loads((tmp_path / "again" / "model" / "training.json").read_text())["history"]
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
 
 
-def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, digits, tmp_path):
+def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, unjudged_digits, tmp_path):
     """Pauses between tries are drawn by chance, from the numbers that Keras's first weights come from."""
     chosen = settings(epochs=1, checkpoints=f"{gcs.uri}/checkpoints")
     fault = gcs.proxy.fail("status:503")
-    train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert fault.seen
-    train(chosen, digits, str(tmp_path / "calm" / "model"), str(tmp_path / "calm" / "board"))
+    train(chosen, unjudged_digits, str(tmp_path / "calm" / "model"), str(tmp_path / "calm" / "board"))
     troubled, calm = (load_model(model_file(place / "model")).get_weights() for place in (tmp_path, tmp_path / "calm"))
     assert all(map(np.array_equal, troubled, calm))
 
@@ -108,7 +108,7 @@ def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
     assert {pathlib.PurePath(name).parts[0] for name in stored} == {"result", "train", "validation"}
 
 
-def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, digits, tmp_path, capsys):
+def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, unjudged_digits, tmp_path, capsys):
     """The store takes them as training begins, and nothing more from then on."""
     chosen = settings(epochs=2, tensorboard_uri=f"{gcs.uri}/boards", checkpoints=str(tmp_path / "checkpoints"))
 
@@ -120,7 +120,7 @@ def test_event_files_that_cannot_be_uploaded_cost_no_model(gcs, digits, tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SaveCheckpoint, "on_epoch_end", store_ends)
-        train(chosen, digits, str(tmp_path / "model"), str(tmp_path / "board"))
+        train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert (tmp_path / "model" / "model.keras").exists()
     assert "were not uploaded: " in capsys.readouterr().out
 
