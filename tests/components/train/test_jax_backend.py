@@ -135,7 +135,7 @@ def as_users(digits: str, tmp_path_factory: pytest.TempPathFactory, warm_jax: st
     from components.train.settings import TrainSettings
 
     place = tmp_path_factory.mktemp("as-users")
-    layers = '[{"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}}, "BatchNormalization", "Flatten"]'
+    layers = '[{"Conv2D": {"filters": 4, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
     build_model(parse_architecture(layers), (8, 8, 1), 10).save_weights(place / "first.weights.h5")
     settings = {"architecture": layers, "start_from": f"{place}/first.weights.h5", "schedule": "linear", "epochs": 2}
     done = run(warm_jax, AS_USERS, digits, str(place), json.dumps(settings | {"backend": "jax"}), XLA_FLAGS="")
