@@ -89,7 +89,7 @@ def show_command(configuration: Configuration, classes: int | None) -> None:
 
 @click.command("predict")
 @click.option(
-    "--model", default="", help="A file, export or run, NAME@VERSION or NAME@champion; else the latest run's."
+    "--model", default="", help="A file, export or run, NAME@VERSION or NAME@champion; else the newest export."
 )
 @options.registry
 @click.option("--out", default="", help="A CSV file to write.")
@@ -106,7 +106,7 @@ def predict_command(
 
 
 @click.command("predict-all")
-@click.option("--model", default="", help="NAME@champion, NAME@VERSION, a file, export or run; else the latest run's.")
+@click.option("--model", default="", help="NAME@champion, NAME@VERSION, a file, export or run; else the newest export.")
 @options.registry
 @options.outputs
 @options.settings

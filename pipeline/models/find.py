@@ -1,6 +1,6 @@
 """Where the model that MODEL= names lies on this machine; versions of a registry are fetched first.
 
-(nothing)                        what the latest local run exported
+(nothing)                        what the newest local run that exported a model exported
 local_outputs/training-...       what that run exported, or trained if it exported nothing
 digits@3, digits@champion        of the registry that REGISTRY= names
 gs://bucket/models/digits/3      the same; without the number, the champion; also of a registry in a directory
@@ -34,7 +34,7 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
         PipelineError: there is no such model. StorageError: the registry has none of that name, or a damaged one.
     """
     if not model:
-        return _of_run(outputs / "latest", exported_only=True)
+        return _newest_export(outputs)
     if version := named_version(model):
         if not registry:
             raise PipelineError(f"expected to know the registry of {model}, received none; give REGISTRY=gs://bucket")
@@ -76,7 +76,23 @@ def _artifacts(run: pathlib.Path) -> dict[str, str]:
         return {}
 
 
-def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
+def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
+    """What the newest run exported of those that exported anything; a later one may have failed at the gate."""
+    # `latest` leads to one of the others.
+    summaries = [file for file in outputs.glob("*/summary.json") if not file.parent.is_symlink()]
+    runs = [file.parent for file in sorted(summaries, key=lambda file: file.stat().st_mtime_ns, reverse=True)]
+    if exported := next((run for run in runs if "saved_model" in _artifacts(run)), None):
+        print(f"model: exported by {exported}")
+        return _of_run(exported)
+    if trained := next((run for run in runs if "model" in _artifacts(run)), None):
+        raise PipelineError(
+            f"expected a run that exported a model, received {trained}, which exported none; MODEL={trained} takes "
+            "what it trained all the same"
+        )
+    return _of_run(outputs)
+
+
+def _of_run(run: pathlib.Path) -> pathlib.Path:
     """What a local run exported; else what it trained."""
     artifacts = _artifacts(run)
     if "saved_model" in artifacts:
@@ -85,11 +101,6 @@ def _of_run(run: pathlib.Path, exported_only: bool = False) -> pathlib.Path:
         raise PipelineError(
             f"expected MODEL=path, or a run that made a model, received neither: none in {run}; make run-local trains "
             "one"
-        )
-    if exported_only:
-        raise PipelineError(
-            f"expected a run that exported a model, received {run}, which exported none; MODEL={run} takes what it "
-            "trained all the same"
         )
     print(f"{run} exported nothing: the model that it trained answers")
     return pathlib.Path(artifacts["model"]).parent

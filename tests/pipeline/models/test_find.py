@@ -1,6 +1,7 @@
 """What MODEL= may name: runs, paths, and versions of registries, which are fetched and proven."""
 
 import json
+import os
 import pathlib
 
 import pytest
@@ -45,6 +46,21 @@ def test_the_latest_export_is_what_answers_by_default(tmp_path):
         find_model("", tmp_path)
     run(tmp_path, "latest", saved_model="/runs/7/export/exported/saved_model", model="/runs/7/train/model/model.keras")
     assert find_model("", tmp_path) == pathlib.Path("/runs/7/export/exported")
+
+
+def test_the_newest_run_that_exported_answers_though_later_ones_exported_nothing(tmp_path, capsys):
+    made = [
+        run(tmp_path, "training-1", saved_model="/runs/1/export/exported/saved_model", model="/runs/1/train/model/m"),
+        run(tmp_path, "training-3", saved_model="/runs/3/export/exported/saved_model"),
+        run(tmp_path, "training-2", saved_model="/runs/2/export/exported/saved_model"),  # ended last of the three
+        run(tmp_path, "training-4", model="/runs/4/train/model/model.keras"),  # kept by the gate
+        run(tmp_path, "training-5"),  # failed
+    ]
+    for second, directory in enumerate(made):
+        os.utime(directory / "summary.json", (second, second))
+    (tmp_path / "latest").symlink_to("training-5")
+    assert find_model("", tmp_path) == pathlib.Path("/runs/2/export/exported")
+    assert capsys.readouterr().out == f"model: exported by {tmp_path / 'training-2'}\n"
 
 
 def test_a_run_that_exported_nothing_answers_only_when_it_is_named(tmp_path, capsys):
