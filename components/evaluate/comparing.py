@@ -45,9 +45,10 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) ->
     mask = ~np.isin(test, learned)
     count, other = int(mask.sum()), ""
     if count < LEAST_ASKED:
+        of_all = f" of {len(test):,}" if count < len(test) else ""
         other = (
-            f"{count:,} of the {len(test):,} test pictures are ones that neither has learned from, and a comparison "
-            f"takes {LEAST_ASKED}"
+            f"there are only {count:,} test pictures{of_all} that neither has learned from, and a comparison takes "
+            f"{LEAST_ASKED}"
         )
     return Asked(mask, test[mask], other)
 

@@ -32,7 +32,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
+from components.core.wording import counted
 from components.evaluate.champion import Champion
+from components.evaluate.comparing import LEAST_ASKED
 from components.evaluate.looks import share_of
 from components.evaluate.measure import measures, paired
 from components.evaluate.measure.behaviour import Check
@@ -92,7 +94,7 @@ def decide(
         comparison = compare(champion.version, metric, *asked, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
     elif settings.publish_uri:
-        reasons.append(_unmeasured(settings, champion))
+        reasons.append(_unmeasured(settings, champion, len(right)))
     return Decision(
         passed=all(reason.holds for reason in reasons),
         reasons=reasons,
@@ -182,14 +184,22 @@ def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel | No
     return BothAnswered(champion, challenger)
 
 
-def _unmeasured(settings: EvaluateSettings, champion: Champion | None) -> DecisionReason:
+def _unmeasured(settings: EvaluateSettings, champion: Champion | None, tested: int) -> DecisionReason:
     """The reason when no champion was measured."""
     if champion is None:
-        return DecisionReason(said=f"{settings.model_name} has no champion yet", holds=True)
+        said = f"{settings.model_name} has no champion yet"
+        if tested < LEAST_ASKED:
+            said += (
+                f", and this one has {counted(tested, 'test picture')}: no later model can be compared with it until "
+                f"there are {LEAST_ASKED} that neither has learned from"
+            )
+        return DecisionReason(said=said, holds=True)
     name = f"{champion.name}, the champion,"
     if settings.gate == "min_accuracy":
         return DecisionReason(said=f"{name} need not be beaten: gate is min_accuracy", holds=True)
     advice = "choose another model_name, or gate=min_accuracy to replace it"
+    if champion.asked:  # it would do, but for the pictures
+        advice = f"add new pictures (a larger test_split takes more of them), {advice}"
     return DecisionReason(said=f"{name} can't be compared with, since {champion.other}: {advice}", holds=False)
 
 

@@ -128,9 +128,9 @@ def test_too_few_pictures_decide_nothing(judge, trained, saved, crowned, hashes,
     decision = judge(trained.model, registry)
     assert (decision.verdict, decision.champion, decision.comparison) == ("keep", 1, None)
     assert decision.said == (
-        "does not pass the gate: digits version 1, the champion, can't be compared with, since 29 of the 500 test "
-        "pictures are ones that neither has learned from, and a comparison takes 30: choose another model_name, or "
-        "gate=min_accuracy to replace it"
+        "does not pass the gate: digits version 1, the champion, can't be compared with, since there are only 29 test "
+        "pictures of 500 that neither has learned from, and a comparison takes 30: add new pictures (a larger "
+        "test_split takes more of them), choose another model_name, or gate=min_accuracy to replace it"
     )
     crowned(registry, saved(MUCH), hashes[: 500 - LEAST_ASKED])
     assert judge(trained.model, registry).comparison.pictures == LEAST_ASKED

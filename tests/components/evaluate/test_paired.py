@@ -172,3 +172,16 @@ def test_mcnemar_is_a_count_of_coin_tosses(better, worse):
 def test_mcnemar_agrees_with_the_textbook():
     # Agresti (2002), Categorical Data Analysis, table 10.1: 150 and 86 changed sides; z squared is 17.36.
     assert mcnemar(150, 86) == pytest.approx(1.86e-5, rel=0.01)
+
+
+def test_a_first_champion_on_few_pictures_is_told_to_be_beyond_comparison():
+    settings = EvaluateSettings(publish_uri="/registry", model_name="photos")
+
+    def said(pictures: int) -> str:
+        return decide(settings, np.zeros(pictures, int), np.eye(2)[np.zeros(pictures, int)], []).said
+
+    assert said(8) == (
+        "passes the gate: test accuracy 1.0000 reaches min_accuracy 0; photos has no champion yet, and this one has 8 "
+        "test pictures: no later model can be compared with it until there are 30 that neither has learned from"
+    )
+    assert said(30).endswith("photos has no champion yet")
