@@ -24,7 +24,7 @@ from components.core.storage.errors import tell
 APIS = ("v1", "v1alpha3")
 # As Kubeflow's own client does: the file of a token for the services of Kubeflow.
 TOKEN_FILE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105
-TIMEOUT_S = (5, 20)
+TIMEOUT_S = (3, 20)
 # Somebody may move the champion while it is told.
 LOOKS = 3
 FACTS = ("accuracy", "loss", "dataset", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256",

@@ -25,6 +25,9 @@ TOKEN_VARIABLES = ("KFP_EXISTING_TOKEN", "KFP_TOKEN")
 # Seconds to connect, and of silence while an answer is read. The SDK itself would wait for ever.
 TIMEOUT_S = (10, 60)
 PAGE_TIMEOUT_S = (3, 10)
+# The same two of the first contact, and how long that is tried again: nothing is lost yet, and a person waits.
+FIRST_TIMEOUT_S = (3, 4)
+FIRST_PATIENCE_S = 2.0
 # How long a request is tried again that may pass.
 PATIENCE_S = 120.0
 
@@ -84,23 +87,30 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
     )
 
 
-def connect(endpoint: Endpoint, patience_s: float = 30.0) -> "kfp.Client":
-    """A client of a KFP that has answered.
+def connect(endpoint: Endpoint) -> "kfp.Client":
+    """A client of a KFP that has answered. One that does not is given up after 10 seconds at most.
 
     Raises:
         PipelineError: nothing answers, something else answers, or the token is refused.
     """
     import kfp
     import kfp_server_api
+    import urllib3
 
     # Each dropped connection would print a warning; `patiently` tells of it in one line.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     class Client(kfp.Client):
+        def _load_config(self, *given: Any) -> Any:
+            # Tries again are for `patiently`. One at once, without a word, is for kept connections that were closed.
+            configuration = super()._load_config(*given)
+            configuration.retries = urllib3.Retry(3, connect=0, read=1)
+            return configuration
+
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
             # The SDK's own tries five times, 5 s apart, logs a traceback each time, and takes a web page for an answer.
             health = self._healthz_api.healthz_service_get_healthz
-            answer = json.loads(health(_request_timeout=TIMEOUT_S, _preload_content=False).data)
+            answer = json.loads(health(_request_timeout=FIRST_TIMEOUT_S, _preload_content=False).data)
             return kfp_server_api.V2beta1GetHealthzResponse(multi_user=bool(answer.get("multi_user")))
 
     def answered() -> kfp.Client:
@@ -121,7 +131,7 @@ def connect(endpoint: Endpoint, patience_s: float = 30.0) -> "kfp.Client":
             ) from None
         return client
 
-    return patiently(answered, endpoint, patience_s)
+    return patiently(answered, endpoint, FIRST_PATIENCE_S)
 
 
 def patiently(

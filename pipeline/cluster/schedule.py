@@ -130,7 +130,7 @@ def _make(
 ) -> tuple[str, str]:
     """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
     kfp_cron = check_cron(cron)
-    client = connect(endpoint, patience_s)
+    client = connect(endpoint)
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
     pipeline = what(client)
@@ -154,7 +154,7 @@ def _make(
 
 def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s: float = PATIENCE_S) -> list[Any]:
     """All schedules, as KFP describes them."""
-    client = client or connect(endpoint, patience_s)
+    client = client or connect(endpoint)
     found: list[Any] = []
     token = ""
     while True:
@@ -175,7 +175,7 @@ def unschedule(name: str, endpoint: Endpoint, patience_s: float = PATIENCE_S) ->
     Raises:
         PipelineError: there is none; names the nearest.
     """
-    client = connect(endpoint, patience_s)
+    client = connect(endpoint)
     known = schedules(endpoint, client, patience_s)
     found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]
     if not found:

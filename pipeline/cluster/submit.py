@@ -87,7 +87,7 @@ def submit(
     Raises:
         PipelineError: KFP does not answer, or refuses.
     """
-    client = connect(endpoint, patience_s)
+    client = connect(endpoint)
     experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
     # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -24,7 +24,7 @@ def upload(
     Raises:
         PipelineError: KFP does not answer, or refuses.
     """
-    client = connect(endpoint, patience_s)
+    client = connect(endpoint)
     pipeline = patiently(lambda: _obtain_pipeline(client, endpoint, name), endpoint, patience_s)
     sent: list[str] = []
 

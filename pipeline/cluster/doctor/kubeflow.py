@@ -21,7 +21,7 @@ def reach(setup: Setup) -> tuple["kfp.Client | None", Check]:
     """A client of the KFP that is named, and whether it is healthy."""
     try:
         endpoint = find_endpoint(setup.url, setup.namespace)
-        client = connect(endpoint, patience_s=3.0)
+        client = connect(endpoint)
     except PipelineError as error:
         said, _, fix = str(error).partition("; ")
         return None, failed(NAME, said, fix or "kubectl get pods -n kubeflow, and look at what is not running")

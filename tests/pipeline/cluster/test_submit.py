@@ -84,15 +84,7 @@ class LoginPage(Api):
 
 def test_an_endpoint_that_is_not_kfp():
     with LoginPage().serving() as url, pytest.raises(PipelineError, match="something else, such as a login page"):
-        connect(Endpoint(url), 0.2)
-
-
-def test_an_endpoint_where_nothing_is():
-    with LoginPage().serving() as url:
-        pass
-    with pytest.raises(PipelineError, match="no answer: .*refused; is it the right endpoint") as caught:
-        connect(Endpoint(url), 0.2)
-    assert "\n" not in str(caught.value)
+        connect(Endpoint(url))
 
 
 @pytest.mark.parametrize(
