@@ -30,7 +30,7 @@ from components.preprocess.decoding import decode_all
 from components.preprocess.processes import Processes
 from components.preprocess.report import examples
 from components.preprocess.report.facts import DataFacts
-from components.preprocess.report.notices import notices
+from components.preprocess.report.notices import notices, scarce
 from components.preprocess.report.page import write_data_report
 from components.preprocess.report.tally import Tally
 from components.preprocess.settings import PreprocessSettings
@@ -170,3 +170,5 @@ def _print_summary(facts: DataFacts) -> None:
             print(f"  {number:,} {what}")
     for notice in facts.notices:
         print(f"  note: {notice}")
+    for shortage in scarce(facts):
+        print(f"  warning: {shortage}")

@@ -21,6 +21,8 @@ from components.preprocess.settings import PreprocessSettings
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 
 UNREADABLE = -1
+# How a split came about that was not made here, in words.
+GIVEN = "as the source gives it"
 # Beside the seed, so that the order has a random stream of its own.
 ORDER = 2**32 - 1
 
@@ -46,7 +48,7 @@ def assign_splits(
         PipelineError: a split would be empty, or a class would have no training pictures.
     """
     splits = np.where(readable, source.given, UNREADABLE).astype(np.int8)
-    words = {VALIDATION: "as the source gives it", TEST: "as the source gives it"}
+    words = {VALIDATION: GIVEN, TEST: GIVEN}
     if TEST not in source.given:
         splits[_share(source.labels, hashes, splits, settings.test_split, settings.split_seed, TEST)] = TEST
         share = percent(settings.test_split)

@@ -4,9 +4,15 @@ import collections
 import unicodedata
 
 from components.core.pictures.decode import NEARLY_BLACK
-from components.core.wording import listed
+from components.core.wording import listed, printable
+from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.tally import Tally
 from components.preprocess.sources.source import Source
+from components.preprocess.splits import GIVEN
+
+# The interval of a recall on 4 pictures is at least 49 points wide.
+FEW_TESTED = 5
+NAMED = 3
 
 
 def notices(source: Source, tally: Tally) -> list[str]:
@@ -23,5 +29,26 @@ def notices(source: Source, tally: Tally) -> list[str]:
         found.append(
             f"{black:,} pictures have 16 bits a value and no value above 4,095: the model sees them nearly black, and "
             "if they hold 12 bits, they should be multiplied by 16"
+        )
+    return found
+
+
+def scarce(facts: DataFacts) -> list[str]:
+    """Which classes have too few pictures in a split that measures, as sentences without their ends."""
+    found = []
+    for split, least, chosen in (("test", FEW_TESTED, facts.test), ("validation", 1, facts.validation)):
+        counts = facts.info.splits[split].per_class if split in facts.info.splits else []
+        few = sorted((count, place) for place, count in enumerate(counts) if count < least)
+        if not few or not any(counts):
+            continue
+        names = [(printable(facts.info.class_names[place]), count) for count, place in few[:NAMED]]
+        if split == "test":
+            said = f"fewer than {least} pictures of " + ", ".join(f"{name} ({count})" for name, count in names)
+        else:
+            said = "no picture of " + ", ".join(name for name, _ in names)
+        more = f" and {len(few) - NAMED:,} more" if len(few) > NAMED else ""
+        helps = "more pictures" if chosen == GIVEN else f"more pictures or a larger {split}_split"
+        found.append(
+            f"the {split} split has {said}{more}: too few to tell how a model does on them; {helps} would help"
         )
     return found

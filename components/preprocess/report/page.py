@@ -10,6 +10,7 @@ from components.core.artifacts.dataset import SPLITS, uneven
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.preprocess.report.facts import DataFacts
+from components.preprocess.report.notices import scarce
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 SAMPLES = 120  # pictures in all: 300 to 600 kB
@@ -46,7 +47,7 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         classes=classes,
         uneven=uneven([row.total for row in classes]),
         largest=max((row.total for row in classes), default=0),
-        missing=_missing(facts),
+        scarce=scarce(facts),
         samples=_samples(facts),
     )
 
@@ -72,16 +73,6 @@ def _classes(facts: DataFacts) -> list[ClassCount]:
         for k, name in enumerate(facts.info.class_names)
     ]
     return sorted(rows, key=lambda row: row.total)
-
-
-def _missing(facts: DataFacts) -> dict[str, list[str]]:
-    """By split, the classes it has no picture of; splits without a picture at all don't count."""
-    missing: dict[str, list[str]] = {}
-    for name, split in facts.info.splits.items():
-        absent = [facts.info.class_names[k] for k, count in enumerate(split.per_class) if not count]
-        if split.count and absent:
-            missing[name] = absent
-    return missing
 
 
 def _samples(facts: DataFacts) -> dict[str, list[np.ndarray]]:

@@ -9,7 +9,9 @@ import pytest
 from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.errors import PipelineError
 from components.preprocess.report.facts import DataFacts, Duplicate, Quarantined, SizeRange
+from components.preprocess.report.notices import scarce
 from components.preprocess.report.page import write_data_report
+from components.preprocess.splits import GIVEN
 from tests.components.core.page.page_browser import needs_chromium, seen_by_chromium
 from tests.components.core.page.page_checks import read_page
 
@@ -90,8 +92,9 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
 
 
 def test_a_sound_data_set_says_so(tmp_path):
-    text = written(tmp_path, facts_of(NAMES, {"train": [5, 5, 5], "test": [2, 2, 2]})).text
-    assert "Every class has the same number of pictures" in text
+    text = written(tmp_path, facts_of(NAMES, {"train": [5, 5, 5], "validation": [1, 1, 1], "test": [5, 5, 5]})).text
+    assert "Every class has the same number of pictures in all." in text
+    assert "split has" not in text
     assert "None: no picture occurs" in text
     assert "Nothing: every file of the source was a picture" in text
     assert "Every picture was taken as it is" in text
@@ -112,7 +115,7 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
     said_first = page.text.partition("Training, validation, test")[0]
     for said in (
         "57 pictures are in more than one split",
-        "no picture of dog",
+        "The test split has fewer than 5 pictures of dog (0)",
         "uneven: cat has 1,400",
         "300 files or lines could not",
     ):
@@ -127,6 +130,23 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
     ):
         assert said in page.text
     assert "not a picture by its extension 3" in page.text
+
+
+def test_classes_with_too_few_pictures_to_measure_are_named_with_what_helps(tmp_path):
+    counts = {"train": [9] * 6, "validation": [1, 1, 0, 1, 1, 1], "test": [4, 1, 5, 0, 4, 5]}
+    shared = facts_of(list("abcdef"), counts, test="about 20 % of each class", validation="about 20 % of each class's")
+    said = [
+        "the test split has fewer than 5 pictures of d (0), b (1), a (4) and 1 more: too few to tell how a model does "
+        "on them; more pictures or a larger test_split would help",
+        "the validation split has no picture of c: too few to tell how a model does on them; more pictures or a larger "
+        "validation_split would help",
+    ]
+    assert scarce(shared) == said
+    text = written(tmp_path, shared).text
+    assert [text.count(f"T{each[1:]}.") for each in said] == [2, 2], "first of all, and at the table"
+    given = facts_of(list("abcdef"), counts, test=GIVEN, validation=GIVEN)
+    assert all(each.endswith("; more pictures would help") for each in scarce(given))
+    assert not scarce(facts_of(["a"], {"train": [9], "validation": [0], "test": [5]})), "no validation split"
 
 
 def test_hostile_names_stay_text(tmp_path):
