@@ -20,6 +20,7 @@ from components.predict import answers, run
 from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
+from tests.components.core.page.page_checks import read_page
 from tests.components.predict.conftest import write_pictures
 
 # Elsewhere it is the same, which the first test shows.
@@ -223,6 +224,19 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert (done.pictures, done.report) == (60, "")
     assert "no drift report: digits version 1 has no reference.json" in capsys.readouterr().out
     assert not (tmp_path / "answers" / "digits-1" / "drift").exists()
+
+
+def test_the_headline_of_a_drift_report_says_what_it_counts(made, tmp_path, digits):
+    """Not 0 % where the table has measures that have moved, if only by chance."""
+    made().publish(str(tmp_path / "registry"))
+    write_pictures(tmp_path / "same", digits.splits["validation"][0])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry")}
+    predict(
+        PredictSettings(**given, source=str(tmp_path / "same"), out=str(tmp_path / "out")), str(tmp_path / "page.html")
+    )
+    text = read_page(tmp_path / "page.html").text
+    assert "Lies elsewhere, at most, in measures that differ none differs" in text
+    assert "May lie elsewhere (max_drift) no limit was set" in text
 
 
 def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(made, tmp_path, digits, capsys):
