@@ -65,7 +65,9 @@ class Settings(pydantic.BaseModel):
             first = invalid.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
-            told = "" if "received" in said else f"; received {shown(first['input'])}"
+            received = shown(first["input"])
+            named = "received" in said or (isinstance(first["input"], str) and received in said)
+            told = "" if named else f"; received {received}"
             raise PipelineError(f"{name}: {said[0].lower()}{said[1:]}{told}") from None
 
     @classmethod

@@ -102,7 +102,8 @@ def parse_architecture(text: str) -> list[LayerSpec]:
         return ARCHITECTURES[text.strip()]
     if not text.lstrip().startswith(("[", "-")):
         known = nearest(text.strip(), list(ARCHITECTURES))
-        raise PipelineError(f"unknown architecture {text.strip()!r}; {known} Or a list of layers such as {EXAMPLE}")
+        listed = "" if known.endswith("?") else f", or a list of layers such as {EXAMPLE}"
+        raise PipelineError(f"unknown architecture {text.strip()!r}; {known}{listed}")
     layers = parse_layers("architecture", text, EXAMPLE)
     if not layers:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")

@@ -1,6 +1,7 @@
 import pytest
 
 from components.core.errors import PipelineError
+from components.train.network.architecture import EXAMPLE
 from components.train.optimizer_spec import OPTIMIZERS
 from components.train.settings import TrainSettings
 
@@ -31,6 +32,16 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, value: object, said: s
         TrainSettings.checked(**{name: value})
     assert str(refused.value).startswith(said)
     assert "\n" not in str(refused.value)
+
+
+def test_an_architecture_that_is_none_is_told_in_one_sentence() -> None:
+    with pytest.raises(PipelineError) as refused:
+        TrainSettings.checked(architecture="resnet")
+    assert str(refused.value) == (
+        f"architecture: unknown architecture 'resnet'; known: article, fast, or a list of layers such as {EXAMPLE}"
+    )
+    with pytest.raises(PipelineError, match="unknown architecture 'artikle'; did you mean 'article'[?]$"):
+        TrainSettings.checked(architecture="artikle")
 
 
 def test_every_parameter_is_described() -> None:
