@@ -29,7 +29,7 @@ def closing_block(summary: dict[str, Any]) -> str:
         (
             step["name"],
             "cached" if step["cached"] else step["status"],
-            f"{step['seconds']:.1f} s" if step["seconds"] else "",
+            f"{step['seconds']:.1f} s" if step["seconds"] and not step["cached"] else "",
         )
         for step in summary["steps"]
     ]

@@ -45,6 +45,9 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
         "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
     }
     if about not in _FITTING:
+        height, width, _ = likely_shape(parameters, (0, 0, 0))
+        fit = f"that the layers fit pictures of {height} x {width}" if height else "the layers"
+        print(f"checking {fit}: Keras takes some seconds to start", flush=True)
         ask("check", start, **about)
         _FITTING.append(about)
 

@@ -110,7 +110,7 @@ def _dataset(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "image_shape" in facts:
         yield "one picture", " x ".join(map(str, facts["image_shape"])) + " (height, width, channels)"
     if "class_names" in facts:
-        names = facts["class_names"]
+        names = [json.dumps(name, ensure_ascii=False) if "," in name else name for name in facts["class_names"]]
         yield "classes", f"{len(names):,}: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
     yield "fingerprint", facts.get("dataset_fingerprint") or UNKNOWN
 

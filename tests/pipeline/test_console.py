@@ -4,6 +4,7 @@ import io
 
 from components.core.progress import LIVE_PREFIX
 from pipeline.console import StepOutput, program, table
+from pipeline.summary import closing_block
 
 
 class Terminal(io.StringIO):
@@ -57,3 +58,13 @@ def test_what_to_type_next_is_what_was_typed(monkeypatch):
     for typed, name in {"/venv/bin/conv2d": "conv2d", "/checkout/pipeline/__main__.py": "python -m pipeline"}.items():
         monkeypatch.setattr("sys.argv", [typed, "submit"])
         assert program() == name
+
+
+def test_a_cached_step_has_no_time_however_long_the_look_into_the_cache_took():
+    steps = [
+        {"name": "download", "status": "succeeded", "cached": True, "seconds": 0.0},
+        {"name": "train", "status": "succeeded", "cached": True, "seconds": 0.01},
+        {"name": "evaluate", "status": "succeeded", "cached": False, "seconds": 1.25},
+    ]
+    told = [line.split()[1:] for line in closing_block({"steps": steps}).splitlines() if line][1:]
+    assert told == [["cached"], ["cached"], ["succeeded", "1.2", "s"]]

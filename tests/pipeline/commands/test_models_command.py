@@ -119,6 +119,13 @@ def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export, tmp_pat
     assert typed("champion", "digits", "3").out == "version 3 is the champion of digits\n"
 
 
+def test_names_of_classes_that_hold_commas_are_quoted(typed, export):
+    facts = {"class_names": ["rote bälle", "weiß, #3", "Äpfel grün"], "files": []}
+    (export / "manifest.json").write_text(json.dumps(facts))
+    typed("publish", "photos", str(export))
+    assert '  3: rote bälle, "weiß, #3", Äpfel grün\n' in typed("show", "photos", "1").out
+
+
 def test_a_fetched_version_is_published_elsewhere(typed, export, tmp_path):
     typed("publish", "digits", str(export), "--champion")
     typed("fetch", "digits", str(tmp_path / "fetched"))

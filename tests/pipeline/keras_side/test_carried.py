@@ -40,10 +40,12 @@ def test_what_can_be_carried_passes_and_what_is_not_converted_is_not_tried():
     asked(RESIZED, ["saved_model", "keras"])
 
 
-def test_the_door_asks_for_own_layers_and_the_formats_that_are_converted(monkeypatch):
+def test_the_door_asks_for_own_layers_and_the_formats_that_are_converted(monkeypatch, capsys):
     told: list[dict] = []
     monkeypatch.setattr(door, "ask", lambda question, start, **about: told.append(about))
     given = {"architecture": json.dumps(RESIZED), "formats": "saved_model,keras,onnx,litert"}
     check_model(Parameters(**given))
     check_model(Parameters(**given | {"architecture": "article", "image_size": "16"}))
     assert [about["formats"] for about in told] == [["onnx", "litert"], []]
+    told_before = "checking that the layers fit pictures of {0} x {0}: Keras takes some seconds to start\n"
+    assert capsys.readouterr().out == told_before.format(8) + told_before.format(16)
