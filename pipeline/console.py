@@ -97,6 +97,27 @@ def program() -> str:
     return "conv2d" if os.path.basename(sys.argv[0]) == "conv2d" else "python -m pipeline"  # noqa: PTH119
 
 
+def option(name: str, value: str = "") -> str:
+    """An option as the caller types it: `--service-account x`, or to make `SERVICE_ACCOUNT=x`."""
+    return f"{name.replace('-', '_').upper()}={value}" if _by_make() else f"--{name} {value}".rstrip()
+
+
+def help_command(command: str) -> str:
+    """What prints the help of a command.
+
+    Args:
+        command: with its groups, such as `python -m pipeline models show`.
+    """
+    if not _by_make():
+        return f"{command} --help"
+    _, models, rest = command.partition(" models")  # the target that hands a command line on
+    return f"make models ARGS='{f'{rest} --help'.strip()}'" if models else "make help"
+
+
+def _by_make() -> bool:
+    return program() != "conv2d" and "MAKELEVEL" in os.environ
+
+
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:
     """Plain text columns, as wide as their widest cell, but for cells of over WIDEST, which push their own line on."""
     widths = [

@@ -97,6 +97,23 @@ def test_the_shell_reads_args_but_for_dollars(make):
     assert make("models") == ["models", "list"]
 
 
+def test_make_tells_that_it_calls(tmp_path):
+    """Messages name options as make takes them: a real interpreter, and a command that needs a registry."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (venv / "local").touch()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    told = [
+        subprocess.run(["make", f"VENV={venv}", *typed], cwd=ROOT, env=environment, capture_output=True, text=True)
+        for typed in (["models"], ["models", "ARGS=shwo x"])
+    ]
+    assert "error: expected a registry, received none; give REGISTRY=gs://bucket or set" in told[0].stderr
+    assert "try: make models ARGS='--help'" in told[1].stderr
+
+
 def test_the_environment_is_no_command_line(make):
     elsewhere = {
         "PROFILE": "other",

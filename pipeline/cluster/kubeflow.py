@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, one_line
+from pipeline.console import option
 
 if TYPE_CHECKING:
     import kfp
@@ -70,20 +71,24 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!a}") from None
     if parts.username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
-    kubeconfig = environment.get("KUBECONFIG") or str(pathlib.Path.home() / ".kube" / "config")
-    reachable = "KUBERNETES_SERVICE_HOST" in environment or any(
-        pathlib.Path(path).is_file() for path in kubeconfig.split(os.pathsep)
-    )
-    if not url and not reachable:
+    if not url and not has_cluster(environment):
         raise PipelineError(
-            "expected to know where Kubeflow Pipelines is, found no endpoint and no kubeconfig; give --endpoint or set "
-            "KFP_ENDPOINT, for instance http://localhost:8080 beside "
+            "expected to know where Kubeflow Pipelines is, found no endpoint and no kubeconfig; give "
+            f"{option('endpoint')} or set KFP_ENDPOINT, for instance http://localhost:8080 beside "
             "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`"
         )
     return Endpoint(
         url.rstrip("/"),
         namespace or first_set(environment, NAMESPACE_VARIABLES),
         first_set(environment, TOKEN_VARIABLES).strip(),
+    )
+
+
+def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a kubeconfig, or a cluster around this process."""
+    kubeconfig = environment.get("KUBECONFIG") or str(pathlib.Path.home() / ".kube" / "config")
+    return "KUBERNETES_SERVICE_HOST" in environment or any(
+        pathlib.Path(path).is_file() for path in kubeconfig.split(os.pathsep)
     )
 
 
@@ -190,16 +195,17 @@ def explain(error: Exception, endpoint: Endpoint) -> Exception:
     said = _said(error)
     lower = said.lower()
     who = f"namespace {endpoint.namespace}" if endpoint.namespace else "the default namespace"
+    given = option("namespace")
     if "single-user mode" in lower:
-        why = f"{said}; this KFP has one user and no namespaces: leave out --namespace and KFP_NAMESPACE"
+        why = f"{said}; this KFP has one user and no namespaces: leave out {given} and KFP_NAMESPACE"
     elif "quota" in lower:
         why = f"the quota of {who} is used up: {said}; wait for other runs, delete old ones, or have it raised"
     elif "namespace" in lower and ("not found" in lower or "does not exist" in lower or "empty" in lower):
-        why = f"{said}; give the namespace of your Kubeflow profile with --namespace or KFP_NAMESPACE"
+        why = f"{said}; give the namespace of your Kubeflow profile with {given} or KFP_NAMESPACE"
     elif error.status == 401 or "unauthenticated" in lower:
         why = "it does not accept the token: missing, wrong or expired; set KFP_EXISTING_TOKEN to a fresh one"
     elif error.status == 403:
-        why = f"no permission in {who}: {said}; ask for the role kubeflow-edit there, or give another --namespace"
+        why = f"no permission in {who}: {said}; ask for the role kubeflow-edit there, or give another {given}"
     elif error.status == 404:
         why = f"not found: {said}; is it the right endpoint and namespace?"
     elif not error.status:

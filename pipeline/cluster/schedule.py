@@ -10,6 +10,7 @@ from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet
 from pipeline.cluster.submit import obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
+from pipeline.console import option
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.prediction import PredictionConfiguration
 
@@ -132,7 +133,8 @@ def _make(
     kfp_cron = check_cron(cron)
     client = connect(endpoint)
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
-        raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another --name")
+        another = option("name")
+        raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
     pipeline = what(client)
     experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
 

@@ -9,7 +9,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
-from pipeline.console import program, table
+from pipeline.console import option, program, table
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -235,9 +235,9 @@ def _refuse_compiled(context: click.Context) -> None:
     """Refuses options beside --version that were decided when the version was compiled."""
     for name in (*(field.name for field in dataclasses.fields(ClusterOptions)), "grid", "trials", "parallel"):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = "--cache" if name == "cached" else f"--{name.replace('_', '-')}"
+            given = option("cache" if name == "cached" else name.replace("_", "-"))
             raise PipelineError(
-                f"expected no {option} beside --version, which was compiled with its own; upload another"
+                f"expected no {given} beside {option('version')}, which was compiled with its own; upload another"
             )
 
 

@@ -9,7 +9,7 @@ import click
 from components.core.errors import PipelineError
 from components.core.progress import amount
 from pipeline.commands import options
-from pipeline.console import table
+from pipeline.console import option, table
 from pipeline.models.lineage import lineage
 
 if TYPE_CHECKING:
@@ -213,8 +213,8 @@ def _open(uri: str) -> "Registry":
     from components.core.registry import Registry
 
     if not uri:
-        variable = options.REGISTRY_VARIABLE
-        raise PipelineError(f"expected a registry, received none; give --registry gs://bucket or set {variable}")
+        given = option("registry", "gs://bucket")
+        raise PipelineError(f"expected a registry, received none; give {given} or set {options.REGISTRY_VARIABLE}")
     return Registry(uri)
 
 

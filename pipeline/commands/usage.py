@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from components.core.errors import ERROR_PREFIX, one_line
-from pipeline.console import program
+from pipeline.console import help_command, program
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def one_line_usage() -> Iterator[None]:
         said = one_line(error.format_message()).rstrip(".")
         context = getattr(error, "ctx", None)
         command = context.command_path if context else program()
-        print(f"{ERROR_PREFIX}{said[:1].lower()}{said[1:]}; try: {command} --help", file=sys.stderr)
+        print(f"{ERROR_PREFIX}{said[:1].lower()}{said[1:]}; try: {help_command(command)}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except click.Abort:
         print("Aborted!", file=sys.stderr)

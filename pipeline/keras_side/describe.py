@@ -8,7 +8,7 @@ import pydantic
 from components.core.catalog import DATASETS
 from components.core.progress import amount
 from components.train.settings import TrainSettings
-from pipeline.console import table
+from pipeline.console import option, table
 from pipeline.keras_side.ask import ask
 from pipeline.keras_side.check import SOME_CLASSES, likely_shape, picture_shape
 from pipeline.keras_side.costs import TRAINING_TIMES, LayerCost, layer_costs, variable_bytes, working_bytes
@@ -50,7 +50,7 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     likely = likely_shape(parameters, SOME_SHAPE)
     assumed = [
         *([] if shape else [f"pictures of {_shape(likely)} (set image_size and color)"]),
-        *([] if count else [f"{SOME_CLASSES} classes (set --classes, or make model CLASSES=)"]),
+        *([] if count else [f"{SOME_CLASSES} classes (set {option('classes')})"]),
     ]
     shape, count = likely, count or SOME_CLASSES
     settings = parameters.model_dump(include=set(TrainSettings.model_fields))

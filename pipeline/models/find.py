@@ -17,6 +17,7 @@ from components.core.files import sha256_of
 from components.core.registry import Registry, Version
 from components.core.start_place import CHAMPION, named_version
 from components.core.storage import location
+from pipeline.console import option
 
 # Below the outputs directory: versions that were fetched, by registry, model and number.
 CACHE = ".models"
@@ -37,7 +38,8 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
         return _newest_export(outputs)
     if version := named_version(model):
         if not registry:
-            raise PipelineError(f"expected to know the registry of {model}, received none; give REGISTRY=gs://bucket")
+            given = option("registry", "gs://bucket")
+            raise PipelineError(f"expected to know the registry of {model}, received none; give {given}")
         return _fetched(registry, *version, outputs)
     found = IN_REGISTRY.fullmatch(model)
     if "://" in model:

@@ -2,8 +2,10 @@
 
 import io
 
+import pytest
+
 from components.core.progress import LIVE_PREFIX
-from pipeline.console import StepOutput, program, table
+from pipeline.console import StepOutput, help_command, option, program, table
 from pipeline.summary import closing_block
 
 
@@ -68,3 +70,22 @@ def test_a_cached_step_has_no_time_however_long_the_look_into_the_cache_took():
     ]
     told = [line.split()[1:] for line in closing_block({"steps": steps}).splitlines() if line][1:]
     assert told == [["cached"], ["cached"], ["succeeded", "1.2", "s"]]
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "account", "registry", "helped"),
+    [
+        ("/x/pipeline/__main__.py", {}, "--service-account", "--registry gs://b", "x models show --help"),
+        ("/x/pipeline/__main__.py", {"MAKELEVEL": "1"}, "SERVICE_ACCOUNT=", "REGISTRY=gs://b",
+         "make models ARGS='show --help'"),
+        ("/bin/conv2d", {"MAKELEVEL": "1"}, "--service-account", "--registry gs://b", "x models show --help"),
+    ],
+    ids=["by hand", "by our make", "conv2d in another's make"],
+)  # fmt: skip
+def test_messages_name_options_as_the_caller_types_them(monkeypatch, file, environment, account, registry, helped):
+    monkeypatch.setattr("sys.argv", [file])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert (option("service-account"), option("registry", "gs://b")) == (account, registry)
+    assert help_command("x models show") == helped
+    assert help_command("x submit") == ("make help" if "ARGS" in helped else "x submit --help")

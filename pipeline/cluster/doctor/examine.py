@@ -9,6 +9,7 @@ from components.core.errors import PipelineError, one_line
 from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check, failed, skipped
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.console import option
 
 MARKS: dict[Literal["ok", "warning", "failed", "skipped"], str] = {
     "ok": "ok     ",
@@ -19,7 +20,7 @@ MARKS: dict[Literal["ok", "warning", "failed", "skipped"], str] = {
 
 
 def examine(setup: Setup) -> list[Check]:
-    """Makes all checks, one after the other."""
+    """Makes all checks, one after the other; if no cluster is named, those of what is local."""
     return list(_all(setup))
 
 
@@ -42,6 +43,10 @@ def _all(setup: Setup) -> Iterator[Check]:
         yield _guarded(name, check, setup)
     for name, check in stores.CHECKS.items():
         yield _guarded(name, check, setup)
+    if not setup.names_a_cluster:
+        how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
+        yield skipped("cluster", f"none is named here, so nothing was checked on one; {how}")
+        return
     client, first = kubeflow.reach(setup)
     yield first
     for name, asks in kubeflow.CHECKS.items():

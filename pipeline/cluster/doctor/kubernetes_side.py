@@ -10,6 +10,7 @@ from components.core.errors import one_line
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
+from pipeline.console import option
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -54,14 +55,15 @@ def reach(setup: Setup) -> tuple[Kube | None, Check]:
 
 def check_namespace(setup: Setup, kube: Kube) -> Check:
     """Whether the runs' namespace is there."""
-    fix = "kubectl apply -k k8s/overlays/<yours>, or give your profile's with --namespace"
+    fix = f"kubectl apply -k k8s/overlays/<yours>, or give your profile's with {option('namespace')}"
     return _there("namespace", kube.namespace, lambda: kube.core.read_namespace(kube.namespace), fix)
 
 
 def check_service_account(setup: Setup, kube: Kube) -> Check:
     """Whether the runs' identity is there."""
     name = setup.service_account
-    fix = "kubectl apply -k k8s/overlays/<yours> makes conv2d-runner; or name another with --service-account"
+    another = option("service-account")
+    fix = f"kubectl apply -k k8s/overlays/<yours> makes conv2d-runner; or name another with {another}"
     return _there("service account", name, lambda: kube.core.read_namespaced_service_account(name, kube.namespace), fix)
 
 
@@ -78,7 +80,7 @@ def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
     """The secret with the webhook's URL."""
     name = setup.webhook_secret
     if not name:
-        return skipped("webhook's secret", "no --webhook-secret given: nobody is told when a run ends")
+        return skipped("webhook's secret", f"no {option('webhook-secret')} given: nobody is told when a run ends")
     fix = f"kubectl create secret generic {name} -n {kube.namespace} --from-literal=url=... --from-literal=ui=..."
 
     def read() -> Any:

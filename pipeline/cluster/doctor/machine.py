@@ -47,7 +47,7 @@ def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
         if not wanted_here.specifier.contains(here if here != "missing" else "0", prereleases=True):
             off.append(f"{wanted_here.name} {here}, locked {str(wanted_here.specifier).removeprefix('==')}")
     if not off:
-        return ok("packages", f"{count} as locked")
+        return ok("packages", f"{count} packages, each as the lock file has it")
     more = f" and {len(off) - 3} more" if len(off) > 3 else ""
     return warning("packages", "; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
 

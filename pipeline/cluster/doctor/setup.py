@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import os
 
+from pipeline.cluster.kubeflow import ENDPOINT_VARIABLES, first_set, has_cluster
 from pipeline.parameters.parameters import Parameters, configure
 from pipeline.parameters.placement_settings import placement_file
 
@@ -20,6 +22,11 @@ class Setup:
     webhook_secret: str = ""
     service_account: str = "conv2d-runner"
     settings: tuple[str, ...] = ()
+
+    @property
+    def names_a_cluster(self) -> bool:
+        """Whether there is an endpoint or a kubeconfig."""
+        return bool(self.url or first_set(os.environ, ENDPOINT_VARIABLES)) or has_cluster()
 
     @functools.cached_property
     def parameters(self) -> Parameters:

@@ -5,6 +5,7 @@ import secrets
 from components.core.errors import PipelineError
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.console import option
 
 
 def check_registry(setup: Setup) -> Check:
@@ -42,7 +43,7 @@ def check_images(setup: Setup) -> Check:
 def check_store(setup: Setup) -> Check:
     """Writes an object, reads it back and removes it."""
     if not setup.bucket:
-        return skipped("object store", "no --bucket given")
+        return skipped("object store", f"no {option('bucket')} given")
     from components.core.storage import Limits, open_store
 
     fix = "check the bucket's name, the credentials (gcloud auth application-default login, AWS_PROFILE) and the role"
@@ -65,7 +66,7 @@ def check_store(setup: Setup) -> Check:
 def check_tensorboard(setup: Setup) -> Check:
     """Whether TensorBoard answers."""
     if not setup.tensorboard:
-        return skipped("tensorboard", "no --tensorboard given, such as http://localhost:6006")
+        return skipped("tensorboard", f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
 
     fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import re
+import socket
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline.__main__ import main
 from pipeline.cluster.doctor import kubeflow as kubeflow_checks
 from pipeline.cluster.doctor import kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check
@@ -67,7 +70,9 @@ def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
 
 
 def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
-    found = examine(Setup())
+    with socket.socket() as bound:  # and never listens
+        bound.bind(("127.0.0.1", 0))
+        found = examine(Setup(url=f"http://127.0.0.1:{bound.getsockname()[1]}"))
     names = {check.name: check for check in found}
     assert len(names) == len(found) >= 20
     assert names["cluster"].state == "failed"
@@ -78,7 +83,16 @@ def test_it_works_with_everything_missing_and_each_failure_has_a_fix(capsys):
     show(found, as_json=False)
     printed = capsys.readouterr().out
     assert "checks failed" in printed
-    assert re.search(r"FAILED +kubeflow pipelines +expected to know", printed)
+    assert re.search(r"FAILED +kubeflow pipelines +expected Kubeflow Pipelines at .*, no answer", printed)
+
+
+def test_without_a_cluster_what_is_local_is_checked_and_passes(tmp_path):
+    ended = CliRunner().invoke(main, ["doctor"], env={"KUBECONFIG": str(tmp_path / "none")})
+    assert ended.exit_code == 0
+    assert re.search(r"ok +packages +\d+ packages, each as the lock file has it\n", ended.output)
+    (line,) = re.findall("(?m)^.*cluster .*$", ended.output)
+    assert re.fullmatch("skipped +cluster +none is named here, .*; give --endpoint http://..., set .*", line)
+    assert ended.output.endswith("\nnothing failed\n")
 
 
 def test_a_whole_cluster_is_healthy(cluster, capsys):
