@@ -84,7 +84,7 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
     """
     from components.core.registry import read_export
 
-    registry = _open(uri)
+    registry = _open(uri, new=True)
     published = registry.publish(name, *read_export(directory))
     print(f"published {name} version {published.number} at {published.uri}")
     if champion:
@@ -209,12 +209,19 @@ def _register(uri: str, name: str) -> bool:
     return tell_hub(click.get_current_context().meta["hub"], uri, name)
 
 
-def _open(uri: str) -> "Registry":
+def _open(uri: str, new: bool = False) -> "Registry":
+    """The registry there; one in a directory must exist unless it may be `new`."""
     from components.core.registry import Registry
+    from components.core.storage.location import parse
 
     if not uri:
         given = option("registry", "gs://bucket")
         raise PipelineError(f"expected a registry, received none; give {given} or set {options.REGISTRY_VARIABLE}")
+    location = parse(uri)
+    if location.scheme == "file" and not new and not pathlib.Path(location.uri()).is_dir():
+        raise PipelineError(
+            f"expected a registry, found no directory {location.uri()}; check its name: only publishing makes one"
+        )
     return Registry(uri)
 
 

@@ -49,6 +49,7 @@ def export(tmp_path) -> pathlib.Path:
 
 
 def test_a_models_life(typed, export, tmp_path):
+    (tmp_path / "store").mkdir()
     assert typed("list").out.startswith("no models in ")
     assert "published digits version 1 at " in typed("publish", "digits", str(export)).out
     assert "version 2 is the champion of digits" in typed("publish", "digits", str(export), "--champion").out
@@ -166,6 +167,20 @@ def test_without_a_registry(typed):
     )
 
 
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["show", "digits"], ["delete", "digits", "1", "--yes"], ["clean", "digits"]]
+)
+def test_a_registry_whose_name_is_mistyped(typed, tmp_path, arguments):
+    for uri in (str(tmp_path / "stroe"), f"file://{tmp_path}/stroe"):
+        done = typed(*arguments, uri=uri)
+        assert done.code == 1
+        assert done.err == (
+            f"error: expected a registry, found no directory {tmp_path}/stroe; "
+            "check its name: only publishing makes one\n"
+        )
+    assert not (tmp_path / "stroe").exists()
+
+
 @pytest.fixture
 def overlay(tmp_path, monkeypatch) -> pathlib.Path:
     """The serving overlay, pointed at the registry's `digits`."""
@@ -182,7 +197,8 @@ def policy(overlay: pathlib.Path) -> str:
     return re.search(r"^ +model_version_policy (.*)$", (overlay / "models.config").read_text(), re.MULTILINE)[1]
 
 
-def test_the_champion_is_what_is_served(typed, export, overlay):
+def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
+    (tmp_path / "store").mkdir()
     assert "expected a champion of digits" in typed("serve", "digits").err
     typed("publish", "digits", str(export), "--champion")
     typed("publish", "digits", str(export), "--champion")
