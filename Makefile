@@ -112,8 +112,7 @@ tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1
 	@kubectl -n $(or $(if $(call given,NAMESPACE),$(call text,NAMESPACE)),kubeflow) port-forward service/tensorboard $(call text,PORT):80
 else
 tensorboard: $(VENV)/local
-	@mkdir -p $(call text,OUTPUTS)/tensorboard
-	@$(PYTHON) -m tensorboard.main --logdir $(call text,OUTPUTS)/tensorboard --port $(call text,PORT)
+	@$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
 endif
 
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key

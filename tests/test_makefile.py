@@ -114,6 +114,10 @@ def test_make_tells_that_it_calls(tmp_path):
     assert "try: make models ARGS='--help'" in told[1].stderr
 
 
+def test_tensorboard_takes_its_port_and_folder(make):
+    assert make("tensorboard", "PORT=7", "OUTPUTS=a b") == ["tensorboard", "--outputs", "a b", "--port", "7"]
+
+
 def test_the_environment_is_no_command_line(make):
     elsewhere = {
         "PROFILE": "other",

@@ -1,4 +1,4 @@
-"""The commands that need no cluster: run-local, sweep, config, model show, predict, predict-all."""
+"""The commands that need no cluster: run-local, sweep, tensorboard, config, model show, predict, predict-all."""
 
 import pathlib
 from typing import Any
@@ -57,6 +57,17 @@ def sweep_command(
         search(configuration, runner, outputs, grid, trials)
         return
     run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials), cached)
+
+
+@click.command("tensorboard")
+@options.outputs
+@click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True)
+def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
+    """Opens the dashboards of every run on this machine."""
+    from pipeline.local.board_links import BOARD
+    from pipeline.local.dashboards import serve
+
+    raise SystemExit(serve(outputs / BOARD, port))
 
 
 @click.command("config")
@@ -119,4 +130,12 @@ def predict_all_command(model: str, registry: str, outputs: pathlib.Path, settin
     predict_all(model, registry, outputs, AnswerSettings.checked(**from_command_line(settings)))
 
 
-COMMANDS = (run_local_command, sweep_command, config_command, model_group, predict_command, predict_all_command)
+COMMANDS = (
+    run_local_command,
+    sweep_command,
+    tensorboard_command,
+    config_command,
+    model_group,
+    predict_command,
+    predict_all_command,
+)

@@ -4,6 +4,9 @@ import contextlib
 import os
 import pathlib
 
+# Below the outputs directory: the folder of all runs.
+BOARD = "tensorboard"
+
 
 class BoardLinks:
     """The links of one run, below `directory`."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from components.core.files import whole_file
 from pipeline.console import StepOutput
-from pipeline.local.board_links import BoardLinks
+from pipeline.local.board_links import BOARD, BoardLinks
 from pipeline.local.early import EarlyContainers
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
 from pipeline.local.runner import RunnerName, kfp_runner
@@ -19,8 +19,6 @@ from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.summary import PLACES
 
-# Below the outputs directory: what `make tensorboard` shows.
-BOARD = "tensorboard"
 MEMORY_ADVICE = "close other programs, or try a smaller BATCH_SIZE or IMAGE_SIZE"
 
 

@@ -69,6 +69,7 @@ WRONG = {
     "an option without its value": ("run-local", "--outputs"),
     "a value that is none of the choices": ("run-local", "--runner", "x"),
     "a number out of range": ("sweep", "--trials", "-1"),
+    "a port that is none": ("tensorboard", "--port", "abc"),
     "an argument that is missing": ("follow",),
     "an argument too many": ("schedules", "x"),
     "a missing argument of a group's": ("models", "rollback"),
