@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from components.core.artifacts.trial import TRIAL_ROW
 from components.core.errors import ERROR_PREFIX
 from components.core.progress import LIVE_PREFIX
 
@@ -71,7 +72,7 @@ class StepOutput(io.TextIOBase):
                 self.bar_shown = True
             return
         self.in_executor_log = bool(_EXECUTOR.match(plain) or (self.in_executor_log and _EXECUTOR_BODY.match(plain)))
-        if not plain or self.in_executor_log or _NOISE.match(plain):
+        if not plain or self.in_executor_log or _NOISE.match(plain) or plain.startswith(TRIAL_ROW):
             return
         if plain.startswith(ERROR_PREFIX):
             self.last_error = plain.removeprefix(ERROR_PREFIX)

@@ -4,7 +4,7 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-from components.core.artifacts.trial import TRIAL_COLUMNS, best_trial, read_trial, trial_rows
+from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW, best_trial, read_trial, trial_rows
 from components.core.files import whole_directory, whole_file
 
 
@@ -35,4 +35,4 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+    return "".join(TRIAL_ROW + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

@@ -7,7 +7,7 @@ steps print, places in the input that the KFP executor logs, reasons in a step's
 import re
 from typing import Any
 
-from components.core.artifacts.trial import TRIAL_COLUMNS
+from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepState, failed_driver
@@ -100,7 +100,7 @@ def _as_input(pods: Pods, output: str) -> str:
 
 def _trial_table(lines: list[str]) -> str:
     """The table that choose prints, in columns."""
-    rows = [tuple(map(str.strip, line.strip().strip("|").split(" | "))) for line in lines if line.startswith("| ")]
+    rows = [tuple(map(str.strip, line.strip().strip("|").split(" | "))) for line in lines if line.startswith(TRIAL_ROW)]
     whole = [row for row in rows if len(row) == len(TRIAL_COLUMNS)]
     return table(whole[1:], TRIAL_COLUMNS) if whole else ""
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from components.core.artifacts.trial import TRIAL_ROW
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.tasks import ENDED, StepState, most_tries, step_states, trial_settings
 from pipeline.cluster.troubles import Trouble
@@ -35,7 +36,8 @@ class Story:
         if self.pods:
             self.pods.look()
             for step, line in self.pods.new_lines(self.verbose):
-                new.setdefault(step, []).append(line)
+                if self.verbose or not line.startswith(TRIAL_ROW):
+                    new.setdefault(step, []).append(line)
                 self.lines.setdefault(step, []).append(line)
         self.states = step_states(run)
         for state in self.states:

@@ -27,7 +27,9 @@ def test_a_log_shows_the_steps_lines_only():
     target = io.StringIO()
     shown(
         '[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  "inputs": {}\n}\n'
-        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
+        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n| 2 | lr=1 | 1.4 s |  |\n  indented\n"
+        + LIVE_PREFIX
+        + "bar\n",
         target,
     )
     assert target.getvalue() == "  fetched 3 files\n    indented\n"

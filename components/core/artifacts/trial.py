@@ -14,6 +14,8 @@ from components.core.files import read_json, write_json
 TRIAL_FILE = "trial.json"
 OPENING, CLOSING = "[{(", ")}]"
 TRIAL_COLUMNS = ("trial", "changes", "val_accuracy", "best epoch", "time", "")
+# How each row begins that choose prints. Who runs it here or follows it there is shown them in columns, at the end.
+TRIAL_ROW = "| "
 LONGEST_REASON = 100
 
 

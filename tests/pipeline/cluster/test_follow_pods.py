@@ -245,15 +245,18 @@ def test_a_sweep_ends_with_the_table_of_its_trials(kube):
     rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
     rows.append("1 | epochs=1 | failed |  |  | no memory |")
     kube.pods = [pod("choose", "Succeeded")]
-    stamped = [f"2026-01-01T00:00:01.{number}Z | {row}" for number, row in enumerate(rows)]
+    printed = [*(f"| {row}" for row in rows), "best of 2 trials (1 failed): trial 2, epochs=2"]
+    stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(printed)]
     kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
-    story = Story(find_pods("run-2", ""), lambda line: None)
+    told = []
+    story = Story(find_pods("run-2", ""), told.append)
     story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
     assert summary(story)["trial_table"].split("\n") == [
         "trial  changes   val_accuracy  best epoch  time",
         "2      epochs=2  0.9           2 of 2      1.0 s",
         "1      epochs=1  failed                           no memory",
     ]
+    assert told == ["choose", "  best of 2 trials (1 failed): trial 2, epochs=2"], "the table is told once"
 
 
 def test_no_access_to_pods_is_no_error(kube):
