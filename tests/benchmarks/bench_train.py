@@ -94,11 +94,10 @@ def race(directory: str, epochs: int) -> dict[str, dict]:
         )
         read_until(processes[name], "ready")
     for number in range(epochs):
-        for name, process in processes.items():
+        for process in processes.values():
             process.stdin.write("go\n")
             read_until(process, "done" if number == epochs - 1 else "ready")
-            print(f"round {number + 1} of {epochs}: {name}          ", end="\r", flush=True)
-    print()
+        print(f"round {number + 1} of {epochs} done", flush=True)
     results = {}
     for name, process in processes.items():
         process.stdin.write("go\n")

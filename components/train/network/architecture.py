@@ -61,6 +61,13 @@ def _conv(filters: int) -> LayerSpec:
     return LayerSpec("Conv2D", {"filters": filters, "kernel_size": 3, "activation": "relu"})
 
 
+def _stages(*filters: int) -> list[LayerSpec]:
+    """The shape of airbench's network (https://arxiv.org/abs/2404.00498, section 2), without its whitening layer: Muon
+    did without (0.859 with or without it after 5 epochs)."""
+    ending = LayerSpec("Rescaling", {"scale": 0.1})  # small answers at first, and slower to become certain
+    return [*(layer for count in filters for layer in _stage(count)), LayerSpec("GlobalMaxPooling2D", {}), ending]
+
+
 def _stage(filters: int) -> list[LayerSpec]:
     """Half the size, and two convolutions. Pooling comes before what it makes four times cheaper."""
     convolution = LayerSpec("Conv2D", {"filters": filters, "kernel_size": 3, "padding": "same", "use_bias": False})
@@ -80,15 +87,10 @@ ARCHITECTURES: dict[str, list[LayerSpec]] = {
         LayerSpec("Flatten", {}),
         LayerSpec("Dense", {"units": 128, "activation": "relu"}),
     ],
-    # The shape of airbench's network (https://arxiv.org/abs/2404.00498, section 2) at half its width, without its
-    # whitening layer: Muon did without (0.859 with or without it after 5 epochs). 493,000 parameters on CIFAR-10.
-    "fast": [
-        *_stage(32),
-        *_stage(128),
-        *_stage(128),
-        LayerSpec("GlobalMaxPooling2D", {}),
-        LayerSpec("Rescaling", {"scale": 0.1}),  # small answers at first, and slower to become certain
-    ],
+    # Half as wide as airbench's: 493,000 parameters on CIFAR-10, 200 MFLOP to train with a picture.
+    "fast": _stages(32, 128, 128),
+    # As wide as airbench's: 1,963,000 parameters, 800 MFLOP; what that brings stands in the profile cifar10-fast.
+    "wide": _stages(64, 256, 256),
 }
 
 
