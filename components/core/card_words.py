@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from components.core.catalog import DATASETS
+from components.core.wording import sentence
 
 WEAKEST = 5
 LISTED = 100
@@ -55,7 +56,7 @@ def limits(
     said = [f"Found least often: {found}.", f"Stated probabilities and accuracy {differ}."]
     if absent:
         said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
-    said += [f"{check[0].upper()}{check[1:]}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]
+    said += [f"{sentence(check)}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]
     if not behaviour:
         said.append("Its answers to changed, blank and noisy pictures were not tested.")
     return said

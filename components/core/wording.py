@@ -23,3 +23,8 @@ def counted(number: int, what: str) -> str:
 def percent(share: float) -> str:
     """`20 %`, `0.5 %`."""
     return f"{100 * share:.3g} %"
+
+
+def sentence(text: str) -> str:
+    """The same with a capital first letter, whatever follows it."""
+    return text[:1].upper() + text[1:]

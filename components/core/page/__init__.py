@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.files import whole_file
 from components.core.page import charts, numbers, pictures
+from components.core.wording import sentence
 
 if TYPE_CHECKING:
     import jinja2
@@ -71,7 +72,7 @@ def _environment(templates: pathlib.Path) -> "jinja2.Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(percent=numbers.percent, points=numbers.points, count=numbers.count, plain=numbers.plain)
-    environment.filters["unbroken"] = numbers.unbroken
+    environment.filters.update(unbroken=numbers.unbroken, sentence=sentence)
     environment.globals.update(picture=pictures.picture, listed=LISTED)
     # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
     drawing = environment.get_template("chart.html")
