@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -15,10 +16,6 @@ from components.core.errors import PipelineError
 from components.core.framework import load_keras
 from pipeline import ROOT
 from pipeline.models.predict import find_pictures, predict
-from tests.warm import run
-
-# `python -m pipeline predict`, in a process that has Keras.
-COMMAND = "import sys; sys.argv.insert(1, 'predict'); from pipeline.__main__ import run; run()"
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +48,10 @@ def pictures(tmp_path) -> pathlib.Path:
     return folder
 
 
-def test_a_picture_is_answered_on_the_terminal(warm, model, pictures):
-    said = run(warm, COMMAND, "--model", model, "--top", "2", str(pictures / "a.jpg"))
-    assert said.returncode == 0, said.stdout
+def test_a_picture_is_answered_on_the_terminal(model, pictures):
+    command = [sys.executable, "-m", "pipeline", "predict", "--model", model, "--top", "2", str(pictures / "a.jpg")]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (said.returncode, said.stderr) == (0, "")
     lines = said.stdout.splitlines()
     assert [line.split("%")[1].strip() for line in lines] == ["dark", "in between, neither"]
     assert float(lines[0].split("%")[0]) > 99
@@ -95,20 +93,29 @@ def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys
 
 
 @pytest.mark.parametrize("out", ["", "answers.csv"])
-def test_names_that_are_no_utf_8(warm, model, tmp_path, out):
+def test_names_that_are_no_utf_8(model, tmp_path, out):
     folder = os.fsencode(tmp_path) + b"/k\xe4tze"
     os.mkdir(folder)  # noqa: PTH102, pathlib takes no bytes
     for name in (b"b\xff.png", b"caf\xe9.png"):
         Image.new("RGB", (9, 9), (5, 5, 5)).save(os.fsdecode(folder + b"/" + name))
-    strict = f"import sys; sys.stdout.reconfigure(encoding='utf-8', errors='strict'); {COMMAND}"
-    options = ("--model", model, "--out", str(tmp_path / out) if out else "")
-    said = run(warm, strict, *options, os.fsdecode(folder))
-    assert said.returncode == 0, said.stdout
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "predict",
+        "--model",
+        model,
+        "--out",
+        str(tmp_path / out) if out else "",
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    said = subprocess.run([*command, folder], capture_output=True, cwd=ROOT, env=environment, text=True)
+    assert (said.returncode, said.stderr) == (0, "")
     told = (tmp_path / out).read_text(encoding="utf-8") if out else said.stdout
     assert "k\\udce4tze/b\\udcff.png" in told
-    missing = run(warm, strict, *options, os.fsdecode(folder + b"/none"))
+    missing = subprocess.run([*command, folder + b"/none"], capture_output=True, cwd=ROOT, env=environment, text=True)
     assert missing.returncode == 1
-    assert missing.stdout.count("\n") == 1 and "which does not exist" in missing.stdout
+    assert missing.stderr.count("\n") == 1 and "which does not exist" in missing.stderr
 
 
 def test_several_pictures_are_told_apart_by_their_names(model, pictures, tmp_path, capsys):
