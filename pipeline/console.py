@@ -34,7 +34,7 @@ class StepOutput(io.TextIOBase):
         self.terminal = target.isatty()
         self.pending = ""
         self.bar_shown = False
-        self.last_error = self.last_line = ""
+        self.title = self.last_error = self.last_line = ""
         self.in_executor_log = False
 
     def write(self, text: str) -> int:
@@ -52,7 +52,7 @@ class StepOutput(io.TextIOBase):
 
     def begin(self, title: str) -> None:
         """Prints a step's title; nothing that was said before counts as the step's."""
-        self.last_error = self.last_line = ""
+        self.title, self.last_error, self.last_line = title, "", ""
         self.say(title)
 
     def say(self, line: str) -> None:
@@ -72,7 +72,8 @@ class StepOutput(io.TextIOBase):
                 self.bar_shown = True
             return
         self.in_executor_log = bool(_EXECUTOR.match(plain) or (self.in_executor_log and _EXECUTOR_BODY.match(plain)))
-        if not plain or self.in_executor_log or _NOISE.match(plain) or plain.startswith(TRIAL_ROW):
+        told_later = self.title == "choose" and plain.startswith(TRIAL_ROW)  # in columns, by the summary
+        if not plain or self.in_executor_log or _NOISE.match(plain) or told_later:
             return
         if plain.startswith(ERROR_PREFIX):
             self.last_error = plain.removeprefix(ERROR_PREFIX)

@@ -36,7 +36,7 @@ class Story:
         if self.pods:
             self.pods.look()
             for step, line in self.pods.new_lines(self.verbose):
-                if self.verbose or not line.startswith(TRIAL_ROW):
+                if self.verbose or step[0] != "choose" or not line.startswith(TRIAL_ROW):
                     new.setdefault(step, []).append(line)
                 self.lines.setdefault(step, []).append(line)
         self.states = step_states(run)

@@ -1,10 +1,15 @@
 """Whether Keras can build the layers, the augmentation and the optimizer: asked before anything runs."""
 
+import hashlib
+import importlib.metadata
 import importlib.util
+import json
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from components.core.catalog import DATASETS
+from components.core.revision import code_revision
 from components.export.formats.formats import FORMATS, parse_formats
 from components.preprocess.settings import sides
 from components.train.errors import FitsNoPicturesError, SettingsError
@@ -17,16 +22,17 @@ from pipeline.parameters.parameters import Parameters
 # What is taken if only the data can tell.
 SOME_CLASSES = 10
 SOME_SHAPE = (64, 64, 3)
-# What this process was told to fit: a search asks before each of its trials.
-_FITTING: list[dict[str, Any]] = []
 
 
-def check_model(parameters: Parameters, start: StartPython = start_python) -> None:
+def check_model(parameters: Parameters, start: StartPython = start_python, fitting: pathlib.Path | None = None) -> None:
     """Has Keras build the optimizer and the layers, on the shapes that the pictures may have if those are known.
 
     A named architecture on pictures of their own size, and an optimizer without arguments, are known to fit and cost
     nothing; anything else costs the four seconds of loading Keras. Layers of the user's own that are to be exported as
     ONNX or for LiteRT are converted too, as they have no weights yet: two to ten seconds a format.
+
+    Args:
+        fitting: the directory that remembers what fits, so that it is asked once.
 
     Raises:
         PipelineError: an unknown layer or argument, shapes that don't fit, or a layer that a format can't carry; names
@@ -44,12 +50,23 @@ def check_model(parameters: Parameters, start: StartPython = start_python) -> No
         "average_mirrored": parameters.average_mirrored,
         "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
     }
-    if about not in _FITTING:
-        height, width, _ = likely_shape(parameters, (0, 0, 0))
-        fit = f"that the layers fit pictures of {height} x {width}" if height else "the layers"
-        print(f"checking {fit}: Keras takes some seconds to start", flush=True)
-        ask("check", start, **about)
-        _FITTING.append(about)
+    known = fitting and fitting / _digest(about)
+    if known and known.exists():
+        return
+    height, width, _ = likely_shape(parameters, (0, 0, 0))
+    fit = f"that the layers fit pictures of {height} x {width}" if height else "the layers"
+    print(f"checking {fit}: Keras takes some seconds to start", flush=True)
+    ask("check", start, **about)
+    if known:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.touch()
+
+
+def _digest(about: dict[str, Any]) -> str:
+    """Of all that the answer follows from: what is asked, our code, and the version of Keras."""
+    code = [file.read_text("utf-8") for file in sorted(pathlib.Path(__file__).parent.glob("*.py"))]
+    known = [about, code, code_revision(), importlib.metadata.version("keras")]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _converted(formats: str) -> list[str]:

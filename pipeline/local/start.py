@@ -73,7 +73,7 @@ def one_pass(
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
     with contextlib.nullcontext(warm) if warm else warm_for(parameters) as warm:
         if sweep is None or "architecture" not in sweep.names:
-            check_model(parameters, functools.partial(warm.start, CHECK))
+            check_model(parameters, functools.partial(warm.start, CHECK), outputs / ".fitting")
         runner, image = choose_runner(choice, parameters)
         if runner == "docker":
             warm.end()

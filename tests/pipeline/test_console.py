@@ -27,12 +27,19 @@ def test_a_log_shows_the_steps_lines_only():
     target = io.StringIO()
     shown(
         '[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  "inputs": {}\n}\n'
-        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n| 2 | lr=1 | 1.4 s |  |\n  indented\n"
-        + LIVE_PREFIX
-        + "bar\n",
+        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
         target,
     )
     assert target.getvalue() == "  fetched 3 files\n    indented\n"
+
+
+def test_the_rows_that_choose_prints_are_left_to_the_summary_and_other_steps_may_print_tables():
+    target = io.StringIO()
+    output = StepOutput(target)
+    for step in ("train", "choose"):
+        output.begin(step)
+        output.write("    | 2 | lr=1 | 1.4 s |  |\n    best of 2\n")
+    assert target.getvalue() == "train\n  | 2 | lr=1 | 1.4 s |  |\n  best of 2\nchoose\n  best of 2\n"
 
 
 def test_warnings_stay():

@@ -244,10 +244,11 @@ def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, k
 def test_a_sweep_ends_with_the_table_of_its_trials(kube):
     rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
     rows.append("1 | epochs=1 | failed |  |  | no memory |")
-    kube.pods = [pod("choose", "Succeeded")]
+    kube.pods = [pod("train", "Succeeded"), pod("choose", "Succeeded")]
+    kube.logs[kube.pods[0]["metadata"]["name"]] = "2026-01-01T00:00:01.0Z | a table | of its own |"
     printed = [*(f"| {row}" for row in rows), "best of 2 trials (1 failed): trial 2, epochs=2"]
     stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(printed)]
-    kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
+    kube.logs[kube.pods[1]["metadata"]["name"]] = "\n".join(stamped)
     told = []
     story = Story(find_pods("run-2", ""), told.append)
     story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
@@ -256,7 +257,8 @@ def test_a_sweep_ends_with_the_table_of_its_trials(kube):
         "2      epochs=2  0.9           2 of 2      1.0 s",
         "1      epochs=1  failed                           no memory",
     ]
-    assert told == ["choose", "  best of 2 trials (1 failed): trial 2, epochs=2"], "the table is told once"
+    of_train = ["train", "  | a table | of its own |"]
+    assert told == [*of_train, "choose", "  best of 2 trials (1 failed): trial 2, epochs=2"], "the table is told once"
 
 
 def test_no_access_to_pods_is_no_error(kube):

@@ -49,3 +49,26 @@ def test_the_door_asks_for_own_layers_and_the_formats_that_are_converted(monkeyp
     assert [about["formats"] for about in told] == [["onnx", "litert"], []]
     told_before = "checking that the layers fit pictures of {0} x {0}: Keras takes some seconds to start\n"
     assert capsys.readouterr().out == told_before.format(8) + told_before.format(16)
+
+
+def test_what_fits_is_asked_once_and_again_when_the_question_or_keras_is_another(monkeypatch, tmp_path):
+    told: list[dict] = []
+    monkeypatch.setattr(door, "ask", lambda question, start, **about: told.append(about))
+    small, large = Parameters(image_size="16"), Parameters(image_size="24")
+    for parameters in (small, large, small, large):
+        check_model(parameters, fitting=tmp_path / "outputs/.fitting")
+    assert [about["image_shapes"] for about in told] == [[(16, 16, 1)], [(24, 24, 1)]]
+    monkeypatch.setattr(door.importlib.metadata, "version", lambda package: "3.99")
+    check_model(small, fitting=tmp_path / "outputs/.fitting")
+    assert len(told) == 3
+
+
+def test_what_does_not_fit_is_refused_again(monkeypatch, tmp_path):
+    def refuse(*question, **about):
+        raise PipelineError("layer 1 (Conv2D) doesn't fit")
+
+    monkeypatch.setattr(door, "ask", refuse)
+    for _ in range(2):
+        with pytest.raises(PipelineError, match="doesn't fit"):
+            check_model(Parameters(image_size="16"), fitting=tmp_path)
+    assert not list(tmp_path.iterdir())
