@@ -73,13 +73,17 @@ def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
 @click.command("config")
 @options.configured_for
 def config_command(configuration: Configuration) -> None:
-    """Prints every parameter: its value, where that came from, and what it is."""
+    """Prints every parameter, step by step: its value, where that came from, and what it is."""
     from pipeline.console import table
+    from pipeline.parameters.parameters import names_by_step
 
-    rows = [
-        (name, str(getattr(configuration.parameters, name)), configuration.origins[name], field.description or "")
-        for name, field in type(configuration.parameters).model_fields.items()
-    ]
+    kind = type(configuration.parameters)
+    rows: list[tuple[str, ...]] = []
+    for step, names in names_by_step(kind).items():
+        rows += [("", "", "", ""), (f"{step}:", "", "", "")]
+        for name in names:
+            value, about = str(getattr(configuration.parameters, name)), kind.model_fields[name].description or ""
+            rows.append((name, value, configuration.origins[name], about))
     print(table(rows, ("name", "value", "from", "what it is")))
 
 

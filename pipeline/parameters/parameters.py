@@ -51,6 +51,19 @@ def store_places(kind: type[Settings]) -> tuple[str, ...]:
 STORE_PLACES = store_places(Parameters)
 
 
+def names_by_step(kind: type[Settings]) -> dict[str, list[str]]:
+    """The names of flat parameters by the first step that takes them, in a run's order; `placement`: a cluster's."""
+    found: dict[str, list[str]] = {}
+    told: set[str] = set()
+    for settings in (*kind.__bases__, kind):
+        step = "placement" if settings is kind else settings.__name__.removesuffix("Settings").lower()
+        assert issubclass(settings, Settings)
+        if names := [name for name in settings.model_fields if name not in told]:
+            found[step] = names
+            told.update(names)
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """Checked parameters, and for each the place its value came from."""

@@ -1,10 +1,12 @@
 """Where parameter values come from, and which are refused."""
 
 import pytest
+from click.testing import CliRunner
 
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.__main__ import main
 from pipeline.parameters.parameters import HOST_VARIABLES, Parameters, configure, profile_names
 
 
@@ -148,3 +150,14 @@ def test_a_profile_that_is_no_mapping_is_refused(tmp_path, text):
 
 def test_every_parameter_says_what_it_is():
     assert [name for name, field in Parameters.model_fields.items() if not field.description] == []
+
+
+def test_config_tells_every_parameter_once_step_by_step():
+    told = CliRunner().invoke(main, ["config", "--profile", "cifar10"]).output.splitlines()
+    first = [line.split(" ")[0] for line in told[1:] if line]
+    steps = [word.rstrip(":") for word in first if word.endswith(":")]
+    assert steps == ["download", "preprocess", "train", "evaluate", "export", "placement"]
+    names = [word for word in first if not word.endswith(":")]
+    assert sorted(names) == sorted(Parameters.model_fields)
+    at = first.index("train:")
+    assert at < first.index("epochs") < first.index("evaluate:")
