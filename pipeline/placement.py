@@ -105,6 +105,9 @@ class Placement:
 
     def place(self, task: dsl.PipelineTask, name: str) -> None:
         """Gives a task its image and, on a cluster, its kind of node, its share of it, time limit and retries."""
+        # KFP's setters would each look up the source of every caller, to name one in an error that no step's task can
+        # have: half the time of compiling.
+        task._ensure_container_spec_exists = lambda: None
         task.set_container_image(self.image(name))
         if self.cluster is None:
             return

@@ -1,7 +1,6 @@
 """A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
 import functools
-import inspect
 import multiprocessing
 import os
 import pathlib
@@ -46,10 +45,7 @@ def pytest_configure() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-    # KFP asks for its callers' stack to name one in an error, 27 times a pipeline. Below pytest, and beside all modules
-    # that tests import, finding each frame's source lines, which KFP does not read, is 1 s of the 1.2 s of compiling.
-    inspect.stack = functools.partial(inspect.stack, 0)
-    # And its client reads a compiled pipeline by PyYAML's slow half, 0.2 s for each that a test submits.
+    # KFP's client reads a compiled pipeline by PyYAML's slow half, 0.2 s for each that a test submits.
     yaml.safe_load_all = functools.partial(yaml.load_all, Loader=yaml.CSafeLoader)
 
 
