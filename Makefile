@@ -21,11 +21,11 @@ LOCKS  = docker/requirements
 OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
            ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
            BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
-           KUBERNETES_MANIFEST VERSION WHAT \
+           KUBERNETES_MANIFEST VERSION WHAT RUN \
            BASE_IMAGE SUITE SAMPLER DIGESTS SIGN CONV2D_%
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
-RUN      = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
+SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
 define newline
@@ -52,7 +52,7 @@ LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs
 
 .DEFAULT_GOAL := help
 .PHONY: help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
-        optuna pipeline-compile pipeline-upload pipeline-run schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+        optuna pipeline-compile pipeline-upload pipeline-run follow schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,10 +83,14 @@ pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, version
 
 pipeline-run: OURS += VERBOSE
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(RUN)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(SUBMIT)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+
+follow: OURS += VERBOSE
+follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
+	@$(call only,RUN $(WHERE) VERBOSE)$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
 
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(RUN)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
 	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))

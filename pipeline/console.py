@@ -116,6 +116,11 @@ def help_command(command: str) -> str:
     return f"make models ARGS='{f'{rest} --help'.strip()}'" if models else "make help"
 
 
+def follow_command(run_id: str) -> str:
+    """The command that follows a run on the cluster."""
+    return f"make follow RUN={run_id}" if _by_make() else f"{program()} follow {run_id}"
+
+
 def _by_make() -> bool:
     return program() != "conv2d" and "MAKELEVEL" in os.environ
 

@@ -114,6 +114,17 @@ def test_make_tells_that_it_calls(tmp_path):
     assert "try: make models ARGS='--help'" in told[1].stderr
 
 
+def test_a_run_is_followed_by_its_name_and_verbosely_if_asked(make):
+    assert make("follow", "RUN=a-b", "ENDPOINT=http://k") == ["follow", "--endpoint", "http://k", "--", "a-b"]
+    assert make("follow", "RUN=a-b", "VERBOSE=1") == [
+        "follow",
+        "--",
+        "a-b",
+    ]  # that one reads it from make's environment
+    with pytest.raises(AssertionError, match="follow takes no EXPERIMENT="):
+        make("follow", "RUN=a-b", "EXPERIMENT=x")
+
+
 def test_tensorboard_takes_its_port_and_folder(make):
     assert make("tensorboard", "PORT=7", "OUTPUTS=a b") == ["tensorboard", "--outputs", "a b", "--port", "7"]
 

@@ -13,7 +13,6 @@ from pipeline.cluster.closing import summary, why
 from pipeline.cluster.kubeflow import Endpoint, patiently, quiet, run_page
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
-from pipeline.console import program
 from pipeline.summary import closing_block
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def follow(
         PipelineError: the run failed, was cancelled, is stuck or took too long, or the connection is lost for good.
     """
     began, story = time.monotonic(), Story(pods, say, watch.verbose)
-    how = f"follow it with: {program()} follow {run_id}"
+    how = f"follow it with: {endpoint.follow_command(run_id)}"
     pipeline: dict[str, Any] | None = None
     while True:
         run = _look(client, endpoint, run_id, watch, how, say)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, one_line
-from pipeline.console import option
+from pipeline.console import follow_command, option
 
 if TYPE_CHECKING:
     import kfp
@@ -51,6 +51,11 @@ class Endpoint:
     def users(self) -> str | None:
         """The namespace to name to KFP; None for its own, `kubeflow`: a KFP of one user refuses any."""
         return self.namespace if self.namespace != "kubeflow" and self.namespace else None
+
+    def follow_command(self, run_id: str) -> str:
+        """What follows a run that is here, to be typed as it stands."""
+        places = {"endpoint": self.url, "namespace": self.namespace}
+        return " ".join([follow_command(run_id), *(option(name, place) for name, place in places.items() if place)])
 
     def __str__(self) -> str:
         return self.url or "the cluster of the kubeconfig"

@@ -9,7 +9,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
-from pipeline.console import option, program, table
+from pipeline.console import option, table
 from pipeline.parameters.parameters import Configuration, Parameters
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -110,13 +110,13 @@ def submit_command(
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
     else:
-        print(f"follow it with: {program()} follow {run_id}")
+        print(f"follow it with: {endpoint.follow_command(run_id)}")
 
 
 @click.command("follow")
 @options.endpoint
 @options.watched
-@click.argument("run_id")
+@click.argument("run_id", metavar="RUN", callback=options.not_empty)
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     """Follows a run that is there; exits 0 only if it succeeded."""
     from pipeline.cluster.kubeflow import connect, run_page
@@ -189,7 +189,7 @@ def schedules_command(endpoint: Any) -> None:
 
 @click.command("unschedule")
 @options.endpoint
-@click.argument("name")
+@click.argument("name", metavar="NAME", callback=options.not_empty)
 def unschedule_command(name: str, endpoint: Any) -> None:
     """Removes the schedule of that name or id."""
     from pipeline.cluster.schedule import unschedule
@@ -252,5 +252,5 @@ def _follow(client: Any, endpoint: Any, run_id: str, watching: Any, namespace: s
         follow(client, endpoint, run_id, watching, pods)
     except KeyboardInterrupt:
         raise PipelineError(
-            f"no longer followed; the run goes on: {program()} follow {run_id}, or end it in the UI"
+            f"no longer followed; the run goes on: {endpoint.follow_command(run_id)}, or end it in the UI"
         ) from None

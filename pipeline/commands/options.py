@@ -196,6 +196,13 @@ def endpoint(command: Callable) -> Callable:
     return wrapped
 
 
+def not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """An argument's value; make hands on an empty one for what was not typed."""
+    if not value.strip():
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return value
+
+
 def watched(command: Callable) -> Callable:
     """Adds how to follow a run; hands it on as `watching`."""
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from components.core.progress import LIVE_PREFIX
-from pipeline.console import StepOutput, help_command, option, program, table
+from pipeline.console import StepOutput, follow_command, help_command, option, program, table
 from pipeline.summary import closing_block
 
 
@@ -98,3 +98,5 @@ def test_messages_name_options_as_the_caller_types_them(monkeypatch, file, envir
     assert (option("service-account"), option("registry", "gs://b")) == (account, registry)
     assert help_command("x models show") == helped
     assert help_command("x submit") == ("make help" if "ARGS" in helped else "x submit --help")
+    typed = {"__main__.py": "python -m pipeline follow 3-a", "conv2d": "conv2d follow 3-a"}
+    assert follow_command("3-a") == ("make follow RUN=3-a" if "ARGS" in helped else typed[file.rpartition("/")[2]])

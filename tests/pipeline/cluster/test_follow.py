@@ -124,7 +124,10 @@ def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
         client, run_id = submit(configure(environment={}), quickstart_compiled, place, say=said.append)
         with pytest.raises(PipelineError) as caught:
             follow(client, place, run_id, Watch(0.01, patience=0.2), None, said.append)
-    assert f"the run, if there is one, goes on; follow it with: python -m pipeline follow {run_id}" in str(caught.value)
+    assert (
+        f"the run, if there is one, goes on; follow it with: python -m pipeline follow {run_id} --endpoint http"
+        in str(caught.value)
+    )
     assert len([line for line in said if line.startswith("lost the connection")]) == 1
 
 

@@ -115,7 +115,7 @@ waiting: download: its image 127.0.0.1:5000/none:download-22aa4af9a070 can't be 
 error: download: its image 127.0.0.1:5000/none:download-22aa4af9a070 can't be pulled: not found; push it (make images \
 ACTION=push), name the repository that has it (CONV2D_IMAGE_REPOSITORY), or give the pods' service account the \
 registry's pull secret. The run is left as it is: end it in the UI, or follow it with: python -m pipeline follow \
-9fe37661-d403-4499-8781-4528f36eabae""",
+9fe37661-d403-4499-8781-4528f36eabae --endpoint KFP""",
     "pod-deleted-then-resumed": """\
 download
   succeeded, cached
@@ -128,7 +128,7 @@ evaluate
   succeeded, 21.0 s
 export
 error: the run did not end within 0.3 s; it goes on; follow it with: python -m pipeline follow \
-65a8bdc8-9a26-40c8-a7a2-7ded46d9a26b""",
+65a8bdc8-9a26-40c8-a7a2-7ded46d9a26b --endpoint KFP""",
     "many-classes-failed": """\
 download
   succeeded, 10.0 s
