@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import signal
@@ -118,6 +119,8 @@ class LocalRun:
             # (kubeflow/pipelines#13332): only what a task left behind tells.
             self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
             outputs, state = {}, status.Status.FAILURE
+        if step.cached:
+            _lead_to_earlier(outputs, task_directory)
         step.outputs = outputs
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
         if step.status == "failed":
@@ -164,6 +167,14 @@ class LocalRun:
         if "data_report" in found:
             found["data_report"] = str(page_with_ending(found["data_report"]))
         return found
+
+
+def _lead_to_earlier(outputs: dict[str, Any], directory: pathlib.Path) -> None:
+    """Links a step's directory to that of the earlier run which answers for it: `latest` has what a run came to."""
+    paths = (pathlib.Path(found.path) for found in outputs.values() if hasattr(found, "path"))
+    if earlier := next((path.parent for path in paths if path.parent.name == directory.name), None):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.symlink_to(os.path.relpath(earlier, directory.parent))
 
 
 def page_with_ending(page: str) -> pathlib.Path:

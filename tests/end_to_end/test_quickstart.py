@@ -75,6 +75,8 @@ def test_unchanged_means_cached(quickstart, command_line, summary_of):
     after = summary_of(outputs)
     assert all(step["cached"] for step in after["steps"])
     assert (after["metrics"], after["artifacts"]) == (before["metrics"], before["artifacts"])
+    within = pathlib.Path(before["artifacts"]["report"]).relative_to(outputs).parts[1:]
+    assert outputs.joinpath("latest", *within).samefile(before["artifacts"]["report"]), "the latest run has its report"
 
 
 def test_a_parameter_reruns_what_it_must_and_no_more(quickstart, command_line, summary_of, steps_run):

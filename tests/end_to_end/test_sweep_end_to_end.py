@@ -80,6 +80,9 @@ def test_only_what_is_missing_runs_again(swept, sweep, summary_of):
     again = summary_of(outputs)
     assert all(step["cached"] for step in again["steps"])
     assert again["metrics"] == before["metrics"]
+    within = [pathlib.Path(trial["model"]).relative_to(outputs).parts[1:] for trial in before["trials"]]
+    links = [outputs.joinpath("latest", *model) for model in within]
+    assert all(link.samefile(trial["model"]) for link, trial in zip(links, before["trials"], strict=True))
     assert len(list((outputs / "tensorboard").iterdir())) == 1
 
     assert sweep(outputs, "learning_rate=0.02,0.03", *SETTINGS, *NOT_EXPORTED).returncode == 0
