@@ -12,7 +12,7 @@ from components.preprocess.report.facts import DataFacts, Duplicate, Quarantined
 from components.preprocess.report.notices import scarce
 from components.preprocess.report.page import write_data_report
 from components.preprocess.splits import GIVEN
-from tests.components.core.page.page_browser import needs_chromium, seen_by_chromium
+from tests.components.core.page.page_browser import Frame, needs_chromium, seen_by_chromium
 from tests.components.core.page.page_checks import read_page
 
 
@@ -188,13 +188,20 @@ def test_a_thousand_classes_of_photographs_make_a_small_page(tmp_path):
     assert all(name in page.text for name in names)
 
 
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What a browser makes of the page, by the width of its frame: on a phone in the dark, and on a light desktop."""
+    page = tmp_path_factory.mktemp("seen") / "data_report.html"
+    long = "a/rather/deep/folder/" + "name" * 30 + ".jpg"
+    write_data_report(page, facts_of(NAMES, COUNTS, quarantined=1, quarantine=[Quarantined(long, "truncated " * 20)]))
+    phone, desktop = seen_by_chromium(Frame(page, 390, dark=True), Frame(page, 1280, dark=False))
+    return {390: phone, 1280: desktop}
+
+
 @needs_chromium
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
-def test_a_browser_shows_it_without_complaint(tmp_path, width, dark):
-    long = "a/rather/deep/folder/" + "name" * 30 + ".jpg"
-    facts = facts_of(NAMES, COUNTS, quarantined=1, quarantine=[Quarantined(long, "truncated " * 20)])
-    write_data_report(tmp_path / "data_report.html", facts)
-    seen = seen_by_chromium(tmp_path / "data_report.html", width, dark)
-    assert seen.console == []
-    assert (seen.requests, seen.wider_than_frame, seen.dark) == (0, 0, dark)
-    assert seen.pictures == 12
+def test_a_browser_shows_it_without_complaint(seen, width, dark):
+    found = seen[width]
+    assert found.console == []
+    assert (found.requests, found.wider_than_frame, found.dark) == (0, 0, dark)
+    assert found.pictures == 12
