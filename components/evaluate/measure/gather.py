@@ -47,6 +47,7 @@ def gather(
     looks = looks_of_all(batches(dataset_path, info, "test", 256))
     pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
     predicted = probabilities.argmax(axis=1)
+    roc, precision_recall = measures.curves(labels, probabilities)
 
     def examples(indices: list[int]) -> list[Example]:
         return [
@@ -60,8 +61,8 @@ def gather(
         loss=loss,
         confusion=measures.confusion(labels, probabilities),
         per_class=measures.per_class(labels, probabilities),
-        roc=measures.roc_curves(labels, probabilities),
-        precision_recall=measures.precision_recall_curves(labels, probabilities),
+        roc=roc,
+        precision_recall=precision_recall,
         calibration=measures.calibration(labels, probabilities),
         mistakes=examples(mistakes),
         uncertain_successes=examples(uncertain),

@@ -28,14 +28,15 @@ def facts_of(labels, probabilities, names, **others):
         ]
 
     measures.check(labels, probabilities)
+    roc, precision_recall = measures.curves(labels, probabilities)
     given = {
         "title": "digits, seed",
         "class_names": names,
         "loss": 0.123456,
         "confusion": measures.confusion(labels, probabilities),
         "per_class": measures.per_class(labels, probabilities),
-        "roc": measures.roc_curves(labels, probabilities),
-        "precision_recall": measures.precision_recall_curves(labels, probabilities),
+        "roc": roc,
+        "precision_recall": precision_recall,
         "calibration": measures.calibration(labels, probabilities),
         "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
         "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),

@@ -61,12 +61,31 @@ def test_roc_areas_are_those_of_scikit_learn(answers):
     from sklearn.metrics import roc_auc_score
 
     labels, probabilities = answers
-    curves = measures.roc_curves(labels, probabilities)
+    curves, _ = measures.curves(labels, probabilities)
     areas = [roc_auc_score(labels == k, probabilities[:, k]) for k in range(5)]
     assert [curve.auc for curve in curves.values()] == pytest.approx(areas)
     assert measures.macro_auc(curves) == pytest.approx(np.mean(areas))
     micro = roc_auc_score(np.eye(5)[labels].ravel(), probabilities.ravel())
     assert measures.micro_roc(labels, probabilities).auc == pytest.approx(micro)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 7], ids=["hardly anything else than ties", "many ties", "few"])
+def test_the_curves_of_each_class_lie_on_those_of_scikit_learn(answers, digits):
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
+
+    labels, probabilities = answers[0], np.round(answers[1], digits)
+    by_class = measures.curves(labels, probabilities)
+    for k in range(5):
+        roc, curve = (curves[k] for curves in by_class)
+        truth, score = labels == k, probabilities[:, k]
+        false_positive, true_positive, thresholds = roc_curve(truth, score, drop_intermediate=False)
+        every = set(zip(false_positive, true_positive, np.minimum(thresholds, 1), strict=True))
+        assert set(zip(roc.false_positive_rate, roc.true_positive_rate, roc.thresholds, strict=True)) <= every
+        x, y = np.array(roc.false_positive_rate), np.array(roc.true_positive_rate)
+        assert np.interp(false_positive + true_positive, x + y, y) == pytest.approx(true_positive, abs=0.02)
+        precision, recall, _ = precision_recall_curve(truth, score)
+        assert set(zip(curve.precision, curve.recall, strict=True)) <= set(zip(precision, recall, strict=True))
+        assert curve.average_precision == pytest.approx(average_precision_score(truth, score))
 
 
 @pytest.mark.parametrize("digits", [2, 7], ids=["many ties", "few"])
@@ -97,7 +116,7 @@ def test_thinned_roc_is_finite_small_and_keeps_its_area():
     random = np.random.default_rng(1)
     labels = random.integers(0, 2, 20_000)
     score = np.clip(0.25 * random.normal(size=labels.size) + 0.3 + 0.4 * labels, 0, 1)
-    curve = measures.roc_curves(labels, np.stack([1 - score, score], axis=1))[1]
+    curve = measures.curves(labels, np.stack([1 - score, score], axis=1))[0][1]
     x, y = np.array(curve.false_positive_rate), np.array(curve.true_positive_rate)
     assert len(x) == len(y) == len(curve.thresholds) <= measures.CURVE_POINTS
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
@@ -109,14 +128,14 @@ def test_thinned_roc_is_finite_small_and_keeps_its_area():
 def test_a_class_absent_from_the_test_split_has_zeros_and_no_curve():
     labels = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.1, 0.8]])
-    assert set(measures.roc_curves(labels, probabilities)) == {0, 1}
+    assert [set(each) for each in measures.curves(labels, probabilities)] == [{0, 1}, {0, 1}]
     assert measures.per_class(labels, probabilities)[2] == measures.ClassScore(0, 0, 0, 0)
     assert math.isfinite(measures.micro_roc(labels, probabilities).auc)
 
 
 def test_one_class_only_has_no_curve_at_all():
     labels = np.zeros(3, dtype=np.int64)
-    assert measures.roc_curves(labels, certain(labels, 2)) == {}
+    assert measures.curves(labels, certain(labels, 2)) == ({}, {})
     assert measures.macro_auc({}) is None
 
 
@@ -184,7 +203,7 @@ def test_precision_recall_of_a_worked_example():
     # The class's three pictures come first, second and fifth of five by their probability.
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     labels = np.array([1, 1, 0, 0, 1])
-    curve = measures.precision_recall_curves(labels, np.stack([1 - scores, scores], axis=1))[1]
+    curve = measures.curves(labels, np.stack([1 - scores, scores], axis=1))[1][1]
     assert curve.average_precision == pytest.approx((1 + 1 + 3 / 5) / 3)
     points = list(zip(curve.recall, curve.precision, strict=True))
     assert points[-1] == (1, pytest.approx(3 / 5))
@@ -195,8 +214,8 @@ def test_precision_recall_curves_are_thinned_and_keep_their_ends(answers):
     labels, probabilities = answers
     many, all_of = np.tile(labels, 20), np.tile(probabilities, (20, 1))
     jittered = all_of + np.random.default_rng(2).uniform(0, 1e-3, all_of.shape)
-    curves = measures.precision_recall_curves(many, jittered)
-    assert set(curves) == set(measures.roc_curves(many, jittered))
+    roc, curves = measures.curves(many, jittered)
+    assert set(curves) == set(roc)
     for k, curve in curves.items():
         assert len(curve.recall) == len(curve.precision) <= measures.CURVE_POINTS
         assert curve.recall == sorted(curve.recall) and curve.recall[-1] == 1
