@@ -30,6 +30,7 @@ STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization",
 SETTINGS = {
     "architecture": STATEFUL,
     "epochs": 4,
+    "batch_size": 200,
     "schedule": "linear",
     "warmup": 0.3,
     "learning_rate": 0.01,
@@ -48,7 +49,7 @@ PATIENT = {
     "precision": "bfloat16",
     "early_stopping_patience": 2,
     "epochs": 5,
-    "learning_rate": 10.0,
+    "learning_rate": 3.0,
     "schedule": "constant",
     "warmup": 0.0,
 }
@@ -116,29 +117,29 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "interrupts"),
+    ("trains", "settings", "steps"),
     [
-        # Within the second epoch; then, as it is run again, at its end, before the checkpoint is written.
-        ({}, (25, 20)),
-        (PLAIN | {"precision": "float16"}, (25,)),
-        (PLAIN | PATIENT, (85,)),
+        ("train", {}, 7),
+        ("train_plain", {"precision": "float16"}, 7),
+        ("train", PLAIN | PATIENT, 22),
     ],
     ids=["all parts", "float16", "bfloat16 and a patience"],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
-    train: Callable[..., list[np.ndarray]],
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
+    trains: str,
     settings: dict[str, Any],
-    interrupts: tuple[int, ...],
+    steps: int,
     tmp_path: pathlib.Path,
 ) -> None:
+    train = request.getfixturevalue(trains)
     expected = train("whole", **settings)
-    for steps in interrupts:
-        interrupt_at(monkeypatch, steps)
-        with pytest.raises(Interruption):
-            train("interrupted", **settings)
-        monkeypatch.undo()
-        assert not (tmp_path / "interrupted" / "model").exists()
+    interrupt_at(monkeypatch, steps)
+    with pytest.raises(Interruption):
+        train("interrupted", **settings)
+    monkeypatch.undo()
+    assert not (tmp_path / "interrupted" / "model").exists()
     assert same(train("interrupted", **settings), expected)
     assert not list((tmp_path / "interrupted" / "checkpoints").rglob("*.*"))
 
@@ -146,11 +147,14 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
 def test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit(
     train_plain: Callable[..., list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Layers are frozen for two epochs of 20 steps: the checkpoints are of the first phase, its end, and the second."""
+    """Layers are frozen for two epochs of 5 steps: the checkpoints are of the first phase, its end, and the second.
+
+    Once it ends with the last step of an epoch, before the checkpoint is written: that epoch is run again.
+    """
     settings = {"freeze": "2", "freeze_epochs": 2}
     expected = train_plain("whole", **settings)
-    for _ in range(3):
-        interrupt_at(monkeypatch, 25)
+    for steps in (7, 4, 7, 7):
+        interrupt_at(monkeypatch, steps)
         with pytest.raises(Interruption):
             train_plain("interrupted", **settings)
         monkeypatch.undo()
@@ -185,7 +189,7 @@ def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture,
 ) -> None:
-    interrupt_at(monkeypatch, 70)
+    interrupt_at(monkeypatch, 17)
     monkeypatch.setattr(callbacks, "EVERY_S", 3600)
     with pytest.raises(Interruption):
         train_plain("interrupted")
@@ -275,7 +279,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str) 
     """The folder of a run, `run`, that was interrupted in its second epoch."""
     folder = tmp_path_factory.mktemp("interrupted")
     with pytest.MonkeyPatch.context() as patch:
-        interrupt_at(patch, 30)
+        interrupt_at(patch, 7)
         with pytest.raises(Interruption):
             train_below(folder, unjudged_digits, "run", **PLAIN)
     return folder
@@ -313,7 +317,7 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"batch_size": 40}, "one with batch_size 50 where this run has 40"),
+        ({"batch_size": 40}, "one with batch_size 200 where this run has 40"),
         ({"epochs": 5}, "one with epochs 4 where this run has 5"),
         ({"architecture": "article"}, "one with architecture"),
         ({"precision": "bfloat16"}, "one with precision 'float32' where this run has 'mixed_bfloat16'"),

@@ -26,12 +26,11 @@ SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "F
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
-    """Trains a small model on the digits into tmp_path/model and tmp_path/board."""
+    """Trains a small model on the digits, 5 steps an epoch, into tmp_path/model and tmp_path/board."""
+    small = {"architecture": SMALL, "epochs": 2, "batch_size": 200, "gpus": "auto", "backend": BACKEND}
 
     def run(path: str = digits, model: str = "model", **settings: Any) -> TrainingResult:
-        checked = TrainSettings.checked(
-            **{"architecture": SMALL, "epochs": 2, "gpus": "auto", "backend": BACKEND, **settings}
-        )
+        checked = TrainSettings.checked(**small | settings)
         return train(checked, path, str(tmp_path / model), str(tmp_path / "board"))
 
     return run
@@ -50,7 +49,7 @@ def test_patience_without_validation_pictures_is_refused_and_trains_nothing(
 def test_a_model_artifact_holds_what_was_learnt(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
-    result = run(architecture="article", epochs=4)
+    result = run(architecture="article", epochs=4, batch_size=50)
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
 
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
@@ -116,7 +115,7 @@ def test_same_seed_same_weights(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 def test_other_optimizers_train(run: Callable[..., TrainingResult], unjudged_digits: str, optimizer: str) -> None:
-    assert run(unjudged_digits, optimizer=optimizer, epochs=1).accuracy > 0.1
+    assert run(unjudged_digits, optimizer=optimizer, epochs=1, batch_size=50).accuracy > 0.1
 
 
 def test_the_log_has_a_line_an_epoch(
@@ -135,11 +134,14 @@ def test_the_log_has_a_line_an_epoch(
 
 
 def test_a_bar_is_drawn_where_someone_looks(
-    run: Callable[..., TrainingResult], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    run: Callable[..., TrainingResult],
+    unjudged_digits: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.setenv("CONV2D_LIVE_PROGRESS", "1")
     monkeypatch.setattr("components.core.progress.REDRAW_INTERVAL_S", 0.0)
-    run(epochs=1)
+    run(unjudged_digits, epochs=1, batch_size=50)
     drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith(f"{LIVE_PREFIX}epoch 1/1")]
     assert len(drawn) == 20
     assert "100%  1,000 images" in drawn[-1]
@@ -177,7 +179,8 @@ def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(
 def test_mixed_pictures_train_with_weights_and_smoothing(run: Callable[..., TrainingResult]) -> None:
     """Their loss is that of mixed labels; validation, whose labels are plain, tells that the model learns."""
     mixing = '[{"MixUp": {"alpha": 0.2}}, {"CutMix": {}}]'
-    result = run(augmentation=mixing, class_weight="balanced", label_smoothing=0.1, epochs=4, learning_rate=0.003)
+    settings = {"augmentation": mixing, "class_weight": "balanced", "label_smoothing": 0.1}
+    result = run(**settings, epochs=4, batch_size=50, learning_rate=0.003)
     assert result.best_val_accuracy > 0.8
     assert 0.3 < result.accuracy < 0.98
 
@@ -233,12 +236,12 @@ def test_no_training_pictures_is_said(run: Callable[..., TrainingResult], datase
 def test_several_steps_a_call_change_nothing(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a GPU is given; 20 steps an epoch don't divide by 7, and the last batch is a smaller one."""
-    one = run(model="one", batch_size=51)
-    monkeypatch.setattr(Device, "steps_a_call", 7)
-    seven = run(model="seven", batch_size=51)
-    assert (seven.loss, seven.val_loss) == pytest.approx((one.loss, one.val_loss))
-    weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "seven")]
+    """What a GPU is given; 7 steps an epoch don't divide by 3, and the last batch is a smaller one."""
+    one = run(model="one", batch_size=150)
+    monkeypatch.setattr(Device, "steps_a_call", 3)
+    three = run(model="three", batch_size=150)
+    assert (three.loss, three.val_loss) == pytest.approx((one.loss, one.val_loss))
+    weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "three")]
     for first, second in zip(*weights, strict=True):
         assert second == pytest.approx(first, abs=1e-6)
 

@@ -19,7 +19,7 @@ BODY = (
     '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", {"Conv2D": {"filters": 4, "kernel_size": 3, '
     '"trainable": false}}, {"Conv2D": {"filters": 4, "kernel_size": 3, "name": "last"}}, "Flatten"]'
 )
-COMMON = {"architecture": BODY, "batch_size": 100, "verbose": "2", "seed": 5, "learning_rate": 0.01}
+COMMON = {"architecture": BODY, "batch_size": 250, "verbose": "2", "seed": 5, "learning_rate": 0.01}
 
 
 def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(unjudged_digits, tmp_path, capsys):

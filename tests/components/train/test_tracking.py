@@ -50,7 +50,7 @@ def test_a_training_leaves_its_curves(tmp_path, digits, monkeypatch):
     with mlflow.serving() as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         monkeypatch.setenv("MLFLOW_RUN_ID", "0a1b")
-        settings = TrainSettings.checked(architecture=SMALL, epochs=3, gpus="auto", backend=BACKEND)
+        settings = TrainSettings.checked(architecture=SMALL, epochs=3, batch_size=500, gpus="auto", backend=BACKEND)
         train(settings, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     history = json.loads(pathlib.Path(tmp_path / "model" / "training.json").read_text())["history"]
     for name in tracking.CURVES:

@@ -25,7 +25,7 @@ IDENTITY = {"seed": 1, "dataset_fingerprint": "abc"}
 
 
 def settings(**more) -> TrainSettings:
-    return TrainSettings.checked(architecture=SMALL, batch_size=100, verbose="2", **more)
+    return TrainSettings.checked(architecture=SMALL, batch_size=500, verbose="2", **more)
 
 
 def test_a_run_has_one_key_and_no_other_run_has_it():
@@ -95,10 +95,10 @@ def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, unjudged_di
     assert all(map(np.array_equal, troubled, calm))
 
 
-def test_event_files_are_in_the_store_when_it_ends(bucket, digits, tmp_path):
+def test_event_files_are_in_the_store_when_it_ends(bucket, unjudged_digits, tmp_path):
     chosen = settings(epochs=2, tensorboard_uri=f"{bucket.uri}/boards")
     board = tmp_path / "board"
-    train(chosen, digits, str(tmp_path / "model"), str(board))
+    train(chosen, unjudged_digits, str(tmp_path / "model"), str(board))
     store = open_store(f"{bucket.uri}/boards")
     [run] = store.directories()
     assert run.startswith("tiny-pictures-")

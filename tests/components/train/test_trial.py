@@ -22,7 +22,7 @@ from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
 
 SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
-SETTINGS = TrainSettings(architecture=SMALL, epochs=1, gpus="auto", optimizer="sgd", learning_rate=0.01)
+SETTINGS = TrainSettings(architecture=SMALL, epochs=1, batch_size=200, gpus="auto", optimizer="sgd", learning_rate=0.01)
 
 
 @pytest.fixture
