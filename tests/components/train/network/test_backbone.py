@@ -14,6 +14,7 @@ from components.train.errors import SettingsError
 from components.train.network.architecture import BACKBONES, EXPECTED, LayerSpec, layer_names, parse_architecture
 from components.train.network.backbone import build_backbone, load_backbone, scale_for
 from components.train.network.model import build_layers, build_model
+from components.train.phases import Phase
 from components.train.run import train
 from components.train.settings import TrainSettings
 
@@ -120,27 +121,40 @@ def test_weights_come_from_a_file_that_is_proven(tmp_path):
         loaded(sha256_of(file), alpha=0.5)
 
 
-def test_a_backbone_is_frozen_trained_started_from_and_loaded(dataset, tmp_path):
+def test_a_backbone_is_started_from_frozen_trained_and_loaded(dataset, tmp_path, monkeypatch):
     """BatchNormalization in it keeps its statistics while it is frozen; bfloat16; a head of other layers after it."""
     random = np.random.default_rng(1)
     pictures = random.integers(0, 256, (8, *SHAPE)).astype(np.uint8)
     place = dataset({"train": (pictures, np.arange(8) % 2)}, class_count=2)
-    common = {"architecture": json.dumps(LAYERS), "batch_size": 4, "precision": "bfloat16", "verbose": "0"}
+    ancestor = build_model(parsed(LAYERS), SHAPE, 2)
+    normalization(ancestor).set_weights(
+        [random.uniform(1, 2, array.shape) for array in normalization(ancestor).weights]
+    )
+    ancestor.save(tmp_path / "ancestor.keras")
 
-    def trained(name: str, **settings) -> keras.Model:
-        checked = TrainSettings(**common, optimizer="sgd", freeze_epochs=1, **settings)
-        train(checked, place, str(tmp_path / name), str(tmp_path / "board"))
-        return load_model(tmp_path / name / "model.keras")
+    before_each_phase = []
+    prepare = Phase.prepare
 
-    def statistics(model) -> np.ndarray:
-        return model.get_layer("backbone").get_layer("conv1_bn").get_weights()[2]
+    def noted(phase: Phase, model: keras.Model, *arguments) -> None:
+        before_each_phase.append(normalization(model).get_weights())
+        prepare(phase, model, *arguments)
 
-    assert layer_names(parsed(LAYERS)) == ["backbone", "dropout"]
-    both = trained("both", epochs=2, freeze="backbone")
-    assert statistics(both).any()  # they were zeros
-    frozen = trained("frozen", epochs=1, freeze="1", start_from=str(tmp_path / "both"))
-    assert np.array_equal(statistics(frozen), statistics(both))
-    record = json.loads((tmp_path / "frozen" / "training.json").read_text())
+    monkeypatch.setattr(Phase, "prepare", noted)
+    settings = {"architecture": json.dumps(LAYERS), "batch_size": 4, "precision": "bfloat16", "optimizer": "sgd"}
+    ahead = {"epochs": 2, "freeze": "backbone", "freeze_epochs": 1, "start_from": str(tmp_path / "ancestor.keras")}
+    train(TrainSettings(**settings, **ahead, verbose="0"), place, str(tmp_path / "model"), str(tmp_path / "board"))
+    made = load_model(tmp_path / "model" / "model.keras")
+    frozen, thawed, trained = *before_each_phase, normalization(made).get_weights()
+    given = normalization(ancestor).get_weights()
+    assert all(np.array_equal(one, other) for one, other in zip([*given, *given], [*frozen, *thawed], strict=True))
+    assert not any(np.array_equal(one, other) for one, other in zip(thawed, trained, strict=True))
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["started_from"]["kept"] == ["functional", "dense"]
-    assert frozen.predict(pictures, verbose=0).shape == (8, 2)
+    assert layer_names(parsed(LAYERS)) == ["backbone", "dropout"]
+    assert made.predict(pictures, verbose=0).shape == (8, 2)
     assert set(EXPECTED) == {"caffe", "tf", "torch", "inside"}
+
+
+def normalization(model: keras.Model) -> keras.layers.Layer:
+    """The first BatchNormalization in the backbone."""
+    return model.get_layer("backbone").get_layer("conv1_bn")
