@@ -17,8 +17,8 @@ class Api:
     Attributes:
         requests: (method, path, query, body) of every request, in order.
         faults: (method, start of the path, fault) to come before answers, each once, in order: a status with a body,
-            "drop" (the connection ends without an answer), "stall" (no answer until the server stops), or "drop after"
-            (dropped, once the request has taken effect).
+            "drop" (the connection ends without an answer), "cut" (it ends in the middle of the answer), "stall" (no
+            answer until the server stops), or "drop after" (dropped, once the request has taken effect).
         date: what the server takes the time to be; empty: as it is.
     """
 
@@ -70,12 +70,13 @@ class Api:
                 if fault in ("drop", "stall"):
                     return self.drop()
                 with api.lock:
-                    status, answer = fault or api.handle(self.command, url.path, query, body, self.headers)
+                    failure = fault if fault != "cut" else None
+                    status, answer = failure or api.handle(self.command, url.path, query, body, self.headers)
                     if fault is None and api._fault(self.command, url.path, "drop after"):
                         return self.drop()
-                return self.send(status, answer)
+                return self.send(status, answer, is_cut=fault == "cut")
 
-            def send(self, status: int, answer: Any) -> None:
+            def send(self, status: int, answer: Any, is_cut: bool = False) -> None:
                 headers = {}
                 if isinstance(answer, tuple):
                     answer, headers = answer
@@ -88,7 +89,9 @@ class Api:
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(data)
+                    self.wfile.write(data[: len(data) // 2] if is_cut else data)
+                if is_cut:
+                    self.drop()
 
             def drop(self) -> None:
                 self.close_connection = True

@@ -25,15 +25,17 @@ STAMP = "2026-11-22T10:00:{:02d}.000000001Z"
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """One moment of a TrainJob: its condition's type and message, and its pods."""
+    """One moment of a TrainJob: its condition's type and message, its pods, and whether Kueue keeps it in its queue."""
 
     condition: str = ""
     message: str = ""
     pods: tuple[dict, ...] = ()
+    suspended: bool = False
 
 
 class TrainerApi(KubeApi):
-    """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why."""
+    """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why,
+    `machines_gone`: those that the pods run on don't answer the API any more."""
 
     def __init__(self, runtime: dict | None) -> None:
         super().__init__()
@@ -42,6 +44,7 @@ class TrainerApi(KubeApi):
         self.story: list[Scene] = [Scene()]
         self.deleted: list[str] = []
         self.denied = ""
+        self.machines_gone = False
         self.processes: dict[str, str] | None = None
         self.start_node: Callable[[list[str], dict[str, str], int], Any] = start_node
         self.nodes: list[tuple[subprocess.Popen, pathlib.Path]] = []
@@ -52,6 +55,9 @@ class TrainerApi(KubeApi):
             return 403, status(403, "Forbidden", f'User "system:serviceaccount:kubeflow:x" cannot {method} {path}')
         if path.startswith(TRAINER) and not self.missing:
             return self._trainer(method, path[len(TRAINER) + 1 :].split("/"), body)
+        if path.endswith("/log") and self.machines_gone:
+            said = 'Get "https://10.0.0.7:10250/containerLogs/kubeflow/x/node": dial tcp 10.0.0.7:10250: i/o timeout'
+            return 500, status(500, "", said)
         if path.endswith("/log"):
             return 200, self._log(path.split("/")[-2], query)
         if path.endswith("/pods/step-pod"):
@@ -74,7 +80,9 @@ class TrainerApi(KubeApi):
         scene = self._look() if self.nodes else self.story.pop(0) if len(self.story) > 1 else self.story[0]
         self.pods = list(scene.pods)
         condition = {"type": scene.condition, "status": "True", "reason": "JobSet", "message": scene.message}
-        return 200, job | {"status": {"conditions": [condition] if scene.condition else []}}
+        # In a queue it has no condition yet, or one of type Suspended, which stays as False once it goes on.
+        spec = job["spec"] | ({"suspend": True} if scene.suspended else {})
+        return 200, job | {"spec": spec, "status": {"conditions": [condition] if scene.condition else []}}
 
     def _make(self, job: dict) -> tuple[int, Any]:
         name = job["metadata"]["name"]

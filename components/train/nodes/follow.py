@@ -11,6 +11,7 @@ from components.train.nodes.pods import Failure, NodePods, Trouble
 from components.train.nodes.train_job import RUNTIME, TRAINER, Nodes, name_of, train_job
 
 COMPLETE = "Complete"
+QUEUED = "suspended: the nodes wait in their queue"
 DEADLINE = "DeadlineExceeded"
 EPOCH = "epoch "  # how the first node's line of a finished epoch begins
 # Losses in a row, without an epoch between them, after which new nodes are not tried any more.
@@ -40,7 +41,7 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
     """The TrainJob, made unless an earlier try of this step made it; one that failed makes way for another."""
     name = name_of(job)
     state = _state(kube, name)
-    if state in ("", COMPLETE):
+    if state in ("", QUEUED, COMPLETE):
         print(f"going on with TrainJob {name} of an earlier try", flush=True)
         return
     if state is not None:
@@ -63,7 +64,7 @@ def follow(kube: Kube, job: Job, count: int, look_s: float = LOOK_S, start_s: fl
         NodesFailedError: it is not going to be.
     """
     name = name_of(job)
-    pods, told, began, hopeless_since, went_on = NodePods(kube, name), "", time.monotonic(), None, False
+    pods, told, waits_since, hopeless_since, went_on = NodePods(kube, name), "", None, None, False
     while True:
         state = _state(kube, name)
         pods.look()
@@ -74,16 +75,18 @@ def follow(kube: Kube, job: Job, count: int, look_s: float = LOOK_S, start_s: fl
             return
         if state is None:
             raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
-        if state:
+        if state not in ("", QUEUED):
             failure = _why(job, pods, state)
             raise NodesFailedError(failure.said, failure.lost, went_on)
         now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
-        news = "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
+        news = state or "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
         if news != told:
             print(news, flush=True)
             told = news
         hopeless_since = (hopeless_since or now) if any(trouble.hopeless for trouble in troubles) else None
-        in_vain = running < count and now - began > start_s
+        # In a queue there is no saying how long. After they have started, one that is missing is on its way to be lost.
+        waits_since = (waits_since or now) if running < count and state != QUEUED else None
+        in_vain = waits_since and now - waits_since > start_s
         if in_vain or (hopeless_since and now - hopeless_since > min(HOPELESS_S, start_s)):
             raise NodesFailedError(f"{news}; {_advice(troubles)}")
         time.sleep(look_s)
@@ -136,7 +139,7 @@ def _remove(kube: Kube, name: str) -> None:
 
 
 def _state(kube: Kube, name: str) -> str | None:
-    """`Complete`, or why it failed, or nothing while it goes on; None if there is no such TrainJob."""
+    """`Complete`, or QUEUED, or why it failed, or nothing while it goes on; None if there is no such TrainJob."""
     try:
         found = kube.get(TRAINER, f"trainjobs/{name}")
     except RefusedError as refused:
@@ -148,7 +151,8 @@ def _state(kube: Kube, name: str) -> str | None:
             return COMPLETE
         if condition["status"] == "True" and condition["type"] == "Failed":
             return f"{condition.get('reason', 'Failed')}: {condition.get('message', '')}".strip(": ")
-    return ""
+    # Kueue's word; of the condition that Trainer makes of it there may be none yet.
+    return QUEUED if found["spec"].get("suspend") else ""
 
 
 def _advice(troubles: list[Trouble]) -> str:

@@ -42,8 +42,16 @@ class Kube:
         self.session.trust_env = False  # a proxy for the outside world doesn't lead here
 
     def get(self, group: str, path: str, **query: Any) -> Any:
-        """The object, or the text of a log, at `path` below the namespace's; `group` begins as CORE does."""
+        """The object at `path` below the namespace's; `group` begins as CORE does."""
         return self._ask("GET", group, path, query)
+
+    def log(self, pod: str, **query: Any) -> str:
+        """A pod's log, asked for once; empty if it can't be had now. The API fetches it from the pod's machine, and hands
+        on as an error of its own (500) that this one is gone."""
+        try:
+            return str(self._once("GET", self._url(CORE, f"pods/{pod}/log"), query, None))
+        except (RefusedError, TryAgainError, requests.RequestException):
+            return ""
 
     def create(self, group: str, collection: str, thing: dict[str, Any]) -> Any:
         """Creates an object."""
@@ -58,20 +66,23 @@ class Kube:
                 raise
 
     def _ask(self, method: str, group: str, path: str, query: dict[str, Any], body: Any = None) -> Any:
-        url = f"{self.url}{group}/namespaces/{self.namespace}/{path}"
         try:
             return tenacity.Retrying(
-                retry=tenacity.retry_if_exception_type((TryAgainError, requests.ConnectionError, requests.Timeout)),
+                # All of requests' own: an answer that ends in its middle is no ConnectionError there.
+                retry=tenacity.retry_if_exception_type((TryAgainError, requests.RequestException)),
                 stop=tenacity.stop_after_delay(self.patience_s),
                 wait=tenacity.wait_random_exponential(multiplier=min(1.0, self.patience_s / 10), max=20),
                 reraise=True,
-            )(self._once, method, url, query, body)
+            )(self._once, method, self._url(group, path), query, body)
         except (TryAgainError, requests.RequestException) as error:
             words = one_line(error, 200)
             raise PipelineError(
                 f"expected the Kubernetes API at {self.url} to answer, received nothing of use for "
                 f"{self.patience_s:.0f} s: {words}; check the cluster, and the network policies of the run's pods"
             ) from None
+
+    def _url(self, group: str, path: str) -> str:
+        return f"{self.url}{group}/namespaces/{self.namespace}/{path}"
 
     def _once(self, method: str, url: str, query: dict[str, Any], body: Any) -> Any:
         # The token is read each time: Kubernetes replaces it every hour.

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.core.errors import one_line
 from components.train.nodes.job import LOST
-from components.train.nodes.kube import CORE, Kube, RefusedError
+from components.train.nodes.kube import CORE, Kube
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
 
 # Reasons of a waiting container that don't pass by themselves.
@@ -100,10 +100,7 @@ class NodePods:
         return (errors or lines or [""])[-1].removeprefix("error: ")
 
     def _log(self, pod: str, **query: Any) -> str:
-        try:
-            return str(self.kube.get(CORE, f"pods/{pod}/log", container=CONTAINER, **query))
-        except RefusedError:  # not started yet, cleared away, or not ours to read
-            return ""
+        return self.kube.log(pod, container=CONTAINER, **query)
 
 
 def _phase(pod: dict[str, Any]) -> str:

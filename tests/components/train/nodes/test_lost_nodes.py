@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import io
+import itertools
 import pathlib
 import random
 import threading
 import time
+import types
 import zipfile
 
 import h5py
@@ -171,6 +173,57 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     assert capfd.readouterr().out.count("resumed from ") == 2
     launch(result=False, epochs=14, batch_size=200)
     assert disturbed == weights(tmp_path / "model")
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes pass between two looks."""
+    moments = itertools.count(step=600)
+    clock = types.SimpleNamespace(monotonic=moments.__next__, sleep=lambda seconds: time.sleep(min(seconds, 0.01)))
+    monkeypatch.setattr(following, "time", clock)
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_node_that_is_lost_after_hours_is_made_anew_too(api: TrainerApi, launch) -> None:
+    """Its pod goes first, and Job, JobSet and TrainJob say so one after the other. Once a node that was missing then was
+    taken for one that had not come within the first hour, and the run ended."""
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.story = [
+        Scene(), *[Scene(pods=running)] * 12, Scene(pods=running[:1]), Scene("Failed", "a node was lost"),
+        Scene(), Scene("Complete"),
+    ]  # fmt: skip
+    launch()
+    assert len(api.created()) == 2
+
+
+@pytest.mark.usefixtures("slow_clock")
+def test_a_queue_may_keep_the_nodes_for_hours_and_take_them_back(api: TrainerApi, launch, capfd) -> None:
+    """Kueue suspends a TrainJob until its quota has room, and again when somebody more urgent comes."""
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    queued = Scene(suspended=True)
+    api.story = [Scene(), *[queued] * 12, Scene(), Scene(pods=running), *[queued] * 12, Scene(), Scene("Complete")]
+    launch()
+    assert len(api.created()) == 1
+    assert capfd.readouterr().out.count("suspended: the nodes wait in their queue") == 2
+
+
+def test_a_machine_that_is_gone_does_not_keep_from_seeing_that_the_training_ended(api: TrainerApi, launch) -> None:
+    """The API asks the machine itself for a log, and hands on that it does not answer as a 500: not worth ten minutes
+    of tries, for whether the TrainJob goes on is not said there."""
+    api.machines_gone = True
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.story = [Scene(pods=running), Scene("Failed", "a node was lost", (running[0],)), Scene(), Scene("Complete")]
+    launch(patience_s=0.5)
+    assert len(api.created()) == 2
+
+
+@pytest.mark.parametrize("path", ["/apis/trainer.kubeflow.org/", "/api/v1/namespaces/kubeflow/pods"])
+def test_an_answer_that_ends_in_its_middle_is_asked_for_again(api: TrainerApi, launch, path: str) -> None:
+    """As of an API server that is restarted."""
+    api.faults = [("GET", path, "cut")] * 2
+    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Running"))), Scene("Complete")]
+    launch()
+    assert api.faults == []
 
 
 def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
