@@ -132,7 +132,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
                     namespace=endpoint.namespace or "kubeflow",
                     existing_token=endpoint.token or None,
                 )
-            _limit_time(client._run_api.api_client.rest_client)
+            _guard(client._run_api.api_client.rest_client)
             client.get_kfp_healthz()
         except (ValueError, AttributeError, TypeError):  # an answer, but not of this API: a login page, another service
             raise PipelineError(
@@ -178,6 +178,10 @@ def patiently(
         raise explain(error, endpoint) from None
 
 
+class WebPageError(ValueError):
+    """A page for people where the API's answer belongs, mostly one to log in."""
+
+
 def may_pass(error: BaseException) -> bool:
     """Whether a failure is one of connections, load or restarts."""
     import urllib3
@@ -195,6 +199,9 @@ def explain(error: Exception, endpoint: Endpoint) -> Exception:
     if isinstance(error, urllib3.exceptions.HTTPError):
         return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, no answer: {_reason(error)}; is it the right "
                              "endpoint, and is the port-forward or VPN up?")  # fmt: skip
+    if isinstance(error, WebPageError):
+        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, received a web page, such as one to log in: has "
+                             "the login expired? set KFP_EXISTING_TOKEN to a fresh token")  # fmt: skip
     if not isinstance(error, ApiException):
         return error
     said = _said(error)
@@ -246,12 +253,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _limit_time(rest: Any) -> None:
-    """Gives every request of a client a time limit; the SDK passes none, and has no setting for one."""
+def _guard(rest: Any) -> None:
+    """Gives every request of a client a time limit, for which the SDK has no setting, and refuses a page as its answer,
+    of which the SDK makes an empty one: a run without a state, which would be followed for ever."""
     original = rest.request
 
     def request(*arguments: Any, _request_timeout: Any = None, **named: Any) -> Any:
-        return original(*arguments, _request_timeout=_request_timeout or TIMEOUT_S, **named)
+        answer = original(*arguments, _request_timeout=_request_timeout or TIMEOUT_S, **named)
+        if "text/html" in getattr(answer, "urllib3_response", answer).headers.get("Content-Type", ""):
+            raise WebPageError
+        return answer
 
     rest.request = request
 

@@ -7,9 +7,9 @@ Argo workflow.
 
 import base64
 import contextlib
-import datetime
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 TIMEOUT_S = (5, 20)
+# What is asked for twice of a log, so that nothing is lost between two looks.
+OVERLAP_S = 5
 # As (name, trial).
 Step = tuple[str, int]
 
@@ -38,6 +40,7 @@ class Pods:
         self.nodes: list[dict[str, Any]] = []
         self.logs: dict[str, StepLog] = {}
         self.seen: dict[str, str] = {}
+        self.asked: dict[str, float] = {}
         self.ended: set[str] = set()
 
     def look(self) -> None:
@@ -156,12 +159,10 @@ class Pods:
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 
     def _log_lines(self, pod: str) -> list[str]:
-        """Lines after the last one seen. Kubernetes filters by whole seconds; each line's own time does the rest."""
-        last = self.seen.get(pod, "")
-        since = {}
-        if last:
-            age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(last[:19] + "+00:00")
-            since = {"since_seconds": max(1, int(age.total_seconds()) + 2)}
+        """Lines after the last one seen. Kubernetes takes how long ago that is, in seconds and by its own clock: so it is
+        told the time between two looks, whatever the time is here. Each line's own time does the rest."""
+        last, now = self.seen.get(pod, ""), time.time()
+        since = {"since_seconds": max(0, int(now - self.asked[pod])) + OVERLAP_S} if last else {}
         # The bytes as they are: the client would fail on those that are no UTF-8.
         answer = self.core.read_namespaced_pod_log(
             pod,
@@ -172,6 +173,7 @@ class Pods:
             _preload_content=False,
             **since,
         )
+        self.asked[pod] = now
         lines = []
         for stamped in answer.data.decode(errors="replace").split("\n"):
             stamp, _, line = stamped.partition(" ")

@@ -1,6 +1,7 @@
 """A small server that answers as the Kubernetes API does about pods, their logs, workflows, nodes and a few names."""
 
 import base64
+import datetime
 import gzip
 import json
 import pathlib
@@ -16,6 +17,7 @@ class KubeApi(Api):
     Attributes:
         pods: of every run; a label selector is heeded.
         logs: each pod's, as text or bytes with timestamps.
+        now: what the nodes take the time to be, by which a log's `sinceSeconds` goes; None: as it is.
         argo_nodes: what Argo says of a run's pods: (whole name, phase, message).
         is_large: whether the workflow is so large that Argo compresses its nodes.
         warnings: (pod, message).
@@ -26,6 +28,7 @@ class KubeApi(Api):
         super().__init__()
         self.pods: list[dict] = []
         self.logs: dict[str, str | bytes] = {}
+        self.now: datetime.datetime | None = None
         self.argo_nodes: list[tuple[str, str, str]] = []
         self.is_large = False
         self.warnings: list[tuple[str, str]] = []
@@ -40,7 +43,7 @@ class KubeApi(Api):
             return 404, "404 page not found\n"
         parts = path.strip("/").split("/")
         if parts[-1] == "log":
-            return self._log_of(parts[-2])
+            return self._log_of(parts[-2], query)
         if parts[-1] == "pods":
             key, _, value = query.get("labelSelector", "").partition("=")
             items = [item for item in self.pods if item["metadata"].get("labels", {}).get(key, value) == value]
@@ -56,14 +59,20 @@ class KubeApi(Api):
             return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}
         return 404, status(404, "NotFound", f"{parts[-2]} {parts[-1]!r} not found")
 
-    def _log_of(self, name: str) -> tuple[int, Any]:
+    def _log_of(self, name: str, query: dict[str, str]) -> tuple[int, Any]:
         phases = {item["metadata"]["name"]: item["status"]["phase"] for item in self.pods}
         if name not in phases:
             return 404, status(404, "NotFound", f'pods "{name}" not found')
         if phases[name] == "Pending":
             said = f'container "main" in pod "{name}" is waiting to start: PodInitializing'
             return 400, status(400, "BadRequest", said)
-        return 200, self.logs.get(name, "")
+        text = self.logs.get(name, "")
+        log = text.encode() if isinstance(text, str) else text
+        if "sinceSeconds" in query:
+            now = self.now or datetime.datetime.now(datetime.UTC)
+            since = (now - datetime.timedelta(seconds=int(query["sinceSeconds"]))).isoformat()[:19].encode()
+            log = b"".join(line for line in log.splitlines(keepends=True) if line[:19] >= since)
+        return 200, log
 
 
 def _node(name: str, phase: str, message: str) -> dict[str, Any]:

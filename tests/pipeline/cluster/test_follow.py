@@ -136,3 +136,15 @@ def test_a_token_that_expires_meanwhile_is_told(quickstart_compiled):
     api.faults = [("GET", "/apis/v2beta1/runs/run-2", error(401, 16, "token is expired"))]
     with pytest.raises(PipelineError, match="token: missing, wrong or expired.*goes on"):
         run(api, quickstart_compiled)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/apis/v2beta1/runs/run-2"), ("POST", "/apis/v2beta1/runs")], ids=["follow", "submit"]
+)
+def test_a_login_that_expires_meanwhile_is_told_too(quickstart_compiled, method, path):
+    """A proxy with a login of its own sends whoever has none to its page, which is a success to HTTP. The SDK made a run
+    without a state of it, and that was followed for ever."""
+    api = KfpApi([Moment("RUNNING")])
+    api.faults = [(method, path, (302, ("<html>Found</html>", {"Location": "/dex/auth"})))] * 100
+    with pytest.raises(PipelineError, match="received a web page, such as one to log in: has the login expired?"):
+        run(api, quickstart_compiled, Watch(interval=0.01, patience=0.5, timeout=5.0))

@@ -1,5 +1,6 @@
 """Following a run whose pods can be seen: their lines, what keeps them from starting, how they ended."""
 
+import datetime
 import json
 import time
 import types
@@ -137,6 +138,25 @@ def test_log_lines_come_once_each_and_the_steps_own_error_is_the_cause(quickstar
     assert not [line for line in lines if "main.go" in line]
     lines, _ = followed(quickstart_compiled, [*STORY[:3], failed], Watch(0.01, 0.5, verbose=True))
     assert [line for line in lines if "main.go" in line]
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["fast", "slow"])
+def test_no_line_is_lost_to_a_clock_that_goes_wrong_here(kube, monkeypatch, hours):
+    """As a laptop's after its sleep. Kubernetes takes how long ago, by its own clock."""
+    here = datetime.datetime.now(datetime.UTC)
+    clock = types.SimpleNamespace(time=lambda: here.timestamp())
+    monkeypatch.setattr("pipeline.cluster.pods.time", clock, raising=False)
+    kube.pods, lines = [pod("train", "Running")], []
+    name = kube.pods[0]["metadata"]["name"]
+    pods = find_pods("run-2", "")
+    for epoch in range(1, 4):
+        kube.now = here + datetime.timedelta(hours=hours)
+        stamp = (kube.now - datetime.timedelta(seconds=4)).isoformat()[:19]
+        kube.logs[name] = f"{kube.logs.get(name, '')}{stamp}.5Z epoch {epoch}/3\n"
+        pods.look()
+        lines += [line for _, line in pods.new_lines()]
+        here += datetime.timedelta(seconds=5)
+    assert lines == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
 
 FAILURES = {
