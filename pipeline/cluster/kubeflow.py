@@ -200,8 +200,8 @@ def explain(error: Exception, endpoint: Endpoint) -> Exception:
         return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, no answer: {_reason(error)}; is it the right "
                              "endpoint, and is the port-forward or VPN up?")  # fmt: skip
     if isinstance(error, WebPageError):
-        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, received a web page, such as one to log in: has "
-                             "the login expired? set KFP_EXISTING_TOKEN to a fresh token")  # fmt: skip
+        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, received a web page, such as one to log in: "
+                             "has the login expired? set KFP_EXISTING_TOKEN to a fresh token")  # fmt: skip
     if not isinstance(error, ApiException):
         return error
     said = _said(error)

@@ -159,8 +159,11 @@ class Pods:
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 
     def _log_lines(self, pod: str) -> list[str]:
-        """Lines after the last one seen. Kubernetes takes how long ago that is, in seconds and by its own clock: so it is
-        told the time between two looks, whatever the time is here. Each line's own time does the rest."""
+        """Lines after the last one seen.
+
+        Kubernetes counts back from its own time, so it is told the seconds between two looks, whatever the time is
+        here. Each line's own time does the rest.
+        """
         last, now = self.seen.get(pod, ""), time.time()
         since = {"since_seconds": max(0, int(now - self.asked[pod])) + OVERLAP_S} if last else {}
         # The bytes as they are: the client would fail on those that are no UTF-8.

@@ -16,6 +16,10 @@ def pod(objects):
     return find(objects, "Deployment", "tensorboard")["spec"]["template"]["spec"]
 
 
+def labels(objects):
+    return find(objects, "Deployment", "tensorboard")["spec"]["template"]["metadata"]["labels"]
+
+
 def container(objects):
     return pod(objects)["containers"][0]
 
@@ -33,6 +37,7 @@ BROKEN = {
     "shares the node's: hostPID": lambda o: pod(o).update(hostPID=True),
     "has no service account of its own": lambda o: pod(o).pop("serviceAccountName"),
     "carries a token to the API server": lambda o: pod(o).pop("automountServiceAccountToken"),
+    "takes the proxy of a profile's mesh": lambda o: labels(o).pop("sidecar.istio.io/inject"),
     "mounts the node's files": lambda o: pod(o)["volumes"].append({"name": "disk", "hostPath": {"path": "/"}}),
     "may fill the node's disk": lambda o: pod(o)["volumes"].append({"name": "scratch", "emptyDir": {}}),
     "root file system is writable": lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem"),

@@ -46,8 +46,10 @@ class Kube:
         return self._ask("GET", group, path, query)
 
     def log(self, pod: str, **query: Any) -> str:
-        """A pod's log, asked for once; empty if it can't be had now. The API fetches it from the pod's machine, and hands
-        on as an error of its own (500) that this one is gone."""
+        """A pod's log, asked for once; empty if it can't be had now.
+
+        The API fetches it from the pod's machine, and answers 500 if that is gone: no reason to wait.
+        """
         try:
             return str(self._once("GET", self._url(CORE, f"pods/{pod}/log"), query, None))
         except (RefusedError, TryAgainError, requests.RequestException):

@@ -142,8 +142,10 @@ def test_a_token_that_expires_meanwhile_is_told(quickstart_compiled):
     ("method", "path"), [("GET", "/apis/v2beta1/runs/run-2"), ("POST", "/apis/v2beta1/runs")], ids=["follow", "submit"]
 )
 def test_a_login_that_expires_meanwhile_is_told_too(quickstart_compiled, method, path):
-    """A proxy with a login of its own sends whoever has none to its page, which is a success to HTTP. The SDK made a run
-    without a state of it, and that was followed for ever."""
+    """A proxy with a login of its own sends whoever has none to its page, which is a success to HTTP.
+
+    The SDK made a run without a state of it, and that was followed for ever.
+    """
     api = KfpApi([Moment("RUNNING")])
     api.faults = [(method, path, (302, ("<html>Found</html>", {"Location": "/dex/auth"})))] * 100
     with pytest.raises(PipelineError, match="received a web page, such as one to log in: has the login expired?"):

@@ -185,8 +185,8 @@ def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("slow_clock")
 def test_a_node_that_is_lost_after_hours_is_made_anew_too(api: TrainerApi, launch) -> None:
-    """Its pod goes first, and Job, JobSet and TrainJob say so one after the other. Once a node that was missing then was
-    taken for one that had not come within the first hour, and the run ended."""
+    """Its pod goes first; Job, JobSet and TrainJob follow. A node that was missing in between was once taken for one
+    that had not come within the first hour, and the run ended."""
     running = (node_pod(0, "Running"), node_pod(1, "Running"))
     api.story = [
         Scene(), *[Scene(pods=running)] * 12, Scene(pods=running[:1]), Scene("Failed", "a node was lost"),
