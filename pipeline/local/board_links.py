@@ -21,6 +21,10 @@ class BoardLinks:
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(event_files, link.parent))
 
+    def hide(self, name: str) -> None:
+        """Takes back the link of a step that an earlier run answers for: the curves are shown below that one."""
+        (self.directory / name).unlink(missing_ok=True)
+
     def tidy(self) -> None:
         """Takes back the links of steps that did not run."""
         # The deepest first: a folder goes when it is empty.

@@ -120,6 +120,8 @@ class LocalRun:
             self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
             outputs, state = {}, status.Status.FAILURE
         if step.cached:
+            if name:
+                self.board.hide(name)
             _lead_to_earlier(outputs, task_directory)
         step.outputs = outputs
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"

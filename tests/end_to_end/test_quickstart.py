@@ -70,6 +70,7 @@ def test_the_saved_model_reads_digits(quickstart, summary_of):
 def test_unchanged_means_cached(quickstart, command_line, summary_of):
     outputs, _ = quickstart
     before = summary_of(outputs)
+    shown = sorted((outputs / "tensorboard").glob("*/*"))
     again = command_line.run_local(outputs)
     assert again.returncode == 0, again.stdout + again.stderr
     after = summary_of(outputs)
@@ -77,6 +78,7 @@ def test_unchanged_means_cached(quickstart, command_line, summary_of):
     assert (after["metrics"], after["artifacts"]) == (before["metrics"], before["artifacts"])
     within = pathlib.Path(before["artifacts"]["report"]).relative_to(outputs).parts[1:]
     assert outputs.joinpath("latest", *within).samefile(before["artifacts"]["report"]), "the latest run has its report"
+    assert sorted((outputs / "tensorboard").glob("*/*")) == shown, "TensorBoard shows no run twice"
 
 
 def test_a_parameter_reruns_what_it_must_and_no_more(quickstart, command_line, summary_of, steps_run):
