@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
+from components.core.wording import listed
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepState, failed_driver
@@ -19,6 +20,8 @@ VERDICT = re.compile(r"(passes|does not pass) the gate: ")
 ANSWERED = re.compile(r"answered [\d,]+ pictures|nothing new")
 OUTCOME = re.compile(r"(not )?exported\b")
 ALL_CACHED = "every step came from the cache: its figures and places are in the run that made them"
+LACKING = re.compile(r"expected an? .*artifact with ")
+WITHOUT_CACHE = "CACHE=0 (--no-cache but for make)"
 LOGS_GONE = "figures and places are in the UI only: the logs of its pods are gone"
 NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
 
@@ -60,7 +63,18 @@ def why(story: Story, run: Any) -> str:
         return f"{name} failed: Kubeflow's driver could not start it{': ' if said else ''}{said}"
     if failed is None:
         return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
-    return f"{failed.title} failed: {_cause(story.pods, failed)}"
+    return f"{failed.title} failed: {(cause := _cause(story.pods, failed))}{_after_cache(story, cause)}"
+
+
+def _after_cache(story: Story, cause: str) -> str:
+    """What to do about an artifact that is not there: Kubeflow looks at none that it takes from its cache, so that the
+    next run would fail there too."""
+    cached = [state.title for state in story.states if state.cached]
+    if not cached or not LACKING.match(cause):
+        return ""
+    return (
+        f"; {listed(cached)} came from the cache, and what earlier runs made may be deleted: run with {WITHOUT_CACHE}"
+    )
 
 
 def _cause(pods: Pods | None, state: StepState) -> str:

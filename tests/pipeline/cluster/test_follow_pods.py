@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary
 from pipeline.cluster.endings import container_ending
@@ -187,6 +188,18 @@ def test_a_failure_is_told_by_what_says_most(quickstart_compiled, kube, kind):
     kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
     assert said in followed(quickstart_compiled, [failed])[1]
+
+
+def test_a_cached_step_whose_artifact_was_deleted_is_told(quickstart_compiled, kube, tmp_path):
+    """Kubeflow looks at no artifact that it takes from its cache, so each later run would fail there too."""
+    with pytest.raises(PipelineError) as lacking:
+        read_info(tmp_path)
+    kube.pods = [pod("train", "Failed")]
+    kube.logs[kube.pods[0]["metadata"]["name"]] = f"2026-01-01T00:00:01.0Z error: {lacking.value}"
+    ran = tasks("SUCCEEDED", "SUCCEEDED", "FAILED")
+    _, error = followed(quickstart_compiled, [Moment("FAILED", ran, cached=("download", "preprocess"))])
+    assert "; download, preprocess came from the cache, and what earlier runs made may be deleted: run" in error
+    assert "came from the cache" not in followed(quickstart_compiled, [Moment("FAILED", ran)])[1]
 
 
 def test_a_step_that_kubeflow_could_not_start_is_told_by_its_driver(quickstart_compiled, kube):
