@@ -13,6 +13,7 @@ from pipeline.cluster.closing import summary, why
 from pipeline.cluster.kubeflow import Endpoint, patiently, quiet, run_page
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
+from pipeline.cluster.troubles import QUEUED
 from pipeline.summary import closing_block
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def _check_stuck(run: Any, story: Story, watch: Watch, how: str) -> None:
             advice = f"; {trouble.advice}" if trouble.advice else ""
             raise PipelineError(f"{trouble}{advice}. {leave}")
     still = time.monotonic() - story.moved
-    if still >= watch.stuck_after and is_waiting(run):
+    queued = any(trouble.kind == QUEUED for trouble, _ in troubles)
+    if still >= watch.stuck_after and is_waiting(run) and not queued:
         reasons = [str(trouble) for trouble, _ in troubles] or (story.pods.events()[-1:] if story.pods else [])
         reason = reasons[0] if reasons else (
             f"a pod waits to start; see why with: kubectl describe pods -l pipeline/runid={run.run_id}"

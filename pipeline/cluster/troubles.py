@@ -15,6 +15,14 @@ IMAGE_ADVICE = (
     "push it (make images ACTION=push), name the repository that has it (CONV2D_IMAGE_REPOSITORY), or give the pods' "
     "service account the registry's pull secret"
 )
+# containerd's words, before a `: not found`.
+OTHER_PROCESSOR = "no match for platform in manifest"
+PROCESSOR_ADVICE = (
+    "it is built for another processor than the node's, as one from a Mac for nodes of amd64: build and push it from a "
+    "machine like the nodes"
+)
+# A pod that Kueue keeps in its queue: for as long as others are before it.
+QUEUED = "SchedulingGated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +55,14 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
         waiting = status.state and status.state.waiting
         message = one_line(waiting.message or "") if waiting else ""
         if waiting and waiting.reason in IMAGE_REASONS:
-            return Trouble(name, "image", _image(message, status.image), IMAGE_ADVICE, hopeless=True)
+            advice = PROCESSOR_ADVICE if OTHER_PROCESSOR in message else IMAGE_ADVICE
+            return Trouble(name, "image", _image(message, status.image), advice, hopeless=True)
         if waiting and waiting.reason in CONFIGURATION_REASONS:
             return Trouble(name, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status == "False":
+            if condition.reason == QUEUED:
+                return Trouble(name, QUEUED, f"its pod is kept in a queue: {_line(condition.message)}")
             return Trouble(name, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
     return None
 
@@ -66,7 +77,7 @@ def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
 
 def _image(message: str, image: str) -> str:
     named = re.search(r'image "([^"]+)"', message)
-    why = message.rpartition(": ")[2] if ": " in message else ""
+    why = OTHER_PROCESSOR if OTHER_PROCESSOR in message else message.rpartition(": ")[2] if ": " in message else ""
     return f"its image {named[1] if named else image} can't be pulled{': ' if why else ''}{_line(why)}"
 
 

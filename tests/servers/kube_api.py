@@ -104,6 +104,7 @@ def pod(
     phase: str,
     waiting: tuple[str, str] | None = None,
     unschedulable: str = "",
+    unscheduled: str = "Unschedulable",
     terminated: dict[str, Any] | None = None,
     run_id: str = "run-2",
     driver: bool = False,
@@ -112,6 +113,7 @@ def pod(
 
     Args:
         waiting: the reason and the message of its main container.
+        unschedulable, unscheduled: why no node has it, and in a word; SchedulingGated: Kueue keeps it in its queue.
         terminated: how that ended, as far as it is not told by the phase.
         driver: whether it is that of KFP's driver, which prepares the step.
     """
@@ -120,7 +122,7 @@ def pod(
     number = node_id(node)
     state: dict[str, Any] = {"phase": phase}
     if unschedulable:
-        reason = {"reason": "Unschedulable", "message": unschedulable}
+        reason = {"reason": unscheduled, "message": unschedulable}
         state["conditions"] = [{"type": "PodScheduled", "status": "False", **reason}]
     else:
         runs = {"running": {"startedAt": MOMENT}}

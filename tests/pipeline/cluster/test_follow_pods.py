@@ -67,6 +67,29 @@ def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_comp
     assert len([line for line in lines if line.startswith("waiting: train")]) == 1
 
 
+def test_a_pod_that_waits_in_a_queue_is_not_stuck(quickstart_compiled, kube):
+    """Kueue's gate, with the words that Kubernetes has for any: hours are nothing there."""
+    said = "Scheduling is blocked due to non-empty scheduling gates"
+    kube.pods = [pod("train", "Pending", unschedulable=said, unscheduled="SchedulingGated")]
+    waits = Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))
+    lines, error = followed(quickstart_compiled, [waits] * 8 + STORY[-1:], Watch(0.02, 0.5, stuck_after=0.05))
+    assert error == ""
+    assert [line for line in lines if "waiting" in line] == ["waiting: train: its pod is kept in a queue: " + said]
+
+
+def test_an_image_for_another_processor_is_not_to_be_pushed_again(quickstart_compiled, kube):
+    """As one that was built on a Mac, for a cluster of amd64."""
+    said = (
+        'Failed to pull image "x": rpc error: code = NotFound desc = failed to pull and unpack image "x": no match for '
+        "platform in manifest: not found"
+    )
+    kube.pods = [pod("train", "Pending", ("ErrImagePull", said))]
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
+    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, hopeless_after=0.05))
+    assert "train: its image x can't be pulled: no match for platform in manifest; it is built for another" in error
+    assert "ACTION=push" not in error
+
+
 def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
     kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
     kube.argo_nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]
