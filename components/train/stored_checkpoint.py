@@ -20,6 +20,7 @@ import pathlib
 import shutil
 import uuid
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from components.core.errors import PipelineError
 from components.core.files import scratch_directory
 from components.core.storage import bundle, open_store
 from components.core.storage.backend import Limits
-from components.core.storage.errors import Corrupted, NotFound
+from components.core.storage.errors import Corrupted, NotFound, StorageError, tell
 from components.train.checkpoint import Checkpoint
 
 
@@ -88,6 +89,7 @@ class Checkpoints:
 
     def __init__(self, uri: str, limits: Limits | None = None):
         self.store = open_store(uri, limits)
+        self.told = False
 
     def save(self, directory: str | pathlib.Path, step: int) -> None:
         """Stores all files of `directory` as the checkpoint of `step` (an epoch; grows with training).
@@ -98,9 +100,10 @@ class Checkpoints:
         place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
         files = bundle.files_below(pathlib.Path(directory))
         bundle.write(self.store, place, files, bundle.describe(files, {"step": step}), "checkpoint")
-        for other in self._places():
-            if other != place and _step(other) <= step and self.store.exists(f"{other}/{bundle.MANIFEST}"):
-                bundle.delete(self.store, other)
+        with self._kept_at_worst():
+            for other in self._places():
+                if other != place and _step(other) <= step and self.store.exists(f"{other}/{bundle.MANIFEST}"):
+                    bundle.delete(self.store, other)
 
     def newest(self, path: str | pathlib.Path) -> int | None:
         """Downloads the newest whole checkpoint into the new directory `path`; returns its step, None if there is none.
@@ -125,8 +128,20 @@ class Checkpoints:
 
     def delete(self) -> None:
         """Removes all checkpoints, for instance after the run has succeeded."""
-        for place in self._places():
-            bundle.delete(self.store, place)
+        with self._kept_at_worst():
+            for place in self._places():
+                bundle.delete(self.store, place)
+
+    @contextlib.contextmanager
+    def _kept_at_worst(self) -> Iterator[None]:
+        """Lets nothing be lost for want of tidying: the bucket may have a retention policy, or give no right to delete,
+        or its store may be away as the trained model is about to be handed on. It is told once."""
+        try:
+            yield
+        except StorageError as error:
+            if not self.told:
+                tell(f"note: checkpoints that are done with stay in {self.store.uri()}: {error}")
+            self.told = True
 
     def _places(self) -> list[str]:
         """The checkpoints' directories, newest first, whole or not; what does not look like one is left alone."""

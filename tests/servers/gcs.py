@@ -65,6 +65,7 @@ class State:
 
     Attributes:
         forbidden: buckets on which the caller has no permission.
+        kept: buckets with a retention policy: nothing in them is removed or overwritten.
         token: the only bearer token accepted; None accepts any caller.
         page: objects a page of a listing.
         max_parts: parts of one upload, as https://cloud.google.com/storage/quotas#requests says.
@@ -74,6 +75,7 @@ class State:
     def __init__(self, buckets: tuple[str, ...] = ()):
         self.buckets: dict[str, dict[str, Object]] = {name: {} for name in buckets}
         self.forbidden: set[str] = set()
+        self.kept: set[str] = set()
         self.token: str | None = None
         self.page = PAGE
         self.max_parts = 10_000
@@ -112,6 +114,7 @@ class State:
         with self.lock:
             objects = self.bucket(bucket)
             _check(objects.get(name), query)
+            self._check_retention(bucket, name)
             now = datetime.datetime.now(datetime.UTC)
             objects[name] = Object(parts, sum(map(len, parts)), next(self.generations), now, crc32c)
             return objects[name]
@@ -120,7 +123,13 @@ class State:
         """Removes a live object, if the preconditions hold."""
         with self.lock:
             self.object(bucket, name, query)
+            self._check_retention(bucket, name)
             del self.buckets[bucket][name]
+
+    def _check_retention(self, bucket: str, name: str) -> None:
+        if bucket in self.kept and name in self.buckets[bucket]:
+            said = "is subject to bucket's retention policy or object retention and cannot be deleted or overwritten"
+            raise RefusedError(403, f"Object '{bucket}/{name}' {said} until 2036-11-27T00:00:00-00:00")
 
 
 def _crc32c(parts: list[bytes]) -> str:

@@ -33,11 +33,13 @@ class S3Server:
 
     Attributes:
         forbidden: buckets on which the caller has no permission.
+        kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
     """
 
     def __init__(self, *buckets: str):
         self.buckets, self.forbidden, self.accepted = buckets, set(), None
+        self.kept: set[str] = set()
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
         moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
@@ -77,7 +79,8 @@ class S3Server:
     def _refusal(self, request: Request) -> Response | None:
         if self.accepted and f"Credential={self.accepted}/" not in request.headers.get("Authorization", ""):
             return _error(403, "InvalidAccessKeyId")
-        if request.path.split("/")[1] in self.forbidden:
+        bucket = request.path.split("/")[1]
+        if bucket in self.forbidden or (bucket in self.kept and request.method == "DELETE"):
             return _error(403, "AccessDenied")
         claimed = request.headers.get("Content-MD5")
         if claimed:

@@ -18,6 +18,7 @@ from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
 from components.core.storage import StorageError, location, open_store
+from components.core.storage.errors import tell
 from components.train.board.tracking import tracked_run
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
 from components.train.nodes.job import Job
@@ -66,7 +67,10 @@ def train_on_nodes(
             with whole_directory(path) as directory:
                 result.download_directory(part, directory, part)
     work = open_store(job.work)
-    work.delete_files([stored.key for stored in work.list()])
+    try:
+        work.delete_files([stored.key for stored in work.list()])
+    except StorageError as error:  # the model is here; a store that keeps what it has costs none
+        tell(f"note: what the nodes left each other stays in {job.work}: {error}")
     record = read_training(model_path)
     # The run in MLflow is this pod's, with its login, so the nodes are told of none: their curves go there at the end.
     if run := tracked_run():

@@ -84,6 +84,22 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, unjudg
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
 
 
+def test_checkpoints_that_their_store_keeps_cost_no_model(bucket, unjudged_digits, tmp_path, capsys, monkeypatch):
+    """A bucket with a retention policy, a role without the right to delete: both are made so that nothing gets lost."""
+    state = bucket.server.state if bucket.scheme == "gs" else bucket.server
+    monkeypatch.setattr(state, "kept", {bucket.uri.split("/")[2]})
+    monkeypatch.setattr("components.train.callbacks.EVERY_S", 0)
+    monkeypatch.setattr(SaveCheckpoint, "busy", property(SaveCheckpoint.close))
+    chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
+    train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    assert (tmp_path / "model" / "model.keras").exists()
+    said = capsys.readouterr().out
+    assert said.count("checkpoints that are done with stay in ") == 1
+    assert "could not be written" not in said
+    kept = open_store(chosen.checkpoints).list()
+    assert len([stored for stored in kept if stored.key.endswith("manifest.json")]) == 3
+
+
 def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, unjudged_digits, tmp_path):
     """Pauses between tries are drawn by chance, from the numbers that Keras's first weights come from."""
     chosen = settings(epochs=1, checkpoints=f"{gcs.uri}/checkpoints")

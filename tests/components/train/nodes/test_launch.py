@@ -101,6 +101,14 @@ def test_reasons_and_the_log_are_shown_once(api: TrainerApi, launch, capfd: pyte
     ]
 
 
+def test_a_store_that_keeps_what_it_has_costs_no_model(api, launch, gcs, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]})
+    api.story = [Scene("Complete")]
+    assert launch().images_per_second == 1000
+    assert (tmp_path / "model" / "training.json").exists()
+    assert "note: what the nodes left each other stays in gs://" in capfd.readouterr().out
+
+
 def test_the_curves_go_to_mlflow_by_the_step_whose_run_it_is(api: TrainerApi, launch, monkeypatch) -> None:
     mlflow = MLflowApi("0a1b")
     api.story = [Scene("Complete")]
