@@ -235,7 +235,8 @@ def _may_be_turned(payload: bytes) -> bool:
 def _centre(width: int, height: int, target: Target) -> tuple[float, float, float, float]:
     """The largest box of the target's proportions in the middle of a picture: left, top, right, bottom."""
     scale = min(width / target.width, height / target.height)
-    left, top = (width - scale * target.width) / 2, (height - scale * target.height) / 2
+    # Rounding makes (225 / 224) x 224 a little more than 225, and Pillow takes no box that begins outside.
+    left, top = (max(0.0, (w - scale * t) / 2) for w, t in ((width, target.width), (height, target.height)))
     return left, top, width - left, height - top
 
 

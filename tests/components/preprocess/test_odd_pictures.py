@@ -224,6 +224,16 @@ def test_crop_equals_pillow_s_fit():
     np.testing.assert_array_equal(pixels(encoded(image), Target(12, 16, 3, "crop")), np.asarray(wanted))
 
 
+@pytest.mark.parametrize(("side", "wanted"), [(225, 224), (123, 224), (99, 90), (84, 75), (55, 100)])
+def test_a_crop_whose_box_rounding_puts_outside_is_cut_all_the_same(side, wanted):
+    target = Target(wanted, wanted, 3)
+    tall = Image.fromarray(np.random.default_rng(0).integers(0, 256, (2 * side, side, 3), np.uint8))
+    for picture in (tall, tall.transpose(Image.Transpose.ROTATE_90)):
+        found = pixels(encoded(picture), target).astype(int)
+        fit = np.asarray(ImageOps.fit(picture, (wanted, wanted), Image.Resampling.BILINEAR)).astype(int)
+        assert np.abs(found - fit).max() <= 1
+
+
 def test_small_pictures_are_enlarged():
     assert pixels(encoded(flat("RGB", (1, 2, 3), (2, 2))), Target(9, 7, 3)).tolist() == [[[1, 2, 3]] * 7] * 9
 
