@@ -20,6 +20,8 @@ from components.predict.source import Picture, Source, nothing_found, open_sourc
 # Pictures to a file of answers, and to what a killed run does again; fewer if many classes are told of each.
 FILE_PICTURES = 10_000
 FILE_PROBABILITIES = 1_000_000
+# So many new files and no picture among them: that is not a damaged one or two, somebody should look.
+SUSPICIOUS = 30
 
 
 def predict(settings: PredictSettings, page_path: str = "") -> Answered:
@@ -52,7 +54,7 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
             for pictures in _files(itertools.chain(first, found), answers, size):
                 rows = Rows(settings.answers_as, names, settings.top, served.model)
                 counts = _answer(served, source, pictures, rows, progress)
-                if counts.unreadable == counts.pictures and done.unreadable == done.pictures:
+                if _is_no_source(counts, done, settings.out):
                     bad = counts.listed[0]
                     raise PipelineError(
                         f"expected pictures at {settings.source!a}, received {counts.pictures:,} files none of which "
@@ -64,6 +66,14 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
     _say(answers, source, done, seconds, emptied="" if first else settings.source)
     report = report_drift(answers, served, settings, page_path)
     return _judged(answers, done, seconds, report, settings.max_drift)
+
+
+def _is_no_source(counts: Counts, done: Counts, out: str) -> bool:
+    """Whether a source has no picture in it, by a file of answers and those before it. A few damaged ones that are new
+    beside pictures answered before are answered with the reason: else each later run would fail of them again."""
+    if counts.unreadable < counts.pictures or done.unreadable < done.pictures:
+        return False
+    return counts.pictures >= SUSPICIOUS or not answered_before(out)
 
 
 def _files(found: Iterator[Picture], answers: Answers, size: int) -> Iterator[list[Picture]]:

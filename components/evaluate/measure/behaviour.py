@@ -49,7 +49,7 @@ class Check:
     @property
     def said(self) -> str:
         """What came of it: a sentence without its end."""
-        value, limit = f"{100 * self.value:.1f} %", f"{100 * self.limit:.0f} %"
+        value, limit = f"{100 * self.value:.1f} %", f"{100 * self.limit:g} %"
         if self.at_least:
             return f"{value} of test pictures {self.shown} keep their class (expected: {limit} or more)"
         return f"{self.shown} answered with a certainty of {value} (expected: {limit} or less)"

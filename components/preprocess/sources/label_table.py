@@ -144,6 +144,8 @@ class LabelTable:
             if before is not None or path == 0:
                 raise self._no_columns(first)
             return path, path - 1, None, False
+        if before is None and path and first[path + 1].lower() in SPLITS:  # label, picture, split: a class "train"?
+            raise self._no_columns(first)
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
 

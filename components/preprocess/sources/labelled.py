@@ -45,7 +45,7 @@ class Labels:
         """Labels the pictures of `parts` by a table. 200 bytes a picture while it lasts.
 
         Raises:
-            PipelineError: as the table's reader does, or none of its paths is that of a picture.
+            PipelineError: as the table's reader does, none of its paths is that of a picture, or a label is no UTF-8.
         """
         words, lines = table.lines()
         pictures = self._by_name(parts, without_ending=_paths_have_no_endings(table))
@@ -60,7 +60,10 @@ class Labels:
                 unknown = "no picture of that name" if picture == -1 else "a picture of that name in several sources"
                 self.odd_lines.add(where, line.odd or f"{unknown}: {line.path}")
                 continue
-            label = self.class_numbers.setdefault(unicodedata.normalize("NFC", line.label), len(self.class_numbers))
+            name = unicodedata.normalize("NFC", line.label)
+            if name not in self.class_numbers:
+                _require_text(name, table.name, where)
+            label = self.class_numbers.setdefault(name, len(self.class_numbers))
             if not said_in[picture]:
                 self.labels[picture], self.splits[picture], said_in[picture] = label, line.split, line.number
             elif (label, line.split) != (self.labels[picture], self.splits[picture]):
@@ -96,6 +99,15 @@ class Labels:
                     below = below[: -len(ending_of(below))] if without_ending else below
                     found[below] = TWICE if below in found else start + picture
         return found
+
+
+def _require_text(label: str, table: str, where: str) -> None:
+    """Refuses a class whose name would be other letters in the model: spreadsheets write CSV in an older alphabet."""
+    if not label.isascii() and any("\ud800" <= letter <= "\udfff" for letter in label):
+        raise PipelineError(
+            f"expected UTF-8 in {table}, received the label {listed([label])} in other bytes ({listed([where])}); save "
+            "it as CSV UTF-8"
+        )
 
 
 def _paths_have_no_endings(table: Table) -> bool:

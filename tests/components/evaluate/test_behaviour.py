@@ -46,6 +46,13 @@ def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
     )
 
 
+def test_a_limit_is_told_as_it_was_set():
+    found = checks(lambda shown: certain_of(np.zeros(len(shown), int), 0.998), certain=0.995, kept=0.005)
+    assert not found["Blank"].passed
+    assert found["Blank"].said.endswith("a certainty of 99.8 % (expected: 99.5 % or less)")
+    assert found["Shift"].said.endswith("keep their class (expected: 0.5 % or more)")
+
+
 def test_a_model_that_sees_only_the_left_edge_fails_the_mirror_alone():
     def predict(shown):
         return certain_of(

@@ -122,6 +122,19 @@ def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, set
 
 
 @in_a_bucket
+def test_a_damaged_picture_that_alone_is_new_fails_no_run(place, settings):  # noqa: F811
+    predict(settings())
+    store = open_store(place.uri)
+    store.write_bytes("new/cut-off.jpg", b"no picture")
+    assert (done := predict(settings())).unreadable == 1 and done.said == "answered 1 picture, 1 of them unreadable"
+    assert "not a picture" in next(row for row in rows(place.uri) if row["picture"].endswith("cut-off.jpg"))["error"]
+    assert predict(settings()).pictures == 0
+    for number in range(run.SUSPICIOUS):
+        store.write_bytes(f"new/{number}.jpg", b"no picture")
+    assert "received 30 files none of which can be read" in refusal(settings())
+
+
+@in_a_bucket
 def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noqa: F811
     predict(settings(answers_as="csv", top=0))
     store = open_store(f"{place.uri}/answers/digits-1")

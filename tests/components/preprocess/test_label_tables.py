@@ -187,9 +187,17 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
             "labels.csv, received field larger than field limit",
         ),
         ("\ufeff{}\n", "expected columns of path and label in labels.csv, received ;"),
+        (
+            "cat,images/001.png,train\ndog,images/002.png,test\n",
+            "labels.csv, received cat, images/001.png, train; name them path and label in a first line",
+        ),
+        (
+            CSV.replace("cat", "K\xe4se").encode("cp1252"),
+            r"expected UTF-8 in labels.csv, received the label K\udce4se in other bytes (labels.csv, line 3); save",
+        ),
     ],
 )
-def test_a_table_that_labels_nothing_is_one_line(made, tmp_path, text, said):
+def test_a_table_that_labels_nothing_or_says_what_nobody_meant_is_one_line(made, tmp_path, text, said):
     assert said in refused(made, tree(tmp_path / "pets", FLAT | {"labels.csv": text}), max_unreadable=1)
 
 
