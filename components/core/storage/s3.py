@@ -25,7 +25,7 @@ from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
 from components.core.storage.errors import NotFound, PreconditionFailed, Transient
 from components.core.storage.retry import patiently
-from components.core.storage.s3_errors import explain, explain_setup, status_of
+from components.core.storage.s3_errors import explain, explain_setup, refuse_redirect, status_of
 
 CONNECT_TIMEOUT_S = 10.0
 # Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
@@ -76,6 +76,9 @@ class S3Backend:
             )
         except (boto.BotoCoreError, ValueError) as error:
             raise explain_setup(error, f"{scheme}://{bucket}") from None
+        if endpoint:
+            refuse = functools.partial(refuse_redirect, f"{scheme}://{bucket}")
+            self.client.meta.events.register("before-parse.s3", refuse)
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         answer = self.client.list_objects_v2(

@@ -1,5 +1,8 @@
 """What boto3's exceptions mean."""
 
+import urllib.parse
+from typing import Any
+
 import botocore.parsers
 from botocore import exceptions as boto
 
@@ -14,7 +17,7 @@ from components.core.storage.errors import (
 
 NOT_THERE = {"NoSuchKey", "404", "NotFound"}
 REFUSED = {
-    "AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem", "InvalidObjectState",
+    "AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem",
 }  # fmt: skip
 BAD_CREDENTIALS = {
     "401", "Unauthorized", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
@@ -26,6 +29,7 @@ RETRIED_CODES = {
     "RequestLimitExceeded", "OperationAborted", "ConditionalRequestConflict", "RequestTimeoutException",
     "TooManyRequests",
 }  # fmt: skip
+REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
 BROKEN_CONNECTION = (
     boto.HTTPClientError,
@@ -64,6 +68,10 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
         return Denied(f"the credentials for {bucket} were refused or have expired ({code}); {_log_in(bucket)}")
     if code == "PreconditionFailed" or status == 412:
         return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
+    if code == "RequestTimeTooSkewed":
+        return StorageError(f"the clock here is more than 15 minutes off the store's of {bucket}; set it by NTP")
+    if code == "InvalidObjectState":
+        return StorageError(f"{uri} is archived; restore it (aws s3api restore-object), or name another place")
     if code in RETRIED_CODES or status in RETRIED_STATUS:
         return Transient(f"answer {status} {code} from the store")
     if code in NOT_THERE or status == 404:
@@ -75,6 +83,22 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
     if status is None or status < 400:
         return Transient(f"unexpected answer {status}")
     return StorageError(f"{bucket} refused the request for {uri} with status {status} {code}")
+
+
+def refuse_redirect(bucket: str, response_dict: dict, **_: Any) -> None:
+    """Refuses an answer that sends elsewhere, as an ingress does to https or a proxy to its login.
+
+    S3's own name a region. The client would go in circles, or take it for a broken connection.
+    """
+    headers = response_dict["headers"]
+    if response_dict["status_code"] not in REDIRECTS or "x-amz-bucket-region" in headers:
+        return
+    place = urllib.parse.urlsplit(headers.get("Location", ""))
+    elsewhere = f"{place.scheme}://{place.netloc.rpartition('@')[2]}" if place.netloc else "another place"
+    raise StorageError(
+        f"the endpoint of {bucket} sends to {elsewhere} in place of an answer; set AWS_ENDPOINT_URL to the store's own "
+        "address"
+    )
 
 
 def explain_setup(error: Exception, bucket: str) -> StorageError:

@@ -8,6 +8,7 @@ import pytest
 
 from components.core.storage import BucketMissing, Denied, StorageError, open_store
 from pipeline import ROOT
+from tests.servers.http_api import Api
 from tests.servers.s3 import SECRET_KEY
 from tests.servers.small import SMALL
 
@@ -117,6 +118,38 @@ def test_an_endpoint_that_is_none(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "seaweedfs:9000")
     with pytest.raises(StorageError, match="expected AWS_ENDPOINT_URL to be an http"):
         open_store("s3://bucket", SMALL)
+
+
+class Answering(Api):
+    """An S3 server that has one answer to everything."""
+
+    def __init__(self, status: int, code: str, headers: dict[str, str]):
+        super().__init__()
+        self.answer = status, (f"<Error><Code>{code}</Code><Message>{SECRET_KEY}</Message></Error>", headers)
+
+    def handle(self, *request) -> tuple:
+        return self.answer
+
+
+ANSWERS = {
+    "a redirect to https": (301, "", "sends to https://minio.example.com in place of an answer; set AWS_ENDPOINT_URL"),
+    "the page of a login": (302, "", "sends to https://minio.example.com in place of an answer"),
+    "nginx's redirect": (308, "", "sends to https://minio.example.com in place of an answer"),
+    "a clock that is off": (403, "RequestTimeTooSkewed", "the clock here is more than 15 minutes off the store's"),
+    "an archived object": (403, "InvalidObjectState", "s3://bucket/key is archived; restore it"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_what_a_store_says_that_is_no_lack_of_permission(s3, monkeypatch, kind):
+    status, code, said = ANSWERS[kind]
+    server = Answering(status, code, {"Location": f"https://minio.example.com/bucket/key?token={SECRET_KEY}"})
+    with server.serving() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(StorageError, match=said) as raised:
+            open_store("s3://bucket", SMALL).read_bytes("key")
+    assert SECRET_KEY not in str(raised.value)
+    assert len(server.requests) == 1
 
 
 def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
