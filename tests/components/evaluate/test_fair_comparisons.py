@@ -34,43 +34,43 @@ MUCH = 8.0  # a bias that ruins a model
 
 
 @pytest.fixture
-def judge(trained, tmp_path):
+def judge(linear, tmp_path):
     """Evaluates a model artifact against the champion of `digits`; gives the decision."""
 
     def judged(model: str, registry: str, dataset: str = "", **settings) -> Decision:
         outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
         chosen = EvaluateSettings(behaviour="off", publish_uri=registry, model_name="digits", **settings)
-        evaluate(chosen, dataset or trained.dataset, model, *outputs)
+        evaluate(chosen, dataset or linear.dataset, model, *outputs)
         return read_decision(outputs[0])
 
     return judged
 
 
 @pytest.fixture
-def hashes(trained) -> np.ndarray:
+def hashes(linear) -> np.ndarray:
     """Of the test pictures."""
-    return split_hashes(trained.dataset, read_info(trained.dataset), "test")
+    return split_hashes(linear.dataset, read_info(linear.dataset), "test")
 
 
-def test_a_champion_is_not_asked_what_it_has_learned_from_elsewhere(judge, trained, saved, crowned, hashes, tmp_path):
+def test_a_champion_is_not_asked_what_it_has_learned_from_elsewhere(judge, linear, saved, crowned, hashes, tmp_path):
     """Another data set or split had 380 of the 500 test pictures among its training pictures."""
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH), hashes[:380])
-    decision = judge(trained.model, registry)
-    pictures, labels = load_split(trained.dataset, read_info(trained.dataset), "test")
+    decision = judge(linear.model, registry)
+    pictures, labels = load_split(linear.dataset, read_info(linear.dataset), "test")
     assert decision.pictures == 500
     assert decision.comparison.pictures == 120
-    right = load_model(f"{trained.model}/model.keras").predict(pictures[380:], verbose=0).argmax(axis=1) == labels[380:]
+    right = load_model(f"{linear.model}/model.keras").predict(pictures[380:], verbose=0).argmax(axis=1) == labels[380:]
     assert decision.comparison.accuracy == pytest.approx(right.mean())
     assert "the champion, on the 120 test pictures that neither has learned from" in decision.said
     page = (tmp_path / "report").read_text()
     assert "those of the 500 test pictures that neither has learned from" in " ".join(page.split())
 
 
-def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, trained, saved, crowned, tmp_path):
+def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, linear, saved, crowned, tmp_path):
     """A test split that the source gives may hold copies of training pictures."""
     dataset = tmp_path / "dataset"
-    shutil.copytree(trained.dataset, dataset)
+    shutil.copytree(linear.dataset, dataset)
     info = read_info(dataset)
     every = [split_hashes(dataset, info, split) for split in ("train", "validation", "test")]
     every[2] = np.concatenate([every[0][:100], every[1][:100], every[2][200:]])
@@ -79,18 +79,18 @@ def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, tra
     (dataset / INFO_FILE).write_text(json.dumps(document))
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
-    assert judge(trained.model, registry, str(dataset)).comparison.pictures == 300
+    assert judge(linear.model, registry, str(dataset)).comparison.pictures == 300
     page = " ".join((tmp_path / "report").read_text().split())
     assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
 
 
 @pytest.fixture
-def started(trained, tmp_path):
-    """The trained model as if it had been started from one that has learned from pictures with these hashes."""
+def started(linear, tmp_path):
+    """The model as if it had been started from one that has learned from pictures with these hashes."""
 
     def made(learned: np.ndarray | None) -> str:
         model = tmp_path / "started"
-        shutil.copytree(trained.model, model)
+        shutil.copytree(linear.model, model)
         training = json.loads((model / "training.json").read_text())
         started_from = {"name": "x.keras", "sha256": "0" * 64, "kept": [], "anew": []}
         (model / "training.json").write_text(json.dumps(training | {"started_from": started_from}))
@@ -122,10 +122,10 @@ def test_a_challenger_started_from_what_does_not_say_what_it_learned_from(judge,
     assert "It was started from x.keras, which may have learned from test pictures." in page
 
 
-def test_too_few_pictures_decide_nothing(judge, trained, saved, crowned, hashes, tmp_path):
+def test_too_few_pictures_decide_nothing(judge, linear, saved, crowned, hashes, tmp_path):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH), hashes[: 500 - LEAST_ASKED + 1])
-    decision = judge(trained.model, registry)
+    decision = judge(linear.model, registry)
     assert (decision.verdict, decision.champion, decision.comparison) == ("keep", 1, None)
     assert decision.said == (
         "does not pass the gate: digits version 1, the champion, can't be compared with, since there are only 29 test "
@@ -133,19 +133,19 @@ def test_too_few_pictures_decide_nothing(judge, trained, saved, crowned, hashes,
         "test_split takes more of them), choose another model_name, or gate=min_accuracy to replace it"
     )
     crowned(registry, saved(MUCH), hashes[: 500 - LEAST_ASKED])
-    assert judge(trained.model, registry).comparison.pictures == LEAST_ASKED
-    assert judge(trained.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry).comparison.pictures == LEAST_ASKED
+    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
 
 
 def test_a_champion_that_does_not_say_what_it_learned_from_is_not_compared_with(
-    judge, trained, saved, crowned, tmp_path
+    judge, linear, saved, crowned, tmp_path
 ):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH), None)
-    decision = judge(trained.model, registry)
+    decision = judge(linear.model, registry)
     assert (decision.verdict, decision.comparison) == ("keep", None)
     assert "since it has no assets.extra/learned.npy, which says what pictures it learned from: choose" in decision.said
-    assert judge(trained.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
 
 
 def test_a_published_export_says_what_it_learned_from(judge, trained, exported, evaluation, tmp_path):
@@ -165,7 +165,7 @@ def test_a_published_export_says_what_it_learned_from(judge, trained, exported, 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish"])
 def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
-    judge, trained, saved, crowned, tmp_path, monkeypatch, damage
+    judge, linear, saved, crowned, tmp_path, monkeypatch, damage
 ):
     registry = str(tmp_path / "registry")
     monkeypatch.setattr(
@@ -173,7 +173,7 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
     )
     crowned(registry, saved(MUCH))
     with pytest.raises(PipelineError, match="the champion, can't be compared with: .*gate=min_accuracy") as caught:
-        judge(trained.model, registry)
+        judge(linear.model, registry)
     assert "\n" not in str(caught.value)
 
 
@@ -197,8 +197,8 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
         ({"image_shape": [16, 16, 3]}, {}, "it takes pictures of 16 x 16 x 3, this data set has 8 x 8 x 1"),
     ],
 )
-def test_a_champion_is_asked_pictures_made_as_it_is_served_them(trained, described, found, said):
-    info = DatasetInfo.model_validate(read_info(trained.dataset).model_dump() | found)
+def test_a_champion_is_asked_pictures_made_as_it_is_served_them(linear, described, found, said):
+    info = DatasetInfo.model_validate(read_info(linear.dataset).model_dump() | found)
     assert differently_made({"image_shape": [8, 8, 1]} | described, info) == said
 
 
@@ -256,7 +256,7 @@ def test_challengers_at_the_same_moment_are_all_counted(place, monkeypatch):  # 
     assert count_look(store, "digits", pictures, "a", 1) == 4
 
 
-def test_a_count_that_can_not_be_written_loses_no_model(judge, trained, saved, crowned, tmp_path, monkeypatch, capsys):
+def test_a_count_that_can_not_be_written_loses_no_model(judge, linear, saved, crowned, tmp_path, monkeypatch, capsys):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
 
@@ -264,14 +264,14 @@ def test_a_count_that_can_not_be_written_loses_no_model(judge, trained, saved, c
         raise Denied("may not write to the registry; ask for the right to")
 
     monkeypatch.setattr(Store, "write_bytes", refused)
-    assert judge(trained.model, registry).verdict == "export"
+    assert judge(linear.model, registry).verdict == "export"
     assert "warning: comparison 1 on these test pictures could not be counted: may not write" in capsys.readouterr().out
 
     def overtaken(*_, **__):
         raise PreconditionFailed("somebody else")
 
     monkeypatch.setattr(Store, "write_bytes", overtaken)
-    assert judge(trained.model, registry).verdict == "export"
+    assert judge(linear.model, registry).verdict == "export"
     assert "could not be counted: others were, 20 times" in capsys.readouterr().out
 
 
@@ -284,14 +284,14 @@ def test_a_damaged_count_starts_again(place, capsys):  # noqa: F811
         assert count_look(store, "digits", pictures, "b", 1) == 2
 
 
-def test_a_refused_challenger_counts_and_a_later_one_must_be_surer(judge, trained, biased, saved, crowned, tmp_path):
+def test_a_refused_challenger_counts_and_a_later_one_must_be_surer(judge, linear, biased, saved, crowned, tmp_path):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
     for look, bias in enumerate((MUCH + 1, MUCH + 2, MUCH + 3), start=1):
         decision = judge(biased(bias), registry)
         assert (decision.verdict, decision.comparison.look) == ("keep", look)
     assert judge(biased(MUCH + 3), registry).comparison.look == 3
-    last = judge(trained.model, registry)
+    last = judge(linear.model, registry)
     assert last.verdict == "export"
     assert last.comparison.p_allowed == pytest.approx(0.05 / 20)
     assert "that significance 0.05 leaves after 3 challengers were compared on these pictures" in last.said
@@ -333,8 +333,8 @@ def test_of_200_nights_without_a_better_model_hardly_any_promotes_one():
     assert promoted_somewhen / runs <= 0.05
 
 
-def test_what_a_model_has_learned_from_is_known_without_its_pictures(trained):
-    info = read_info(trained.dataset)
-    learned = learned_hashes(trained.dataset, info)
+def test_what_a_model_has_learned_from_is_known_without_its_pictures(linear):
+    info = read_info(linear.dataset)
+    learned = learned_hashes(linear.dataset, info)
     assert (learned[1:] > learned[:-1]).all()
     assert learned.nbytes == 8 * (info.splits["train"].count + info.splits["validation"].count)

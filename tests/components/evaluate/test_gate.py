@@ -22,13 +22,13 @@ MUCH = 8.0  # a bias that ruins a model
 
 
 @pytest.fixture
-def judge(trained, tmp_path):
+def judge(linear, tmp_path):
     """Evaluates a model artifact; gives the decision, as it is read back from the artifact."""
 
     def judged(model: str, registry: str = "", dataset: str = "", **settings) -> Decision:
         outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
         chosen = EvaluateSettings(behaviour="off", publish_uri=registry, model_name="digits", **settings)
-        result = evaluate(chosen, dataset or trained.dataset, model, *outputs)
+        result = evaluate(chosen, dataset or linear.dataset, model, *outputs)
         decision = read_decision(outputs[0])
         assert decision == result.decision
         return decision
@@ -53,27 +53,27 @@ WITHOUT_A_CHAMPION = {
 
 
 @pytest.mark.parametrize("case", WITHOUT_A_CHAMPION)
-def test_without_a_champion_min_accuracy_decides(case, judge, trained, tmp_path):
+def test_without_a_champion_min_accuracy_decides(case, judge, linear, tmp_path):
     settings, passed, said = WITHOUT_A_CHAMPION[case]
-    decision = judge(trained.model, str(tmp_path / "registry"), **settings)
+    decision = judge(linear.model, str(tmp_path / "registry"), **settings)
     assert (decision.passed, decision.champion, decision.comparison) == (passed, 0, None)
     assert re.fullmatch(f"{said}.*", reasons(decision))
     assert not Registry(str(tmp_path / "registry")).names()
 
 
-def test_without_a_registry_nothing_is_said_of_champions(judge, trained):
-    assert re.fullmatch(r"\+test accuracy 0\.\d{4} reaches min_accuracy 0", reasons(judge(trained.model)))
+def test_without_a_registry_nothing_is_said_of_champions(judge, linear):
+    assert re.fullmatch(r"\+test accuracy 0\.\d{4} reaches min_accuracy 0", reasons(judge(linear.model)))
 
 
-def test_a_better_one_beats_the_champion_wherever_that_lies(judge, trained, biased, saved, crowned, place):  # noqa: F811
+def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biased, saved, crowned, place):  # noqa: F811
     crowned(place.uri, saved(MUCH))
-    decision = judge(trained.model, place.uri)
+    decision = judge(linear.model, place.uri)
     found = decision.comparison
     assert (decision.verdict, decision.champion, found.version) == ("export", 1, 1)
-    pictures, labels = load_split(trained.dataset, read_info(trained.dataset), "test")
+    pictures, labels = load_split(linear.dataset, read_info(linear.dataset), "test")
     right, before = (
         load_model(f"{model}/model.keras").predict(pictures, verbose=0).argmax(axis=1) == labels
-        for model in (trained.model, biased(MUCH))
+        for model in (linear.model, biased(MUCH))
     )
     assert (found.only_challenger, found.only_champion) == ((right & ~before).sum(), (before & ~right).sum())
     assert found.champion_accuracy == pytest.approx(before.mean())
@@ -87,10 +87,10 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, trained, bias
     )
 
 
-def test_what_is_not_better_is_kept(judge, trained, biased, saved, crowned, slight, tmp_path):
+def test_what_is_not_better_is_kept(judge, linear, biased, saved, crowned, slight, tmp_path):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(0.0))
-    equal, worse = judge(trained.model, registry), judge(biased(MUCH), registry)
+    equal, worse = judge(linear.model, registry), judge(biased(MUCH), registry)
     assert re.search(r"-test accuracy (0\.\d+) equals the \1 of digits version 1, the champion$", reasons(equal))
     assert (equal.comparison.only_challenger, equal.comparison.only_champion) == (0, 0)
     assert re.search(r"-test accuracy 0\.\d+ is below the 0\.\d+ of digits version 1, the champion$", reasons(worse))
@@ -98,27 +98,27 @@ def test_what_is_not_better_is_kept(judge, trained, biased, saved, crowned, slig
     assert worse.said.startswith("does not pass the gate: test accuracy") and "reaches" not in worse.said
 
 
-def test_what_is_better_by_chance_or_by_too_little_is_kept(judge, trained, saved, crowned, slight, tmp_path):
+def test_what_is_better_by_chance_or_by_too_little_is_kept(judge, linear, saved, crowned, slight, tmp_path):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(slight))
-    chance = judge(trained.model, registry)
+    chance = judge(linear.model, registry)
     assert chance.verdict == "keep"
     assert 0 < chance.comparison.difference <= 3 / 500
     assert re.search(r"\+it is 0\.00\d+ above .*; -its lead of 0\.00\d+ over .* may be chance: it", reasons(chance))
-    assert judge(trained.model, registry, significance=1.0).verdict == "export"
+    assert judge(linear.model, registry, significance=1.0).verdict == "export"
     crowned(registry, saved(MUCH))
-    little = judge(trained.model, registry, min_improvement=0.95)
+    little = judge(linear.model, registry, min_improvement=0.95)
     assert little.verdict == "keep" and little.champion == 2
     assert re.search(r"-it is 0\.\d+ above .*, less than min_improvement 0.95; \+its lead", reasons(little))
-    exactly = judge(trained.model, registry, min_improvement=little.comparison.difference)
+    exactly = judge(linear.model, registry, min_improvement=little.comparison.difference)
     assert exactly.verdict == "export"
     assert "the champion, at least min_improvement" in reasons(exactly)
 
 
-def test_a_better_one_below_min_accuracy_is_kept(judge, trained, saved, crowned, tmp_path):
+def test_a_better_one_below_min_accuracy_is_kept(judge, linear, saved, crowned, tmp_path):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
-    decision = judge(trained.model, registry, min_accuracy=0.995)
+    decision = judge(linear.model, registry, min_accuracy=0.995)
     assert decision.verdict == "keep"
     assert re.fullmatch(r"does not pass the gate: test accuracy 0\.\d+ is below min_accuracy 0.995", decision.said)
 
@@ -136,17 +136,17 @@ def test_nan_fails_the_step(judge, biased):
     ],
 )
 def test_a_champion_of_another_task_is_neither_beaten_nor_replaced(
-    judge, trained, saved, crowned, tmp_path, changes, said
+    judge, linear, saved, crowned, tmp_path, changes, said
 ):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH, **changes))
-    decision = judge(trained.model, registry)
+    decision = judge(linear.model, registry)
     assert (decision.verdict, decision.comparison, decision.champion) == ("keep", None, 1)
     assert f"-digits version 1, the champion, can't be compared with, since {said}: choose another" in reasons(decision)
-    assert judge(trained.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
 
 
-def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge, trained, saved, crowned, tmp_path):
+def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge, linear, saved, crowned, tmp_path):
     registry = str(tmp_path / "registry")
     for wanted, said in (
         ({"image_shape": [16, 16, 3]}, "it takes pictures of 16 x 16 x 3, this data set has 8 x 8 x 1"),
@@ -160,31 +160,31 @@ def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge
         else:
             description.unlink()
         crowned(registry, other)
-        decision = judge(trained.model, registry)
+        decision = judge(linear.model, registry)
         assert decision.verdict == "keep"
         assert said in decision.said
 
 
-def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, trained, saved, crowned, place):  # noqa: F811
+def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved, crowned, place):  # noqa: F811
     registry = crowned(place.uri, saved(MUCH))
     key = "models/digits/1/variables/variables.data-00000-of-00001"
     data = bytearray(registry.store.read_bytes(key))
     data[len(data) // 2] ^= 1
     registry.store.write_bytes(key, bytes(data))
     with pytest.raises(PipelineError) as caught:
-        judge(trained.model, place.uri)
+        judge(linear.model, place.uri)
     assert re.fullmatch(
         r"digits version 1, the champion, can't be compared with: expected \S+ with sha256 \w+ as its manifest.json "
         r"says, received \w+; make another version the champion \(make models ARGS='rollback digits' or "
         r"'champion digits VERSION'\), or set gate=min_accuracy to replace it unseen",
         str(caught.value),
     )
-    replacing = judge(trained.model, place.uri, gate="min_accuracy")
+    replacing = judge(linear.model, place.uri, gate="min_accuracy")
     assert (replacing.verdict, replacing.champion) == ("export", 1)
     assert "+digits version 1, the champion, need not be beaten: gate is min_accuracy" in reasons(replacing)
 
 
-def test_no_kind_of_damage_is_taken_for_a_verdict(judge, trained, saved, crowned, tmp_path):
+def test_no_kind_of_damage_is_taken_for_a_verdict(judge, linear, saved, crowned, tmp_path):
     def rubbish(directory: pathlib.Path) -> None:
         (directory / "saved_model.pb").write_bytes(b"no graph")
 
@@ -205,7 +205,7 @@ def test_no_kind_of_damage_is_taken_for_a_verdict(judge, trained, saved, crowned
         registry = crowned(str(tmp_path / f"registry-{number}"), saved(MUCH))
         spoil(registry.store)
         with pytest.raises(PipelineError, match=said) as caught:
-            judge(trained.model, str(tmp_path / f"registry-{number}"))
+            judge(linear.model, str(tmp_path / f"registry-{number}"))
         assert "\n" not in str(caught.value)
     for number, (champion, said) in enumerate(
         ((None, "can't be loaded"), (float("nan"), "received NaN or infinity for 500 of 500 pictures"))
@@ -216,38 +216,38 @@ def test_no_kind_of_damage_is_taken_for_a_verdict(judge, trained, saved, crowned
             rubbish(copy)
         crowned(str(tmp_path / f"published-{number}"), copy)
         with pytest.raises(PipelineError, match=f"digits version 1, the champion, can't be compared with: .*{said}"):
-            judge(trained.model, str(tmp_path / f"published-{number}"))
+            judge(linear.model, str(tmp_path / f"published-{number}"))
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_a_registry_that_does_not_answer_fails_the_step(judge, trained, tmp_path):
+def test_a_registry_that_does_not_answer_fails_the_step(judge, linear, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
-        judge(trained.model, str(tmp_path / "file"))
+        judge(linear.model, str(tmp_path / "file"))
 
 
-def test_behaviour_counts_only_where_that_was_asked(trained, tmp_path):
+def test_behaviour_counts_only_where_that_was_asked(linear, tmp_path):
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     for mode, passed in (("warn", True), ("fail", False)):
         settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0)
-        decision = evaluate(settings, trained.dataset, trained.model, *outputs).decision
+        decision = evaluate(settings, linear.dataset, linear.model, *outputs).decision
         assert decision.passed is passed
     assert "behaviour: a black, grey or white picture answered with a certainty of" in decision.said
 
 
-def test_the_report_has_the_decision_and_the_champion_beside_the_challenger(judge, trained, saved, crowned, tmp_path):
+def test_the_report_has_the_decision_and_the_champion_beside_the_challenger(judge, linear, saved, crowned, tmp_path):
     crowned(str(tmp_path / "registry"), saved(MUCH))
-    decision = judge(trained.model, str(tmp_path / "registry"))
+    decision = judge(linear.model, str(tmp_path / "registry"))
     page = (tmp_path / "report").read_text()
     assert "Passes the gate" in page
     assert "digits version 1, is what serves now" in page
     assert f"{decision.comparison.only_challenger}" in page
 
 
-def test_a_model_of_other_classes_is_refused_even_if_as_many(judge, trained, tmp_path):
+def test_a_model_of_other_classes_is_refused_even_if_as_many(judge, linear, tmp_path):
     dataset = tmp_path / "dataset"
-    shutil.copytree(trained.dataset, dataset)
+    shutil.copytree(linear.dataset, dataset)
     document = json.loads((dataset / INFO_FILE).read_text()) | {"class_names": list("abcdefghij")}
     (dataset / INFO_FILE).write_text(json.dumps(document))
     with pytest.raises(PipelineError, match="a model of this data set's classes, a, b, .* received one of 0, 1, 2"):
-        judge(trained.model, dataset=str(dataset))
+        judge(linear.model, dataset=str(dataset))
