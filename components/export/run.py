@@ -57,8 +57,10 @@ def export(
     formats = parse_formats(settings.formats)
     require_packages(formats)
     info = read_info(dataset_path)
+    training = read_training(model_path)
     metrics = _read_metrics(evaluation_path, info)
     decision = _read_favourable_decision(evaluation_path)
+    calibration = _calibration(dataset_path, info) if "litert_int8" in formats else None
     with (
         Verifier(dataset_path, evaluation_path, settings.proof_pictures) as verifier,
         whole_directory(exported_path) as directory,
@@ -67,7 +69,7 @@ def export(
         model = load_fitting_model(trained, info)
         called = {"version": settings.model_version, "name": settings.model_name}
         paths = {name: directory / FORMATS[name].path.format(**called) for name in formats}
-        for name in _written(paths, model, trained, dataset_path, info):
+        for name in _written(paths, model, trained, info, calibration):
             verifier.check(name, paths[name])
         proofs = verifier.proofs()
         for name, proof in proofs.items():
@@ -91,7 +93,7 @@ def export(
             source_sha256=info.source_sha256,
             model_sha256=sha256_of(trained),
             weights_sha256=_weights_sha256(model),
-            training=_training(model_path),
+            training=_shortened(training),
             code_revision=code_revision(),
             versions=_versions(),
             formats={
@@ -105,7 +107,7 @@ def export(
             files=[],
         )
         write_card(directory / CARD_FILE, manifest, metrics, model_path)
-        learned = model_learned(model_path, read_training(model_path), dataset_path, info)
+        learned = model_learned(model_path, training, dataset_path, info)
         if learned is not None:
             write_hashes(directory / LEARNED_FILE, learned)
         reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)
@@ -121,7 +123,11 @@ def export(
 
 
 def _written(
-    paths: dict[str, pathlib.Path], model: Any, trained: pathlib.Path, dataset_path: str, info: DatasetInfo
+    paths: dict[str, pathlib.Path],
+    model: Any,
+    trained: pathlib.Path,
+    info: DatasetInfo,
+    calibration: np.ndarray | None,
 ) -> Iterator[str]:
     """Writes each format, the quick ones first, and gives its name when it is there."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -138,7 +144,7 @@ def _written(
             else:
                 if not plain.exists():
                     write_plain(model, plain)
-                write_litert(plain, path, _calibration(dataset_path, info) if name == "litert_int8" else None)
+                write_litert(plain, path, calibration if name == "litert_int8" else None)
             yield name
 
 
@@ -211,9 +217,8 @@ def _read_favourable_decision(evaluation_path: str) -> Decision:
     return decision
 
 
-def _training(model_path: str) -> dict[str, Any]:
+def _shortened(training: dict[str, Any]) -> dict[str, Any]:
     """How it was trained, without what is long or said elsewhere."""
-    training = read_training(model_path)
     left_out = ("history", "class_names", "image_shape", "dataset", "dataset_fingerprint")
     return {name: value for name, value in training.items() if name not in left_out}
 

@@ -16,6 +16,7 @@ from components.core.errors import PipelineError
 from components.preprocess.processes import Processes
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
+from tests.components.preprocess.conftest import make_raw
 from tests.components.preprocess.sources import archive, class_folders
 
 PATIENCE = 60
@@ -71,25 +72,33 @@ def running(pid: int) -> bool:
         return False
 
 
-@pytest.fixture
-def raw(tmp_path, raw_artifact) -> str:
-    return raw_artifact(archive(tmp_path / "a.tar", class_folders({"cat": 400, "dog": 400}, 16, 16)))
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> str:
+    place = tmp_path_factory.mktemp("source")
+    return make_raw(place / "raw", archive(place / "a.tar", class_folders({"cat": 400, "dog": 400}, 16, 16)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(raw, tmp_path_factory) -> pathlib.Path:
+    """The data set of `raw`, made by one who was left alone."""
+    place = tmp_path_factory.mktemp("undisturbed") / "dataset"
+    preprocess(PreprocessSettings(image_size="64"), raw, str(place), f"{place}.html")
+    return place
 
 
 @pytest.mark.parametrize("reached", ["scratch", "scratch/0/pictures", "train-00000-of-00001.tfrecord"])
-def test_killed_and_run_again(tmp_path, raw, command, environment, reached):
-    dataset, wanted = tmp_path / "out" / "dataset", tmp_path / "whole" / "dataset"
+def test_killed_and_run_again(tmp_path, raw, undisturbed, command, environment, reached):
+    dataset = tmp_path / "out" / "dataset"
     with subprocess.Popen(command(raw, dataset, workers=2), env=environment, stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: any(dataset.parent.glob(f".dataset.*.partial/{reached}")))
         helpers = children(process.pid)
         process.send_signal(signal.SIGKILL)
     assert not dataset.exists()
     wait_until(lambda: not any(running(helper) for helper in helpers))
-    for place in (dataset, wanted):
-        preprocess(PreprocessSettings(image_size="64"), raw, str(place), f"{place}.html")
-    assert read_info(dataset) == read_info(wanted)
+    preprocess(PreprocessSettings(image_size="64"), raw, str(dataset), f"{dataset}.html")
+    assert read_info(dataset) == read_info(undisturbed)
     assert sorted(path.name for path in dataset.parent.iterdir()) == ["dataset", "dataset.html"]
-    assert sorted(path.name for path in dataset.iterdir()) == sorted(path.name for path in wanted.iterdir())
+    assert sorted(path.name for path in dataset.iterdir()) == sorted(path.name for path in undisturbed.iterdir())
 
 
 def test_a_decoding_process_is_killed(tmp_path, raw, command, environment):
