@@ -33,6 +33,8 @@ class S3Server:
 
     Attributes:
         forbidden: buckets on which the caller has no permission.
+        profiles: buckets in which the caller's rights are those of a Kubeflow profile: what lies below some prefixes,
+            and not the bucket itself (pipelines-profile-controller/sync.py in kubeflow/pipelines).
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
     """
@@ -40,6 +42,7 @@ class S3Server:
     def __init__(self, *buckets: str):
         self.buckets, self.forbidden, self.accepted = buckets, set(), None
         self.kept: set[str] = set()
+        self.profiles: set[str] = set()
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
         moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
@@ -80,7 +83,10 @@ class S3Server:
         if self.accepted and f"Credential={self.accepted}/" not in request.headers.get("Authorization", ""):
             return _error(403, "InvalidAccessKeyId")
         bucket = request.path.split("/")[1]
-        if bucket in self.forbidden or (bucket in self.kept and request.method == "DELETE"):
+        of_all = request.path.strip("/") == bucket and not request.args.get("prefix")
+        if bucket in self.forbidden or (bucket in self.profiles and of_all):
+            return _error(403, "AccessDenied")
+        if bucket in self.kept and request.method == "DELETE":
             return _error(403, "AccessDenied")
         claimed = request.headers.get("Content-MD5")
         if claimed:

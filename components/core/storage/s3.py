@@ -97,7 +97,7 @@ class S3Backend:
         except boto.ClientError as error:
             # A HEAD has no body to say what is missing.
             if status_of(error) == 404:
-                self.client.head_bucket(Bucket=self.name)
+                self._require_bucket()
             raise
         stored = _stored(key, answer)
         if not stored.checksums and OF_PARTS.search(stored.generation) and not _encrypted(answer):
@@ -105,6 +105,15 @@ class S3Backend:
             # all of them equal but the last; whoever finds a difference asks `provable`.
             stored.checksums[f"{ETAG_OF_PARTS}{max(self._part_size(key, 1), 1)}"] = _bare(stored.generation)
         return stored
+
+    def _require_bucket(self) -> None:
+        """Raises if there is no such bucket. One that we may not ask for is there: rights may end at a prefix, as those
+        of a Kubeflow profile do."""
+        try:
+            self.client.head_bucket(Bucket=self.name)
+        except boto.ClientError as error:
+            if status_of(error) != 403:
+                raise
 
     def provable(self, key: str, stored: Stored) -> Stored:
         if not guessed(stored):

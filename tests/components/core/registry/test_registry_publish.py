@@ -28,6 +28,16 @@ def test_a_published_version_is_what_servers_expect(anywhere, saved_model, tmp_p
     assert keys(anywhere, "models/.staging") == []
 
 
+def test_the_rights_of_a_kubeflow_profile_are_enough(s3, saved_model, monkeypatch):
+    """They end below the bucket. What is not there was once asked of the bucket too: the promotion failed once it had
+    named the champion, which no server then found."""
+    monkeypatch.setattr(s3.server, "profiles", {s3.uri.split("/")[2]})
+    registry = Registry(s3.uri, SMALL)
+    assert not registry.store.exists("models")
+    registry.promote("digits", registry.publish("digits", saved_model).number)
+    assert registry.show("digits").served
+
+
 def test_a_number_is_never_used_twice(registry, saved_model):
     registry.publish("digits", saved_model)
     registry.publish("digits", saved_model)
