@@ -1,10 +1,6 @@
 """What training pictures become: by the two flags, and by Keras's own layers, each of which is tried."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +10,7 @@ from components.core.framework import load_keras
 from components.train.network import augmentation
 from components.train.network.augment import make_augmentation
 from components.train.settings import TrainSettings
+from tests.warm import run
 
 
 def pictures(count: int, height: int = 6, width: int = 5) -> np.ndarray:
@@ -199,8 +196,6 @@ def test_what_keras_refuses_is_one_line(layer: dict, shape: tuple[int, int, int]
 
 UNDER_JAX = """
 import json, sys
-from components.core.framework import load_keras
-load_keras("jax")
 from components.train.network.augment import make_augmentation
 from components.train.settings import TrainSettings
 for name, arguments in json.loads(sys.argv[1]).items():
@@ -210,10 +205,6 @@ print("all")
 """
 
 
-def test_jax_traces_every_layer_without_tensorflow() -> None:
-    pytest.importorskip("jax")
-    given = json.dumps({name: arguments for name, (arguments, _) in LAYERS.items()})
-    command = [sys.executable, "-W", "ignore", "-c", UNDER_JAX, given]
-    root = pathlib.Path(__file__).parents[4]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, env=os.environ)
-    assert done.stdout == "all\n", done.stderr
+def test_jax_traces_every_layer_without_tensorflow(warm_jax: str) -> None:
+    done = run(warm_jax, UNDER_JAX, json.dumps({name: arguments for name, (arguments, _) in LAYERS.items()}))
+    assert done.stdout.endswith("all\n"), done.stdout
