@@ -1,5 +1,5 @@
 """Nodes as their own command starts them, but for one thing: they are forked from a process that has imported JAX, and
-so is the process in which each trains. test_launch.py has two that start as they do on a cluster.
+so is the process in which each trains. test_real_nodes.py has two that start as they do on a cluster.
 """
 
 import concurrent.futures

@@ -1,6 +1,5 @@
 """The train step of a training on several nodes, against a server that speaks Kubernetes' and Trainer's API."""
 
-import json
 import os
 import pathlib
 import signal
@@ -10,7 +9,6 @@ import sys
 import pytest
 
 from components.core.errors import PipelineError
-from components.core.storage import open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, in_cluster
 from components.train.nodes.launch import is_for_nodes
@@ -19,33 +17,6 @@ from components.train.settings import TrainSettings
 from tests.components.train.nodes.conftest import IMAGE, RUNTIME
 from tests.servers.mlflow_api import MLflowApi
 from tests.servers.trainer_api import ROOT, TRAINER, Scene, TrainerApi, node_pod
-
-
-def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
-    api: TrainerApi,
-    launch,
-    gcs,
-    digits: str,
-    tmp_path: pathlib.Path,
-    capfd: pytest.CaptureFixture,
-) -> None:
-    pytest.importorskip("jax")
-    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes = gcs.environment
-    result = launch(result=False, epochs=2, batch_size=200)
-
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
-    assert (tmp_path / "board" / "train").is_dir()
-    record = json.loads((tmp_path / "model" / "training.json").read_text())
-    assert (result.epochs, result.loss) == (2, record["history"][-1]["loss"])
-    assert result.device.startswith("2 nodes, each ")
-    said = capfd.readouterr().out
-    assert [line[:9] for line in said.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
-    assert "2 of 2 nodes have started" in said
-    # Event files went to their artifact's place while it trained; nothing else is left behind.
-    left = [stored.key for stored in open_store(f"{launch.bucket}/train").list()]
-    assert left and all(key.startswith("tensorboard/") for key in left)
-    assert (api.jobs, len(api.deleted)) == ({}, 1)
 
 
 def test_the_train_job_is_one_to_trainer(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,10 @@
 """Nodes that fail or are lost, and what the step that launched them makes of it."""
 
-import contextlib
-import functools
-import io
 import itertools
 import pathlib
-import random
-import threading
 import time
 import types
-import zipfile
 
-import h5py
 import pytest
 
 from components.core.errors import PipelineError
@@ -19,7 +12,6 @@ from components.core.storage import open_store
 from components.train.nodes import follow as following
 from components.train.nodes.job import LOST, Job
 from components.train.nodes.node import Place, _leave_word
-from tests.components.train.nodes.forked import Forked
 from tests.servers.trainer_api import Scene, TrainerApi, node_pod
 
 
@@ -121,58 +113,6 @@ def test_a_training_that_took_too_long_is_not_begun_again(api: TrainerApi, launc
     with pytest.raises(PipelineError, match="DeadlineExceeded"):
         launch()
     assert len(api.created()) == 1
-
-
-def weights(model: pathlib.Path) -> list:
-    with zipfile.ZipFile(model / "model.keras") as archive, archive.open("model.weights.h5") as file:
-        found = []
-        h5py.File(io.BytesIO(file.read())).visititems(lambda name, item: found.append((name, item)))
-        return [(name, item[()].tobytes()) for name, item in found if isinstance(item, h5py.Dataset)]
-
-
-def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
-    api: TrainerApi, launch, gcs, digits: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture, warm_jax: str
-) -> None:
-    """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to.
-
-    Five steps an epoch: what two nodes cost goes by their steps, 0.02 s each.
-    """
-    pytest.importorskip("jax")
-    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes, api.start_node = gcs.environment, functools.partial(Forked, warm_jax)
-    chance, losses = random.Random(7), []
-
-    def lose_nodes() -> None:
-        while len(losses) < 2 and not ended.is_set():
-            number, epochs = chance.randrange(2), chance.randrange(1, 3)
-            if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
-                losses.append(number)
-                api.lose(number)
-                made = len(api.created())
-                wait_for(lambda made=made: len(api.created()) > made)
-
-    def wait_for(what) -> bool:
-        while not ended.is_set():
-            with contextlib.suppress(OSError, IndexError):
-                if what():
-                    time.sleep(chance.random() / 10)
-                    return True
-            time.sleep(0.03)
-        return False
-
-    ended = threading.Event()
-    thread = threading.Thread(target=lose_nodes)
-    thread.start()
-    try:
-        launch(result=False, epochs=14, batch_size=200)
-    finally:
-        ended.set()
-        thread.join()
-    assert len(losses) == 2
-    disturbed = weights(tmp_path / "model")
-    assert capfd.readouterr().out.count("resumed from ") == 2
-    launch(result=False, epochs=14, batch_size=200)
-    assert disturbed == weights(tmp_path / "model")
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
 ) -> None:
     from tests.components.train.nodes.conftest import kill
 
-    job = describe(tmp_path, digits, epochs=20, batch_size=200, lost_after_s=10)
+    job = describe(tmp_path, digits, epochs=12, batch_size=200, lost_after_s=10)
     first, second = start(job, 2)
     while not first.stdout.readline().startswith("epoch"):
         assert first.poll() is None, first.stderr.read()
@@ -71,7 +71,7 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
     said, errors = first.communicate()
     assert (first.returncode, second.wait()) == (0, 0), errors
     assert "resumed from " in said
-    assert [entry["epoch"] for entry in history(tmp_path)] == list(range(1, 21))
+    assert [entry["epoch"] for entry in history(tmp_path)] == list(range(1, 13))
 
 
 @pytest.mark.parametrize("number", [0, 1])
