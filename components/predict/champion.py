@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from components.core.artifacts.reference import IN_VERSION, Reference, read_reference
 from components.core.artifacts.served_model import DESCRIPTION, load_answering, read_description
@@ -19,16 +20,23 @@ from components.predict.settings import PredictSettings
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """A loaded model, which it is, and what it learned from; None: it does not say."""
+    """A version of the registry, fetched.
+
+    Attributes:
+        class_names: in the order of its probabilities.
+        load: loads it, once; a run that finds nothing new does without, and without TensorFlow's 4 s of a core.
+        reference: what it learned from; None: it does not say.
+    """
 
     model: AnsweringModel
-    classifier: Classifier
+    class_names: list[str]
+    load: Callable[[], Classifier]
     reference: Reference | None
 
 
 @contextlib.contextmanager
 def fetched_model(settings: PredictSettings) -> Iterator[Served]:
-    """Fetches the version that the settings name, and loads it for as long as the body runs.
+    """Fetches the version that the settings name; it is there for as long as the body runs.
 
     Raises:
         PipelineError: none is named, or it does not say what its classes are. StorageError: the registry can't be
@@ -54,20 +62,16 @@ def fetched_model(settings: PredictSettings) -> Iterator[Served]:
         )
         role = ", the champion" if fetched.champion else ""
         print(f"model: {model.said}{role}, proven by its files' hashes", flush=True)
-        yield Served(model, open_served(path), read_reference(path / IN_VERSION))
+        described = read_description(path)
+        if described is None:
+            raise PipelineError(
+                f"expected a version with {DESCRIPTION}, which names its classes, received none; export the model again"
+            )
+        height, width, channels = described["image_shape"]
+        names, target = described["class_names"], Target(height, width, channels, described.get("resize", "crop"))
 
+        @functools.cache
+        def load() -> Classifier:
+            return Classifier(names, target, load_answering(path))
 
-def open_served(path: pathlib.Path) -> Classifier:
-    """Loads a version's SavedModel.
-
-    Raises:
-        PipelineError: it can't be loaded, or nothing says what its classes are.
-    """
-    described = read_description(path)
-    if described is None:
-        raise PipelineError(
-            f"expected a version with {DESCRIPTION}, which names its classes, received none; export the model again"
-        )
-    height, width, channels = described["image_shape"]
-    target = Target(height, width, channels, described.get("resize", "crop"))
-    return Classifier(described["class_names"], target, load_answering(path))
+        yield Served(model, names, load, read_reference(path / IN_VERSION))

@@ -39,9 +39,9 @@ def predict(settings: PredictSettings, page_path: str = "") -> Answered:
 
 
 def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") -> Answered:
-    """`predict` by a model that is loaded."""
+    """`predict` by a version that is fetched."""
     began = time.monotonic()
-    names = served.classifier.class_names
+    names = served.class_names
     with open_source(settings.source) as source:
         found = source.pictures()
         first = list(itertools.islice(found, 1))
@@ -52,6 +52,9 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
         done = Counts()
         with Progress("predict", total=None, unit="pictures") as progress:
             for pictures in _files(itertools.chain(first, found), answers, size):
+                waited = time.monotonic()
+                served.load()
+                began += time.monotonic() - waited  # what is told is how fast it answers
                 rows = Rows(settings.answers_as, names, settings.top, served.model)
                 counts = _answer(served, source, pictures, rows, progress)
                 if _is_no_source(counts, done, settings.out):
@@ -96,7 +99,7 @@ def _still_new(pictures: list[Picture], answers: Answers) -> Iterator[list[Pictu
 def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows, progress: Progress) -> Counts:
     """Fills the rows of one file."""
     counts = Counts()
-    for batch in answered(source.batches(pictures), source.read, served.classifier, source.remote):
+    for batch in answered(source.batches(pictures), source.read, served.load(), source.remote):
         rows.add(batch)
         counts = counts.plus(count(batch, served.reference))
         progress.advance(len(batch.items))

@@ -38,7 +38,13 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
     if outputs / CACHE in place.parents:  # a version of a registry
         name, version = place.parent.name, place.name
     answer_all(
-        Served(AnsweringModel(name=name, version=version, sha256=digest), classifier, _reference(place)), settings
+        Served(
+            AnsweringModel(name=name, version=version, sha256=digest),
+            classifier.class_names,
+            lambda: classifier,
+            _reference(place),
+        ),
+        settings,
     )
 
 

@@ -63,7 +63,7 @@ def race(place: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, count
     measures["certainty"] = tenths(answers.max(axis=1))
     classes = np.bincount(answers.argmax(axis=1), minlength=answers.shape[1]).tolist()
     model = AnsweringModel(name="model", version="1", sha256="")
-    served = Served(model, classifier, Reference(measures=measures, classes=classes))
+    served = Served(model, classifier.class_names, lambda: classifier, Reference(measures=measures, classes=classes))
     outs = iter(range(100))
 
     def ours() -> None:

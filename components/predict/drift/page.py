@@ -119,7 +119,7 @@ def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
 def bin_names(measure: str, served: Served) -> list[str]:
     """What each bin of a measure is called, or each class."""
     if measure == CLASSES:
-        return [f"class {name}" for name in served.classifier.class_names]
+        return [f"class {name}" for name in served.class_names]
     assert served.reference is not None
     edges = [shown(measure, edge) for edge in served.reference.measures[measure].edges]
     inner = [f"{measure} {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
@@ -148,7 +148,7 @@ def chart(drift: Drift, served: Served) -> Chart:
     kept = np.arange(len(known))
     if drift.name == CLASSES:
         kept = np.sort(np.argsort(-np.abs(new - known), kind="stable")[:DRAWN_CLASSES])
-        names = [served.classifier.class_names[place] for place in kept]
+        names = [served.class_names[place] for place in kept]
     else:
         held = np.flatnonzero(known + new)
         kept = np.arange(held.min(), held.max() + 1)

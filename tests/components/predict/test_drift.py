@@ -146,7 +146,7 @@ def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(
         of_class = pictures[labels == example.label]
         [same] = np.flatnonzero((of_class == unpacked(example.picture)).all(axis=(1, 2, 3)))[:1]
         assert looks_of(of_class[same : same + 1])["detail"][0] == pytest.approx(example.looks["detail"], abs=1e-4)
-    served = SimpleNamespace(reference=reference, classifier=SimpleNamespace(class_names=[str(n) for n in range(10)]))
+    served = SimpleNamespace(reference=reference, class_names=[str(n) for n in range(10)])
     known = np.full(10, 50)
     drift = Drift(CLASSES, known, np.where(np.arange(10) == 3, 0, 50), 0, True, 0.1, 0, 1, 0)
     bright = np.array(reference.measures["brightness"].counts)
@@ -156,7 +156,7 @@ def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(
     assert all(len(change.examples) == 3 for change in less)
     [gone] = [change for change in less if change.said == "class 3"]
     assert all(any((picture == one).all() for one in pictures[labels == 3]) for picture in gone.examples)
-    bare = SimpleNamespace(reference=reference.model_copy(update={"examples": []}), classifier=served.classifier)
+    bare = SimpleNamespace(reference=reference.model_copy(update={"examples": []}), class_names=served.class_names)
     assert all(not change.examples for change in changes(bare, [drift])[0])
 
 
@@ -165,6 +165,6 @@ def test_labels_below_a_chart_do_not_run_into_each_other(measure):
     counts, names = np.full(11, 5), [f"a class with name {number}" for number in range(11)]
     edges = [0.34555 + 0.00125 * number for number in range(10)]
     reference = Reference(measures={measure: Histogram(edges=edges, counts=counts.tolist())}, classes=[5] * 11)
-    served = SimpleNamespace(reference=reference, classifier=SimpleNamespace(class_names=names))
+    served = SimpleNamespace(reference=reference, class_names=names)
     labels = [label for _, label in chart(Drift(measure, counts, counts, 1, False, 0, 0, 0, 0), served).x.ticks]
     assert 1 < len(labels) <= 6 and sum(len(label) + 2 for label in labels) <= 48

@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import types
@@ -20,6 +22,7 @@ from components.predict import answers, run
 from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
+from pipeline import ROOT
 from tests.components.core.page.page_checks import read_page
 from tests.components.predict.conftest import write_pictures
 
@@ -76,6 +79,22 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     again = predict(settings())
     assert (again.pictures, again.report) == (0, "") and rows(place.uri) == found
     assert "nothing new: 61 pictures answered before" in capsys.readouterr().out
+
+
+def test_a_run_with_nothing_new_loads_no_tensorflow(made, tmp_path, digits):
+    """As a schedule's mostly are: it takes 4 s of a core to load."""
+    made().publish(str(tmp_path / "registry"))
+    write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
+    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    predict(settings)
+    code = (
+        "import sys; from components.predict import run, settings\n"
+        "run.predict(settings.PredictSettings.model_validate_json(sys.argv[1])); print('tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, settings.model_dump_json()]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "nothing new: 2 pictures answered before" in said and said.endswith("False\n")
 
 
 @in_a_bucket
