@@ -1,11 +1,11 @@
 """A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
+import contextlib
 import functools
-import multiprocessing
+import multiprocessing.forkserver
 import os
 import pathlib
 import signal
-import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,8 +20,7 @@ from components.core.artifacts.tfrecord import RecordWriter
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
-from pipeline.local.warm import warm_process
-from tests.warm import environment
+from tests.warm import importing, serve_multiprocessing, shared_by_workers
 
 # The folders with files of half a minute of a core and more.
 LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/")
@@ -33,7 +32,7 @@ QUICK_TO_COMPILE = (
 )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """What JAX compiles is kept for the next process: each training by JAX is one of its own, half of it compiling.
 
     A shell's background job ignores Ctrl-C, and so would all that the tests start; they are about a terminal's.
@@ -47,6 +46,10 @@ def pytest_configure() -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     # KFP's client reads a compiled pipeline by PyYAML's slow half, 0.2 s for each that a test submits.
     yaml.safe_load_all = functools.partial(yaml.load_all, Loader=yaml.CSafeLoader)
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        ends = contextlib.ExitStack()
+        ends.enter_context(shared_by_workers())
+        config.add_cleanup(ends.close)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,19 +60,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def warm() -> Iterator[str]:
     """The place of a process that has imported TensorFlow, from which programs are forked (tests/warm.py)."""
-    with tempfile.TemporaryDirectory() as directory:
-        place = f"{directory}/socket"
-        with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}):
-            yield place
+    with importing("tensorflow") as place:
+        yield place
 
 
 @pytest.fixture(scope="session")
 def warm_jax() -> Iterator[str]:
     """The same, of a process that has imported JAX instead."""
-    with tempfile.TemporaryDirectory() as directory:
-        place = f"{directory}/socket"
-        with warm_process(place, environment(), "jax"):
-            yield place
+    with importing("jax") as place:
+        yield place
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +83,16 @@ def _left_by_no_step() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forked_proofs() -> None:
-    """An export in a test's process, where TensorFlow has run, is proved in one forked from soak/warm.py."""
+def multiprocessing_forks(request, tmp_path_factory) -> None:
+    """An export in a test's process, where TensorFlow has run, is proved in one forked from the warm process; so are
+    the soak's children."""
     components.export.fresh.OTHERWISE = "forkserver"
-    multiprocessing.set_forkserver_preload(["tests.soak.warm"])
+
+    @functools.cache
+    def ensure_running() -> None:
+        serve_multiprocessing(request.getfixturevalue("warm"), str(tmp_path_factory.mktemp("forks")))
+
+    multiprocessing.forkserver._forkserver.ensure_running = ensure_running
 
 
 class Trained(NamedTuple):

@@ -1,21 +1,71 @@
 """Programs in processes of their own that need not import TensorFlow again, or JAX: forked from a process that has.
 
-A worker of the tests has one such process for each: the fixtures `warm` and `warm_jax` of conftest.py are their places.
+A run of the tests has one such process for each: the fixtures `warm` and `warm_jax` of conftest.py are their places.
 """
 
+import contextlib
 import json
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from typing import NamedTuple, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TextIO
 
 from pipeline import ROOT
-from pipeline.local.warm import COUNT_AT_IMPORT, fork
+from pipeline.local.warm import COUNT_AT_IMPORT, fork, warm_process
+
+# The place of the process that has imported a backend, for the workers of one run.
+SHARED = "_WARM_{backend}"
 
 # What JAX reads when it first computes, and not when it is imported: a forked program may have its own.
 READ_LATE = ("XLA_FLAGS", "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+# Multiprocessing's server of forks, which needs a socket of its own, and ends as a pipe does.
+SERVER = """
+import multiprocessing.forkserver, os, socket, sys
+import tests.soak.warm
+
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+multiprocessing.forkserver.main(listening.fileno(), os.open(sys.argv[2], os.O_RDONLY), [])
+"""
+
+
+@contextlib.contextmanager
+def importing(backend: str) -> Iterator[str]:
+    """The place of a process that imports "tensorflow" or "jax": the run's, or one that ends with the context."""
+    if shared := os.environ.get(SHARED.format(backend=backend)):
+        yield shared
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        place = f"{directory}/socket"
+        with warm_process(place, environment() | {"_KFP_RUNTIME": "true"}, backend):
+            yield place
+
+
+@contextlib.contextmanager
+def shared_by_workers() -> Iterator[None]:
+    """One such process for each backend, for all workers that are started meanwhile."""
+    with contextlib.ExitStack() as ends:
+        for backend in ("tensorflow", "jax"):
+            os.environ[SHARED.format(backend=backend)] = ends.enter_context(importing(backend))
+        yield
+
+
+def serve_multiprocessing(place: str, directory: str) -> None:
+    """Has multiprocessing fork from the warm process at `place` in place of a server that imports for itself.
+
+    Args:
+        directory: an empty one.
+    """
+    server: Any = multiprocessing.forkserver._forkserver
+    server._forkserver_address, alive = f"{directory}/socket", f"{directory}/alive"
+    os.mkfifo(alive)
+    forked = fork(place, command(SERVER, server._forkserver_address, alive), environment(), 2)
+    assert forked, "the warm process is there"
+    server._forkserver_alive_fd = os.open(alive, os.O_WRONLY)  # as soon as it listens
 
 
 def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
