@@ -113,8 +113,9 @@ def command(code: str, *arguments: str, **late: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's, in which our modules are found from any folder."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    """This process's, in which our modules are found from any folder, but for what it holds since it loaded Keras."""
+    own = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "TF2_BEHAVIOR")}
+    return own | {"PYTHONPATH": str(ROOT)}
 
 
 if __name__ == "__main__":
