@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from components.core.artifacts.raw import Listed, Listing, write_listing
 from components.core.errors import PipelineError
-from components.core.files import remove
+from components.core.files import beside, remove
 from components.core.pictures.archives import MAX_MEMBERS
 from components.core.progress import Progress
 from components.core.storage import NotFound
@@ -117,7 +117,11 @@ def state(place: str) -> str:
 
 
 def _forget_deleted(there: set[str], folder: pathlib.Path) -> None:
-    """Removes an earlier try's files if the store holds some of them no more."""
-    if any(path.is_file() and path.relative_to(folder).as_posix() not in there for path in folder.rglob("*")):
+    """Removes an earlier try's files that the store holds no more. What it holds and had come in part goes on."""
+    earlier = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    gone = {path for path in earlier if path.as_posix() not in there}
+    if gone:
+        gone -= {beside(pathlib.Path(name), ending) for name in there for ending in ("partial", "partial.done")}
+    if gone:
         shutil.rmtree(folder)
         folder.mkdir()

@@ -12,7 +12,7 @@ import functools
 import hashlib
 import io
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -35,14 +35,18 @@ class S3Server:
         forbidden: buckets on which the caller has no permission.
         profiles: buckets in which the caller's rights are those of a Kubeflow profile: what lies below some prefixes,
             and not the bucket itself (pipelines-profile-controller/sync.py in kubeflow/pipelines).
+        hides: whether a profile is told 403 of an object that is not there: AWS does, MinIO and SeaweedFS do not.
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
+        refused: a status and a code with which every request is refused; None: none is.
     """
 
     def __init__(self, *buckets: str):
         self.buckets, self.forbidden, self.accepted = buckets, set(), None
         self.kept: set[str] = set()
         self.profiles: set[str] = set()
+        self.hides = False
+        self.refused: tuple[int, str] | None = None
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
         moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
@@ -80,11 +84,14 @@ class S3Server:
         return self.app(environ, start_response)
 
     def _refusal(self, request: Request) -> Response | None:
+        if self.refused:
+            return _error(*self.refused)
         if self.accepted and f"Credential={self.accepted}/" not in request.headers.get("Authorization", ""):
             return _error(403, "InvalidAccessKeyId")
-        bucket = request.path.split("/")[1]
-        of_all = request.path.strip("/") == bucket and not request.args.get("prefix")
-        if bucket in self.forbidden or (bucket in self.profiles and of_all):
+        bucket, _, key = request.path[1:].partition("/")
+        of_all = not key and not request.args.get("prefix")
+        secret = key and self.hides and request.method in ("GET", "HEAD") and key not in self._keys(bucket)
+        if bucket in self.forbidden or (bucket in self.profiles and (of_all or secret)):
             return _error(403, "AccessDenied")
         if bucket in self.kept and request.method == "DELETE":
             return _error(403, "AccessDenied")
@@ -95,6 +102,9 @@ class S3Server:
             if claimed != base64.b64encode(hashlib.md5(data).digest()).decode():
                 return _error(400, "BadDigest")
         return None
+
+    def _keys(self, bucket: str) -> Container[str]:
+        return moto.s3.models.s3_backends["123456789012"]["aws"].buckets[bucket].keys
 
 
 MOTOS_OWN = S3Response.serialized
@@ -124,4 +134,5 @@ class _Quiet(MotoRequestHandler):
 
 def _error(status: int, code: str) -> Response:
     text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} for {SECRET_KEY}</Message></Error>"
-    return Response(text, status, content_type="application/xml")
+    region = {"x-amz-bucket-region": "eu-central-1"} if status == 301 else None
+    return Response(text, status, region, content_type="application/xml")

@@ -123,7 +123,10 @@ class Registry:
         if challenger:
             refuse_rolled_back(name, 0, marks(manifest), read_champion(self.store, name)[0])
         number = stage(self.store, name, files, manifest)
-        self.sweep(name)
+        try:
+            self.sweep(name)
+        except StorageError as failure:
+            tell(f"what others have left of {name} stays: {failure}")
         champion = self._champion(name)
         return describe(self.store, name, number, find(self.store, name, number, champion), champion)
 

@@ -11,7 +11,7 @@ import uuid
 from components.core.registry.champion import Champion, change_champion, read_champion
 from components.core.registry.layout import SAVED_MODEL, claimed, now, place, staged, staged_place
 from components.core.registry.versions import HAD, files_in_staging, split_served
-from components.core.storage import Corrupted, NotFound, PreconditionFailed, Store
+from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
 from components.core.storage.errors import tell
 from components.core.storage.parallel import Task, run_all
@@ -48,7 +48,11 @@ def serve(store: Store, name: str, number: int) -> None:
             # Somebody else may have finished it, and cleared staging.
             if not store.exists(f"{target}/{MANIFEST}"):
                 raise
-    _clear_staging(store, source)
+    try:
+        _clear_staging(store, source)
+    except StorageError as refused:
+        # It is served. What stays in staging costs room, and whoever publishes next tries again.
+        tell(f"the staged copy of version {number} of {name} stays: {refused}")
 
 
 def remove(store: Store, name: str, number: int) -> None:

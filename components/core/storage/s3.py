@@ -23,9 +23,9 @@ from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
-from components.core.storage.errors import NotFound, PreconditionFailed, Transient
+from components.core.storage.errors import NotFound, PreconditionFailed, StorageError, Transient
 from components.core.storage.retry import patiently
-from components.core.storage.s3_errors import explain, explain_setup, refuse_redirect, status_of
+from components.core.storage.s3_errors import denied, explain, explain_setup, refuse_redirect, status_of
 
 CONNECT_TIMEOUT_S = 10.0
 # Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
@@ -89,31 +89,26 @@ class S3Backend:
         )
         objects = [_stored(item["Key"], item) for item in answer.get("Contents", ())]
         directories = [item["Prefix"] for item in answer.get("CommonPrefixes", ())]
-        return Page(objects, directories, answer.get("NextContinuationToken"))
+        following = answer.get("NextContinuationToken") if answer.get("IsTruncated", True) else None
+        if answer.get("IsTruncated") and following in (None, token):
+            # What knows only the first version of listings answers so: the rest would be missing without a word.
+            raise StorageError(
+                f"expected the rest of a listing of {self.scheme}://{self.name}/{prefix}, received no token to ask for "
+                "it: this store does not know ListObjectsV2; update it or choose another"
+            )
+        return Page(objects, directories, following)
 
     def stat(self, key: str) -> Stored:
         try:
             answer = self.client.head_object(Bucket=self.name, Key=key)
         except boto.ClientError as error:
-            # A HEAD has no body to say what is missing.
-            if status_of(error) == 404:
-                self._require_bucket()
-            raise
+            raise self._told(key, error) from None
         stored = _stored(key, answer)
         if not stored.checksums and OF_PARTS.search(stored.generation) and not _encrypted(answer):
             # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was. Most tools make
             # all of them equal but the last; whoever finds a difference asks `provable`.
             stored.checksums[f"{ETAG_OF_PARTS}{max(self._part_size(key, 1), 1)}"] = _bare(stored.generation)
         return stored
-
-    def _require_bucket(self) -> None:
-        """Raises if there is no such bucket. One that we may not ask for is there: rights may end at a prefix, as those
-        of a Kubeflow profile do."""
-        try:
-            self.client.head_bucket(Bucket=self.name)
-        except boto.ClientError as error:
-            if status_of(error) != 403:
-                raise
 
     def provable(self, key: str, stored: Stored) -> Stored:
         if not guessed(stored):
@@ -132,12 +127,15 @@ class S3Backend:
         return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
 
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
-        answer = self.client.get_object(
-            Bucket=self.name,
-            Key=key,
-            **({} if end is None else {"Range": f"bytes={start}-{end - 1}"}),
-            **({} if generation is None else {"IfMatch": generation}),
-        )
+        try:
+            answer = self.client.get_object(
+                Bucket=self.name,
+                Key=key,
+                **({} if end is None else {"Range": f"bytes={start}-{end - 1}"}),
+                **({} if generation is None else {"IfMatch": generation}),
+            )
+        except boto.ClientError as error:
+            raise (self._told(key, error) if denied(error) else error) from None
         with contextlib.closing(answer["Body"]) as body:
             data = body.read()
         if end is not None and len(data) != end - start:
@@ -210,6 +208,23 @@ class S3Backend:
 
     def explain(self, error: Exception, key: str) -> Exception:
         return explain(error, f"{self.scheme}://{self.name}", key)
+
+    def _told(self, key: str, error: boto.ClientError) -> Exception:
+        """What is behind a refusal, as a listing of the key alone tells.
+
+        The answer to a HEAD has no body to say whether the bucket is missing, or credentials have expired. And where
+        rights end at a prefix, as those of a Kubeflow profile do, the bucket itself may not be asked for, and AWS
+        answers 403 for what is not there.
+        """
+        if status_of(error) not in (400, 403, 404):
+            return error
+        try:
+            found = self.client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1).get("Contents", ())
+        except boto.ClientError as refused:
+            return error if status_of(error) == 404 and denied(refused) else refused
+        if status_of(error) == 404 or any(item["Key"] == key for item in found):
+            return error
+        return NotFound(f"expected an object {self.scheme}://{self.name}/{key}, received none; check the name")
 
     def _patiently(
         self, what: str, key: str, attempt: Callable[[], Any], retried: Callable[[], Any] = lambda: None

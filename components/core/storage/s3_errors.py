@@ -64,6 +64,12 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
     code, status = error.response.get("Error", {}).get("Code", ""), status_of(error)
     if code == "NoSuchBucket" or (status == 404 and error.operation_name in ("HeadBucket", "ListObjectsV2")):
         return BucketMissing(f"expected a bucket {bucket}, received none; create it or check the name and endpoint")
+    if status == 301:
+        region = error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("x-amz-bucket-region", "another")
+        return StorageError(
+            f"expected the endpoint of the region of {bucket}, {region}, received another's; set AWS_REGION and "
+            "AWS_ENDPOINT_URL to it, or leave AWS_ENDPOINT_URL empty"
+        )
     if code in BAD_CREDENTIALS or status == 401:
         return Denied(f"the credentials for {bucket} were refused or have expired ({code}); {_log_in(bucket)}")
     if code == "PreconditionFailed" or status == 412:
@@ -115,6 +121,11 @@ def _log_in(bucket: str) -> str:
     if bucket.startswith("minio:"):
         return "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY from the secret mlpipeline-minio-artifact"
     return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso login`, or give the pod an IAM role"
+
+
+def denied(error: boto.ClientError) -> bool:
+    """Whether the answer is that these credentials may not do this, or may not know whether it can be done."""
+    return status_of(error) == 403 and error.response.get("Error", {}).get("Code", "") in REFUSED
 
 
 def status_of(error: boto.ClientError) -> int | None:

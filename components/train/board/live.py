@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from components.core.files import unfinished
 from components.core.storage.backend import Limits
-from components.core.storage.errors import StorageError, tell
-from components.core.storage.store import open_store
+from components.core.storage.errors import Denied, StorageError, tell
+from components.core.storage.store import Store, open_store
 
 INTERVAL_S = 30.0
 
@@ -39,8 +39,7 @@ def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[
         return
     try:
         sync = DirectorySync(directory, uri, INTERVAL_S)
-        # What an earlier try of this run left there: the history is written anew, and would be drawn twice.
-        sync.store.delete_files([stored.key for stored in sync.store.list()])
+        _remove_earlier(sync.store)
     except StorageError as failure:
         if given:
             raise
@@ -51,6 +50,15 @@ def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[
         print(f"event files go to {sync.store.uri()} while it trains", flush=True)
     with sync:
         yield sync.soon
+
+
+def _remove_earlier(store: Store) -> None:
+    """Removes what an earlier try of this run left there: the history is written anew, and would be drawn twice."""
+    earlier = [stored.key for stored in store.list()]
+    try:
+        store.delete_files(earlier)
+    except Denied as refused:
+        tell(f"note: TensorBoard draws what an earlier try of this run left once more: {refused}")
 
 
 class DirectorySync:

@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import os
 import pathlib
+import subprocess
+import sys
 import tarfile
 import threading
 
@@ -11,10 +14,11 @@ import pytest
 from components.core.artifacts.raw import LISTING_FILE, iter_listing
 from components.core.catalog import Original
 from components.core.errors import PipelineError
-from components.core.storage import open_store
+from components.core.storage import Limits, open_store
 from components.download import objects
 from components.download.cache import Cache
 from components.download.transport import folder_at
+from pipeline import ROOT
 from tests.components.download.faulty_server import Server, original, tar_gz
 
 PICTURES = {"cat/1.png": b"first cat", "cat/2.png": b"second cat", "dog/a b#1?.png": b"odd name"}
@@ -185,6 +189,49 @@ def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fet
     gcs.proxy.fail("status:403", times=10_000)
     fetch_known(served(server, tar_gz()), mirror=gcs.uri)
     assert "mirror" in capsys.readouterr().out
+
+
+KILLED = """
+import os, sys
+from components.core.storage import download
+from components.download.cache import Cache
+from components.download.transport import folder_at
+from pipeline import ROOT
+
+unhurt = download.Landing._chunk
+def killed_at_the_third(self, number, counter):
+    if number == 3:
+        while len(self.done) < 3:
+            pass
+        os.kill(os.getpid(), 9)
+    unhurt(self, number, counter)
+download.Landing._chunk = killed_at_the_third
+with folder_at(sys.argv[1], Cache(sys.argv[2])):
+    pass
+"""
+
+
+def test_a_killed_download_of_a_folder_goes_on_where_it_was(bucket, tmp_path):
+    """What has come of a large file, whose partial file is none of the store's, costs nothing that is there."""
+    place, chunk = f"{bucket.uri}/shards", Limits().chunk
+    store = open_store(place)
+    large = os.urandom(4 * chunk)
+    (tmp_path / "large").write_bytes(large)
+    store.upload_file(tmp_path / "large", "0.tar")
+    cache = tmp_path / "cache"
+    killed = [sys.executable, "-c", KILLED, place, str(cache)]
+    ended = subprocess.run(killed, cwd=ROOT, env=os.environ | bucket.environment, check=False)
+    assert ended.returncode == -9
+    bucket.proxy.requests.clear()
+    with folder_at(place, Cache(cache)) as folder:
+        assert (folder / "0.tar").read_bytes() == large
+    assert sum("bytes=" in request for request in bucket.proxy.requests) == 1
+    # And what the store has no more is not packed.
+    subprocess.run(killed, cwd=ROOT, env=os.environ | bucket.environment, check=False)
+    store.delete("0.tar")
+    store.write_bytes("1.tar", b"another")
+    with folder_at(place, Cache(cache)) as folder:
+        assert [path.name for path in folder.iterdir()] == ["1.tar"]
 
 
 def test_another_run_does_not_take_the_folder_away(gcs, tmp_path):

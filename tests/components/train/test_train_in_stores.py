@@ -174,6 +174,17 @@ def test_what_the_user_asked_for_is_an_error_where_it_can_not_be(gcs, tmp_path):
         pass
 
 
+def test_event_files_that_their_store_keeps_stop_no_second_try(gcs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]})
+    store = open_store(f"{gcs.uri}/boards")
+    store.write_bytes("events.old", b"of an earlier try")
+    (tmp_path / "events").write_bytes(b"epoch 1")
+    with live_board(str(tmp_path), f"{gcs.uri}/boards", ""):
+        pass
+    assert [stored.key for stored in store.list()] == ["events", "events.old"]
+    assert "TensorBoard draws what an earlier try of this run left once more" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["checkpoints", "tensorboard_uri"])
 def test_a_place_that_is_none_is_refused_at_once(name):
     with pytest.raises(PipelineError, match="scheme 'gcs'"):

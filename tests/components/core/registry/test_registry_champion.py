@@ -1,5 +1,7 @@
 """The champion: a pointer that moves for one at a time, and rolls back."""
 
+import datetime
+
 import pytest
 
 from components.core.registry import Registry, RolledBackError
@@ -242,3 +244,26 @@ def test_the_pointer_of_an_earlier_release_is_read(registry, saved_model):
     old = b'{"version": 1, "history": [], "moved": "2026-01-01", "token": "x"}'
     registry.store.write_bytes("models/digits/champion.json", old)
     assert registry.champion("digits").version == 1
+
+
+def test_a_champion_is_served_though_nothing_may_be_deleted(bucket, saved_model, capsys):
+    registry = Registry(bucket.uri, SMALL)
+    bucket.proxy.fail("status:403", times=10_000, method="DELETE")
+    for number in (1, 2):
+        assert registry.publish("digits", saved_model).number == number
+        registry.promote("digits", number)
+        assert registry.show("digits").number == number and registry.show("digits").served
+        assert f"the staged copy of version {number} of digits stays: no permission" in capsys.readouterr().out
+    assert registry.rollback("digits").version == 1
+    assert [found.number for found in registry.versions("digits")] == [1, 2]
+
+
+def test_what_a_dead_publisher_left_and_nobody_may_delete_stops_no_publisher(gcs, saved_model, capsys):
+    registry = Registry(gcs.uri, SMALL)
+    registry.publish("digits", saved_model)
+    registry.store.delete("models/.staging/digits/1/manifest.json")
+    claimed = gcs.server.state.buckets[gcs.uri.split("/")[2]]["some/prefix/models/.claims/digits/1.json"]
+    claimed.updated -= datetime.timedelta(days=2)
+    gcs.proxy.fail("status:403", times=10_000, method="DELETE")
+    assert registry.publish("digits", saved_model).number == 2
+    assert "what others have left of digits stays: no permission" in capsys.readouterr().out
