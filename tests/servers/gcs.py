@@ -55,9 +55,9 @@ class Object:
 class RefusedError(Exception):
     """Ends a request with a status and a message."""
 
-    def __init__(self, status: int, message: str):
+    def __init__(self, status: int, message: str, reason: str = "forbidden"):
         super().__init__(message)
-        self.status = status
+        self.status, self.reason = status, reason
 
 
 class State:
@@ -66,6 +66,7 @@ class State:
     Attributes:
         forbidden: buckets on which the caller has no permission.
         kept: buckets with a retention policy: nothing in them is removed or overwritten.
+        refusals: a status and Google's word for it, with which the next requests are refused, one each.
         token: the only bearer token accepted; None accepts any caller.
         page: objects a page of a listing.
         max_parts: parts of one upload, as https://cloud.google.com/storage/quotas#requests says.
@@ -76,6 +77,7 @@ class State:
         self.buckets: dict[str, dict[str, Object]] = {name: {} for name in buckets}
         self.forbidden: set[str] = set()
         self.kept: set[str] = set()
+        self.refusals: list[tuple[int, str]] = []
         self.token: str | None = None
         self.page = PAGE
         self.max_parts = 10_000
@@ -168,6 +170,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.body()
         xml = False
         try:
+            if self.state.refusals:
+                status, reason = self.state.refusals.pop()
+                raise RefusedError(status, "User Rate Limit Exceeded", reason)
             if self.state.token and self.headers.get("Authorization") != f"Bearer {self.state.token}":
                 raise RefusedError(401, "Invalid Credentials")
             if match := REWRITE.fullmatch(url.path):
@@ -193,7 +198,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.answer(refused.status, [text.encode()], {"Content-Type": "application/xml"})
             if query.get("alt") == "media":
                 return self.answer(refused.status, [str(refused).encode()], {"Content-Type": "text/html"})
-            return self.json({"error": {"code": refused.status, "message": str(refused)}}, refused.status)
+            said = {"code": refused.status, "message": str(refused)}
+            errors = [{"domain": "global", "reason": refused.reason, "message": str(refused)}]
+            return self.json({"error": said | {"errors": errors}}, refused.status)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
 

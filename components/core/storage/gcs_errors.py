@@ -19,6 +19,9 @@ from components.core.storage.errors import (
 )
 
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+# Come with status 403, too: https://cloud.google.com/storage/docs/json_api/v1/status-codes
+RATE_LIMITS = {"rateLimitExceeded", "userRateLimitExceeded"}
+KEPT = {"retentionPolicyNotMet", "objectUnderActiveHold"}
 BROKEN_CONNECTION = (
     ConnectionError,
     TimeoutError,
@@ -88,6 +91,13 @@ def _explain_status(
         return PreconditionFailed(f"{uri} was changed by somebody else; look and try again")
     if status == 401:
         return Denied(f"Google credentials for {bucket} were refused or have expired; {LOG_IN}")
+    reason = _reason_given(response)
+    if reason in RATE_LIMITS:
+        return Transient(f"answer {status} {reason} from the store")
+    if status == 403 and (reason in KEPT or "retention policy" in message):
+        return Denied(
+            f"{uri} may not be changed or deleted yet: a retention policy or a hold keeps it; choose another bucket"
+        )
     if status == 403:
         return Denied(f"no permission for {uri}; grant roles/storage.objectUser on {bucket}")
     if status == 400 and any(word in message.lower() for word in ("crc32c", "md5", "digest", "hash")):
@@ -95,7 +105,15 @@ def _explain_status(
     # A partial content that isn't one, a redirect: the answer was damaged on its way.
     if status is None or status < 400:
         return Transient(f"unexpected answer {status}")
-    return StorageError(f"{bucket} refused the request for {uri} with status {status}")
+    return StorageError(f"{bucket} refused the request for {uri} with status {status} {reason}".rstrip())
+
+
+def _reason_given(response: requests.Response | None) -> str:
+    """Google's own word for a refusal, `rateLimitExceeded` for instance; empty if it gave none."""
+    try:
+        return str(response.json()["error"]["errors"][0]["reason"]) if response is not None else ""
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,38 @@
+"""What Google Cloud Storage says when it refuses, and what of it a person is told."""
+
+import pytest
+
+from components.core.storage import Denied, StorageError, open_store
+from tests.servers.small import SMALL
+
+
+@pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded"])
+@pytest.mark.parametrize("deed", ["list", "write", "stat"])
+def test_too_many_requests_are_asked_again_though_they_are_called_forbidden(gcs, reason, deed):
+    """https://github.com/googleapis/google-cloud-go/issues/269: 403, in the middle of an upload."""
+    store = open_store(gcs.uri, SMALL)
+    store.write_bytes("key", b"x")
+    gcs.server.state.refusals += [(403, reason)] * 2
+    deeds = {
+        "list": lambda: list(store.list()),
+        "write": lambda: store.write_bytes("key", b"y"),
+        "stat": lambda: store.stat("key"),
+    }
+    deeds[deed]()
+    assert not gcs.server.state.refusals
+
+
+def test_what_a_retention_policy_keeps_is_told_as_that(gcs, monkeypatch):
+    monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]})
+    store = open_store(gcs.uri, SMALL)
+    store.write_bytes("key", b"x")
+    for attempt in (lambda: store.write_bytes("key", b"y"), lambda: store.delete("key")):
+        with pytest.raises(Denied, match="gs://.*/key may not be changed or deleted yet: a retention policy"):
+            attempt()
+    assert store.read_bytes("key") == b"x"
+
+
+def test_any_other_refusal_repeats_googles_word_for_it(gcs):
+    gcs.server.state.refusals.append((400, "userProjectMissing"))
+    with pytest.raises(StorageError, match="refused the request for .* with status 400 userProjectMissing"):
+        open_store(gcs.uri, SMALL).stat("key")
