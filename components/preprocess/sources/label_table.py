@@ -10,6 +10,7 @@ TRAINING,gs://team/cat/1.jpg,cat         Vertex AI's CSV: the split first
 import csv
 import dataclasses
 import json
+import math
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -222,9 +223,11 @@ def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
 
 
 def text_at(value: Any, keys: Sequence[str]) -> str:
-    """The text at `keys`, from the outermost in; empty if there is none."""
+    """The text at `keys`, from the outermost in; empty if there is none, for which Python also writes NaN."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() if isinstance(value, str | int | float) else ""

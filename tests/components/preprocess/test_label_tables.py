@@ -130,6 +130,17 @@ def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns
     assert [(one.path, one.label, one.split) for one in lines] == [line]
 
 
+def test_a_label_that_is_no_number_in_json_is_none(tmp_path):
+    """json.dumps writes what a table lacks, float("nan") in pandas, as NaN."""
+    text = "".join(json.dumps({"path": f"{label}.jpg", "label": label}) + "\n" for label in ("cat", float("nan"), None))
+    _, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
+    assert [(line.label, line.odd) for line in lines] == [
+        ("cat", ""),
+        ("", "no label for nan.jpg"),
+        ("", "no label for None.jpg"),
+    ]
+
+
 def test_odd_lines_are_quarantined_with_their_numbers(made, tmp_path):
     odd = ["images/999.png,cat", "images/003.png,", ",cat", "images/001.png,dog", "images/005.png,cat,later", ""]
     text = CSV.replace("label\n", "label,split\n") + "\n".join(odd) + "\nimages/001.png,cat\n"
