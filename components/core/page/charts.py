@@ -78,7 +78,7 @@ def axis(label: str, values: Sequence[float], show: Callable[[float], str] = "{:
     """An axis with about five round ticks that holds all the values."""
     low, high = min(values), max(values)
     if low == high:
-        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (-1.0, 1.0)
+        low, high = sorted((0.0, low or 1.0))  # down to 0: an accuracy that stays at 100 % has no 150 % above it
     step = _round_step((high - low) / 4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return Axis(label, first * step, last * step, [(i * step, show(i * step)) for i in range(first, last + 1)])

@@ -28,6 +28,11 @@ def test_an_axis_holds_its_values_and_has_few_round_ticks(values):
     assert [float(label) for _, label in found.ticks] == pytest.approx(places, rel=1e-5)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.0])
+def test_a_share_that_stays_all_or_nothing_is_drawn_between_0_and_100_percent(share):
+    assert [label for _, label in axis("", [share] * 3, "{:.0%}".format).ticks] == ["0%", "50%", "100%"]
+
+
 @pytest.mark.parametrize("last", [1, 2, 3, 7, 25, 100, 1234])
 def test_an_axis_of_epochs_has_whole_ticks_from_one(last):
     found = count_axis("epoch", last)
