@@ -1,14 +1,15 @@
 """Answers the pictures of a source that were not answered before, and compares them with what the model knows."""
 
+import dataclasses
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from components.core.artifacts.answered import Answered
 from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.core.wording import counted, listed, percent
-from components.predict.answering import answered
+from components.predict.answering import Batch, answered
 from components.predict.answers import Answers, answered_before
 from components.predict.champion import Served, fetched_model
 from components.predict.drift.report import Report, report_drift
@@ -57,6 +58,9 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
                 began += time.monotonic() - waited  # what is told is how fast it answers
                 rows = Rows(settings.answers_as, names, settings.top, served.model)
                 counts = _answer(served, source, pictures, rows, progress)
+                pictures = [picture for picture in pictures if picture.key not in source.refused]
+                if not pictures:
+                    continue
                 if _is_no_source(counts, done, settings.out):
                     bad = counts.listed[0]
                     raise PipelineError(
@@ -65,6 +69,8 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
                     )
                 if answers.commit(pictures, rows.text.getvalue(), rows.ending, counts):
                     done = done.plus(counts)
+    if source.refused and not done.pictures and not answered_before(settings.out):
+        raise PipelineError(f"expected pictures at {settings.source!a}: {_refused(source)}; nothing was answered")
     seconds = time.monotonic() - began
     _say(answers, source, done, seconds, emptied="" if first else settings.source)
     report = report_drift(answers, served, settings, page_path)
@@ -100,10 +106,26 @@ def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows,
     """Fills the rows of one file."""
     counts = Counts()
     for batch in answered(source.batches(pictures), source.read, served.load(), source.remote):
+        progress.advance(len(batch.items))
+        batch = _without(batch, source.refused)
         rows.add(batch)
         counts = counts.plus(count(batch, served.reference))
-        progress.advance(len(batch.items))
     return counts
+
+
+def _without(batch: Batch[Picture], refused: Collection[str]) -> Batch[Picture]:
+    """The batch without the pictures that the disk would not read: they are neither answered nor remembered."""
+    if not refused:
+        return batch
+    both = zip(batch.items, batch.reasons, strict=True)
+    kept = [(picture, reason) for picture, reason in both if picture.key not in refused]
+    return dataclasses.replace(batch, items=[picture for picture, _ in kept], reasons=[reason for _, reason in kept])
+
+
+def _refused(source: Source) -> str:
+    """How many pictures the disk would not read, one of them, and why."""
+    name, why = next(iter(source.refused.items()))
+    return f"the disk would not read {counted(len(source.refused), 'picture')}, for instance {listed([name])}: {why}"
 
 
 def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied: str) -> None:
@@ -116,6 +138,8 @@ def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied
         print(f"nothing new: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
     if source.left_out:
         print(f"  {source.left_out.total():,} left out: no picture by its ending")
+    if source.refused:
+        print(f"  {_refused(source)}; the next run asks again", flush=True)
     if done.unreadable:
         bad = done.listed[0]
         print(f"  {done.unreadable:,} could not be read, for instance {listed([bad.name])}: {bad.reason}", flush=True)

@@ -53,12 +53,14 @@ class Source:
     Attributes:
         remote: whether a read waits for a network.
         left_out: files that are no pictures, by their ending; complete once all pictures were listed.
+        refused: what the disk would not read so far, by a picture's key, and why. That may be another thing tomorrow.
     """
 
     def __init__(self, store: Store, found: Iterator[Stored]):
         self.store, self.found = store, found
         self.remote = store.location.scheme != "file"
         self.left_out: collections.Counter[str] = collections.Counter()
+        self.refused: dict[str, str] = {}
 
     def pictures(self) -> Iterator[Picture]:
         """Lists the pictures."""
@@ -78,8 +80,13 @@ class Source:
         """
         refuse_films(picture.size)
         if not self.remote:
-            with open(f"{self.store.location.prefix}/{picture.key}", "rb", buffering=0) as file:  # noqa: PTH123, twice as fast
-                return file.read()
+            try:
+                with open(f"{self.store.location.prefix}/{picture.key}", "rb", buffering=0) as file:  # noqa: PTH123, twice as fast
+                    return file.read()
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError):
+                    self.refused[picture.key] = error.strerror or str(error)
+                raise
         try:
             return self.store.read_as_listed(Stored(picture.key, picture.size, picture.generation))
         except (NotFound, PreconditionFailed) as gone:
@@ -92,7 +99,7 @@ class ArchiveSource(Source):
 
     def __init__(self, archive: pathlib.Path, uri: str, generation: str):
         self.archive, self.uri, self.generation, self.remote = archive, uri, generation, False
-        self.left_out = collections.Counter()
+        self.left_out, self.refused = collections.Counter(), {}
         self.members = enumerate(iter_members(archive))
 
     def pictures(self) -> Iterator[Picture]:

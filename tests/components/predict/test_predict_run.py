@@ -333,6 +333,27 @@ def test_names_that_are_no_utf_8_and_films_stop_nothing(made, tmp_path, digits):
     assert predict(settings).pictures == 0
 
 
+def test_what_the_disk_would_not_read_is_asked_again(made, tmp_path, digits, capsys):
+    """It was answered with "Permission denied" or an I/O error, and never again, whatever was mended."""
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    (tmp_path / "bad").mkdir()
+    for place in (folder, tmp_path / "bad"):
+        (place / "lost.png").symlink_to("/proc/self/mem")  # a file that opens, and gives an I/O error
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
+    bad = PredictSettings(**given, source=str(tmp_path / "bad"))
+    assert "would not read 1 picture, for instance lost.png: Input/output error; nothing was" in refusal(bad)
+    settings = PredictSettings(**given, source=str(folder))
+    for new in (2, 0):
+        done = predict(settings)
+        assert (done.pictures, done.unreadable) == (new, 0) and len(rows(str(tmp_path))) == 2
+        assert "lost.png: Input/output error; the next run asks again" in capsys.readouterr().out
+    (folder / "lost.png").unlink()
+    shutil.copy(folder / "0000.png", folder / "lost.png")
+    assert predict(settings).pictures == 1
+    assert "asks again" not in capsys.readouterr().out
+
+
 def refusal(settings: PredictSettings) -> str:
     with pytest.raises(PipelineError) as refused:
         predict(settings)
