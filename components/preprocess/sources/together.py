@@ -81,7 +81,7 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
 
 def _by_folders(parts: Sequence[Found]) -> Labels:
     """Class folders, of all parts as if they lay in one."""
-    depths = [depth_of_all(part.pictures_in) if len(parts) > 1 else 0 for part in parts]
+    depths = _depths(parts) if len(parts) > 1 else [0]
     pictures_in: dict[Folder, int] = {}
     others_in: dict[Folder, collections.Counter[str]] = {}
     for part, depth in zip(parts, depths, strict=True):
@@ -97,3 +97,21 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)
         labels.labels[start : start + len(part)], labels.splits[start : start + len(part)] = of_folder[folders].T
     return labels
+
+
+def _depths(parts: Sequence[Found]) -> list[int]:
+    """How many folders lie above the classes of each part. If all its pictures are of one class and sorted further, as
+    in cat/day and cat/night, only the classes of the other parts tell that cat is one."""
+    depths = [depth_of_all(part.pictures_in) for part in parts]
+    classes = [
+        {folder[depth] for folder in part.pictures_in if len(folder) > depth}
+        for part, depth in zip(parts, depths, strict=True)
+    ]
+    found = list(depths)
+    for number, part in enumerate(parts):
+        others = set[str]().union(*classes[:number], *classes[number + 1 :])
+        above = max(part.pictures_in, key=len)[: depths[number]]
+        known = [place for place, name in enumerate(above) if name in others]
+        if known and not classes[number] & others:
+            found[number] = known[-1]
+    return found

@@ -241,6 +241,19 @@ def test_several_sources_are_one_data_set(bucket, made, tmp_path):  # noqa: F811
     }  # fmt: skip
 
 
+def test_a_source_of_one_class_that_is_sorted_further_adds_to_that_class(made, tmp_path):
+    """More cats, by day and by night: they were two classes more, day and night."""
+    both = tree(tmp_path / "both", class_folders({"cat": 9, "dog": 9}))
+    cats = class_folders({"cat/day": 6, "cat/night": 6}, start=100)
+    more = tree(tmp_path / "more", {f"new/{name}": data for name, data in cats.items()})
+    assert counts(made(both, more)) == {"cat": 21, "dog": 9}
+    # A folder above all classes may be called as one of them.
+    again = tree(
+        tmp_path / "again", {f"dog/{name}": data for name, data in class_folders({"cat": 2, "dog": 2}).items()}
+    )
+    assert counts(made(both, again)) == {"cat": 11, "dog": 11}
+
+
 def test_several_sources_with_a_table_each_or_one_for_all(made, tmp_path):
     first = tree(tmp_path / "first", FLAT | {"labels.csv": CSV})
     second = {f"{number}.png": png(900 + number) for number in range(4)}
