@@ -74,7 +74,8 @@ def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Pa
 
 def _require_room(path: pathlib.Path, needed: int) -> None:
     """Refuses at once what would fill the disk in an hour."""
-    there = next(parent for parent in path.absolute().parents if parent.is_dir())
+    with _told(path):
+        there = next(parent for parent in path.absolute().parents if parent.is_dir())
     free = shutil.disk_usage(there).free
     if needed > free:
         raise StorageError(
@@ -111,8 +112,9 @@ class Landing:
 
     def there_already(self) -> bool:
         """Whether the file has its name already and is provably the object."""
-        if not known(self.stored) or not self.path.is_file() or self.path.stat().st_size != self.stored.size:
-            return False
+        with _told(self.path):
+            if not known(self.stored) or not self.path.is_file() or self.path.stat().st_size != self.stored.size:
+                return False
         try:
             self._prove(self.path)
         except Corrupted:
