@@ -53,6 +53,8 @@ def explain(error: Exception, bucket: str, key: str) -> Exception:
     uri = f"{bucket}/{key}"
     if isinstance(error, api.RetryError) and error.cause is not None:
         error = error.cause
+    if isinstance(error, google.auth.exceptions.RefreshError) and _not_answered(error):
+        return Transient("no answer from who gives the credentials")
     if isinstance(error, google.auth.exceptions.RefreshError | google.auth.exceptions.InvalidOperation):
         return Denied(f"Google credentials for {bucket} were refused or have expired; {LOG_IN}")
     if isinstance(error, media.DataCorruption):
@@ -75,6 +77,15 @@ def explain(error: Exception, bucket: str, key: str) -> Exception:
             f"the store of {bucket} can't be asked by the proxy that is set ({type(error).__name__}); check HTTPS_PROXY"
         )
     return error
+
+
+def _not_answered(error: google.auth.exceptions.RefreshError) -> bool:
+    """Whether nobody has refused: a node's metadata server is new, or made anew, and away for half a minute.
+
+    One that answers, which has no such account for instance, gives its answer as a second argument.
+    """
+    cause = error.__cause__
+    return error.retryable or (isinstance(cause, google.auth.exceptions.TransportError) and len(cause.args) == 1)
 
 
 def _explain_status(

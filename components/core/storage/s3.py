@@ -4,32 +4,22 @@ profile, AWS_ENDPOINT_URL)."""
 import base64
 import concurrent.futures
 import contextlib
-import copy
 import dataclasses
-import functools
-import os
 import pathlib
 import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-import botocore.config
-import botocore.hooks
-import botocore.loaders
-import botocore.session
 from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
 from components.core.storage.errors import NotFound, PreconditionFailed, StorageError, Transient
 from components.core.storage.retry import patiently
-from components.core.storage.s3_errors import denied, explain, explain_setup, refuse_redirect, status_of
+from components.core.storage.s3_client import connect
+from components.core.storage.s3_errors import denied, explain, status_of
 
-CONNECT_TIMEOUT_S = 10.0
-# Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
-IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
 MAX_PARTS = 10_000
 # The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
 # that was uploaded in parts.
@@ -44,41 +34,7 @@ class S3Backend:
 
     def __init__(self, scheme: str, bucket: str, limits: Limits):
         self.scheme, self.name, self.limits = scheme, bucket, limits
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        if scheme == "minio" and not endpoint:
-            endpoint = IN_CLUSTER_ENDPOINT
-        config = botocore.config.Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=limits.stall_s,
-            max_pool_connections=limits.workers + limits.part_workers,
-            # Tried again by the Store, which knows the deadline.
-            retries={"total_max_attempts": 1},
-            # boto3's own default, a checksum trailing the body, is what many compatible stores fail on; Content-MD5
-            # is understood by all of them, and the Store compares the whole object's CRC-32C.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if endpoint else None,
-        )
-        try:
-            hooks = copy.copy(_hooks())
-            session = botocore.session.Session(event_hooks=hooks, include_builtin_handlers=False)
-            session.register_component("data_loader", _service_descriptions())
-            # boto3 knows AWS_DEFAULT_REGION and profiles, other SDKs' AWS_REGION not. Signing needs one, also where it
-            # means nothing to a store of one's own.
-            region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
-            client = boto3.session.Session(botocore_session=session).client
-            self.client = client(
-                "s3",
-                region_name=region or ("us-east-1" if endpoint else None),
-                endpoint_url=endpoint,
-                config=config,
-                **_credentials(scheme),
-            )
-        except (boto.BotoCoreError, ValueError) as error:
-            raise explain_setup(error, f"{scheme}://{bucket}") from None
-        if endpoint:
-            refuse = functools.partial(refuse_redirect, f"{scheme}://{bucket}")
-            self.client.meta.events.register("before-parse.s3", refuse)
+        self.client = connect(scheme, bucket, limits)
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         answer = self.client.list_objects_v2(
@@ -262,29 +218,6 @@ class S3Backend:
         """Frees the parts, which are paid for until then; a bucket's lifecycle rule is the net below."""
         with contextlib.suppress(boto.BotoCoreError, boto.ClientError, OSError):
             self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
-
-
-@functools.cache
-def _hooks() -> botocore.hooks.HierarchicalEmitter:
-    """What a session does at each event, put together once: 17 of a client's 24 ms otherwise."""
-    hooks = botocore.hooks.HierarchicalEmitter()
-    botocore.session.Session(event_hooks=hooks)
-    return hooks
-
-
-@functools.cache
-def _service_descriptions() -> botocore.loaders.Loader:
-    """What services can do, read from JSON once: each session reads it anew otherwise, 0.14 of a client's 0.16 s."""
-    return botocore.loaders.create_loader()
-
-
-def _credentials(scheme: str) -> dict[str, str]:
-    """Kubeflow's own store has credentials of its own, under names of their own: AWS's would stand in the way of a
-    pod's IAM role if a run uses both stores."""
-    names = {"aws_access_key_id": "MINIO_ACCESS_KEY", "aws_secret_access_key": "MINIO_SECRET_KEY"}
-    if scheme != "minio" or not all(os.environ.get(variable) for variable in names.values()):
-        return {}
-    return {argument: os.environ[variable] for argument, variable in names.items()}
 
 
 def _headers(condition: Condition) -> dict[str, str]:

@@ -107,8 +107,14 @@ def refuse_redirect(bucket: str, response_dict: dict, **_: Any) -> None:
     )
 
 
-def explain_setup(error: Exception, bucket: str) -> StorageError:
-    """What is wrong with the settings or the credentials."""
+def explain_setup(error: Exception, bucket: str) -> Exception:
+    """What is wrong with the settings or the credentials; Transient if who gives a pod its credentials (EKS Pod
+    Identity's agent) did not answer, as it does not on a new node; a defect comes back as it is."""
+    if not isinstance(error, boto.BotoCoreError | ValueError):
+        return error
+    of_agent = isinstance(error, boto.CredentialRetrievalError) and error.kwargs.get("provider") == "container-role"
+    if of_agent and "non 200 response 4" not in str(error):
+        return Transient("no answer from who gives the credentials")
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
         return Denied(f"no usable credentials found for {bucket}; {_log_in(bucket)}")
     if isinstance(error, ValueError) and "endpoint" in str(error):
