@@ -1,5 +1,6 @@
 """Objects below one location, whoever keeps them: looked at, read, written under conditions, copied, removed."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -111,12 +112,10 @@ class Objects:
                 raise
             raise PreconditionFailed(f"{self.uri(key)} was deleted by somebody else; look and try again") from None
         except PreconditionFailed:
-            if not retries:
-                raise
-            found, stored = self.read(key)
-            if found != data:
-                raise
-            return stored
+            with contextlib.suppress(NotFound):  # deleted meanwhile, or never there
+                if retries and (found := self.read(key))[0] == data:
+                    return found[1]
+            raise
         return self._relative(stored)
 
     def delete(self, key: str, *, if_generation: str | None = None) -> None:

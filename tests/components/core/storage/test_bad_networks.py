@@ -124,6 +124,17 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(bucket, deed):
     store.write_bytes("claim", b"mine, moved", if_generation=stored.generation)
 
 
+def test_a_condition_on_what_was_deleted_is_told_as_that_also_at_a_second_try(bucket):
+    """The second try looks for what the first may have written, and finds nothing."""
+    store = open_store(bucket.uri, SMALL)
+    first = store.write_bytes("pointer", b"one")
+    store.delete("pointer")
+    bucket.proxy.fail("status:503")
+    with pytest.raises(PreconditionFailed):
+        store.write_bytes("pointer", b"two", if_generation=first.generation)
+    assert not store.exists("pointer")
+
+
 def test_an_object_replaced_while_it_is_read_is_read_whole(bucket, tmp_path):
     store = open_store(bucket.uri, SMALL)
     (tmp_path / "file").write_bytes(os.urandom(10 * SMALL.chunk))
