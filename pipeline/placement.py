@@ -73,8 +73,6 @@ BACKOFF = {"backoff_duration": "10s", "backoff_factor": 3.0, "backoff_max_durati
 # Pictures go from loader processes to the training process, and gradients between GPUs (NCCL), through /dev/shm; a
 # container's own is 64 MB. What is in it counts as the container's memory.
 SHARED_MEMORY = "2Gi"
-# The user of our images.
-USER = 10001
 # Kubeflow's own store, minio://: the steps that read sources or the registry, or write while they run, need its keys
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
@@ -127,8 +125,9 @@ class Placement:
             if labels := queue_labels(self.cluster):
                 task.set_env_variable(LABELS_VARIABLE, ",".join(f"{key}={value}" for key, value in labels.items()))
         _kubernetes().set_timeout(task, where.hours * HOUR)
-        # What the namespace's Pod Security "restricted" asks for; the launcher's container takes it over.
-        _kubernetes().set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+        # What the namespace's Pod Security "restricted" asks for. As which user, the image says, by number, or the
+        # namespace: OpenShift gives each a range of users, and refuses a pod that names one outside of it.
+        _kubernetes().set_security_context(task, run_as_non_root=True)
         if name in STORE_STEPS:
             # optional: a cluster whose store is GCS or S3 proper has no such secret.
             _kubernetes().use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)

@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from tests.k8s.manifests import K8S, find, render
+from pipeline import ROOT
+from tests.k8s.manifests import K8S, find, pods, render
 from tests.k8s.policies import violations
 from tests.k8s.references import dangling
 
@@ -33,6 +34,22 @@ def test_a_component_breaks_no_policy_and_names_what_is_there(with_component, na
     objects = with_component(name)
     assert violations(objects) == []
     assert dangling(objects) == []
+
+
+@pytest.mark.parametrize("beside", ["base", *(f"overlays/serving{way}" for way in ("", "/kserve", "/kserve-v2"))])
+def test_on_openshift_no_pod_names_a_user_or_a_group(with_component, beside):
+    """Its `restricted-v2` gives each namespace a range of them, and admits no pod that names one outside of it."""
+    for pod in pods(with_component("openshift", beside)):
+        for scope in (pod.spec, *pod.containers):
+            assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(scope["securityContext"]), pod.owner
+        assert pod.spec["securityContext"]["runAsNonRoot"] is True
+
+
+@pytest.mark.parametrize("dockerfile", ["docker/Dockerfile", "docker/tensorboard/Dockerfile"])
+def test_our_images_name_their_user_by_number(dockerfile):
+    """What `runAsNonRoot` needs of a pod that names none: Kubernetes can't tell whether a name is root's."""
+    users = re.findall(r"^USER (.*)$", (ROOT / dockerfile).read_text(), re.MULTILINE)
+    assert users == ["10001:10001"]
 
 
 @pytest.mark.parametrize(("name", "ports"), [("hub", {8080}), ("mlflow", {5000, 8080, 8443})])

@@ -194,7 +194,7 @@ def answers(url: str) -> bool:
 
 
 def test_the_pod_says_what_the_image_is(image):
-    """The user of the image is the pod's, and the image brings the arguments that the pod relies on."""
+    """The pod's user is the image's, by number, and the image brings the arguments that the pod relies on."""
     config = json.loads(docker("image", "inspect", image))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert "--load_fast=false" in config["Entrypoint"]

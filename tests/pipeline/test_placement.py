@@ -120,6 +120,12 @@ def test_every_other_step_is_small_and_keeps_off_gpu_nodes(plain, step):
 
 
 @pytest.mark.parametrize("step", STEPS)
+def test_every_step_runs_as_the_user_of_its_image_or_of_its_namespace(plain, step):
+    """OpenShift gives each namespace a range of users, and admits no pod that names one outside of it."""
+    assert plain[1][step]["securityContext"] == {"runAsNonRoot": True}
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
     pipeline, platform = plain
     assert platform[step]["activeDeadlineSeconds"] == str(PLACES[step].hours * 3600)
