@@ -15,7 +15,7 @@ class Job(pydantic.BaseModel):
 
     Below `work` lies what the nodes and the step that launched them leave for each other:
 
-        alive           rewritten by that step while it watches; node.py ends a training that nobody watches any more
+        alive/          a new name every few minutes while that step watches; node.py ends a training that nobody does
         failed          the first own error of a node, one line: written before that node ends, so before others miss it
         checkpoints/    unless the user named a place for them
         result/         the first node's: model/ and tensorboard/, once training has ended well
@@ -29,7 +29,7 @@ class Job(pydantic.BaseModel):
     tensorboard: str = pydantic.Field("", description="where event files go while it trains; empty: to the result only")
     patience_s: float = pydantic.Field(3600, description="for all nodes to arrive, the first to the last")
     lost_after_s: int = pydantic.Field(60, description="a node not heard of for so long ends the training")
-    watched: bool = pydantic.Field(True, description="whether `alive` is rewritten while somebody waits for the result")
+    watched: bool = pydantic.Field(True, description="whether `alive/` changes while somebody waits for the result")
 
     @property
     def checked_settings(self) -> TrainSettings:

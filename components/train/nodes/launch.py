@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.core.files import whole_directory
-from components.core.storage import StorageError, location, open_store
+from components.core.storage import StorageError, Store, location, open_store
 from components.core.storage.errors import tell
 from components.train.board.tracking import tracked_run
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
@@ -28,7 +28,8 @@ from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
 
 FIX = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node among its components"
-BEAT_S = 60.0
+# Several times in the while that the nodes wait for a beat (node.py), and rare enough for a bucket that keeps them all.
+BEAT_S = 300.0
 
 
 def train_on_nodes(
@@ -145,19 +146,28 @@ def _ending_at_sigterm() -> Iterator[None]:
 @contextlib.contextmanager
 def _beating(job: Job) -> Iterator[None]:
     """Lets the nodes know that somebody waits for them."""
-    store, ended = open_store(job.work), threading.Event()
+    store, ended = open_store(job.place("alive")), threading.Event()
 
-    def beat() -> None:
-        while True:
-            with contextlib.suppress(StorageError):
-                store.write_bytes("alive", str(time.time_ns()).encode())
-            if ended.wait(BEAT_S):
-                return
+    def go_on() -> None:
+        last = beat(store)
+        while not ended.wait(BEAT_S):
+            last = beat(store, last)
 
-    thread = threading.Thread(target=beat, daemon=True)
+    thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+
+
+def beat(store: Store, last: str = "") -> str:
+    """One sign of life, in place of the last one; returns its name, which is new: under a bucket's retention policy
+    nothing is overwritten, and what can't be removed stays."""
+    name = str(time.time_ns())
+    with contextlib.suppress(StorageError):
+        store.write_bytes(name, name.encode())
+        if last:
+            store.delete(last)
+    return name

@@ -185,22 +185,22 @@ def join(job: Job, place: Place) -> None:
 
 
 def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABANDONED_S) -> None:
-    """Ends this process, and so the training, when `alive` has been the same for `abandoned_s`.
+    """Ends this process, and so the training, when `alive/` has been the same for `abandoned_s`.
 
     A step that was killed can't take its nodes away, and they would go on at the price of their GPUs. What counts is
     this machine's clock alone. A store that doesn't answer says nothing about anybody, and no time counts meanwhile.
     """
-    store = open_store(job.work)
-    seen, since = b"", time.monotonic()
+    store = open_store(job.place("alive"))
+    seen, since = [], time.monotonic()
     while True:
         time.sleep(look_s)
         try:
-            beat = store.read_bytes("alive") if store.exists("alive") else b""
+            beats = [beat.key for beat in store.list()]
         except StorageError:
             since = time.monotonic()
             continue
-        if beat != seen:
-            seen, since = beat, time.monotonic()
+        if beats != seen:
+            seen, since = beats, time.monotonic()
         elif time.monotonic() - since > abandoned_s:
             minutes = abandoned_s / 60
             print(f"error: nobody has waited for this training for {minutes:.0f} minutes: ended", file=sys.stderr)

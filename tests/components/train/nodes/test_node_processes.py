@@ -9,7 +9,8 @@ import types
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.nodes import node
+from components.core.storage import open_store
+from components.train.nodes import launch, node
 from components.train.nodes.job import LOST, Job
 
 pytest.importorskip("jax")
@@ -112,14 +113,17 @@ class EndedError(BaseException):
     """Stands for the end of the process."""
 
 
-def test_a_training_that_nobody_waits_for_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept", [False, True], ids=["", "under retention"])
+def test_a_training_that_nobody_waits_for_ends(gcs, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     """The clock is the test's; the step beats for an hour and then no more."""
-    clock, alive = [0.0], tmp_path / "alive"
+    monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]} if kept else set())
+    job = Job(settings={}, dataset="", work=f"{gcs.uri}/model.work")
+    clock, store, beats = [0.0], open_store(job.place("alive")), [""]
 
     def sleep(seconds: float) -> None:
         clock[0] += seconds
-        if clock[0] <= 3600:
-            alive.write_text(str(clock[0]))
+        if clock[0] <= 3600 and clock[0] % launch.BEAT_S == 0:
+            beats.append(launch.beat(store, beats[-1]))
 
     def end(code: int) -> None:
         raise EndedError(code)
@@ -127,5 +131,6 @@ def test_a_training_that_nobody_waits_for_ends(tmp_path: pathlib.Path, monkeypat
     monkeypatch.setattr(node, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     monkeypatch.setattr(node.os, "_exit", end)
     with pytest.raises(EndedError):
-        node.end_if_abandoned(Job(settings={}, dataset="", work=str(tmp_path)))
+        node.end_if_abandoned(job)
+    assert len(list(store.list())) == (len(beats) - 1 if kept else 1)
     assert 3600 + node.ABANDONED_S < clock[0] <= 3600 + node.ABANDONED_S + 2 * node.LOOK_S
