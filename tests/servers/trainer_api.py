@@ -35,7 +35,7 @@ class Scene:
 
 class TrainerApi(KubeApi):
     """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why,
-    `machines_gone`: those that the pods run on don't answer the API any more."""
+    `machines_gone`: those that the pods run on don't answer the API any more, so that no pod of theirs ever goes."""
 
     def __init__(self, runtime: dict | None) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class TrainerApi(KubeApi):
         if path in self.forbidden:
             return 403, status(403, "Forbidden", f'User "system:serviceaccount:kubeflow:x" cannot {method} {path}')
         if path.startswith(TRAINER) and not self.missing:
-            return self._trainer(method, path[len(TRAINER) + 1 :].split("/"), body)
+            return self._trainer(method, path[len(TRAINER) + 1 :].split("/"), body, query)
         if path.endswith("/log") and self.machines_gone:
             said = 'Get "https://10.0.0.7:10250/containerLogs/kubeflow/x/node": dial tcp 10.0.0.7:10250: i/o timeout'
             return 500, status(500, "", said)
@@ -64,25 +64,42 @@ class TrainerApi(KubeApi):
             return 200, {"metadata": {"name": "step-pod", "uid": "42"}}
         return super().handle(method, path, query, body, headers)
 
-    def _trainer(self, method: str, parts: list[str], body: Any) -> tuple[int, Any]:
+    def _trainer(self, method: str, parts: list[str], body: Any, query: dict[str, str]) -> tuple[int, Any]:
         if parts[0] == "trainingruntimes":
             return (200, self.runtime) if self.runtime else (404, status(404, "NotFound", f"{parts[1]} not found"))
         if method == "POST":
             return self._make(body)
+        if len(parts) == 1:
+            key, _, value = query["labelSelector"].partition("=")
+            chosen = [job for job in self.jobs.values() if job["metadata"]["labels"].get(key) == value]
+            return 200, {"items": [self._seen(job) for job in chosen]}
         job = self.jobs.get(parts[1])
         if job is None:
             return 404, status(404, "NotFound", f"trainjobs {parts[1]!r} not found")
         if method == "DELETE":
-            del self.jobs[parts[1]]
-            self.deleted.append(parts[1])
-            self.stop()
+            self._delete(job)
             return 200, status(200, "", "")
+        return 200, self._seen(job)
+
+    def _delete(self, job: dict) -> None:
+        name = job["metadata"]["name"]
+        if name not in self.deleted:
+            self.deleted.append(name)
+        self.stop()
+        if self.machines_gone:  # its pods hold it: `propagationPolicy` is Foreground
+            self.jobs[name] = job | {"metadata": job["metadata"] | {"deletionTimestamp": STAMP.format(0)}}
+        else:
+            del self.jobs[name]
+
+    def _seen(self, job: dict) -> dict:
+        if "deletionTimestamp" in job["metadata"]:
+            return job
         scene = self._look() if self.nodes else self.story.pop(0) if len(self.story) > 1 else self.story[0]
         self.pods = list(scene.pods)
         condition = {"type": scene.condition, "status": "True", "reason": "JobSet", "message": scene.message}
         # In a queue it has no condition yet, or one of type Suspended, which stays as False once it goes on.
         spec = job["spec"] | ({"suspend": True} if scene.suspended else {})
-        return 200, job | {"spec": spec, "status": {"conditions": [condition] if scene.condition else []}}
+        return job | {"spec": spec, "status": {"conditions": [condition] if scene.condition else []}}
 
     def _make(self, job: dict) -> tuple[int, Any]:
         name = job["metadata"]["name"]

@@ -2,13 +2,14 @@
 
 import contextlib
 import time
+from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, RefusedError
 from components.train.nodes.pods import Failure, NodePods, Trouble
-from components.train.nodes.train_job import RUNTIME, TRAINER, Nodes, name_of, train_job
+from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, name_of, train_job
 
 COMPLETE = "Complete"
 QUEUED = "suspended: the nodes wait in their queue"
@@ -21,7 +22,8 @@ LOOK_S = 5.0
 START_S = 3600.0
 # An image that can't be pulled may be one whose registry has a bad moment.
 HOPELESS_S = 300.0
-GOING_S = 300.0
+# A pod has 30 s to end. One on a machine that is dead never does, until somebody takes that out of the cluster.
+GOING_S = 120.0
 
 
 class NodesFailedError(Exception):
@@ -37,33 +39,34 @@ class NodesFailedError(Exception):
         self.lost, self.went_on = lost, went_on
 
 
-def obtain(kube: Kube, job: Job, nodes: Nodes) -> None:
-    """The TrainJob, made unless an earlier try of this step made it; one that failed makes way for another."""
-    name = name_of(job)
-    state = _state(kube, name)
-    if state in ("", QUEUED, COMPLETE):
-        print(f"going on with TrainJob {name} of an earlier try", flush=True)
-        return
-    if state is not None:
-        print(f"TrainJob {name} failed ({state}): making it anew", flush=True)
+def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
+    """Makes a TrainJob unless an earlier try of this step made one that has not failed; returns its name."""
+    for found in _made_before(kube, job):
+        name, state = found["metadata"]["name"], _state_of(found)
+        if state in ("", QUEUED, COMPLETE):
+            print(f"going on with TrainJob {name} of an earlier try", flush=True)
+            return name
+        print(f"TrainJob {name} failed ({state}): making another", flush=True)
         _remove(kube, name)
     runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
     open_store(job.work).delete("failed")  # of the nodes before
+    made = train_job(job, nodes, runtime)
+    name = made["metadata"]["name"]
     try:
-        kube.create(TRAINER, "trainjobs", train_job(job, nodes, runtime))
+        kube.create(TRAINER, "trainjobs", made)
     except RefusedError as refused:
         if refused.status != 409:  # there already: the answer to the first request was lost
             raise
     print(f"TrainJob {name}: {nodes.count} nodes of {nodes.image}", flush=True)
+    return name
 
 
-def follow(kube: Kube, job: Job, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
+def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
     """Prints what becomes of a TrainJob, and the first node's log, until it is complete.
 
     Raises:
         NodesFailedError: it is not going to be.
     """
-    name = name_of(job)
     pods, told, waits_since, hopeless_since, went_on = NodePods(kube, name), "", None, None, False
     while True:
         state = _state(kube, name)
@@ -100,15 +103,15 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
     """
     losses = 0
     while True:
-        obtain(kube, job, nodes)
+        name = obtain(kube, job, nodes)
         try:
-            return follow(kube, job, nodes.count, look_s)
+            return follow(kube, job, name, nodes.count, look_s)
         except NodesFailedError as failed:
             losses = 1 if failed.went_on else losses + 1
             if not failed.lost or losses > LOSSES:
                 raise
             print(f"lost: {failed}; all nodes are made anew and go on from the last checkpoint", flush=True)
-            _remove(kube, name_of(job))
+            _remove(kube, name)
 
 
 def _why(job: Job, pods: NodePods, state: str) -> Failure:
@@ -123,18 +126,31 @@ def _why(job: Job, pods: NodePods, state: str) -> Failure:
         return seen or Failure(state, lost=DEADLINE not in state)
 
 
-def clear(kube: Kube, name: str) -> None:
+def clear(kube: Kube, job: Job) -> None:
     """Takes the TrainJob and all its pods away, if there is one and the cluster lets us."""
     with contextlib.suppress(RefusedError, PipelineError):
-        kube.delete(TRAINER, f"trainjobs/{name}")
+        for found in _made_before(kube, job):
+            kube.delete(TRAINER, f"trainjobs/{found['metadata']['name']}")
+
+
+def _made_before(kube: Kube, job: Job) -> list[dict[str, Any]]:
+    """The step's TrainJobs, without those that are going away."""
+    found = kube.get(TRAINER, "trainjobs", labelSelector=f"{STEP_LABEL}={name_of(job)}")["items"]
+    return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
 
 def _remove(kube: Kube, name: str) -> None:
+    """Waits until it is gone, so that its nodes leave others their GPUs; but not for a pod whose machine is dead."""
     kube.delete(TRAINER, f"trainjobs/{name}")
     end = time.monotonic() + GOING_S
     while _state(kube, name) is not None:
         if time.monotonic() > end:
-            raise NodesFailedError(f"an earlier try's does not go away; look: kubectl describe trainjob {name}")
+            print(
+                f"TrainJob {name} does not go away; is a machine dead? kubectl get pods -o wide; "
+                "it is left to the cluster",
+                flush=True,
+            )
+            return
         time.sleep(1)
 
 
@@ -146,6 +162,10 @@ def _state(kube: Kube, name: str) -> str | None:
         if refused.status == 404 and refused.by_api:
             return None
         raise
+    return _state_of(found)
+
+
+def _state_of(found: dict[str, Any]) -> str:
     for condition in found.get("status", {}).get("conditions") or []:
         if condition["status"] == "True" and condition["type"] == "Complete":
             return COMPLETE

@@ -1,7 +1,7 @@
 """The train step with nodes > 1: has Kubeflow Trainer start the nodes, follows them, fetches what they made.
 
 A node that is lost ends its TrainJob; the step makes another, whose nodes go on from the last checkpoint, as often as
-that leads on. The step itself, killed at any moment and tried again, finds its TrainJob by its name. When the step
+that leads on. The step itself, killed at any moment and tried again, finds its TrainJob by its label. When the step
 ends, however it does, it takes the TrainJob away. If it was killed without a chance to, the nodes end by themselves
 (node.py, end_if_abandoned).
 """
@@ -23,7 +23,7 @@ from components.train.board.tracking import tracked_run
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
 from components.train.nodes.job import Job
 from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
-from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes, name_of
+from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes
 from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
 
@@ -61,7 +61,7 @@ def train_on_nodes(
     with contextlib.ExitStack() as stack:
         for block in (_explained(nodes), _ending_at_sigterm(), _beating(job)):
             stack.enter_context(block)
-        stack.callback(clear, kube, name_of(job))
+        stack.callback(clear, kube, job)
         follow_to_the_end(kube, job, nodes, look_s)
         result = open_store(job.place("result"))
         for part, path in (("tensorboard", tensorboard_path), ("model", model_path)):

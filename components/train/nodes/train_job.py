@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import secrets
 from typing import Any
 
 from components.train.nodes.job import Job
@@ -12,6 +13,7 @@ RUNTIME = "conv2d-jax"  # k8s/components/multi-node/runtime.yaml
 IMAGE_VARIABLE, LABELS_VARIABLE = "TRAIN_NODE_IMAGE", "TRAIN_NODE_LABELS"
 # The container that Trainer gives image, command and place; and the pods' label that names their TrainJob.
 CONTAINER = "node"
+STEP_LABEL = "conv2d/training-of"  # of a TrainJob: which step of which run made it
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
 NUMBER_LABEL = "batch.kubernetes.io/job-completion-index"
 GPU = "nvidia.com/gpu"  # JAX's packages in our image are NVIDIA's
@@ -37,12 +39,12 @@ class Nodes:
 
 
 def name_of(job: Job) -> str:
-    """The TrainJob's name: the same whenever this step of this run is tried again, and no other's."""
+    """How the TrainJobs of a step are known: the same whenever this step of this run is tried again, and no other's."""
     return f"conv2d-{hashlib.sha256(job.model_dump_json().encode()).hexdigest()[:16]}"
 
 
 def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]:
-    """The object, for the runtime as Kubernetes has it.
+    """The object, for the runtime as Kubernetes has it, under a name of its own: pods of one before may still be there.
 
     What a TrainJob says of resources replaces all that the runtime says of them, so the runtime's are repeated.
     """
@@ -62,8 +64,8 @@ def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {
-            "name": name_of(job),
-            "labels": {"conv2d/part-of": "pipeline", **nodes.labels},
+            "name": f"{name_of(job)}-{secrets.token_hex(2)}",
+            "labels": {"conv2d/part-of": "pipeline", STEP_LABEL: name_of(job), **nodes.labels},
             **({"ownerReferences": [nodes.owner]} if nodes.owner else {}),
         },
         "spec": {

@@ -147,13 +147,33 @@ def test_a_queue_may_keep_the_nodes_for_hours_and_take_them_back(api: TrainerApi
     assert capfd.readouterr().out.count("suspended: the nodes wait in their queue") == 2
 
 
-def test_a_machine_that_is_gone_does_not_keep_from_seeing_that_the_training_ended(api: TrainerApi, launch) -> None:
+def test_a_machine_that_is_gone_does_not_keep_from_seeing_that_the_training_ended(
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The API asks the machine itself for a log, and hands on that it does not answer as a 500: not worth ten minutes
     of tries, for whether the TrainJob goes on is not said there."""
+    monkeypatch.setattr(following, "GOING_S", 0)
     api.machines_gone = True
     running = (node_pod(0, "Running"), node_pod(1, "Running"))
     api.story = [Scene(pods=running), Scene("Failed", "a node was lost", (running[0],)), Scene(), Scene("Complete")]
     launch(patience_s=0.5)
+    assert len(api.created()) == 2
+
+
+def test_a_dead_machine_whose_pod_never_goes_does_not_hold_up_new_nodes(
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """Kubernetes keeps a pod until its machine says that it has ended, and a TrainJob for as long as its pods."""
+    monkeypatch.setattr(following, "GOING_S", 0)
+    api.machines_gone = True
+    api.story = [Scene(), Scene("Failed", "a node was lost"), Scene(), Scene("Complete")]
+    launch()
+    first, second = (job["metadata"]["name"] for job in api.created())
+    assert first != second
+    assert f"TrainJob {first} does not go away; is a machine dead?" in capfd.readouterr().out
+    # The step, killed after that and tried again, goes on with the one that is left.
+    api.jobs[second] = api.created()[1]
+    launch()
     assert len(api.created()) == 2
 
 
