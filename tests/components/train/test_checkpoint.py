@@ -207,7 +207,7 @@ from components.train.settings import TrainSettings
 callbacks.EVERY_S = 0
 dataset, place, checkpoints = sys.argv[1:]
 settings = TrainSettings.checked(
-    architecture={STATEFUL!r}, epochs=12, gpus="auto", deterministic=True, checkpoints=checkpoints
+    architecture={STATEFUL!r}, epochs=12, batch_size=100, gpus="auto", deterministic=True, checkpoints=checkpoints
 )
 train(settings, dataset, place + "/model", place + "/board")
 """
