@@ -23,7 +23,7 @@ from tests.servers.small import SMALL
 
 IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.4, "stall_s": 0.2})
 # One chunk or part; several of them.
-SIZES = [1000, 5 * SMALL.part + 17]
+SIZES = [1000, 2 * SMALL.part + 17]
 ON_THE_WAY_BACK = ["status:503", "status:429", "status:500", "reset", "lose", "truncate", "stall", "corrupt"]
 ON_THE_WAY_THERE = ["status:503", "status:429", "reset", "lose", "corrupt-upload"]
 
