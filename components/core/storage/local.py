@@ -1,7 +1,8 @@
-"""A plain directory as a store, with the guarantees of the others: for tests, local runs and shared file systems.
+"""A plain directory as a store, with the guarantees of the others: for tests and local runs.
 
 An object is a file. It appears by a rename, or, where nothing may be there yet, by a hard link, which the file system
-refuses if another was first. Compare-and-set holds a lock on the object's directory while it compares and renames.
+refuses if another was first. Compare-and-set holds a lock on the object's directory while it compares and renames:
+over NFS that is one among the processes of a machine, so that several machines need a bucket.
 """
 
 import contextlib
