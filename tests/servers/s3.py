@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import threading
+import urllib.parse
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
@@ -38,6 +39,7 @@ class S3Server:
         hides: whether a profile is told 403 of an object that is not there: AWS does, MinIO and SeaweedFS do not.
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
+        largest_copy: bytes of an object that one request copies, as S3 says it.
         refused: a status and a code with which every request is refused; None: none is.
     """
 
@@ -46,6 +48,7 @@ class S3Server:
         self.kept: set[str] = set()
         self.profiles: set[str] = set()
         self.hides = False
+        self.largest_copy = 5 << 30
         self.refused: tuple[int, str] | None = None
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
@@ -95,6 +98,10 @@ class S3Server:
             return _error(403, "AccessDenied")
         if bucket in self.kept and request.method == "DELETE":
             return _error(403, "AccessDenied")
+        if (source := request.headers.get("x-amz-copy-source")) and "uploadId" not in request.args:
+            origin, _, copied = urllib.parse.unquote(source.lstrip("/")).partition("/")
+            if copied in self._keys(origin) and self._keys(origin)[copied].size > self.largest_copy:
+                return _error(400, "InvalidRequest")
         claimed = request.headers.get("Content-MD5")
         if claimed:
             data = request.get_data()

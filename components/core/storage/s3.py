@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
@@ -21,6 +22,9 @@ from components.core.storage.s3_client import connect
 from components.core.storage.s3_errors import denied, explain, status_of
 
 MAX_PARTS = 10_000
+# The most that one request copies; more is copied in parts, which boto3 does by itself.
+LARGEST_COPY = 5 << 30
+COPIED_PART = 128 << 20
 # The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
 # that was uploaded in parts.
 CRC32C = "crc32c"
@@ -154,7 +158,20 @@ class S3Backend:
     def copy(self, source: str, target: str, generation: str | None) -> None:
         match = {} if generation is None else {"CopySourceIfMatch": generation}
         origin = {"Bucket": self.name, "Key": source}
-        self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
+        try:
+            found = self.client.head_object(**origin)
+        except boto.ClientError as error:
+            raise self._told(source, error) from None
+        if found["ContentLength"] <= LARGEST_COPY:
+            self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
+            return
+        in_parts = TransferConfig(
+            multipart_threshold=LARGEST_COPY,
+            multipart_chunksize=COPIED_PART,
+            max_concurrency=self.limits.part_workers,
+        )
+        kept = {"Metadata": found.get("Metadata", {}), **match}
+        self.client.copy(origin, self.name, target, ExtraArgs=kept, Config=in_parts)
 
     def delete(self, key: str, generation: str | None) -> None:
         if generation is None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from components.core.storage import StorageError, open_store
+from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
 from components.core.storage import gcs as gcs_module
 from components.core.storage import s3 as s3_module
 from tests.servers.small import SMALL
@@ -59,6 +59,26 @@ def test_a_file_of_any_size_has_no_more_parts_than_a_store_takes(bucket, module,
     store.upload_file(tmp_path / "large", "key")
     assert store.read_bytes("key") == data
     assert len([asked for asked in bucket.proxy.requests if "partNumber=" in asked]) <= 8
+
+
+def test_a_file_that_s3_copies_in_no_one_request_is_copied_in_parts(s3, tmp_path, monkeypatch):
+    """In small: S3 refuses to copy more than 5 GB at once."""
+    monkeypatch.setattr(s3.server, "largest_copy", 4 * SMALL.part)
+    monkeypatch.setattr(s3_module, "LARGEST_COPY", 4 * SMALL.part)
+    monkeypatch.setattr(s3_module, "COPIED_PART", SMALL.part)
+    (tmp_path / "large").write_bytes(data := os.urandom(5 * SMALL.part + 17))
+    store = open_store(s3.uri, SMALL)
+    stored = store.upload_file(tmp_path / "large", "staged")
+    store.copy("staged", "served", if_generation=stored.generation)
+    assert store.read_bytes("served") == data
+    assert store.stat("served").checksums == store.stat("staged").checksums
+    store.write_bytes("staged", data[::-1])
+    with pytest.raises(PreconditionFailed):
+        store.copy("staged", "served", if_generation=stored.generation)
+    store.delete("staged")
+    with pytest.raises(NotFound):
+        store.copy("staged", "served")
+    assert store.read_bytes("served") == data
 
 
 @pytest.mark.parametrize(
