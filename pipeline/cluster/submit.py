@@ -2,12 +2,14 @@
 
 import contextlib
 import datetime
+import json
 import pathlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet, run_page
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
 BUILD = pathlib.Path("build")
+# What KFP takes of a run's parameters, all of them as JSON, from 2.16 on; before it was half of this.
+LARGEST_PARAMETERS = 20_000
 
 
 @contextlib.contextmanager
@@ -45,13 +49,14 @@ def prepared(
         The compiled pipeline.
 
     Raises:
-        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, an
-            image that the registry lacks.
+        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, more
+            than KFP takes, an image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, kind_of, step_images
     from pipeline.images.lookup import check_images
 
     parameters = configuration.parameters
+    _check_size(parameters.model_dump())
     kept = BUILD / f"{kind_of(parameters, sweep)}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
@@ -137,6 +142,17 @@ def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patie
 def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:
     """Where a run's pods are: the user's namespace, or KFP's own."""
     return endpoint.namespace or client.get_user_namespace() or "kubeflow"
+
+
+def _check_size(parameters: dict[str, Any]) -> None:
+    sizes = {name: len(json.dumps(value, ensure_ascii=False).encode()) for name, value in parameters.items()}
+    total = len(json.dumps(parameters, ensure_ascii=False, separators=(",", ":")).encode())
+    if total > LARGEST_PARAMETERS:
+        longest = max(sizes, key=sizes.__getitem__)
+        raise PipelineError(
+            f"{longest}: expected parameters of at most {LARGEST_PARAMETERS:,} bytes in all, which Kubeflow Pipelines "
+            f"takes, received {total:,}, {sizes[longest]:,} of them in this one; make it shorter"
+        )
 
 
 def _run_named(client: "kfp.Client", experiment_id: str, name: str) -> str | None:

@@ -1,5 +1,6 @@
 """Submission against a real HTTP server that speaks KFP's API: what it refuses, and what is refused before."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -147,6 +148,10 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (["TENSORBOARD_URI=file:///boards"], "tensorboard_uri: "),
         (["MIRROR=~/mirror"], "mirror: "),
         (["PUBLISH_URI=s3:bucket/models"], "expected s3://, received"),
+        (
+            [f"SOURCE={json.dumps([f'gs://bucket/{number}' for number in range(1000)])}"],
+            "source: expected parameters of at most 20,000 bytes in all",
+        ),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):
