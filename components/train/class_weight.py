@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.errors import PipelineError, nearest, shown
+from components.train import json_or_yaml
 from components.train.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ def parse_class_weight(text: str) -> str | dict[str, float]:
     """
     if text.strip() in ("", BALANCED):
         return text.strip()
-    import yaml
-
     value: Any = None
-    with contextlib.suppress(yaml.YAMLError):
-        value = yaml.safe_load(text)
+    with contextlib.suppress(ValueError):
+        value = json_or_yaml.parse(text)
     if not isinstance(value, dict) or not value:
         raise PipelineError(
             f"class_weight: expected {BALANCED} or a table such as {EXAMPLE}, received {shown(text)}; leave it empty "
@@ -43,7 +42,7 @@ def parse_class_weight(text: str) -> str | dict[str, float]:
         number = isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight)
         if not number or weight <= 0:
             raise PipelineError(f"class_weight: expected a number above 0 for {name}, received {shown(weight)}")
-    return {str(name): float(weight) for name, weight in value.items()}
+    return {name: float(weight) for name, weight in value.items()}
 
 
 def refuse_other_classes(wanted: dict[str, float], class_names: list[str]) -> None:

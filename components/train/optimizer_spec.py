@@ -7,10 +7,10 @@ checked when the optimizer is made, by Keras (optimizer.py).
 """
 
 import contextlib
-import json
 from typing import Any
 
 from components.core.errors import PipelineError, nearest
+from components.train import json_or_yaml
 
 # keras.optimizers' classes in lower case, spelled out so that a mistake is found without the import; a test compares.
 OPTIMIZERS = (
@@ -38,13 +38,8 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
         PipelineError: an unknown name, or text of another form.
     """
     value: Any = text.strip()
-    try:
-        value = json.loads(value)
-    except ValueError:
-        import yaml
-
-        with contextlib.suppress(yaml.YAMLError):  # what is no YAML stays text, and is refused below
-            value = yaml.safe_load(value)
+    with contextlib.suppress(ValueError):  # text that is neither is refused below
+        value = json_or_yaml.parse(value)
     name, arguments = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         raise PipelineError(

@@ -19,6 +19,7 @@ from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
+from components.train.json_or_yaml import Loader
 from components.train.settings import TrainSettings
 from pipeline import ROOT
 from pipeline.parameters.known_classes import refuse_unknown_classes
@@ -170,7 +171,7 @@ def profile_values(text: str) -> dict[str, str]:
     Raises:
         ValueError, yaml.YAMLError: no YAML, no mapping, a name twice, a list that holds itself.
     """
-    loader = yaml.SafeLoader(text)
+    loader = Loader(text)
     document = loader.get_single_node()
     if not isinstance(document, yaml.MappingNode):
         raise ValueError("something else")

@@ -12,11 +12,11 @@ mistake is found before TensorFlow is loaded.
 
 import collections
 import dataclasses
-import json
 import re
 from typing import Any
 
-from components.core.errors import PipelineError, nearest, one_line, shown
+from components.core.errors import PipelineError, nearest, shown
+from components.train import json_or_yaml
 
 # What each network of keras.applications expects its pictures as, by its `preprocess_input` in Keras 3.15; a test asks
 # every one of them. tf: -1 to 1. torch: the mean and spread of ImageNet taken off. caffe: BGR, its mean taken off.
@@ -230,17 +230,11 @@ def parse_layers(what: str, text: str, example: str) -> list[LayerSpec]:
 
 def _list(what: str, text: str, example: str) -> list[Any]:
     try:
-        value = json.loads(text)
-    except ValueError:
-        import yaml
-
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = one_line(error)
-            raise PipelineError(
-                f"{what}: expected a JSON or YAML list of layers, received text that is neither: {reason}"
-            ) from None
+        value = json_or_yaml.parse(text)
+    except ValueError as reason:
+        raise PipelineError(
+            f"{what}: expected a JSON or YAML list of layers, received text that is neither: {reason}"
+        ) from None
     if not isinstance(value, list):
         raise PipelineError(f"{what}: expected a list of layers such as {example}, received {text!r}")
     return value

@@ -1,11 +1,13 @@
 """Weights of classes: what they are, and that they act as many copies of a class's pictures would."""
 
+import json
+
 import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
 from components.core.errors import PipelineError
-from components.train.class_weight import class_weights
+from components.train.class_weight import class_weights, parse_class_weight
 from components.train.settings import TrainSettings
 
 
@@ -35,6 +37,20 @@ def test_a_table_is_by_name_in_any_order() -> None:
     for text in ('{"rare bird": 8, "crow": 1, "0": 0.5}', "{rare bird: 8, crow: 1.0, 0: 0.5}"):
         assert class_weights(text, info).tolist() == [0.5, 1, 8]
     assert class_weights("", info) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"cat": 1e-3, "dog": 2E2}', {"cat": 0.001, "dog": 200}),
+        ("{cat: 1e-3, dog: .5e+1}", {"cat": 0.001, "dog": 5}),
+        (json.dumps({"\N{CAT FACE}": 1, "K\u00e4se": 2}), {"\N{CAT FACE}": 1, "K\u00e4se": 2}),
+        ("{no: 1, yes: 2}", {"no": 1, "yes": 2}),
+        ("{007: 1, 2026-01-01: 2, 1e3: 3, ~: 4}", {"007": 1, "2026-01-01": 2, "1e3": 3, "~": 4}),
+    ],
+)
+def test_numbers_and_names_are_those_that_were_written(text: str, expected: dict[str, float]) -> None:
+    assert parse_class_weight(text) == expected
 
 
 @pytest.mark.parametrize(

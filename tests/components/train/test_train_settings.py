@@ -2,7 +2,8 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.train.network.architecture import EXAMPLE
-from components.train.optimizer_spec import OPTIMIZERS
+from components.train.network.augmentation import parse_augmentation
+from components.train.optimizer_spec import OPTIMIZERS, parse_optimizer
 from components.train.settings import TrainSettings
 
 
@@ -43,6 +44,13 @@ def test_an_architecture_that_is_none_is_told_in_one_sentence() -> None:
     )
     with pytest.raises(PipelineError, match="unknown architecture 'artikle'; did you mean 'article'[?]$"):
         TrainSettings.checked(architecture="artikle")
+
+
+def test_numbers_with_an_exponent_are_numbers_in_json_and_in_yaml() -> None:
+    for text in ('{"SGD": {"weight_decay": 5e-4}}', "{SGD: {weight_decay: 5e-4}}"):
+        assert parse_optimizer(text) == ("sgd", {"weight_decay": 0.0005})
+    for text in ('[{"RandomZoom": {"height_factor": 1e-1}}]', "[{RandomZoom: {height_factor: 1e-1}}]"):
+        assert parse_augmentation(text)[0].arguments == {"height_factor": 0.1}
 
 
 def test_every_parameter_is_described() -> None:

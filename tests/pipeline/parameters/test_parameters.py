@@ -1,5 +1,7 @@
 """Where parameter values come from, and which are refused."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
@@ -128,6 +130,13 @@ def test_a_profiles_words_are_taken_as_they_are_written(tmp_path, text, field, v
             configure(str(path), environment={})
     else:
         assert getattr(configure(str(path), environment={}).parameters, field) == value
+
+
+def test_names_and_numbers_of_a_profiles_tables_are_those_that_are_written(tmp_path):
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("dataset: image_folder\nsource: gs://pets/p\nclass_weight: {no: 1e-3, 007: 2}\n")
+    parameters = configure(str(profile), environment={}).parameters
+    assert json.loads(parameters.class_weight) == {"no": 0.001, "007": 2}
 
 
 def test_true_is_no_number(tmp_path):
