@@ -20,9 +20,21 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def percent(share: float) -> str:
-    """`20 %`, `0.5 %`."""
-    return f"{100 * share:.3g} %"
+def beside(value: float, other: float, form: str = ".4f") -> str:
+    """`value`, exactly enough to read otherwise than `other` does: 0.79996 is no 0.8000 if 0.8 is asked for.
+
+    Args:
+        form: how it is written if that tells the two apart.
+    """
+    digits, kind = int(form[1:-1]), form[-1]
+    while value != other and digits < 15 and f"{value:.{digits}{kind}}" == f"{other:.{digits}{kind}}":
+        digits += 1
+    return f"{value:.{digits}{kind}}"
+
+
+def percent(share: float, limit: float | None = None) -> str:
+    """`20 %`, `0.5 %`; `20.03 %` if the limit is 20 %."""
+    return f"{beside(100 * share, 100 * (share if limit is None else limit), '.3g')} %"
 
 
 def sentence(text: str) -> str:

@@ -32,7 +32,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
-from components.core.wording import counted
+from components.core.wording import beside, counted
 from components.evaluate.champion import Champion
 from components.evaluate.comparing import LEAST_ASKED
 from components.evaluate.looks import share_of
@@ -83,8 +83,9 @@ def decide(
     }
     metric, comparison = settings.gate_metric, None
     good = scores[metric] >= settings.min_accuracy
-    reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:g}"
-    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {scores[metric]:.4f} {reached}", holds=good)]
+    reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:.12g}"
+    score = beside(scores[metric], settings.min_accuracy)
+    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {score} {reached}", holds=good)]
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
@@ -205,24 +206,25 @@ def _unmeasured(settings: EvaluateSettings, champion: Champion | None, tested: i
 
 def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: int) -> list[DecisionReason]:
     """Whether the champion is beaten by enough, and not by chance."""
-    against = f"the {found.champion_score:.4f} of {name}, the champion"
+    against = f"the {beside(found.champion_score, found.score)} of {name}, the champion"
     if found.pictures < tested:
         against += f", on the {found.pictures:,} test pictures that neither has learned from"
     if found.difference <= 0:
         said = "equals" if found.difference == 0 else "is below"
-        return [
-            DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {found.score:.4f} {said} {against}", holds=False)
-        ]
+        score = beside(found.score, found.champion_score)
+        return [DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {score} {said} {against}", holds=False)]
     enough = found.difference >= settings.min_improvement
-    asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:g}"
+    asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:.12g}"
     by = "" if found.metric == "accuracy" else f" by {METRIC_WORDS[found.metric]}"
-    improvement = f"it is {found.difference:.4f} above {against}{by}{asked if settings.min_improvement else ''}"
+    above = beside(found.difference, settings.min_improvement)
+    improvement = f"it is {above} above {against}{by}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
+    p, p_allowed = beside(found.p_value, found.p_allowed, ".2g"), beside(found.p_allowed, found.p_value, ".2g")
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     counted = (
-        f"its lead of {found.difference:.4f} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
+        f"its lead of {above} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
         f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
-        f"p = {found.p_value:.2g}, {'within' if sure else 'above'} the {found.p_allowed:.2g} that significance "
+        f"p = {p}, {'within' if sure else 'above'} the {p_allowed} that significance "
         f"{settings.significance:g} leaves after {before} compared on these pictures"
     )
     return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=counted, holds=sure)]

@@ -151,15 +151,16 @@ def _judged(answers: Answers, done: Counts, seconds: float, report: Report | Non
     Raises:
         PipelineError: more than max_drift has moved.
     """
-    moved = {drift.name: drift.moved for drift in report.drifts if drift.different} if report else {}
+    drifts = report.drifts if report else []
+    moved = {drift.name: drift.moved for drift in drifts if drift.different}
     shares = ", ".join(f"{name} by {percent(round(share, 3))}" for name, share in moved.items())
     where = report.place if report else ""
     if report:
         print(f"drift: {shares or 'none beyond chance'}; report: {where}", flush=True)
-    if report and any(drift.exceeds(max_drift) for drift in report.drifts):
+    if beyond := [f"{drift.name} by {percent(drift.moved, max_drift)}" for drift in drifts if drift.exceeds(max_drift)]:
         raise PipelineError(
             f"expected at most {percent(max_drift)} of the pictures elsewhere than what the model knows (max_drift), "
-            f"received {shares}; the pictures are answered; look at {where}"
+            f"received {', '.join(beyond)}; the pictures are answered; look at {where}"
         )
     said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else "no new pictures"
     unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""

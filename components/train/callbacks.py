@@ -11,6 +11,7 @@ from components.core import progress
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
+from components.core.wording import beside
 from components.train.board.tracking import TrackedRun
 from components.train.checkpoint import Checkpoint, model_state
 from components.train.errors import SettingsError
@@ -159,8 +160,9 @@ class BestWeights(Callback):
         """Why training ends after so many epochs; empty if it goes on."""
         if self.patience and epochs - max(self.epoch, self.since) >= self.patience:
             return f"no better validation accuracy for {self.patience} epochs"
-        if 0 < self.judged_at <= epochs > self.since and (self.accuracy or 0.0) < self.least:
-            return f"validation accuracy {self.accuracy or 0.0:.4f}, below {self.least:g}"
+        best = round(self.accuracy or 0.0, 6)  # Keras counts in float32, in which 0.9 is 0.89999998
+        if 0 < self.judged_at <= epochs > self.since and best < self.least:
+            return f"validation accuracy {beside(best, self.least)}, below {self.least:g}"
         return ""
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:

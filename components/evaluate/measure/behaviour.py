@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from components.core.wording import beside
+
 PICTURES = 500
 BRIGHTER = 0.1
 SHIFT = 1 / 32
@@ -49,10 +51,15 @@ class Check:
     @property
     def said(self) -> str:
         """What came of it: a sentence without its end."""
-        value, limit = f"{100 * self.value:.1f} %", f"{100 * self.limit:g} %"
+        value = f"{beside(100 * self.value, 100 * self.limit, '.1f')} %"
         if self.at_least:
-            return f"{value} of test pictures {self.shown} keep their class (expected: {limit} or more)"
-        return f"{self.shown} answered with a certainty of {value} (expected: {limit} or less)"
+            return f"{value} of test pictures {self.shown} keep their class (expected: {self.expected})"
+        return f"{self.shown} answered with a certainty of {value} (expected: {self.expected})"
+
+    @property
+    def expected(self) -> str:
+        """`80 % or more`."""
+        return f"{100 * self.limit:.12g} % or {'more' if self.at_least else 'less'}"
 
 
 def behaviour_checks(

@@ -34,7 +34,7 @@ class Tally:
         self.changes: collections.Counter[str] = collections.Counter()
         self.failures: list[tuple[int, str]] = []
         odd = source.odd_lines
-        if odd.count > max_unreadable * odd.of:
+        if odd.count and odd.count / odd.of > max_unreadable:  # 29 of 100 are 0.29, but 0.29 * 100 is less than 29
             where, why = odd.first[0]
             raise PipelineError(
                 f"expected at most {percent(max_unreadable)} of {odd.of:,} lines of labels to be odd (max_unreadable), "
@@ -55,7 +55,7 @@ class Tally:
         self.quarantined += len(outcome.failures)
         room = QUARANTINE_LISTED - len(self.failures)
         self.failures += [(int(pictures[place]), reason) for place, reason in outcome.failures[:room]]
-        if self.quarantined > self.max_unreadable * len(self.source):
+        if self.quarantined / len(self.source) > self.max_unreadable:
             picture, reason = self.failures[0]
             raise PipelineError(
                 f"expected at most {percent(self.max_unreadable)} of {len(self.source):,} pictures to be unreadable "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.evaluate.measure.behaviour import behaviour_checks, brightened, shifted
+from components.evaluate.measure.behaviour import Check, behaviour_checks, brightened, shifted
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 
@@ -51,6 +51,14 @@ def test_a_limit_is_told_as_it_was_set():
     assert not found["Blank"].passed
     assert found["Blank"].said.endswith("a certainty of 99.8 % (expected: 99.5 % or less)")
     assert found["Shift"].said.endswith("keep their class (expected: 0.5 % or more)")
+
+
+def test_a_figure_beside_its_limit_shows_on_which_side_it_lies():
+    near, at = (Check("Shift", "shifted", value, 0.8, True, np.zeros(1)) for value in (0.7996, 0.8))
+    assert not near.passed and near.said.startswith("79.96 % of test pictures") and "80 % or more" in near.said
+    assert at.passed and at.said.startswith("80.0 % of test pictures")
+    sure = Check("Blank", "nothing", 0.90003, 0.9, False, np.zeros(1))
+    assert not sure.passed and sure.said == "nothing answered with a certainty of 90.003 % (expected: 90 % or less)"
 
 
 def test_a_model_that_sees_only_the_left_edge_fails_the_mirror_alone():

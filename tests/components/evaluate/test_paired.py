@@ -120,6 +120,26 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
 
 
+def test_figures_of_the_gate_show_on_which_side_they_lie():
+    """Of 50,000 pictures one decides: four digits are the same."""
+    labels, places = np.zeros(50_000, int), np.arange(50_000)
+
+    def decided(right: int, before: int = 0, **settings) -> str:
+        answers = [np.eye(2, dtype=np.float32)[np.where(places < number, 0, 1)] for number in (right, before)]
+        against = (Champion("birds version 4", 4), Duel(places >= 0, answers[1], 1)) if before else ()
+        chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
+        return decide(chosen, labels, answers[0], [], *against).said
+
+    assert "test accuracy 0.79998 is below min_accuracy 0.8" in decided(39_999, min_accuracy=0.8)
+    assert "test accuracy 0.8000 reaches min_accuracy 0.8;" in decided(40_000, min_accuracy=0.8)
+    assert "test accuracy 0.80000 is below the 0.80002 of birds" in decided(40_000, 40_001)
+    assert "it is 0.00998 above the 0.8000 of birds version 4, the champion, less than min_improvement 0.01" in decided(
+        40_499, 40_000, min_improvement=0.01
+    )
+    assert "p = 0.0312, within the 0.0313 that" in decided(40_005, 40_000, significance=0.0626)
+    assert "p = 0.03125, above the 0.0312 that" in decided(40_005, 40_000, significance=0.0624)
+
+
 def test_a_metric_without_a_test_is_refused_by_name():
     with pytest.raises(PipelineError, match="gate_metric: .*'accuracy' or 'balanced_accuracy'; received 'macro_f1'"):
         EvaluateSettings.checked(gate_metric="macro_f1")

@@ -192,6 +192,12 @@ def test_unreadable_pictures_are_listed_up_to_the_share_allowed(tmp_path, raw_ar
     assert left_behind(tmp_path) == {"dataset", "dataset.html"}
 
 
+def test_just_as_many_unreadable_pictures_as_allowed_are_allowed(tmp_path, raw_artifact, run):
+    """By floats, 0.29 times 100 is less than 29."""
+    members = class_folders({"cat": 35, "dog": 36}) | {f"cat/x{number}.jpg": b"<html>" for number in range(29)}
+    assert run(raw_artifact(archive(tmp_path / "a.tar", members)), max_unreadable=0.29).quarantined == 29
+
+
 def test_the_quarantine_list_is_capped(tmp_path, raw_artifact, run, monkeypatch):
     monkeypatch.setattr("components.preprocess.report.tally.QUARANTINE_LISTED", 5)
     members = class_folders({"cat": 10, "dog": 10}) | {f"cat/x{i}.jpg": b"" for i in range(9)}

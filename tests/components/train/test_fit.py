@@ -14,7 +14,7 @@ from components.core.artifacts.dataset import read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
-from components.train.callbacks import StopAtNaN
+from components.train.callbacks import BestWeights, StopAtNaN
 from components.train.device import Device
 from components.train.errors import SettingsError
 from components.train.run import TrainingResult, train
@@ -250,3 +250,13 @@ def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., Trainin
     assert run(epochs=3, end_below="1:1.0").epochs == 1
     assert "below 1: stopped after epoch 1" in capsys.readouterr().out
     assert run(epochs=2, end_below="1:0.01", model="good").epochs == 2
+
+
+def test_an_accuracy_of_just_what_is_asked_is_not_below_it() -> None:
+    """Keras counts in float32, in which 0.9 is less."""
+    best = BestWeights(0, end_below="1:0.9")
+    for right, why in ((0.9, ""), (0.89996, "validation accuracy 0.89996, below 0.9")):
+        metric = keras.metrics.Mean()
+        metric.update_state(np.full(1, right, np.float32))
+        best.accuracy = float(metric.result())
+        assert best.ends_after(1) == why
