@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import gc
-import multiprocessing.forkserver
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -21,7 +21,7 @@ from components.core.artifacts.tfrecord import RecordWriter
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
-from tests.warm import importing, serve_multiprocessing, shared_by_workers
+from tests.warm import importing, shared_by_workers
 
 # The folders with files of half a minute of a core and more.
 LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/")
@@ -89,16 +89,10 @@ def _left_by_no_step() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def multiprocessing_forks(request, tmp_path_factory) -> None:
-    """An export in a test's process, where TensorFlow has run, is proved in one forked from the warm process; so are
-    the soak's children."""
+def forked_proofs() -> None:
+    """An export in a test's process, where TensorFlow has run, is proved in one forked from soak/warm.py."""
     components.export.fresh.OTHERWISE = "forkserver"
-
-    @functools.cache
-    def ensure_running() -> None:
-        serve_multiprocessing(request.getfixturevalue("warm"), str(tmp_path_factory.mktemp("forks")))
-
-    multiprocessing.forkserver._forkserver.ensure_running = ensure_running
+    multiprocessing.set_forkserver_preload(["tests.soak.warm"])
 
 
 class Trained(NamedTuple):

@@ -5,13 +5,12 @@ A run of the tests has one such process for each: the fixtures `warm` and `warm_
 
 import contextlib
 import json
-import multiprocessing.forkserver
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from pipeline import ROOT
 from pipeline.local.warm import COUNT_AT_IMPORT, fork, warm_process
@@ -21,16 +20,6 @@ SHARED = "_WARM_{backend}"
 
 # What JAX reads when it first computes, and not when it is imported: a forked program may have its own.
 READ_LATE = ("XLA_FLAGS", "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-# Multiprocessing's server of forks, which needs a socket of its own, and ends as a pipe does.
-SERVER = """
-import multiprocessing.forkserver, os, socket, sys
-import tests.soak.warm
-
-listening = socket.socket(socket.AF_UNIX)
-listening.bind(sys.argv[1])
-listening.listen()
-multiprocessing.forkserver.main(listening.fileno(), os.open(sys.argv[2], os.O_RDONLY), [])
-"""
 
 
 @contextlib.contextmanager
@@ -52,20 +41,6 @@ def shared_by_workers() -> Iterator[None]:
         for backend in ("tensorflow", "jax"):
             os.environ[SHARED.format(backend=backend)] = ends.enter_context(importing(backend))
         yield
-
-
-def serve_multiprocessing(place: str, directory: str) -> None:
-    """Has multiprocessing fork from the warm process at `place` in place of a server that imports for itself.
-
-    Args:
-        directory: an empty one.
-    """
-    server: Any = multiprocessing.forkserver._forkserver
-    server._forkserver_address, alive = f"{directory}/socket", f"{directory}/alive"
-    os.mkfifo(alive)
-    forked = fork(place, command(SERVER, server._forkserver_address, alive), environment(), 2)
-    assert forked, "the warm process is there"
-    server._forkserver_alive_fd = os.open(alive, os.O_WRONLY)  # as soon as it listens
 
 
 def run(place: str, code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:

@@ -66,6 +66,7 @@ class Child:
     """A step that has been started."""
 
     def __init__(self, step: str, task: steps.Task, moment: Moment = Moment(), proxy: Proxy | None = None):
+        _require_warm_parent()
         self.moment, self.proxy = moment, proxy
         self.log = pathlib.Path(task.outputs).parent / f"{pathlib.Path(task.outputs).name}.{time.monotonic_ns()}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +108,12 @@ class Child:
 def run(step: str, task: steps.Task, moment: Moment = Moment(), proxy: Proxy | None = None) -> Ended:
     """Runs a step to its end, or to its moment."""
     return Child(step, task, moment, proxy).end()
+
+
+def _require_warm_parent() -> None:
+    """Has the process from which others are forked import what steps need; it starts with the first child."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    FORKS.set_forkserver_preload(["tests.soak.warm"])
 
 
 def _live(step: str, task: steps.Task, last: int | None, log: str, telling: Any) -> None:
