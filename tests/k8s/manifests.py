@@ -92,6 +92,23 @@ def find(objects: list[dict], kind: str, name: str | None = None) -> dict:
     return found[0]
 
 
+def matches(selector: dict, labels: dict) -> bool:
+    """Whether a label selector chooses something that carries these labels."""
+    if not selector.get("matchLabels", {}).items() <= labels.items():
+        return False
+    for expression in selector.get("matchExpressions", []):
+        has = labels.get(expression["key"])
+        operator, values = expression["operator"], expression.get("values", [])
+        if not {
+            "In": has in values,
+            "NotIn": has not in values,
+            "Exists": has is not None,
+            "DoesNotExist": has is None,
+        }[operator]:
+            return False
+    return True
+
+
 def pods(objects: list[dict]) -> Iterator[Pod]:
     """Each pod that the objects make, whatever they are wrapped in."""
     for thing in objects:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tests.k8s.manifests import Pod, name_of, pods
+from tests.k8s.manifests import Pod, matches, name_of, pods
 
 CONTENT_TAG = re.compile(r"(.+-)?[0-9a-f]{12}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -16,7 +16,7 @@ def violations(objects: list[dict]) -> list[str]:
     """All of them, in the objects' order."""
     found = [f"{pod.owner}: {said}" for pod in pods(objects) for said in _pod(pod)]
     found += [f"{name_of(thing)}: {said}" for thing in objects for said in _object(thing)]
-    return found + list(_namespaces(objects))
+    return found + list(_isolation(objects))
 
 
 def quantity(text: str) -> float:
@@ -146,19 +146,17 @@ def _rule(rule: dict) -> Iterator[str]:
         yield f"may do more than look at {', '.join(rule['resources'])}"
 
 
-def _namespaces(objects: list[dict]) -> Iterator[str]:
-    """Each namespace with pods denies by default, both ways."""
-    for namespace in sorted({pod.namespace for pod in pods(objects)}):
-        denied = set()
-        for thing in objects:
-            if thing["kind"] == "NetworkPolicy" and thing["metadata"]["namespace"] == namespace:
-                spec = thing["spec"]
-                everything = not spec["podSelector"].get("matchLabels") and all(
-                    expression["operator"] == "NotIn" for expression in spec["podSelector"].get("matchExpressions", [])
-                )
-                if everything and "ingress" not in spec and "egress" not in spec:
-                    denied |= set(spec["policyTypes"])
-        yield from (
-            f"Namespace/{namespace}: no policy denies {way} by default"
-            for way in sorted({"Ingress", "Egress"} - denied)
-        )
+def _isolation(objects: list[dict]) -> Iterator[str]:
+    """Each pod is held by some policy of its namespace, both ways; none of them lets everything through."""
+    policies = [thing for thing in objects if thing["kind"] == "NetworkPolicy"]
+    for pod in pods(objects):
+        held = {
+            way
+            for policy in policies
+            if policy["metadata"]["namespace"] == pod.namespace and matches(policy["spec"]["podSelector"], pod.labels)
+            for way in policy["spec"]["policyTypes"]
+        }
+        yield from (f"{pod.owner}: no policy holds its {way}" for way in sorted({"Ingress", "Egress"} - held))
+    for policy in policies:
+        open_ways = [way for way in ("ingress", "egress") if {} in policy["spec"].get(way, [])]
+        yield from (f"{name_of(policy)}: lets every {way} through" for way in open_ways)

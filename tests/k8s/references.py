@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.k8s.manifests import Pod, name_of, pods
+from tests.k8s.manifests import Pod, matches, name_of, pods
 
 # Made by Kubeflow Pipelines (its base/seaweedfs and base/pipeline manifests), by Argo, and by Kubernetes.
 KUBEFLOW_SECRETS = {("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "secretkey"}}
@@ -39,7 +39,7 @@ def _pod(pod: Pod, objects: list[dict]) -> Iterator[str]:
     yield from (f"no volume {name}" for name in sorted(mounted - set(volumes)))
     yield from (f"volume {name} is mounted nowhere" for name in sorted(set(volumes) - mounted))
     for spread in pod.spec.get("topologySpreadConstraints", []):
-        if not _matches(spread["labelSelector"], pod.labels):
+        if not matches(spread["labelSelector"], pod.labels):
             yield "spreads pods that are not its own"
     for container in pod.containers:
         ports = {value for port in container.get("ports", []) for value in (port.get("name"), port["containerPort"])}
@@ -81,7 +81,7 @@ def _object(thing: dict, objects: list[dict]) -> Iterator[str]:
     ours = [pod for pod in pods(objects) if pod.namespace == namespace]
     if kind != "Namespace" and namespace not in _named(objects, "Namespace", ""):
         yield f"no namespace {namespace or '(none)'}"
-    if kind == "Deployment" and not _matches(spec["selector"], spec["template"]["metadata"]["labels"]):
+    if kind == "Deployment" and not matches(spec["selector"], spec["template"]["metadata"]["labels"]):
         yield "does not select its own pods"
     if kind == "Service":
         chosen = [pod for pod in ours if spec["selector"].items() <= pod.labels.items()]
@@ -97,7 +97,7 @@ def _object(thing: dict, objects: list[dict]) -> Iterator[str]:
                 }
                 if port.get("targetPort", port["port"]) not in known:
                     yield f"port {port.get('targetPort', port['port'])} is none of {pod.owner}'s"
-    if kind == "PodDisruptionBudget" and not any(_matches(spec["selector"], pod.labels) for pod in ours):
+    if kind == "PodDisruptionBudget" and not any(matches(spec["selector"], pod.labels) for pod in ours):
         yield "selects no pod"
     if kind == "HorizontalPodAutoscaler":
         target = spec["scaleTargetRef"]
@@ -117,7 +117,7 @@ def _object(thing: dict, objects: list[dict]) -> Iterator[str]:
             for peer in rule.get("from", rule.get("to", []))
         ]
         for selector in [spec["podSelector"], *(peer["podSelector"] for peer in peers if "podSelector" in peer)]:
-            if selector and not _foreign(selector) and not any(_matches(selector, pod.labels) for pod in ours):
+            if selector and not _foreign(selector) and not any(matches(selector, pod.labels) for pod in ours):
                 yield f"selects no pod by {selector}"
         for selector in (peer["namespaceSelector"] for peer in peers if "namespaceSelector" in peer):
             name = selector.get("matchLabels", {}).get("kubernetes.io/metadata.name")
@@ -131,20 +131,3 @@ def _foreign(selector: dict) -> bool:
     keys = {*labels, *(f"{key}={value}" for key, value in labels.items())}
     keys |= {expression["key"] for expression in selector.get("matchExpressions", [])}
     return bool(keys & FOREIGN_LABELS)
-
-
-def _matches(selector: dict, labels: dict) -> bool:
-    """Whether a label selector chooses something that carries these labels."""
-    if not selector.get("matchLabels", {}).items() <= labels.items():
-        return False
-    for expression in selector.get("matchExpressions", []):
-        has = labels.get(expression["key"])
-        operator, values = expression["operator"], expression.get("values", [])
-        if not {
-            "In": has in values,
-            "NotIn": has not in values,
-            "Exists": has is not None,
-            "DoesNotExist": has is None,
-        }[operator]:
-            return False
-    return True
