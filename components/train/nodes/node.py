@@ -191,7 +191,8 @@ def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABAN
     this machine's clock alone. A store that doesn't answer says nothing about anybody, and no time counts meanwhile.
     """
     store = open_store(job.place("alive"))
-    seen, since = [], time.monotonic()
+    seen: list[str] = []
+    since = time.monotonic()
     while True:
         time.sleep(look_s)
         try:
