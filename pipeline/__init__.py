@@ -15,9 +15,11 @@ def docker_folder(root: pathlib.Path = ROOT) -> pathlib.Path:
 
 
 def conv2d() -> None:
-    """The command `conv2d`: the same as `python -m pipeline`."""
+    """The command line, `conv2d` and `python -m pipeline`; what goes wrong before click is there is a line too."""
     try:
-        command_line = importlib.import_module("pipeline.__main__")
+        command_line = importlib.import_module("pipeline.commands.main")
     except ModuleNotFoundError as missing:
         sys.exit(f"error: expected the package {missing.name}, found none; try: pip install '.[local]' in the checkout")
+    except KeyboardInterrupt:  # the imports take half a second
+        sys.exit("Aborted!")
     command_line.run()

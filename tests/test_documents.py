@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline import ROOT
-from pipeline.__main__ import main
+from pipeline.commands.main import main
 from pipeline.commands.models import models
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters

@@ -23,7 +23,7 @@ BOXES = (
 )
 # Commands and modules that must never load TensorFlow: it costs four seconds each time.
 WITHOUT_TENSORFLOW = [
-    "pipeline.__main__",
+    "pipeline.commands.main",
     "pipeline.cluster.compile",
     "pipeline.local.start",
     "pipeline.models.predict",

@@ -17,7 +17,7 @@ SETTINGS = (f"ARCHITECTURE={SMALL}", "OPTIMIZER=sgd", "EPOCHS=3", "MIN_ACCURACY=
 # given to start its steps from.
 COMMAND = """
 from pipeline.local import search
-from pipeline.__main__ import run
+from pipeline.commands.main import run
 
 def told(*given, warm, one_pass=search.one_pass):
     print("started from", id(warm))

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from components.core.errors import PipelineError
 from components.predict.component import predict
 from components.predict.settings import PredictSettings
-from pipeline.__main__ import main
 from pipeline.cluster.compile import compile_pipeline, mask_images
+from pipeline.commands.main import main
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 

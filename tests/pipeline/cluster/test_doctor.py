@@ -8,12 +8,12 @@ import socket
 import pytest
 from click.testing import CliRunner
 
-from pipeline.__main__ import main
 from pipeline.cluster.doctor import kubeflow as kubeflow_checks
 from pipeline.cluster.doctor import kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check
 from pipeline.cluster.doctor.examine import examine, show
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.commands.main import main
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kube_api import KubeApi, kubeconfig

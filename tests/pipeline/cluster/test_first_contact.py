@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
-from pipeline.__main__ import main
 from pipeline.cluster import kubeflow
+from pipeline.commands.main import main
 
 SENT = ("--no-check-images",)
 COMMANDS = {

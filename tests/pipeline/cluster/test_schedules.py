@@ -4,9 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
-from pipeline.__main__ import main
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
+from pipeline.commands.main import main
 from pipeline.parameters.parameters import configure
 from tests.servers.kfp_api import KfpApi, error
 

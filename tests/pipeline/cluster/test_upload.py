@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from components.core.revision import code_revision
-from pipeline.__main__ import main
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.upload import upload
 from pipeline.cluster.version import pipeline_name, version_of
+from pipeline.commands.main import main
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.kfp_api import KfpApi, error
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
-from pipeline.__main__ import main
+from pipeline.commands.main import main
 from pipeline.keras_side import describe
 from pipeline.local.warm import fork
 

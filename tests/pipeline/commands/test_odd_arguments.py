@@ -1,5 +1,6 @@
 """Commands typed with odd arguments: each ends well, or with a line."""
 
+import subprocess
 import sys
 
 import pytest
@@ -7,8 +8,8 @@ from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from components.core.machine import lack
-from pipeline import conv2d
-from pipeline.__main__ import main, run
+from pipeline import ROOT, conv2d
+from pipeline.commands.main import main, run
 
 ODD = (
     "",
@@ -100,3 +101,20 @@ def test_help_is_whole(typed, code, monkeypatch, capsys):
         ended = left.code
     assert ended == code
     assert "".join(capsys.readouterr()).startswith("Usage: ")
+
+
+def test_an_interrupt_while_the_command_line_loads_is_a_word():
+    """At its imports, which take half a second, as anywhere else."""
+    code = """if True:
+        import importlib.abc, runpy, signal, sys
+
+        class Interrupt(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, *_):
+                if name in ("click", "pydantic"):
+                    signal.raise_signal(signal.SIGINT)
+
+        sys.meta_path.insert(0, Interrupt())
+        runpy.run_module("pipeline", run_name="__main__")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr, done.stdout) == (1, "Aborted!\n", "")

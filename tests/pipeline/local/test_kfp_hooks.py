@@ -80,7 +80,7 @@ def test_a_bar_is_no_line_of_a_log(run):
 def test_a_local_run_loads_no_client_of_a_cluster_and_nothing_that_computes():
     code = (
         "import sys; from pipeline.local.kfp_hooks import import_kfp; import_kfp(); "
-        "import pipeline.__main__, pipeline.local.start, pipeline.training, kfp.local; "
+        "import pipeline.commands.main, pipeline.local.start, pipeline.training, kfp.local; "
         "print([name for name in ('kubernetes', 'kfp.client', 'numpy', 'tensorflow') if name in sys.modules]); "
         "import kfp.client; print(kfp.client.Client.__name__)"
     )

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from pipeline import ROOT
-from pipeline.__main__ import main
+from pipeline.commands.main import main
 from pipeline.parameters.parameters import HOST_VARIABLES, Parameters, configure, profile_names
 
 
