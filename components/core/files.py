@@ -116,13 +116,13 @@ def lock(path: pathlib.Path, *, wait: bool = False) -> int | None:
 @contextlib.contextmanager
 def _partial(target: pathlib.Path, make: Callable[[pathlib.Path], None]) -> Iterator[pathlib.Path]:
     """Makes and holds a partial file or directory of this writer alone; removes it when the body ends."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear(target)
     held = None
     while held is None:
         partial = beside(target, f"{_token()}.partial")
-        make(partial)
-        with contextlib.suppress(FileNotFoundError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another writer that is done may remove the empty directory
+            _clear(target)
+            make(partial)
             held = lock(partial, wait=True)
     try:
         yield partial

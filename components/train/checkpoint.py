@@ -16,6 +16,7 @@ to the last bit.
 A checkpoint is one .npz file, written beside and renamed, flushed to the disk before that: there is always a whole one.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -91,8 +92,10 @@ class Checkpoint:
             ) from None
 
     def delete(self) -> None:
-        """Removes it: the model it was leading to is there."""
+        """Removes it, and its directory: what it was leading to is there."""
         self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another run of the same job may be writing there
+            self.path.parent.rmdir()
 
     def _compare(self, header: dict[str, Any]) -> None:
         if header["format_version"] != FORMAT_VERSION:

@@ -1,10 +1,11 @@
 """The training step: from a dataset artifact to a model artifact (core/artifacts/model.py)."""
 
+import contextlib
 import pathlib
 import platform
 import re
 import statistics
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from components.core.files import whole_directory, write_json
 from components.core.framework import load_keras
 from components.core.revision import code_revision
 from components.train.board.live import live_board
+from components.train.checkpoint import Checkpoint
 from components.train.class_weight import class_weights
 from components.train.device import choose_policy, find_device, make_deterministic
 from components.train.errors import SettingsError
@@ -108,15 +110,28 @@ def train(
 
     folder = re.sub(r"[^\w.-]+", "-", info.called) + f"-{key}"
     board = settings.tensorboard_uri and f"{settings.tensorboard_uri.rstrip('/')}/{folder}"
-    with live_board(tensorboard_path, *((board, tensorboard_artifact) if device.leads else ("", ""))) as upload_board:
+    uploaded = (board, tensorboard_artifact) if device.leads else ("", "")
+    done_with = _removed_at_the_end(checkpoint if device.leads else None, trial=bool(varied))
+    with done_with, live_board(tensorboard_path, *uploaded) as upload_board:
         history, best = fit.run(model, dataset_path, tensorboard_path, upload_board, checkpoint, saved)
         result = _result(fit, history, best, model.count_params())
         if device.leads:
             record = training_record(fit, history, result, started_from)
             _write_model(fit, model_path, best.weights, record, _learned(dataset_path, info, ancestor))
-    if checkpoint and device.leads:
-        checkpoint.delete()
     return result
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(checkpoint: Checkpoint | None, trial: bool) -> Iterator[None]:
+    """Removes the checkpoint when the model is there; a trial's also when its settings fail, as that is its result."""
+    try:
+        yield
+    except SettingsError:
+        if checkpoint and trial:
+            checkpoint.delete()
+        raise
+    if checkpoint:
+        checkpoint.delete()
 
 
 def _check_pictures(settings: TrainSettings, info: DatasetInfo, dataset_path: str) -> None:

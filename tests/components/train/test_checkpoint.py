@@ -21,7 +21,9 @@ from components.train import checkpoint as checkpoints
 from components.train import run as fit
 from components.train.callbacks import SaveCheckpoint, StopAtNaN
 from components.train.checkpoint import FILE, Checkpoint
+from components.train.errors import SettingsError
 from components.train.settings import TrainSettings
+from components.train.trial import run_trial
 from tests.components.train.conftest import BACKEND
 from tests.warm import Program, start
 
@@ -103,14 +105,14 @@ def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, by: BaseException | None = None) -> None:
     """Lets training run that many steps more and then ends it; checkpoints are written until then."""
     write_soon(monkeypatch)
     left = [step]
 
     def count(self: StopAtNaN, batch: int, logs: dict | None = None) -> None:
         if not left[0]:
-            raise Interruption
+            raise by or Interruption
         left[0] -= 1
 
     monkeypatch.setattr(StopAtNaN, "on_train_batch_end", count)
@@ -141,7 +143,24 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     monkeypatch.undo()
     assert not (tmp_path / "interrupted" / "model").exists()
     assert same(train("interrupted", **settings), expected)
-    assert not list((tmp_path / "interrupted" / "checkpoints").rglob("*.*"))
+    assert not list((tmp_path / "interrupted" / "checkpoints").iterdir())
+
+
+def test_a_loss_of_nan_is_the_end_of_a_trial_and_of_its_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, digits: str, tmp_path: pathlib.Path
+) -> None:
+    """Its failure is its result, and nobody would go on from there; a plain training's next try may."""
+    settings = TrainSettings.checked(**SETTINGS | PLAIN, checkpoints=str(tmp_path / "checkpoints"))
+    lost = SettingsError("expected a finite loss")
+    outputs = digits, str(tmp_path / "model"), str(tmp_path / "board")
+    interrupt_at(monkeypatch, 12, lost)
+    with pytest.raises(SettingsError):
+        fit.train(settings, *outputs)
+    assert list((tmp_path / "checkpoints").rglob(FILE))
+    monkeypatch.undo()
+    interrupt_at(monkeypatch, 5, lost)
+    assert run_trial(settings, "epochs=4", *outputs) is None
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit(
