@@ -116,20 +116,18 @@ def numbers(hashes: np.ndarray, seed: int, split: int) -> np.ndarray:
 def share_of_each_class(labels: np.ndarray, numbers: np.ndarray, share: float) -> np.ndarray:
     """Whether each picture's number is below the share: bool [n].
 
-    Of a class of two or more different pictures at least one is taken and never all; of a single one, none.
+    Of a class of two or more different pictures at least one is taken, unless that is all that another class has, and
+    never all; of a single one, none.
     """
     taken = numbers < share
     by_class = np.argsort(labels, kind="stable")
-    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
-        if 0 < np.count_nonzero(taken[members]) < len(members):
-            continue
-        different = np.unique(numbers[members])
-        if len(different) < 2:
-            taken[np.isin(numbers, different)] = False
-        elif not taken[members].any():
+    classes = np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1)
+    for members in classes:
+        if not taken[members].any() and len(different := np.unique(numbers[members])) > 1:
             taken[numbers == different[0]] = True
-        else:
-            taken[numbers == different[-1]] = False
+    for members in classes:  # last, as every class must keep something to train on: a picture may be in two classes
+        if taken[members].all():
+            taken[numbers == numbers[members].max(initial=0)] = False
     return taken
 
 

@@ -112,6 +112,15 @@ def test_copies_count_as_one_picture_in_a_small_class():
     assert set(splits[:9].tolist()) == {TRAIN}
 
 
+@pytest.mark.parametrize("alone", [0, 1])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_picture_in_two_classes_is_no_classs_last_to_train_on(alone, seed):
+    """One class has that picture alone, the other one more; whichever comes first."""
+    picture_hashes = np.concatenate([hashes(1), hashes(52)])
+    splits, _ = assigned([alone, 1 - alone, 1 - alone] + [2] * 50, picture_hashes=picture_hashes, split_seed=seed)
+    assert splits[:2].tolist() == [TRAIN, TRAIN]
+
+
 @pytest.mark.parametrize("given_test", [True, False])
 @pytest.mark.parametrize("given_validation", [True, False])
 @pytest.mark.parametrize("rule", ["stratified", "last"])
