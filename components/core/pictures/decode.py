@@ -42,6 +42,7 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
+PNG_BITS = 24  # the byte of a PNG that says how many bits a value has
 MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is passed over instead of read into memory
 # Pixels of a picture (2 megapixels) above which a JPEG is decoded no larger than it is needed.
 LARGE = 1 << 21
@@ -156,6 +157,8 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
         if by > 1:
             image.draft(None, (image.width // by, image.height // by))  # of JPEGs; does nothing to others
         image.load()
+        if image.format == "PNG" and image.mode in ("1", "L") and "transparency" in image.info:
+            image.info["transparency"] *= 255 // (2 ** payload[PNG_BITS] - 1)  # Pillow scales the pixels alone
         if orientation != 1:
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
@@ -263,4 +266,7 @@ def _eight_bits(image: Image.Image, changes: list[str]) -> Image.Image:
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("32-bit pixels: nothing says which value is white")
     changes.append("16-bit to 8-bit" if values.max() > TWELVE_BITS else NEARLY_BLACK)
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    result = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if "transparency" in image.info:  # a PNG's one value, which others near it would become one with
+        result.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return result

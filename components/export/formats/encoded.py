@@ -7,7 +7,7 @@ and how much:
     EXIF orientation         not applied: TensorFlow has no operation that reads it. Turn such pictures before sending
     resizing                 Pillow rounds to 8 bits between its two passes: at most 1 of 255 a pixel
     JPEGs of many megapixels preprocess may reduce them while decoding: 1 of 255 at most, 0.2 on average
-    CMYK, 16-bit colour PNG  TensorFlow's conversion in place of Pillow's
+    CMYK, 16-bit colour PNG  TensorFlow's conversion in place of Pillow's, which sees no transparent colour of 16 bits
     other file formats       refused
 """
 
@@ -59,10 +59,12 @@ def _png(payload: Any) -> Any:
 
     values = tf.cast(tf.io.decode_png(payload, channels=4, dtype=tf.uint16), tf.int64)
     values = tf.cast((values * 255 + 32767) // 65535, tf.int32)
-    # TensorFlow 2.21 gives grey of fewer than 8 bits an opacity of 1 in 255. Byte 24 of the file is the number of bits,
-    # byte 25 the kind (0: grey); zeros are appended for what is no PNG, whose own error comes from decode_png.
+    # TensorFlow 2.21 gives grey of fewer than 8 bits without transparency an opacity of 1 to 15 in 255. Byte 24 of the
+    # file is the number of bits, byte 25 the kind (0: grey); zeros are appended for what is no PNG, whose own error
+    # comes from decode_png.
     bits, kind = tf.unstack(
         tf.io.decode_raw(tf.strings.substr(tf.strings.join([payload, b"\0" * 26]), 24, 2), tf.uint8), num=2
     )
-    opacity = tf.where((bits < 8) & (kind == 0), 255, values[..., 3:])
+    opacity = values[..., 3:]
+    opacity = tf.where((bits < 8) & (kind == 0) & (opacity > 0), 255, opacity)
     return (values[..., :3] * opacity + 255 * (255 - opacity) + 127) // 255

@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -77,6 +79,38 @@ def test_encoded_pictures_become_what_preprocess_makes_of_them(mode, kind, size,
     difference = np.abs(ours.astype(int) - theirs.astype(int))
     assert difference.max() <= (0 if size == (32, 32) and mode == "RGB" else 1)
     assert difference.mean() < 0.25
+
+
+def grey_png(bits: int, transparent: int | None) -> bytes:
+    """16 x 16 pixels of 16 levels, or all there are, one of them transparent; Pillow writes no 2 and 4 bits."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    levels = np.arange(16) * (2**bits - 1) // 15
+    row = int("".join(f"{level:0{bits}b}" for level in levels), 2).to_bytes(2 * bits)
+    trns = b"" if transparent is None else chunk(b"tRNS", struct.pack(">H", levels[transparent]))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, 0, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n" + header + trns + chunk(b"IDAT", zlib.compress((b"\0" + row) * 16)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_is_white_in_training_and_in_serving(bits):
+    load_keras()
+    import tensorflow as tf
+
+    shape = (16, 16, 3)
+    for transparent in (None, 0, 7):
+        payload = grey_png(bits, transparent)
+        ours = decode_picture(tf.constant(payload), info_of(shape, "crop")).numpy()
+        theirs = np.frombuffer(decode(payload, None, Target(*shape)).pixels, np.uint8).reshape(shape)
+        assert ours.tolist() == theirs.tolist()
+        levels = np.arange(16) * (2**bits - 1) // 15
+        expected = np.where(levels == levels[transparent or 0], 255, levels * 255 // (2**bits - 1))
+        if transparent is not None:
+            assert theirs[0, :, 0].tolist() == expected.tolist()
 
 
 def test_both_signatures_name_the_class(served):
