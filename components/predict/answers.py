@@ -13,13 +13,13 @@ Runs that began on different listings can both answer a picture, if they are at 
 are equal.
 
 A new champion answers all pictures anew, in a folder of its own: answers of two models don't mix. The pictures of a
-file of answers that is removed are answered again.
+file of answers that is removed are answered again; one that is packed, to `.jsonl.gz`, still counts.
 """
 
 import base64
 import functools
 import hashlib
-import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ from components.predict.source import Picture
 
 CLASSES_FILE = "answers.json"
 MODEL_FILE = "model.json"
+# A copy that a file manager has made, `answers-... (1).jsonl`, is none.
+ANSWERS = re.compile(r"answers-([0-9a-f]{16})\.(jsonl|csv)(\.\w+)?")
 MARK = np.dtype("<u8")
 Known = TypeVar("Known", bound=pydantic.BaseModel)
 
@@ -106,8 +108,8 @@ class Answers:
 
     def refresh(self) -> None:
         """Takes note of what others have answered since the last look."""
-        there = [stored.key.rpartition("/")[2] for stored in self.store.files(self.folder)]
-        digits = {pathlib.PurePath(name).stem.removeprefix("answers-") for name in there if name.startswith("answers-")}
+        there = (ANSWERS.fullmatch(stored.key.rpartition("/")[2]) for stored in self.store.files(self.folder))
+        digits = {found[1] for found in there if found}
         new = sorted(digits - set(self.records))
         run_all(
             (Task(0, functools.partial(self._remember, name)) for name in new),

@@ -16,7 +16,7 @@ from components.predict.drift.report import Report, report_drift
 from components.predict.drift.tally import Counts, count
 from components.predict.rows import Rows
 from components.predict.settings import AnswerSettings, PredictSettings
-from components.predict.source import Picture, Source, nothing_found, open_source
+from components.predict.source import Picture, Source, not_followed, nothing_found, open_source
 
 # Pictures to a file of answers, and to what a killed run does again; fewer if many classes are told of each.
 FILE_PICTURES = 10_000
@@ -138,6 +138,8 @@ def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied
         print(f"nothing new: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
     if source.left_out:
         print(f"  {source.left_out.total():,} left out: no picture by its ending")
+    if source.links:
+        print(f"  {not_followed(source.links)}", flush=True)
     if source.refused:
         print(f"  {_refused(source)}; the next run asks again", flush=True)
     if done.unreadable:

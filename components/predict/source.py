@@ -7,6 +7,7 @@ prefix but the pictures at hand, however many there are.
 import collections
 import contextlib
 import hashlib
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from components.core.pictures.archives import iter_members
 from components.core.pictures.decode import MAX_BYTES
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.storage import NotFound, PreconditionFailed, Store, Stored, location, open_store
-from components.core.wording import printable
+from components.core.wording import counted, listed, printable
 from components.predict.answering import BATCH, batches_of, refuse_films
 
 # Of an archive, whose members can only be read in their order, so many bytes are in memory at once.
@@ -54,7 +55,10 @@ class Source:
         remote: whether a read waits for a network.
         left_out: files that are no pictures, by their ending; complete once all pictures were listed.
         refused: what the disk would not read so far, by a picture's key, and why. That may be another thing tomorrow.
+        links: as of `linked_folders`.
     """
+
+    links: Sequence[str] = ()
 
     def __init__(self, store: Store, found: Iterator[Stored]):
         self.store, self.found = store, found
@@ -141,7 +145,9 @@ def open_source(uri: str) -> Iterator[Source]:
     name = place.prefix.rpartition("/")[2]
     if place.scheme == "file" and pathlib.Path(place.prefix).is_dir():
         store = open_store(uri)
-        yield Source(store, store.list())
+        source = Source(store, store.list())
+        source.links = linked_folders(place.prefix)
+        yield source
         return
     folder = location.Location(place.scheme, place.bucket, place.prefix.rpartition("/")[0])
     beside = open_store(folder.uri() or "/")
@@ -169,7 +175,25 @@ def open_source(uri: str) -> Iterator[Source]:
 def nothing_found(uri: str, source: Source) -> PipelineError:
     """That a source has no picture at all, and what it has."""
     held = endings(source.left_out) or "nothing"
+    held += f"; {not_followed(source.links)}" if source.links else ""
     return PipelineError(f"expected pictures ({' '.join(sorted(SUFFIXES))}) at {uri!a}, received {held}")
+
+
+def linked_folders(folder: str | pathlib.Path) -> list[str]:
+    """The links to folders below a folder, by their names below it: a link may lead anywhere, or in a circle."""
+    found = []
+    for directory, names, _ in os.walk(folder):
+        for name in names:
+            *folders, base = os.path.relpath(f"{directory}/{name}", folder).split("/")
+            if os.path.islink(f"{directory}/{name}") and not hidden(folders, base):  # noqa: PTH114, twice as fast
+                found.append("/".join((*folders, base)))
+    return sorted(found)
+
+
+def not_followed(links: Sequence[str]) -> str:
+    """That they are left out."""
+    behind = f"{counted(len(links), 'link')}, for instance {listed(list(links[:1]))}"
+    return f"left out: the folders behind {behind}; put a copy in its place"
 
 
 def _is_picture(name: str, left_out: collections.Counter[str]) -> bool:

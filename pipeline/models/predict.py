@@ -13,6 +13,7 @@ from components.core.files import whole_file
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.progress import Progress
 from components.core.wording import listed, printable
+from components.predict.source import linked_folders, not_followed
 from pipeline.models.find import find_model
 
 if TYPE_CHECKING:
@@ -76,19 +77,23 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
         raise PipelineError("expected pictures, received none; name a file or a folder: IMAGE=cat.png")
     found: list[pathlib.Path] = []
     left_out: collections.Counter[str] = collections.Counter()
+    links: list[str] = []
     for image in map(pathlib.Path, images):
         if not image.exists():
             raise PipelineError(
                 f"expected a picture or a folder of them, received {listed([str(image)])}, which does not exist"
             )
         files, others = _below(image) if image.is_dir() else ([image], collections.Counter[str]())
+        links += linked_folders(image)
         if not files:
-            held = endings(others) or "an empty folder"
+            held = endings(others) or (not_followed(links) if links else "an empty folder")
             raise PipelineError(f"expected pictures in {listed([str(image)])}, received {held}")
         found += files
         left_out += others
     if left_out:
         print(f"{left_out.total():,} left out: no picture by its ending: {endings(left_out)}")
+    if links:
+        print(not_followed(links))
     return found
 
 

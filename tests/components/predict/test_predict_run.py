@@ -1,6 +1,7 @@
 """Answers for many pictures: what is written, what is answered once, what a kill leaves, what is refused."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -331,6 +332,35 @@ def test_names_that_are_no_utf_8_and_films_stop_nothing(made, tmp_path, digits):
     found = {pathlib.Path(row["picture"]).name: row for row in rows(str(tmp_path))}
     assert "class" in found["caf\\udce9.png"] and "more than a picture has" in found["film.png"]["error"]
     assert predict(settings).pictures == 0
+
+
+def test_links_to_folders_are_told_of(made, tmp_path, digits, capsys):
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    write_pictures(tmp_path / "elsewhere", digits.splits["validation"][0][2:4])
+    (folder / "more").mkdir()
+    (folder / "more" / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / ".hidden").symlink_to(tmp_path / "elsewhere")
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
+    behind = "left out: the folders behind 1 link, for instance"
+    assert f"received nothing; {behind} linked;" in refusal(PredictSettings(**given, source=str(folder / "more")))
+    assert predict(PredictSettings(**given, source=str(folder))).pictures == 2
+    assert f"{behind} more/linked; put a copy" in capsys.readouterr().out
+
+
+def test_files_beside_the_answers_are_none(made, tmp_path, digits):
+    """What a file manager copied, and what somebody packed to save room: that counts as answered."""
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
+    settings = PredictSettings(**given, source=str(folder))
+    assert predict(settings).pictures == 2
+    [file] = (tmp_path / "answers" / "digits-1").glob("answers-*.jsonl")
+    shutil.copy(file, file.with_name(f"{file.stem} (1).jsonl"))
+    shutil.copy(file, file.with_name("answers-of-today.jsonl"))
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+    assert predict(settings).said == "no new pictures"
 
 
 def test_what_the_disk_would_not_read_is_asked_again(made, tmp_path, digits, capsys):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -137,6 +138,17 @@ def test_pictures_that_are_not_there_are_refused(tmp_path):
             find_pictures(given)
     with pytest.raises(PipelineError, match="received an empty folder"):
         find_pictures([str(tmp_path / "empty")])
+
+
+def test_links_to_folders_are_told_of(pictures, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "linked").symlink_to(pictures)
+    behind = "left out: the folders behind 1 link, for instance linked"
+    with pytest.raises(PipelineError, match=f"received {behind}"):
+        find_pictures([str(tmp_path / "mine")])
+    shutil.copy(pictures / "a.jpg", tmp_path / "mine" / "a.jpg")
+    assert find_pictures([str(tmp_path / "mine")]) == [tmp_path / "mine" / "a.jpg"]
+    assert behind in capsys.readouterr().out
 
 
 def test_make_hands_everything_on(tmp_path):
