@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet
-from pipeline.cluster.submit import obtain_experiment
+from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
 from pipeline.parameters.parameters import Configuration
@@ -131,6 +131,7 @@ def _make(
 ) -> tuple[str, str]:
     """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
     kfp_cron = check_cron(cron)
+    check_size(parameters)
     client = connect(endpoint)
     if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
         another = option("name")

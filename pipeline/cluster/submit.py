@@ -56,7 +56,7 @@ def prepared(
     from pipeline.images.lookup import check_images
 
     parameters = configuration.parameters
-    _check_size(parameters.model_dump())
+    check_size(parameters.model_dump())
     kept = BUILD / f"{kind_of(parameters, sweep)}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
@@ -144,7 +144,8 @@ def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:
     return endpoint.namespace or client.get_user_namespace() or "kubeflow"
 
 
-def _check_size(parameters: dict[str, Any]) -> None:
+def check_size(parameters: dict[str, Any]) -> None:
+    """Raises PipelineError if KFP would refuse that much; names the longest parameter."""
     sizes = {name: len(json.dumps(value, ensure_ascii=False).encode()) for name, value in parameters.items()}
     total = len(json.dumps(parameters, ensure_ascii=False, separators=(",", ":")).encode())
     if total > LARGEST_PARAMETERS:

@@ -1,8 +1,9 @@
 """What `make tensorboard` shows: a folder of links a run, to the event files among its artifacts, under short names."""
 
 import contextlib
-import os
 import pathlib
+
+from pipeline.local.links import lead
 
 # Below the outputs directory: the folder of all runs.
 BOARD = "tensorboard"
@@ -16,10 +17,7 @@ class BoardLinks:
 
     def show(self, name: str, event_files: pathlib.Path) -> None:
         """Links event files that are there, or about to be written."""
-        link = self.directory / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(event_files, link.parent))
+        lead(self.directory / name, event_files)
 
     def hide(self, name: str) -> None:
         """Takes back the link of a step that an earlier run answers for: the curves are shown below that one."""

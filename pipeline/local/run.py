@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shutil
 import signal
@@ -15,6 +14,7 @@ from pipeline.console import StepOutput
 from pipeline.local.board_links import BOARD, BoardLinks
 from pipeline.local.early import EarlyContainers
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
+from pipeline.local.links import lead
 from pipeline.local.runner import RunnerName, kfp_runner
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
@@ -175,8 +175,7 @@ def _lead_to_earlier(outputs: dict[str, Any], directory: pathlib.Path) -> None:
     """Links a step's directory to that of the earlier run which answers for it: `latest` has what a run came to."""
     paths = (pathlib.Path(found.path) for found in outputs.values() if hasattr(found, "path"))
     if earlier := next((path.parent for path in paths if path.parent.name == directory.name), None):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.symlink_to(os.path.relpath(earlier, directory.parent))
+        lead(directory, earlier)
 
 
 def page_with_ending(page: str) -> pathlib.Path:

@@ -8,6 +8,7 @@ from components.core.artifacts.evaluation import read_decision
 from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, trial_rows
 from components.core.files import write_json
 from pipeline.console import table
+from pipeline.local.links import lead
 from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerName
 from pipeline.parameters.parameters import Configuration
@@ -61,10 +62,12 @@ def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
 
 
 def _point_latest(directory: pathlib.Path) -> None:
-    beside = directory.with_name(f".latest.{directory.name}")  # of this run alone: two may end at once
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(directory.name)
-    beside.replace(directory.with_name("latest"))
+    latest = directory.with_name("latest")
+    if refused := lead(latest, directory):
+        print(
+            f"note: {_shown(latest)} can't be made a link to {directory.name} ({refused}); without links make "
+            f"tensorboard does not show it either, but does this: tensorboard --logdir {_shown(directory)}"
+        )
 
 
 def _shown(path: str | os.PathLike) -> str:

@@ -1,8 +1,9 @@
 """A plain directory as a store, with the guarantees of the others: for tests and local runs.
 
-An object is a file. It appears by a rename, or, where nothing may be there yet, by a hard link, which the file system
-refuses if another was first. Compare-and-set holds a lock on the object's directory while it compares and renames:
-over NFS that is one among the processes of a machine, so that several machines need a bucket.
+An object is a file. It appears by a rename, or, if nothing may be there yet, by a hard link, which the file system
+refuses if another was first. Compare-and-set holds a lock on the object's directory while it compares and renames, and
+so does a file system without hard links (exFAT, SMB shares, many FUSE mounts): over a network that lock is one among
+the processes of a machine, so that several machines need a bucket.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ from components.core.storage.errors import Denied, NotFound, PreconditionFailed,
 
 # What an object is called before it has its name, and no object can be called.
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.partial")
+# link's ways to say that a file system has no hard links, or no more of them.
+NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 class LocalBackend:
@@ -119,7 +122,7 @@ class LocalBackend:
                 if source and _describe(source[0]).generation != source[1]:
                     raise PreconditionFailed(f"{source[0]} has changed")
                 if condition.absent:
-                    _link(beside, target)
+                    _name_first(beside, target)
                 else:
                     if condition.generation is not None:
                         _require(target, condition.generation)
@@ -133,11 +136,16 @@ class LocalBackend:
             beside.unlink(missing_ok=True)
 
 
-def _link(beside: pathlib.Path, target: pathlib.Path) -> None:
+def _name_first(beside: pathlib.Path, target: pathlib.Path) -> None:
+    """Gives a file a name that nobody has taken yet. The directory's lock is held."""
     try:
         os.link(beside, target)
-    except FileExistsError:
-        raise PreconditionFailed(f"{target} is there already") from None
+    except OSError as refused:
+        if refused.errno not in {errno.EEXIST, *NO_LINKS}:
+            raise
+        if refused.errno == errno.EEXIST or os.path.lexists(target):
+            raise PreconditionFailed(f"{target} is there already") from None
+        beside.replace(target)
 
 
 def _require(target: pathlib.Path, generation: str) -> None:
