@@ -34,8 +34,9 @@ class Scene:
 
 
 class TrainerApi(KubeApi):
-    """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why,
-    `machines_gone`: those that the pods run on don't answer the API any more, so that no pod of theirs ever goes."""
+    """Attributes: `runtime` (None: there is none), `jobs` by name, `story`, `deleted` names, `denied` why, `made`:
+    called with each TrainJob that is made, `machines_gone`: those that the pods run on don't answer the API any more,
+    so that no pod of theirs ever goes."""
 
     def __init__(self, runtime: dict | None) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class TrainerApi(KubeApi):
         self.story: list[Scene] = [Scene()]
         self.deleted: list[str] = []
         self.denied = ""
+        self.made: Callable[[dict], None] = lambda job: None
         self.machines_gone = False
         self.processes: dict[str, str] | None = None
         self.start_node: Callable[[list[str], dict[str, str], int], Any] = start_node
@@ -108,6 +110,7 @@ class TrainerApi(KubeApi):
         if name in self.jobs:
             return 409, status(409, "AlreadyExists", f"trainjobs {name!r} already exists")
         self.jobs[name] = job
+        self.made(job)
         if self.processes is not None:
             self._start(job["spec"]["trainer"])
         return 201, job

@@ -49,7 +49,6 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
         print(f"TrainJob {name} failed ({state}): making another", flush=True)
         _remove(kube, name)
     runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
-    open_store(job.work).delete("failed")  # of the nodes before
     made = train_job(job, nodes, runtime)
     name = made["metadata"]["name"]
     try:
@@ -79,7 +78,7 @@ def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, 
         if state is None:
             raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state not in ("", QUEUED):
-            failure = _why(job, pods, state)
+            failure = _why(job.named(name), pods, state)
             raise NodesFailedError(failure.said, failure.lost, went_on)
         now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
         news = state or "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
@@ -95,8 +94,11 @@ def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, 
         time.sleep(look_s)
 
 
-def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S) -> None:
+def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S) -> Job:
     """Has the job trained, whatever nodes are lost meanwhile: all are made anew, and go on from the last checkpoint.
+
+    Returns:
+        The job as the TrainJob did it that came to the end.
 
     Raises:
         NodesFailedError: a node failed for a reason of its own, or nodes are lost again and again with nothing done.
@@ -105,7 +107,8 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
     while True:
         name = obtain(kube, job, nodes)
         try:
-            return follow(kube, job, name, nodes.count, look_s)
+            follow(kube, job, name, nodes.count, look_s)
+            return job.named(name)
         except NodesFailedError as failed:
             losses = 1 if failed.went_on else losses + 1
             if not failed.lost or losses > LOSSES:
@@ -121,7 +124,7 @@ def _why(job: Job, pods: NodePods, state: str) -> Failure:
     if seen and not seen.lost:
         return seen
     try:
-        return Failure(open_store(job.work).read_bytes("failed").decode(), lost=False)
+        return Failure(open_store(job.own_place()).read_bytes("failed").decode(), lost=False)
     except StorageError:  # mostly: there is none
         return seen or Failure(state, lost=DEADLINE not in state)
 

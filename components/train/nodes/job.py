@@ -16,9 +16,10 @@ class Job(pydantic.BaseModel):
     Below `work` lies what the nodes and the step that launched them leave for each other:
 
         alive/          a new name every few minutes while that step watches; node.py ends a training that nobody does
-        failed          the first own error of a node, one line: written before that node ends, so before others miss it
         checkpoints/    unless the user named a place for them
-        result/         the first node's: model/ and tensorboard/, once training has ended well
+        NAME/           of one TrainJob, so that none meets what one before left, where nothing can be removed:
+            failed      the first own error of a node, one line: written before that node ends, so before others miss it
+            result/     the first node's: model/ and tensorboard/, once training has ended well
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -26,6 +27,7 @@ class Job(pydantic.BaseModel):
     settings: dict[str, Any]
     dataset: str
     work: str
+    name: str = pydantic.Field("", description="of the TrainJob; the step that makes them has none yet")
     tensorboard: str = pydantic.Field("", description="where event files go while it trains; empty: to the result only")
     patience_s: float = pydantic.Field(3600, description="for all nodes to arrive, the first to the last")
     lost_after_s: int = pydantic.Field(60, description="a node not heard of for so long ends the training")
@@ -38,6 +40,14 @@ class Job(pydantic.BaseModel):
         checkpoints = settings.checkpoints or self.place("checkpoints")
         return settings.model_copy(update={"checkpoints": checkpoints, "backend": "jax"})
 
+    def named(self, name: str) -> "Job":
+        """The same as one TrainJob does it."""
+        return self.model_copy(update={"name": name})
+
     def place(self, name: str) -> str:
-        """The URI of something below `work`."""
+        """The URI of something below `work`, which all TrainJobs of the step share."""
         return f"{self.work.rstrip('/')}/{name}"
+
+    def own_place(self, name: str = "") -> str:
+        """The URI of something that is this TrainJob's alone."""
+        return self.place(f"{self.name}/{name}".strip("/")).rstrip("/")

@@ -62,8 +62,8 @@ def train_on_nodes(
         for block in (_explained(nodes), _ending_at_sigterm(), _beating(job)):
             stack.enter_context(block)
         stack.callback(clear, kube, job)
-        follow_to_the_end(kube, job, nodes, look_s)
-        result = open_store(job.place("result"))
+        done = follow_to_the_end(kube, job, nodes, look_s)
+        result = open_store(done.own_place("result"))
         for part, path in (("tensorboard", tensorboard_path), ("model", model_path)):
             with whole_directory(path) as directory:
                 result.download_directory(part, directory, part)

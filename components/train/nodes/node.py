@@ -112,7 +112,7 @@ def train_here(job: Job, place: Place) -> None:
             board = job.tensorboard if place.number == 0 else ""
             train(settings, dataset, f"{scratch}/model", f"{scratch}/tensorboard", tensorboard_artifact=board)
             if place.number == 0:
-                result = open_store(job.place("result"))
+                result = open_store(job.own_place("result"))
                 for name in ("tensorboard", "model"):
                     result.upload_directory(f"{scratch}/{name}", name)
     except (NodeLostError, Unreachable) as error:
@@ -143,7 +143,7 @@ def _leave_word(job: Job, place: Place, error: Exception) -> None:
     said = str(error) if isinstance(error, PipelineError) else lack(error) or f"{type(error).__name__}: {error}"
     with contextlib.suppress(StorageError):
         line = f"node {place.number} failed: {one_line(said, LONGEST_WORD)}"
-        open_store(job.work, Limits(deadline_s=60)).write_bytes("failed", line.encode(), if_absent=True)
+        open_store(job.own_place(), Limits(deadline_s=60)).write_bytes("failed", line.encode(), if_absent=True)
 
 
 def _leave(code: int) -> None:

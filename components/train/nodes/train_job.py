@@ -48,14 +48,14 @@ def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]
 
     What a TrainJob says of resources replaces all that the runtime says of them, so the runtime's are repeated.
     """
-    gpus = int(job.settings["gpus"])
+    name, gpus = f"{name_of(job)}-{secrets.token_hex(2)}", int(job.settings["gpus"])
     resources = _resources(runtime)
     if gpus:
         resources["limits"] = resources.get("limits", {}) | {GPU: str(gpus)}
     trainer = {
         "image": nodes.image,
         "command": ["python3", "-m", "components.train.nodes.node"],
-        "args": [job.model_dump_json()],
+        "args": [job.named(name).model_dump_json()],
         "numNodes": nodes.count,
     }
     if gpus and resources:
@@ -64,7 +64,7 @@ def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {
-            "name": f"{name_of(job)}-{secrets.token_hex(2)}",
+            "name": name,
             "labels": {"conv2d/part-of": "pipeline", STEP_LABEL: name_of(job), **nodes.labels},
             **({"ownerReferences": [nodes.owner]} if nodes.owner else {}),
         },

@@ -10,8 +10,9 @@ import pytest
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.nodes import follow as following
-from components.train.nodes.job import LOST, Job
+from components.train.nodes.job import LOST
 from components.train.nodes.node import Place, _leave_word
+from tests.components.train.nodes.conftest import leave_result, told
 from tests.servers.trainer_api import Scene, TrainerApi, node_pod
 
 
@@ -59,30 +60,49 @@ def test_a_failure_is_one_line_with_the_pods_reason_and_nothing_is_left(
     ids=["missed first", "missed later", "not yet seen to have ended", "cleared away"],
 )
 def test_a_nodes_own_error_is_told_and_not_tried_again_however_its_pod_is_seen(
-    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, pods: tuple
+    api: TrainerApi, launch, pods: tuple
 ) -> None:
-    make = api._make
-
-    def make_and_fail(body: dict) -> tuple:
-        made = make(body)
-        job = Job.model_validate_json(body["spec"]["trainer"]["args"][0])
-        _leave_word(job, Place("", 2, 1), PipelineError("expected a finite loss, received nan"))
-        return made
-
-    monkeypatch.setattr(api, "_make", make_and_fail)
+    api.made = lambda job: _leave_word(
+        told(job), Place("", 2, 1), PipelineError("expected a finite loss, received nan")
+    )
     for number in (0, 1):
         api.logs[f"job-node-0-{number}"] = "error: expected a finite loss, received nan"
     api.story = [Scene(), Scene("Failed", "a job failed", pods)]
     with pytest.raises(PipelineError, match=r"received: node . failed.*: expected a finite loss, received nan$"):
-        launch()
+        launch(result=False)
     assert len(api.created()) == 1
 
 
-def test_an_error_of_nodes_before_is_not_taken_for_one_of_these(api: TrainerApi, launch) -> None:
-    open_store(f"{launch.bucket}/train/model.work").write_bytes("failed", b"node 1 failed: long ago")
+@pytest.fixture
+def kept(gcs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bucket is under retention: what is there stays as it is."""
+    monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]})
+
+
+def test_an_error_of_nodes_before_is_not_taken_for_one_of_these(api: TrainerApi, launch, kept) -> None:
+    api.made = lambda job: _leave_word(told(job), Place("", 2, 1), PipelineError("long ago"))
+    api.story = [Scene("Failed", "a job failed")]
+    with pytest.raises(PipelineError, match="long ago"):
+        launch(result=False)
     api.story = [Scene("Failed", "a node was lost"), Scene("Complete")]
     launch()
+    assert len(api.created()) == 3
+
+
+def test_a_node_lost_while_it_stored_the_result_leaves_the_next_a_place(
+    api: TrainerApi, launch, kept, tmp_path: pathlib.Path
+) -> None:
+    def leave(job: dict) -> None:
+        if len(api.created()) == 1:
+            open_store(told(job).own_place("result")).write_bytes("tensorboard/train/events", b"others")
+        else:
+            leave_result(job)
+
+    api.made = leave
+    api.story = [Scene("Failed", "a node was lost"), Scene("Complete")]
+    launch(result=False)
     assert len(api.created()) == 2
+    assert (tmp_path / "board" / "train" / "events").read_bytes() == b"points"
 
 
 @pytest.mark.parametrize(
