@@ -4,8 +4,8 @@ From facts of the artifacts alone. `shown` makes text of a name: the card is Mar
 be markup.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from components.core.catalog import DATASETS
 from components.core.wording import sentence
@@ -60,6 +60,21 @@ def limits(
     if not behaviour:
         said.append("Its answers to changed, blank and noisy pictures were not tested.")
     return said
+
+
+def doubt(copies: int | None, training: Mapping[str, Any], shown: Callable[[str], str] = str) -> str:
+    """What keeps the test pictures from being a proof, as a sentence; empty: nothing.
+
+    Args:
+        copies: test pictures that the model has learned from: a test split that the source gives may hold such, and so
+            may that of a model that was started from another; None: nobody knows.
+        training: what training.json says.
+    """
+    if copies is None:
+        before = shown(training["started_from"]["name"])
+        return f"It was started from {before}, which may have learned from test pictures."
+    copied = f"{copies:,} of the test pictures are copies of pictures that it learned from, and prove nothing."
+    return copied if copies else ""
 
 
 def licence(dataset: str) -> str:

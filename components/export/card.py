@@ -7,20 +7,24 @@ from components.core import card_words
 from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.artifacts.model import read_training
 from components.core.errors import one_line
+from components.core.wording import counted
 from components.export.manifest import Manifest
 
 
-def write_card(path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], model_path: str) -> None:
+def write_card(
+    path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], model_path: str, copies: int | None
+) -> None:
     """Writes the card as Markdown.
 
     Args:
         metrics: the evaluation's metrics.json.
         model_path: the model artifact, whose training.json says how it was trained.
+        copies: test pictures that it has learned from; None: nobody knows.
     """
     training = read_training(model_path)
     parts = [
         _purpose(manifest),
-        _scores(manifest, metrics),
+        _scores(manifest, metrics, card_words.doubt(copies, training, _text)),
         _limits(metrics),
         _formats(manifest),
         _use(manifest),
@@ -35,7 +39,7 @@ def _purpose(manifest: Manifest) -> str:
     return f"# {manifest.model_name}, version {manifest.model_version}\n\n{purpose}\n"
 
 
-def _scores(manifest: Manifest, metrics: dict[str, Any]) -> str:
+def _scores(manifest: Manifest, metrics: dict[str, Any], doubt: str) -> str:
     low, high = metrics["accuracy_interval_95"]
     rows = [
         (
@@ -45,10 +49,12 @@ def _scores(manifest: Manifest, metrics: dict[str, Any]) -> str:
         )
         for name, score in zip(manifest.class_names, metrics["per_class"], strict=True)
     ]
+    pictures = counted(metrics["test_pictures"], "picture")
+    pictures += f". {doubt}" if doubt else " that were not used for training."
     return f"""## How well
 
 Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), test loss {manifest.loss:.4f}, on
-{metrics["test_pictures"]:,} pictures that were not used for training.{_balanced(manifest, metrics)}
+{pictures}{_balanced(manifest, metrics)}
 
 {_table(("class", "precision", "recall", "F1", "pictures"), rows)}
 """
@@ -158,6 +164,6 @@ def _table(header: tuple[str, ...], rows: list[tuple]) -> str:
 
 def _text(value: str) -> str:
     """A name as text: nobody's class names make markup of a table."""
-    for sign in "\\`*_[]<>|#":
+    for sign in "\\`*_[]<>|#&~$":
         value = value.replace(sign, f"\\{sign}")
     return one_line(value)

@@ -15,7 +15,7 @@ from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
-from components.core.artifacts.picture_hashes import LEARNED_FILE, model_learned, write_hashes
+from components.core.artifacts.picture_hashes import LEARNED_FILE, copies_in_test, model_learned, write_hashes
 from components.core.artifacts.reference import REFERENCE_FILE
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, whole_directory, write_json
@@ -107,8 +107,8 @@ def export(
             },
             files=[],
         )
-        write_card(directory / CARD_FILE, manifest, metrics, model_path)
         learned = model_learned(model_path, training, dataset_path, info)
+        write_card(directory / CARD_FILE, manifest, metrics, model_path, copies_in_test(dataset_path, info, learned))
         if learned is not None:
             write_hashes(directory / LEARNED_FILE, learned)
         reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)

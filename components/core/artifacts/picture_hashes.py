@@ -74,6 +74,11 @@ def learned_hashes(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarr
     return np.union1d(split_hashes(directory, info, "train"), split_hashes(directory, info, "validation"))
 
 
+def copies_in_test(directory: str | pathlib.Path, info: DatasetInfo, learned: np.ndarray | None) -> int | None:
+    """How many test pictures a model has learned from; None if nobody knows what it has."""
+    return None if learned is None else int(np.isin(split_hashes(directory, info, "test"), learned).sum())
+
+
 def model_learned(
     model_path: str | pathlib.Path, training: dict[str, Any], dataset_path: str, info: DatasetInfo
 ) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from components.core import card_words
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.model import model_file
-from components.core.artifacts.picture_hashes import split_hashes
+from components.core.artifacts.picture_hashes import copies_in_test
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
@@ -47,6 +47,7 @@ def gather(
     looks = looks_of_all(batches(dataset_path, info, "test", 256))
     pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
     predicted = probabilities.argmax(axis=1)
+    doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
     roc, precision_recall = measures.curves(labels, probabilities)
 
     def examples(indices: list[int]) -> list[Example]:
@@ -79,24 +80,13 @@ def gather(
         best_epoch=training.get("best_epoch"),
         training=_training_table(training),
         notes=[
-            *_copies(dataset_path, info, training, learned),
+            *([doubt] if doubt else []),
             *(f"Behaviour: {check.said}." for check in behaviour if not check.passed),
         ],
         slices=slices(looks, predicted == labels, pictures),
         behaviour=behaviour,
         lineage=_lineage(info, training, model_path),
     )
-
-
-def _copies(dataset_path: str, info: DatasetInfo, training: dict[str, Any], learned: np.ndarray | None) -> list[str]:
-    """Tells of test pictures that the model has learned from: a test split that the source gives may hold such, and so
-    may that of a model that was started from another."""
-    if learned is None:
-        return [f"It was started from {training['started_from']['name']}, which may have learned from test pictures."]
-    copies = np.isin(split_hashes(dataset_path, info, "test"), learned)
-    if not copies.any():
-        return []
-    return [f"{copies.sum():,} of the test pictures are copies of pictures that it learned from, and prove nothing."]
 
 
 def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.evaluation import DecisionReason, read_decision, write_decision
-from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes
+from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.export.card import write_card
@@ -62,10 +62,28 @@ def test_the_card_is_made_of_facts(exported, evaluation):
         assert said in card
 
 
+def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(exported, trained, evaluation, tmp_path):
+    """A test split that the source gives may hold copies, and so may that of a model that was started from another."""
+    model = tmp_path / "model"
+    shutil.copytree(trained.model, model)
+    tested = split_hashes(trained.dataset, read_info(trained.dataset), "test")
+    write_hashes(model / LEARNED_FILE, tested[:7])
+    export(ExportSettings(), trained.dataset, str(model), evaluation, str(tmp_path / "exported"))
+    copied = "on\n500 pictures. 7 of the test pictures are copies of pictures that it learned from, and prove nothing."
+    assert copied in (tmp_path / "exported" / "MODEL_CARD.md").read_text()
+    assert "on\n500 pictures that were not used for training." in (exported[1] / "MODEL_CARD.md").read_text()
+
+    training = json.loads((model / "training.json").read_text())
+    (model / "training.json").write_text(json.dumps(training | {"started_from": {"name": "a*b", "sha256": "0"}}))
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    write_card(tmp_path / "card.md", exported[0], metrics, str(model), None)
+    assert "It was started from a\\*b, which may have learned from test" in (tmp_path / "card.md").read_text()
+
+
 def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
-    write_card(tmp_path / "card.md", exported[0], metrics, trained.model)
+    write_card(tmp_path / "card.md", exported[0], metrics, trained.model, 0)
     card = (tmp_path / "card.md").read_text()
     assert "| 4 | - | - | - | 0 |" in card
     assert "Not tested at all, for want of test pictures: 4." in card
@@ -73,12 +91,12 @@ def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained,
 
 def test_class_names_stay_text(exported, trained, evaluation, tmp_path):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
-    names = ["a|b", "<script>", "[x](y)", *metrics["class_names"][3:]]
+    names = ["a|b", "<script>", "[x](y)", "a&lt;b", *metrics["class_names"][4:]]
     manifest = exported[0].model_copy(update={"class_names": names})
-    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, trained.model)
+    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, trained.model, 0)
     card = (tmp_path / "card.md").read_text()
     assert "| a\\|b |" in card and "\\<script\\>" in card and "\\[x\\](y)" in card
-    assert "<script>" not in card
+    assert "<script>" not in card and "a\\&lt;b" in card
 
 
 def test_a_model_that_answers_otherwise_than_measured_is_not_exported(trained, evaluation, tmp_path):
