@@ -19,6 +19,7 @@ QUANTITY = r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$"
 # The steps whose CPU and memory are parameters: all that meet the data.
 SIZED = ("download", "preprocess", "train", "choose", "evaluate", "export")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+NUMBERS = ("tolerationSeconds", "weight")  # all else is text
 TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
 AFFINITY_KEYS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
 
@@ -104,7 +105,20 @@ class PlacementSettings(Settings):
             kind: type = dict if key.startswith("required") else list
             if not isinstance(value, kind):
                 raise ValueError(f"expected {'an object' if kind is dict else 'a list'} under {key}")
+        _check_texts(affinity)
         return affinity
+
+
+def _check_texts(value: Any, key: str = "") -> None:
+    """Refuses a number, a true or a false where Kubernetes takes text alone: such labels and taints need quotes."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_texts(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_texts(inner, key)
+    elif isinstance(value, bool) or (isinstance(value, int | float) and key not in NUMBERS):
+        raise ValueError(f'expected text under {key}, "{json.dumps(value)}" in quotes, not {json.dumps(value)}')
 
 
 def _check_toleration(toleration: dict[str, Any]) -> None:
@@ -121,6 +135,7 @@ def _check_toleration(toleration: dict[str, Any]) -> None:
         raise ValueError("a toleration without a key has operator Exists")
     if effect and effect not in EFFECTS:
         raise ValueError(f"expected effect {', '.join(EFFECTS)} or none in a toleration, not {effect!r}")
+    _check_texts(toleration)
     seconds = toleration.get("tolerationSeconds")
     if seconds is not None and (effect != "NoExecute" or not isinstance(seconds, int)):
         raise ValueError("tolerationSeconds is a whole number, with effect NoExecute only")

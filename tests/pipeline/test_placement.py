@@ -333,11 +333,26 @@ def test_tolerations_that_kubernetes_takes_are_taken(toleration):
         {"key": "a", "operator": "Exists", "tolerationSeconds": 60},
         {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
         {"key": "a", "operator": "Exists", "toleration_seconds": 60},
+        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": True},
+        {"key": 1, "value": "b"},
     ],
 )
 def test_tolerations_that_kubernetes_refuses_are_refused(toleration):
     with pytest.raises(PipelineError, match="tolerations: "):
         PlacementSettings.checked(tolerations=[toleration])
+
+
+def test_what_kubernetes_takes_as_text_alone_needs_quotes():
+    """`value: true` fails the run on the cluster, when the pod is made."""
+    with pytest.raises(PipelineError, match='tolerations: expected text under value, "true" in quotes, not true'):
+        PlacementSettings.checked(tolerations='[{"key": "spot", "value": true}]')
+    wanted = {"key": "generation", "operator": "In", "values": ["3"]}
+    affinity = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {}}]}
+    affinity["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"]["matchExpressions"] = [wanted]
+    assert PlacementSettings.checked(node_affinity=affinity).node_affinity == affinity
+    wanted["values"] = [3]
+    with pytest.raises(PipelineError, match='node_affinity: expected text under values, "3" in quotes, not 3'):
+        PlacementSettings.checked(node_affinity=affinity)
 
 
 def test_a_placement_file_gives_the_same_to_both_commands(tmp_path):
