@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 from components.core.artifacts.model import MODEL_FILE
+from components.core.artifacts.trial import parse_changes
 from components.core.errors import PipelineError
 from components.core.start_place import WEIGHTS, WHOLE_MODEL, named_version
 from components.core.storage import location
@@ -23,12 +25,17 @@ def local_sources(parameters: Parameters) -> list[pathlib.Path]:
     return [local_path(place) for place in places if place and scheme_of(place) == "file"]
 
 
-def read_places(parameters: Parameters) -> list[pathlib.Path]:
-    """The local files and folders that the steps read, besides their artifacts."""
-    start = None if named_version(parameters.start_from) else _local_directory(parameters.start_from)
-    backbone = backbone_of(parse_architecture(parameters.architecture))
-    weights = _local_directory(backbone.arguments.get("weights", "")) if backbone else None
-    return [*local_sources(parameters), *(path for path in (start, weights) if path)]
+def read_places(parameters: Parameters, trials: Sequence[str] = ()) -> list[pathlib.Path]:
+    """The local files and folders that the steps read, besides their artifacts.
+
+    Args:
+        trials: what a sweep's trials change.
+    """
+    start = "" if named_version(parameters.start_from) else parameters.start_from
+    tried = (parse_changes(trial).get("architecture", parameters.architecture) for trial in trials)
+    layers = (parse_architecture(text) for text in {parameters.architecture, *tried})
+    weights = [backbone.arguments.get("weights", "") for each in layers if (backbone := backbone_of(each))]
+    return [*local_sources(parameters), *(path for place in (start, *weights) if (path := _local_directory(place)))]
 
 
 def written_places(parameters: Parameters) -> list[pathlib.Path]:

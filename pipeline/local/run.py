@@ -73,7 +73,7 @@ class LocalRun:
         from pipeline.training import training_pipeline
 
         local.init(
-            runner=kfp_runner(runner, parameters, self.outputs),
+            runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
             enable_caching=cached,
             # A process and a container of the same code are not the same environment: neither answers for the other.

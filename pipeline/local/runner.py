@@ -3,14 +3,14 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from components.core.errors import PipelineError
 from components.core.framework import require_backend
 from components.core.progress import LIVE_VARIABLE
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
-from components.download.places import local_path
+from components.download.places import local_path, places_of
 from pipeline import ROOT
 from pipeline.local import container
 from pipeline.local.places import read_places, written_places
@@ -51,8 +51,12 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
     return "process", image
 
 
-def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path) -> Any:
-    """The kfp.local runner of that name, its settings made for this machine."""
+def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path, trials: Sequence[str] = ()) -> Any:
+    """The kfp.local runner of that name, its settings made for this machine.
+
+    Args:
+        trials: what a sweep's trials change.
+    """
     from kfp import local
 
     downloads = local_path(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
@@ -66,11 +70,12 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     # What lies below `outputs` is mounted with it.
     written = [path for path in (*written_places(parameters), downloads) if not path.is_relative_to(outputs)]
     variables = container.variables(os.environ, home)
-    mounts = container.mounts(variables, home, read_places(parameters), written)
+    mounts = container.mounts(variables, home, read_places(parameters, trials), written)
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
-    on_loopback = container.names_this_machine([*variables.values(), *parameters.model_dump().values()])
+    places = (*parameters.model_dump().values(), *places_of(parameters.source))
+    on_loopback = container.names_this_machine([*variables.values(), *places])
     if network := os.environ.get("CONV2D_DOCKER_NETWORK") or ("host" if on_loopback else ""):
         options["network_mode"] = network
     return local.DockerRunner(

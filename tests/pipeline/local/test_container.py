@@ -105,6 +105,23 @@ def test_a_server_of_this_machines_loopback_is_reached_through_its_network(value
     assert container.names_this_machine([value]) is here
 
 
+def test_a_container_has_what_a_sweeps_trials_read_and_each_source_of_several(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    for name in [*container.VARIABLES, *container.FILES]:
+        monkeypatch.delenv(name, raising=False)
+    weights = [tmp_path / f"{name}.h5" for name in ("plain", "first", "second")]
+    for path in weights:
+        path.touch()
+    plain, first, second = (f'[{{"ResNet50":{{"weights":"{path}","sha256":"{"0" * 64}"}}}}]' for path in weights)
+    parameters = Parameters(
+        architecture=plain, dataset="image_folder", source='["http://127.0.0.1:80/a.zip", "gs://photos/b.zip"]'
+    )
+    trials = (f"architecture={first} epochs=2", f"epochs=2 architecture={second}", "epochs=2")
+    options = kfp_runner("docker", parameters, tmp_path / "outputs", trials).container_run_args
+    assert {str(path) for path in weights} <= {mount["Target"] for mount in options["mounts"]}
+    assert options["network_mode"] == "host"
+
+
 def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("CONV2D_DOWNLOAD_CACHE", str(tmp_path / "downloads"))
