@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
+from components.core.machine import out_of_memory
 from components.train.errors import FitsNoPicturesError, SettingsError
 from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of
 from components.train.network.backbone import build_backbone, scale_for
@@ -69,6 +70,11 @@ def build_model(
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
+            if out_of_memory(error) is not None:
+                raise SettingsError(
+                    f"{where}: expected memory for its weights, received {_shape(values.shape)} values a picture, for "
+                    "which it takes more than there is; try a smaller image_size, or a pooling layer before it"
+                ) from None
             raise (FitsNoPicturesError if _takes_another_rank(layer, values) else SettingsError)(
                 f"{where} doesn't fit what it receives, {_shape(values.shape)}: {_reason(error)}"
             ) from None

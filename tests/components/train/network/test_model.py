@@ -164,6 +164,7 @@ def test_other_layers_train(layers: list[Any]) -> None:
         ([{"Conv2D": {"filters": 4, "kernel_size": 9}}, {"Conv2D": {"filters": 4, "kernel_size": 9}}, "Flatten"],
          "layer 2 (Conv2D) doesn't fit what it receives, 4 x 4 x 4: "),
         (["Flatten", {"Conv2D": {"filters": 4, "kernel_size": 3}}], "layer 2 (Conv2D) doesn't fit what it receives"),
+        (["Flatten", {"Dense": {"units": 10**13}}], "layer 2 (Dense): expected memory for its weights, received"),
         ([{"Conv2D": {"filters": 4, "kernel_size": 3, "groups": 3}}], "layer 1 (Conv2D)"),
         ([{"MaxPooling2D": {"pool_size": 20}}, "Flatten"], "layer 1 (MaxPooling2D)"),
         ([{"Conv2D": {"filters": 4, "kernel_size": 3}}], "received 10 x 10 x 4 from layer 1 (Conv2D); add Flatten"),
