@@ -11,7 +11,7 @@ import uuid
 from components.core.registry.champion import Champion, change_champion, read_champion
 from components.core.registry.layout import SAVED_MODEL, claimed, now, place, staged, staged_place
 from components.core.registry.versions import HAD, files_in_staging, split_served
-from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
+from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
 from components.core.storage.errors import tell
 from components.core.storage.parallel import Task, run_all
@@ -93,8 +93,11 @@ def settle(store: Store, name: str) -> None:
     except Corrupted:
         return
     for number in champion.deleting:
-        remove(store, name, number)
-        tell(f"removed what was left of version {number} of {name}, which is deleted")
+        try:
+            remove(store, name, number)
+            tell(f"removed what was left of version {number} of {name}, which is deleted")
+        except Denied as refused:
+            tell(f"what is left of version {number} of {name}, which is deleted, stays: {refused}")
     for number in sorted(champion.crowned.intersection(staged(store, name)) - set(champion.deleting)):
         try:
             serve(store, name, number)

@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.export.publish import publish
 from components.export.settings import ExportSettings
-from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
+from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
 
 
 @pytest.fixture
@@ -104,6 +104,28 @@ def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, 
     assert [version.number for version in registry.versions("digits")] == [1, 3]
     assert registry.store.directories("models/digits") == ["1", "3"]
     assert "withdrew version 2 of digits, which no server has seen\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["file"], indirect=True)
+def test_what_can_not_be_withdrawn_fails_no_step(exported, decided, bucket, monkeypatch, capsys):  # noqa: F811
+    """Nothing may be deleted there: champion.json counts the overtaken one as gone, and no server has seen it."""
+    publish(bucket.uri, "digits", exported("first"), decided(0, registry=bucket.uri))
+    late, promote = exported("late"), Registry.promote
+
+    def overtaken(registry, name, version, **options):
+        monkeypatch.setattr(Registry, "promote", promote)
+        publish(bucket.uri, "digits", exported("quicker"), decided(1, registry=bucket.uri))
+        bucket.proxy.fail("status:403", times=10_000, method="DELETE")
+        return promote(registry, name, version, **options)
+
+    monkeypatch.setattr(Registry, "promote", overtaken)
+    late = publish(bucket.uri, "digits", late, decided(1, registry=bucket.uri))
+    assert late.said.startswith("exported, not published: the gate compared")
+    assert "what was sent as version 2 of digits stays, counted as deleted: no permission" in capsys.readouterr().out
+    registry = Registry(bucket.uri)
+    assert [version.number for version in registry.versions("digits")] == [1, 3]
+    registry.sweep("digits")
+    assert "what is left of version 2 of digits, which is deleted, stays: no permission" in capsys.readouterr().out
 
 
 def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, decided):  # noqa: F811

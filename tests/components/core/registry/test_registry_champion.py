@@ -6,6 +6,7 @@ import pytest
 
 from components.core.registry import Registry, RolledBackError
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, bundle
+from components.core.storage.errors import Transient
 from tests.servers.small import SMALL
 
 
@@ -84,6 +85,27 @@ def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model,
         anywhere.promote("digits", 3)
     assert (other.champion("digits").version, other.champion("digits").history) == (2, [1])
     assert other.store.directories("models/digits") == ["1", "2"]
+
+
+@pytest.mark.parametrize("deed", ["promote", "rollback"])
+def test_a_move_whose_answer_was_lost_is_done_though_something_was_deleted_since(registry, saved_model, deed):
+    for number in range(1, 5):
+        registry.publish("digits", saved_model)
+        if number < 4:
+            registry.promote("digits", number)
+    put, other = registry.store.backend.put, Registry(registry.store.uri(), SMALL)
+
+    def put_and_lose_the_answer(key, data, condition):
+        put(key, data, condition)
+        registry.store.backend.put = put
+        other.delete("digits", 1, force=True)
+        raise Transient("the connection was lost")
+
+    registry.store.backend.put = put_and_lose_the_answer
+    champion = registry.promote("digits", 4) if deed == "promote" else registry.rollback("digits")
+    assert (champion.version, champion.history) == ((4, [2, 3]) if deed == "promote" else (2, []))
+    assert registry.show("digits").served
+    assert registry.champion("digits") == champion
 
 
 def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
