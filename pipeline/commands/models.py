@@ -107,6 +107,7 @@ def champion_command(uri: str, name: str, version: int | None, over: int | None)
         return
     registry.promote(name, version, over=over, named=True)
     print(f"version {version} is the champion of {name}")
+    _tell_served(registry, name, version)
     _register(uri, name)
 
 
@@ -118,7 +119,10 @@ def rollback_command(uri: str, name: str) -> None:
 
     What it takes off, and identical models, are refused until `champion NAME VERSION` names them.
     """
-    print(f"version {_open(uri).rollback(name).version} is the champion of {name} again")
+    registry = _open(uri)
+    version = registry.rollback(name).version
+    print(f"version {version} is the champion of {name} again")
+    _tell_served(registry, name, version)
     _register(uri, name)
 
 
@@ -200,6 +204,14 @@ def register_command(uri: str, name: str) -> None:
 
 
 COMMANDS = (models,)
+
+
+def _tell_served(registry: "Registry", name: str, champion: int) -> None:
+    """Tells if the cluster's servers, as the overlays are at first, serve another version than the champion."""
+    highest = registry.highest(name)
+    if highest > champion:
+        what = f"go on serving version {highest}: make models ARGS='serve {name}'"
+        print(f"servers that follow the highest number {what}")
 
 
 def _register(uri: str, name: str) -> bool:

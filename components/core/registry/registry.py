@@ -49,6 +49,10 @@ class Registry:
         """What a model server is pointed at; with a version, where that one lies once it has been champion."""
         return self.store.uri(home(name) if version is None else place(name, version))
 
+    def highest(self, name: str) -> int:
+        """The highest number where servers look, which is what they serve unless they are pinned; 0: none."""
+        return max(numbers(self.store, home(name)), default=0)
+
     def names(self) -> list[str]:
         """The models that have a version's directory, sorted."""
         children = {*self.store.directories(TOP), *self.store.directories(staging("x").removesuffix("/x"))}

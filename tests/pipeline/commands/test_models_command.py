@@ -103,6 +103,7 @@ def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_pa
         "champion.json of digits is written anew; champions before, as servers see them: 1, 2; what was rolled back is "
         "forgotten",
         "version 3 is the champion of digits",
+        "servers that follow the highest number go on serving version 9: make models ARGS='serve digits'",
     ]
     said = typed("rollback", "digits").out
     assert "version 2 of digits is passed over" in said and "version 1 is the champion of digits again" in said
@@ -249,6 +250,17 @@ def test_kserve_follows_the_champion_in_either_protocol(typed, export, overlay, 
     assert fetched(overlay / "kserve-v2")[0] == f"{uri}/2/assets.extra/onnx"
     typed("serve", "digits", "--newest")
     assert fetched(overlay / "kserve") == (uri, "/mnt/models")
+
+
+def test_servers_that_do_not_follow_the_champion_are_told_of(typed, export):
+    """In the overlays as they are at first: the highest number is served, a rolled-back one's too."""
+    for _ in range(3):
+        published = typed("publish", "digits", str(export), "--champion").out
+        assert "go on serving" not in published
+    told = "servers that follow the highest number go on serving version 3: make models ARGS='serve digits'\n"
+    assert typed("rollback", "digits").out.endswith(told)
+    assert typed("champion", "digits", "1").out.endswith(told)
+    assert "go on serving" not in typed("champion", "digits", "3").out
 
 
 def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
