@@ -160,6 +160,8 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
         onnx = "too, as ONNX" if pinned.onnx else missing
     print(f", without a restart, half a minute after: {apply}")
     print(f"by KServe, in new pods, after: {apply}/kserve; kserve-v2 {onnx}")
+    if not newest:
+        print("a later champion is served after the same again, or after --newest")
 
 
 @models.command("delete")

@@ -204,14 +204,16 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     typed("publish", "digits", str(export), "--champion")
     typed("publish", "digits", str(export), "--champion")
     untouched = (overlay / "models.config").read_text()
-    assert typed("serve", "digits").out.startswith("version 2 of digits is served, without a restart")
+    said = typed("serve", "digits").out
+    assert said.startswith("version 2 of digits is served, without a restart")
+    assert said.endswith("a later champion is served after the same again, or after --newest\n")
     assert policy(overlay) == "{ specific { versions: 2 } }"
     typed("rollback", "digits")
     typed("serve", "digits")
     assert policy(overlay) == "{ specific { versions: 1 } }"
     typed("serve", "digits", "2")
     assert policy(overlay) == "{ specific { versions: 2 } }"
-    typed("serve", "digits", "--newest")
+    assert "later champion" not in typed("serve", "digits", "--newest").out
     assert (overlay / "models.config").read_text() == untouched
     assert "received none" in typed("serve", "digits", "7").err
     typed("publish", "digits", str(export))
