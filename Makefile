@@ -40,12 +40,15 @@ given    = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
 dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
-switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1)))
+switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1, received $(call given,$(1)))))
 # Refuses options of other targets, which would be left out in silence: $(call only,NAMES of its own).
 only     = $(call refused,$(strip $(foreach name,$(filter-out $(1) PYTHON3 VENV BASE_IMAGE CONV2D_%,$(OURS)),$(if $(call given,$(name)),$(name)=))))
 refused  = $(if $(1),$(error $@ takes no $(1); see make help))
+# The same for targets without parameters: a mistyped name would be left out in silence too.
+alone    = $(call only,$(1))$(call refused,$(strip $(foreach name,$(filter-out $(1),$(OTHERS)),$(name)=)))
 # All other names given on make's command line are parameters, handed on as NAME=VALUE.
-SETTINGS = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(call quote,$(name)=$(value $(name)))))
+OTHERS   = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
 # MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
 ANSWERED = $(if $(filter prediction,$(call given,WHAT)),$(foreach name,MODEL REGISTRY OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))))
 LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
@@ -61,19 +64,19 @@ run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|p
 	@$(call only,PROFILE RUNNER OUTPUTS CACHE)$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
 
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
+	@$(call only,PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER)$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
 
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	@$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
+	@$(call only,PROFILE CLASSES)$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
 
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
+	@$(call alone,IMAGE MODEL REGISTRY OUT TOP OUTPUTS)$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
 predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	@$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
+	@$(call only,MODEL REGISTRY OUT TOP OUTPUTS)$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
 
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
-	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
+	@$(call alone,REGISTRY ARGS)$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
 	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
@@ -87,16 +90,16 @@ pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8
 
 follow: OURS += VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-	@$(call only,RUN $(WHERE) VERBOSE)$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
+	@$(call alone,RUN $(WHERE) VERBOSE)$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
 
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
 	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
 
 schedules: $(VENV)/local ## list what is scheduled
-	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
+	@$(call alone,$(WHERE))$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
 
 unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	@$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
+	@$(call alone,$(WHERE) NAME)$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
 
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
 	@$(PYTHON) -m pipeline doctor --profile $(call text,PROFILE) $(if $(call given,JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) -- $(SETTINGS)
@@ -116,11 +119,11 @@ tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1
 	@kubectl -n $(or $(if $(call given,NAMESPACE),$(call text,NAMESPACE)),kubeflow) port-forward service/tensorboard $(call text,PORT):80
 else
 tensorboard: $(VENV)/local
-	@$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
+	@$(call alone,OUTPUTS PORT)$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
 endif
 
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
-	@$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
+	@$(call alone,TARGET ACTION SIGN DOCKER)$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry: SUITE=trixie

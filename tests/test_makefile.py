@@ -76,6 +76,27 @@ def test_an_option_of_another_target_is_refused(make):
         make("run-local", "GRID=seed=1,2", "TRIALS=2", "EPOCHS=1")
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("predict IMAGE=a.png TOPP=1", "predict takes no TOPP="),
+        ("models REGISTRY=r REGSTRY=x", "models takes no REGSTRY="),
+        ("images ACTON=push", "images takes no ACTON="),
+        ("unschedule NAME=a ENDPONT=http://k", "unschedule takes no ENDPONT="),
+        ("schedules RUN=x", "schedules takes no RUN="),
+        ("follow RUN=x ENDPONT=http://k", "follow takes no ENDPONT="),
+        ("tensorboard PROT=7", "tensorboard takes no PROT="),
+        ("sweep GRID=seed=1,2 IMAGE=a.png", "sweep takes no IMAGE="),
+        ("model GRID=seed=1,2", "model takes no GRID="),
+        ("predict-all SOURCE=a OUT=b IMAGE=a.png", "predict-all takes no IMAGE="),
+        ("run-local CACHE=no", "expected CACHE=0 or CACHE=1, received no"),
+    ],
+)
+def test_a_mistyped_option_is_refused(make, typed, told):
+    with pytest.raises(AssertionError, match=told):
+        make(*typed.split())
+
+
 @pytest.mark.parametrize("value", ODD)
 def test_a_predictions_values_arrive_too(make, value):
     given = [f"MODEL={value}", f"REGISTRY={value}", f"OUT={value}", f"TOP={value}"]

@@ -55,6 +55,12 @@ def open_classifier(path: pathlib.Path) -> Classifier:
     return Classifier(facts["class_names"], Target(height, width, channels, facts.get("resize", "crop")), answer)
 
 
+def class_names(path: pathlib.Path) -> list[str] | None:
+    """What open_classifier's classes will be, without loading the model; None: only that can tell."""
+    facts = _facts(_find(path)[1])
+    return facts["class_names"] if facts else None
+
+
 def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
     """Answers files in their order; those ahead are decoded while the model is at work.
 

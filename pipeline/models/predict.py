@@ -12,7 +12,7 @@ from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.progress import Progress
-from components.core.wording import listed, printable
+from components.core.wording import counted, listed, printable
 from components.predict.source import linked_folders, not_followed
 from pipeline.models.find import find_model
 
@@ -37,6 +37,7 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
         PipelineError: there is no such model or picture, or none of the files is a picture.
     """
     files = find_pictures(images)
+    to = pathlib.Path(out).expanduser() if out else None
     place = find_model(model, outputs, registry)
     from pipeline.keras_side.classify import classify, open_classifier
 
@@ -57,9 +58,9 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
             progress.advance(1)
     if len(unreadable) == len(files):
         raise PipelineError(f"expected pictures, received {listed([str(unreadable[0].path)])}: {unreadable[0].reason}")
-    if out:
-        _write(pathlib.Path(out), rows, min(top, len(names)))
-        print(f"wrote {len(rows):,} rows to {out}")
+    if to:
+        _write(to, rows, min(top, len(names)))
+        print(f"wrote {counted(len(rows), 'row')} to {to}")
     else:
         _print(rows)
     if unreadable:
@@ -78,7 +79,7 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
     found: list[pathlib.Path] = []
     left_out: collections.Counter[str] = collections.Counter()
     links: list[str] = []
-    for image in map(pathlib.Path, images):
+    for image in (pathlib.Path(image).expanduser() for image in images):
         if not image.exists():
             raise PipelineError(
                 f"expected a picture or a folder of them, received {listed([str(image)])}, which does not exist"

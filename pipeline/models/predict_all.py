@@ -1,5 +1,7 @@
 """Answers for many pictures on this machine: what a cluster's predict step does, by any model that is found here."""
 
+import functools
+import json
 import pathlib
 
 from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
@@ -29,23 +31,31 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
     from components.predict.answers import AnsweringModel, facts_of
     from components.predict.champion import Served
     from components.predict.run import answer_all
-    from pipeline.keras_side.classify import open_classifier
+    from pipeline.keras_side.classify import class_names, open_classifier
 
-    classifier = open_classifier(place)
+    load = functools.cache(lambda: open_classifier(place))
     files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
     digest = facts_of({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
-    name, version = place.stem.lower() or "model", digest[:12]
+    name, version = _exported_as(place) or place.stem.lower() or "model", digest[:12]
     if outputs / CACHE in place.parents:  # a version of a registry
         name, version = place.parent.name, place.name
     answer_all(
         Served(
             AnsweringModel(name=name, version=version, sha256=digest),
-            classifier.class_names,
-            lambda: classifier,
+            class_names(place) or load().class_names,
+            load,
             _reference(place),
         ),
         settings,
     )
+
+
+def _exported_as(place: pathlib.Path) -> str:
+    """The model's name in an export's manifest; empty: it has none."""
+    try:
+        return json.loads((place / "manifest.json").read_text(encoding="utf-8"))["model_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _reference(place: pathlib.Path) -> Reference | None:

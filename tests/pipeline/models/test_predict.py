@@ -76,6 +76,15 @@ def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures
     assert "1 left out: no picture by its ending: 1 .txt" in said
 
 
+def test_a_tilde_is_the_home(model, pictures, tmp_path, monkeypatch, capsys):
+    """Some shells, as zsh, hand IMAGE=~/a.jpg on as it was typed. OUT made a folder called ~ here."""
+    monkeypatch.setenv("HOME", str(pictures))
+    monkeypatch.chdir(tmp_path)
+    predict(model, ["~/a.jpg"], "~/answers.csv", 1, tmp_path)
+    assert (pictures / "answers.csv").is_file() and not (tmp_path / "~").exists()
+    assert f"wrote 1 row to {pictures / 'answers.csv'}" in capsys.readouterr().out
+
+
 def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys):
     for name in ("film.mov", "film.png"):
         with (pictures / name).open("wb") as film:
@@ -153,7 +162,11 @@ def test_links_to_folders_are_told_of(pictures, tmp_path, capsys):
 
 def test_make_hands_everything_on(tmp_path):
     given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2", "OUTPUTS=runs"]
-    said = subprocess.run(["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True)
+    # Without what a `make test TESTS=...` around this was given.
+    path = {"PATH": os.environ["PATH"]}
+    said = subprocess.run(
+        ["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True, env=path
+    )
     [line] = [line for line in said.stdout.splitlines() if "pipeline predict" in line]
     import shlex
 

@@ -1,12 +1,16 @@
 """make predict-all: any model that is found here answers, by the code of a cluster's step."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from components.core.errors import PipelineError
 from components.core.registry import Registry, read_export
 from components.predict.settings import AnswerSettings
+from pipeline import ROOT
 from pipeline.models.predict_all import predict_all
 from tests.components.predict.conftest import digits, made, write_pictures  # noqa: F401
 
@@ -29,6 +33,25 @@ def test_a_registrys_version_and_a_model_file_answer(made, digits, tmp_path, cap
     predict_all(str(made().saved_model), "", outputs, settings)
     assert "no drift report" not in capsys.readouterr().out
     assert len([place for place in (tmp_path / "answers").iterdir() if place.is_dir()]) == 2
+
+
+def test_an_export_goes_by_its_models_name_and_is_loaded_only_for_what_is_new(exported, digits, tmp_path):  # noqa: F811
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:3])
+    code = (
+        "import pathlib, sys; from components.predict.settings import AnswerSettings as Settings\n"
+        "from pipeline.models.predict_all import predict_all\n"
+        f"predict_all({str(exported[1])!r}, '', pathlib.Path(), Settings(source={str(folder)!r}, out='answers'))\n"
+        "print('loaded', 'tensorflow' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert "answered 3 pictures" in first and f"answers/{exported[0].model_name}-" in first
+    assert "nothing new: 3 pictures" in second and "loaded False" in second
 
 
 def test_what_is_not_given_is_asked_for(tmp_path):
