@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW, best_trial, read_trial, trial_rows
 from components.core.files import whole_directory, whole_file
+from components.core.wording import counted
 
 
 def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str, int | float]:
@@ -30,7 +31,7 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
     assert accuracy is not None, "the best one was measured"
     failed = sum(bool(trial.failed) for trial in trials)
     said = trials[best].changes.encode("ascii", "backslashreplace").decode()
-    print(f"best of {len(trials)} trials ({failed} failed): trial {best + 1}, {said}", flush=True)
+    print(f"best of {counted(len(trials), 'trial')} ({failed} failed): trial {best + 1}, {said}", flush=True)
     return {"best_val_accuracy": accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
 
 

@@ -116,10 +116,9 @@ def export(
         manifest = manifest.model_copy(update={"files": list_files(directory)})
         write_manifest(directory, manifest)
     size = sum(file.bytes for file in manifest.files)
-    print(
-        f"exported {settings.model_name} version {settings.model_version}: {len(manifest.files)} files, "
-        f"{size / 1e6:.1f} MB"
-    )
+    # What is published gets its number from the registry.
+    version = "" if settings.publish_uri else f" version {settings.model_version}"
+    print(f"exported {settings.model_name}{version}: {len(manifest.files)} files, {size / 1e6:.1f} MB")
     return manifest
 
 

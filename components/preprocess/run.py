@@ -162,7 +162,7 @@ def _print_summary(facts: DataFacts) -> None:
     for what, number in [
         *facts.conversions.items(),
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),
-        (f"unreadable or odd, see {QUARANTINE_FILE}", facts.quarantined),
+        ("unreadable or odd, listed in the data report", facts.quarantined),
         ("in more than one split", facts.duplicates),
         ("in more than one class", facts.in_two_classes),
     ]:

@@ -13,6 +13,7 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import MappedSplit, split_count
 from components.core.progress import LIVE_VARIABLE
+from components.core.wording import counted
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, make_feed
 from components.train.device import Device, device_errors, processors_memory
@@ -146,9 +147,10 @@ class Fit:
 
     def _what_is_ahead(self, model: "keras.Model", training: Feed) -> str:
         asked = " (auto)" if self.settings.precision == "auto" else ""
+        steps = counted(training.steps, "step")
         return (
             f"train {model.count_params():,} parameters on {training.count:,} images, batch "
-            f"{self.settings.batch_size}, {training.steps:,} steps an epoch; {self.device.name}, {self.policy}{asked}"
+            f"{self.settings.batch_size}, {steps} an epoch; {self.device.name}, {self.policy}{asked}"
         )
 
 

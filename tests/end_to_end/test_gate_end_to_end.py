@@ -31,6 +31,8 @@ def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, mod
     assert first.returncode == 0, first.stdout + first.stderr
     assert "exported and published as version 1, the champion; the model passes the gate: test accuracy" in first.stdout
     assert "digits has no champion yet" in first.stdout
+    # The version's number is the registry's: no other is told beside it.
+    assert "exported digits: " in first.stdout
     before = models(registry, "list", "digits")
     shown = models(registry, "show", "digits", "1")
     source = json.loads((outputs / "latest/download/raw/source.json").read_text())

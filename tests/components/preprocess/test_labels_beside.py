@@ -64,6 +64,7 @@ def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):  # noqa: F811
     }
     found = made(archive(tmp_path / "train.tar", members), max_unreadable=0.5)
     assert counts(found) == {"0": 19, "1": 18}
+    assert "6 unreadable or odd, listed in the data report" in capsys.readouterr().out
     assert quarantine(tmp_path) == {
         **{f"train.tar: 00000{number}.png": "no class in the .cls beside it" for number in (1, 2, 3)},
         "train.tar: alone.cls": "no picture beside it",
