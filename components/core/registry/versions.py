@@ -165,6 +165,8 @@ def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
     listed = ", ".join(map(str, sorted(there))) or "none"
     if champion.version and champion.version == number:
         return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {listed}")
+    if not there and not champion.version:
+        return NotFound(f"expected version {number} of {name}, received no model of that name; list the models")
     return NotFound(f"expected version {number} of {name}, received none; there: {listed}")
 
 

@@ -38,7 +38,8 @@ class Tally:
             where, why = odd.first[0]
             raise PipelineError(
                 f"expected at most {percent(max_unreadable)} of {odd.of:,} lines of labels to be odd (max_unreadable), "
-                f"received {odd.count:,}, for instance {listed([where])} ({listed([why])}); repair or remove them"
+                f"received {odd.count:,}, for instance {listed([where])} ({listed([why])}); repair or remove them, or "
+                "raise max_unreadable"
             )
 
     def add(self, pictures: np.ndarray, outcome: Outcome) -> None:
@@ -60,7 +61,8 @@ class Tally:
             raise PipelineError(
                 f"expected at most {percent(self.max_unreadable)} of {len(self.source):,} pictures to be unreadable "
                 f"(max_unreadable), received {self.quarantined:,} in the first {self.done:,}, for instance "
-                f"{listed([self.source.name(picture)])} ({listed([reason])}); repair or remove them"
+                f"{listed([self.source.name(picture)])} ({listed([reason])}); repair or remove them, or raise "
+                "max_unreadable"
             )
 
     def quarantine(self) -> list[Quarantined]:

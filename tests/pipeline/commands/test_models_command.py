@@ -142,6 +142,7 @@ def test_a_fetched_version_is_published_elsewhere(typed, export, tmp_path):
     [
         (["list", "cats"], "expected versions of cats in .*, received none"),
         (["show", "digits", "9"], "expected version 9 of digits, received none; there: 1, 2"),
+        (["show", "digit", "2"], "expected version 2 of digit, received no model of that name; list the models"),
         (["show", "cats"], "expected a champion of cats, received no such model; there: digits"),
         (["champion", "digits", "1", "--over", "1"], "expected version 1 as the champion of digits, received 2"),
         (["rollback", "digits"], "expected an earlier champion of digits to go back to"),
