@@ -83,27 +83,20 @@ def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     assert process.stderr.count("\n") == 1
 
 
-def leaves(pid: int) -> set[int]:
-    """The processes below one that have none below them.
-
-    By what each says of its parent: the kernel's own list of children leaves some out while others come and go.
-    """
-    below: dict[int, list[int]] = {}
-    for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
+def writers(outputs: pathlib.Path) -> set[int]:
+    """The processes that hold event files below a run's outputs open, whoever has forked them."""
+    found = set()
+    for file in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):  # it has ended
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-            below.setdefault(parent, []).append(int(status.parent.name))
-
-    def of(pid: int) -> set[int]:
-        return set().union(*map(of, below[pid])) if pid in below else {pid}
-
-    return of(pid)
+            target = os.readlink(file)  # noqa: PTH115, a pipe is no path
+            if target.startswith(str(outputs)) and "tfevents" in target:
+                found.add(int(file.parts[2]))
+    return found
 
 
 def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
     """As the memory killer does it: no line of the step's own, signal 9."""
     outputs = tmp_path / "outputs"
-    before = leaves(os.getpid())
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), "EPOCHS=500"],
         cwd=command_line.checkout,
@@ -115,7 +108,7 @@ def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
     for line in process.stdout:
         if "epoch 1/" in line or line.startswith("  epoch"):
             break
-    [step] = leaves(os.getpid()) - before - {process.pid}
+    [step] = writers(outputs)
     os.kill(step, signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
