@@ -19,7 +19,7 @@ from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
-from components.train.json_or_yaml import Loader
+from components.train.json_or_yaml import loader
 from components.train.settings import TrainSettings
 from pipeline import ROOT
 from pipeline.parameters.known_classes import refuse_unknown_classes
@@ -171,11 +171,11 @@ def profile_values(text: str) -> dict[str, str]:
     Raises:
         ValueError, yaml.YAMLError: no YAML, no mapping, a name twice, a list that holds itself.
     """
-    loader = Loader(text)
-    document = loader.get_single_node()
+    reader = loader()(text)
+    document = reader.get_single_node()
     if not isinstance(document, yaml.MappingNode):
         raise ValueError("something else")
-    loader.flatten_mapping(document)
+    reader.flatten_mapping(document)
     values: dict[str, str] = {}
     for key, value in document.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -185,7 +185,7 @@ def profile_values(text: str) -> dict[str, str]:
         if isinstance(value, yaml.ScalarNode):
             values[key.value] = value.value
         else:
-            values[key.value] = json.dumps(loader.construct_object(value, deep=True), default=str)
+            values[key.value] = json.dumps(reader.construct_object(value, deep=True), default=str)
     return values
 
 
