@@ -221,10 +221,10 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
     sure = found.p_value <= found.p_allowed
     p, p_allowed = beside(found.p_value, found.p_allowed, ".2g"), beside(found.p_allowed, found.p_value, ".2g")
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
-    counted = (
+    chance = (
         f"its lead of {above} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
         f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
         f"p = {p}, {'within' if sure else 'above'} the {p_allowed} that significance "
         f"{settings.significance:g} leaves after {before} compared on these pictures"
     )
-    return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=counted, holds=sure)]
+    return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=chance, holds=sure)]

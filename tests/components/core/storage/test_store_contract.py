@@ -7,6 +7,7 @@ import pytest
 from moto.s3.responses import S3Response
 
 from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
+from tests.components.core.storage.claims import winners
 from tests.servers.s3 import MOTOS_OWN
 from tests.servers.small import SMALL
 
@@ -123,15 +124,7 @@ def test_a_file_can_be_written_once(store, tmp_path):
 
 
 def test_of_many_who_create_one_wins(store):
-    def create(number: int) -> bool:
-        try:
-            store.write_bytes("claim", str(number).encode(), if_absent=True)
-        except PreconditionFailed:
-            return False
-        return True
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        won = [number for number, done in enumerate(pool.map(create, range(24))) if done]
+    won = winners(store)
     assert len(won) == 1
     assert store.read_bytes("claim") == str(won[0]).encode()
 

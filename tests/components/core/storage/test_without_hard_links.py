@@ -1,14 +1,14 @@
 """A directory on a file system without hard links (exFAT, SMB shares, FUSE) keeps what every store promises."""
 
-import concurrent.futures
 import errno
 import os
 
 import pytest
 
 from components.core.registry import Registry
-from components.core.storage import Denied, PreconditionFailed, open_store
+from components.core.storage import Denied, open_store
 from tests.components.core.registry.publishing import MODEL
+from tests.components.core.storage.claims import winners
 
 
 @pytest.fixture(params=["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
@@ -24,16 +24,7 @@ def without_links(request, monkeypatch):
 
 def test_of_many_who_create_one_wins(without_links, tmp_path):
     store = open_store(str(tmp_path))
-
-    def create(number: int) -> bool:
-        try:
-            store.write_bytes("claim", str(number).encode(), if_absent=True)
-        except PreconditionFailed:
-            return False
-        return True
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        won = [number for number, done in enumerate(pool.map(create, range(24))) if done]
+    won = winners(store)
     assert len(won) == 1
     assert store.read_bytes("claim") == str(won[0]).encode()
     assert [path.name for path in tmp_path.iterdir()] == ["claim"]

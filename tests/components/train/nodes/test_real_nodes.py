@@ -28,6 +28,14 @@ def undisturbed() -> list:
     return []
 
 
+@pytest.fixture
+def launch_in_bucket(api: TrainerApi, launch, gcs, digits: str):
+    """`launch`, with the digits in its bucket, from which the nodes read."""
+    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
+    api.processes = gcs.environment
+    return launch
+
+
 def weights(model: pathlib.Path) -> list:
     with zipfile.ZipFile(model / "model.keras") as archive, archive.open("model.weights.h5") as file:
         found = []
@@ -37,16 +45,12 @@ def weights(model: pathlib.Path) -> list:
 
 def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
     api: TrainerApi,
-    launch,
-    gcs,
-    digits: str,
+    launch_in_bucket,
     tmp_path: pathlib.Path,
     capfd: pytest.CaptureFixture,
     undisturbed: list,
 ) -> None:
-    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes = gcs.environment
-    result = launch(**SETTINGS)
+    result = launch_in_bucket(**SETTINGS)
     undisturbed += weights(tmp_path / "model")
 
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
@@ -59,24 +63,21 @@ def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
     assert epochs == [f"{number}/14" for number in range(1, 15)]
     assert "2 of 2 nodes have started" in said
     # Event files went to their artifact's place while it trained; nothing else is left behind.
-    left = [stored.key for stored in open_store(f"{launch.bucket}/train").list()]
+    left = [stored.key for stored in open_store(f"{launch_in_bucket.bucket}/train").list()]
     assert left and all(key.startswith("tensorboard/") for key in left)
     assert (api.jobs, len(api.deleted)) == ({}, 1)
 
 
 def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     api: TrainerApi,
-    launch,
-    gcs,
-    digits: str,
+    launch_in_bucket,
     tmp_path: pathlib.Path,
     capfd: pytest.CaptureFixture,
     warm_jax: str,
     undisturbed: list,
 ) -> None:
     """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
-    open_store(f"{launch.bucket}/dataset").upload_directory(digits)
-    api.processes, api.start_node = gcs.environment, functools.partial(Forked, warm_jax)
+    api.start_node = functools.partial(Forked, warm_jax)
     chance, losses = random.Random(7), []
 
     def lose_nodes() -> None:
@@ -101,7 +102,7 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     thread = threading.Thread(target=lose_nodes)
     thread.start()
     try:
-        launch(**SETTINGS)
+        launch_in_bucket(**SETTINGS)
     finally:
         ended.set()
         thread.join()
@@ -109,6 +110,6 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     disturbed = weights(tmp_path / "model")
     assert capfd.readouterr().out.count("resumed from ") == 2
     if not undisturbed:  # this test runs alone
-        launch(**SETTINGS)
+        launch_in_bucket(**SETTINGS)
         undisturbed += weights(tmp_path / "model")
     assert disturbed == undisturbed
