@@ -4,10 +4,11 @@ A measure (brightness, ..., certainty, the class answered) is two histograms ove
 and the new ones. They are compared as two samples, so that a small reference is no surer than it is.
 
 - Is it chance? Pearson's chi-square test of homogeneity takes each picture for a draw of its own, on bins of at least 5
-  pictures expected in either sample, the others pooled. Bins that are the reference's own tenths leave its distribution
-  as it is (Moore and Spruill, 1975). Holm's step-down holds the chance that any of the measures is called different by
-  luck below `significance`, however they depend on each other (Holm, 1979). One test a measure with such a correction
-  finds what a joint test in many dimensions misses (Rabanser, Gunnemann and Lipton, Failing Loudly, NeurIPS 2019).
+  pictures expected in either sample; neighbours of fewer are joined. Bins that are the reference's own tenths leave its
+  distribution as it is (Moore and Spruill, 1975). Holm's step-down holds the chance that any of the measures is called
+  different by luck below `significance`, however they depend on each other (Holm, 1979). One test a measure with such a
+  correction finds what a joint test in many dimensions misses (Rabanser, Gunnemann and Lipton, Failing Loudly, NeurIPS
+  2019).
 - How much? The share of pictures that would have to lie in other bins: half the sum of the differences of shares (total
   variation), 0 to 1. Two samples of one kind differ as well, by `chance` on average: the sum of what each bin scatters.
   Its interval holds for all measures together (Bonferroni); the lower end has `chance` taken off, the most by which
@@ -90,18 +91,22 @@ def holm(p_values: dict[str, float], significance: float) -> set[str]:
 
 
 def _pooled(reference: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both with the bins in one that are too rare for the test; with one bin or none left there is nothing to test."""
+    """Both with neighbouring bins joined that are too rare for the test, until none is.
+
+    Neighbours, whatever is in them: an order by the counts of either sample would make differences of its own.
+    """
     table = np.stack([reference, found]).astype(np.float64)
-    table = table[:, table.sum(axis=0) > 0]
     expected = table.sum(axis=0) * table.sum(axis=1).min() / max(table.sum(), 1)
-    order = np.argsort(expected, kind="stable")
-    table, expected = table[:, order], expected[order]
-    rare = int((expected < LEAST_EXPECTED).sum())
-    while 0 < rare < len(expected) and expected[:rare].sum() < LEAST_EXPECTED:
-        rare += 1
-    if rare > 1:
-        table = np.concatenate([table[:, :rare].sum(axis=1, keepdims=True), table[:, rare:]], axis=1)
-    return table[0], table[1]
+    starts, held = [0], 0.0
+    for place, share in enumerate(expected.tolist()):
+        if held >= LEAST_EXPECTED:
+            starts.append(place)
+            held = 0.0
+        held += share
+    if held < LEAST_EXPECTED and len(starts) > 1:
+        starts.pop()
+    joined = np.add.reduceat(table, starts, axis=1)
+    return joined[0], joined[1]
 
 
 def _p_value(reference: np.ndarray, found: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import pytest
 from components.core.artifacts.reference import Histogram, Reference, read_reference, tenths
 from components.core.pictures.looks import looks_of
 from components.core.pictures.thumbnail import unpacked
-from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, Drift, _moved, compare, holm
+from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, LEAST_PICTURES, Drift, _moved, compare, holm
 from components.predict.drift.page import changes, chart
 
 SIGNIFICANCE = 0.05
@@ -123,6 +123,30 @@ def test_nothing_to_compare_is_no_drift(known, new):
     reference = Reference(measures={"size": Histogram(edges=list(range(1, len(known))), counts=known)}, classes=[])
     [drift] = compare(reference, {"size": np.array(new)}, 0.01)
     assert not drift.different
+
+
+@pytest.mark.parametrize("known", [300, 1000, 20_000])
+def test_the_fewest_pictures_that_are_compared_tell_black_ones_and_a_single_class(known):
+    """Each bin of theirs is too rare for the test by itself."""
+    histogram = tenths(np.random.default_rng(0).uniform(0.2, 0.6, known))
+    reference = Reference(measures={"brightness": histogram}, classes=[known // 10] * 10)
+    black, threes = histogram.count(np.zeros(LEAST_PICTURES)), np.where(np.arange(10) == 3, LEAST_PICTURES, 0)
+    for drift in compare(reference, {"brightness": black, CLASSES: threes}, 0.01):
+        assert drift.different and drift.exceeds(0.5)
+
+
+def test_half_of_a_thousand_classes_that_are_gone_are_no_chance_and_none_gone_is():
+    """Of each class 10 answers are known and 1 is new. In 200 draws 10 are to be expected at 0.05."""
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.full(1000, 2))
+    left = np.where(np.arange(1000) < 500, shares, 0)
+    alarms = 0
+    for _ in range(DRAWS):
+        reference = Reference(measures={}, classes=random.multinomial(10_000, shares).tolist())
+        alarms += compare(reference, {CLASSES: random.multinomial(1000, shares)}, SIGNIFICANCE)[0].different
+    assert alarms <= 19
+    [drift] = compare(reference, {CLASSES: random.multinomial(1000, left / left.sum())}, 0.01)
+    assert drift.different and drift.exceeds(0.4)
 
 
 def test_what_was_never_seen_has_a_bin_of_its_own():
