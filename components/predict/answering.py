@@ -17,6 +17,8 @@ BATCH = 256
 MOST_DECODERS = 4
 # Reads at a time if each costs a round trip to a store.
 READERS = 32
+# JSON has no NaN, and no class is the most probable then.
+NO_NUMBER = "the model's answer to it is no number"
 Item = TypeVar("Item")
 
 
@@ -95,7 +97,10 @@ def answered(
             pictures = pictures.reshape(len(found), *target.shape)
             heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
             probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
-            return Batch(batch, [one.reason for one in seen], pictures, heights, widths, probabilities)
+            numbers = np.isfinite(probabilities).all(axis=1)
+            are_numbers = iter(numbers.tolist())
+            reasons = [one.reason or ("" if next(are_numbers) else NO_NUMBER) for one in seen]
+            return Batch(batch, reasons, *(each[numbers] for each in (pictures, heights, widths, probabilities)))
 
         ahead: collections.deque[tuple[Sequence[Item], concurrent.futures.Future[list[Seen]]]] = collections.deque()
         for batch in batches:

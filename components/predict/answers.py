@@ -1,6 +1,6 @@
 """Where answers lie, and what was answered before.
 
-    OUT/answers.json                      the classes: all answers below have the same
+    OUT/answers.json                      classes, format, and how many classes are told: alike in all answers below
     OUT/digits-3/model.json               the model that the answers below are from, proven by hash
     OUT/digits-3/answers-<digits>.jsonl   up to 10,000 answers; pictures that can't be read among them, with the reason
     OUT/digits-3/records/<digits>.json    what of these pictures is remembered: their marks, and counts for drift
@@ -21,7 +21,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pydantic
@@ -33,7 +33,7 @@ from components.core.wording import listed
 from components.predict.drift.tally import Counts
 from components.predict.source import Picture
 
-CLASSES_FILE = "answers.json"
+FORM_FILE = "answers.json"
 MODEL_FILE = "model.json"
 # A copy that a file manager has made, `answers-... (1).jsonl`, is none.
 ANSWERS = re.compile(r"answers-([0-9a-f]{16})\.(jsonl|csv)(\.\w+)?")
@@ -41,10 +41,21 @@ MARK = np.dtype("<u8")
 Known = TypeVar("Known", bound=pydantic.BaseModel)
 
 
-class Classes(pydantic.BaseModel):
-    """What answers.json says."""
+class Form(pydantic.BaseModel):
+    """What answers.json says: what all answers look like.
+
+    Attributes:
+        top: classes told of each picture.
+    """
 
     class_names: list[str]
+    answers_as: Literal["jsonl", "csv"]
+    top: int
+
+    @property
+    def said(self) -> str:
+        """As it is set, but for the classes."""
+        return f"answers_as={self.answers_as} top={self.top}"
 
 
 class AnsweringModel(pydantic.BaseModel):
@@ -80,17 +91,22 @@ class Answers:
         folder: where this model's answers lie, below the place.
 
     Raises:
-        PipelineError: the answers there are of other classes, or of another model under this name.
+        PipelineError: the answers there are of another form, or of another model under this name.
         StorageError: nothing can be written there.
     """
 
-    def __init__(self, out: str, model: AnsweringModel, class_names: list[str]):
+    def __init__(self, out: str, model: AnsweringModel, form: Form):
         self.store, self.folder = open_store(out), f"{model.name}-{model.version}"
-        known = _settled(self.store, CLASSES_FILE, Classes(class_names=class_names))
-        if known.class_names != class_names:
+        known = _settled(self.store, FORM_FILE, form)
+        if known.class_names != form.class_names:
             raise PipelineError(
                 f"expected a model of the classes of the answers in {self.store.uri()}, {listed(known.class_names)}, "
-                f"received one of {listed(class_names)}; give another OUT"
+                f"received one of {listed(form.class_names)}; give another OUT"
+            )
+        if known != form:
+            where = self.store.uri()
+            raise PipelineError(
+                f"expected {known.said}, as the answers in {where} are, received {form.said}; give another OUT"
             )
         before = _settled(self.store, f"{self.folder}/{MODEL_FILE}", model)
         if before != model:

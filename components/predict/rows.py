@@ -16,7 +16,7 @@ import numpy as np
 
 from components.core.wording import printable
 from components.predict.answering import Batch
-from components.predict.answers import AnsweringModel
+from components.predict.answers import AnsweringModel, Form
 from components.predict.source import Picture
 
 DIGITS = 6
@@ -30,11 +30,10 @@ class Rows:
         ending: of the file's name.
     """
 
-    def __init__(self, answers_as: str, class_names: list[str], top: int, model: AnsweringModel):
-        self.ending, self.names, self.model = answers_as, class_names, model
-        self.top = min(top or len(class_names), len(class_names))
+    def __init__(self, form: Form, model: AnsweringModel):
+        self.ending, self.names, self.top, self.model = form.answers_as, form.class_names, form.top, model
         self.text = io.StringIO(newline="")
-        if answers_as == "csv":
+        if self.ending == "csv":
             self.write = csv.writer(self.text, lineterminator="\n").writerow
             ranks = ["class,probability", *(f"class_{rank},probability_{rank}" for rank in range(2, self.top + 1))]
             self.write(["picture", *",".join(ranks).split(","), "error", "model", "version", "generation"])

@@ -10,7 +10,7 @@ from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.core.wording import counted, listed, percent
 from components.predict.answering import Batch, answered
-from components.predict.answers import Answers, answered_before
+from components.predict.answers import Answers, Form, answered_before
 from components.predict.champion import Served, fetched_model
 from components.predict.drift.report import Report, report_drift
 from components.predict.drift.tally import Counts, count
@@ -32,7 +32,7 @@ def predict(settings: PredictSettings, page_path: str = "") -> Answered:
         page_path: where a copy of the drift report is to lie, if there is one.
 
     Raises:
-        PipelineError: something is missing, no picture can be read, the answers there are of other classes, or more
+        PipelineError: something is missing, no picture can be read, the answers there are of another form, or more
             than max_drift of the pictures lies elsewhere than what the model knows. StorageError.
     """
     with fetched_model(settings) as served:
@@ -48,15 +48,17 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
         first = list(itertools.islice(found, 1))
         if not first and not answered_before(settings.out):  # a name with a mistake in it, most likely
             raise nothing_found(settings.source, source)
-        answers = Answers(settings.out, served.model, names)
-        size = max(1, min(FILE_PICTURES, FILE_PROBABILITIES // (settings.top or len(names))))
+        top = min(settings.top or len(names), len(names))
+        form = Form(class_names=names, answers_as=settings.answers_as, top=top)
+        answers = Answers(settings.out, served.model, form)
+        size = max(1, min(FILE_PICTURES, FILE_PROBABILITIES // top))
         done = Counts()
         with Progress("predict", total=None, unit="pictures") as progress:
             for pictures in _files(itertools.chain(first, found), answers, size):
                 waited = time.monotonic()
                 served.load()
                 began += time.monotonic() - waited  # what is told is how fast it answers
-                rows = Rows(settings.answers_as, names, settings.top, served.model)
+                rows = Rows(form, served.model)
                 counts = _answer(served, source, pictures, rows, progress)
                 pictures = [picture for picture in pictures if picture.key not in source.refused]
                 if not pictures:

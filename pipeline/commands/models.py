@@ -10,7 +10,7 @@ from components.core.errors import PipelineError
 from components.core.progress import amount
 from pipeline.commands import options
 from pipeline.console import option, table
-from pipeline.models.lineage import lineage
+from pipeline.models.lineage import lineage, published
 
 if TYPE_CHECKING:
     from components.core.registry import Registry, Version
@@ -37,10 +37,10 @@ def list_command(uri: str, name: str) -> None:
 
     registry = _open(uri)
     if not name:
-        champions = [(model, *_champion(registry, model)) for model in registry.names()]
-        models = [(model, champion) for model, champion, _ in champions]
-        print(table(models, ("model", "champion")) if models else f"no models in {registry.store.uri()}")
-        print("".join(f"{damage}\n" for _, _, damage in champions if damage), end="")
+        lines = [_line(registry, model) for model in registry.names()]
+        columns = ("model", "champion", "accuracy", "published (UTC)")
+        print(table([row for row, _ in lines], columns) if lines else f"no models in {registry.store.uri()}")
+        print("".join(f"{damage}\n" for _, damage in lines if damage), end="")
         return
     found = registry.inventory(name)
     if not found:
@@ -48,7 +48,7 @@ def list_command(uri: str, name: str) -> None:
     rows = [
         (str(each.number), "unreadable", "", "", "", "")
         if isinstance(each, Unreadable)
-        else (str(each.number), _role(each), _accuracy(each), _decided(each), each.created[:19], _size(each))
+        else (str(each.number), _role(each), _accuracy(each), _decided(each), published(each), _size(each))
         for each in found
     ]
     print(table(rows, ("version", "", "accuracy", "decided by", "published (UTC)", "size")))
@@ -107,7 +107,7 @@ def champion_command(uri: str, name: str, version: int | None, over: int | None)
         return
     registry.promote(name, version, over=over, named=True)
     print(f"version {version} is the champion of {name}")
-    _tell_served(registry, name, version)
+    _tell_served(registry, name)
     _register(uri, name)
 
 
@@ -122,7 +122,7 @@ def rollback_command(uri: str, name: str) -> None:
     registry = _open(uri)
     version = registry.rollback(name).version
     print(f"version {version} is the champion of {name} again")
-    _tell_served(registry, name, version)
+    _tell_served(registry, name)
     _register(uri, name)
 
 
@@ -148,7 +148,7 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
     """Writes into k8s/overlays/serving which version is served, by KServe too: the champion, or another."""
     from pipeline.models import serving
 
-    apply = "kubectl apply --server-side -k k8s/overlays/serving"
+    overlay = "k8s/overlays/serving"
     if newest:
         serving.unpin()
         print("the newest of those that are or were champion is served", end="")
@@ -158,10 +158,13 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
         print(f"version {pinned.number} of {name} is served", end="")
         missing = "is left as it was: the version has no ONNX (FORMATS=saved_model,keras,onnx)"
         onnx = "too, as ONNX" if pinned.onnx else missing
-    print(f", without a restart, half a minute after: {apply}")
-    print(f"by KServe, in new pods, after: {apply}/kserve; kserve-v2 {onnx}")
+    print(f", without a restart, within two minutes of: kubectl apply --server-side -k {overlay}")
+    print(f"by KServe, in new pods, after the same with {overlay}/kserve; kserve-v2 {onnx}")
+    print("an overlay of yours that takes one of these in is applied in its place")
     if not newest:
         print("a later champion is served after the same again, or after --newest")
+    elif uri:
+        _tell_served(_open(uri), name)
 
 
 @models.command("delete")
@@ -208,10 +211,10 @@ def register_command(uri: str, name: str) -> None:
 COMMANDS = (models,)
 
 
-def _tell_served(registry: "Registry", name: str, champion: int) -> None:
+def _tell_served(registry: "Registry", name: str) -> None:
     """Tells if the cluster's servers, as the overlays are at first, serve another version than the champion."""
-    highest = registry.highest(name)
-    if highest > champion:
+    highest, champion = registry.highest(name), registry.champion(name)
+    if champion and highest > champion.version:
         what = f"go on serving version {highest}: make models ARGS='serve {name}'"
         print(f"servers that follow the highest number {what}")
 
@@ -248,6 +251,20 @@ def _champion(registry: "Registry", name: str) -> tuple[str, str]:
     except Corrupted as damage:
         return "?", str(damage)
     return str(champion.version) if champion else "-", ""
+
+
+def _line(registry: "Registry", name: str) -> tuple[tuple[str, ...], str]:
+    """A model in the list of all: its name, champion, that one's accuracy and time; and what is damaged of it."""
+    from components.core.storage import StorageError
+
+    champion, damage = _champion(registry, name)
+    if not champion.isdecimal():
+        return (name, champion, "", ""), damage
+    try:
+        shown = registry.show(name, int(champion))
+    except StorageError as damaged:
+        return (name, champion, "?", "?"), str(damaged)
+    return (name, champion, _accuracy(shown), published(shown)), ""
 
 
 def _role(found: "Version") -> str:

@@ -49,10 +49,15 @@ def lineage(version: "Version") -> str:
     head = [
         f"{version.name} version {version.number}{', the champion' if version.champion else ''}",
         f"  at {version.uri}, {amount(version.bytes, 'B')} in {len(version.files)} files, published "
-        f"{version.created[:19].replace('T', ' ') or UNKNOWN} UTC",
+        f"{published(version) or UNKNOWN} UTC",
     ]
     told = [f"{title}\n{_indented(rows)}" for title, given in sections if (rows := list(given))]
     return "\n\n".join(["\n".join(head), *told, _formats(facts), _files(version)]).replace("\n\n\n", "\n\n")
+
+
+def published(version: "Version") -> str:
+    """When it was published, in UTC: `2026-11-26 21:03:12`; empty: not recorded."""
+    return version.created[:19].replace("T", " ")
 
 
 def _gate(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -98,7 +103,8 @@ def _training(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "layers kept", ", ".join(started["kept"])
     settings = {name: _text(value) for name, value in training.get("settings", {}).items() if value != ""}
     yield "settings", ", ".join(f"{name}={value}" for name, value in settings.items()) or UNKNOWN
-    yield from ((label, _text(training[name])) for name, label in RESULTS.items() if name in training)
+    found = ((label, training[name]) for name, label in RESULTS.items() if name in training)
+    yield from ((label, f"{value:,}" if isinstance(value, int) else _text(value)) for label, value in found)
     if training.get("versions"):
         yield "packages", _packages(training["versions"])
 

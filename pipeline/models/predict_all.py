@@ -7,6 +7,7 @@ import pathlib
 from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
+from components.core.storage.bundle import MANIFEST, Manifest
 from components.predict.settings import AnswerSettings
 from pipeline.models.find import CACHE, find_model
 
@@ -34,11 +35,14 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
     from pipeline.keras_side.classify import class_names, open_classifier
 
     load = functools.cache(lambda: open_classifier(place))
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
-    digest = facts_of({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
-    name, version = _exported_as(place) or place.stem.lower() or "model", digest[:12]
-    if outputs / CACHE in place.parents:  # a version of a registry
+    if outputs / CACHE in place.parents:  # a version of a registry: told as the predict step tells it
         name, version = place.parent.name, place.name
+        proven = Manifest.model_validate_json((place / MANIFEST).read_bytes()).files
+        digest = facts_of({path: file.sha256 for path, file in proven.items()})
+    else:
+        files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+        digest = facts_of({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
+        name, version = _exported_as(place) or place.stem.lower() or "model", digest[:12]
     answer_all(
         Served(
             AnsweringModel(name=name, version=version, sha256=digest),

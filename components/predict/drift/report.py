@@ -8,6 +8,7 @@ import datetime
 import functools
 import json
 import pathlib
+import re
 import secrets
 import tempfile
 from typing import NamedTuple
@@ -25,6 +26,8 @@ from components.predict.drift.tally import Counts
 from components.predict.settings import AnswerSettings
 
 FOLDER = "drift"
+# Facts of a report by their name, after the time; any other file was put there by somebody.
+FACTS = re.compile(r"\d{4}(-\d\d){5}-[0-9a-f]{6}\.json")
 
 
 class Report(NamedTuple):
@@ -87,7 +90,8 @@ def _covered(answers: Answers) -> set[str]:
     def look(key: str) -> None:
         covered.update(json.loads(store.read_bytes(key))["files"])
 
-    keys = [stored.key for stored in store.files(f"{answers.folder}/{FOLDER}") if stored.key.endswith(".json")]
+    there = [stored.key for stored in store.files(f"{answers.folder}/{FOLDER}")]
+    keys = [key for key in there if FACTS.fullmatch(key.rpartition("/")[2])]
     run_all((Task(0, functools.partial(look, key)) for key in keys), store.limits.workers, store.limits.window)
     return covered
 

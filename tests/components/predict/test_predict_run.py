@@ -1,11 +1,13 @@
 """Answers for many pictures: what is written, what is answered once, what a kill leaves, what is refused."""
 
 import csv
+import dataclasses
 import gzip
 import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.predict import answers, run
+from components.predict.champion import fetched_model
 from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
@@ -166,7 +169,10 @@ def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noq
         float(found[0][f"probability{rank}"]) for rank in ("", *(f"_{n}" for n in range(2, 11)))
     ) == pytest.approx(1)
     assert found[36]["class"] == "" and found[36]["error"]
-    assert predict(settings()).pictures == 0  # whatever the format
+    before = "expected answers_as=csv top=10, as the answers in .*/answers are, received answers_as="
+    for other in ({"top": 0}, {"answers_as": "csv", "top": 2}):  # "nothing new" hid that there are none of this form
+        assert re.match(before, refusal(settings(**other)))
+    assert predict(settings(answers_as="csv", top=12)).pictures == 0
 
 
 class Killed(BaseException):
@@ -300,6 +306,27 @@ def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(ma
     assert predict(dark).pictures == 0
 
 
+def test_an_answer_that_is_no_number_is_told_as_that(made, tmp_path, digits):
+    """NaN is no JSON, and the largest of them no class."""
+    made().publish(str(tmp_path / "registry"))
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:5])
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
+    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    with fetched_model(settings) as served:
+        load = served.load
+
+        def odd(pictures: np.ndarray) -> np.ndarray:
+            answers = load().answer(pictures).copy()
+            answers[[1, 3], 0] = np.nan, np.inf
+            return answers
+
+        overflows = dataclasses.replace(served, load=lambda: dataclasses.replace(load(), answer=odd))
+        done = run.answer_all(overflows, settings)
+    found = rows(str(tmp_path))
+    assert done.unreadable == 2 and [("class" in row) for row in found] == [True, False, True, False, True]
+    assert found[1]["error"] == "the model's answer to it is no number"
+
+
 class Metrics(types.SimpleNamespace):
     """KFP's artifact of that name, as far as a component knows it."""
 
@@ -360,6 +387,8 @@ def test_files_beside_the_answers_are_none(made, tmp_path, digits):
     shutil.copy(file, file.with_name("answers-of-today.jsonl"))
     file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
     file.unlink()
+    (file.parent / "drift").mkdir()
+    (file.parent / "drift" / "notes.json").write_text("[]")
     assert predict(settings).said == "no new pictures"
 
 

@@ -53,7 +53,11 @@ def test_a_models_life(typed, export, tmp_path):
     assert typed("list").out.startswith("no models in ")
     assert "published digits version 1 at " in typed("publish", "digits", str(export)).out
     assert "version 2 is the champion of digits" in typed("publish", "digits", str(export), "--champion").out
-    assert typed("list").out.split() == ["model", "champion", "digits", "2"]
+    columns, digits = typed("list").out.splitlines()
+    assert columns.split() == ["model", "champion", "accuracy", "published", "(UTC)"]
+    assert digits.split()[:3] == ["digits", "2", "0.9700"]
+    when = digits.partition("0.9700")[2].strip()
+    assert f"published {when} UTC" in typed("show", "digits").out and when in typed("list", "digits").out
     listed = typed("list", "digits").out.splitlines()
     assert (
         len(listed) == 3
@@ -95,8 +99,11 @@ def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_pa
     (models / "digits" / "champion.json").write_text("[")
     assert typed("list", "digits").out.splitlines()[7].startswith("expected a champion in ")
     listed = typed("list").out.splitlines()
-    assert [line.split() for line in listed[1:3]] == [["cats", "1"], ["digits", "?"]]
+    assert [line.split()[:3] for line in listed[1:3]] == [["cats", "1", "0.9700"], ["digits", "?"]]
     assert listed[3].startswith("expected a champion in ") and len(listed) == 4
+    (models / "cats" / "1" / "saved_model.pb").unlink()
+    listed = typed("list").out.splitlines()
+    assert listed[1].split() == ["cats", "1", "?", "?"] and "saved_model.pb" in listed[3]
     assert typed("fetch", "digits", str(tmp_path / "one"), "--version", "1").code == 0
     assert "expected a champion in " in typed("rollback", "digits").err
     assert typed("champion", "digits", "3").out.splitlines() == [
@@ -119,6 +126,14 @@ def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export, tmp_pat
     assert "this model, as version 2, was rolled back" in refused.err
     assert typed("champion", "digits").out.startswith("version 1 ")
     assert typed("champion", "digits", "3").out == "version 3 is the champion of digits\n"
+
+
+def test_weights_are_told_in_thousands_and_settings_as_they_are_typed(typed, export):
+    training = {"parameters": 1234567, "epochs": 2000, "settings": {"batch_size": 1000}}
+    (export / "manifest.json").write_text(json.dumps({"training": training, "files": []}))
+    typed("publish", "digits", str(export))
+    shown = typed("show", "digits", "1").out
+    assert all(re.search(f" {text}\n", shown) for text in ("weights +1,234,567", "trained +2,000", "batch_size=1000"))
 
 
 def test_names_of_classes_that_hold_commas_are_quoted(typed, export):
@@ -206,7 +221,8 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     typed("publish", "digits", str(export), "--champion")
     untouched = (overlay / "models.config").read_text()
     said = typed("serve", "digits").out
-    assert said.startswith("version 2 of digits is served, without a restart")
+    assert said.startswith("version 2 of digits is served, without a restart, within two minutes of: kubectl apply")
+    assert "an overlay of yours that takes one of these in is applied in its place\n" in said
     assert said.endswith("a later champion is served after the same again, or after --newest\n")
     assert policy(overlay) == "{ specific { versions: 2 } }"
     typed("rollback", "digits")
@@ -214,7 +230,9 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     assert policy(overlay) == "{ specific { versions: 1 } }"
     typed("serve", "digits", "2")
     assert policy(overlay) == "{ specific { versions: 2 } }"
-    assert "later champion" not in typed("serve", "digits", "--newest").out
+    newest = typed("serve", "digits", "--newest").out
+    assert "later champion" not in newest
+    assert newest.endswith("go on serving version 2: make models ARGS='serve digits'\n")  # which was rolled back
     assert (overlay / "models.config").read_text() == untouched
     assert "received none" in typed("serve", "digits", "7").err
     typed("publish", "digits", str(export))

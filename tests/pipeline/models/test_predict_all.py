@@ -9,7 +9,8 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.registry import Registry, read_export
-from components.predict.settings import AnswerSettings
+from components.predict.run import predict
+from components.predict.settings import AnswerSettings, PredictSettings
 from pipeline import ROOT
 from pipeline.models.predict_all import predict_all
 from tests.components.predict.conftest import digits, made, write_pictures  # noqa: F401
@@ -29,6 +30,9 @@ def test_a_registrys_version_and_a_model_file_answer(made, digits, tmp_path, cap
     # The same version, found by a place: nothing is new.
     predict_all(str(tmp_path / "registry" / "models" / "digits" / "1"), "", outputs, settings)
     assert "nothing new: 40 pictures" in capsys.readouterr().out
+    # So it is for the predict step, on a cluster.
+    step = PredictSettings(**settings.model_dump(), model="digits@1", registry=str(tmp_path / "registry"))
+    assert predict(step).pictures == 0
     # A model that no registry knows is called by its files.
     predict_all(str(made().saved_model), "", outputs, settings)
     assert "no drift report" not in capsys.readouterr().out
