@@ -6,13 +6,13 @@ import json
 import logging
 import os
 import pathlib
-import re
 import urllib.parse
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.core.errors import PipelineError, one_line
+from components.core.errors import PipelineError
+from pipeline.cluster.refusals import WebPageError, explain, may_pass, public
 from pipeline.console import follow_command, option
 
 if TYPE_CHECKING:
@@ -39,18 +39,13 @@ class Endpoint:
 
     Attributes:
         url: http(s)://...; empty: what the SDK finds, inside a cluster or by the kubeconfig.
-        namespace: the user's, on a KFP of many users; empty: the SDK's own setting.
+        namespace: where the runs' pods are; on a KFP of many users the user's own. Empty: the SDK's own setting.
         token: a bearer token; from the environment only, since every process may read a command line.
     """
 
     url: str = ""
     namespace: str = ""
     token: str = dataclasses.field(default="", repr=False)
-
-    @property
-    def users(self) -> str | None:
-        """The namespace to name to KFP; None for its own, `kubeflow`: a KFP of one user refuses any."""
-        return self.namespace if self.namespace != "kubeflow" and self.namespace else None
 
     def follow_command(self, run_id: str) -> str:
         """What follows a run that is here, to be typed as it stands."""
@@ -73,7 +68,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
             raise ValueError
     except ValueError:  # also of [ without ], and of a port that is no number
-        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {_public(url)!a}") from None
+        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {public(url)!a}") from None
     if parts.username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
     if not url and not has_cluster(environment):
@@ -115,6 +110,8 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
             # Tries again are for `patiently`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
             configuration.retries = urllib3.Retry(3, connect=0, read=1)
+            _by_the_environment(configuration)
+            _keep_host(configuration)
             return configuration
 
         def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
@@ -127,13 +124,14 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
         try:
             with warnings.catch_warnings(), quiet():
                 warnings.simplefilter("ignore")
-                client = Client(
-                    host=endpoint.url or None,
-                    namespace=endpoint.namespace or "kubeflow",
-                    existing_token=endpoint.token or None,
-                )
+                # By its argument `namespace` the SDK would look for Kubeflow's own service.
+                client = Client(host=endpoint.url or None, existing_token=endpoint.token or None)
             _guard(client._run_api.api_client.rest_client)
-            client.get_kfp_healthz()
+            # What the SDK names to KFP from now on. A KFP of one user refuses any, also one that the SDK remembers of
+            # another cluster.
+            mine = endpoint.namespace or client.get_user_namespace()
+            several = client.get_kfp_healthz().multi_user
+            client._context_setting = {**client._context_setting, "namespace": mine if several else ""}
         except (ValueError, AttributeError, TypeError):  # an answer, but not of this API: a login page, another service
             raise PipelineError(
                 f"expected Kubeflow Pipelines at {endpoint}, received something else, such as a login page; "
@@ -175,56 +173,20 @@ def patiently(
     except PipelineError:
         raise
     except Exception as error:
-        raise explain(error, endpoint) from None
+        raise explain(error, str(endpoint), endpoint.namespace) from None
 
 
-class WebPageError(ValueError):
-    """A page for people where the API's answer belongs, mostly one to log in."""
-
-
-def may_pass(error: BaseException) -> bool:
-    """Whether a failure is one of connections, load or restarts."""
-    import urllib3
-
-    if isinstance(error, urllib3.exceptions.HTTPError):
-        return not isinstance(error, urllib3.exceptions.LocationValueError)
-    return getattr(error, "status", None) in (408, 429, 500, 502, 503, 504) and not _permanent(_said(error))
-
-
-def explain(error: Exception, endpoint: Endpoint) -> Exception:
-    """The one line for what the client raised; what is a defect of ours comes back as it is."""
-    import urllib3
+def unless_there(make: Callable[[], Result]) -> Result | None:
+    """What `make` makes; None if somebody else has made it in the meantime."""
     from kfp_server_api import ApiException
 
-    if isinstance(error, urllib3.exceptions.HTTPError):
-        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, no answer: {_reason(error)}; is it the right "
-                             "endpoint, and is the port-forward or VPN up?")  # fmt: skip
-    if isinstance(error, WebPageError):
-        return PipelineError(f"expected Kubeflow Pipelines at {endpoint}, received a web page, such as one to log in: "
-                             "has the login expired? set KFP_EXISTING_TOKEN to a fresh token")  # fmt: skip
-    if not isinstance(error, ApiException):
-        return error
-    said = _said(error)
-    lower = said.lower()
-    who = f"namespace {endpoint.namespace}" if endpoint.namespace else "the default namespace"
-    given = option("namespace")
-    if "single-user mode" in lower:
-        why = f"{said}; this KFP has one user and no namespaces: leave out {given} and KFP_NAMESPACE"
-    elif "quota" in lower:
-        why = f"the quota of {who} is used up: {said}; wait for other runs, delete old ones, or have it raised"
-    elif "namespace" in lower and ("not found" in lower or "does not exist" in lower or "empty" in lower):
-        why = f"{said}; give the namespace of your Kubeflow profile with {given} or KFP_NAMESPACE"
-    elif error.status == 401 or "unauthenticated" in lower:
-        why = "it does not accept the token: missing, wrong or expired; set KFP_EXISTING_TOKEN to a fresh one"
-    elif error.status == 403:
-        why = f"no permission in {who}: {said}; ask for the role kubeflow-edit there, or give another {given}"
-    elif error.status == 404:
-        why = f"not found: {said}; is it the right endpoint and namespace?"
-    elif not error.status:
-        why = f"no secure connection: {said}; is the certificate trusted here?"
-    else:
-        why = f"{error.status}: {said}"
-    return PipelineError(f"Kubeflow Pipelines at {endpoint}: {why}")
+    try:
+        with quiet():
+            return make()
+    except ApiException as error:
+        if error.status == 409:
+            return None
+        raise
 
 
 def run_page(client: "kfp.Client", run_id: str) -> str:
@@ -253,50 +215,47 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def _by_the_environment(configuration: Any) -> None:
+    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the SDK knows none of them."""
+    import requests
+
+    found = requests.Session().merge_environment_settings(configuration.host, {}, None, None, None)
+    if proxy := requests.utils.select_proxy(configuration.host, found["proxies"]):
+        configuration.proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
+        configuration.proxy_headers = requests.adapters.HTTPAdapter().proxy_headers(configuration.proxy)
+    if isinstance(found["verify"], str) and not configuration.ssl_ca_cert:
+        configuration.ssl_ca_cert = found["verify"]
+
+
+def _keep_host(configuration: Any) -> None:
+    """The hook that renews a kubeconfig's token sets all anew, itself too, and leads past Kubeflow to Kubernetes."""
+    renew, host = configuration.refresh_api_key_hook, configuration.host
+
+    def renew_the_token(configuration: Any) -> None:
+        renew(configuration)
+        configuration.host, configuration.refresh_api_key_hook = host, renew_the_token
+
+    configuration.refresh_api_key_hook = renew and renew_the_token
+
+
 def _guard(rest: Any) -> None:
     """Gives every request of a client a time limit, for which the SDK has no setting, and refuses a page as its answer,
     of which the SDK makes an empty one: a run without a state, which would be followed for ever."""
+    from kfp_server_api import ApiException
+
     original = rest.request
 
     def request(*arguments: Any, _request_timeout: Any = None, **named: Any) -> Any:
-        answer = original(*arguments, _request_timeout=_request_timeout or TIMEOUT_S, **named)
+        try:
+            answer = original(*arguments, _request_timeout=_request_timeout or TIMEOUT_S, **named)
+        except ApiException as error:  # the SDK reads a proxy's page as UTF-8, whatever it is written in
+            error.body = (error.body or b"").decode(errors="replace").encode()
+            raise
         if "text/html" in getattr(answer, "urllib3_response", answer).headers.get("Content-Type", ""):
             raise WebPageError
         return answer
 
     rest.request = request
-
-
-def _said(error: BaseException) -> str:
-    """What the server said of it, one line, without Go's inner errors and without anything of the request."""
-    body = getattr(error, "body", None) or getattr(error, "reason", None) or type(error).__name__
-    if isinstance(body, bytes):
-        body = body.decode(errors="replace")
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
-        answer = json.loads(body)
-        details = [entry.get("error_message") for entry in answer.get("details") or [] if isinstance(entry, dict)]
-        said = (answer.get(key) for key in ("message", "error", "error_message"))  # the last: the upload's own errors
-        body = next((text for text in (*details, *said) if text), body)
-    if "<html" in str(body).lower():
-        body = f"a web page, {getattr(error, 'reason', '')}"
-    return _public(one_line(body))[:300]
-
-
-def _permanent(said: str) -> bool:
-    """KFP wraps some refusals into a 500."""
-    return any(word in said.lower() for word in ("unauthenticated", "quota", "single-user mode", "permission"))
-
-
-def _reason(error: Exception) -> str:
-    inner = getattr(error, "reason", None) or error
-    words = one_line(inner)
-    words = re.sub(r"<[^>]*>:? ?|\w*Connection\w*\([^)]*\):? ?", "", words)
-    return _public(words)[:200] or type(inner).__name__
-
-
-def _public(text: str) -> str:
-    """Without the credentials of a URL."""
-    return re.sub(r"//[^/@\s]+@", "//", text)
 
 
 def first_set(environment: Mapping[str, str], names: tuple[str, ...]) -> str:

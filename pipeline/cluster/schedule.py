@@ -158,11 +158,13 @@ def _make(
 def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s: float = PATIENCE_S) -> list[Any]:
     """All schedules, as KFP describes them."""
     client = client or connect(endpoint)
+    # Other than with experiments, the SDK does not look for the user's namespace itself.
+    mine = client.get_user_namespace() or None
     found: list[Any] = []
     token = ""
     while True:
         page = patiently(
-            functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=endpoint.users),
+            functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=mine),
             endpoint,
             patience_s,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet, run_page
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet, run_page, unless_there
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
@@ -132,11 +132,11 @@ def submit(
 def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patience_s: float = PATIENCE_S) -> str:
     """The id of the experiment of that name, made if need be."""
 
-    def obtain() -> str:
+    def obtain() -> Any:
         with quiet():
-            return client.create_experiment(name, namespace=endpoint.users).experiment_id
+            return client.create_experiment(name)  # which looks before it makes one
 
-    return patiently(obtain, endpoint, patience_s)
+    return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint, patience_s)
 
 
 def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:

@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, pages_of, patiently, quiet
+from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, pages_of, patiently, unless_there
 
 if TYPE_CHECKING:
     import kfp
@@ -25,7 +25,7 @@ def upload(
         PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
-    pipeline = patiently(lambda: _obtain_pipeline(client, endpoint, name), endpoint, patience_s)
+    pipeline = patiently(lambda: _obtain_pipeline(client, name), endpoint, patience_s)
     sent: list[str] = []
 
     def send() -> Any:
@@ -33,7 +33,7 @@ def upload(
         if found := _named(versions(client, pipeline.pipeline_id), version):
             return found
         sent.append(version)
-        return _unless_there(
+        return unless_there(
             lambda: client._upload_api.upload_pipeline_version(
                 str(compiled),
                 # Where pipelines are Kubernetes objects, no two versions in a namespace have the same name.
@@ -55,7 +55,7 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
     Raises:
         PipelineError: there is no such pipeline or version; names the nearest.
     """
-    known = patiently(lambda: _known(client, endpoint, name), endpoint, patience_s)
+    known = patiently(lambda: _known(client, name), endpoint, patience_s)
     if known is None:
         raise PipelineError(
             f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
@@ -72,7 +72,7 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
 def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str, patience_s: float) -> Any:
     """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
     with contextlib.suppress(PipelineError):
-        known = patiently(lambda: _known(client, endpoint, name), endpoint, patience_s)
+        known = patiently(lambda: _known(client, name), endpoint, patience_s)
         return _named(known or [], version)
     return None
 
@@ -96,15 +96,15 @@ def parameters_of(version: Any) -> set[str]:
     return set(spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}))
 
 
-def _known(client: "kfp.Client", endpoint: Endpoint, name: str) -> list[Any] | None:
-    pipeline = _pipeline(client, endpoint, name)
+def _known(client: "kfp.Client", name: str) -> list[Any] | None:
+    pipeline = _pipeline(client, name)
     return versions(client, pipeline.pipeline_id) if pipeline else None
 
 
-def _pipeline(client: "kfp.Client", endpoint: Endpoint, name: str) -> Any:
+def _pipeline(client: "kfp.Client", name: str) -> Any:
     from kfp_server_api import ApiException
 
-    namespaced = {"namespace": endpoint.users} if endpoint.users else {}
+    namespaced = {"namespace": mine} if (mine := client.get_user_namespace()) else {}
     try:
         return client._pipelines_api.pipeline_service_get_pipeline_by_name(name, **namespaced)
     except ApiException as error:
@@ -113,28 +113,15 @@ def _pipeline(client: "kfp.Client", endpoint: Endpoint, name: str) -> Any:
         raise
 
 
-def _obtain_pipeline(client: "kfp.Client", endpoint: Endpoint, name: str) -> Any:
+def _obtain_pipeline(client: "kfp.Client", name: str) -> Any:
     from kfp_server_api import V2beta1Pipeline
 
-    body = V2beta1Pipeline(name=name, display_name=name, namespace=endpoint.users)
+    body = V2beta1Pipeline(name=name, display_name=name, namespace=client.get_user_namespace() or None)
     return (
-        _pipeline(client, endpoint, name)
-        or _unless_there(lambda: client._pipelines_api.pipeline_service_create_pipeline(body))
-        or _pipeline(client, endpoint, name)
+        _pipeline(client, name)
+        or unless_there(lambda: client._pipelines_api.pipeline_service_create_pipeline(body))
+        or _pipeline(client, name)
     )
-
-
-def _unless_there(make: Any) -> Any:
-    """What `make` makes; None if somebody else has made it in the meantime."""
-    from kfp_server_api import ApiException
-
-    try:
-        with quiet():
-            return make()
-    except ApiException as error:
-        if error.status == 409:
-            return None
-        raise
 
 
 def _named(known: list[Any], version: str) -> Any:

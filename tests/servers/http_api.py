@@ -5,6 +5,7 @@ import email
 import http.server
 import json
 import socket
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ class Api:
         return sum(1 for request in self.requests if request[:2] == (method, path))
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
-        """Yields the server's URL."""
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+        """Yields the server's URL; with `tls` that of localhost."""
         api = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -108,10 +109,12 @@ class Api:
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"https://localhost:{server.server_port}" if tls else f"http://127.0.0.1:{server.server_port}"
         finally:
             self.stopped.set()
             server.shutdown()

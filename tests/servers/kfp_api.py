@@ -12,6 +12,8 @@ from tests.servers.kfp_runs import START, Moment, shown
 PREFIX = "/apis/v2beta1"
 # Whose rights a run has that names nobody.
 SERVICE_ACCOUNT = "pipeline-runner"
+# What a KFP of many users does in one's namespace alone; a single object, asked for by its id, is in the one it is in.
+NAMESPACED = {("experiments", "GET"), ("experiments", "POST"), ("recurringruns", "GET")}
 
 
 class KfpApi(Api):
@@ -53,12 +55,19 @@ class KfpApi(Api):
     def _refuse_namespace(self, namespace: str | None, collection: str, method: str) -> tuple[int, Any] | None:
         if namespace and not self.namespaces:
             return error(400, 3, f"In single-user mode, List{collection.title()} cannot filter by namespace.")
+        if not namespace and self.namespaces and (collection, method) in NAMESPACED:
+            return error(400, 3, f"Invalid resource references for {collection}. Namespace is empty.")
         if namespace and namespace not in self.namespaces:
             return error(403, 7, f"User 'ana' is not authorized to {method} {collection} in namespace {namespace}")
         return None
 
     def _experiments(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if method == "POST":
+            same = (body["display_name"], body.get("namespace") or "")
+            if any((one["display_name"], one.get("namespace") or "") == same for one in self.experiments.values()):
+                return error(
+                    409, 6, f"Already exist error: The name {same[0]} already exists. Please specify a new name"
+                )
             made = {**body, "experiment_id": f"experiment-{next(self.numbers)}"}
             self.experiments[made["experiment_id"]] = made
             return 200, made

@@ -55,7 +55,7 @@ def check_namespace(setup: Setup, client: "kfp.Client") -> Check:
     """Whether this user may work in the namespace."""
     endpoint = find_endpoint(setup.url, setup.namespace)
     try:
-        patiently(lambda: client.list_experiments(page_size=1, namespace=endpoint.users), endpoint, 3.0)
+        patiently(lambda: client.list_experiments(page_size=1), endpoint, 3.0)
     except PipelineError as error:
         said, _, fix = str(error).partition("; ")
         return failed("experiments", said, fix)

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("bare_home")
         ("/apis/v2beta1/experiments", error(500, 13, "Unauthenticated: no user identity header"), "KFP_EXISTING_TOKEN"),
         ("/apis/v2beta1/runs", error(400, 3, "unknown field \\nin spec"), "400: unknown field"),
         ("/apis/v2beta1/runs", (502, "<html><body>Bad gateway</body></html>"), "502: a web page"),
+        ("/apis/v2beta1/runs", (405, "<html>Für Sie gesperrt</html>".encode("latin-1")), "405: a web page"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_one_clear_line_and_not_tried_again(quickstart_compiled, path, fault, said):
@@ -54,15 +55,6 @@ def test_a_refusal_is_one_clear_line_and_not_tried_again(quickstart_compiled, pa
 def test_a_namespace_that_is_not_ones_own(quickstart_compiled):
     with pytest.raises(PipelineError, match="no permission in namespace theirs: .*; ask for"):
         run(KfpApi(STORY, namespaces=("mine",)), quickstart_compiled, namespace="theirs")
-
-
-def test_kubeflows_own_namespace_is_none_to_a_kfp_of_one_user(quickstart_compiled):
-    assert run(KfpApi(STORY), quickstart_compiled, namespace="kubeflow")[-1] == "the run succeeded"
-
-
-def test_a_namespace_on_a_kfp_of_one_user(quickstart_compiled):
-    with pytest.raises(PipelineError, match="has one user and no namespaces: leave out --namespace"):
-        run(KfpApi(STORY), quickstart_compiled, namespace="mine")
 
 
 def test_the_token_is_sent_and_said_nowhere(quickstart_compiled, capfd):

@@ -1,0 +1,184 @@
+"""Kubeflow as companies have it: below an authority of their own, behind proxies, in any namespace, for many users."""
+
+import datetime
+import ipaddress
+import json
+import ssl
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from components.core.errors import PipelineError
+from pipeline.cluster.kubeflow import Endpoint, connect
+from pipeline.cluster.schedule import schedules
+from pipeline.cluster.submit import obtain_experiment, pods_namespace
+from pipeline.cluster.upload import upload
+from tests.pipeline.cluster.submitting import STORY, run
+from tests.servers.kfp_api import KfpApi, error
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+PROXIED = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/"
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+# Certificates and proxies.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with a certificate for localhost that no public authority knows, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("certificate") / "own.pem"
+    encoding = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(made.public_bytes(encoding) + key.private_bytes(encoding, *plain))
+    return path
+
+
+def test_a_certificate_of_ones_own_authority_is_trusted_by_the_usual_variable(certificate, monkeypatch):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with KfpApi().serving(tls) as url:
+        with pytest.raises(PipelineError, match="no secure connection .* set REQUESTS_CA_BUNDLE to a file") as caught:
+            connect(Endpoint(url))
+        assert "\n" not in str(caught.value) and "port-forward" not in str(caught.value)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert schedules(Endpoint(url)) == []
+
+
+class ForwardProxy(KfpApi):
+    """A proxy that asks for a password, and Kubeflow behind it, whose name nobody else can look up."""
+
+    def handle(self, method, path, query, body, headers):
+        if headers["Proxy-Authorization"] != "Basic bWU6cHc=":
+            return 407, {}
+        assert headers["Host"] == "kubeflow.company.invalid"
+        return super().handle(method, path, query, body, headers)
+
+
+def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_compiled):
+    api, plain = ForwardProxy(), KfpApi(STORY)
+    with api.serving() as url:
+        monkeypatch.setenv("HTTP_PROXY", url.replace("//", "//me:pw@"))
+        assert schedules(Endpoint("http://kubeflow.company.invalid")) == []
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
+
+
+# What stands before Kubeflow.
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [(403, "RBAC: access denied"), (403, "<html><title>Sign in</title></html>"), (403, "")],
+    ids=["Istio", "a page", "nothing"],
+)
+def test_a_refusal_by_what_stands_before_kubeflow_asks_for_a_token_and_for_no_role(refusal):
+    api = KfpApi()
+    api.faults = [("GET", "/apis/v2beta1/healthz", refusal)]
+    with api.serving() as url, pytest.raises(PipelineError, match="what stands before it .* fresh token") as caught:
+        connect(Endpoint(url))
+    assert "kubeflow-edit" not in str(caught.value)
+
+
+# Namespaces.
+
+
+def remember(monkeypatch, tmp_path, namespace: str) -> None:
+    """What the SDK keeps of the last cluster: in a file that it reads for each."""
+    import kfp
+
+    path = tmp_path / "context.json"
+    path.write_text(json.dumps({"namespace": namespace}))
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(path))
+
+
+@pytest.mark.parametrize("remembered", ["", "of-another-cluster"])
+def test_a_kfp_of_one_user_in_a_namespace_of_its_own(monkeypatch, tmp_path, quickstart_compiled, remembered):
+    """As on OpenShift AI: the namespace says where the pods are, and is not named to KFP, which refuses any."""
+    remember(monkeypatch, tmp_path, remembered)
+    api = KfpApi(STORY)
+    assert run(api, quickstart_compiled, namespace="my-project")[-1] == "the run succeeded"
+    with api.serving() as url:
+        place = Endpoint(url, "my-project")
+        assert schedules(place) == []
+        upload("digits", "abc-1", quickstart_compiled, place, patience_s=3.0)
+        assert pods_namespace(connect(place), place) == "my-project"
+
+
+def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monkeypatch, tmp_path, quickstart_compiled):
+    remember(monkeypatch, tmp_path, "ana")
+    api = KfpApi(STORY, namespaces=("ana",))
+    assert run(api, quickstart_compiled)[-1] == "the run succeeded"
+    with api.serving() as url:
+        upload("digits", "abc-1", quickstart_compiled, Endpoint(url), patience_s=3.0)
+        assert schedules(Endpoint(url)) == []
+    assert [made["namespace"] for made in (*api.experiments.values(), *api.pipelines.values())] == ["ana", "ana"]
+
+
+class ThroughKubernetes(KfpApi):
+    """The Kubernetes API, which hands on what is for Kubeflow's own service, in Kubeflow's own namespace."""
+
+    def handle(self, method, path, query, body, headers):
+        if not path.startswith(PROXIED):
+            return 404, {"kind": "Status", "message": 'services "ml-pipeline:http" not found', "code": 404}
+        return super().handle(method, f"/{path.removeprefix(PROXIED).lstrip('/')}", query, body, headers)
+
+
+def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeypatch, tmp_path):
+    """As on each cloud. The user's namespace is not where Kubeflow's own service is looked for."""
+    api = ThroughKubernetes(namespaces=("ana",))
+    with api.serving() as url:
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        # Where the Kubernetes client looks, it looks up when it is imported.
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        assert schedules(Endpoint(namespace="ana")) == []
+    assert api.requests[-1][2]["namespace"] == "ana"
+
+
+# Two people at once.
+
+
+def test_an_experiment_that_somebody_else_makes_at_the_same_moment_is_theirs_and_ours():
+    api = KfpApi()
+    original = api.handle
+
+    def handle(method, path, query, body, headers):
+        if (method, path) == ("POST", "/apis/v2beta1/experiments") and not api.experiments:
+            original("POST", path, {}, {"display_name": "conv2d"}, {})
+        return original(method, path, query, body, headers)
+
+    api.handle = handle
+    with api.serving() as url:
+        assert obtain_experiment(connect(Endpoint(url)), Endpoint(url), "conv2d", 1.0) == "experiment-1"
+
+
+def test_another_conflict_is_told():
+    api = KfpApi()
+    api.faults = [("POST", "/apis/v2beta1/experiments", error(409, 6, "Already exist error: what"))] * 2
+    with api.serving() as url, pytest.raises(PipelineError, match="409: Already exist error: what"):
+        obtain_experiment(connect(Endpoint(url)), Endpoint(url), "conv2d", 1.0)
