@@ -28,24 +28,34 @@ FIELDS = (
     ("day of week", 0, 6, DAYS),
 )
 EXAMPLE = "'30 2 * * 1' is 02:30 UTC each Monday"
+# February has its 29th within the five years that KFP's scheduler looks ahead.
+LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
 
 def check_cron(cron: str) -> str:
     """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are.
 
     Raises:
-        PipelineError: names the field that can't be.
+        PipelineError: names the field that can't be; or no day is ever meant: KFP's scheduler would hang over it, and
+            with it everybody's schedules.
     """
     fields = cron.split()
-    if len(fields) == 6 and fields[0].isdecimal() and int(fields[0]) <= 59:
+    if len(fields) == 6 and re.fullmatch("[0-5]?[0-9]", fields[0]):
         seconds, *fields = fields
     elif len(fields) == 5:
         seconds = "0"
     else:
         raise PipelineError(f"expected CRON as minute, hour, day, month, weekday; received {cron!r}; {EXAMPLE}")
+    meant = []
     for text, (name, smallest, largest, names) in zip(fields, FIELDS, strict=True):
-        if not all(_possible(part, smallest, largest, names) for part in text.lower().split(",")):
+        parts = [_values(part, smallest, largest, names) for part in text.lower().split(",")]
+        if not all(parts):
             raise PipelineError(f"expected {smallest} to {largest} as the {name} of CRON, received {text!r}; {EXAMPLE}")
+        meant.append({value for part in parts for value in part})
+    _, _, days, months, _ = meant
+    # With a weekday too, either of the two is enough.
+    if fields[4][0] in "*?" and all(min(days) > LONGEST_MONTHS.get(month, 31) for month in months):
+        raise PipelineError(f"expected a day that comes in CRON, received day {fields[2]} of month {fields[3]}")
     return " ".join((seconds, *fields))
 
 
@@ -192,19 +202,19 @@ def unschedule(name: str, endpoint: Endpoint, patience_s: float = PATIENCE_S) ->
     return found[0].recurring_run_id
 
 
-def _possible(part: str, smallest: int, largest: int, names: tuple[str, ...]) -> bool:
-    """Whether `*`, `?`, `5`, `1-5`, `*/15`, `1-5/2` or a name stands for values of the field."""
+def _values(part: str, smallest: int, largest: int, names: tuple[str, ...]) -> range:
+    """The values that `*`, `?`, `5`, `1-5`, `*/15`, `5/15`, `1-5/2` or a name stands for; empty if it is none such."""
     span, slash, step = part.partition("/")
-    if slash and not (step.isdecimal() and int(step) > 0):
-        return False
-    if span in ("*", "?"):
-        return True
-    ends = [_value(end, names, smallest) for end in span.split("-")]
-    if len(ends) > 2 or not all(re.fullmatch(r"\d{1,2}", end) for end in ends):
-        return False
-    numbers = [int(end) for end in ends]
-    return all(smallest <= number <= largest for number in numbers) and numbers == sorted(numbers)
+    ends = [smallest, largest] if span in ("*", "?") else [_value(end, smallest, names) for end in span.split("-")]
+    every = _value(step, smallest, ()) if slash else 1
+    # A step that is longer than the field would be taken for none: */90 minutes is every hour.
+    if len(ends) > 2 or not all(smallest <= end <= largest for end in ends) or not 0 < every <= largest - smallest:
+        return range(0)
+    return range(ends[0], (largest if slash and len(ends) == 1 else ends[-1]) + 1, every)
 
 
-def _value(text: str, names: tuple[str, ...], smallest: int) -> str:
-    return str(names.index(text) + smallest) if text in names else text
+def _value(text: str, smallest: int, names: tuple[str, ...]) -> int:
+    """A number or a name as a number; -1 if it is neither."""
+    if text in names:
+        return names.index(text) + smallest
+    return int(text) if re.fullmatch("[0-9]{1,2}", text) else -1
