@@ -20,14 +20,12 @@ VENV   = .venv
 PYTHON = $(VENV)/bin/python
 LOCKS  = docker/requirements
 
-OURS     = PROFILE RUNNER OUTPUTS TARGET PORT PYTHON3 VENV TESTS ACTION CLUSTER CRON NAME WATCH JSON CACHE CHECK_IMAGES \
-           ENDPOINT NAMESPACE EXPERIMENT PLACEMENT SERVICE_ACCOUNT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET \
-           BUCKET TENSORBOARD REGISTRY ARGS MODEL IMAGE OUT TOP GRID TRIALS PARALLEL CLASSES UPGRADE WORKERS EXAMPLES \
-           KUBERNETES_MANIFEST VERSION WHAT RUN \
-           BASE_IMAGE SUITE SAMPLER DIGESTS SIGN CONV2D_%
+# What a target takes stands above it, as `target.takes`; ANY: the pipeline's parameters too, whose names Python checks.
+# Anything else is refused before anything runs: it would be left out in silence.
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
+ALWAYS   = PYTHON3 VENV BASE_IMAGE CONV2D_%
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
 define newline
@@ -43,97 +41,116 @@ dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
 switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1, received $(call given,$(1)))))
-# Refuses options of other targets, which would be left out in silence: $(call only,NAMES of its own).
-only     = $(call refused,$(strip $(foreach name,$(filter-out $(1) PYTHON3 VENV BASE_IMAGE CONV2D_%,$(OURS)),$(if $(call given,$(name)),$(name)=))))
-refused  = $(if $(1),$(error $@ takes no $(1); see make help))
-# The same for targets without parameters: a mistyped name would be left out in silence too.
-alone    = $(call only,$(1))$(call refused,$(strip $(foreach name,$(filter-out $(1),$(OTHERS)),$(name)=)))
-# All other names given on make's command line are parameters, handed on as NAME=VALUE.
-OTHERS   = $(foreach name,$(sort $(filter-out $(OURS),$(.VARIABLES))),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+# Names given on make's command line; those that no target takes as an option are parameters, handed on as NAME=VALUE.
+GIVEN    = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+OTHERS   = $(filter-out $(OURS) $(ALWAYS),$(GIVEN))
 SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
 # MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
-ANSWERED = $(if $(filter prediction,$(call given,WHAT)),$(foreach name,MODEL REGISTRY OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))))
+OF_PREDICTION = $(if $(filter prediction,$(call given,WHAT)),MODEL REGISTRY OUT TOP)
+ANSWERED = $(foreach name,$(OF_PREDICTION),$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name)))))
 LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
-        optuna pipeline-compile pipeline-upload pipeline-run follow schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+TARGETS = help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
+          optuna pipeline-compile pipeline-upload pipeline-run follow schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+.PHONY: $(TARGETS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+run-local.takes = PROFILE RUNNER OUTPUTS CACHE ANY
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-	@$(call only,PROFILE RUNNER OUTPUTS CACHE)$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
 
+sweep.takes = PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER ANY
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-	@$(call only,PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER)$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
 
+model.takes = PROFILE CLASSES ANY
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	@$(call only,PROFILE CLASSES)$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
+	@$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
 
+predict.takes = IMAGE MODEL REGISTRY OUT TOP OUTPUTS
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	@$(call alone,IMAGE MODEL REGISTRY OUT TOP OUTPUTS)$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
+	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
+predict-all.takes = MODEL REGISTRY OUT TOP OUTPUTS ANY
 predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	@$(call only,MODEL REGISTRY OUT TOP OUTPUTS)$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
+	@$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
 
+models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
-	@$(call alone,REGISTRY ARGS)$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
+	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
+pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST $(OF_PREDICTION) ANY
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
 	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
 
+pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) PLACEMENT CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
 	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
-pipeline-run: OURS += VERBOSE
+pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE $(OF_PREDICTION) ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
 	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(SUBMIT)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
-follow: OURS += VERBOSE
+follow.takes = RUN $(WHERE) VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-	@$(call alone,RUN $(WHERE) VERBOSE)$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
+	@$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
 
+schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
 	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
 
+schedules.takes = $(WHERE)
 schedules: $(VENV)/local ## list what is scheduled
-	@$(call alone,$(WHERE))$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
+	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
 
+unschedule.takes = NAME $(WHERE)
 unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	@$(call alone,$(WHERE) NAME)$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
+	@$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
 
+doctor.takes = PROFILE JSON $(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT ANY
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
 	@$(PYTHON) -m pipeline doctor --profile $(call text,PROFILE) $(if $(call given,JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) -- $(SETTINGS)
 
+cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
 	@$(PYTHON) -m pipeline images build
 	@k8s/cluster-up.sh $$($(PYTHON) -m pipeline images names)
 
+cluster-down.takes = CLUSTER
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
+config.takes = PROFILE WHAT $(OF_PREDICTION) ANY
 config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= or WHAT=prediction
 	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) $(call options,WHAT) -- $(ANSWERED) $(SETTINGS)
 
-ifneq ($(call given,CLUSTER),)
+ifneq ($(filter-out 0,$(call given,CLUSTER)),)
+tensorboard.takes = CLUSTER NAMESPACE PORT
 tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1 those of the cluster: NAMESPACE=
 	@kubectl -n $(or $(if $(call given,NAMESPACE),$(call text,NAMESPACE)),kubeflow) port-forward service/tensorboard $(call text,PORT):80
 else
+tensorboard.takes = CLUSTER OUTPUTS PORT
 tensorboard: $(VENV)/local
-	@$(call alone,OUTPUTS PORT)$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
+	@$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
 endif
 
+images.takes = TARGET ACTION SIGN DOCKER
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
-	@$(call alone,TARGET ACTION SIGN DOCKER)$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
+	@$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
+base-image.takes = SUITE
 base-image: ## make a Python base image from Debian packages, for hosts without an image registry: SUITE=trixie
 	@docker/base-image.sh
 
+test.takes = TESTS WORKERS
 test: $(VENV)/test ## run the tests, a worker more than cores (WORKERS=4), and print the ten slowest: TESTS=path to run some
 	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10)
 
+soak.takes = EXAMPLES
 soak: $(VENV)/test ## look for what breaks only now and then, for two hours or so, and tell what was tried: EXAMPLES=2000
 	@CONV2D_SOAK=$(or $(call given,EXAMPLES),2000) $(PYTHON) -m pytest tests/soak --timeout 0
 
@@ -155,6 +172,7 @@ golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted chang
 	@$(PYTHON) -m pipeline compile --what prediction --to tests/pipeline/prediction.golden.yaml --mask-images
 	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
+lock.takes = UPGRADE
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
 	@UPGRADE=$(call quote,$(call given,UPGRADE)) docker/lock.sh
 
@@ -166,8 +184,13 @@ clean: ## remove what was built, and the environment; runs stay
 	rm -rf build $(VENV) .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# All that runs leave in OUTPUTS: a mistaken OUTPUTS=~ is to cost nothing.
+RUNS = (training|sweep)-[0-9-]+|no-run|latest|tensorboard|\.(cache|checkpoints|downloads|fitting|models)|\.latest\.[0-9]+
+clean-runs.takes = OUTPUTS
 clean-runs: ## remove every local run and its cache
-	rm -rf $(call text,OUTPUTS)
+	@other=$$(ls -A -- $(call text,OUTPUTS) 2>/dev/null | grep -vxE '$(RUNS)' | head -n 1); test -z "$$other" || \
+		{ echo "error: expected runs and nothing else in "$(call text,OUTPUTS)", found $$other; nothing was removed" >&2; exit 1; }
+	rm -rf -- $(call text,OUTPUTS)
 
 # One environment; running needs less of it than testing.
 $(VENV)/local: $(LOCKS)/local.txt
@@ -191,3 +214,12 @@ define install
 	$(PYTHON) docker/install.py $(LOCKS)/$(1).txt; \
 	touch $@
 endef
+
+# What the targets that were asked for take, and what was given besides. VERBOSE is a parameter where it is no option.
+TAKEN   = $(sort $(foreach goal,$(MAKECMDGOALS),$($(goal).takes)))
+OURS    = $(filter-out ANY $(if $(filter VERBOSE,$(TAKEN)),,VERBOSE),$(sort $(foreach target,$(TARGETS),$($(target).takes))))
+REFUSED = $(filter-out $(TAKEN) $(ALWAYS),$(if $(filter ANY,$(TAKEN)),$(filter $(OURS),$(GIVEN)),$(GIVEN)))
+UNKNOWN = $(filter-out $(TARGETS) $(VENV)/%,$(MAKECMDGOALS))
+$(if $(UNKNOWN),$(error there is no target $(UNKNOWN); make help lists them, and a value is given as NAME=VALUE))
+$(if $(filter-out help,$(MAKECMDGOALS)),$(if $(REFUSED),$(error $(MAKECMDGOALS) takes no $(addsuffix =,$(REFUSED)); it takes $(or \
+    $(addsuffix =,$(filter-out ANY,$(TAKEN))),nothing)$(if $(filter ANY,$(TAKEN)), and any parameter (make config)))))

@@ -72,7 +72,7 @@ def test_the_environment_keeps_its_bytecode(make):
 
 def test_an_option_of_another_target_is_refused(make):
     """It would be left out in silence, and a sweep would be one training."""
-    with pytest.raises(AssertionError, match="run-local takes no GRID= TRIALS=; see make help"):
+    with pytest.raises(AssertionError, match="run-local takes no GRID= TRIALS=; it takes CACHE= "):
         make("run-local", "GRID=seed=1,2", "TRIALS=2", "EPOCHS=1")
 
 
@@ -89,6 +89,15 @@ def test_an_option_of_another_target_is_refused(make):
         ("sweep GRID=seed=1,2 IMAGE=a.png", "sweep takes no IMAGE="),
         ("model GRID=seed=1,2", "model takes no GRID="),
         ("predict-all SOURCE=a OUT=b IMAGE=a.png", "predict-all takes no IMAGE="),
+        ("config RUNNER=docker", "config takes no RUNNER=; it takes PROFILE= WHAT= and any parameter"),
+        ("doctor GRID=seed=1,2", "doctor takes no GRID="),
+        ("pipeline-compile ENDPOINT=http://k", "pipeline-compile takes no ENDPOINT="),
+        ("pipeline-run MODEL=digits@champion", "pipeline-run takes no MODEL="),
+        ("schedule RUNNER=docker", "schedule takes no RUNNER="),
+        ("clean-runs OUTPUT=elsewhere", "clean-runs takes no OUTPUT=; it takes OUTPUTS="),
+        ("test TEST=tests/docker", "test takes no TEST=; it takes TESTS= WORKERS="),
+        ("clean OUTPUTS=elsewhere", "clean takes no OUTPUTS=; it takes nothing"),
+        ("run-local epochs 3", "there is no target epochs 3; make help lists them"),
         ("run-local CACHE=no", "expected CACHE=0 or CACHE=1, received no"),
     ],
 )
@@ -144,6 +153,22 @@ def test_a_run_is_followed_by_its_name_and_verbosely_if_asked(make):
     ]  # that one reads it from make's environment
     with pytest.raises(AssertionError, match="follow takes no EXPERIMENT="):
         make("follow", "RUN=a-b", "EXPERIMENT=x")
+
+
+def test_only_runs_are_cleaned_away(tmp_path):
+    runs, mixed = tmp_path / "my runs", tmp_path / "home"
+    for folder in (runs, mixed):
+        (folder / ".cache" / "process").mkdir(parents=True)
+        (folder / "training-2026-11-27-08-01-22-576050").mkdir()
+        (folder / "latest").symlink_to("training-2026-11-27-08-01-22-576050")
+    (mixed / "thesis").mkdir()
+    ended = [
+        subprocess.run(["make", "clean-runs", f"OUTPUTS={folder}"], cwd=ROOT, capture_output=True, text=True)
+        for folder in (runs, mixed, tmp_path / "none")
+    ]
+    assert [done.returncode for done in ended] == [0, 2, 0]
+    assert not runs.exists() and len(list(mixed.iterdir())) == 4
+    assert f"error: expected runs and nothing else in {mixed}, found thesis; nothing was removed" in ended[1].stderr
 
 
 def test_tensorboard_takes_its_port_and_folder(make):

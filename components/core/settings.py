@@ -16,6 +16,9 @@ def _store_place(uri: str) -> str:
     return uri
 
 
+# Up to here every integer is a double of its own, as which Kubeflow hands numbers on.
+LARGEST_INTEGER = 2**53
+
 # A setting that names a place for objects: a store's URI or a local directory, refused at once if it is neither.
 # Empty: none.
 StorePlace = Annotated[str, pydantic.AfterValidator(_store_place)]
@@ -49,6 +52,14 @@ class Settings(pydantic.BaseModel):
                 raise ValueError("expected a value without {{, which Kubeflow would put something in the place of")
             if any(character == "\0" or 0xD800 <= ord(character) < 0xE000 for character in value):
                 raise ValueError("expected text in UTF-8 without zero bytes; rename what it names")
+        return value
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _a_number_that_arrives(cls, value: Any) -> Any:
+        """Refuses an integer that JSON, and so Kubeflow, would round."""
+        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+            raise ValueError(f"expected at most {LARGEST_INTEGER:,}")
         return value
 
     @classmethod

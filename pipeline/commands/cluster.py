@@ -18,7 +18,7 @@ from pipeline.parameters.sweep import Sweep
 @click.command("compile")
 @click.option(
     "--to",
-    type=click.Path(path_type=pathlib.Path),
+    type=options.Place(),
     help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")

@@ -6,7 +6,7 @@ from pipeline.images.names import Target, names
 
 
 @click.command("images")
-@click.argument("action", type=click.Choice(["build", "push", "list", "names"]), default="build")
+@click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "list", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 @click.option("--sign", "key", default="", help="At a push: cosign's key, a KMS address, or keyless.")
 def images_command(action: str, target: Target, key: str) -> None:

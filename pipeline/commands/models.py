@@ -74,7 +74,7 @@ def show_command(uri: str, name: str, version: int | None, as_json: bool) -> Non
 
 @models.command("publish")
 @click.argument("name")
-@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.argument("directory", type=options.Place())
 @click.option("--champion", is_flag=True, help="Make it the champion at once.")
 @click.pass_obj
 def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool) -> None:
@@ -128,7 +128,7 @@ def rollback_command(uri: str, name: str) -> None:
 
 @models.command("fetch")
 @click.argument("name")
-@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.argument("directory", type=options.Place())
 @click.option("--version", type=click.IntRange(min=1), help="Else the champion.")
 @click.pass_obj
 def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | None) -> None:

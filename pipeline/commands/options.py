@@ -4,23 +4,54 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from components.core.errors import PipelineError
-from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure
+from components.core.errors import PipelineError, nearest, shown
+from components.core.storage import location
+from pipeline.console import option
+from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
-from pipeline.parameters.prediction import configure_prediction
+from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 from pipeline.parameters.sweep import plan_sweep
 
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
+# What a person may set as NAME=VALUE, for one command or another.
+SETTINGS = {**Parameters.model_fields, **PredictionParameters.model_fields}
 GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
+
+
+class Place(click.Path):
+    """A path on this machine. `~` is the home folder: what follows NAME= most shells hand on as it was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
+        if not str(value) or re.match(r"[a-z0-9]+://", str(value)):
+            self.fail(f"expected a path on this machine, received {shown(str(value))}", param, ctx)
+        location.local_path(str(value))  # raises if it can't be one
+        return pathlib.Path(value).expanduser()
+
+
+def check_names(context: click.Context, parameter: click.Parameter, settings: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuses a name given twice, and one that is no parameter, which may be a mistyped option of the command."""
+    given: set[str] = set()
+    for setting in settings:
+        (name,) = from_command_line([setting])
+        if name in given:
+            raise PipelineError(f"expected {shown(name)} once, received it twice")
+        if name not in SETTINGS:
+            options = [each.opts[-1] for each in context.command.params if isinstance(each, click.Option)]
+            known = [*SETTINGS, *(option(name.removeprefix("--")).rstrip("=") for name in options)]
+            raise PipelineError(f"unknown parameter {shown(name)} in command line; {nearest(name, known)}")
+        given.add(name)
+    return settings
+
 
 outputs = click.option(
     "--outputs",
-    type=click.Path(path_type=pathlib.Path),
+    type=Place(),
     default="local_outputs",
     show_default=True,
     help="The folder of all local runs.",
@@ -49,7 +80,7 @@ what = click.option(
     show_default=True,
     help="prediction: the champion answers pictures.",
 )
-settings = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...")
+settings = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...", callback=check_names)
 placement = click.option(
     "--placement", default="", help="A file of NAME=VALUE lines that say where, k8s/overlays/*/runs.env."
 )

@@ -15,6 +15,7 @@ import yaml
 
 from components.core.errors import PipelineError, nearest, shown
 from components.core.settings import Settings, StorePlace
+from components.core.storage import location
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
@@ -91,7 +92,7 @@ def profile_path(name: str) -> pathlib.Path:
         PipelineError: there is none; names the nearest.
     """
     if name.endswith((".yaml", ".yml")):
-        path = pathlib.Path(name)
+        path = location.local_path(name)
         if not path.is_file():
             raise PipelineError(f"expected a profile file, received {name!r}, which does not exist")
         return path

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
+from components.core.storage import location
 
 NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
@@ -183,7 +184,7 @@ def placement_file(path: str | pathlib.Path) -> list[str]:
         PipelineError: there is no such file, or a line that is no setting.
     """
     try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        lines = location.local_path(str(path)).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise PipelineError(
             f"expected a file of NAME=VALUE lines, received {str(path)!r}, which can't be read"

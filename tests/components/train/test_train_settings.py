@@ -18,6 +18,8 @@ def test_the_defaults_are_the_articles() -> None:
     [
         ("epochs", 0, "epochs: input should be greater than or equal to 1; received 0"),
         ("batch_size", -1, "batch_size: input should be greater than or equal to 1; received -1"),
+        ("batch_size", "1" + 20 * "0", "batch_size: expected at most 9,007,199,254,740,992; received '1000"),
+        ("seed", -(2**60), "seed: "),
         ("learning_rate", float("nan"), "learning_rate: "),
         ("learning_rate", float("inf"), "learning_rate: "),
         ("learning_rate", 0, "learning_rate: input should be greater than 0; received 0"),

@@ -1,5 +1,6 @@
 """Commands typed with odd arguments: each ends well, or with a line."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -10,6 +11,9 @@ from components.core.errors import PipelineError
 from components.core.machine import lack
 from pipeline import ROOT, conv2d
 from pipeline.commands.main import main, run
+from pipeline.commands.options import Place
+from pipeline.parameters.parameters import configure
+from pipeline.parameters.placement_settings import placement_file
 
 ODD = (
     "",
@@ -89,6 +93,56 @@ def test_a_wrong_command_line_is_one_line(start, wrong, monkeypatch, capsys):
     (line,) = told.err.splitlines()
     assert line.startswith("error: ")
     assert line.endswith(" --help")
+
+
+TOLD = {
+    "a make option in lower case": (("config", "profil=x"), "unknown parameter 'profil' in command line", "PROFILE"),
+    "a mistyped option": (("run-local", "RUNER=docker"), "unknown parameter 'runer' in command line", "RUNNER"),
+    "one of the cluster": (("doctor", "ENPOINT=x"), "unknown parameter 'enpoint' in command line", "ENDPOINT"),
+    "a mistyped parameter": (("sweep", "EPOCH=3"), "unknown parameter 'epoch' in command line", "epochs"),
+}
+
+
+@pytest.mark.parametrize("typed", TOLD)
+def test_a_mistyped_name_is_told_with_the_nearest(typed, monkeypatch, capsys):
+    """Among the parameters and the command's own options, as make takes them."""
+    words, refused, meant = TOLD[typed]
+    monkeypatch.setenv("MAKELEVEL", "1")
+    monkeypatch.setattr(sys, "argv", ["python -m pipeline", *words])
+    with pytest.raises(SystemExit):
+        run()
+    assert capsys.readouterr().err == f"error: {refused}; did you mean '{meant}'?\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (("run-local", "--runner", "x"), "invalid value for 'RUNNER': 'x' is not one of 'auto', 'docker', 'process'"),
+        (("predict", "--top", "x"), "invalid value for 'TOP': 'x' is not a whole number"),
+        (("images", "publish"), "invalid value for 'ACTION': 'publish' is not one of"),
+        (("run-local", "--outputs", ""), "invalid value for 'OUTPUTS': expected a path on this machine, received ''"),
+        (("run-local", "--outputs", "gs://b/x"), "expected a path on this machine, received 'gs://b/x'"),
+        (("config", "EPOCHS=3", "epochs=4"), "expected 'epochs' once, received it twice"),
+    ],
+)
+def test_a_wrong_value_is_told_in_the_words_of_who_typed_it(typed, told, monkeypatch, capsys):
+    monkeypatch.setenv("MAKELEVEL", "1")
+    monkeypatch.setattr(sys, "argv", ["python -m pipeline", *typed])
+    with pytest.raises(SystemExit):
+        run()
+    assert told in capsys.readouterr().err
+
+
+def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
+    """Most shells hand on the ~ of OUTPUTS=~/runs, and a folder of that name is easily removed with all of home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("epochs: 3\n")
+    (tmp_path / "runs.env").write_text("gpus=1\n")
+    assert Place().convert("~/runs", None, None) == tmp_path / "runs"
+    assert Place().convert("runs", None, None) == pathlib.Path("runs")
+    assert configure("~/own.yaml").parameters.epochs == 3
+    assert placement_file("~/runs.env") == ["gpus=1"]
 
 
 @pytest.mark.parametrize(("typed", "code"), [((), 2), (("models",), 2), (("run-local", "--help"), None)])

@@ -1,5 +1,6 @@
 """`tensorboard`: the address, and nothing that is not for its user."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -32,6 +33,10 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "pipeline", "tensorboard", "--outputs", str(tmp_path), "--port", port]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode
-    assert ended.stderr == f"ERROR: TensorBoard could not bind to port {port}, it was already in use\n"
+        environment = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
+        ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"error: expected a free port, received {port}, where something answers, such as an earlier make tensorboard; "
+        f"see http://localhost:{port}, or give another: --port {int(port) + 1}\n"
+    )
