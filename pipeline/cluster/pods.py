@@ -9,6 +9,7 @@ import base64
 import contextlib
 import gzip
 import json
+import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,11 @@ Step = tuple[str, int]
 
 
 class Pods:
-    """The pods of one run as of the last look, and what their logs said so far."""
+    """The pods of one run as of the last look, and what their logs said so far.
+
+    Attributes:
+        lost: why the last look saw nothing, such as a login that has expired; empty: it did not fail.
+    """
 
     def __init__(self, core: "client.CoreV1Api", custom: "client.CustomObjectsApi", namespace: str, run_id: str):
         self.core, self.custom, self.namespace, self.run_id = core, custom, namespace, run_id
@@ -42,11 +47,19 @@ class Pods:
         self.seen: dict[str, str] = {}
         self.asked: dict[str, float] = {}
         self.ended: set[str] = set()
+        self.lost = ""
 
     def look(self) -> None:
         """Asks again; what can't be asked stays as it was."""
-        with unless_unreachable():
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
             self.pods = sorted(self._list(), key=lambda pod: str(pod.metadata.creation_timestamp))
+            self.lost = ""
+        except (ApiException, HTTPError) as error:
+            self.lost = f"{error.status} {error.reason}" if isinstance(error, ApiException) else "no answer"
+            return
         with unless_unreachable():
             self.nodes = self._workflow_nodes()
 
@@ -191,6 +204,7 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
 
+    logging.getLogger().addFilter(_SaidOnce())
     try:
         configuration = client.Configuration()
         configuration.retries = 0  # a cluster that is not there should not cost a minute
@@ -204,6 +218,20 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
     except (config.ConfigException, client.ApiException, HTTPError, OSError, TypeError):
         return None
     return pods
+
+
+class _SaidOnce(logging.Filter):
+    """Kubernetes' client logs with each request that a kubeconfig's command gives it no login: once is enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage() if record.module == "kube_config" else ""
+        again = message in self.said
+        self.said |= {message} - {""}
+        return not again
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ from typing import Any
 
 from components.core.artifacts.trial import TRIAL_ROW
 from pipeline.cluster.pods import Pods, Step
-from pipeline.cluster.tasks import ENDED, StepState, most_tries, step_states, trial_settings
+from pipeline.cluster.tasks import ENDED, StepState, has_running_pod, most_tries, step_states, trial_settings
 from pipeline.cluster.troubles import Trouble
+from pipeline.console import option
 
 Say = Callable[[str], None]
 WORDS = {"CANCELED": "cancelled", "COMPLETE": "succeeded", "RUNTIME_STATE_UNSPECIFIED": "not run", "": "not run"}
@@ -29,12 +30,14 @@ class Story:
         self._told: dict[Step, StepState] = {}
         self._kinds: dict[str, tuple[str, float]] = {}
         self._speaker: Step | None = None
+        self._lost = ""
 
     def tell(self, run: Any) -> None:
         """Says what is new: steps that began, their lines, lost pods, and how steps ended."""
         new: dict[Step, list[str]] = {}
         if self.pods:
-            self.pods.look()
+            self._look(self.pods, run)
+        if self.pods:
             for step, line in self.pods.new_lines(self.verbose):
                 if self.verbose or step[0] != "choose" or not line.startswith(TRIAL_ROW):
                     new.setdefault(step, []).append(line)
@@ -56,6 +59,19 @@ class Story:
                 self._kinds[trouble.step] = trouble.kind, now
                 self.say(f"waiting: {trouble}")
         return [(trouble, now - self._kinds[trouble.step][1]) for trouble in found]
+
+    def _look(self, pods: Pods, run: Any) -> None:
+        """Looks at the pods; says once that they can't be seen any more, and that those seen are not this run's."""
+        pods.look()
+        if pods.lost and not self._lost:
+            self.say(f"note: the cluster's pods can't be seen: {pods.lost}; states only, without logs, until they can")
+        self._lost = pods.lost
+        if not pods.lost and not pods.pods and has_running_pod(run):
+            self.say(
+                f"note: the kubeconfig's cluster has no pod of this run in namespace {pods.namespace}: states only, "
+                f"without logs; look at its context, or give the run's {option('namespace')}"
+            )
+            self.pods = None
 
     def _tell_step(self, run: Any, state: StepState, lines: list[str]) -> None:
         step = state.name, state.number

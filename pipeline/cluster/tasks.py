@@ -60,14 +60,27 @@ def step_states(run: Any) -> list[StepState]:
 
 
 def is_waiting(run: Any) -> bool:
-    """Whether some pod of a run waits to start, and none runs. Only the innermost tasks, those with a number, tell."""
-    pods = [task.state for task in _named(run) if re.fullmatch(r"(executor|.+-driver)\(\d+\)", task.display_name)]
+    """Whether some pod of a run waits to start, and none runs."""
+    pods = _pod_states(run)
     return "RUNNING" not in pods and ("PENDING" in pods or run.state in ("PENDING", "RUNTIME_STATE_UNSPECIFIED"))
 
 
+def has_running_pod(run: Any) -> bool:
+    """Whether some pod of a run runs now, as far as KFP knows."""
+    return run.state == "RUNNING" and "RUNNING" in _pod_states(run)
+
+
 def was_cancelled(run: Any) -> bool:
-    """Whether somebody ended the run: its last state may be FAILED, the history knows better."""
-    return "CANCELING" in [run.state, *(entry.state for entry in run.state_history or [])] or run.state == "CANCELED"
+    """Whether somebody ended the run: its last state may be FAILED, the history knows better.
+
+    What came before a retry, which begins a run again that had ended, is another end.
+    """
+    latest: list[str] = []
+    for state in (*(entry.state for entry in run.state_history or []), run.state):
+        if state not in ENDED and latest and latest[-1] in ENDED:
+            latest = []
+        latest.append(state)
+    return "CANCELING" in latest or run.state == "CANCELED"
 
 
 def failed_driver(run: Any) -> str:
@@ -150,6 +163,11 @@ def _named(run: Any) -> list[Any]:
     """KFP lists executions without a name too, as its metadata store counts them."""
     tasks = (run.run_details.task_details if run.run_details else None) or []
     return [task for task in tasks if task.display_name]
+
+
+def _pod_states(run: Any) -> list[str]:
+    """Those of the innermost tasks, which have a number: each is one pod."""
+    return [task.state for task in _named(run) if re.fullmatch(r"(executor|.+-driver)\(\d+\)", task.display_name)]
 
 
 def _begun(task: Any) -> bool:

@@ -6,6 +6,7 @@ They have the fields of the recorded ones (tests/pipeline/cluster/recorded): tes
 import dataclasses
 import datetime
 import hashlib
+import itertools
 from typing import Any
 
 from pipeline.cluster.tasks import ENDED, node_id
@@ -67,7 +68,7 @@ def shown(moment: Moment, run_id: str) -> dict[str, Any]:
                 _task(f"{name}-driver", "FAILED" if name == moment.undriven else "", [f"{root}.{name}"], 9, 0),
                 _task(name, "", [f"{root}.{later}-driver" for later in AFTER[name]], 9, 0),
             ]
-    states = dict.fromkeys(("PENDING", *moment.history, moment.state))
+    states = [state for state, _ in itertools.groupby(("PENDING", *moment.history, moment.state))]
     return {
         "state": moment.state,
         "state_history": [{"state": state, "update_time": START.isoformat()} for state in states],

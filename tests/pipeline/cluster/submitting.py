@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint
+from pipeline.cluster.pods import find_pods
 from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
 from tests.servers.kfp_api import KfpApi
@@ -42,6 +44,19 @@ def run(
         client, run_id = submit(configuration, compiled, place, patience_s=patience_s, say=said.append)
         follow(client, place, run_id, watch, pods, said.append)
     return said
+
+
+def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
+    """What is said of a run whose pods can be seen, and the error it ends with."""
+    api, lines = KfpApi(moments), []
+    with api.serving() as url:
+        place = Endpoint(url)
+        client, run_id = submit(configure(environment={}), compiled, place, say=lines.append)
+        try:
+            follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
+        except PipelineError as error:
+            return "\n".join(lines).split("\n"), str(error)
+    return "\n".join(lines).split("\n"), ""
 
 
 @contextlib.contextmanager

@@ -44,6 +44,16 @@ def test_any_other_end_is_an_error_with_its_reason(quickstart_compiled, last, sa
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_that_was_cancelled_and_then_retried_is_no_cancelled_one(quickstart_compiled):
+    """KFP's page has a button for it; the history keeps both."""
+    before = ("RUNNING", "CANCELING", "FAILED", "RUNNING")
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "RUNNING"), history=before[:-1])]
+    last = Moment("SUCCEEDED", tasks(*["SUCCEEDED"] * 5), history=before)
+    assert run(KfpApi([*moments, last]), quickstart_compiled)[-1] == "the run succeeded"
+    with pytest.raises(PipelineError, match="train failed"):
+        run(KfpApi([Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"), history=before)]), quickstart_compiled)
+
+
 def test_a_run_that_is_being_cancelled_is_followed_to_its_end(quickstart_compiled):
     with pytest.raises(PipelineError, match="cancelled"):
         run(KfpApi([Moment("CANCELING"), Moment("CANCELING"), Moment("CANCELED")]), quickstart_compiled)

@@ -11,31 +11,14 @@ from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary
 from pipeline.cluster.endings import container_ending
-from pipeline.cluster.follow import Watch, follow
-from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.story import Story
-from pipeline.cluster.submit import submit
-from pipeline.parameters.parameters import configure
-from tests.pipeline.cluster.submitting import FAST, STEPS, STORY, tasks
-from tests.servers.kfp_api import KfpApi
+from tests.pipeline.cluster.submitting import STEPS, STORY, followed, tasks
 from tests.servers.kfp_runs import Moment
 from tests.servers.kube_api import pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
-
-
-def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
-    """What is said of a run whose pods can be seen, and the error it ends with."""
-    api, lines = KfpApi(moments), []
-    with api.serving() as url:
-        place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), compiled, place, say=lines.append)
-        try:
-            follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
-        except PipelineError as error:
-            return "\n".join(lines).split("\n"), str(error)
-    return "\n".join(lines).split("\n"), ""
 
 
 @pytest.mark.parametrize(
@@ -140,6 +123,7 @@ def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube, i
 
 def test_a_lost_pod_and_the_next_try_are_told(quickstart_compiled, kube):
     kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Error", "pod deleted")]
+    kube.pods = [pod("train", "Succeeded", driver=True)]
     trained = tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")
     moments = [Moment("RUNNING", trained), Moment("RUNNING", trained, tries={"train": 2}), STORY[-1]]
     lines, _ = followed(quickstart_compiled, moments)

@@ -127,7 +127,7 @@ train
 evaluate
   succeeded, 21.0 s
 export
-error: the run did not end within 0.3 s; it goes on; follow it with: python -m pipeline follow \
+error: the run did not end within 1 s; it goes on; follow it with: python -m pipeline follow \
 65a8bdc8-9a26-40c8-a7a2-7ded46d9a26b --endpoint KFP""",
     "many-classes-failed": """\
 download

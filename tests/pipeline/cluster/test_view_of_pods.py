@@ -1,0 +1,68 @@
+"""Following a run by a kubeconfig that leads elsewhere, or whose login ends meanwhile."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from pipeline.cluster.pods import find_pods
+from tests.pipeline.cluster.submitting import STORY, followed, tasks
+from tests.servers.kfp_runs import Moment
+from tests.servers.kube_api import pod
+
+pytestmark = pytest.mark.usefixtures("bare_home")
+
+
+def test_a_kubeconfig_of_another_cluster_is_told(quickstart_compiled, kube):
+    """Its pods can be listed, and none is the run's: no line was told, and in the end that the logs were gone."""
+    kube.pods = [pod("train", "Running", run_id="another")]
+    lines, _ = followed(quickstart_compiled, STORY)
+    told = [
+        line for line in lines if line.startswith("note: the kubeconfig's cluster has no pod of this run in namesp")
+    ]
+    assert len(told) == 1 and "--namespace" in told[0]
+    assert "figures and places are in the UI only: there is no access to the cluster's pods from here" in lines
+
+
+def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compiled, kube):
+    """As with a login at the cloud that expires in the night: there were no lines any more, and no word."""
+    kube.pods = [pod("train", "Running")]
+    kube.logs = {kube.pods[0]["metadata"]["name"]: "2026-01-01T00:00:00.000000001Z epoch 1\n"}
+    pods = "/api/v1/namespaces/kubeflow/pods"
+    away = [("GET", pods, (401, {"kind": "Status", "code": 401}))] * 3
+    runs = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "RUNNING"))] * 12
+
+    def handle(method, path, query, body, headers, original=kube.handle):
+        if path == pods and kube.count("GET", pods) == 3:
+            kube.faults += away
+        return original(method, path, query, body, headers)
+
+    kube.handle = handle
+    lines, error = followed(quickstart_compiled, [*runs, STORY[-1]])
+    assert error == "" and kube.faults == []
+    assert [line for line in lines if line.startswith("note")] == [
+        "note: the cluster's pods can't be seen: 401 Unauthorized; states only, without logs, until they can"
+    ]
+    assert lines.count("  epoch 1") == 1
+
+
+def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, kube, monkeypatch, caplog):
+    """As by aws or gcloud in a kubeconfig: Kubernetes' client logs the same with each of an hour's 2,000 requests."""
+    kube.pods = [pod("train", "Running")]
+    login = tmp_path / "login"
+    soon = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t", '
+    soon += '"expirationTimestamp": "2026-01-01T00:00:00Z"}}'
+    login.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/used ] && echo expired >&2 && exit 1\ntouch {tmp_path}/used\necho '{soon}'"
+    )
+    login.chmod(0o700)
+    config = json.loads(pathlib.Path(os.environ["KUBECONFIG"]).read_text())
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(login), "interactiveMode": "Never"}
+    config["users"][0]["user"] = {"exec": command}
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    pods = find_pods("run-2", "")
+    for _ in range(3):
+        pods.look()
+    assert [record.getMessage().strip() for record in caplog.records] == ["exec: process returned 1. expired"]
