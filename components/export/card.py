@@ -7,6 +7,7 @@ from components.core import card_words
 from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.artifacts.model import read_training
 from components.core.errors import one_line
+from components.core.pictures.decode import MAX_PIXELS
 from components.core.wording import counted
 from components.export.manifest import Manifest
 
@@ -112,7 +113,8 @@ def _use(manifest: Manifest) -> str:
 
 Input `images`: uint8, batch x {height} x {width} x {channels} (height, width, channels), values 0 to 255; scaling is
 inside the model. Output `probabilities`: float32, batch x {len(manifest.class_names)}, in the order of the classes.
-The SavedModel also gives `class_name`, and its signature `encoded` takes `image_bytes`: JPEG or PNG files of any size.
+The SavedModel also gives `class_name`, and its signature `encoded` takes `image_bytes`: JPEG or PNG files of any size,
+up to {MAX_PIXELS:,} pixels.
 
     import tensorflow as tf
     model = tf.saved_model.load("{manifest.formats["saved_model"].path}")

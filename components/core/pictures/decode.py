@@ -2,7 +2,7 @@
 
 All of it is Pillow's work; what is decided here is which way each odd kind goes, so that it is the same everywhere:
 
-    16-bit                   scaled to 8 bits: round(value / 257)
+    16-bit                   grey is scaled to 8 bits, round(value / 257); of colours the upper byte is taken
     transparency             laid on white
     CMYK, palette, YCbCr     to RGB by Pillow's rules; colour profiles are not applied
     colour to grayscale      ITU-R 601-2 luma
@@ -44,6 +44,8 @@ ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
 PNG_BITS = 24  # the byte of a PNG that says how many bits a value has
 MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is passed over instead of read into memory
+# Pixels of a picture above which it is refused: Pillow's limit, 89 million.
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 # Pixels of a picture (2 megapixels) above which a JPEG is decoded no larger than it is needed.
 LARGE = 1 << 21
 # Cameras and scanners of 12 bits write their values as they are into files of 16, where white is 65,535.
@@ -157,8 +159,8 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
         if by > 1:
             image.draft(None, (image.width // by, image.height // by))  # of JPEGs; does nothing to others
         image.load()
-        if image.format == "PNG" and image.mode in ("1", "L") and "transparency" in image.info:
-            image.info["transparency"] *= 255 // (2 ** payload[PNG_BITS] - 1)  # Pillow scales the pixels alone
+        if image.format == "PNG" and "transparency" in image.info:
+            _scale_transparency(image, payload[PNG_BITS])
         if orientation != 1:
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
@@ -218,6 +220,17 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # EXIF that can't be read says nothing; the picture is as good as before
         return 1
     return orientation if orientation in range(1, 9) else 1
+
+
+def _scale_transparency(image: Image.Image, bits: int) -> None:
+    """Brings the transparent value of a PNG to the 8 bits that Pillow brings the pixels to, and them alone.
+
+    Of colours of 16 bits it keeps the upper byte, so that others with the same one are transparent too.
+    """
+    if image.mode in ("1", "L"):
+        image.info["transparency"] *= 255 // (2**bits - 1)
+    elif image.mode == "RGB" and bits == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
 
 
 def _several_frames(image: Image.Image) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pathlib
 import struct
 import zlib
 
@@ -15,7 +16,7 @@ from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import BYTES, DESCRIPTION, PICTURES
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
-from components.core.pictures.decode import Target, decode
+from components.core.pictures.decode import Target, decode, quiet_pillow
 from components.export.formats.encoded import decode_picture
 from components.export.formats.saved_model import write_saved_model
 from components.export.smoke import smoke_test
@@ -81,19 +82,24 @@ def test_encoded_pictures_become_what_preprocess_makes_of_them(mode, kind, size,
     assert difference.mean() < 0.25
 
 
-def grey_png(bits: int, transparent: int | None) -> bytes:
-    """16 x 16 pixels of 16 levels, or all there are, one of them transparent; Pillow writes no 2 and 4 bits."""
+def png(bits: int, kind: int, row: bytes, transparent: bytes | None) -> bytes:
+    """16 x 16 pixels, all rows alike; Pillow writes no 2 and 4 bits, and no colour of 16."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    levels = np.arange(16) * (2**bits - 1) // 15
-    row = int("".join(f"{level:0{bits}b}" for level in levels), 2).to_bytes(2 * bits)
-    trns = b"" if transparent is None else chunk(b"tRNS", struct.pack(">H", levels[transparent]))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, 0, 0, 0, 0))
+    trns = b"" if transparent is None else chunk(b"tRNS", transparent)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, kind, 0, 0, 0))
     return (
         b"\x89PNG\r\n\x1a\n" + header + trns + chunk(b"IDAT", zlib.compress((b"\0" + row) * 16)) + chunk(b"IEND", b"")
     )
+
+
+def grey_png(bits: int, transparent: int | None) -> bytes:
+    """16 levels, or all there are, one of them transparent."""
+    levels = np.arange(16) * (2**bits - 1) // 15
+    row = int("".join(f"{level:0{bits}b}" for level in levels), 2).to_bytes(2 * bits)
+    return png(bits, 0, row, None if transparent is None else struct.pack(">H", levels[transparent]))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -111,6 +117,66 @@ def test_a_transparent_grey_is_white_in_training_and_in_serving(bits):
         expected = np.where(levels == levels[transparent or 0], 255, levels * 255 // (2**bits - 1))
         if transparent is not None:
             assert theirs[0, :, 0].tolist() == expected.tolist()
+
+
+def test_a_transparent_colour_of_16_bits_is_white_and_no_other(tmp_path):
+    """Pillow compares its lower bytes with the upper bytes of the pixels."""
+    load_keras()
+    import tensorflow as tf
+
+    colours = np.full((16, 3), (0x1234, 0x5678, 0x9ABC), ">u2")
+    colours[8:] = 0x3412, 0x7856, 0xBC9A
+    payload = png(16, 2, colours.tobytes(), colours[0].tobytes())
+    theirs = np.frombuffer(decode(payload, None, Target(16, 16, 3)).pixels, np.uint8).reshape(16, 16, 3)
+    assert theirs[0, 0].tolist() == [255] * 3 and theirs[0, 8].tolist() == [0x34, 0x78, 0xBC]
+    assert decode_picture(tf.constant(payload), info_of((16, 16, 3), "crop")).numpy().tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photograph_of_12_megapixels_is_what_it_is_in_training_and_leaves_a_server_its_memory(kind):
+    """A server has 2 GiB. A PNG took 830 MB and a JPEG 340, each of the pictures that it had in hand at once."""
+    load_keras()
+    import tensorflow as tf
+
+    size, shape = (3000, 4000), (64, 64, 3)
+    payload = file_of(photograph("RGB", size), kind)
+    decoded = tf.function(lambda one: decode_picture(one, info_of(shape, "crop")), autograph=False)
+    ours = decoded(tf.constant(payload)).numpy()
+    theirs = np.frombuffer(decode(payload, None, Target(*shape)).pixels, np.uint8).reshape(shape)
+    assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before = memory_mb("VmRSS")
+    decoded(tf.constant(payload))
+    assert memory_mb("VmHWM") - before < (250 if kind == "PNG" else 100)
+
+
+def memory_mb(name: str) -> float:
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP", "TIFF"])
+def test_other_files_are_refused_as_such(kind):
+    load_keras()
+    import tensorflow as tf
+
+    payload = file_of(photograph("RGB", (32, 32)), kind)
+    for rubbish in (payload, b"", payload[:3]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected a JPEG or PNG file"):
+            decode_picture(tf.constant(rubbish), info_of((32, 32, 3), "crop"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_small_file_of_too_many_pixels_is_refused_in_training_and_in_serving(kind):
+    load_keras()
+    import tensorflow as tf
+
+    payload = file_of(Image.new("1" if kind == "PNG" else "L", (9500, 9500)), kind)
+    assert len(payload) < 2e6
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected at most 89,478,485 pixels"):
+        decode_picture(tf.constant(payload), info_of((32, 32, 3), "crop"))
+    with quiet_pillow(), pytest.raises(Image.DecompressionBombWarning):
+        decode(payload, None, Target(32, 32, 3))
 
 
 def test_both_signatures_name_the_class(served):
