@@ -13,7 +13,12 @@ from components.export.manifest import Manifest
 
 
 def write_card(
-    path: pathlib.Path, manifest: Manifest, metrics: dict[str, Any], model_path: str, copies: int | None
+    path: pathlib.Path,
+    manifest: Manifest,
+    metrics: dict[str, Any],
+    model_path: str,
+    copies: int | None,
+    registry: str = "",
 ) -> None:
     """Writes the card as Markdown.
 
@@ -21,13 +26,14 @@ def write_card(
         metrics: the evaluation's metrics.json.
         model_path: the model artifact, whose training.json says how it was trained.
         copies: test pictures that it has learned from; None: nobody knows.
+        registry: where the export is published, and gets its number; empty: nowhere.
     """
     training = read_training(model_path)
     parts = [
-        _purpose(manifest),
+        _purpose(manifest, registry),
         _scores(manifest, metrics, card_words.doubt(copies, training, _text)),
         _limits(metrics),
-        _formats(manifest),
+        _formats(manifest, registry),
         _use(manifest),
         _data(manifest),
         _training(manifest, training),
@@ -35,9 +41,10 @@ def write_card(
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _purpose(manifest: Manifest) -> str:
+def _purpose(manifest: Manifest, registry: str) -> str:
     purpose = card_words.purpose(manifest.image_shape, manifest.class_names, _text)
-    return f"# {manifest.model_name}, version {manifest.model_version}\n\n{purpose}\n"
+    version = f"made for {_text(registry)}" if registry else f"version {manifest.model_version}"
+    return f"# {manifest.model_name}, {version}\n\n{purpose}\n"
 
 
 def _scores(manifest: Manifest, metrics: dict[str, Any], doubt: str) -> str:
@@ -82,7 +89,7 @@ def _limits(metrics: dict[str, Any]) -> str:
     return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
 
 
-def _formats(manifest: Manifest) -> str:
+def _formats(manifest: Manifest, registry: str) -> str:
     rows = [
         (
             name,
@@ -98,11 +105,15 @@ def _formats(manifest: Manifest) -> str:
     ]
     counts = sorted({f"{proved.pictures:,}" for proved in manifest.formats.values()})
     columns = ("format", "file", "size", "run by", "accuracy", "same class", "one picture", "a picture of a batch")
+    moved = f"""
+Paths are those of the export. In {_text(registry)} the SavedModel is the version's own directory, below the
+number that it gets there, and all else lies in `assets.extra/` below that.
+"""
     return f"""## Formats
 
 Each answered {" or ".join(counts)} test pictures in a fresh process before it was exported. "Same class": as the
 model that was evaluated. Times are of the machine that exported.
-
+{moved if registry else ""}
 {_table(columns, rows)}
 """
 

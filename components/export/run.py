@@ -108,7 +108,8 @@ def export(
             files=[],
         )
         learned = model_learned(model_path, training, dataset_path, info)
-        write_card(directory / CARD_FILE, manifest, metrics, model_path, copies_in_test(dataset_path, info, learned))
+        copies = copies_in_test(dataset_path, info, learned)
+        write_card(directory / CARD_FILE, manifest, metrics, model_path, copies, settings.publish_uri)
         if learned is not None:
             write_hashes(directory / LEARNED_FILE, learned)
         reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)

@@ -80,6 +80,17 @@ def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(exported, 
     assert "It was started from a\\*b, which may have learned from test" in (tmp_path / "card.md").read_text()
 
 
+def test_the_card_of_what_is_published_claims_no_number(exported, trained, evaluation, tmp_path):
+    """The registry gives the number afterwards: every version's card said version 1."""
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    write_card(tmp_path / "card.md", exported[0], metrics, trained.model, 0, "gs://bucket")
+    card, unpublished = (tmp_path / "card.md").read_text(), (exported[1] / "MODEL_CARD.md").read_text()
+    name = exported[0].model_name
+    assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
+    assert "In gs://bucket the SavedModel is the version's own directory" in card
+    assert "exported.\n\n| format |" in unpublished and "below that.\n\n| format |" in card
+
+
 def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
