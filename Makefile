@@ -23,8 +23,8 @@ LOCKS  = docker/requirements
 # What a target takes stands above it, as `target.takes`; ANY: the pipeline's parameters too, whose names Python checks.
 # Anything else is refused before anything runs: it would be left out in silence.
 WHERE    = ENDPOINT NAMESPACE
-COMPILED = WHAT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
-SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT PLACEMENT SERVICE_ACCOUNT
+COMPILED = WHAT PLACEMENT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
+SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT SERVICE_ACCOUNT
 ALWAYS   = PYTHON3 VENV BASE_IMAGE CONV2D_%
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
@@ -83,12 +83,12 @@ models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', '
 	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST $(OF_PREDICTION) ANY
-pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
+pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
 	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
 
-pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) PLACEMENT CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
+pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED) PLACEMENT) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
 pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE $(OF_PREDICTION) ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
@@ -123,9 +123,9 @@ cluster-down.takes = CLUSTER
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
-config.takes = PROFILE WHAT $(OF_PREDICTION) ANY
-config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= or WHAT=prediction
-	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) $(call options,WHAT) -- $(ANSWERED) $(SETTINGS)
+config.takes = PROFILE WHAT PLACEMENT $(OF_PREDICTION) ANY
+config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
+	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) $(call options,WHAT PLACEMENT) -- $(ANSWERED) $(SETTINGS)
 
 ifneq ($(filter-out 0,$(call given,CLUSTER)),)
 tensorboard.takes = CLUSTER NAMESPACE PORT

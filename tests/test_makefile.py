@@ -89,7 +89,7 @@ def test_an_option_of_another_target_is_refused(make):
         ("sweep GRID=seed=1,2 IMAGE=a.png", "sweep takes no IMAGE="),
         ("model GRID=seed=1,2", "model takes no GRID="),
         ("predict-all SOURCE=a OUT=b IMAGE=a.png", "predict-all takes no IMAGE="),
-        ("config RUNNER=docker", "config takes no RUNNER=; it takes PROFILE= WHAT= and any parameter"),
+        ("config RUNNER=docker", "config takes no RUNNER=; it takes PLACEMENT= PROFILE= WHAT= and any parameter"),
         ("doctor GRID=seed=1,2", "doctor takes no GRID="),
         ("pipeline-compile ENDPOINT=http://k", "pipeline-compile takes no ENDPOINT="),
         ("pipeline-run MODEL=digits@champion", "pipeline-run takes no MODEL="),

@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -115,22 +115,22 @@ def configured(command: Callable) -> Callable:
 
 
 def configured_for(command: Callable) -> Callable:
-    """Adds --what, --profile and settings; hands on the `configuration` of a training or of a prediction."""
+    """Adds --what, --profile, --placement and settings; hands on the `configuration` of a training or a prediction."""
 
     @what
     @profile
+    @placement
     @settings
     @functools.wraps(command)
-    def wrapped(what: str, profile: str, settings: tuple[str, ...], **rest: Any) -> Any:
-        return command(configuration=_configure(what, profile, settings), **rest)
+    def wrapped(what: str, profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
+        placed = placement_file(placement) if placement else []
+        if what == "prediction":
+            configuration: Any = configure_prediction(settings, placed)
+        else:
+            configuration = configure(profile, [*placed, *settings])
+        return command(configuration=configuration, **rest)
 
     return wrapped
-
-
-def _configure(what: str, profile: str, settings: Sequence[str], placed: Sequence[str] = ()) -> Any:
-    if what == "prediction":
-        return configure_prediction(settings, placed)
-    return configure(profile, [*placed, *settings])
 
 
 def configured_to_run(command: Callable) -> Callable:
@@ -144,18 +144,9 @@ def configured_to_run(command: Callable) -> Callable:
 
 def configured_to_send(command: Callable) -> Callable:
     """Adds what everything sent to a cluster has in common; hands on the `configuration` and the rest."""
-
-    @what
-    @profile
-    @placement
-    @click.option("--check-images/--no-check-images", default=True, help="Ask the registry for the images first.")
-    @settings
-    @functools.wraps(command)
-    def wrapped(what: str, profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
-        placed = placement_file(placement) if placement else []
-        return command(configuration=_configure(what, profile, settings, placed), **rest)
-
-    return wrapped
+    asked = "--check-images/--no-check-images"
+    check = click.option(asked, default=True, help="Ask the registry for the images first.")
+    return configured_for(check(command))
 
 
 def compiled(with_cache: bool) -> Callable:

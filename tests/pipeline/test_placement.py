@@ -6,6 +6,7 @@ import re
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from kubernetes.utils.quantity import parse_quantity
 
 from components.core.errors import PipelineError
@@ -14,6 +15,7 @@ from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
 from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, step_images
 from pipeline.cluster.tasks import trial_settings
+from pipeline.commands.main import main
 from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import SIZED, ClusterOptions, PlacementSettings, placement_file
@@ -367,3 +369,16 @@ def test_a_placement_file_gives_the_same_to_both_commands(tmp_path):
 @pytest.mark.parametrize("path", sorted(ROOT.glob("k8s/overlays/*/runs.env")), ids=lambda path: path.parent.name)
 def test_the_overlays_placements_are_valid(path):
     assert configure("cifar10", placement_file(path), {}).parameters.gpus != "0"
+
+
+def test_what_is_compiled_with_a_placement_has_its_gpus_and_the_image_for_them(tmp_path):
+    """Of a file that was compiled without, a run with the same lines had the image for CPUs, on a GPU's node."""
+    lines, compiled = ROOT / "k8s/overlays/gke/runs.env", tmp_path / "training.yaml"
+    typed = ["compile", "--placement", str(lines), "--to", str(compiled), "epochs=3"]
+    assert CliRunner().invoke(main, typed, catch_exceptions=False).exit_code == 0
+    pipeline = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
+    defaults = {
+        name: one.get("defaultValue") for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()
+    }
+    assert (defaults["gpus"], defaults["epochs"]) == ("1", 3)
+    assert pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == image("train", "gpu")
