@@ -22,6 +22,7 @@ REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 # What a person may set as NAME=VALUE, for one command or another.
 SETTINGS = {**Parameters.model_fields, **PredictionParameters.model_fields}
 GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
+PARALLEL = 4
 
 
 class Place(click.Path):
@@ -189,15 +190,16 @@ def swept(command: Callable) -> Callable:
 
     @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
     @trials
-    @click.option(
-        "--parallel", type=click.IntRange(min=1), default=4, show_default=True, help="Trials that run at a time."
-    )
+    @click.option("--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]")
     @functools.wraps(command)
-    def wrapped(grid: str, trials: int, parallel: int, **rest: Any) -> Any:
+    def wrapped(grid: str, trials: int, parallel: int | None, **rest: Any) -> Any:
         def plan(parameters: Any) -> Any:
+            if not grid and (trials or parallel):
+                given = option("trials" if trials else "parallel")
+                raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
             if grid and not isinstance(parameters, Parameters):
                 raise PipelineError("grid: expected none of a prediction, which trains nothing")
-            return plan_sweep(parameters, grid, trials, parallel) if grid else None
+            return plan_sweep(parameters, grid, trials, parallel or PARALLEL) if grid else None
 
         return command(plan=plan, **rest)
 

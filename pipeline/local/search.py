@@ -2,7 +2,7 @@
 
 A trial is one pass of a sweep's pipeline that ends with the training. Then the sweep of all trials takes them from
 kfp's cache, and is like any other: the same table, the same choice, the same handing on. The same search again trains
-nothing.
+nothing, and a larger one what is missing.
 """
 
 import math
@@ -11,7 +11,7 @@ import statistics
 from typing import Any
 
 from components.core.artifacts.model import read_training
-from components.core.artifacts.trial import Trial, parse_changes, split
+from components.core.artifacts.trial import parse_changes, read_trial, split
 from components.core.errors import PipelineError
 from pipeline.local.runner import RunnerChoice
 from pipeline.local.start import one_pass, run_local, warm_for
@@ -26,12 +26,14 @@ FIRST = 4
 # A trial is judged after this share of its epochs.
 JUDGED_AT = 1 / 3
 RANGE = ".."
+# A search ends when Optuna asks so often in a row for what has been tried: there is nothing else, or nothing better.
+REPEATED = 20
 
 
 def search(
     configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, grid: str, trials: int
 ) -> pathlib.Path:
-    """Tries `trials` settings out of `grid`, and runs the sweep of them.
+    """Tries `trials` settings out of `grid`, or as many as there are, and runs the sweep of them.
 
     Args:
         grid: as of a sweep, `batch_size=50,250`; or a range, `learning_rate=0.0001..0.01`, by its logarithm if its ends
@@ -49,67 +51,67 @@ def search(
         raise PipelineError(
             "expected a grid such as GRID='learning_rate=0.0001..0.01 batch_size=50,250', received none"
         )
-    judged = 0 if "epochs" in space else int(parameters.epochs * JUDGED_AT)
+    judged = 0 if {"epochs", "end_below"} & {*space} else int(parameters.epochs * JUDGED_AT)
     sampler = optuna.samplers.TPESampler(seed=parameters.seed, n_startup_trials=FIRST)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    results: dict[str, Trial] = {}
+    names = tuple(space)
+    found: dict[str, tuple[str, float]] = {}  # by the settings: the trial, which may end early, and its accuracy
     early: list[float] = []  # the best validation accuracy of each trial so far when it was judged
+    repeated = 0
     with warm_for(parameters) as warm:  # one for all trials: to import TensorFlow takes as long as a small one
-        for number in range(1, wanted + 1):
+        while len(found) < wanted and repeated < REPEATED:
             asked = study.ask(space)
-            values = {
-                name: f"{value:.3g}" if isinstance(value, float) else value for name, value in asked.params.items()
-            }
-            if judged and len(early) >= FIRST:
-                values["end_below"] = f"{judged}:{math.floor(statistics.median(early) * 1e4) / 1e4}"
-            [trial] = plan_sweep(parameters, " ".join(f"{name}={value}" for name, value in values.items())).trials
-            if trial not in results:
-                print(f"trial {number} of {wanted}: {trial}", flush=True)
-                results[trial], history = _trained(configuration, choice, outputs, trial, warm)
+            values = " ".join(f"{name}={_spelled(value, space[name])}" for name, value in asked.params.items())
+            [settings] = plan_sweep(parameters, values).trials
+            repeated = repeated + 1 if settings in found else 0
+            if settings not in found:
+                least = math.floor(statistics.median(early) * 1e4) / 1e4 if judged and len(early) >= FIRST else 0
+                [trial] = plan_sweep(parameters, f"{values} end_below={judged}:{least}").trials if least else [settings]
+                print(f"trial {len(found) + 1} of {wanted}: {trial}", flush=True)
+                sweep = Sweep((trial,), names, trains_only=True, first=len(found) + 1, search=grid)
+                accuracy, history = _trained(configuration, choice, outputs, sweep, warm)
+                found[settings] = trial, accuracy
                 if history and judged:
                     early.append(max(entry["val_accuracy"] for entry in history[:judged]))
-            _tell(optuna, study, asked, results[trial], parameters.epochs if judged else 0)
-        return run_local(configuration, choice, outputs, Sweep(tuple(results), tuple(space)), warm=warm)
+            study.tell(asked, found[settings][1])
+        sweep = Sweep(tuple(trial for trial, _ in found.values()), names, search=grid)
+        return run_local(configuration, choice, outputs, sweep, warm=warm)
 
 
 def _axis(optuna: Any, parameters: Parameters, name: str, values: str) -> Any:
     """What Optuna draws a parameter from; its ends, or all its values, are checked."""
-    low, dots, high = values.partition(RANGE)
+    number: Any = Parameters.model_fields[name].annotation if name in Parameters.model_fields else None
+    low, dots, high = values.partition(RANGE) if number in (int, float) else (values, "", "")
     plan_sweep(parameters, f"{name}={low},{high}" if dots else f"{name}={values}")
     if not dots:
         return optuna.distributions.CategoricalDistribution(split(values, ","))
     try:
-        whole = low.isdecimal() and high.isdecimal()
-        ends = (int(low), int(high)) if whole else (float(low), float(high))
+        ends = number(low), number(high)
         log = ends[0] > 0 and ends[1] / ends[0] >= 10
-        kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
+        kind = optuna.distributions.IntDistribution if number is int else optuna.distributions.FloatDistribution
         return kind(*ends, log=log)
     except ValueError:
         raise PipelineError(f"{name}: expected a range of numbers, LOW..HIGH, received {values!r}") from None
 
 
+def _spelled(value: Any, axis: Any) -> str:
+    """A value as it is typed: three digits are enough, unless they lie beyond the range."""
+    return str(min(max(float(f"{value:.3g}"), axis.low), axis.high) if isinstance(value, float) else value)
+
+
 def _trained(
-    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, trial: str, warm: WarmProcess
-) -> tuple[Trial, list[dict[str, Any]]]:
-    """What came of a trial, and its history by epoch."""
-    sweep = Sweep((trial,), tuple(parse_changes(trial)), trains_only=True)
+    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep, warm: WarmProcess
+) -> tuple[float, list[dict[str, Any]]]:
+    """The validation accuracy that a trial came to, and its history by epoch. One that failed came to 0: what is told
+    to have failed tells Optuna nothing, and it asks for more of the kind (for 16 of 20 in place of 4, if the loss
+    is lost in three of a range's seven powers of ten)."""
     run, _, failure = one_pass(configuration, choice, outputs, sweep, warm=warm)
     if failure:
         raise PipelineError(failure)
     assert isinstance(run, SweepRun)
-    [result] = run.results()
-    return result, [] if result.failed else read_training(run.steps["train 1"].outputs["model"].path)["history"]
-
-
-def _tell(optuna: Any, study: Any, asked: Any, result: Trial, epochs: int) -> None:
-    states = optuna.trial.TrialState
-    if result.failed:
-        study.tell(asked, state=states.FAIL)
-    elif (result.epochs or 0) < epochs:
-        asked.report(result.val_accuracy, step=result.epochs)
-        study.tell(asked, state=states.PRUNED)
-    else:
-        study.tell(asked, result.val_accuracy)
+    [model] = run.models()
+    result = read_trial(model)
+    return (0.0, []) if result.failed else (result.val_accuracy or 0.0, read_training(model)["history"])
 
 
 def _optuna() -> Any:

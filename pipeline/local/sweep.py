@@ -24,33 +24,33 @@ class SweepRun(LocalRun):
     """One pass of kfp.local over the pipeline of a sweep.
 
     TensorBoard shows a sweep's trials in one folder, named for what is tried: the same sweep again has the same one,
-    with the trials in it that kfp's cache answers for.
+    with the trials in it that kfp's cache answers for. So have all passes of a search, and the sweep that ends it.
     """
 
     def __init__(self, outputs: pathlib.Path, console: StepOutput, configuration: Configuration, sweep: Sweep):
         from pipeline.training import SWEEP_STEPS
 
-        tried = json.dumps([configuration.parameters.model_dump(), sweep.trials], sort_keys=True)
+        tried = json.dumps([configuration.parameters.model_dump(), sweep.search or sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
         self.sweep = self.plan = sweep
         self.stopped = False
-        trains = [f"train {number}" for number in range(1, len(sweep.trials) + 1)]
+        trains = [f"train {sweep.first + place}" for place in range(len(sweep.trials))]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
 
     def _name(self, task_name: str, pipeline_resource_name: str) -> str:
         within = ITERATION.search(pipeline_resource_name)
-        return f"{task_name} {int(within[1]) + 1}" if within else task_name
+        return f"{task_name} {self.plan.first + int(within[1])}" if within else task_name
 
     def _title(self, step: Step) -> str:
         place = self._place(step)
-        return step.name if place is None else f"{step.name} of {len(self.plan.trials)}: {self.plan.trials[place]}"
+        if place is None or self.plan.trains_only:  # what is searched is told by the search
+            return step.name
+        return f"{step.name} of {len(self.plan.trials)}: {self.plan.trials[place]}"
 
     def _board_name(self, step: Step) -> str | None:
         if step.name == "evaluate":
-            for earlier in self.board.directory.glob("*/final"):
-                earlier.unlink()  # another trial may have been the best, when there were fewer
             return f"{self._folder(self.trials()[1])}/final"
         place = self._place(step)
         return None if place is None else f"{self._folder(place)}/fit"
@@ -95,13 +95,13 @@ class SweepRun(LocalRun):
                 return ""
             raise
 
-    def results(self) -> list[Trial]:
-        """What became of the trials that ran."""
-        return [read_trial(step.outputs["model"].path) for step in self._trains() if "model" in step.outputs]
+    def models(self) -> list[str]:
+        """The model artifacts of the trials that ran."""
+        return [step.outputs["model"].path for step in self._trains() if "model" in step.outputs]
 
     def trials(self) -> tuple[list[Trial], int]:
         """What became of the trials that ran, and the best one's place among them."""
-        trials = self.results()
+        trials = [read_trial(path) for path in self.models()]
         return trials, best_trial(trials)
 
     def facts(self) -> dict[str, Any]:
@@ -127,8 +127,8 @@ class SweepRun(LocalRun):
     def _place(self, step: Step) -> int | None:
         """The place of a step's trial among all; None for other steps."""
         name, _, number = step.name.partition(" ")
-        return int(number) - 1 if name == "train" else None
+        return int(number) - self.plan.first if name == "train" else None
 
     def _folder(self, place: int) -> str:
         changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.plan.trials[place]).strip()
-        return f"{place + 1:02d} {changes[:LONGEST_NAME].strip()}"
+        return f"{self.plan.first + place:02d} {changes[:LONGEST_NAME].strip()}"

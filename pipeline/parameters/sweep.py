@@ -27,12 +27,16 @@ class Sweep:
         names: the parameters that the trials change.
         parallel: how many trials run at a time.
         trains_only: whether nothing comes after the trials; on this machine only.
+        first: the number of the first trial; a search runs one at a time.
+        search: what a search tries; empty: it is none.
     """
 
     trials: tuple[str, ...]
     names: tuple[str, ...]
     parallel: int = 1
     trains_only: bool = False
+    first: int = 1
+    search: str = ""
 
 
 def _values(name: str, values: str) -> list[str]:
@@ -44,7 +48,7 @@ def _values(name: str, values: str) -> list[str]:
     if values.startswith(",") or values.endswith(",") or ",," in values:
         said = f"expected a value between every two commas of a grid, received {shown(values)}"
         raise PipelineError(f"{one_line(name)}: {said}")
-    return split(values, ",")
+    return list(dict.fromkeys(split(values, ",")))
 
 
 def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int = 1) -> Sweep:
@@ -53,7 +57,8 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
     Args:
         parameters: what the trials have in common.
         grid: `name=value,value name=value,value`; commas and spaces inside brackets or quotes belong to the value.
-        sample: so many of the grid's trials, chosen at random by the seed parameter; 0: all of them.
+        sample: so many of the grid's trials, chosen at random by the seed parameter, and in a larger sample of the same
+            grid too; 0: all of them.
 
     Raises:
         PipelineError: an unknown name, a value that can't be, or too many trials.
@@ -93,8 +98,10 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         )
     for weights in axes.get("class_weight", []):
         refuse_unknown_classes(weights, *own)
-    places = sorted(random.Random(parameters.seed).sample(range(total), count))  # noqa: S311 - no secret
-    trials = [_trial(parameters, axes, place) for place in places]
+    draw, places = random.Random(parameters.seed), set[int]()  # noqa: S311 - no secret
+    while len(places) < count:  # one by the other, so that a larger sample trains only what is missing
+        places.add(draw.randrange(total))
+    trials = [_trial(parameters, axes, place) for place in sorted(places)]
     return Sweep(tuple(dict.fromkeys(trials)), tuple(axes), parallel)
 
 

@@ -172,3 +172,12 @@ def test_an_interrupt_while_the_command_line_loads_is_a_word():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr, done.stdout) == (1, "Aborted!\n", "")
+
+
+@pytest.mark.parametrize("typed", [("--trials", "8"), ("--parallel", "2")])
+def test_trials_of_no_grid_are_refused(typed: tuple[str, str], tmp_path) -> None:
+    """They were left out in silence, and the pipeline trained once."""
+    told = CliRunner().invoke(main, ["compile", "--to", str(tmp_path / "training.yaml"), *typed])
+    assert isinstance(told.exception, PipelineError)
+    assert str(told.exception) == f"expected --grid beside {typed[0]}, received none; without, it trains once"
+    assert not (tmp_path / "training.yaml").exists()

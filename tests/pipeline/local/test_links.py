@@ -42,6 +42,16 @@ def test_links_lead_where_they_say(run, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_sweep_shows_its_own_trials_alone(run):
+    """Its folder in TensorBoard may have links of an earlier sweep of the name, which came to other trials."""
+    (run / "train" / "tensorboard").mkdir(parents=True)
+    for title in ("01 seed=1", "02 seed=2"):
+        board = BoardLinks(run.parent / "tensorboard" / "sweep")
+        board.show(f"{title}/fit", run / "train" / "tensorboard")
+        board.tidy()
+    assert [path.name for path in board.directory.iterdir()] == ["02 seed=2"]
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_file_system_without_links_costs_no_run(run, monkeypatch, capsys, number):
     def refuse(source, target, *_, **__):

@@ -1,5 +1,6 @@
 """What a grid becomes, and the pipeline that a sweep compiles to."""
 
+import itertools
 import pathlib
 import re
 
@@ -51,6 +52,22 @@ def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
     other = plan_sweep(parameters.model_copy(update={"seed": 1}), huge, sample=8).trials
     assert not set(sampled) & set(other)
     assert len(plan_sweep(parameters, GRID, sample=99).trials) == 4
+
+
+def test_a_larger_sample_has_all_of_a_smaller_one(parameters):
+    """It "trains only what is missing"; of 30 trials, 8 had 3 of the 5."""
+    grid = "learning_rate=" + ",".join(str(rate / 1000) for rate in range(1, 31))
+    samples = [set(plan_sweep(parameters, grid, sample).trials) for sample in (5, 8, 21, 30)]
+    assert [len(sample) for sample in samples] == [5, 8, 21, 30]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(samples))
+
+
+def test_a_sample_may_be_of_any_grid(parameters):
+    """A thousand values of seven parameters are more trials than Python counts the length of a range to."""
+    names = "epochs batch_size seed augment_shift early_stopping_patience learning_rate unfreeze_rate"
+    values = ",".join(map(str, range(1, 1001)))
+    assert len(plan_sweep(parameters, " ".join(f"{name}={values}" for name in names.split()), sample=3).trials) == 3
+    assert len(plan_sweep(parameters, "seed=1,1,1,1,1,2", sample=2).trials) == 2
 
 
 @pytest.mark.parametrize(
