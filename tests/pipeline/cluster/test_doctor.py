@@ -366,6 +366,46 @@ def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
     assert found.fix.endswith("or give gpus less")
 
 
+@pytest.mark.parametrize(
+    ("hard", "said"),
+    [
+        ({"limits.memory": "2.5Gi"}, "leaves 2.5 GiB as a limit, export asks for 3 GiB as a limit"),
+        ({"limits.cpu": "1500m"}, "leaves 1.5 CPUs as a limit, preprocess asks for 2 CPUs as a limit"),
+        ({"pods": "0"}, "leaves 0 pods, download asks for 1 pods"),
+        ({"memory": "2.5Gi"}, "leaves 2.5 GiB, export asks for 3.12 GiB"),
+        ({"limits.memory": "6Gi", "limits.cpu": "2", "pods": "1"}, ""),
+    ],
+)
+def test_each_steps_limits_are_compared_with_the_quota_too(cluster, hard, said):
+    quota = {"metadata": {"name": "team"}, "status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}
+    cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
+    found = check("quota")
+    assert (found.state, found.found) == (("failed", f"team {said}") if said else ("ok", "1 leave room for each step"))
+
+
+@pytest.mark.parametrize(
+    ("bound", "said", "fix"),
+    [
+        ({"max": {"memory": "2.5Gi"}}, "allows 2.5 GiB, export has 3 GiB", "give export_memory less"),
+        ({"max": {"cpu": "1"}}, "allows 1 CPUs, preprocess has 2 CPUs", "give preprocess_cpu less"),
+        ({"min": {"cpu": "250m"}}, "wants 0.25 CPUs at least, download asks for 0.1 CPUs", "give cpu_request more"),
+        ({"maxLimitRequestRatio": {"cpu": "4"}},
+         "allows limits of 4 times the request, download has 1 CPUs of 0.1 CPUs",
+         "give cpu_request more, or download_cpu less"),
+        ({"max": {"memory": "6Gi"}, "min": {"cpu": "50m"}, "maxLimitRequestRatio": {"cpu": "20"}}, "", ""),
+        ({"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}}, "", ""),
+    ],
+)  # fmt: skip
+def test_each_step_is_compared_with_what_one_container_may_have(cluster, bound, said, fix):
+    """Kubernetes refuses its pod, and a run waits on for it: `must be less than or equal to cpu limit`."""
+    ranges = [{"metadata": {"name": "team"}, "spec": {"limits": [{"type": "Container", **bound}]}}]
+    cluster.objects["/api/v1/namespaces/kubeflow/limitranges"] = {"items": ranges}
+    found = check("limit ranges")
+    expected = ("failed", f"team {said}") if said else ("ok", "allow what each step asks for")
+    assert (found.state, found.found) == expected
+    assert found.fix.startswith(fix)
+
+
 def test_kubeflow_hub_is_asked_if_it_is_to_be_told():
     assert stores.check_hub(Setup()).state == "skipped"
     with ModelRegistry("v1alpha3").serving() as url:
