@@ -11,6 +11,7 @@ from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, 
 from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
+from pipeline.images.names import COMPONENTS, names
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.prediction import PredictionConfiguration
 
@@ -28,6 +29,8 @@ FIELDS = (
     ("day of week", 0, 6, DAYS),
 )
 EXAMPLE = "'30 2 * * 1' is 02:30 UTC each Monday"
+# An image's: its component, for what it was made, the hash of its code.
+TAG = re.compile(rf"((?:{'|'.join(COMPONENTS)})(?:-gpu|-jax)?)-[0-9a-f]{{12}}")
 # February has its 29th within the five years that KFP's scheduler looks ahead.
 LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
@@ -47,8 +50,8 @@ def check_cron(cron: str) -> str:
     else:
         raise PipelineError(f"expected CRON as minute, hour, day, month, weekday; received {cron!r}; {EXAMPLE}")
     meant = []
-    for text, (name, smallest, largest, names) in zip(fields, FIELDS, strict=True):
-        parts = [_values(part, smallest, largest, names) for part in text.lower().split(",")]
+    for text, (name, smallest, largest, words) in zip(fields, FIELDS, strict=True):
+        parts = [_values(part, smallest, largest, words) for part in text.lower().split(",")]
         if not all(parts):
             raise PipelineError(f"expected {smallest} to {largest} as the {name} of CRON, received {text!r}; {EXAMPLE}")
         meant.append({value for part in parts for value in part})
@@ -182,6 +185,25 @@ def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s
         token = page.next_page_token
         if not token:
             return found
+
+
+def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client", patience_s: float = PATIENCE_S) -> str:
+    """Whose code a schedule runs, which stays that of the day it was made.
+
+    Returns:
+        `this`, `another: ` and the components that are another, or `-` if it runs none of our images.
+    """
+    document, version = entry.pipeline_spec, entry.pipeline_version_reference
+    if not document and version and version.pipeline_version_id:
+        read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
+        document = patiently(read, endpoint, patience_s).pipeline_spec
+    executors = (document or {}).get("pipeline_spec", document or {}).get("deploymentSpec", {}).get("executors", {})
+    found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
+    # Tags are hashes of the code; the repository is another matter.
+    tags = {tag for image in found if TAG.fullmatch(tag := image.partition("@")[0].rpartition(":")[2])}
+    here = {name.rpartition(":")[2] for name in names(("cpu", "gpu", "jax"))}
+    others = sorted(TAG.fullmatch(tag)[1] for tag in tags - here)  # type: ignore[index]
+    return f"another: {', '.join(others)}" if others else "this" if tags else "-"
 
 
 def unschedule(name: str, endpoint: Endpoint, patience_s: float = PATIENCE_S) -> str:

@@ -172,19 +172,22 @@ def schedule_command(
 @click.command("schedules")
 @options.endpoint
 def schedules_command(endpoint: Any) -> None:
-    """Lists the schedules."""
-    from pipeline.cluster.schedule import schedules
+    """Lists the schedules, and what code each runs: that of the day it was made."""
+    from pipeline.cluster.kubeflow import connect
+    from pipeline.cluster.schedule import code_of, schedules
 
+    client = connect(endpoint)
     rows = [
         (
             entry.display_name,
             (entry.trigger and entry.trigger.cron_schedule and entry.trigger.cron_schedule.cron) or "-",
             (entry.status or entry.mode or "").lower(),
+            code_of(entry, endpoint, client),
             entry.recurring_run_id,
         )
-        for entry in schedules(endpoint)
+        for entry in schedules(endpoint, client)
     ]
-    print(table(rows, ("name", "cron (seconds first, UTC)", "state", "id")) if rows else "no schedules")
+    print(table(rows, ("name", "cron (seconds first, UTC)", "state", "code", "id")) if rows else "no schedules")
 
 
 @click.command("unschedule")

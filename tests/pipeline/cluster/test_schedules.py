@@ -1,11 +1,14 @@
 """Recurring runs against a real HTTP server that speaks KFP's API."""
 
+import re
+
 import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint
-from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
+from pipeline.cluster.schedule import check_cron, schedule, schedule_version, schedules, unschedule
+from pipeline.cluster.upload import upload
 from pipeline.commands.main import main
 from pipeline.parameters.parameters import configure
 from tests.servers.kfp_api import KfpApi, error
@@ -79,6 +82,28 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
         assert schedules(place) == []
         with pytest.raises(PipelineError, match="there is none at all"):
             unschedule(name, place)
+
+
+def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
+    """It stays that of the day they were made, whatever is changed and pushed later: nothing told so."""
+    older = tmp_path / "older.yaml"
+    older.write_text(re.sub(r"(image: \S+:train)-[0-9a-f]{12}", r"\1-000000000000", quickstart_compiled.read_text()))
+    api, configuration = KfpApi(), configure("quickstart", environment={})
+    with api.serving() as url:
+        place = Endpoint(url)
+        schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
+        schedule(configuration, older, "30 2 * * *", place, "conv2d", name="old")
+        upload("quickstart", "abc-1", older, place, patience_s=3.0)
+        schedule_version(configuration, "quickstart", "abc-1", "30 2 * * *", place, "conv2d", name="of-a-version")
+        made = api.recurring["schedule-2"]
+        plain = {"deploymentSpec": {"executors": {"exec-a": {"container": {"image": "python:3.13"}}}}}
+        theirs = {"pipeline_spec": plain, "display_name": "theirs", "recurring_run_id": "other"}
+        api.recurring["other"] = {**made, **theirs}
+        listed = CliRunner().invoke(main, ["schedules", "--endpoint", url], catch_exceptions=False).output
+    rows = [line.split() for line in listed.splitlines()[1:]]
+    assert [(row[0], " ".join(row[8:-1])) for row in rows] == [
+        ("new", "this"), ("old", "another: train"), ("of-a-version", "another: train"), ("theirs", "-"),
+    ]  # fmt: skip
 
 
 def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedule(quickstart_compiled):
