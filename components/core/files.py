@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pydantic
 
 Record = TypeVar("Record", bound="pydantic.BaseModel")
-CHUNK = 1 << 20
 # Names of files end at 255 bytes: a longer one leaves no room for what is put around it.
 LONGEST_NAME = 200
 # rename's ways to say that a directory can't replace what is there.
@@ -193,11 +192,8 @@ def _reason(error: Exception) -> str:
 
 def sha256_of(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal, read in constant memory."""
-    digest = hashlib.sha256()
     with pathlib.Path(path).open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from types import TracebackType
 
@@ -15,7 +16,7 @@ BAR_WIDTH = 24
 
 
 class Progress:
-    """Counts work done and says how far it is, how fast it goes and how long it will take.
+    """Counts the work that one or many threads do, and says how far it is, how fast it goes and how long it will take.
 
     A context manager: `with Progress("decode", total=60_000, unit="pictures") as progress: progress.advance(500)`.
 
@@ -32,16 +33,19 @@ class Progress:
         self.live = os.environ.get(LIVE_VARIABLE) == "1"
         self.terminal = sys.stdout.isatty()
         self.note = ""
+        self.lock = threading.Lock()
 
     def advance(self, amount: int, note: str = "") -> None:
-        """Adds `amount` to what is done; `note` is appended to the line, for instance the running loss."""
-        self.done += amount
-        self.note = note
-        now = time.monotonic()
-        drawn = self.live or self.terminal
-        if now - self.last_shown >= (REDRAW_INTERVAL_S if drawn else LOG_INTERVAL_S):
-            self.last_shown = now
-            self._show()
+        """Adds `amount` to what is done, negative if some was no good; `note` is appended to the line, for instance the
+        running loss."""
+        with self.lock:
+            self.done += amount
+            self.note = note
+            now = time.monotonic()
+            drawn = self.live or self.terminal
+            if now - self.last_shown >= (REDRAW_INTERVAL_S if drawn else LOG_INTERVAL_S):
+                self.last_shown = now
+                self._show()
 
     def __enter__(self) -> "Progress":
         return self

@@ -43,9 +43,6 @@ class Condition:
     generation: str | None = None
 
 
-ALWAYS = Condition()
-
-
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """How hard to try, and how much at once.
@@ -86,7 +83,7 @@ class Backend(Protocol):
     def put(self, key: str, data: bytes, condition: Condition) -> Stored:
         """Writes a small object, whole or not at all."""
 
-    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+    def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         """Writes a file of more than one part, parts in parallel, each retried; calls `sent` with bytes now there."""
 
     def copy(self, source: str, target: str, generation: str | None) -> None:
@@ -95,7 +92,7 @@ class Backend(Protocol):
     def provable(self, key: str, stored: Stored) -> Stored:
         """The description of a whole object with a checksum that is certain, where `stat` could only guess one."""
 
-    def delete(self, key: str, generation: str | None) -> None:
+    def delete(self, key: str) -> None:
         """Removes an object; NotFound if there is none, as far as the store tells."""
 
     def explain(self, error: Exception, key: str) -> Exception:

@@ -15,6 +15,7 @@ from components.core.storage.backend import Stored
 from components.core.storage.errors import Corrupted, StorageError
 from components.core.storage.location import local_parts
 from components.core.storage.store import Store
+from components.core.storage.upload import reading
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -48,10 +49,8 @@ def describe(files: dict[str, pathlib.Path], facts: dict[str, Any]) -> Manifest:
         if name == MANIFEST:
             raise StorageError(f"expected files to bundle, received one that is called {MANIFEST}; leave it out")
         local_parts(name)
-        try:
+        with reading(path):
             described[name] = BundledFile(bytes=path.stat().st_size, sha256=sha256_of(path))
-        except OSError as error:
-            raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None
     return Manifest(files=described, facts=facts)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import google_crc32c
 
-from components.core.files import CHUNK
 from components.core.storage.backend import Stored
 from components.core.storage.errors import Corrupted
 
+CHUNK = 1 << 20
 # The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
 ALGORITHMS = ("crc32c", "sha256", "md5")
 # `etag-BYTES`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts of BYTES.

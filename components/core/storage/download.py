@@ -7,6 +7,7 @@ compared with the store's checksum before it gets its name; if it differs, it is
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -19,7 +20,6 @@ from components.core.files import beside, lock
 from components.core.progress import Progress, amount
 from components.core.storage.backend import Stored
 from components.core.storage.checksums import check_data, check_file, guessed, known
-from components.core.storage.counter import Counter
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
 from components.core.storage.location import local_parts
 from components.core.storage.objects import Objects
@@ -27,11 +27,6 @@ from components.core.storage.parallel import Task, run_all
 
 # A damaged or replaced object is fetched again from the start this many times in all.
 ROUNDS = 3
-
-
-def download_file(store: Objects, key: str, path: pathlib.Path, label: str) -> Stored:
-    """Fetches one object; returns its description."""
-    return download_files(store, [(store.stat(key), path)], label)[0]
 
 
 def download_directory(store: Objects, prefix: str, path: pathlib.Path, label: str) -> list[Stored]:
@@ -58,17 +53,16 @@ def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Pa
     ):
         for landing in left:
             closed.callback(landing.close)
-        counter = Counter(progress)
-        for last in (False,) * (ROUNDS - 1) + (True,):
-            tasks = (task for landing in left for task in landing.tasks(counter))
+        for rounds_left in reversed(range(ROUNDS)):
+            tasks = (task for landing in left for task in landing.tasks(progress))
             run_all(tasks, store.limits.workers, store.limits.window)
             left = [landing for landing in left if landing.failure]
             if not left:
                 break
-            if last and left[0].failure:
+            if not rounds_left and left[0].failure:
                 raise left[0].failure
             for landing in left:
-                landing.start_over(counter)
+                landing.start_over(progress)
     return [landing.stored for landing in landings]
 
 
@@ -122,28 +116,28 @@ class Landing:
         self.here = self.stored.size
         return known(self.stored) is not None
 
-    def tasks(self, counter: Counter) -> Iterator[Task]:
+    def tasks(self, progress: Progress) -> Iterator[Task]:
         """The requests that are left to make."""
         with _told(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         if len(self.ranges) == 1:
-            yield Task(self.stored.size, lambda: self._whole(counter))
+            yield Task(self.stored.size, lambda: self._whole(progress))
             return
         with _told(self.path):
-            self._hold(counter)
+            self._hold(progress)
         if not self.done:
             self._write_journal_head()
         left = [number for number in range(len(self.ranges)) if number not in self.done]
         if not left:
-            yield Task(0, lambda: self._land(counter))
+            yield Task(0, lambda: self._land(progress))
         for number in left:
             start, end = self.ranges[number]
-            yield Task(end - start, functools.partial(self._chunk, number, counter))
+            yield Task(end - start, functools.partial(self._chunk, number, progress))
 
-    def start_over(self, counter: Counter) -> None:
+    def start_over(self, progress: Progress) -> None:
         """Forgets all that was fetched, and asks anew what there is to fetch."""
         self.journal.unlink(missing_ok=True)
-        counter.add(-self._size_of_done())
+        progress.advance(-self._size_of_done())
         self.failure = None
         self.stored = self.store.stat(self.stored.key)
         self.begin()
@@ -154,7 +148,7 @@ class Landing:
             os.close(self.held)
             self.held = None
 
-    def _hold(self, counter: Counter) -> None:
+    def _hold(self, progress: Progress) -> None:
         """Makes the partial file this landing's own."""
         if self.held is not None:
             return
@@ -167,7 +161,7 @@ class Landing:
             self.held = lock(self.partial, wait=True)
         planned, self.done = self.here, self._read_journal()
         self.here = self._size_of_done()
-        counter.add(self.here - planned)
+        progress.advance(self.here - planned)
 
     def _take_own_names(self) -> None:
         token = uuid.uuid4().hex[:12]
@@ -184,7 +178,7 @@ class Landing:
             self.stored = self.store.provable(self.stored)
             check_file(path, self.stored, uri)
 
-    def _whole(self, counter: Counter) -> None:
+    def _whole(self, progress: Progress) -> None:
         """A small object: one request, and no partial file to come back to."""
         try:
             data, answered = self.store.get(self.stored, 0, None)
@@ -199,9 +193,9 @@ class Landing:
                 self.partial.replace(self.path)
             finally:
                 self.partial.unlink(missing_ok=True)
-        counter.add(len(data))
+        progress.advance(len(data))
 
-    def _chunk(self, number: int, counter: Counter) -> None:
+    def _chunk(self, number: int, progress: Progress) -> None:
         if self.failure:
             return
         start, end = self.ranges[number]
@@ -216,7 +210,7 @@ class Landing:
                 os.pwrite(descriptor, data, start)
             finally:
                 os.close(descriptor)
-        counter.add(len(data))
+        progress.advance(len(data))
         with self.lock:
             self.stored = self._promised(answered)
             with _told(self.path), self.journal.open("a", encoding="ascii") as journal:
@@ -224,9 +218,9 @@ class Landing:
             self.done.add(number)
             complete = len(self.done) == len(self.ranges)
         if complete:
-            self._land(counter)
+            self._land(progress)
 
-    def _land(self, counter: Counter) -> None:
+    def _land(self, progress: Progress) -> None:
         try:
             self._prove(self.partial)
         except Corrupted as failure:
@@ -242,8 +236,7 @@ class Landing:
 
     def _promised(self, answered: Stored) -> Stored:
         """What is known of the whole object: S3 tells our checksum with the answer, not in the listing."""
-        sums = {**answered.checksums, **self.stored.checksums}
-        return Stored(self.stored.key, self.stored.size, self.stored.generation, sums, self.stored.updated)
+        return dataclasses.replace(self.stored, checksums=answered.checksums | self.stored.checksums)
 
     def _journal_head(self) -> str:
         return f"{self.stored.generation} {self.stored.size} {self.store.limits.chunk}"

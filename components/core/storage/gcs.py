@@ -26,8 +26,6 @@ from components.core.storage.retry import LONGEST_PAUSE_S
 
 CONNECT_TIMEOUT_S = 10.0
 LISTED_FIELDS = "items(name,size,generation,crc32c,md5Hash,updated),prefixes,nextPageToken"
-# Google takes the pieces of a resumable upload in multiples of this.
-RESUMABLE_UNIT = 256 << 10
 # The most parts of one upload, as on S3.
 MAX_PARTS = 10_000
 CONTENT_TYPE = "application/octet-stream"
@@ -113,34 +111,21 @@ class GcsBackend:
         )
         return self._checked(_stored(blob), digest_of(data, "crc32c"))
 
-    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+    def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         crc32c = digest_of_file(path, "crc32c")
         blob = self.bucket.blob(key)
         try:
-            if condition.absent or condition.generation is not None:
-                # The parallel upload knows no preconditions (Google's XML API has none for it): one stream, resumable.
-                blob.chunk_size = -(-self.limits.part // RESUMABLE_UNIT) * RESUMABLE_UNIT
-                blob.upload_from_filename(
+            with self.wire.counting(f"/{self.name}/{key}", sent):
+                transfer_manager.upload_chunks_concurrently(
                     os.fspath(path),
+                    blob,
                     content_type=CONTENT_TYPE,
+                    chunk_size=max(self.limits.part, -(-path.stat().st_size // MAX_PARTS)),
+                    max_workers=self.limits.part_workers,
+                    worker_type=transfer_manager.THREAD,
                     checksum="crc32c",
-                    if_generation_match=_generation_match(condition),
                     retry=self._patience(),
-                    timeout=self.timeout,
                 )
-                sent(path.stat().st_size)
-            else:
-                with self.wire.counting(f"/{self.name}/{key}", sent):
-                    transfer_manager.upload_chunks_concurrently(
-                        os.fspath(path),
-                        blob,
-                        content_type=CONTENT_TYPE,
-                        chunk_size=max(self.limits.part, -(-path.stat().st_size // MAX_PARTS)),
-                        max_workers=self.limits.part_workers,
-                        worker_type=transfer_manager.THREAD,
-                        checksum="crc32c",
-                        retry=self._patience(),
-                    )
         except AttributeError:
             # The client's way to say that XML was damaged on its way.
             raise Transient("unreadable answer from the store") from None
@@ -172,9 +157,8 @@ class GcsBackend:
     def provable(self, key: str, stored: Stored) -> Stored:
         return stored
 
-    def delete(self, key: str, generation: str | None) -> None:
-        match = int(generation) if generation else None
-        self.bucket.blob(key).delete(if_generation_match=match, retry=None, timeout=self.timeout)
+    def delete(self, key: str) -> None:
+        self.bucket.blob(key).delete(retry=None, timeout=self.timeout)
 
     def explain(self, error: Exception, key: str) -> Exception:
         return explain(error, f"gs://{self.name}", key)

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from components.core.storage.backend import ALWAYS, Backend, Condition, Limits, Stored
+from components.core.storage.backend import Backend, Condition, Limits, Stored
 from components.core.storage.checksums import check_data
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, Transient
 from components.core.storage.location import Location, check_key, local_parts
@@ -118,12 +118,10 @@ class Objects:
             raise
         return self._relative(stored)
 
-    def delete(self, key: str, *, if_generation: str | None = None) -> None:
+    def delete(self, key: str) -> None:
         """Removes an object; one that is gone already is no error."""
-        try:
-            self._try("delete", key, lambda whole: self.backend.delete(whole, if_generation))
-        except NotFound:
-            return
+        with contextlib.suppress(NotFound):
+            self._try("delete", key, self.backend.delete)
 
     def copy(self, source: str, target: str, *, if_generation: str | None = None) -> None:
         """Copies an object inside the store: its bytes do not travel through this machine.
@@ -151,15 +149,9 @@ class Objects:
         """The bytes [start, end) of exactly this generation; PreconditionFailed where it has changed since."""
         return self._try("read", stored.key, lambda whole: self.backend.get(whole, start, end, stored.generation))
 
-    def put(self, key: str, data: bytes, condition: Condition = ALWAYS) -> Stored:
-        """Writes a small object under a condition."""
-        return self.write_bytes(key, data, if_absent=condition.absent, if_generation=condition.generation)
-
-    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+    def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         """Writes a large file; the parts are retried one by one inside, so that few tries are left to make here."""
-        return self._relative(
-            self._try("write", key, lambda whole: self.backend.put_large(whole, path, condition, sent))
-        )
+        return self._relative(self._try("write", key, lambda whole: self.backend.put_large(whole, path, sent)))
 
     def _pages(self, prefix: str, flat: bool) -> Iterator[tuple[Listing, Keys]]:
         top, token = self._directory(prefix), None
@@ -211,5 +203,4 @@ class Objects:
 
 
 def _relative(stored: Stored, top: str) -> Stored:
-    key = stored.key[len(top) :] if stored.key.startswith(top) else stored.key
-    return Stored(key, stored.size, stored.generation, stored.checksums, stored.updated)
+    return dataclasses.replace(stored, key=stored.key.removeprefix(top))

@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
-from components.core.storage.errors import NotFound, PreconditionFailed, StorageError, Transient
+from components.core.storage.errors import NotFound, StorageError, Transient
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import connect
 from components.core.storage.s3_errors import denied, explain, status_of
@@ -28,7 +28,7 @@ COPIED_PART = 128 << 20
 # The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
 # that was uploaded in parts.
 CRC32C = "crc32c"
-MD5_DIGITS = 32
+MD5 = re.compile(r"[0-9a-f]{32}")
 # The ETag of an object that was uploaded in parts, and their number.
 OF_PARTS = re.compile(r"-(\d+)\"?$")
 
@@ -116,7 +116,7 @@ class S3Backend:
         _compare_etag(answer, md5)
         return Stored(key, len(data), answer["ETag"], {CRC32C: crc32c})
 
-    def put_large(self, key: str, path: pathlib.Path, condition: Condition, sent: Callable[[int], None]) -> Stored:
+    def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         crc32c = digest_of_file(path, CRC32C)
         size = path.stat().st_size
         part = max(self.limits.part, -(-size // MAX_PARTS))
@@ -149,7 +149,7 @@ class S3Backend:
                     stop.set()
                     raise failed
                 parts = [future.result() for future in futures]
-            answer = self._complete(key, upload, parts, condition, crc32c, uri)
+            answer = self._complete(key, upload, parts, crc32c, uri)
         except BaseException:
             self._abort(key, upload)
             raise
@@ -173,11 +173,8 @@ class S3Backend:
         kept = {"Metadata": found.get("Metadata", {}), **match}
         self.client.copy(origin, self.name, target, ExtraArgs=kept, Config=in_parts)
 
-    def delete(self, key: str, generation: str | None) -> None:
-        if generation is None:
-            self.client.delete_object(Bucket=self.name, Key=key)
-        else:
-            self.client.delete_object(Bucket=self.name, Key=key, IfMatch=generation)
+    def delete(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=key)
 
     def explain(self, error: Exception, key: str) -> Exception:
         return explain(error, f"{self.scheme}://{self.name}", key)
@@ -212,17 +209,17 @@ class S3Backend:
         _compare_etag(answer, md5)
         return answer["ETag"]
 
-    def _complete(self, key: str, upload: str, parts: list[dict], condition: Condition, crc32c: str, uri: str) -> dict:
+    def _complete(self, key: str, upload: str, parts: list[dict], crc32c: str, uri: str) -> dict:
         def attempt() -> dict:
             return self.client.complete_multipart_upload(
-                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **_headers(condition)
+                Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
 
         retries = []
         try:
             return self._patiently(f"finish the upload of {uri}", key, attempt, lambda: retries.append(1))
-        except (NotFound, PreconditionFailed):
-            # No such upload, or something there already: an earlier try may have finished it, its answer lost.
+        except NotFound:
+            # No such upload: an earlier try may have finished it, its answer lost.
             if retries:
                 found = self._patiently(
                     f"look at {uri}", key, lambda: self.client.head_object(Bucket=self.name, Key=key)
@@ -253,9 +250,8 @@ def _base64(hexadecimal: str) -> str:
 
 def _plain_md5(answer: dict) -> str | None:
     """The MD5 inside an ETag: whole one-request objects, not encrypted by KMS or a customer's key."""
-    etag = answer.get("ETag", "").strip('"').lower()
-    hexadecimal = len(etag) == MD5_DIGITS and not set(etag) - set("0123456789abcdef")
-    return etag if hexadecimal and not _encrypted(answer) else None
+    etag = _bare(answer.get("ETag", ""))
+    return etag if MD5.fullmatch(etag) and not _encrypted(answer) else None
 
 
 def _encrypted(answer: dict) -> bool:

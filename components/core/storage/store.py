@@ -7,8 +7,8 @@ Imports lead downward only: store, then download and upload, then objects, then 
 import os
 import pathlib
 
-from components.core.storage.backend import Backend, Condition, Limits, Stored
-from components.core.storage.download import download_directory, download_file, download_files
+from components.core.storage.backend import Backend, Limits, Stored
+from components.core.storage.download import download_directory, download_files
 from components.core.storage.errors import StorageError
 from components.core.storage.location import Location, parse
 from components.core.storage.objects import Objects
@@ -23,13 +23,11 @@ class Store(Objects):
 
     def download_file(self, key: str, path: str | os.PathLike, label: str = "download") -> Stored:
         """Fetches an object into a file: parallel ranges, resumed after a kill, checked, then renamed into place."""
-        return download_file(self, key, pathlib.Path(path), label)
+        return download_files(self, [(self.stat(key), pathlib.Path(path))], label)[0]
 
-    def upload_file(
-        self, path: str | os.PathLike, key: str, label: str = "upload", *, if_absent: bool = False
-    ) -> Stored:
+    def upload_file(self, path: str | os.PathLike, key: str, label: str = "upload") -> Stored:
         """Stores a file: parallel parts, each checked and retried; the object appears whole or not at all."""
-        return upload_files(self, [(pathlib.Path(path), key)], label, Condition(absent=if_absent))[0]
+        return upload_files(self, [(pathlib.Path(path), key)], label)[0]
 
     def download_directory(self, prefix: str, path: str | os.PathLike, label: str = "download") -> list[Stored]:
         """Fetches all objects below `prefix`. Each file appears whole; those that are there already are kept.

@@ -1,12 +1,13 @@
 """Files into objects: small ones many at once, large ones in parallel parts."""
 
+import contextlib
 import functools
 import pathlib
+from collections.abc import Iterator
 
 from components.core.files import unfinished
 from components.core.progress import Progress
-from components.core.storage.backend import ALWAYS, Condition, Stored
-from components.core.storage.counter import Counter
+from components.core.storage.backend import Stored
 from components.core.storage.errors import StorageError, tell
 from components.core.storage.objects import Objects
 from components.core.storage.parallel import Task, run_all
@@ -27,32 +28,33 @@ def upload_directory(store: Objects, path: pathlib.Path, prefix: str, label: str
     return upload_files(store, [(path / name, key) for name, key in zip(names, keys, strict=True)], label)
 
 
-def upload_files(
-    store: Objects, files: list[tuple[pathlib.Path, str]], label: str, condition: Condition = ALWAYS
-) -> list[Stored]:
+def upload_files(store: Objects, files: list[tuple[pathlib.Path, str]], label: str) -> list[Stored]:
     """Stores files under the keys given beside them; returns their descriptions in the same order."""
-    sizes = {path: _size(path) for path, _ in files}
+    sizes = {}
+    for path, _ in files:
+        with reading(path):
+            sizes[path] = path.stat().st_size
     limits = store.limits
     held_by_large = limits.part * limits.part_workers
     results: dict[str, Stored] = {}
     with Progress(label, sum(sizes[path] for path, _ in files), "B") as progress:
-        counter = Counter(progress)
 
         def small(path: pathlib.Path, key: str) -> None:
-            data = _read(path)
-            results[key] = store.put(key, data, condition)
-            counter.add(len(data))
+            with reading(path):
+                data = path.read_bytes()
+            results[key] = store.write_bytes(key, data)
+            progress.advance(len(data))
 
         def large(path: pathlib.Path, key: str) -> None:
             counted: list[int] = []
 
             def sent(amount: int) -> None:
                 counted.append(amount)
-                counter.add(amount)
+                progress.advance(amount)
 
-            results[key] = store.put_large(key, path, condition, sent)
-            # Not every way of sending tells how far it is, and one that began anew has told too much.
-            counter.add(sizes[path] - sum(counted))
+            results[key] = store.put_large(key, path, sent)
+            # One that began anew has told too much.
+            progress.advance(sizes[path] - sum(counted))
 
         # The large ones first: the small ones fill the time in which those wait for answers.
         tasks = (
@@ -65,15 +67,10 @@ def upload_files(
     return [results[key] for _, key in files]
 
 
-def _size(path: pathlib.Path) -> int:
+@contextlib.contextmanager
+def reading(path: pathlib.Path) -> Iterator[None]:
+    """Makes one line of what the local disk refuses."""
     try:
-        return path.stat().st_size
-    except OSError as error:
-        raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None
-
-
-def _read(path: pathlib.Path) -> bytes:
-    try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None

@@ -113,16 +113,6 @@ def test_a_condition_that_fails_changes_nothing(store):
     assert not store.exists("elsewhere")
 
 
-def test_a_file_can_be_written_once(store, tmp_path):
-    (tmp_path / "large").write_bytes(os.urandom(3 * SMALL.part))
-    store.upload_file(tmp_path / "large", "file", if_absent=True)
-    first = store.stat("file")
-    (tmp_path / "large").write_bytes(os.urandom(4 * SMALL.part))
-    with pytest.raises(PreconditionFailed):
-        store.upload_file(tmp_path / "large", "file", if_absent=True)
-    assert store.stat("file").generation == first.generation
-
-
 def test_of_many_who_create_one_wins(store):
     won = winners(store)
     assert len(won) == 1
