@@ -34,7 +34,7 @@ class Checksum:
 
     def of(self, sums: Sums) -> str:
         """The file's digits under this checksum's algorithm."""
-        return sums.md5 if self.algorithm == "md5" else sums.sha256
+        return getattr(sums, self.algorithm)
 
 
 @dataclasses.dataclass(frozen=True)

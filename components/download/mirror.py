@@ -1,10 +1,14 @@
-"""The team's own copies of originals: a slow origin is paid for once a team, not once a run."""
+"""The team's own copies of originals: a slow origin is paid for once a team, not once a run.
+
+originals/CHECKSUM/SHA256/NAME    the bytes, under their own checksum, so that two writers can't mix theirs
+originals/CHECKSUM/manifest.json  which of them counts: the first that was kept
+"""
 
 import pathlib
 
-from components.core.storage import StorageError
-from components.download.file_to_fetch import Checksum, FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
-from components.download.originals import Originals
+from components.core.storage import Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
+from components.core.storage.errors import tell
+from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
 
 
 class Mirror:
@@ -13,38 +17,53 @@ class Mirror:
     A file that nothing proves is neither kept nor taken: nobody could tell an old copy from a new origin.
     """
 
-    def __init__(self, uri: str):
-        self.uri, self.kept = uri, Originals(uri)
+    def __init__(self, uri: str, limits: Limits | None = None):
+        self.uri, self.store = uri, open_store(uri, limits)
 
     def fetch(self, to_fetch: FileToFetch, target: pathlib.Path) -> Sums | None:
-        """Brings the team's copy to `target`; None if there is none, or one that proves wrong."""
+        """Brings the team's copy to `target`; None if there is none, or none that is proven, which is told."""
         if to_fetch.checksum is None:
             return None
+        prefix = _prefix(to_fetch)
         try:
-            if not self.kept.fetch(_identity(to_fetch.checksum), target):
-                return None
-        except StorageError as failure:
-            print(f"mirror: {failure}; fetching the original instead", flush=True)
-            return None
-        sums = sums_of(target)
-        try:
+            manifest = bundle.read_manifest(self.store, prefix)
+            bundle.check_listing(self.store, prefix, manifest)
+            self.store.download_file(f"{prefix}/{next(iter(manifest.files))}", target, "mirror")
+            sums = sums_of(target)
             check_sums(sums, to_fetch, self.uri)
-        except PlaceFailedError as wrong:
-            print(f"mirror: {wrong}; fetching the original instead", flush=True)
-            target.unlink()
+        except NotFound:
             return None
-        print(f"{to_fetch.name} from the mirror {self.uri}", flush=True)
+        except (StorageError, PlaceFailedError) as failure:
+            tell(f"mirror: {failure}; fetching the original instead")
+            target.unlink(missing_ok=True)
+            return None
+        tell(f"{to_fetch.name} from the mirror {self.uri}")
         return sums
 
     def keep(self, to_fetch: FileToFetch, path: pathlib.Path, origin: str) -> None:
-        """Gives the team a copy. One that can't be given is told, and costs this run nothing."""
+        """Gives the team a copy of proven bytes, unless it has one. One that can't be given is told, and costs this run
+        nothing.
+
+        Args:
+            origin: where it came from, without credentials.
+        """
         if to_fetch.checksum is None:
             return
+        prefix = _prefix(to_fetch)
         try:
-            self.kept.keep(_identity(to_fetch.checksum), path, {"origin": origin})
+            described = bundle.describe({path.name: path}, {"origin": origin})
+            file = described.files[path.name]
+            name = f"{file.sha256}/{path.name}"
+            # Same key, same bytes: also right if it repairs a damaged copy or meets another writer.
+            self.store.upload_file(path, f"{prefix}/{name}", "mirror")
+            manifest = described.model_copy(update={"files": {name: file}})
+            bundle.write_manifest(self.store, prefix, manifest, if_absent=True)
+        except PreconditionFailed:
+            return
         except StorageError as failure:
-            print(f"mirror: {to_fetch.name} was not kept: {failure}", flush=True)
+            tell(f"mirror: {to_fetch.name} was not kept: {failure}")
 
 
-def _identity(checksum: Checksum) -> str:
-    return f"{checksum.algorithm}-{checksum.digits}"
+def _prefix(to_fetch: FileToFetch) -> str:
+    assert to_fetch.checksum is not None, "what nothing proves is not kept"
+    return f"originals/{to_fetch.checksum.algorithm}-{to_fetch.checksum.digits}"

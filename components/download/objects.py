@@ -49,7 +49,7 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
 def is_folder(place: str) -> bool:
     """Whether objects lie below `place`, and none at it."""
     try:
-        return not find(place).is_file
+        return find(place).file is None
     except NotFound:
         return False
 
@@ -68,7 +68,7 @@ def list_folder(place: str, target: pathlib.Path) -> Listing | None:
         source = find(place)
     except NotFound:
         return None
-    return None if source.is_file else write_listing(target, source.uri, _listed(source))
+    return None if source.file else write_listing(target, source.uri, _listed(source))
 
 
 def _listed(source: StoreSource) -> Iterator[Listed]:

@@ -26,7 +26,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
     if target.resolve().is_relative_to(root):
         raise PipelineError(f"expected a folder of pictures, received {folder}, in which the results are written too")
     sizes = (pathlib.Path(path).stat().st_size for _, path in _entries(root, root, "") if path)
-    total = sum(BLOCK + _padded(size) for size in sizes)
+    total = sum(BLOCK - (-size // BLOCK) * BLOCK for size in sizes)
     if not total:
         raise PipelineError(f"expected a folder of class folders with pictures, received {folder} without any file")
     check_room(target.parent, total)
@@ -50,7 +50,7 @@ def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | N
         if entry.is_dir(follow_symlinks=False):
             yield name, None
             yield from _entries(root, entry.path, f"{name}/")
-        elif entry.is_file() and (not entry.is_symlink() or _real(entry.path).is_relative_to(root)):
+        elif entry.is_file() and (not entry.is_symlink() or pathlib.Path(entry.path).resolve().is_relative_to(root)):
             yield name, entry.path
         elif not entry.name.startswith("."):  # an editor's lock: a hidden link to nowhere, and no picture anyhow
             what = "a link to a folder or to outside" if entry.is_symlink() else "neither of them"
@@ -76,14 +76,6 @@ def _add(tar: tarfile.TarFile, name: str, path: str | None) -> None:
         if error.errno is None:  # tarfile's own: the file ended before its size
             raise _changed(path) from None
         raise
-
-
-def _padded(size: int) -> int:
-    return -(-size // BLOCK) * BLOCK
-
-
-def _real(path: str) -> pathlib.Path:
-    return pathlib.Path(path).resolve()
 
 
 def _changed(path: str) -> PipelineError:

@@ -10,10 +10,10 @@ import urllib.request
 from components.core.errors import PipelineError, nearest
 from components.core.storage import location
 
+STORE_SCHEMES = location.BUCKET_SCHEMES
 # "package" is a file inside an installed Python package, for data that came with one; only the catalog uses it.
-STORE_SCHEMES = ("gs", "s3", "minio")
-ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|zip)$", re.IGNORECASE)
 SCHEMES = ("file", "http", "https", "package", *STORE_SCHEMES)
+ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|zip)$", re.IGNORECASE)
 
 
 def scheme_of(place: str) -> str:

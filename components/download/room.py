@@ -18,11 +18,6 @@ def check_room(folder: pathlib.Path, needed: int) -> None:
         )
 
 
-def same_disk(one: pathlib.Path, other: pathlib.Path) -> bool:
-    """Whether two folders lie on one file system."""
-    return one.stat().st_dev == other.stat().st_dev
-
-
 def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
     """A second name for the same bytes if the file system allows it, else a copy. Neither is written to again."""
     try:

@@ -13,8 +13,8 @@ import zipfile
 from components.core.artifacts.raw import RawFormat
 from components.core.errors import PipelineError
 from components.core.pictures.archives import ArchiveKind, archive_kind, damage_named, iter_members
+from components.download.file_to_fetch import CHUNK
 
-CHUNK = 1 << 20
 PYTHON_FILE = re.compile(r"data_batch_[0-9]+|test_batch|batches\.meta|train|test|meta")
 # Two empty blocks end a tar.
 TAR_END = 1024

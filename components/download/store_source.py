@@ -27,16 +27,6 @@ class StoreSource:
     key: str
     file: Stored | None
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a single object."""
-        return self.file is not None
-
-    @property
-    def name(self) -> str:
-        """The last part of its name: `photos.tar`, or the directory's."""
-        return self.key.rpartition("/")[2] or self.store.location.bucket
-
     def objects(self) -> Iterator[Stored]:
         """All of it, with keys below the bucket, without the empty objects that stand for a directory."""
         yield from [self.file] if self.file else without_markers(self.store.list(self.key))
@@ -45,11 +35,11 @@ class StoreSource:
         """An object's name below the prefix."""
         return stored.key.removeprefix(f"{self.key}/" if self.key else "")
 
-    def fetch(self, objects: list[Stored], path: str | pathlib.Path, label: str = "download") -> None:
+    def fetch(self, objects: list[Stored], path: str | pathlib.Path) -> None:
         """Downloads objects: a single one to the file `path`, else into the directory `path`. Resumes; checks."""
         parts = ([] if self.file else local_parts(self.below(stored)) for stored in objects)
         places = (pathlib.Path(path, *part) for part in parts)
-        self.store.download_files(list(zip(objects, places, strict=True)), label)
+        self.store.download_files(list(zip(objects, places, strict=True)))
 
 
 def find(uri: str, limits: Limits | None = None) -> StoreSource:
@@ -87,14 +77,11 @@ def without_markers(objects: Iterable[Stored]) -> Iterator[Stored]:
     """
     held: list[Stored] = []
     for stored in objects:
-        yield from (empty for empty in held if f"{empty.key}/" < stored.key and not _lies_below(stored, empty))
+        passed = [empty for empty in held if f"{empty.key}/" < stored.key]
+        yield from (empty for empty in passed if not stored.key.startswith(f"{empty.key}/"))
         held = [empty for empty in held if f"{empty.key}/" > stored.key]
         if stored.size:
             yield stored
         else:
             held.append(stored)
     yield from held
-
-
-def _lies_below(stored: Stored, other: Stored) -> bool:
-    return stored.key.startswith(f"{other.key}/")

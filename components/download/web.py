@@ -6,7 +6,7 @@ import shutil
 from components.download.cache import Cache, Partial
 from components.download.file_to_fetch import FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.places import public
-from components.download.room import check_room, link_or_copy, same_disk
+from components.download.room import check_room, link_or_copy
 from components.download.transfer import transfer
 
 
@@ -73,5 +73,5 @@ def _proven(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patienc
 
 
 def _make_room(target: pathlib.Path, size: int, cache: Cache) -> None:
-    if not same_disk(target.parent, cache.folder):
+    if target.parent.stat().st_dev != cache.folder.stat().st_dev:
         check_room(target.parent, size)

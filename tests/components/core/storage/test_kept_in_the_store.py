@@ -10,16 +10,17 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
-from components.core.storage import BucketMissing, NotFound, StorageError, Unreachable, open_store
+from components.core.storage import NotFound, StorageError, Unreachable, open_store
 from components.core.storage.backend import Limits
-from components.download.originals import Originals
+from components.download.file_to_fetch import Checksum, FileToFetch
+from components.download.mirror import Mirror
 from components.download.store_source import find
 from components.train.board.live import DirectorySync
 from components.train.stored_checkpoint import Checkpoints
 from pipeline import ROOT
 from tests.servers.small import SMALL
 
-IDENTITY = "md5-c32a1d4ab5d03f1284b67883e8d87530"
+ORIGIN = "https://example.org/cifar.tar.gz"
 
 
 @pytest.fixture
@@ -31,48 +32,56 @@ def original(tmp_path) -> pathlib.Path:
     return path
 
 
-def test_a_mirror_gives_back_what_it_was_given(place, original, tmp_path):
-    mirror = Originals(place.uri, SMALL)
-    assert not mirror.fetch(IDENTITY, tmp_path / "back")
-    mirror.keep(IDENTITY, original, {"uri": "https://example.org/cifar.tar.gz"})
-    assert mirror.fetch(IDENTITY, tmp_path / "back")
+@pytest.fixture
+def wanted(original) -> FileToFetch:
+    return FileToFetch(original.name, Checksum("sha256", sha256_of(original)))
+
+
+def test_a_mirror_gives_back_what_it_was_given(place, original, wanted, tmp_path):
+    mirror = Mirror(place.uri, SMALL)
+    assert not mirror.fetch(wanted, tmp_path / "back")
+    mirror.keep(wanted, original, ORIGIN)
+    assert mirror.fetch(wanted, tmp_path / "back")
     assert sha256_of(tmp_path / "back") == sha256_of(original)
-    assert not mirror.fetch("md5-of-another", tmp_path / "other")
+    assert not mirror.fetch(FileToFetch(original.name, Checksum("md5", "of another")), tmp_path / "other")
 
 
-def test_a_mirror_is_written_once(gcs, original, tmp_path):
-    mirror = Originals(gcs.uri, SMALL)
-    mirror.keep(IDENTITY, original)
+def test_a_mirror_is_written_once(gcs, original, wanted, tmp_path):
+    mirror = Mirror(gcs.uri, SMALL)
+    mirror.keep(wanted, original, ORIGIN)
     first = original.read_bytes()
     original.write_bytes(os.urandom(1000))
-    mirror.keep(IDENTITY, original)
-    assert mirror.fetch(IDENTITY, tmp_path / "back")
+    mirror.keep(wanted, original, ORIGIN)
+    assert mirror.fetch(wanted, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == first
 
 
 @pytest.mark.parametrize("damage", ["other bytes", "shorter", "gone", "manifest"])
-def test_a_damaged_mirror_is_told_and_repaired(gcs, original, tmp_path, capsys, damage):
-    mirror = Originals(gcs.uri, SMALL)
-    mirror.keep(IDENTITY, original)
+def test_a_damaged_mirror_is_told_and_repaired(gcs, original, wanted, tmp_path, capsys, damage):
+    mirror = Mirror(gcs.uri, SMALL)
+    mirror.keep(wanted, original, ORIGIN)
     key = next(stored.key for stored in mirror.store.list() if stored.key.endswith("cifar.tar.gz"))
     if damage == "gone":
         mirror.store.delete(key)
     elif damage == "manifest":
-        mirror.store.delete(f"originals/{IDENTITY}/manifest.json")
+        mirror.store.delete(f"originals/sha256-{wanted.checksum.digits}/manifest.json")
     else:
         mirror.store.write_bytes(key, os.urandom(3 * SMALL.part if damage == "other bytes" else 10))
-    assert not mirror.fetch(IDENTITY, tmp_path / "back")
+    capsys.readouterr()
+    assert not mirror.fetch(wanted, tmp_path / "back")
     assert not (tmp_path / "back").exists()
     said = capsys.readouterr().out
     assert said == "" if damage == "manifest" else said.startswith("mirror: expected ") and said.count("\n") == 1
-    mirror.keep(IDENTITY, original)
-    assert mirror.fetch(IDENTITY, tmp_path / "back")
+    mirror.keep(wanted, original, ORIGIN)
+    assert mirror.fetch(wanted, tmp_path / "back")
 
 
-def test_a_mirror_in_a_missing_bucket_is_an_error(gcs, original, tmp_path):
-    mirror = Originals("gs://no-such-bucket/mirror", SMALL)
-    with pytest.raises(BucketMissing):
-        mirror.fetch(IDENTITY, tmp_path / "back")
+def test_a_mirror_in_a_missing_bucket_is_told(gcs, original, wanted, tmp_path, capsys):
+    mirror = Mirror("gs://no-such-bucket/mirror", SMALL)
+    assert not mirror.fetch(wanted, tmp_path / "back")
+    mirror.keep(wanted, original, ORIGIN)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2 and all("expected a bucket gs://no-such-bucket, received none" in line for line in told)
 
 
 def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
@@ -81,13 +90,13 @@ def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
     store.write_bytes("photos/cat/1.jpg", b"cat")
     store.write_bytes("photos/dog/2.jpg", b"dogs")
     one = find(f"{bucket.uri}/photos.tar", SMALL)
-    assert (one.is_file, one.name, [stored.size for stored in one.objects()]) == (True, "photos.tar", [7])
+    assert [stored.size for stored in one.objects()] == [7] == [one.file.size]
     one.fetch(list(one.objects()), tmp_path / "photos.tar")
     assert (tmp_path / "photos.tar").read_bytes() == b"archive"
     for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
         many = find(uri, SMALL)
         sizes = [stored.size for stored in many.objects()]
-        assert (many.is_file, many.name, sizes) == (False, "photos", [3, 4])
+        assert (many.file, sizes) == (None, [3, 4])
     many.fetch(list(many.objects()), tmp_path / "photos")
     assert (tmp_path / "photos" / "dog" / "2.jpg").read_bytes() == b"dogs"
     assert len(list(find(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
