@@ -17,7 +17,7 @@ import yaml
 import components.export.fresh
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
 from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
-from components.core.artifacts.tfrecord import RecordWriter
+from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
@@ -124,7 +124,7 @@ def digits_with_test(tmp_path_factory) -> str:
         with (directory / name).open("wb") as file:
             writer = RecordWriter(file)
             for picture, label in zip(pictures[chosen], labels[chosen], strict=True):
-                writer.write(picture.tobytes(), int(label))
+                writer.append(record(picture.tobytes(), int(label)))
         shard = Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest())
         per_class = np.bincount(labels[chosen], minlength=10).tolist()
         splits[split] = SplitInfo(count=writer.count, per_class=per_class, shards=[shard])

@@ -57,7 +57,10 @@ def process(chunk: Chunk) -> Outcome:
     payloads = chunk.payloads.read(chunk.offsets[fits].tolist(), chunk.sizes[fits].tolist())
     with quiet_pillow(), contextlib.closing(payloads):
         for place, size in enumerate(chunk.sizes.tolist()):
-            read = _decoded(next(payloads), chunk) if fits[place] else _too_large(size)
+            if fits[place]:
+                read = _decoded(next(payloads), chunk)
+            else:
+                read = f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
             if isinstance(read, str):
                 readable[place] = False
                 failures.append((place, read))
@@ -76,10 +79,6 @@ def process(chunk: Chunk) -> Outcome:
         failures=failures,
         changes=collections.Counter(change for picture in decoded for change in picture.changes),
     )
-
-
-def _too_large(size: int) -> str:
-    return f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
 
 
 def _decoded(payload: bytes, chunk: Chunk) -> tuple[Decoded, bytes] | str:

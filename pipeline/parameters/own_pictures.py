@@ -46,12 +46,13 @@ def may_bring_validation(dataset: str, source: str, labels: str) -> bool:
         return dataset == PICTURES
     if not all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
         return True
-    from components.preprocess.sources.names import SPLITS, TABLES
+    from components.preprocess.sources.names import SPLIT_WORDS, TABLES
     from components.preprocess.sources.source import VALIDATION
 
     for place in places_of(source):
         for _, folders, files in os.walk(local_path(place)):
             words = re.findall(r"[a-z]+", " ".join(folders).lower())
-            if any(SPLITS.get(word) == VALIDATION for word in words) or any(file.lower() in TABLES for file in files):
+            labelled = any(file.lower() in TABLES for file in files)
+            if labelled or any(SPLIT_WORDS.get(word) == VALIDATION for word in words):
                 return True
     return False

@@ -202,7 +202,7 @@ def learn(model: pathlib.Path, classes: list[np.ndarray], settings: dict[str, An
     from made_dataset import write_info
 
     from components.core.artifacts.dataset import Shard, SplitInfo
-    from components.core.artifacts.tfrecord import RecordWriter
+    from components.core.artifacts.tfrecord import RecordWriter, record
     from components.train.run import train
     from components.train.settings import TrainSettings
 
@@ -212,7 +212,7 @@ def learn(model: pathlib.Path, classes: list[np.ndarray], settings: dict[str, An
         writer = RecordWriter(file)
         for label, pictures in enumerate(classes):
             for picture in pictures:
-                writer.write(picture.tobytes(), label)
+                writer.append(record(picture.tobytes(), label))
     shard = Shard(name="train.tfrecord", count=writer.count, sha256=writer.digest.hexdigest())
     counts = [len(pictures) for pictures in classes]
     split = SplitInfo(count=writer.count, per_class=counts, shards=[shard])

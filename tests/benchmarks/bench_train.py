@@ -56,7 +56,7 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
 
     from components.core.artifacts.dataset import Shard, SplitInfo, read_info
     from components.core.artifacts.dataset_reading import load_split
-    from components.core.artifacts.tfrecord import RecordWriter
+    from components.core.artifacts.tfrecord import RecordWriter, record
 
     counts = {"train": count, "validation": count // 4} | ({"test": test} if test else {})
     if source:
@@ -76,7 +76,7 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
         with (target / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
             writer = RecordWriter(file)
             for image, label in zip(images, labels, strict=True):
-                writer.write(image.tobytes(), int(label))
+                writer.append(record(image.tobytes(), int(label)))
         shard = Shard(name=file.name.rpartition("/")[2], count=writer.count, sha256=writer.digest.hexdigest())
         splits[split] = SplitInfo(
             count=writer.count, per_class=np.bincount(labels, minlength=10).tolist(), shards=[shard]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from components.preprocess.sources.label_table import Line, text_at
-from components.preprocess.sources.names import SPLITS
+from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
 CLASS, FACTS = "cls", "json"
@@ -57,7 +57,7 @@ class Beside:
 
     def __init__(self, name: str, ending: str, classes: dict[str, str], names: Callable[[], Iterator[str]]) -> None:
         self.name, self.ending, self.classes, self.names = name, ending, classes, names
-        words = {SPLITS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLITS}
+        words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 
     def lines(self) -> tuple[str, Iterator[Line]]:

@@ -44,7 +44,7 @@ class Found:
         self.folders, self.name_sums = array.array("i"), array.array("I")
         self.folder_numbers: dict[Folder, int] = {}
         self.pictures_in: dict[Folder, int] = {}
-        self.others_in: dict[Folder, collections.Counter[str]] = {}
+        self.others_in: dict[Folder, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self.ignored: collections.Counter[str] = collections.Counter()
         self.beside = LabelsBeside(called)
         self.tables: dict[str, pathlib.Path] = {}
@@ -66,7 +66,7 @@ class Found:
         if not base:
             return None
         if ending_of(base) not in SUFFIXES:
-            self.others_in.setdefault(folder, collections.Counter())[ending_of(base)] += 1
+            self.others_in[folder][ending_of(base)] += 1
             return None
         return folder
 

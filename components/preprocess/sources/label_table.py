@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
-from components.preprocess.sources.names import SPLITS
+from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
 # As headers and keys are compared: without blanks, dashes and capitals. The first that is there counts.
@@ -145,7 +145,8 @@ class LabelTable:
             if before is not None or path == 0:
                 raise self._no_columns(first)
             return path, path - 1, None, False
-        if before is None and path and first[path + 1].lower() in SPLITS:  # label, picture, split: a class "train"?
+        # Label, picture, split: or is there a class "train"?
+        if before is None and path and first[path + 1].lower() in SPLIT_WORDS:
             raise self._no_columns(first)
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
@@ -211,7 +212,7 @@ def _line(number: int, path: str, label: str, split: str) -> Line:
 
 def _split_of(word: str) -> int | None:
     """The split that a word means, TRAIN if it says none; None if it means none."""
-    return TRAIN if word.strip().lower() in NO_SPLIT else SPLITS.get(word.strip().lower())
+    return TRAIN if word.strip().lower() in NO_SPLIT else SPLIT_WORDS.get(word.strip().lower())
 
 
 def _plain(name: str) -> str:

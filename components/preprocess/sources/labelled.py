@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import Line, Table
-from components.preprocess.sources.layout import SPLIT_NAMES
 from components.preprocess.sources.source import OddLines
 
 NO_LINE = "not in the table of labels"
@@ -146,4 +146,4 @@ def _comparable(path: str) -> str:
 
 
 def _said(line: Line) -> str:
-    return f"{line.label} ({SPLIT_NAMES[line.split]})"
+    return f"{line.label} ({SPLITS[line.split]})"

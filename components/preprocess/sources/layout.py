@@ -1,15 +1,16 @@
 """What the folders of a picture archive mean: which are classes, which are splits."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 
+from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.pictures.names import endings
 from components.core.wording import listed
-from components.preprocess.sources.names import SPLITS, splits_named
-from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
+from components.preprocess.sources.names import SPLIT_WORDS, splits_named
+from components.preprocess.sources.source import TRAIN
 
-SPLIT_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 Folder = tuple[str, ...]
 
 
@@ -56,25 +57,18 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
             return (within[folder[1]], folder[0]) if len(folder) > 1 else None
         return (TRAIN, folder[0]) if folder else None
 
-    found: dict[tuple[int, str], int] = {}
+    found: collections.Counter[tuple[int, str]] = collections.Counter()
     for folder in folders:
         if at := place(folder):
-            found[at] = found.get(at, 0) + pictures[folder]
-    holds: dict[tuple[int, str], dict[str, int]] = {}
+            found[at] += pictures[folder]
+    holds: dict[tuple[int, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for folder, by_ending in (others or {}).items():
         if at := place(folder):
-            held = holds.setdefault(at, {})
-            for ending, count in by_ending.items():
-                held[ending] = held.get(ending, 0) + count
+            holds[at].update(by_ending)
     class_names = _agreed_classes(found, holds)
     labels = {name: label for label, name in enumerate(class_names)}
-    places = {}
-    for folder in pictures:
-        at = place(folder)
-        if at and pictures[folder]:
-            split, name = at
-            places[folder] = labels[name], split
-    return Layout(class_names, places)
+    placed = {folder: at for folder, count in pictures.items() if count and (at := place(folder))}
+    return Layout(class_names, {folder: (labels[name], split) for folder, (split, name) in placed.items()})
 
 
 def depth_of_all(pictures: Mapping[Folder, int]) -> int:
@@ -96,7 +90,8 @@ def _common_depth(folders: list[Folder]) -> int:
     depth = 0
     while len({folder[depth : depth + 1] for folder in folders}) == 1 and any(len(f) > depth + 1 for f in folders):
         below = {folder[depth + 1] for folder in folders if len(folder) > depth + 1}
-        if folders[0][depth].lower() in SPLITS and not (len(below) > 1 and below == set(splits_named(sorted(below)))):
+        holds_splits = len(below) > 1 and below == set(splits_named(sorted(below)))
+        if folders[0][depth].lower() in SPLIT_WORDS and not holds_splits:
             break
         depth += 1
     return depth
@@ -108,7 +103,7 @@ def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
     splits = splits_named(tops)
     with_classes = {folder[0] for folder in folders if len(folder) > 1} & set(splits)
     if set(splits) == set(tops) and with_classes:
-        for split, name in SPLIT_NAMES.items():
+        for split, name in enumerate(SPLITS):
             same = [folder for folder, found in splits.items() if found == split]
             if len(same) > 1:
                 raise PipelineError(
@@ -157,7 +152,7 @@ def _refuse_once_more_inside(folders: list[Folder]) -> None:
 def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[int, str], dict[str, int]]) -> list[str]:
     given = sorted({split for split, _ in found})
     if empty := sorted(at for at, count in found.items() if not count):
-        shown = [f"{SPLIT_NAMES[split]}/{name}" if len(given) > 1 else name for split, name in empty]
+        shown = [f"{SPLITS[split]}/{name}" if len(given) > 1 else name for split, name in empty]
         held = endings(holds.get(empty[0], {}))
         raise PipelineError(
             f"expected pictures in every class folder, received none in {listed(shown)}"
@@ -172,16 +167,16 @@ def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[i
         )
     if TRAIN not in classes:
         raise PipelineError(
-            f"expected a train folder, received only {listed([SPLIT_NAMES[split] for split in given])}; "
+            f"expected a train folder, received only {listed([SPLITS[split] for split in given])}; "
             "rename the folder that holds the training pictures to train"
         )
     for split in given:
         missing, extra = sorted(classes[TRAIN] - classes[split]), sorted(classes[split] - classes[TRAIN])
         if missing or extra:
             differences = [f"only in train: {listed(missing)}"] if missing else []
-            differences += [f"only in {SPLIT_NAMES[split]}: {listed(extra)}"] if extra else []
+            differences += [f"only in {SPLITS[split]}: {listed(extra)}"] if extra else []
             raise PipelineError(
-                f"expected the same classes in train and {SPLIT_NAMES[split]}, received {'; '.join(differences)}; "
+                f"expected the same classes in train and {SPLITS[split]}, received {'; '.join(differences)}; "
                 "add or remove those folders"
             )
     if len(classes[TRAIN]) < 2:

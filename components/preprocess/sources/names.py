@@ -7,7 +7,7 @@ from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 
 # What a table of labels is called that lies beside its pictures.
 TABLES = {"labels.csv", "labels.tsv", "labels.jsonl", "labels.manifest"}
-SPLITS = {
+SPLIT_WORDS = {
     "train": TRAIN,
     "training": TRAIN,
     "validation": VALIDATION,
@@ -32,9 +32,9 @@ def splits_named(folders: Sequence[str]) -> dict[str, int]:
     found = {}
     for folder in folders:
         words = re.findall(r"[a-z]+", folder.lower())
-        others = [word for word in words if word not in SPLITS and word not in BESIDE]
-        if len(named := [word for word in words if word in SPLITS]) == 1:
-            found[folder] = SPLITS[named[0]], others
+        others = [word for word in words if word not in SPLIT_WORDS and word not in BESIDE]
+        if len(named := [word for word in words if word in SPLIT_WORDS]) == 1:
+            found[folder] = SPLIT_WORDS[named[0]], others
     shared = [others for _, others in found.values()]
     alike = len(shared) > 1 and all(others == shared[0] for others in shared)
     return {folder: split for folder, (split, others) in found.items() if alike or not others}

@@ -12,7 +12,7 @@ import functools
 import itertools
 import os
 import pathlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -84,7 +84,8 @@ class InStore:
                     yield fetched.result()
                     held -= oldest
                 ahead.append((size, pool.submit(_fetch, store, listed, size)))
-            yield from _results(ahead)
+            for _, fetched in ahead:
+                yield fetched.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -114,11 +115,6 @@ class Several:
     def discard(self) -> None:
         for part in self.parts:
             part.discard()
-
-
-def _results(ahead: Iterable[tuple[int, concurrent.futures.Future[bytes]]]) -> Generator[bytes, None, None]:
-    for _, fetched in ahead:
-        yield fetched.result()
 
 
 @functools.cache

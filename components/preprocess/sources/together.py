@@ -82,13 +82,13 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
 def _by_folders(parts: Sequence[Found]) -> Labels:
     """Class folders, of all parts as if they lay in one."""
     depths = _depths(parts) if len(parts) > 1 else [0]
-    pictures_in: dict[Folder, int] = {}
-    others_in: dict[Folder, collections.Counter[str]] = {}
+    pictures_in: collections.Counter[Folder] = collections.Counter()
+    others_in: dict[Folder, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for part, depth in zip(parts, depths, strict=True):
         for folder, count in part.pictures_in.items():
-            pictures_in[folder[depth:]] = pictures_in.get(folder[depth:], 0) + count
+            pictures_in[folder[depth:]] += count
         for folder, endings in part.others_in.items():
-            others_in.setdefault(folder[depth:], collections.Counter()).update(endings)
+            others_in[folder[depth:]].update(endings)
     layout = read_layout(pictures_in, others_in)
     labels = Labels(parts, unlabelled=UNSORTED)
     labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}

@@ -11,7 +11,7 @@ import pytest
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
-from components.core.artifacts.tfrecord import RecordWriter
+from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
@@ -162,7 +162,7 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     with (dataset / shard.name).open("wb") as file:
         writer = RecordWriter(file)
         for picture, label in zip(pictures[kept], labels[kept], strict=True):
-            writer.write(picture.tobytes(), int(label))
+            writer.append(record(picture.tobytes(), int(label)))
     document = json.loads((dataset / INFO_FILE).read_text())
     document["splits"]["test"] = {
         "count": writer.count,

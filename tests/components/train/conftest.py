@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
-from components.core.artifacts.tfrecord import RecordWriter
+from components.core.artifacts.tfrecord import RecordWriter, record
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
 # test_jax_backend.py runs some of these tests in a process with KERAS_BACKEND=jax.
@@ -27,7 +27,7 @@ def write_dataset(directory: pathlib.Path, splits: Pictures, class_count: int, s
             with (directory / name).open("wb") as file:
                 writer = RecordWriter(file)
                 for index in chosen:
-                    writer.write(images[index].tobytes(), int(labels[index]))
+                    writer.append(record(images[index].tobytes(), int(labels[index])))
             shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
         per_class = np.bincount(labels, minlength=class_count).tolist()
         infos[split] = SplitInfo(count=len(labels), per_class=per_class, shards=shards)

@@ -6,7 +6,7 @@ import pytest
 
 from components.core.artifacts import dataset_reading as reading
 from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
-from components.core.artifacts.tfrecord import RecordWriter
+from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
 
 SHAPE = (3, 5, 2)
@@ -25,7 +25,7 @@ def artifact(tmp_path: pathlib.Path) -> tuple[pathlib.Path, DatasetInfo, np.ndar
         with (tmp_path / name).open("wb") as file:
             writer = RecordWriter(file)
             for index in chosen:
-                writer.write(images[index].tobytes(), int(labels[index]))
+                writer.append(record(images[index].tobytes(), int(labels[index])))
         shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
     info = DatasetInfo(
         dataset="tiny",
