@@ -17,7 +17,6 @@ file of answers that is removed are answered again; one that is packed, to `.jso
 """
 
 import base64
-import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -28,7 +27,6 @@ import pydantic
 
 from components.core.errors import PipelineError, one_line
 from components.core.storage import PreconditionFailed, Store, open_store
-from components.core.storage.parallel import Task, run_all
 from components.core.wording import listed
 from components.predict.drift.tally import Counts
 from components.predict.source import Picture
@@ -127,11 +125,7 @@ class Answers:
         there = (ANSWERS.fullmatch(stored.key.rpartition("/")[2]) for stored in self.store.files(self.folder))
         digits = {found[1] for found in there if found}
         new = sorted(digits - set(self.records))
-        run_all(
-            (Task(0, functools.partial(self._remember, name)) for name in new),
-            self.store.limits.workers,
-            self.store.limits.window,
-        )
+        self.store.for_each(new, self._remember)
         if new:
             self.seen = np.union1d(self.seen, np.concatenate([_marks(self.records[name]) for name in new]))
 

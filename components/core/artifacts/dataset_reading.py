@@ -123,11 +123,6 @@ def split_count(info: DatasetInfo, split: Split) -> int:
     return info.splits[split].count if split in info.splits else 0
 
 
-def shard_paths(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> list[str]:
-    """The shard files of a split, in order."""
-    return [str(path) for path, _ in _shards(directory, info, split)]
-
-
 @dataclasses.dataclass(frozen=True)
 class _Layout:
     """A record, in bytes.

@@ -58,7 +58,7 @@ def confusion_shades(confusion: np.ndarray) -> np.ndarray:
     return np.kron(shades.astype(np.uint8), np.ones((scale, scale, 1), np.uint8))
 
 
-def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list[bool], columns: int = 6) -> np.ndarray:
+def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list[bool]) -> np.ndarray:
     """Pictures with a caption below each, uint8 [height, width, 3]; captions are green or red as `correct` says.
 
     Args:
@@ -66,7 +66,7 @@ def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list
     """
     font = ImageFont.load_default(12)
     side, line = 128, 20
-    columns = min(columns, max(len(pictures), 1))
+    columns = min(6, max(len(pictures), 1))
     rows = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (columns * (side + 8) + 8, rows * (side + line + 8) + 8), PAPER)
     draw = ImageDraw.Draw(sheet)

@@ -60,22 +60,16 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
-def iter_members(
-    path: str | os.PathLike,
-    max_bytes: int | None = None,
-    max_members: int = MAX_MEMBERS,
-    folders: bool = False,
-    links: bool = False,
-) -> Iterator[Member]:
+def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool = False) -> Iterator[Member]:
     """Yields `(name, size in bytes, open binary file)` for each regular file in an archive, in the archive's order.
 
     A file is good until the next member is asked for, and can't be rewound: read it, or copy it. Names use `/`, carry
     no leading `./`, and may repeat: tar itself takes the last. Folders are left out unless asked for, and so are links
     that stay inside the archive, with one printed line saying how many.
 
+    Out of it may come at most MAX_MEMBERS entries of any kind, and the larger of 1 GiB and 200 times its size.
+
     Args:
-        max_bytes: all that may come out of the archive; by default the larger of 1 GiB and 200 times its size.
-        max_members: entries of any kind.
         folders: also yields the folders the archive names, as `name/` with nothing in it.
         links: also yields hard and symbolic links, with nothing in them; their file's `link` names the member, before
             or after them, whose bytes they mean.
@@ -86,14 +80,14 @@ def iter_members(
     """
     path = pathlib.Path(path)
     kind = archive_kind(path)
-    allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size) if max_bytes is None else max_bytes
+    allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size)
     skipped = 0
     with damage_named(path):
         entries = _zip_entries(path, allowed) if kind == "zip" else _tar_entries(path, kind, allowed)
         for count, (name, size, target, source) in enumerate(entries, start=1):
-            if count > max_members:
+            if count > MAX_MEMBERS:
                 raise PipelineError(
-                    f"expected at most {max_members:,} members in {path}, received more; split the archive"
+                    f"expected at most {MAX_MEMBERS:,} members in {path}, received more; split the archive"
                 )
             name = inside(path, name)
             if target is not None:

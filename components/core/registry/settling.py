@@ -4,7 +4,6 @@ Every step can be done twice and by several at once: a version's files only ever
 look, by copies inside the store, and a number is never used again.
 """
 
-import functools
 import time
 import uuid
 
@@ -14,7 +13,6 @@ from components.core.registry.versions import HAD, files_in_staging, split_serve
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
 from components.core.storage.errors import tell
-from components.core.storage.parallel import Task, run_all
 
 # A publisher that has not finished after this long is taken for dead, and what it left is removed.
 ABANDONED_S = 24 * 3600.0
@@ -49,7 +47,8 @@ def serve(store: Store, name: str, number: int) -> None:
             if not store.exists(f"{target}/{MANIFEST}"):
                 raise
     try:
-        _clear_staging(store, source)
+        _empty(store, source)
+        store.delete(f"{source}/{MANIFEST}")  # last, so that a kill shows
     except StorageError as refused:
         # It is served. What stays in staging costs room, and whoever publishes next tries again.
         tell(f"the staged copy of version {number} of {name} stays: {refused}")
@@ -76,7 +75,7 @@ def remove_files(store: Store, name: str, number: int) -> None:
     ours = files_in_staging(store, name, number)
     if ours:
         _retire(store, beside, ours)
-        store.delete_files([stored.key for stored in store.list(beside) if stored.key != f"{beside}/{MANIFEST}"])
+        _empty(store, beside)
     keys, others = split_served(store, name, number, ours)
     if not ours or f"{served}/{MANIFEST}" in (*keys, *others):
         keys += others
@@ -153,12 +152,9 @@ def _clear_upload(store: Store, name: str, number: int, ours: dict[str, int]) ->
 
     Earlier releases copied to where servers look before anything was decided.
     """
-    beside = staged_place(name, number)
     copies, _ = split_served(store, name, number, ours)
     store.delete_files(copies)
-    keys = [stored.key for stored in store.list(beside) if stored.key != f"{beside}/{MANIFEST}"]
-    store.delete_files(keys)
-    return bool(copies or keys)
+    return _empty(store, staged_place(name, number)) or bool(copies)
 
 
 def _clear_copies(store: Store, name: str, number: int, ours: dict[str, int]) -> bool:
@@ -180,13 +176,12 @@ def _clear_copies(store: Store, name: str, number: int, ours: dict[str, int]) ->
     return True
 
 
-def _clear_staging(store: Store, beside: str) -> None:
-    """Removes the staged copy of a version that is whole elsewhere; its manifest last, so that a kill shows."""
-    manifest = f"{beside}/{MANIFEST}"
-    store.delete_files([stored.key for stored in store.list(beside) if stored.key != manifest])
-    store.delete(manifest)
+def _empty(store: Store, beside: str) -> bool:
+    """Removes the files of a staged version, but for its manifest; says whether there were any."""
+    keys = [stored.key for stored in store.list(beside) if stored.key != f"{beside}/{MANIFEST}"]
+    store.delete_files(keys)
+    return bool(keys)
 
 
 def _copy(store: Store, source: str, target: str, names: list[str]) -> None:
-    tasks = (Task(0, functools.partial(store.copy, f"{source}/{below}", f"{target}/{below}")) for below in names)
-    run_all(tasks, store.limits.workers, store.limits.window)
+    store.for_each(names, lambda below: store.copy(f"{source}/{below}", f"{target}/{below}"))

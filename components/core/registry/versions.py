@@ -1,7 +1,6 @@
 """Versions as they are found in the store: whole ones, and those that can't be read, with the reason."""
 
 import dataclasses
-import functools
 import hashlib
 import pathlib
 import tempfile
@@ -12,7 +11,6 @@ from components.core.registry.champion import Champion, NumberTakenError
 from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
 from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
-from components.core.storage.parallel import Task, run_all
 
 Result = TypeVar("Result")
 # In a retired version's manifest: the files that it had, and their sizes.
@@ -149,8 +147,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
         except Corrupted as damage:
             found[number] = Unreadable(number, str(damage))
 
-    tasks = (Task(0, functools.partial(look, number)) for number in there)
-    run_all(tasks, store.limits.workers, store.limits.window)
+    store.for_each(there, look)
     for number in set(numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
         ours = number in champion.crowned
         found[number] = Unreadable(

@@ -4,8 +4,8 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from components.core.storage.backend import Backend, Condition, Limits, Stored
 from components.core.storage.checksums import check_data
@@ -14,6 +14,7 @@ from components.core.storage.location import Location, check_key, local_parts
 from components.core.storage.parallel import Task, run_all
 from components.core.storage.retry import patiently
 
+Item = TypeVar("Item")
 # Below, `list` is a method.
 Listing = list[Stored]
 Keys = list[str]
@@ -141,7 +142,11 @@ class Objects:
 
     def delete_files(self, keys: Keys) -> None:
         """Removes objects, many at once."""
-        run_all((Task(0, functools.partial(self.delete, key)) for key in keys), self.limits.workers, self.limits.window)
+        self.for_each(keys, self.delete)
+
+    def for_each(self, items: Iterable[Item], deed: Callable[[Item], object]) -> None:
+        """Calls `deed` with each item in threads, as many at once as requests are allowed; the first error ends it."""
+        run_all((Task(0, functools.partial(deed, item)) for item in items), self.limits.workers, self.limits.window)
 
     # -- Inside the package --------------------------------------------------------------------------------------------
 

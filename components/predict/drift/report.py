@@ -17,7 +17,6 @@ import numpy as np
 
 from components.core.files import whole_file
 from components.core.page.numbers import require_finite
-from components.core.storage.parallel import Task, run_all
 from components.predict.answers import Answers
 from components.predict.champion import Served
 from components.predict.drift.compare import LEAST_PICTURES, Drift, compare
@@ -92,7 +91,7 @@ def _covered(answers: Answers) -> set[str]:
 
     there = [stored.key for stored in store.files(f"{answers.folder}/{FOLDER}")]
     keys = [key for key in there if FACTS.fullmatch(key.rpartition("/")[2])]
-    run_all((Task(0, functools.partial(look, key)) for key in keys), store.limits.workers, store.limits.window)
+    store.for_each(keys, look)
     return covered
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import SPLITS
-from components.core.artifacts.dataset_reading import load_split, shard_paths
+from components.core.artifacts.dataset_reading import load_split
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.splits import last
@@ -19,7 +19,7 @@ def test_tensorflow_reads_the_shards(tmp_path, raw_artifact, monkeypatch):
     info = preprocess(PreprocessSettings(), raw, str(tmp_path / "dataset"), str(tmp_path / "report.html"))
     features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
     for split in SPLITS:
-        paths = shard_paths(tmp_path / "dataset", info, split)
+        paths = [str(tmp_path / "dataset" / shard.name) for shard in info.splits[split].shards]
         assert len(paths) > 1
         records = list(tf.data.TFRecordDataset(paths))  # checks both checksums of each
         parsed = tf.io.parse_example(records, features)
