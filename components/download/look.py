@@ -12,6 +12,7 @@ import pathlib
 import secrets
 
 from components.core.artifacts.model import MODEL_FILE
+from components.core.artifacts.served_model import EXTRAS
 from components.core.errors import PipelineError
 from components.core.start_place import Pinned, is_pinned, named_version
 from components.download.places import STORE_SCHEMES, local_path, places_of, public, scheme_of
@@ -19,7 +20,7 @@ from components.download.settings import DownloadSettings
 
 TIMEOUT_S = 10
 # Where a registry's version has the model that can be trained on.
-MODEL = f"assets.extra/{MODEL_FILE}"
+MODEL = f"{EXTRAS}/{MODEL_FILE}"
 # What servers say that changes with a file. A length alone does not: another file may be as long.
 VALIDATORS = ("ETag", "Last-Modified")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
-from components.core.artifacts.served_model import DESCRIPTION, load_served, read_description
+from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_served, read_description
 from components.core.errors import PipelineError, one_line
 from components.core.files import sha256_of
 from components.core.registry import Registry
@@ -26,7 +26,7 @@ from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.settings import EvaluateSettings
 
 LISTED = 5
-LEARNED = f"assets.extra/{LEARNED_FILE}"
+LEARNED = f"{EXTRAS}/{LEARNED_FILE}"
 NO_RECORD = f"it has no {LEARNED}, which says what pictures it learned from"
 UNKNOWN_START = (
     f"the challenger was started from a model without {LEARNED_FILE}, so that nobody can know which pictures it has "

@@ -87,7 +87,7 @@ class Checkpoint:
                 return arrays, header["state"]
         except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError, OSError) as error:
             raise PipelineError(
-                f"expected a whole checkpoint in {self.place}, received one that can't be read ({_one_line(error)}); "
+                f"expected a whole checkpoint in {self.place}, received one that can't be read ({one_line(error)}); "
                 "delete it to train from the start"
             ) from None
 
@@ -150,7 +150,3 @@ def _variables(model: Any) -> dict[str, Any]:
     own = [variable for variable in model.variables if id(variable) not in metrics]
     named = {f"model/{place:04d}": variable for place, variable in enumerate(own)}
     return named | {f"{OPTIMIZER}{place:04d}": value for place, value in enumerate(model.optimizer.variables)}
-
-
-def _one_line(error: Exception) -> str:
-    return one_line(error)

@@ -1,8 +1,9 @@
 """What a user may choose about training, and what is refused. Nothing here needs TensorFlow."""
 
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from components.core.errors import PipelineError
 from components.core.settings import Settings, Sha256, StorePlace
@@ -18,6 +19,13 @@ from components.train.optimizer_spec import parse_optimizer
 OPERATIONAL = {
     *("verbose", "gpus", "nodes", "checkpoints", "tensorboard_uri", "histograms"),
     *("start_from", "start_sha256", "start_version"),
+}
+# Parameters with a form of their own.
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "architecture": parse_architecture,
+    "optimizer": parse_optimizer,
+    "augmentation": parse_augmentation,
+    "class_weight": parse_class_weight,
 }
 
 
@@ -124,13 +132,14 @@ class TrainSettings(Settings):
         0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
     )
 
-    @field_validator("architecture")
+    @field_validator("architecture", "optimizer", "augmentation", "class_weight")
     @classmethod
-    def _known_architecture(cls, text: str) -> str:
+    def _can_be_read(cls, text: str, of: ValidationInfo) -> str:
+        name = str(of.field_name)
         try:
-            parse_architecture(text)
+            PARSERS[name](text)
         except PipelineError as error:
-            raise ValueError(str(error).removeprefix("architecture: ")) from None
+            raise ValueError(str(error).removeprefix(f"{name}: ")) from None
         return text
 
     @field_validator("start_from")
@@ -138,33 +147,6 @@ class TrainSettings(Settings):
     def _a_model(cls, text: str) -> str:
         if text and not named_version(text):
             location.parse(text)
-        return text
-
-    @field_validator("optimizer")
-    @classmethod
-    def _known_optimizer(cls, text: str) -> str:
-        try:
-            parse_optimizer(text)
-        except PipelineError as error:
-            raise ValueError(str(error).removeprefix("optimizer: ")) from None
-        return text
-
-    @field_validator("augmentation")
-    @classmethod
-    def _known_augmentation(cls, text: str) -> str:
-        try:
-            parse_augmentation(text)
-        except PipelineError as error:
-            raise ValueError(str(error).removeprefix("augmentation: ")) from None
-        return text
-
-    @field_validator("class_weight")
-    @classmethod
-    def _known_weights(cls, text: str) -> str:
-        try:
-            parse_class_weight(text)
-        except PipelineError as error:
-            raise ValueError(str(error).removeprefix("class_weight: ")) from None
         return text
 
     @field_validator("gpus")

@@ -16,11 +16,12 @@ from typing import Literal
 import numpy as np
 import pydantic
 
+from components.core.artifacts.served_model import EXTRAS
 from components.core.files import read_json
 
 REFERENCE_FILE = "reference.json"
 # Below a version's directory, as a registry has it.
-IN_VERSION = f"assets.extra/{REFERENCE_FILE}"
+IN_VERSION = f"{EXTRAS}/{REFERENCE_FILE}"
 BINS = 10
 # Values are counted to this many digits, and bins end between two such values: another machine rounds the last bits of
 # a float otherwise, and many values may be alike (a certainty of 1).

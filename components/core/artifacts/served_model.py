@@ -3,18 +3,21 @@
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 
+if TYPE_CHECKING:
+    import numpy as np
+
 # Its signatures. The first takes `images`, uint8 [batch, height, width, channels], the second `image_bytes`, string
 # [batch], JPEG or PNG files; both give `probabilities`, float32 [batch, classes].
 PICTURES, BYTES = "serving_default", "encoded"
-# class_names, image_shape and resize, in the directory that the format leaves to its users; servers ignore it.
-DESCRIPTION = "assets.extra/model.json"
+# The directory that the format leaves to its users; servers ignore it.
+EXTRAS = "assets.extra"
+# class_names, image_shape and resize.
+DESCRIPTION = f"{EXTRAS}/model.json"
 
 
 def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
@@ -26,7 +29,7 @@ def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
     return described if isinstance(described, dict) and {"class_names", "image_shape"} <= set(described) else None
 
 
-def load_answering(directory: str | pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+def load_answering(directory: str | pathlib.Path) -> "Callable[[np.ndarray], np.ndarray]":
     """`load_served` of arrays: uint8 pictures [n, height, width, channels] to float32 probabilities [n, classes]."""
     served = load_served(directory)
     import tensorflow as tf

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from components.core.artifacts.served_model import EXTRAS
 from components.core.registry.champion import Champion, NumberTakenError
-from components.core.registry.layout import EXTRAS, home, numbers, place, staged, staged_place
+from components.core.registry.layout import home, numbers, place, staged, staged_place
 from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
 
