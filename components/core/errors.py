@@ -45,6 +45,11 @@ def one_line(said: object, longest: int | None = None) -> str:
     return (text or (type(said).__name__ if isinstance(said, BaseException) else ""))[:longest]
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; of an error without words the class's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def shown(value: object, longest: int = 200) -> str:
     """A value that was received, as an error may repeat it: in quotes, cut, and without the password of a URL."""
     text = re.sub(r"//[^/@\s]+@", "//", repr(value))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from components.core.errors import first_line
 from components.core.files import whole_file
 from pipeline.console import StepOutput
 from pipeline.local.board_links import BOARD, BoardLinks
@@ -185,8 +186,3 @@ def page_with_ending(page: str) -> pathlib.Path:
         with whole_file(copy) as partial:
             shutil.copyfile(page, partial)
     return copy
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, as one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

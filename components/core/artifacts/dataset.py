@@ -20,7 +20,7 @@ from typing import Literal
 
 import pydantic
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, first_line
 
 FORMAT_VERSION = 2
 MAX_FILES = 64
@@ -115,9 +115,8 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
             f"expected a dataset artifact with {INFO_FILE}, received {directory}; run preprocess first"
         ) from None
     except (ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
         raise PipelineError(
-            f"expected a valid {path}, received one that can't be read ({reason}); run preprocess again"
+            f"expected a valid {path}, received one that can't be read ({first_line(error)}); run preprocess again"
         ) from None
     for split in info.splits.values():
         for shard in split.shards:

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, first_line
 from components.core.pictures.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
 
 ArchiveKind = Literal["tar", "tar.gz", "zip"]
@@ -152,9 +152,9 @@ def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
         yield
     except _DAMAGE as error:
         where = f"{member!a} in {path}" if member else str(path)
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PipelineError(
-            f"expected a whole archive, received a truncated or damaged one: {where} ({reason}); fetch it again"
+            f"expected a whole archive, received a truncated or damaged one: {where} ({first_line(error)}); fetch it "
+            "again"
         ) from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pydantic
 
+from components.core.errors import first_line
 from components.core.registry.layout import home, now
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
 
@@ -86,10 +87,9 @@ def read_champion(store: Store, name: str) -> tuple[Champion, str | None]:
     try:
         return Champion.model_validate_json(data), stored.generation
     except ValueError as error:
-        reason = str(error).splitlines()[0]
         raise Corrupted(
-            f"expected a champion in {store.uri(key)}, received something else ({reason}); name one: make models "
-            f"ARGS='champion {name} VERSION'"
+            f"expected a champion in {store.uri(key)}, received something else ({first_line(error)}); name one: make "
+            f"models ARGS='champion {name} VERSION'"
         ) from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic
 
+from components.core.errors import first_line
 from components.core.files import sha256_of, whole_directory
 from components.core.storage.backend import Stored
 from components.core.storage.errors import Corrupted, StorageError
@@ -87,9 +88,8 @@ def read_manifest(store: Store, prefix: str) -> Manifest:
         if manifest.format_version != FORMAT_VERSION:
             raise ValueError(f"format version {manifest.format_version}, not {FORMAT_VERSION}")
     except (ValueError, StorageError) as error:
-        reason = str(error).splitlines()[0]
         raise Corrupted(
-            f"expected a manifest in {store.uri(key)}, received one that can't be read ({reason})"
+            f"expected a manifest in {store.uri(key)}, received one that can't be read ({first_line(error)})"
         ) from None
     return manifest
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, first_line
 from components.preprocess.sources.source import Source, pixel_source
 
 SIDE, WHITE = 8, 16
@@ -23,9 +23,8 @@ def read_digits(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence
         with gzip.open(path, "rt", encoding="ascii") as file:
             table = np.loadtxt(file, delimiter=",", ndmin=2)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PipelineError(
-            f"expected {path.name} as gzipped lines of numbers, received: {reason}; fetch it again"
+            f"expected {path.name} as gzipped lines of numbers, received: {first_line(error)}; fetch it again"
         ) from None
     if table.shape[1] != SIDE**2 + 1:
         raise PipelineError(f"expected 65 numbers a line in {path.name}, received {table.shape[1]}; fetch it again")
