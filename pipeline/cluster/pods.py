@@ -206,13 +206,7 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
 
     logging.getLogger().addFilter(_SaidOnce())
     try:
-        configuration = client.Configuration()
-        configuration.retries = 0  # a cluster that is not there should not cost a minute
-        try:
-            config.load_incluster_config(configuration)
-        except config.ConfigException:
-            config.load_kube_config(client_configuration=configuration)
-        api = client.ApiClient(configuration)
+        api = kubernetes_api(client.Configuration())
         pods = Pods(client.CoreV1Api(api), client.CustomObjectsApi(api), namespace or "kubeflow", run_id)
         pods._list()
     except (config.ConfigException, client.ApiException, HTTPError, OSError, TypeError):
@@ -232,6 +226,22 @@ class _SaidOnce(logging.Filter):
         again = message in self.said
         self.said |= {message} - {""}
         return not again
+
+
+def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
+    """The API of the cluster around this process, else of the kubeconfig, which are read into `configuration`.
+
+    Raises:
+        ConfigException, OSError, TypeError: there is neither, or it can't be used.
+    """
+    from kubernetes import client, config
+
+    configuration.retries = 0  # a cluster that is not there should not cost a minute
+    try:
+        config.load_incluster_config(configuration)
+    except config.ConfigException:
+        config.load_kube_config(client_configuration=configuration)
+    return client.ApiClient(configuration)
 
 
 @contextlib.contextmanager

@@ -39,9 +39,7 @@ def show(found: list[Check], as_json: bool) -> None:
 
 
 def _all(setup: Setup) -> Iterator[Check]:
-    for name, check in machine.CHECKS.items():
-        yield _guarded(name, check, setup)
-    for name, check in stores.CHECKS.items():
+    for name, check in (machine.CHECKS | stores.CHECKS).items():
         yield _guarded(name, check, setup)
     if not setup.names_a_cluster:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"

@@ -10,6 +10,7 @@ from components.core.errors import one_line
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
+from pipeline.cluster.pods import kubernetes_api
 from pipeline.console import option
 
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ def reach(setup: Setup) -> tuple[Kube | None, Check]:
     fix = "point KUBECONFIG at it, or: gcloud container clusters get-credentials, aws eks update-kubeconfig"
     try:
         configuration = client.Configuration()
-        configuration.retries = 0
-        try:
-            config.load_incluster_config(configuration)
-        except config.ConfigException:
-            config.load_kube_config(client_configuration=configuration)
-        api = client.ApiClient(configuration)
+        api = kubernetes_api(configuration)
         version = client.VersionApi(api).get_code(_request_timeout=TIMEOUT_S).git_version
     except (config.ConfigException, OSError, TypeError) as error:
         return None, failed("cluster", f"no usable kubeconfig: {one_line(error)[:150]}", fix)
