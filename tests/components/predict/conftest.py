@@ -12,8 +12,15 @@ from PIL import Image
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.reference import REFERENCE_FILE
+from components.core.errors import PipelineError
 from components.core.registry import Registry
+from components.core.storage import open_store
+from components.predict.run import predict
+from components.predict.settings import PredictSettings
 from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
+
+# Elsewhere it is the same, which the first test shows.
+in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)
 
 
 class Digits(NamedTuple):
@@ -97,3 +104,51 @@ def write_pictures(folder: pathlib.Path, pictures: np.ndarray, first: int = 0) -
     for number, pixels in enumerate(pictures, first):
         Image.fromarray(pixels.squeeze(2)).save(folder / f"{number:04d}.png")
     return folder
+
+
+@pytest.fixture
+def here(made, tmp_path) -> Callable[..., PredictSettings]:
+    """Makes settings for pictures on this machine, and a champion in a registry beside them."""
+    made().publish(str(tmp_path / "registry"))
+
+    def make(source: str | pathlib.Path, **changes) -> PredictSettings:
+        places = {"registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
+        return PredictSettings(**{"model": "digits@champion", "source": str(source), **places, **changes})
+
+    return make
+
+
+@pytest.fixture
+def settings(place, made, tmp_path, digits):  # noqa: F811
+    """Makes settings for 36 pictures in the place, and a champion in a registry beside them."""
+    made().publish(f"{place.uri}/registry")
+    folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:36])
+    (folder / "damaged.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture")
+    open_store(place.uri).upload_directory(folder, "new/today")
+
+    def make(**changes) -> PredictSettings:
+        given = {
+            "model": "digits@champion",
+            "registry": f"{place.uri}/registry",
+            "source": f"{place.uri}/new",
+            "out": f"{place.uri}/answers",
+        }
+        return PredictSettings.checked(**{**given, **changes})
+
+    return make
+
+
+def rows(uri: str, folder: str = "digits-1") -> list[dict]:
+    """The answers below a place."""
+    store = open_store(f"{uri}/answers")
+    found = [stored.key for stored in store.files(folder) if "answers-" in stored.key]
+    return [json.loads(line) for key in found for line in store.read_bytes(key).decode().splitlines()]
+
+
+def refusal(settings: PredictSettings) -> str:
+    """The one line with which predict refuses."""
+    with pytest.raises(PipelineError) as refused:
+        predict(settings)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)

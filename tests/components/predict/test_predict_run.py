@@ -1,11 +1,8 @@
-"""Answers for many pictures: what is written, what is answered once, what a kill leaves, what is refused."""
+"""Answers for many pictures: what is written, what is answered once, what a kill leaves."""
 
 import csv
-import dataclasses
-import gzip
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -19,46 +16,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.predict import answers, run
-from components.predict.champion import fetched_model
 from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
 from pipeline import ROOT
 from tests.components.core.page.page_checks import read_page
-from tests.components.predict.conftest import write_pictures
-
-# Elsewhere it is the same, which the first test shows.
-in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)
-
-
-@pytest.fixture
-def settings(place, made, tmp_path, digits):  # noqa: F811
-    """Makes settings for 36 pictures in the place, and a champion in a registry beside them."""
-    made().publish(f"{place.uri}/registry")
-    folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:36])
-    (folder / "damaged.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("no picture")
-    open_store(place.uri).upload_directory(folder, "new/today")
-
-    def make(**changes) -> PredictSettings:
-        given = {
-            "model": "digits@champion",
-            "registry": f"{place.uri}/registry",
-            "source": f"{place.uri}/new",
-            "out": f"{place.uri}/answers",
-        }
-        return PredictSettings.checked(**{**given, **changes})
-
-    return make
-
-
-def rows(uri: str, folder: str = "digits-1") -> list[dict]:
-    store = open_store(f"{uri}/answers")
-    found = [stored.key for stored in store.files(folder) if "answers-" in stored.key]
-    return [json.loads(line) for key in found for line in store.read_bytes(key).decode().splitlines()]
+from tests.components.predict.conftest import in_a_bucket, refusal, rows, write_pictures
 
 
 def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits, capsys):  # noqa: F811
@@ -85,12 +50,10 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     assert "nothing new: 37 pictures answered before" in capsys.readouterr().out
 
 
-def test_a_run_with_nothing_new_loads_no_tensorflow(made, tmp_path, digits):
+def test_a_run_with_nothing_new_loads_no_tensorflow(here, tmp_path, digits):
     """As a schedule's mostly are: it takes 4 s of a core to load."""
-    made().publish(str(tmp_path / "registry"))
     write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
-    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    settings = here(tmp_path / "new")
     predict(settings)
     code = (
         "import sys; from components.predict import run, settings\n"
@@ -205,18 +168,11 @@ def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monk
     assert facts["pictures"] == 37 and len(facts["files"]) == 4
 
 
-def test_of_runs_at_once_no_picture_has_two_answers(made, tmp_path, digits, monkeypatch):
-    made().publish(str(tmp_path / "registry"))
+def test_of_runs_at_once_no_picture_has_two_answers(here, tmp_path, digits, monkeypatch):
     write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
     monkeypatch.setattr(run, "FILE_PICTURES", 10)
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
     done: list[int] = []
-    runs = [
-        threading.Thread(
-            target=lambda: done.append(predict(PredictSettings(**given, out=str(tmp_path / "answers"))).pictures)
-        )
-        for _ in range(3)
-    ]
+    runs = [threading.Thread(target=lambda: done.append(predict(here(tmp_path / "new")).pictures)) for _ in range(3)]
     for each in runs:
         each.start()
     for each in runs:
@@ -226,8 +182,7 @@ def test_of_runs_at_once_no_picture_has_two_answers(made, tmp_path, digits, monk
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_is_answered_member_by_member_and_once(kind, made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
+def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, digits):
     pictures = digits.splits["validation"][0][:300]
     folder = write_pictures(tmp_path / "sent", pictures)
     archive = pathlib.Path(shutil.make_archive(str(tmp_path / "sent"), kind, folder))
@@ -237,8 +192,7 @@ def test_an_archive_is_answered_member_by_member_and_once(kind, made, tmp_path, 
     else:
         with zipfile.ZipFile(archive, "a") as zipped:
             zipped.writestr("__MACOSX/._0000.png", b"x")
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(archive)}
-    wanted = PredictSettings(**given, out=str(tmp_path / "answers"))
+    wanted = here(archive)
     assert predict(wanted).pictures == 300
     found = {row["picture"]: row for row in rows(str(tmp_path))}
     assert set(found) == {f"{archive}/{number:04d}.png" for number in range(300)}
@@ -248,11 +202,9 @@ def test_an_archive_is_answered_member_by_member_and_once(kind, made, tmp_path, 
     assert predict(wanted).pictures == 0
 
 
-def test_one_picture_alone(made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
+def test_one_picture_alone(here, tmp_path, digits):
     folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
-    assert predict(PredictSettings(**given, source=str(folder / "0001.png"))).pictures == 1
+    assert predict(here(folder / "0001.png")).pictures == 1
 
 
 def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_path, digits, capsys):
@@ -265,66 +217,13 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert not (tmp_path / "answers" / "digits-1" / "drift").exists()
 
 
-def test_the_headline_of_a_drift_report_says_what_it_counts(made, tmp_path, digits):
+def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, digits):
     """Not 0 % where the table has measures that have moved, if only by chance."""
-    made().publish(str(tmp_path / "registry"))
     write_pictures(tmp_path / "same", digits.splits["validation"][0])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry")}
-    predict(
-        PredictSettings(**given, source=str(tmp_path / "same"), out=str(tmp_path / "out")), str(tmp_path / "page.html")
-    )
+    predict(here(tmp_path / "same"), str(tmp_path / "page.html"))
     text = read_page(tmp_path / "page.html").text
     assert "Lies elsewhere, at most, in measures that differ none differs" in text
     assert "May lie elsewhere (max_drift) no limit was set" in text
-
-
-def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(made, tmp_path, digits, capsys):
-    made().publish(str(tmp_path / "registry"))
-    pictures = digits.splits["validation"][0]
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "max_drift": 0.3}
-    write_pictures(tmp_path / "same", pictures)
-    same = PredictSettings(**given, source=str(tmp_path / "same"), out=str(tmp_path / "same-answers"))
-    done = predict(same, str(tmp_path / "page"))
-    assert done.drift == 0 and done.said == f"answered {len(pictures):,} pictures; drift: none beyond chance"
-    assert "drift: none beyond chance" in capsys.readouterr().out
-    assert (tmp_path / "page").read_text() == pathlib.Path(done.report).read_text()
-
-    write_pictures(tmp_path / "dark", (pictures * 0.7).astype(np.uint8))
-    dark = PredictSettings(**given, source=str(tmp_path / "dark"), out=str(tmp_path / "answers"))
-    said = refusal(dark)
-    assert said.startswith(
-        "expected at most 30 % of the pictures elsewhere than what the model knows (max_drift), received"
-    )
-    assert "brightness by" in said and "size" not in said
-    [page] = (tmp_path / "answers" / "digits-1" / "drift").glob("*.html")
-    assert str(page) in said
-    text = page.read_text()
-    assert "The run failed for that" in text and "brightness below" in text
-    assert "Training pictures of what is gone" in text
-    assert text.count("data:image/png") == 3 + text.count('alt="a training picture of ') > 6
-    # They are answered, and the next run has nothing to say of them.
-    assert predict(dark).pictures == 0
-
-
-def test_an_answer_that_is_no_number_is_told_as_that(made, tmp_path, digits):
-    """NaN is no JSON, and the largest of them no class."""
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:5])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
-    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
-    with fetched_model(settings) as served:
-        load = served.load
-
-        def odd(pictures: np.ndarray) -> np.ndarray:
-            answers = load().answer(pictures).copy()
-            answers[[1, 3], 0] = np.nan, np.inf
-            return answers
-
-        overflows = dataclasses.replace(served, load=lambda: dataclasses.replace(load(), answer=odd))
-        done = run.answer_all(overflows, settings)
-    found = rows(str(tmp_path))
-    assert done.unreadable == 2 and [("class" in row) for row in found] == [True, False, True, False, True]
-    assert found[1]["error"] == "the model's answer to it is no number"
 
 
 class Metrics(types.SimpleNamespace):
@@ -334,122 +233,15 @@ class Metrics(types.SimpleNamespace):
         self.logged[name] = value
 
 
-def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
+def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(here, tmp_path, digits):
     write_pictures(tmp_path / "new", digits.splits["validation"][0][:40])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
-    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
+    settings = here(tmp_path / "new")
     metrics = Metrics(path=str(tmp_path / "metrics"), logged={})
     outputs = [types.SimpleNamespace(path=str(tmp_path / name)) for name in ("answered", "report")]
     said = component.python_func(*outputs, metrics, **settings.model_dump())
     assert said.startswith("answered 40 pictures; drift: ")
     assert json.loads((tmp_path / "answered" / "answered.json").read_text())["said"] == said
     assert metrics.logged["pictures"] == 40 and (tmp_path / "report").read_text().startswith("<!DOCTYPE html>")
-
-
-def test_names_that_are_no_utf_8_and_films_stop_nothing(made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    shutil.copy(folder / "0000.png", os.fsencode(folder) + b"/caf\xe9.png")
-    with (folder / "film.png").open("wb") as film:
-        film.truncate(3 << 30)  # a hole: it takes no room
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
-    settings = PredictSettings(**given, out=str(tmp_path / "answers"))
-    assert predict(settings).unreadable == 1
-    found = {pathlib.Path(row["picture"]).name: row for row in rows(str(tmp_path))}
-    assert "class" in found["caf\\udce9.png"] and "more than a picture has" in found["film.png"]["error"]
-    assert predict(settings).pictures == 0
-
-
-def test_links_to_folders_are_told_of(made, tmp_path, digits, capsys):
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    write_pictures(tmp_path / "elsewhere", digits.splits["validation"][0][2:4])
-    (folder / "more").mkdir()
-    (folder / "more" / "linked").symlink_to(tmp_path / "elsewhere")
-    (folder / ".hidden").symlink_to(tmp_path / "elsewhere")
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
-    behind = "left out: the folders behind 1 link, for instance"
-    assert f"received nothing; {behind} linked;" in refusal(PredictSettings(**given, source=str(folder / "more")))
-    assert predict(PredictSettings(**given, source=str(folder))).pictures == 2
-    assert f"{behind} more/linked; put a copy" in capsys.readouterr().out
-
-
-def test_files_beside_the_answers_are_none(made, tmp_path, digits):
-    """What a file manager copied, and what somebody packed to save room: that counts as answered."""
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
-    settings = PredictSettings(**given, source=str(folder))
-    assert predict(settings).pictures == 2
-    [file] = (tmp_path / "answers" / "digits-1").glob("answers-*.jsonl")
-    shutil.copy(file, file.with_name(f"{file.stem} (1).jsonl"))
-    shutil.copy(file, file.with_name("answers-of-today.jsonl"))
-    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
-    file.unlink()
-    (file.parent / "drift").mkdir()
-    (file.parent / "drift" / "notes.json").write_text("[]")
-    assert predict(settings).said == "no new pictures"
-
-
-def test_what_the_disk_would_not_read_is_asked_again(made, tmp_path, digits, capsys):
-    """It was answered with "Permission denied" or an I/O error, and never again, whatever was mended."""
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    (tmp_path / "bad").mkdir()
-    for place in (folder, tmp_path / "bad"):
-        (place / "lost.png").symlink_to("/proc/self/mem")  # a file that opens, and gives an I/O error
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
-    bad = PredictSettings(**given, source=str(tmp_path / "bad"))
-    assert "would not read 1 picture, for instance lost.png: Input/output error; nothing was" in refusal(bad)
-    settings = PredictSettings(**given, source=str(folder))
-    for new in (2, 0):
-        done = predict(settings)
-        assert (done.pictures, done.unreadable) == (new, 0) and len(rows(str(tmp_path))) == 2
-        assert "lost.png: Input/output error; the next run asks again" in capsys.readouterr().out
-    (folder / "lost.png").unlink()
-    shutil.copy(folder / "0000.png", folder / "lost.png")
-    assert predict(settings).pictures == 1
-    assert "asks again" not in capsys.readouterr().out
-
-
-def refusal(settings: PredictSettings) -> str:
-    with pytest.raises(PipelineError) as refused:
-        predict(settings)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
-
-
-@in_a_bucket
-def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # noqa: F811
-    store = open_store(place.uri)
-    assert "received nothing" in refusal(settings(source=f"{place.uri}/none/"))
-    assert "registry: expected one" in refusal(settings(registry=""))
-    assert "no-such" in refusal(settings(model="no-such@champion"))
-    assert "expected version 7 of digits, received none; there: 1" in refusal(settings(model="digits@7"))
-    assert "expected version 0 of digits, received none; there: 1" in refusal(settings(model="digits@0"))
-    for number in range(3):
-        store.write_bytes(f"rubbish/{number}.jpg", b"x")
-    assert "received 3 files none of which can be read" in refusal(settings(source=f"{place.uri}/rubbish"))
-    assert [stored.key for stored in store.files("answers/digits-1")] == ["answers/digits-1/model.json"]
-    predict(settings())
-    others = [f"no. {digit}" for digit in range(10)]
-    made(class_names=others).publish(f"{place.uri}/registry")
-    said = refusal(settings())
-    assert "expected a model of the classes of the answers" in said and "received one of no. 0" in said
-    assert len(rows(place.uri)) == 37 and not list(store.files("answers/digits-2"))
-
-
-def test_local_places_that_can_not_be_are_refused(made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("")
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(folder)}
-    given["out"] = str(tmp_path / "answers")
-    assert "which does not exist" in refusal(PredictSettings(**given | {"source": str(tmp_path / "none")}))
-    assert "received nothing" in refusal(PredictSettings(**given | {"source": str(tmp_path / "empty")}))
-    assert "can't use" in refusal(PredictSettings(**given | {"out": str(tmp_path / "file" / "below")}))
 
 
 def test_marks_tell_pictures_and_their_states_apart():

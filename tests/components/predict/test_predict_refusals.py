@@ -1,0 +1,147 @@
+"""What predict refuses, and what it passes over and tells."""
+
+import dataclasses
+import gzip
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from components.core.storage import open_store
+from components.predict import run
+from components.predict.champion import fetched_model
+from components.predict.run import predict
+from tests.components.predict.conftest import in_a_bucket, refusal, rows, write_pictures
+
+
+def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(here, tmp_path, digits, capsys):
+    pictures = digits.splits["validation"][0]
+    write_pictures(tmp_path / "same", pictures)
+    same = here(tmp_path / "same", max_drift=0.3, out=str(tmp_path / "same-answers"))
+    done = predict(same, str(tmp_path / "page"))
+    assert done.drift == 0 and done.said == f"answered {len(pictures):,} pictures; drift: none beyond chance"
+    assert "drift: none beyond chance" in capsys.readouterr().out
+    assert (tmp_path / "page").read_text() == pathlib.Path(done.report).read_text()
+
+    write_pictures(tmp_path / "dark", (pictures * 0.7).astype(np.uint8))
+    dark = here(tmp_path / "dark", max_drift=0.3)
+    said = refusal(dark)
+    assert said.startswith(
+        "expected at most 30 % of the pictures elsewhere than what the model knows (max_drift), received"
+    )
+    assert "brightness by" in said and "size" not in said
+    [page] = (tmp_path / "answers" / "digits-1" / "drift").glob("*.html")
+    assert str(page) in said
+    text = page.read_text()
+    assert "The run failed for that" in text and "brightness below" in text
+    assert "Training pictures of what is gone" in text
+    assert text.count("data:image/png") == 3 + text.count('alt="a training picture of ') > 6
+    # They are answered, and the next run has nothing to say of them.
+    assert predict(dark).pictures == 0
+
+
+def test_an_answer_that_is_no_number_is_told_as_that(here, tmp_path, digits):
+    """NaN is no JSON, and the largest of them no class."""
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:5])
+    settings = here(folder)
+    with fetched_model(settings) as served:
+        load = served.load
+
+        def odd(pictures: np.ndarray) -> np.ndarray:
+            answers = load().answer(pictures).copy()
+            answers[[1, 3], 0] = np.nan, np.inf
+            return answers
+
+        overflows = dataclasses.replace(served, load=lambda: dataclasses.replace(load(), answer=odd))
+        done = run.answer_all(overflows, settings)
+    found = rows(str(tmp_path))
+    assert done.unreadable == 2 and [("class" in row) for row in found] == [True, False, True, False, True]
+    assert found[1]["error"] == "the model's answer to it is no number"
+
+
+def test_names_that_are_no_utf_8_and_films_stop_nothing(here, tmp_path, digits):
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    shutil.copy(folder / "0000.png", os.fsencode(folder) + b"/caf\xe9.png")
+    with (folder / "film.png").open("wb") as film:
+        film.truncate(3 << 30)  # a hole: it takes no room
+    settings = here(folder)
+    assert predict(settings).unreadable == 1
+    found = {pathlib.Path(row["picture"]).name: row for row in rows(str(tmp_path))}
+    assert "class" in found["caf\\udce9.png"] and "more than a picture has" in found["film.png"]["error"]
+    assert predict(settings).pictures == 0
+
+
+def test_links_to_folders_are_told_of(here, tmp_path, digits, capsys):
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    write_pictures(tmp_path / "elsewhere", digits.splits["validation"][0][2:4])
+    (folder / "more").mkdir()
+    (folder / "more" / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / ".hidden").symlink_to(tmp_path / "elsewhere")
+    behind = "left out: the folders behind 1 link, for instance"
+    assert f"received nothing; {behind} linked;" in refusal(here(folder / "more"))
+    assert predict(here(folder)).pictures == 2
+    assert f"{behind} more/linked; put a copy" in capsys.readouterr().out
+
+
+def test_files_beside_the_answers_are_none(here, tmp_path, digits):
+    """What a file manager copied, and what somebody packed to save room: that counts as answered."""
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    settings = here(folder)
+    assert predict(settings).pictures == 2
+    [file] = (tmp_path / "answers" / "digits-1").glob("answers-*.jsonl")
+    shutil.copy(file, file.with_name(f"{file.stem} (1).jsonl"))
+    shutil.copy(file, file.with_name("answers-of-today.jsonl"))
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+    (file.parent / "drift").mkdir()
+    (file.parent / "drift" / "notes.json").write_text("[]")
+    assert predict(settings).said == "no new pictures"
+
+
+def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, capsys):
+    """It was answered with "Permission denied" or an I/O error, and never again, whatever was mended."""
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    (tmp_path / "bad").mkdir()
+    for place in (folder, tmp_path / "bad"):
+        (place / "lost.png").symlink_to("/proc/self/mem")  # a file that opens, and gives an I/O error
+    bad = here(tmp_path / "bad")
+    assert "would not read 1 picture, for instance lost.png: Input/output error; nothing was" in refusal(bad)
+    settings = here(folder)
+    for new in (2, 0):
+        done = predict(settings)
+        assert (done.pictures, done.unreadable) == (new, 0) and len(rows(str(tmp_path))) == 2
+        assert "lost.png: Input/output error; the next run asks again" in capsys.readouterr().out
+    (folder / "lost.png").unlink()
+    shutil.copy(folder / "0000.png", folder / "lost.png")
+    assert predict(settings).pictures == 1
+    assert "asks again" not in capsys.readouterr().out
+
+
+@in_a_bucket
+def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # noqa: F811
+    store = open_store(place.uri)
+    assert "received nothing" in refusal(settings(source=f"{place.uri}/none/"))
+    assert "registry: expected one" in refusal(settings(registry=""))
+    assert "no-such" in refusal(settings(model="no-such@champion"))
+    assert "expected version 7 of digits, received none; there: 1" in refusal(settings(model="digits@7"))
+    assert "expected version 0 of digits, received none; there: 1" in refusal(settings(model="digits@0"))
+    for number in range(3):
+        store.write_bytes(f"rubbish/{number}.jpg", b"x")
+    assert "received 3 files none of which can be read" in refusal(settings(source=f"{place.uri}/rubbish"))
+    assert [stored.key for stored in store.files("answers/digits-1")] == ["answers/digits-1/model.json"]
+    predict(settings())
+    others = [f"no. {digit}" for digit in range(10)]
+    made(class_names=others).publish(f"{place.uri}/registry")
+    said = refusal(settings())
+    assert "expected a model of the classes of the answers" in said and "received one of no. 0" in said
+    assert len(rows(place.uri)) == 37 and not list(store.files("answers/digits-2"))
+
+
+def test_local_places_that_can_not_be_are_refused(here, tmp_path, digits):
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    assert "which does not exist" in refusal(here(tmp_path / "none"))
+    assert "received nothing" in refusal(here(tmp_path / "empty"))
+    assert "can't use" in refusal(here(folder, out=str(tmp_path / "file" / "below")))
