@@ -97,7 +97,7 @@ def answered(
             pictures = pictures.reshape(len(found), *target.shape)
             heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
             probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
-            numbers = np.isfinite(probabilities).all(axis=1)
+            numbers = np.all(np.isfinite(probabilities), axis=1)
             are_numbers = iter(numbers.tolist())
             reasons = [one.reason or ("" if next(are_numbers) else NO_NUMBER) for one in seen]
             return Batch(batch, reasons, *(each[numbers] for each in (pictures, heights, widths, probabilities)))
