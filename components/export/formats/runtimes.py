@@ -1,6 +1,5 @@
 """Runs an exported file by its own runtime: TensorFlow, Keras, onnxruntime or the LiteRT interpreter."""
 
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import load_answering
+from components.core.cores import usable_cores
 from components.core.errors import PipelineError, one_line
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
@@ -55,7 +55,7 @@ def _onnx(path: str) -> Answer:
 def _litert(path: str) -> Answer:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=path, num_threads=_cores())
+    interpreter = Interpreter(model_path=path, num_threads=usable_cores())
     [images], [probabilities] = interpreter.get_input_details(), interpreter.get_output_details()
     prepared = 0
 
@@ -70,7 +70,3 @@ def _litert(path: str) -> Answer:
         return interpreter.get_tensor(probabilities["index"])
 
     return answer
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

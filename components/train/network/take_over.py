@@ -19,7 +19,6 @@ from components.train.errors import SettingsError
 if TYPE_CHECKING:
     import keras
 
-HEAD = "classes"
 WEIGHTS_IN_KERAS = "model.weights.h5"
 # A layer's arrays that are no weights: random numbers are each training's own.
 NO_WEIGHTS = re.compile("seed_generator")
