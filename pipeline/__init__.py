@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def docker_folder(root: pathlib.Path = ROOT) -> pathlib.Path:
-    """What images are built from: a checkout's docker/, which a wheel carries as pipeline/docker."""
+    """The folder that images are built from: a checkout's docker/, which a wheel carries as pipeline/docker."""
     checkout = root / "docker"
     return checkout if (checkout / "Dockerfile").is_file() else root / "pipeline" / "docker"
 

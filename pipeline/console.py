@@ -1,4 +1,4 @@
-"""What a person sees of a local run: the steps' own lines, readable, and a bar that moves."""
+"""A local run on the terminal: the steps' own lines, readable, and a bar that moves."""
 
 import contextlib
 import io
@@ -95,7 +95,7 @@ def step_output() -> Iterator[StepOutput]:
 
 
 def program() -> str:
-    """What this command line is called by who typed it."""
+    """This command line's name, as the user typed it."""
     return "conv2d" if os.path.basename(sys.argv[0]) == "conv2d" else "python -m pipeline"  # noqa: PTH119
 
 
@@ -105,7 +105,7 @@ def option(name: str, value: str = "") -> str:
 
 
 def help_command(command: str) -> str:
-    """What prints the help of a command.
+    """The command that prints a command's help.
 
     Args:
         command: with its groups, such as `python -m pipeline models show`.

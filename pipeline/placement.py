@@ -148,7 +148,7 @@ def gpu_steps(cluster: ClusterOptions) -> set[str]:
 
 
 def queue_labels(cluster: ClusterOptions) -> dict[str, str]:
-    """What tells Kueue where a pod or a TrainJob has to queue, and before whom."""
+    """The labels by which Kueue knows where a pod or a TrainJob has to queue, and before whom."""
     queued = {"queue-name": cluster.queue, "priority-class": cluster.priority}
     return {f"kueue.x-k8s.io/{name}": value for name, value in queued.items() if value}
 

@@ -124,7 +124,7 @@ def each_trial(sweep: Sweep | None) -> Iterator[Any]:
 
 
 def signature(defaults: Settings) -> inspect.Signature:
-    """What KFP reads a pipeline's parameters from: each with its default, and that value's type."""
+    """The parameters of a pipeline as KFP reads them: each with its default, and that value's type."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
         [inspect.Parameter(name, kind, default=value, annotation=type(value)) for name, value in defaults]

@@ -1,4 +1,4 @@
-"""What is said of a model to whoever is about to use it: alike in the evaluation report and in an export's model card.
+"""Sentences about a model for its future users, the same in the evaluation report and in an export's model card.
 
 From facts of the artifacts alone. `shown` makes text of a name: the card is Markdown, in which a class called `*` would
 be markup.
@@ -24,7 +24,7 @@ class ClassResult(NamedTuple):
 
 
 def purpose(image_shape: Sequence[int], class_names: Sequence[str], shown: Callable[[str], str] = str) -> str:
-    """What the model does, and what it can't but do, in two sentences."""
+    """The model's task, and that it always answers with one of its classes, in two sentences."""
     height, width, channels = image_shape
     more = f" and {len(class_names) - LISTED:,} more" if len(class_names) > LISTED else ""
     kind = "grey" if channels == 1 else "colour"
@@ -63,7 +63,7 @@ def limits(
 
 
 def doubt(copies: int | None, training: Mapping[str, Any], shown: Callable[[str], str] = str) -> str:
-    """What keeps the test pictures from being a proof, as a sentence; empty: nothing.
+    """Why the test pictures prove less than they seem to, as a sentence; empty: they don't.
 
     Args:
         copies: test pictures that the model has learned from: a test split that the source gives may hold such, and so

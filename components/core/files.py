@@ -180,7 +180,7 @@ def read_json(model: type[Record], path: pathlib.Path, artifact: str, advice: st
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with a file, without its path; the first of what pydantic says, without its links."""
+    """The fault of a file, without its path; pydantic's first, without its links."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if not hasattr(error, "errors"):

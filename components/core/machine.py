@@ -1,4 +1,4 @@
-"""What a machine lacks, in words: room on a disk, rights to a file, memory. No defect of ours, wherever it comes up."""
+"""Shortages of the machine, a line each: room on a disk, rights to a file, memory. None of them is a defect of ours."""
 
 import errno
 import re
@@ -41,7 +41,7 @@ def lack(error: Exception) -> str | None:
 
 
 def out_of_memory(error: Exception) -> str | None:
-    """What was asked for when memory ran out, as far as the error says so, else empty; None for any other error."""
+    """The amount asked for when memory ran out, empty if the error does not say it; None for any other error."""
     if DISK_FULL in str(error).lower():  # TensorFlow calls that exhausted too
         return None
     found = OUT_OF_MEMORY.search(str(error))

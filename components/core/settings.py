@@ -1,4 +1,4 @@
-"""What every component's settings have in common: strict, frozen, and errors of one line."""
+"""The base of every component's settings: strict, frozen, and errors of one line."""
 
 import re
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ def counted(number: int, what: str) -> str:
 
 
 def beside(value: float, other: float, form: str = ".4f") -> str:
-    """`value`, exactly enough to read otherwise than `other` does: 0.79996 is no 0.8000 if 0.8 is asked for.
+    """`value` with the digits that it takes to tell it from `other`: 0.79996 is no 0.8000 if 0.8 is asked for.
 
     Args:
         form: how it is written if that tells the two apart.

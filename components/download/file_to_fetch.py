@@ -1,4 +1,4 @@
-"""What is asked of a place: a file, what would prove it, and how long to put up with trouble on the way."""
+"""A file to fetch, the checksum that would prove it, and the patience with trouble on the way."""
 
 import dataclasses
 import hashlib
@@ -18,7 +18,7 @@ PYTHON_ARCHIVES = {
 
 @dataclasses.dataclass(frozen=True)
 class Sums:
-    """What a file turned out to be."""
+    """The size and the checksums of a file that is here."""
 
     bytes: int
     md5: str
@@ -27,7 +27,7 @@ class Sums:
 
 @dataclasses.dataclass(frozen=True)
 class Checksum:
-    """What a file must have."""
+    """The checksum that a file must have."""
 
     algorithm: Literal["md5", "sha256"]
     digits: str

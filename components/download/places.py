@@ -78,7 +78,7 @@ def _check_url(url: str) -> None:
 
 
 def name_of(place: str) -> str:
-    """What people call it: the last part of the path, or the host or bucket, without the ending of an archive."""
+    """Its name for people: the last part of the path, or the host or bucket, without the ending of an archive."""
     if scheme_of(place) == "file":
         name = local_path(place).resolve().name
     else:

@@ -211,6 +211,6 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
 
 
 def _title(dataset: str, own: list[str]) -> str:
-    """What people call it: a known data set by its name, own pictures by that of their source, or of the first."""
+    """Its name for people: a known data set's own, or that of the user's source, or of the first of several."""
     name = printable(name_of(own[0])) or dataset if own else dataset
     return f"{name} and {len(own) - 1:,} more" if len(own) > 1 else name

@@ -1,12 +1,13 @@
-"""What tells one picture from another: a hash that is the same wherever the picture lies, and whatever it is called.
+"""A picture's identity: a hash that is the same wherever the picture lies, and whatever it is called.
 
-Of the decoded picture, upright and in its own size, before anything that the settings ask for: so it is equal in every
-data set, for every image_size, and for a copy in another lossless format, with other EXIF or no colour table. The split
-follows from it, and so does what a champion is not asked. It costs 2.4 ms a megapixel, where decoding takes 10.
+The hash is taken of the decoded picture, upright and in its own size, before anything that the settings ask for. So it
+is equal in every data set, for every image_size, and for a copy in another lossless format, with other EXIF or no
+colour table. The split follows from it, and so do the pictures that a champion is not asked. It costs 2.4 ms a
+megapixel, where decoding takes 10.
 
-Except for JPEGs of more than 2 megapixels (LARGE): decoding those whole would take four times as long as decoding them
-as far as they are needed, 12 megapixels 200 ms instead of 50. Their hash is that of the compressed picture inside the
-file, past the metadata.
+JPEGs of more than 2 megapixels (LARGE) are the exception: their hash is that of the compressed picture inside the file,
+past the metadata. Decoding those whole would take four times as long as decoding them as far as they are needed, 12
+megapixels 200 ms instead of 50.
 """
 
 import hashlib

@@ -59,7 +59,7 @@ def _headers(settings: PreprocessSettings, source: Source) -> list[Header]:
 
 
 def _header(source: Source, picture: int, start: bytes) -> Header:
-    """What a picture's first bytes say if it is a JPEG, else all of it: other formats keep facts at their end."""
+    """The header in a JPEG's first bytes, or in all of another picture: other formats keep facts at their end."""
     size = min(int(source.sizes[picture]), MAX_BYTES)
     if size > len(start) and start.startswith(JPEG_START):
         with contextlib.suppress(Exception):

@@ -117,7 +117,7 @@ def _check_sources(parameters: Parameters) -> None:
 
 
 def kind_of(defaults: Parameters | PredictionParameters, sweep: Sweep | None = None) -> str:
-    """What a pipeline is called by what it does."""
+    """A pipeline's kind: training, sweep or prediction."""
     return "prediction" if isinstance(defaults, PredictionParameters) else "sweep" if sweep else "training"
 
 

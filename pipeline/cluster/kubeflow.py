@@ -48,7 +48,7 @@ class Endpoint:
     token: str = dataclasses.field(default="", repr=False)
 
     def follow_command(self, run_id: str) -> str:
-        """What follows a run that is here, to be typed as it stands."""
+        """The command that follows a run that is here, to be typed as it stands."""
         places = {"endpoint": self.url, "namespace": self.namespace}
         return " ".join([follow_command(run_id), *(option(name, place) for name, place in places.items() if place)])
 
@@ -177,7 +177,7 @@ def patiently(
 
 
 def unless_there(make: Callable[[], Result]) -> Result | None:
-    """What `make` makes; None if somebody else has made it in the meantime."""
+    """The result of `make`; None if somebody else has made it in the meantime."""
     from kfp_server_api import ApiException
 
     try:

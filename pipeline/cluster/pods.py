@@ -99,7 +99,7 @@ class Pods:
         return lines
 
     def log(self, step: Step) -> StepLog:
-        """What the step's newest pod has printed; empty if it has no pod."""
+        """The log of the step's newest pod so far; empty if it has no pod."""
         newest = self._newest(step)
         return self.logs.get(newest.metadata.name, StepLog()) if newest else StepLog()
 
@@ -125,7 +125,7 @@ class Pods:
         return state.terminated.exit_code if state and state.terminated else None
 
     def node_message(self, step: Step, attempt: int | None = None) -> str:
-        """What Argo says of a step's pod, such as that it was deleted.
+        """Argo's words on a step's pod, such as that it was deleted.
 
         Args:
             attempt: from 0; None: the last that it says something of.

@@ -1,4 +1,4 @@
-"""What it means that Kubeflow Pipelines did not do what it was asked: in one line, and whether it may pass."""
+"""Explains a refusal or a silence of Kubeflow Pipelines in one line, and tells whether it may pass."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ def public(text: str) -> str:
 
 
 def said(error: BaseException) -> str:
-    """What the server said of it, one line, without Go's inner errors and without anything of the request."""
+    """The server's words on it, in one line, without Go's inner errors and without anything of the request."""
     body = _body(error) or getattr(error, "reason", None) or type(error).__name__
     if answer := _answer(error):
         details = [entry.get("error_message") for entry in answer.get("details") or [] if isinstance(entry, dict)]

@@ -119,7 +119,7 @@ def trial_settings(document: dict[str, Any]) -> list[str]:
 
 
 def node_id(name: str) -> str:
-    """What Argo makes from a node's whole name (FNV-1a, 32 bits): its id and its pod's name end with it."""
+    """Argo's hash of a node's whole name (FNV-1a, 32 bits): its id and its pod's name end with it."""
     return str(_digest(name))
 
 

@@ -1,4 +1,4 @@
-"""What a compiled pipeline is called on Kubeflow's Pipelines page: which pipeline, and which version of it."""
+"""The names of a compiled pipeline and of its version on Kubeflow's Pipelines page."""
 
 import hashlib
 import pathlib

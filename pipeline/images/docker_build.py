@@ -125,6 +125,6 @@ def _passed_on() -> list[str]:
 
 
 def _said(*command: str) -> str:
-    """What a command prints, or nothing if it fails."""
+    """A command's output; empty if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""

@@ -56,7 +56,7 @@ def open_classifier(path: pathlib.Path) -> Classifier:
 
 
 def class_names(path: pathlib.Path) -> list[str] | None:
-    """What open_classifier's classes will be, without loading the model; None: only that can tell."""
+    """The classes of open_classifier's answers, known without loading the model; None: only that can tell."""
     facts = _facts(_find(path)[1])
     return facts["class_names"] if facts else None
 

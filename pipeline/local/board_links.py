@@ -1,4 +1,4 @@
-"""What `make tensorboard` shows: a folder of links a run, to the event files among its artifacts, under short names."""
+"""The links that `make tensorboard` shows: a folder a run, of links to its event files, under short names."""
 
 import contextlib
 import pathlib

@@ -66,7 +66,7 @@ def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, s
 def mounts(
     given: Mapping[str, str], home: pathlib.Path, read: Iterable[pathlib.Path], written: Iterable[pathlib.Path]
 ) -> dict[str, tuple[pathlib.Path, bool]]:
-    """What a container sees of this machine's files: by its place there, what it is here, and whether it is writable.
+    """The mounts of a container: by the place there, the path here, and whether it is writable.
 
     Args:
         given: the container's variables.

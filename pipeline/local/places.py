@@ -69,7 +69,7 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
 
 
 def _start(start_from: str) -> str:
-    """What to start from, made absolute; of a run's directory, the model that it trained.
+    """The model to start from, made absolute; of a run's directory, the model that it trained.
 
     Raises:
         PipelineError: a path on this machine where no model is.

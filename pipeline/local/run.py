@@ -57,7 +57,7 @@ class LocalRun:
         self.exit_status = 0
 
     def interruptible(self, end: Callable[[], None]) -> contextlib.AbstractContextManager:
-        """What a run needs to end at an interrupt: nothing, unless it has a loop."""
+        """The context in which an interrupt ends a run: none is needed, unless it has a loop."""
         return contextlib.nullcontext()
 
     def go(
@@ -149,7 +149,7 @@ class LocalRun:
         return task_name
 
     def _title(self, step: Step) -> str:
-        """What is said when a step begins."""
+        """The line that a step begins with."""
         return step.name
 
     def _board_name(self, step: Step) -> str | None:

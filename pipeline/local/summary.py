@@ -1,4 +1,4 @@
-"""What is left of a run on this machine: summary.json, the link `latest`, and the block that ends the output."""
+"""The end of a run on this machine: summary.json, the link `latest`, and the closing block."""
 
 import os
 import pathlib

@@ -79,7 +79,7 @@ def _artifacts(run: pathlib.Path) -> dict[str, str]:
 
 
 def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
-    """What the newest run exported of those that exported anything; a later one may have failed at the gate."""
+    """The export of the newest run that exported anything; a later one may have failed at the gate."""
     # `latest` leads to one of the others.
     summaries = [file for file in outputs.glob("*/summary.json") if not file.parent.is_symlink()]
     runs = [file.parent for file in sorted(summaries, key=lambda file: file.stat().st_mtime_ns, reverse=True)]
@@ -95,7 +95,7 @@ def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
 
 
 def _of_run(run: pathlib.Path) -> pathlib.Path:
-    """What a local run exported; else what it trained."""
+    """A local run's export; else the model that it trained."""
     artifacts = _artifacts(run)
     if "saved_model" in artifacts:
         return pathlib.Path(artifacts["saved_model"]).parent

@@ -1,4 +1,4 @@
-"""What a model says of pictures: on the terminal, or as a CSV file."""
+"""A model's answers to pictures: on the terminal, or as a CSV file."""
 
 import collections
 import csv

@@ -80,7 +80,7 @@ class Configuration:
 
     @property
     def title(self) -> str:
-        """What a run is called: the profile's name, or that of the user's own pictures."""
+        """The run's name: the profile's, or that of the user's own pictures."""
         own = self.parameters.dataset == PICTURES and not self.origins["dataset"].startswith("profile ")
         return self.parameters.model_name if own else pathlib.Path(self.profile).stem
 

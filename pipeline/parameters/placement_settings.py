@@ -144,7 +144,7 @@ def _check_toleration(toleration: dict[str, Any]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ClusterOptions:
-    """What is fixed when the pipeline is compiled for a cluster.
+    """The choices that are fixed when the pipeline is compiled for a cluster.
 
     Attributes:
         evaluate_on: "gpu" sends evaluate to the same nodes, with the same GPUs and the GPU image, as train.

@@ -44,7 +44,7 @@ class PredictionConfiguration:
 
     @property
     def title(self) -> str:
-        """What a run is called: after the model."""
+        """The run's name: the model's."""
         return f"{self.parameters.model.partition('@')[0]} prediction".strip()
 
 

@@ -1,4 +1,4 @@
-"""What a sweep tries: a grid of training parameters, or a random sample of it."""
+"""The trials of a sweep: a grid of training parameters, or a random sample of it."""
 
 import dataclasses
 import math

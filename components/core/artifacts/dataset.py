@@ -75,7 +75,7 @@ class DatasetInfo(pydantic.BaseModel):
 
     @property
     def called(self) -> str:
-        """What people call it: a known data set's name, or that of the user's own source."""
+        """Its name for people: a known data set's, or that of the user's own source."""
         return self.title or self.dataset
 
 

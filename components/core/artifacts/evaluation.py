@@ -79,7 +79,7 @@ class Decision(pydantic.BaseModel):
 
     @property
     def verdict(self) -> Literal["export", "keep"]:
-        """What evaluate returns, and the pipeline goes by."""
+        """The word that evaluate returns, and by which the pipeline goes."""
         return "export" if self.passed else "keep"
 
     @property

@@ -61,7 +61,7 @@ def write_page(
 
 @functools.cache
 def _environment(templates: pathlib.Path) -> "jinja2.Environment":
-    """What reads the templates of a kind of page; compiled, a page's take 0.15 s, once a process."""
+    """The reader of a kind of page's templates; to compile them takes 0.15 s, once a process."""
     import jinja2
 
     environment = jinja2.Environment(

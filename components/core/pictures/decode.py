@@ -113,7 +113,7 @@ class Decoded:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a picture says of itself before it is decoded; height and width as EXIF orientation turns them."""
+    """A picture's own facts before it is decoded; height and width as EXIF orientation turns them."""
 
     height: int
     width: int

@@ -1,4 +1,4 @@
-"""What pictures look like, read from their pixels alone, so that it is known of all: brightness, contrast, detail."""
+"""Brightness, contrast and detail of pictures, read from their pixels alone, so that they are known of all."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a name says of a file: a picture, or something to leave out."""
+"""Whether a file is a picture or something to leave out, by its name."""
 
 import os
 from collections.abc import Sequence

@@ -46,7 +46,7 @@ class Registry:
         self.store = open_store(uri, limits)
 
     def uri(self, name: str, version: int | None = None) -> str:
-        """What a model server is pointed at; with a version, where that one lies once it has been champion."""
+        """The place that a model server is pointed at; with a version, that one's place once it has been champion."""
         return self.store.uri(home(name) if version is None else place(name, version))
 
     def highest(self, name: str) -> int:
@@ -236,7 +236,7 @@ class Registry:
         return sweep(self.store, name, older_than_s)
 
     def _champion(self, name: str) -> Champion:
-        """The state; of one that can't be read, that nothing is known: for whoever asks about versions by number."""
+        """The state; NO_CHAMPION if it can't be read, for whoever asks about versions by number."""
         try:
             return read_champion(self.store, name)[0]
         except Corrupted:
@@ -258,7 +258,7 @@ class Registry:
         return NotFound(f"expected a champion of {name}, received {received}")
 
     def _marks(self, name: str, champion: Champion) -> list[str]:
-        """What tells models that are identical to the champion; nothing if its manifest can't be read."""
+        """The marks of the champion's model; none if its manifest can't be read."""
         try:
             return marks(find(self.store, name, champion.version, champion).manifest)
         except (NotFound, Corrupted):

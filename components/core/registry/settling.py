@@ -1,4 +1,4 @@
-"""What makes a decision in champion.json true in the store, and finishes it after somebody who was killed.
+"""Carries out in the store what champion.json decides, and finishes it after somebody who was killed.
 
 Every step can be done twice and by several at once: a version's files only ever move from staging to where servers
 look, by copies inside the store, and a number is never used again.

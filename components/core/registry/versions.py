@@ -169,7 +169,7 @@ def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
 
 
 def marks(manifest: Manifest) -> list[str]:
-    """What tells an identical model: the hash of its training's result, of its weights, and of its files."""
+    """The marks that identical models share: the hash of the training's result, of the weights, and of the files."""
     said = [f"{fact}:{manifest.facts[fact]}" for fact in ("model_sha256", "weights_sha256") if manifest.facts.get(fact)]
     files = [(name, file.sha256) for name, file in manifest.files.items() if not name.startswith(f"{EXTRAS}/")]
     return [*said, f"files:{hashlib.sha256(repr(sorted(files)).encode()).hexdigest()}"]

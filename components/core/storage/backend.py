@@ -1,4 +1,4 @@
-"""What a provider has to offer: one attempt at one request each. Retries, checks and parallel work are not its job."""
+"""A provider's part: one attempt at one request each. Retries, checks and parallel work are not its job."""
 
 import dataclasses
 import pathlib

@@ -174,7 +174,7 @@ class Objects:
                 return
 
     def _checked(self, key: str, data: bytes, stored: Stored) -> tuple[bytes, Stored]:
-        """What came, if it is what the store has; else it is worth another try."""
+        """The bytes that came, if they are the store's; else it is worth another try."""
         try:
             check_data(data, stored, self.uri(key))
         except Corrupted as damaged:

@@ -180,7 +180,7 @@ class S3Backend:
         return explain(error, f"{self.scheme}://{self.name}", key)
 
     def _told(self, key: str, error: boto.ClientError) -> Exception:
-        """What is behind a refusal, as a listing of the key alone tells.
+        """The reason behind a refusal, as a listing of the key alone tells it.
 
         The answer to a HEAD has no body to say whether the bucket is missing, or credentials have expired. And where
         rights end at a prefix, as those of a Kubeflow profile do, the bucket itself may not be asked for, and AWS

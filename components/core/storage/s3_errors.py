@@ -108,7 +108,7 @@ def refuse_redirect(bucket: str, response_dict: dict, **_: Any) -> None:
 
 
 def explain_setup(error: Exception, bucket: str) -> Exception:
-    """What is wrong with the settings or the credentials; Transient if who gives a pod its credentials (EKS Pod
+    """The fault of the settings or the credentials; Transient if who gives a pod its credentials (EKS Pod
     Identity's agent) did not answer, as it does not on a new node; a defect comes back as it is."""
     if not isinstance(error, boto.BotoCoreError | ValueError):
         return error

@@ -1,4 +1,4 @@
-"""What preprocess learned about a data set while it made it: the facts behind the data report.
+"""The facts behind the data report, which preprocess learns while it makes a data set.
 
 Plain values and small arrays only, so that the report can be written, tested and restyled without the data.
 """

@@ -1,4 +1,4 @@
-"""What looks like a mistake in a data set, in sentences, for the person who can tell."""
+"""Likely mistakes in a data set, in sentences, for the person who can tell."""
 
 import collections
 import unicodedata

@@ -1,4 +1,4 @@
-"""What is counted while pictures go by: 17 bytes a picture, whatever its size."""
+"""Counts pictures as they go by: 17 bytes a picture, whatever its size."""
 
 import collections
 

@@ -117,7 +117,7 @@ def _paths_have_no_endings(table: Table) -> bool:
 
 
 def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
-    """What stands in the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
+    """The part of the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
     _, lines = table.lines()
     seen: collections.Counter[str] = collections.Counter()
     example = Line(0)
@@ -135,7 +135,7 @@ def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
 
 
 def _befores(path: str, pictures: dict[str, int]) -> Iterator[str]:
-    """What stands before a picture's name at the end of a path, the shortest first."""
+    """The parts of a path before a picture's name at its end, the shortest first."""
     starts = [0, *(at + 1 for at, character in enumerate(path) if character == "/")]
     return (path[:start] for start in starts if path[start:] in pictures)
 

@@ -1,4 +1,4 @@
-"""What the folders of a picture archive mean: which are classes, which are splits."""
+"""Reads the folders of a picture archive: which are classes, which are splits."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a folder's name says: which split it is."""
+"""The names of tables of labels, and the words by which a folder is a split."""
 
 import re
 from collections.abc import Sequence
