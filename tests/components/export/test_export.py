@@ -12,7 +12,9 @@ from components.core.artifacts.evaluation import DecisionReason, read_decision, 
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
+from components.export import verify
 from components.export.card import write_card
+from components.export.formats import runtimes
 from components.export.run import export
 from components.export.settings import ExportSettings
 
@@ -32,6 +34,25 @@ def test_what_is_exported_is_listed_and_proved(exported):
     # Every weight is written once: Keras's own export writes it twice.
     assert manifest.formats["saved_model"].bytes < 1.5 * manifest.formats["keras"].bytes
     assert [path.name for path in place.parent.iterdir()] == ["exported"]
+
+
+def test_a_time_is_of_answers_alone_and_not_of_what_the_first_one_prepares(trained, evaluation, monkeypatch):
+    """A test of one batch was said to take four times as long a picture in it as alone."""
+    clock, prepared = [0.0], []
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        clock[0] += (0 if prepared else 100) + 0.002 + 0.001 * len(pictures)
+        prepared.append(len(pictures))
+        return measured[: len(pictures)]
+
+    with np.load(pathlib.Path(evaluation) / "predictions.npz") as predictions:
+        measured = predictions["probabilities"][:100]
+    monkeypatch.setattr(verify.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(runtimes, "open_runtime", lambda name, path: answer)
+    work = verify._work("keras", "model.keras", trained.dataset, read_info(trained.dataset), measured)
+    next(work)
+    proof = next(work)
+    assert (proof["pictures"], proof["latency_ms"], proof["batch_latency_ms"]) == (100, 3.0, 1.02)
 
 
 def test_an_export_says_which_pictures_its_model_learned_from(exported, trained):
