@@ -12,6 +12,7 @@ from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.progress import Progress
+from components.core.storage import location
 from components.core.wording import counted, listed, printable
 from components.predict.source import linked_folders, not_followed
 from pipeline.models.find import find_model
@@ -34,10 +35,14 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
         registry: where `model` is looked for, if it is the name of one there.
 
     Raises:
-        PipelineError: there is no such model or picture, or none of the files is a picture.
+        PipelineError: there is no such model or picture, none of the files is a picture, or `out` can be no file.
     """
     files = find_pictures(images)
-    to = pathlib.Path(out).expanduser() if out else None
+    to = _here(out) if out else None
+    if to and to.is_dir():
+        raise PipelineError(
+            f"expected a CSV file to write, received the folder {out}; give {out.rstrip('/')}/answers.csv"
+        )
     place = find_model(model, outputs, registry)
     from pipeline.keras_side.classify import classify, open_classifier
 
@@ -79,7 +84,7 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
     found: list[pathlib.Path] = []
     left_out: collections.Counter[str] = collections.Counter()
     links: list[str] = []
-    for image in (pathlib.Path(image).expanduser() for image in images):
+    for image in map(_here, images):
         if not image.exists():
             raise PipelineError(
                 f"expected a picture or a folder of them, received {listed([str(image)])}, which does not exist"
@@ -96,6 +101,16 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
     if links:
         print(not_followed(links))
     return found
+
+
+def _here(given: str) -> pathlib.Path:
+    """A path on this machine. A store's place would be one too, below a folder called `gs:`."""
+    if "://" in given:
+        raise PipelineError(
+            f"expected a path on this machine, received {given}; make predict-all takes places in stores: "
+            "SOURCE=gs://bucket/new OUT=gs://bucket/answers"
+        )
+    return location.local_path(given) if given.startswith("~") else pathlib.Path(given)
 
 
 def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter[str]]:

@@ -85,6 +85,27 @@ def test_a_tilde_is_the_home(model, pictures, tmp_path, monkeypatch, capsys):
     assert f"wrote 1 row to {pictures / 'answers.csv'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("image", "out", "said"),
+    [
+        (
+            "a.jpg",
+            "gs://bucket/answers.csv",
+            "a path on this machine, received gs://bucket/answers.csv; make predict-all",
+        ),
+        ("s3://bucket/a.jpg", "", "a path on this machine, received s3://bucket/a.jpg; make predict-all"),
+        ("a.jpg", "below/", "a CSV file to write, received the folder below/; give below/answers.csv"),
+        ("~no-such-user/a.jpg", "", "the home folder of a user not known here"),
+    ],
+)
+def test_places_that_are_no_files_of_this_machine_are_refused_at_once(pictures, monkeypatch, image, out, said):
+    """Answers for a bucket went to a folder called `gs:` here; that OUT is a folder was told after all was answered."""
+    monkeypatch.chdir(pictures)
+    with pytest.raises(PipelineError, match=f"expected .*{said}"):
+        predict("no such model", [image], out, 1, pictures)
+    assert not list(pictures.glob("*:*"))
+
+
 def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys):
     for name in ("film.mov", "film.png"):
         with (pictures / name).open("wb") as film:
