@@ -150,17 +150,21 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
 
     overlay = "k8s/overlays/serving"
     if newest:
-        serving.unpin()
-        print("the newest of those that are or were champion is served", end="")
-        onnx = "is left as it was: it serves a version by its number"
+        served = serving.unpin()
+        print("the newest of those that are or were champion is served, after: ", end="")
+        onnx = "left as it was, since it serves a version by its number"
     else:
         pinned = serving.pin(_open(uri), name, version)
-        print(f"version {pinned.number} of {name} is served", end="")
-        missing = "is left as it was: the version has no ONNX (FORMATS=saved_model,keras,onnx)"
-        onnx = "too, as ONNX" if pinned.onnx else missing
-    print(f", without a restart, within two minutes of: kubectl apply --server-side -k {overlay}")
-    print(f"by KServe, in new pods, after the same with {overlay}/kserve; kserve-v2 {onnx}")
-    print("an overlay of yours that takes one of these in is applied in its place")
+        served = pinned.uri
+        print(f"version {pinned.number} of {name} is served, after: ", end="")
+        missing = "left as it was, since the version has no ONNX (FORMATS=saved_model,keras,onnx)"
+        onnx = "KServe's Triton, in new pods" if pinned.onnx else missing
+    print("kubectl apply --server-side -k OVERLAY, which is one of these, or one of yours that takes it in")
+    reads_none = served.startswith(("s3://", "minio://"))
+    alone = "reads no S3: take KServe" if reads_none else "follows within two minutes, without a restart"
+    print(f"  {overlay}: TensorFlow Serving {alone}")
+    print(f"  {overlay}/kserve: KServe, in new pods")
+    print(f"  {overlay}/kserve-v2: {onnx}")
     if not newest:
         print("a later champion is served after the same again, or after --newest")
     elif uri:

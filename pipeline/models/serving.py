@@ -22,9 +22,10 @@ ONNX = "assets.extra/onnx"
 
 
 class Pinned(NamedTuple):
-    """The version that is served from now on, and whether it has an ONNX model, which kserve-v2 serves."""
+    """The version that is served from now on, from where, and whether it has an ONNX model, which kserve-v2 serves."""
 
     number: int
+    uri: str
     onnx: bool
 
 
@@ -55,13 +56,19 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
     onnx = any(path.startswith(f"{ONNX}/") for path in shown.files)
     if onnx:
         _write_served(overlay / "kserve-v2", f"{expected}/{shown.number}/{ONNX}", MODELS)
-    return Pinned(shown.number, onnx)
+    return Pinned(shown.number, expected, onnx)
 
 
-def unpin(overlay: pathlib.Path = OVERLAY) -> None:
-    """Has TensorFlow Serving, without KServe or with it, serve the newest of the champions, present and past, again."""
+def unpin(overlay: pathlib.Path = OVERLAY) -> str:
+    """Has TensorFlow Serving, without KServe or with it, serve the newest of the champions, present and past, again.
+
+    Returns:
+        From where.
+    """
+    uri = _served_uri(overlay)
     _write(overlay, NEWEST)
-    _write_served(overlay / "kserve", _served_uri(overlay), MODELS)
+    _write_served(overlay / "kserve", uri, MODELS)
+    return uri
 
 
 def _served_uri(overlay: pathlib.Path) -> str:

@@ -221,8 +221,11 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     typed("publish", "digits", str(export), "--champion")
     untouched = (overlay / "models.config").read_text()
     said = typed("serve", "digits").out
-    assert said.startswith("version 2 of digits is served, without a restart, within two minutes of: kubectl apply")
-    assert "an overlay of yours that takes one of these in is applied in its place\n" in said
+    assert said.splitlines()[:2] == [
+        "version 2 of digits is served, after: kubectl apply --server-side -k OVERLAY, which is one of these, or one "
+        "of yours that takes it in",
+        "  k8s/overlays/serving: TensorFlow Serving follows within two minutes, without a restart",
+    ]
     assert said.endswith("a later champion is served after the same again, or after --newest\n")
     assert policy(overlay) == "{ specific { versions: 2 } }"
     typed("rollback", "digits")
@@ -253,14 +256,14 @@ def test_kserve_follows_the_champion_in_either_protocol(typed, export, overlay, 
     uri = f"{tmp_path}/store/models/digits"
     typed("publish", "digits", str(export), "--champion")
     before = fetched(overlay / "kserve-v2")
-    assert "kserve-v2 is left as it was: the version has no ONNX" in typed("serve", "digits").out
+    assert "kserve-v2: left as it was, since the version has no ONNX" in typed("serve", "digits").out
     assert fetched(overlay / "kserve") == (f"{uri}/1", "/mnt/models/1")
     assert fetched(overlay / "kserve-v2") == before
     (export / "onnx" / "digits" / "1").mkdir(parents=True)
     (export / "onnx" / "digits" / "1" / "model.onnx").write_bytes(b"onnx")
     for number in (2, 3):
         typed("publish", "digits", str(export), "--champion")
-        assert "kserve-v2 too, as ONNX" in typed("serve", "digits").out
+        assert "kserve-v2: KServe's Triton, in new pods" in typed("serve", "digits").out
         assert fetched(overlay / "kserve") == (f"{uri}/{number}", f"/mnt/models/{number}")
         assert fetched(overlay / "kserve-v2") == (f"{uri}/{number}/assets.extra/onnx", "/mnt/models")
         repository = pathlib.Path(fetched(overlay / "kserve-v2")[0])
@@ -271,6 +274,16 @@ def test_kserve_follows_the_champion_in_either_protocol(typed, export, overlay, 
     assert fetched(overlay / "kserve-v2")[0] == f"{uri}/2/assets.extra/onnx"
     typed("serve", "digits", "--newest")
     assert fetched(overlay / "kserve") == (uri, "/mnt/models")
+
+
+def test_tensorflow_serving_is_not_told_to_read_s3(typed, overlay):
+    common = overlay / "common" / "kustomization.yaml"
+    common.write_text(re.sub(r"URI=\S+", "URI=s3://bucket/models/digits", common.read_text()))
+    said = typed("serve", "digits", "--newest", uri="").out.splitlines()
+    assert said[1:3] == [
+        "  k8s/overlays/serving: TensorFlow Serving reads no S3: take KServe",
+        "  k8s/overlays/serving/kserve: KServe, in new pods",
+    ]
 
 
 def test_servers_that_do_not_follow_the_champion_are_told_of(typed, export):
