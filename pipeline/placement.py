@@ -77,6 +77,16 @@ SHARED_MEMORY = "2Gi"
 # themselves.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
+# What a company's own network takes (a store that speaks S3, a proxy, an authority): a ConfigMap and a Secret of this
+# name in the pods' namespace, both optional, with the variables by their own names. The ConfigMap is a folder too, for
+# the authority's certificate.
+SITE = "conv2d-site"
+SITE_FOLDER = "/etc/conv2d-site"
+SITE_VARIABLES = (
+    "AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTP_PROXY",
+    "HTTPS_PROXY", "NO_PROXY",
+)  # fmt: skip
+SITE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 STORE_STEPS = ("look", "download", "preprocess", "train", "evaluate", "export", "predict", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
@@ -131,6 +141,9 @@ class Placement:
         if name in STORE_STEPS:
             # optional: a cluster whose store is GCS or S3 proper has no such secret.
             _kubernetes().use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)
+            _kubernetes().use_config_map_as_env(task, SITE, {name: name for name in SITE_VARIABLES}, optional=True)
+            _kubernetes().use_secret_as_env(task, SITE, {name: name for name in SITE_SECRETS}, optional=True)
+            _kubernetes().use_config_map_as_volume(task, SITE, SITE_FOLDER, optional=True)
         if where.retries:
             task.set_retry(where.retries, **BACKOFF)
 

@@ -33,7 +33,7 @@ def _pod(pod: Pod, objects: list[dict]) -> Iterator[str]:
         yield f"no service account {pod.spec['serviceAccountName']}"
     volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", [])}
     for volume in volumes.values():
-        if "configMap" in volume and volume["configMap"]["name"] not in maps:
+        if not _there(volume.get("configMap"), maps):
             yield f"no config map {volume['configMap']['name']}"
     mounted = {mount["name"] for container in pod.containers for mount in container.get("volumeMounts", [])}
     yield from (f"no volume {name}" for name in sorted(mounted - set(volumes)))
@@ -50,8 +50,10 @@ def _pod(pod: Pod, objects: list[dict]) -> Iterator[str]:
                     yield f"{probe} asks port {port}, which is none of the container's"
         environment = container.get("env", [])
         for source in container.get("envFrom", []):
-            if source["configMapRef"]["name"] not in maps:
+            if not _there(source.get("configMapRef"), maps):
                 yield f"no config map {source['configMapRef']['name']}"
+            if not _there(source.get("secretRef"), {}):
+                yield f"no secret {source['secretRef']['name']}"
         for secret in (
             entry["valueFrom"]["secretKeyRef"] for entry in environment if "secretKeyRef" in entry.get("valueFrom", {})
         ):
@@ -65,11 +67,16 @@ def _pod(pod: Pod, objects: list[dict]) -> Iterator[str]:
         yield from _variables(container, maps)
 
 
+def _there(named: dict | None, known: dict[str, dict]) -> bool:
+    """Whether what is named is there, need not be there, or nothing is named."""
+    return named is None or named.get("optional", False) or named["name"] in known
+
+
 def _variables(container: dict, maps: dict[str, dict]) -> Iterator[str]:
     """Kubernetes leaves $(NAME) as it is where nothing sets NAME."""
     known = {entry["name"] for entry in container.get("env", [])}
     for source in container.get("envFrom", []):
-        known |= set(maps.get(source["configMapRef"]["name"], {}).get("data", {}))
+        known |= set(maps.get(source.get("configMapRef", {}).get("name"), {}).get("data", {}))
     for argument in container.get("args", []):
         start, _, rest = argument.partition("$(")
         if rest and rest.partition(")")[0] not in known:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline import ROOT
+from pipeline.placement import SITE, SITE_FOLDER, SITE_VARIABLES
 from tests.k8s.manifests import K8S, find, pods, render
 from tests.k8s.policies import violations
 from tests.k8s.references import dangling
@@ -17,12 +18,13 @@ from tests.k8s.references import dangling
 def with_component(tmp_path, kustomize_at_hand):
     """Renders the base, or an overlay, with a component, as an overlay of one's own would take it in."""
 
-    def made(name: str, beside: str = "base") -> list[dict]:
+    def made(name: str, beside: str = "base", **more) -> list[dict]:
         def seen(path: str) -> str:
             return os.path.relpath(K8S / path, tmp_path)
 
         overlay = {"resources": [seen(beside)], "components": [seen(f"components/{name}")]}
         overlay |= {"namespace": "kubeflow"} if beside == "base" else {}
+        overlay |= more
         pathlib.Path(tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         return render(tmp_path)
 
@@ -34,6 +36,31 @@ def test_a_component_breaks_no_policy_and_names_what_is_there(with_component, na
     objects = with_component(name)
     assert violations(objects) == []
     assert dangling(objects) == []
+
+
+def test_a_companys_own_network_is_told_to_each_pod_that_speaks_to_it(with_component, rendered):
+    """The example of the component's own comment; the steps of runs have the same names (test_placement.py)."""
+    comment = (K8S / "components/site/kustomization.yaml").read_text().partition("# The keys")[0]
+    example = yaml.safe_load("\n".join(line[6:] for line in comment.splitlines() if line.startswith("#     ")))
+    [generator] = example["configMapGenerator"]
+    variables = dict(entry.split("=", 1) for entry in generator["literals"])
+    assert set(variables) < set(SITE_VARIABLES)
+    assert {value for name, value in variables.items() if name.endswith("_BUNDLE")} == {f"{SITE_FOLDER}/ca.crt"}
+    del generator["files"]
+    objects = with_component("site", configMapGenerator=[generator])
+    assert violations(objects) == []
+    assert dangling(objects) == []
+    assert find(objects, "ConfigMap", SITE)["data"] == variables
+    nodes = [pod for pod in pods(rendered["overlays/gke"]) if pod.kind == "TrainingRuntime"]
+    for pod in (*pods(objects), *nodes):
+        [container] = pod.containers
+        kinds = [kind for one in container["envFrom"] for kind, named in one.items() if named["name"] == SITE]
+        assert kinds == ["configMapRef", "secretRef"], pod.owner
+        [volume] = [one["name"] for one in pod.spec["volumes"] if one.get("configMap", {}).get("name") == SITE]
+        assert {"name": volume, "mountPath": SITE_FOLDER} in container["volumeMounts"]
+    opened = {policy["metadata"]["name"]: policy["spec"] for policy in objects if policy["kind"] == "NetworkPolicy"}
+    for name in ("conv2d-site", "conv2d-site-runs"):
+        assert [port["port"] for port in opened[name]["egress"][0]["ports"]] == [9000, 3128]
 
 
 @pytest.mark.parametrize("beside", ["base", *(f"overlays/serving{way}" for way in ("", "/kserve", "/kserve-v2"))])

@@ -19,7 +19,7 @@ from pipeline.commands.main import main
 from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import SIZED, ClusterOptions, PlacementSettings, placement_file
-from pipeline.placement import PLACES
+from pipeline.placement import PLACES, SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES
 from pipeline.training import STEPS
 
 TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -247,7 +247,7 @@ def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compil
     assert told["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
     assert told["cachingOptions"] == {}
     assert "retryPolicy" not in told
-    _, secret = platform["notify"]["secretAsEnv"]
+    *_, secret = platform["notify"]["secretAsEnv"]
     assert (secret["secretName"], secret["optional"]) == ("conv2d-webhook", True)
     assert {entry["secretKey"]: entry["envVar"] for entry in secret["keyToEnv"]} == SECRET_KEYS
 
@@ -284,6 +284,18 @@ def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):
     _, platform = plain
     with_keys = {step for step in STEPS if "secretAsEnv" in platform[step]}
     assert with_keys == set(STEPS)
+
+
+def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(plain):
+    """An S3 of its own, a proxy, its authority's certificate: pods had no way to any of them."""
+    for step in STEPS:
+        [given], [folder] = plain[1][step]["configMapAsEnv"], plain[1][step]["configMapAsVolume"]
+        _, secret = plain[1][step]["secretAsEnv"]
+        assert {entry["configMapKey"] for entry in given["keyToEnv"]} == set(SITE_VARIABLES)
+        assert {entry["secretKey"] for entry in secret["keyToEnv"]} == set(SITE_SECRETS)
+        assert (given["configMapName"], secret["secretName"], folder["configMapName"]) == (SITE,) * 3
+        assert [one["optional"] for one in (given, secret, folder)] == [True] * 3, "most clusters have none"
+        assert folder["mountPath"] == SITE_FOLDER
 
 
 def test_with_a_registry_the_gate_decides_anew_in_every_run(plain, compile_to):

@@ -16,7 +16,7 @@ from components.core.storage.retry import patiently
 from components.core.storage.s3_errors import explain_setup, refuse_redirect
 
 CONNECT_TIMEOUT_S = 10.0
-# Where Kubeflow Pipelines keeps its own store, for minio:// without AWS_ENDPOINT_URL.
+# Where Kubeflow Pipelines keeps its own store, for minio:// if neither MINIO_ENDPOINT_URL nor AWS_ENDPOINT_URL is set.
 IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
 
 
@@ -26,9 +26,9 @@ def connect(scheme: str, bucket: str, limits: Limits) -> Any:
     Raises:
         StorageError: settings that it can't work with. Denied: credentials that it can't. Unreachable: nobody gave any.
     """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if scheme == "minio" and not endpoint:
-        endpoint = IN_CLUSTER_ENDPOINT
+    own = ("MINIO_ENDPOINT_URL",) if scheme == "minio" else ()
+    given = (os.environ.get(name) for name in (*own, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    endpoint = next(filter(None, given), IN_CLUSTER_ENDPOINT if scheme == "minio" else None)
     config = botocore.config.Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=limits.stall_s,

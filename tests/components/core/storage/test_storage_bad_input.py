@@ -164,6 +164,12 @@ def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
     assert open_store(f"minio://{name}", SMALL).read_bytes("key") == b"x"
     with pytest.raises(Denied):
         open_store(f"s3://{name}", SMALL).read_bytes("key")
+    # So does an endpoint of its own: a company's s3:// is elsewhere.
+    monkeypatch.setenv("MINIO_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.company.invalid:9000")
+    assert open_store(f"minio://{name}", SMALL).read_bytes("key") == b"x"
+    assert open_store(f"s3://{name}").backend.client.meta.endpoint_url == "https://s3.company.invalid:9000"
+    monkeypatch.delenv("MINIO_ENDPOINT_URL")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:8333"
 
