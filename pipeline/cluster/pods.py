@@ -18,7 +18,7 @@ from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import step_of
-from pipeline.cluster.troubles import Trouble, pod_trouble, refused_pod, step_title
+from pipeline.cluster.troubles import Trouble, is_driver, pod_trouble, refused_pod, step_title
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -86,7 +86,7 @@ class Pods:
         for pod in self.pods:
             name, phase = pod.metadata.name, pod.status.phase
             # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
-            if _is_driver(pod) or phase in ("Pending", None) or name in self.ended:
+            if is_driver(pod) or phase in ("Pending", None) or name in self.ended:
                 continue
             with unless_unreachable():
                 log = self.logs.setdefault(name, StepLog())
@@ -107,7 +107,7 @@ class Pods:
         """Why KFP's driver of a step gave up; empty if its log does not say."""
         log = StepLog()
         for pod in self.pods:
-            if _is_driver(pod) and step_of(_node(pod))[0] == step:
+            if is_driver(pod) and step_of(_node(pod))[0] == step:
                 with unless_unreachable():
                     for line in self._log_lines(pod.metadata.name):
                         log.read(line)
@@ -150,7 +150,7 @@ class Pods:
         return []
 
     def _newest(self, step: Step) -> Any:
-        pods = [pod for pod in self.pods if not _is_driver(pod) and step_of(_node(pod)) == step]
+        pods = [pod for pod in self.pods if not is_driver(pod) and step_of(_node(pod)) == step]
         return pods[-1] if pods else None
 
     def _list(self) -> list[Any]:
@@ -263,7 +263,3 @@ def _nodes_of(status: dict[str, Any]) -> dict[str, Any]:
 
 def _node(pod: Any) -> str:
     return (pod.metadata.annotations or {}).get(NODE_NAME, "") or pod.metadata.name
-
-
-def _is_driver(pod: Any) -> bool:
-    return "-driver-" in pod.metadata.name

@@ -15,6 +15,11 @@ IMAGE_ADVICE = (
     "push it (make images ACTION=push), name the repository that has it (CONV2D_IMAGE_REPOSITORY), or give the pods' "
     "service account the registry's pull secret"
 )
+# As where a cluster reaches its own registry alone: its images are in each of a run's pods, before and beside ours.
+KUBEFLOWS_ADVICE = (
+    "it is Kubeflow's own: copy it to a registry that the nodes reach, and name it there (V2_DRIVER_IMAGE and "
+    "V2_LAUNCHER_IMAGE of the deployment ml-pipeline, --executor-image of workflow-controller)"
+)
 # containerd's words, before a `: not found`.
 OTHER_PROCESSOR = "no match for platform in manifest"
 PROCESSOR_ADVICE = (
@@ -55,7 +60,8 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
         waiting = status.state and status.state.waiting
         message = one_line(waiting.message or "") if waiting else ""
         if waiting and waiting.reason in IMAGE_REASONS:
-            advice = PROCESSOR_ADVICE if OTHER_PROCESSOR in message else IMAGE_ADVICE
+            ours = status.name == "main" and not is_driver(pod)
+            advice = PROCESSOR_ADVICE if OTHER_PROCESSOR in message else IMAGE_ADVICE if ours else KUBEFLOWS_ADVICE
             return Trouble(name, "image", _image(message, status.image), advice, hopeless=True)
         if waiting and waiting.reason in CONFIGURATION_REASONS:
             return Trouble(name, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)
@@ -65,6 +71,11 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
                 return Trouble(name, QUEUED, f"its pod is kept in a queue: {_line(condition.message)}")
             return Trouble(name, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
     return None
+
+
+def is_driver(pod: Any) -> bool:
+    """Whether a pod is KFP's own, which prepares a step."""
+    return "-driver-" in pod.metadata.name
 
 
 def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:

@@ -7,15 +7,24 @@ import re
 from pipeline import ROOT
 from pipeline.revision import checkout_revision
 
+# Kubernetes' names have 253 characters, those of the versions and of what KFP makes of them among them.
+LONGEST = 45
+
 
 def pipeline_name(title: str, sweep: bool = False) -> str:
     """The name that KFP finds a pipeline by, which is Kubernetes's name of it too: digits, letters, dashes.
+
+    If letters are lost by that, or it would be too long, eight digits of the title's hash keep two pipelines apart.
 
     Args:
         title: the profile's name, or that of the user's own pictures.
         sweep: a sweep of a profile is a pipeline of its own, since it takes other parameters.
     """
-    return re.sub(r"[^a-z0-9]+", "-", f"{title}{'-sweep' if sweep else ''}".lower()).strip("-")[:60] or "training"
+    plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    if len(plain) > LONGEST or not title.isascii() or not plain:
+        digest = hashlib.sha256(title.encode()).hexdigest()[:8]
+        plain = f"{plain[:LONGEST].strip('-') or 'training'}-{digest}"
+    return f"{plain}-sweep" if sweep else plain
 
 
 def version_of(compiled: pathlib.Path, root: pathlib.Path = ROOT) -> str:

@@ -73,6 +73,20 @@ def test_an_image_for_another_processor_is_not_to_be_pushed_again(quickstart_com
     assert "ACTION=push" not in error
 
 
+@pytest.mark.parametrize("container", ["main", "init"])
+def test_an_image_of_kubeflows_own_is_none_to_push(quickstart_compiled, kube, container):
+    """As in a cluster without the internet: its driver's image, or Argo's beside a step's."""
+    kube.pods = [pod("train", "Pending", ("ErrImagePull", 'failed to pull image "x": i/o timeout'), driver=True)]
+    if container == "init":
+        kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}}
+        kube.pods[0]["status"]["initContainerStatuses"][0]["state"] = waiting
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
+    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, hopeless_after=0.05))
+    assert "train: its image x can't be pulled" in error and "it is Kubeflow's own: copy it to a registry" in error
+    assert "ACTION=push" not in error
+
+
 def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
     kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
     kube.argo_nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]

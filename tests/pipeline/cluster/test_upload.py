@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -192,10 +193,18 @@ def test_a_version_is_named_for_the_code(tmp_path, quickstart_compiled):
 
 @pytest.mark.parametrize(
     ("title", "sweep", "name"),
-    [("cifar10-fast", False, "cifar10-fast"), ("My photos_2", True, "my-photos-2-sweep"), ("猫", False, "training")],
+    [("cifar10-fast", False, "cifar10-fast"), ("My photos_2", True, "my-photos-2-sweep")],
 )
 def test_a_pipelines_name_is_one_to_kubernetes(title, sweep, name):
     assert pipeline_name(title, sweep) == name
+
+
+def test_two_pipelines_have_two_names():
+    """Where letters were lost they shared one, with each other's versions."""
+    titles = ["猫", "犬", "käse", "k-se", "n" * 44 + "-a", "n" * 44 + "-b", "n" * 200, "training", "-", "n" * 44]
+    named = [pipeline_name(title, sweep) for title in titles for sweep in (False, True)]
+    assert len(set(named)) == len(named)
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in named)
 
 
 def test_a_manifest_for_gitops_names_what_an_upload_names(api):
