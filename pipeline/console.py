@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
-from components.core.errors import ERROR_PREFIX
+from components.core.errors import ERROR_PREFIX, EXCEPTION, TRACEBACK
 from components.core.progress import LIVE_PREFIX
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -35,6 +35,7 @@ class StepOutput(io.TextIOBase):
         self.pending = ""
         self.bar_shown = False
         self.title = self.last_error = self.last_line = ""
+        self.traced = False
         self.in_executor_log = False
 
     def write(self, text: str) -> int:
@@ -52,7 +53,7 @@ class StepOutput(io.TextIOBase):
 
     def begin(self, title: str) -> None:
         """Prints a step's title; nothing that was said before counts as the step's."""
-        self.title, self.last_error, self.last_line = title, "", ""
+        self.title, self.last_error, self.last_line, self.traced = title, "", "", False
         self.say(title)
 
     def say(self, line: str) -> None:
@@ -77,7 +78,9 @@ class StepOutput(io.TextIOBase):
             return
         if plain.startswith(ERROR_PREFIX):
             self.last_error = plain.removeprefix(ERROR_PREFIX)
-        self.last_line = plain.strip()
+        if not self.traced or EXCEPTION.match(plain):  # the rest of what an exception says tells less
+            self.last_line = plain.strip()
+        self.traced |= plain.startswith(TRACEBACK)
         self.say(f"  {plain}")
 
     def _clear_bar(self) -> None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
 from components.train.errors import SettingsError
@@ -24,6 +24,8 @@ from components.train.errors import SettingsError
 # The names, in JAX's errors, of what carries sums between nodes.
 LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
 GPU_STEPS_A_CALL = 10
+# How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape.
+IN_A_LAYER = "Exception encountered when calling"
 
 
 class NodeLostError(PipelineError):
@@ -203,6 +205,8 @@ def device_errors(batch_size: int) -> Iterator[None]:
                 f"expected layers that this device can run, received: {_first_line(error)[:300]}; "
                 "try data_format channels_last, or another device"
             ) from None
+        if isinstance(error, TypeError | ValueError) and said.partition(" ")[2].startswith(IN_A_LAYER):
+            raise SettingsError(f"expected layers that can train, received: {one_line(error, 300)}") from None
         if isinstance(error, RuntimeError | ValueError) and LOST_NODE.search(said):
             raise NodeLostError(
                 f"another node was lost, and the training with it; that node's log says why "

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from components.core.errors import ERROR_PREFIX
+from components.core.errors import ERROR_PREFIX, EXCEPTION, TRACEBACK
 from components.core.progress import LIVE_PREFIX
 
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
@@ -16,7 +16,6 @@ CLOSING = ("}", "]")
 INPUT_HEADER = "Got executor_input:"
 FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
 STATUS = re.compile(r"exit status (\d+)$")
-TRACEBACK = "Traceback (most recent call last):"
 
 
 class StepLog:
@@ -24,7 +23,7 @@ class StepLog:
 
     Attributes:
         error: the step's own last `error:` line, without that word.
-        last: its last line.
+        last: its last line, or that which names the exception of a traceback.
         traced: whether it printed a traceback.
         launcher: why the launcher gave up, if that is more than the step's exit status.
         exit_status: the step's, as the launcher saw it; 0: it said nothing of one.
@@ -55,7 +54,8 @@ class StepLog:
             return None
         if ARGO.match(line) or line.startswith(LIVE_PREFIX) or not line.strip():
             return None
-        self.last = line
+        if not self.traced or EXCEPTION.match(line):  # the rest of what an exception says tells less
+            self.last = line
         self.traced |= line.startswith(TRACEBACK)
         if line.startswith(ERROR_PREFIX):
             self.error = line.removeprefix(ERROR_PREFIX)

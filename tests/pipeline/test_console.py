@@ -59,6 +59,23 @@ def test_the_last_error_is_kept_for_the_closing_line():
     assert output.last_error == "expected a, received b"
 
 
+def test_of_a_traceback_the_exception_is_the_last_line():
+    """Keras's messages go on for lines: `train failed: kwargs=<class 'inspect._empty'>` was all that was told."""
+    output = StepOutput(io.StringIO())
+    for last, told in {
+        "ValueError: Exception in X.call().\n\n'a b' is no name.\n\nArguments received:\n  * kwargs=<class 'x'>\n": (
+            "ValueError: Exception in X.call()."
+        ),
+        "zlib.error: Error -3\n": "zlib.error: Error -3",
+    }.items():
+        output.begin("train")
+        output.write(f'epoch 1\nTraceback (most recent call last):\n  File "x.py", line 1, in f\n    return y\n{last}')
+        assert output.last_line == told
+    output.begin("train")
+    output.write("epoch 1\nepoch 2\n")
+    assert output.last_line == "epoch 2"
+
+
 def test_a_table_is_aligned():
     assert table([("train", "1.0 s"), ("evaluate", "2.0 s")], ("step", "time")) == (
         "step      time\ntrain     1.0 s\nevaluate  2.0 s"

@@ -106,7 +106,8 @@ def trial_rows(trials: list[Trial]) -> list[tuple[str, ...]]:
 
 def _result(trial: Trial) -> tuple[str, str, str, str]:
     if trial.failed:
-        return "failed", "", "", trial.failed[:LONGEST_REASON]
+        cut = len(trial.failed) > LONGEST_REASON
+        return "failed", "", "", f"{trial.failed[: LONGEST_REASON - 3]}..." if cut else trial.failed
     accuracy = "" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
     return accuracy, f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
 

@@ -186,12 +186,17 @@ def frozen_places(freeze: str, layers: list[LayerSpec]) -> list[int]:
 
 
 def _check_names(layers: list[LayerSpec]) -> None:
-    """Keras finds a name that is there twice only as the whole model is put together."""
+    """Keras finds a name that is there twice, or that can't be one, only as the whole model is put together."""
     taken = dict.fromkeys(OUR_NAMES, "a layer that is always added")
     for position, layer in enumerate(layers, start=1):
         name = layer.arguments.get("name")
         if not isinstance(name, str):  # none, or one that Keras will refuse
             continue
+        if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*", name):  # TensorFlow finds it as the training begins
+            raise PipelineError(
+                f"architecture: layer {position} ({layer.type}): name: expected letters from a to z, digits, _, . and "
+                f"-, beginning with a letter or digit, received {shown(name)}"
+            )
         if name in taken:
             raise PipelineError(
                 f"architecture: layer {position} ({layer.type}) is named {shown(name)}, as {taken[name]} is; give it "

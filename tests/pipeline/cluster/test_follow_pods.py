@@ -188,7 +188,7 @@ FAILURES = {
         "Kubeflow's launcher: Received message larger than max",
     ),
     "a defect": (
-        "Traceback (most recent call last):\n  File x\nKeyError: 'x'",
+        "Traceback (most recent call last):\n  File x\nKeyError: 'x'\n\nArguments received:\n  * y=1",
         {"exitCode": 1, "reason": "Error"},
         "KeyError: 'x'",
     ),

@@ -72,6 +72,8 @@ def test_the_table_lists_the_best_first_and_failures_last():
     assert [row[0] for row in rows] == ["3", "1", "2"]
     assert rows[0][2] == "0.9000"
     assert (rows[2][2], rows[2][-1]) == ("failed", "lost")
+    [row] = trial_rows([Trial(changes="a=x", failed="a" * 200)])
+    assert row[-1] == "a" * 97 + "..."
 
 
 def test_a_trial_is_read_as_written(tmp_path):

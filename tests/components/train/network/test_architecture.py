@@ -40,6 +40,8 @@ def test_a_name_gives_its_layers() -> None:
             "[{Flatten: {name: a}}, {Dense: {units: 3, name: a}}]",
             "layer 2 (Dense) is named 'a', as layer 1 ",
         ),
+        ("[{Dense: {units: 3, name: a b}}]", "layer 1 (Dense): name: expected letters from a to z, digits"),
+        ("[{Dense: {units: 3, name: \u00e9}}]", "name: expected letters"),
         ("[{Dense: {units: 3, name: classes}}]", "is named 'classes', as a layer that is always added is"),
         ("- !!python/object/apply:os.system [ls]", "text that is neither"),
     ],
