@@ -1,5 +1,5 @@
-"""Gaps of kfp.local 2.17, worked around: it tells nobody what ran nor how that ended, calls a container a success that
-is merely gone, and rewrites the values that a step is given."""
+"""Gaps of kfp.local 2.17, worked around: it tells nobody what ran nor how that ended, and rewrites the values that a
+step is given."""
 
 import contextlib
 import functools
@@ -17,8 +17,8 @@ from typing import Any
 # Starts a step's process and gives what waits for its exit status (WarmProcess.start).
 StartStep = Callable[[str, list[str], dict[str, str], int], Callable[[], int]]
 
-# Runs a step's container: EarlyContainers.run.
-RunEarly = Callable[..., int]
+# Runs a step's container and gives its exit status: StepContainers.run.
+RunContainer = Callable[..., int]
 
 
 def import_kfp() -> None:
@@ -52,8 +52,9 @@ def observed_tasks(execute_step: Callable) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_processes(ended: Callable[[int], None], start: StartStep, run_early: RunEarly | None) -> Iterator[None]:
-    """Starts the steps of SubprocessRunner without a shell, and tells how each step's process or container ended.
+def own_processes(ended: Callable[[int], None], start: StartStep, run_container: RunContainer) -> Iterator[None]:
+    """Starts SubprocessRunner's steps without a shell, DockerRunner's by `run_container`, and tells how each step's
+    process or container ended.
 
     kfp.local writes this interpreter's path into a shell's command line without quotes, and over the text `python3`
     wherever else it stands there, in the values of parameters too.
@@ -61,13 +62,12 @@ def own_processes(ended: Callable[[int], None], start: StartStep, run_early: Run
     Args:
         ended: called with an exit status as subprocess gives it: -9 for a process that was killed.
         start: starts a step's process.
-        run_early: runs a step's container in kfp.local's stead, and is handed that (EarlyContainers.run).
+        run_container: runs a step's container.
     """
     from kfp.local import docker_task_handler, status, subprocess_task_handler
 
     handler, containers = subprocess_task_handler.SubprocessTaskHandler, docker_task_handler
-    run, run_container = handler.run, containers.run_docker_container
-    run_step = functools.partial(run_early, run_container) if run_early else run_container
+    originals = handler.run, containers.run_docker_container
 
     def run_process(task: Any) -> Any:
         # sh -ec SCRIPT MODULE ARGUMENT...: the script writes the module to a file and runs it.
@@ -77,7 +77,7 @@ def own_processes(ended: Callable[[int], None], start: StartStep, run_early: Run
         return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
     def run_docker_container(**options: Any) -> int:
-        code = run_step(**options)
+        code = run_container(**options)
         ended(128 - code if code > 128 else code)  # a shell's 137 is -9
         return code
 
@@ -85,7 +85,7 @@ def own_processes(ended: Callable[[int], None], start: StartStep, run_early: Run
     try:
         yield
     finally:
-        handler.run, containers.run_docker_container = run, run_container
+        handler.run, containers.run_docker_container = originals
 
 
 def _run_module(module: str, arguments: list[str], variables: dict[str, str], start: StartStep) -> int:

@@ -6,17 +6,17 @@ import pathlib
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from components.core.errors import first_line
 from components.core.files import whole_file
 from pipeline.console import StepOutput
 from pipeline.local.board_links import BOARD, BoardLinks
-from pipeline.local.early import EarlyContainers
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
 from pipeline.local.links import lead
 from pipeline.local.runner import RunnerName, kfp_runner
+from pipeline.local.step_containers import StepContainers
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.summary import PLACES
@@ -55,10 +55,31 @@ class LocalRun:
         self.directory = outputs / "no-run"
         # How the process or container of the step that runs has ended, as subprocess says it.
         self.exit_status = 0
+        self.stopped = False
 
-    def interruptible(self, end: Callable[[], None]) -> contextlib.AbstractContextManager:
-        """The context in which an interrupt ends a run: none is needed, unless it has a loop."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
+        """Lets Ctrl-C and other signals end the run: kfp.local runs a loop on a thread, and would first run all that is
+        left; a container would train on when the terminal is closed.
+
+        Args:
+            end: ends the step that runs.
+        """
+
+        def stop(*_: Any) -> None:
+            self.stopped = True
+            end()
+            raise KeyboardInterrupt
+
+        before = {number: signal.getsignal(number) for number in signals}
+        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}  # as nohup has it
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def go(
         self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], start: StartStep, cached: bool
@@ -84,9 +105,11 @@ class LocalRun:
         loading = frozenset({"evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
         try:
             with contextlib.ExitStack() as stack:
-                early = stack.enter_context(EarlyContainers(image, loading)).run if runner == "docker" else None
+                containers = StepContainers(image, loading)
+                if runner == "docker":
+                    stack.enter_context(containers)
                 stack.enter_context(observed_tasks(self._step))
-                stack.enter_context(own_processes(self._ended, start, early))
+                stack.enter_context(own_processes(self._ended, start, containers.run))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)
@@ -116,8 +139,6 @@ class LocalRun:
         step.seconds = round(time.monotonic() - began, 2)
         step.cached = state == status.Status.SUCCESS and not task_directory.exists()
         if state == status.Status.SUCCESS and not step.cached and not left_everything(task_directory, outputs):
-            # DockerRunner takes a container that is gone before it is asked for one that succeeded
-            # (kubeflow/pipelines#13332): only what a task left behind tells.
             self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
             outputs, state = {}, status.Status.FAILURE
         if step.cached:

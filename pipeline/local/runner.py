@@ -1,6 +1,5 @@
 """Where the steps of a local run are executed: in Docker, or as plain processes."""
 
-import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -14,11 +13,11 @@ from components.download.places import local_path, places_of
 from pipeline import ROOT
 from pipeline.local import container
 from pipeline.local.places import read_places, written_places
+from pipeline.local.step_containers import labels
 from pipeline.parameters.parameters import Parameters
 
 RunnerName = Literal["docker", "process"]
 RunnerChoice = Literal["auto", "docker", "process"]
-RUN_LABEL = "conv2d-pipeline.outputs"
 
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
@@ -89,22 +88,12 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
         read_only=True,
         tmpfs={container.HOME: "exec"},
         cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
+        # label=disable: SELinux would hide the user's folders, or relabel them for good.
+        security_opt=["no-new-privileges", "label=disable"],
         shm_size="1g",
-        labels={RUN_LABEL: str(outputs)},
+        labels=labels(outputs),
         **options,
     )
-
-
-def remove_containers(outputs: pathlib.Path) -> None:
-    """Removes the containers of a run that ended early: kfp.local starts them detached and lets them run on. Also those
-    that waited for a step (early.py) when an earlier run was killed."""
-    import docker
-
-    client = docker.from_env()
-    for left in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{RUN_LABEL}={outputs}"}):
-        with contextlib.suppress(docker.errors.APIError):  # one that has just ended is being removed
-            left.remove(force=True)
 
 
 def _gpu_count(parameters: Parameters) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import pathlib
+import signal
 import time
 
 from components.core.errors import PipelineError
@@ -11,7 +12,8 @@ from pipeline.keras_side.check import check_model
 from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
 from pipeline.local.run import LocalRun
-from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner, remove_containers
+from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner
+from pipeline.local.step_containers import remove_containers
 from pipeline.local.summary import print_summary, write_summary
 from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
@@ -82,8 +84,11 @@ def one_pass(
         with quiet_kfp(), step_output() as console:
             run = _new_run(configuration, outputs, console, sweep)
             end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
+            # A process that these end has its step end too, at the next line that it prints.
+            signals = {signal.SIGTERM, signal.SIGHUP} if runner == "docker" else set()
             try:
-                with run.interruptible(end):
+                end()
+                with run.interruptible({signal.SIGINT, *signals}, end):
                     failure = run.go(parameters, runner, image, warm.start, cached)
             finally:
                 end()

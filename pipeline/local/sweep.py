@@ -1,12 +1,10 @@
 """A sweep on this machine: the same pipeline as a cluster's, one trial after another."""
 
-import contextlib
 import hashlib
 import json
 import pathlib
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from components.core.artifacts.model import model_file
@@ -34,7 +32,6 @@ class SweepRun(LocalRun):
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
         self.sweep = self.plan = sweep
-        self.stopped = False
         trains = [f"train {sweep.first + place}" for place in range(len(sweep.trials))]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
@@ -67,25 +64,6 @@ class SweepRun(LocalRun):
         elif step.cached and (name := self._board_name(step)):
             self.board.show(name, pathlib.Path(outputs["tensorboard"].path))
         return outputs, state
-
-    @contextlib.contextmanager
-    def interruptible(self, end: Callable[[], None]) -> Iterator[None]:
-        """Lets an interrupt end the sweep: kfp.local runs a loop on a thread, and would first run all that is left.
-
-        Args:
-            end: ends the trial that runs.
-        """
-
-        def stop(*_: Any) -> None:
-            self.stopped = True
-            end()
-            raise KeyboardInterrupt
-
-        before = signal.signal(signal.SIGINT, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def go(self, *arguments: Any, **named: Any) -> str:
         try:

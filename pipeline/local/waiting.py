@@ -1,5 +1,5 @@
-"""What an early container runs (early.py sends this text): imports, waits for the word on standard input, and becomes
-what KFP would have started. If standard input is closed without a word, nobody needs it any more.
+"""What an early container runs (step_containers.py sends this text): imports, waits for the word on standard input, and
+becomes what KFP would have started. If standard input is closed without a word, nobody needs it any more.
 
 python3 -c TEXT MODULE...       the modules to import beside Keras
 """

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -11,7 +13,7 @@ import pytest
 
 from pipeline import ROOT
 from pipeline.images import names
-from pipeline.local.early import EarlyContainers
+from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainers, remove_containers
 
 # kfp.local reported a failed container as a success in 20 to 70 % of tries.
 TRIES = 4
@@ -68,29 +70,101 @@ OPTIONS = {
 LABEL = {"label": "conv2d-pipeline.test=early"}
 
 
-def fresh(**options: object) -> int:
-    """Stands for kfp.local's own way, a container that is started now."""
-    assert options["command"] == COMMAND
-    return 7
+@pytest.fixture
+def run_step(engine):
+    """Runs a step's container with `containers`."""
+
+    def run(containers: StepContainers, command: list[str] = COMMAND, image: str = "", **options: object) -> int:
+        image = image or names.image("evaluate")
+        return containers.run(engine, image=image, command=command, **{"volumes": {}, **OPTIONS, **options})
+
+    return run
 
 
 @pytest.mark.usefixtures("cpu_image")
-def test_a_container_that_waits_becomes_the_step(engine, capsys):
-    with EarlyContainers(names.image, frozenset({"evaluate"})) as early:
-        early.start("evaluate", OPTIONS)
-        code = early.run(fresh, engine, image=names.image("evaluate"), command=COMMAND, **OPTIONS)
+def test_a_container_that_waits_becomes_the_step(engine, run_step, capsys):
+    options = OPTIONS | {"mounts": []}
+    fresh = ["python3", "-c", "raise SystemExit(7)", "--function_to_execute", "evaluate"]
+    with StepContainers(names.image, frozenset({"evaluate"})) as containers:
+        containers.start("evaluate", options)
+        code = run_step(containers)
         said = capsys.readouterr().out.splitlines()  # KFP's executor logs what it was given
         assert (code, said[-1]) == (3, "process 1 has imported it: True as 1234")
         # One that would not be the same, or is gone, is none; each is taken away, and so is one that nobody needed.
-        early.start("evaluate", OPTIONS | {"user": "1"})
-        assert early.run(fresh, engine, image=names.image("evaluate"), command=COMMAND, **OPTIONS) == 7
-        early.start("evaluate", OPTIONS)
-        early.held["evaluate"].container.kill()
-        assert early.run(fresh, engine, image=names.image("evaluate"), command=COMMAND, **OPTIONS) == 7
-        early.start("evaluate", OPTIONS)
-        early.start("preprocess", OPTIONS)
+        containers.start("evaluate", options | {"user": "1"})
+        assert run_step(containers, fresh) == 7
+        containers.start("evaluate", options)
+        containers.held["evaluate"].container.kill()
+        assert run_step(containers, fresh) == 7
+        containers.start("evaluate", options)
+        containers.start("preprocess", options)
         assert len(engine.containers.list(filters=LABEL)) == 1
     assert engine.containers.list(all=True, filters=LABEL) == []
+
+
+ODD = """
+import os, pathlib, sys, time
+for half in (b"\\xc3", b"\\xa9\\n"):  # of one letter
+    os.write(1, half)
+    time.sleep(0.2)
+pathlib.Path(sys.argv[1], "written").touch()
+raise SystemExit(137)
+"""
+
+
+@pytest.mark.usefixtures("cpu_image")
+def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_are(engine, run_step, tmp_path, capsys):
+    """kfp.local decodes each piece alone, separates volumes by colons, and takes what is gone for a success."""
+    folder = tmp_path / "a: b,c"
+    folder.mkdir()
+    folder.chmod(0o777)
+    volumes = {str(folder): {"bind": str(folder), "mode": "rw"}}
+    command = ["python3", "-c", ODD, str(folder), "--function_to_execute", "download"]
+    with StepContainers(names.image, frozenset()) as containers:
+        assert run_step(containers, command, volumes=volumes) == 137
+    assert capsys.readouterr().out == "\u00e9\n"
+    assert (folder / "written").exists()
+    assert engine.containers.list(all=True, filters=LABEL) == []
+
+
+@pytest.mark.usefixtures("cpu_image")
+def test_a_run_removes_its_own_containers_and_those_of_the_dead(engine, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    owners = {"own": os.getpid(), "another's": os.getppid(), "left": ended.pid}
+    made = {
+        name: engine.containers.create(
+            names.image("download"),
+            ["sleep", "60"],
+            labels={OUTPUTS_LABEL: str(tmp_path), OWNER_LABEL: f"{host} {owner}"},
+        )
+        for name, owner in owners.items()
+    }
+    try:
+        remove_containers(tmp_path)
+        left = engine.containers.list(all=True, filters={"label": f"{OUTPUTS_LABEL}={tmp_path}"})
+        assert left == [made["another's"]]
+    finally:
+        made["another's"].remove(force=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("cpu_image")
+def test_a_run_that_is_ended_leaves_no_container(engine, tmp_path, number):
+    """By `timeout`, by a CI, by a terminal that is closed: the training went on, unseen."""
+    command = [sys.executable, "-m", "pipeline", "run-local", "--runner", "docker", "--outputs", str(tmp_path)]
+    run = subprocess.Popen(
+        [*command, "EPOCHS=100000"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert any(" parameters on " in line for line in run.stdout)
+        run.send_signal(number)
+        _, said = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert (run.returncode, said.strip()) == (1, "Aborted!")
+    assert engine.containers.list(all=True, filters={"label": f"{OUTPUTS_LABEL}={tmp_path}"}) == []
 
 
 @pytest.mark.usefixtures("cpu_image")
@@ -98,8 +172,8 @@ def test_a_container_that_waits_ends_with_a_run_that_was_killed(engine):
     code = f"""
 import sys
 from pipeline.images import names
-from pipeline.local.early import EarlyContainers
-with EarlyContainers(names.image, frozenset({{"evaluate"}})) as early:
+from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainers, remove_containers
+with StepContainers(names.image, frozenset({{"evaluate"}})) as early:
     early.start("evaluate", {OPTIONS})
     print(early.held["evaluate"].container.id, flush=True)
     sys.stdin.read()
