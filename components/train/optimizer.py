@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from components.train.settings import TrainSettings
 
 
-def make_loss(smoothing: float, mixed: bool = False) -> str | Callable[[Any, Any], Any]:
-    """Categorical cross-entropy, in the form that `keras.Model.compile` takes.
+def make_loss(smoothing: float, mixed: bool = False) -> Callable[[Any, Any], Any]:
+    """Categorical cross-entropy of logits, in the form that `keras.Model.compile` takes.
 
     Args:
         smoothing: the share of a label's certainty that is spread evenly over all classes (section 7 of
             https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0, on validation too.
         mixed: whether training pictures are of several classes, each by its share; validation pictures never are.
     """
-    if not smoothing and not mixed:
-        return "sparse_categorical_crossentropy"
     keras = load_keras()
+    if not smoothing and not mixed:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def crossentropy(labels: Any, probabilities: Any) -> Any:
+    def crossentropy(labels: Any, logits: Any) -> Any:
         """int64 [n] or [n, 1], or float32 [n, classes], and float32 [n, classes] -> float32 [n]."""
-        chosen = _shares(labels, probabilities)
-        return keras.losses.categorical_crossentropy(chosen, probabilities, label_smoothing=smoothing)
+        chosen = _shares(labels, logits)
+        return keras.losses.categorical_crossentropy(chosen, logits, from_logits=True, label_smoothing=smoothing)
 
     return crossentropy
 
@@ -48,18 +48,18 @@ def make_accuracy(mixed: bool = False) -> "keras.metrics.Metric":
     if not mixed:
         return keras.metrics.SparseCategoricalAccuracy("accuracy")
 
-    def accuracy(labels: Any, probabilities: Any) -> Any:
-        return keras.metrics.categorical_accuracy(_shares(labels, probabilities), probabilities)
+    def accuracy(labels: Any, logits: Any) -> Any:
+        return keras.metrics.categorical_accuracy(_shares(labels, logits), logits)
 
     return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
 
 
-def _shares(labels: Any, probabilities: Any) -> Any:
+def _shares(labels: Any, logits: Any) -> Any:
     """Labels as float32 [n, classes]: as they are if they are shares, else 1 for the class of each."""
     ops = load_keras().ops
     if len(labels.shape) == 2 and "float" in load_keras().backend.standardize_dtype(labels.dtype):
         return labels
-    return ops.one_hot(ops.reshape(labels, (-1,)), probabilities.shape[-1])
+    return ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1])
 
 
 @dataclasses.dataclass(frozen=True)

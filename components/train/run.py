@@ -155,6 +155,7 @@ def _training_model(fit: Fit) -> "keras.Model":
         fit.policy,
         model_class=training_model_class(augmentation, fit.class_weights),
         fused=settings.backend == "tensorflow",
+        logits=True,
     )
 
 

@@ -135,7 +135,7 @@ class Training:
         self.count, shape = len(pictures), pictures.shape
         self.feed = make_feed(pictures, settings.batch_size, settings.seed, device.has_room_for(pictures.images.nbytes))
         trained = training_model_class(make_augmentation(settings, shape), None)
-        self.model = build_model(layers, shape, CLASSES, self.policy, trained)
+        self.model = build_model(layers, shape, CLASSES, self.policy, trained, logits=True)
         self.model.compile(
             optimizer=make_optimizer(settings, settings.epochs * self.feed.steps, self.policy),
             loss=make_loss(settings.label_smoothing),

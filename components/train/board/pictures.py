@@ -56,8 +56,8 @@ class ValidationPictures(Callback):
     def _draw(self, epoch: int) -> None:
         self.drawn = epoch
         starts = range(0, len(self.labels), self.chunk)
-        answers = [self.model.predict_on_batch(self.images[at : at + self.chunk]) for at in starts]  # compiled
-        probabilities = np.concatenate(answers)
+        logits = [self.model.predict_on_batch(self.images[at : at + self.chunk]) for at in starts]  # compiled
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(np.concatenate(logits)))
         predicted = probabilities.argmax(axis=1)
         count = len(self.class_names)
         confusion = np.bincount(self.labels * count + predicted, minlength=count**2).reshape(count, count)

@@ -10,7 +10,9 @@ layers between.
 
 The model that trains and the one that is saved are two, with the same weights in the same order: the one changes its
 batches (training_model.py), the mean over a picture and its mirror image stands after the other, and only the one that
-trains uses kernels that other backends don't have.
+trains uses kernels that other backends don't have. It also leaves out the softmax: a loss that is computed from
+probabilities ends at 16, and pictures beyond that teach nothing, as Keras on JAX has it (on TensorFlow it looks behind
+the softmax by itself).
 """
 
 import inspect
@@ -44,6 +46,7 @@ def build_model(
     model_class: type | None = None,
     fused: bool = False,
     average_mirrored: bool = False,
+    logits: bool = False,
 ) -> "keras.Model":
     """The model of `layers` for uint8 pictures of `image_shape` (height, width, channels).
 
@@ -52,9 +55,10 @@ def build_model(
         model_class: of the model; keras.Model if None.
         fused: takes TensorFlow's fused kernels if they compute what a layer computes (fused.py).
         average_mirrored: answers with the mean over a picture and its mirror image, left and right changed.
+        logits: answers with what a softmax makes probabilities of.
 
     Returns:
-        A Keras model: uint8 [n, height, width, channels] -> float32 [n, class_count] probabilities.
+        A Keras model: uint8 [n, height, width, channels] -> float32 [n, class_count] probabilities, or logits.
 
     Raises:
         SettingsError: an unknown layer or argument, or shapes that don't fit; says which layer, by place and type.
@@ -89,7 +93,8 @@ def build_model(
             f"{_shape(values.shape)} from layer {len(layers)} ({layers[-1].type}); "
             "add Flatten or GlobalAveragePooling2D at the end"
         )
-    built.append(keras.layers.Dense(class_count, activation="softmax", dtype="float32", name="classes"))
+    activation = None if logits else "softmax"
+    built.append(keras.layers.Dense(class_count, activation=activation, dtype="float32", name="classes"))
     answer = built[-1](values)
     if average_mirrored:
         mirrored = keras.ops.flip(scaled, axis=2)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from components.core.artifacts.dataset import read_info
 from components.core.artifacts.dataset_reading import load_split
@@ -174,6 +175,22 @@ def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(
         losses = -np.log(model.predict(images, verbose=0)[np.arange(len(labels)), labels])
         assert found == pytest.approx(np.mean(losses * (1 + labels if split == "train" else 1)), rel=1e-4)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["class_weights"] == weights
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_picture_taken_for_another_with_all_certainty_still_teaches(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, unjudged_digits: str, smoothing: float
+) -> None:
+    """Keras on JAX computes the loss from probabilities, cut off at 1e-7: a loss of 16, and no gradient beyond."""
+    settings = {"architecture": '["Flatten", {"Rescaling": {"scale": 3000}}]', "label_smoothing": smoothing}
+    result = run(unjudged_digits, **settings, batch_size=1000, epochs=1, optimizer="sgd", learning_rate=1e-9)
+    kernel, bias = keras.models.load_model(tmp_path / "model" / "model.keras").get_weights()
+    images, labels = load_split(unjudged_digits, read_info(unjudged_digits), "train")
+    logits = (images.reshape(len(images), -1) / 255 * 3000) @ kernel + bias
+    losses = logsumexp(logits, axis=1, keepdims=True) - logits
+    right = losses[np.arange(len(labels)), labels]
+    assert result.loss == pytest.approx(np.mean((1 - smoothing) * right + smoothing * losses.mean(axis=1)), rel=1e-4)
+    assert result.loss > 1000
 
 
 def test_mixed_pictures_train_with_weights_and_smoothing(run: Callable[..., TrainingResult]) -> None:
