@@ -19,7 +19,7 @@ from components.evaluate.champion import champion_answers, count_as_look, fetche
 from components.evaluate.comparing import class_not_asked
 from components.evaluate.gate import Duel, both_answered, decide
 from components.evaluate.measure import measures
-from components.evaluate.measure.behaviour import PICTURES, Check, behaviour_checks
+from components.evaluate.measure.behaviour import Check, behaviour_checks, most_pictures
 from components.evaluate.measure.gather import gather
 from components.evaluate.measure.predict import predict_test_split, predictor
 from components.evaluate.report.facts import EvaluationFacts
@@ -163,7 +163,7 @@ def _behaviour(
         return []
     known = DATASETS.get(info.dataset)
     mirrored = {"yes": True, "no": False, "auto": known is not None and known.mirrored}[settings.behaviour_mirrored]
-    pictures, _ = next(batches(dataset_path, info, "test", PICTURES))
+    pictures, _ = next(batches(dataset_path, info, "test", most_pictures(info.image_shape)))
     classes = probabilities[: len(pictures)].argmax(axis=1)
     kept, certain = settings.behaviour_kept, settings.behaviour_certain
     return behaviour_checks(predictor(model), pictures, classes, kept, certain, mirrored, info.seed)

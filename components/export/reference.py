@@ -14,7 +14,6 @@ from components.core.pictures.thumbnail import packed
 
 # Of so many training pictures, which lie in a random order: a tenth of them is known to 0.6 points.
 PICTURES = 20_000
-BATCH = 1000
 # Training pictures that are shown for what is gone, of each class and of each bin; a few hundred kilobytes in all.
 MOST_EXAMPLES = 300
 EXAMPLE_SIDE = 96
@@ -32,10 +31,10 @@ def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str, exa
     split: Split = "train" if split_count(info, "train") else "test"
     parts: list[dict[str, np.ndarray]] = []
     labels: list[np.ndarray] = []
-    for pictures, some in batches(dataset_path, info, split, BATCH):
+    for pictures, some in batches(dataset_path, info, split):
         parts.append(looks_of(pictures))
         labels.append(some)
-        if len(parts) * BATCH >= PICTURES:
+        if sum(map(len, labels)) >= PICTURES:
             break
     with np.load(pathlib.Path(evaluation_path) / "predictions.npz", allow_pickle=False) as predictions:
         probabilities = predictions["probabilities"]
@@ -66,7 +65,7 @@ def _examples(dataset_path: str, info: DatasetInfo, looks: dict[str, np.ndarray]
     found: list[Example] = []
     kind: Literal["PNG", "JPEG"] = "PNG" if max(info.image_shape[:2]) <= SMALL else "JPEG"
     start = 0
-    for pictures, labels in batches(dataset_path, info, "train", BATCH) if chosen else ():
+    for pictures, labels in batches(dataset_path, info, "train") if chosen else ():
         found += [
             Example(
                 label=int(labels[place - start]),

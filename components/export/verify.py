@@ -24,13 +24,12 @@ from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
+from components.core.machine import MOST_AT_ONCE
 from components.export.fresh import start_fresh
 
 if TYPE_CHECKING:
     from components.export.formats.runtimes import Answer
 
-# As many pictures as evaluate's batches hold: the same batch sums in the same order.
-BATCH = 256
 SMOKE_PICTURES = 8
 TIMED_CALLS = 30
 
@@ -45,7 +44,9 @@ class FormatProof(pydantic.BaseModel):
     agreement: float = pydantic.Field(description="share of the pictures given the same class as evaluate saw")
     largest_difference: float = pydantic.Field(description="between probabilities, over all pictures and classes")
     latency_ms: float = pydantic.Field(description="Median time of one picture alone")
-    batch_latency_ms: float = pydantic.Field(description=f"Time of a picture among up to {BATCH} that come together")
+    batch_latency_ms: float = pydantic.Field(
+        description=f"Time of a picture among up to {MOST_AT_ONCE} that come together"
+    )
     smoke: list[str] = pydantic.Field(default=[], description="what was asked in the serving smoke test")
 
 
@@ -144,7 +145,8 @@ def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.nd
     right = same = done = evaluated = 0
     largest = 0.0
     batch = np.empty(0)
-    for pictures, labels in _first(batches(dataset, info, "test", BATCH), len(measured)):
+    # As many at once as evaluate asks: the same batch sums in the same order.
+    for pictures, labels in _first(batches(dataset, info, "test"), len(measured)):
         batch = batch if len(batch) else pictures
         probabilities = np.asarray(answer(pictures), np.float32)
         expected = measured[done : done + len(pictures)]

@@ -18,6 +18,7 @@ import numpy as np
 from components.core.artifacts import tfrecord
 from components.core.artifacts.dataset import DatasetInfo, Shard, Split
 from components.core.errors import PipelineError
+from components.core.machine import at_once
 
 CHUNK_BYTES = 4 << 20
 ALIGNMENT = 64
@@ -98,22 +99,31 @@ def load_split(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -
 
 
 def batches(
-    directory: str | pathlib.Path, info: DatasetInfo, split: Split, batch_size: int
+    directory: str | pathlib.Path, info: DatasetInfo, split: Split, batch_size: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The split in the artifact's order as (uint8 pictures [n, height, width, channels], int64 labels [n]); n is
     `batch_size` but for the last. Memory stays constant however big the split.
+
+    Args:
+        batch_size: 0: as many as a model is asked at once.
 
     Raises:
         PipelineError: at the end of a shard that is not what dataset.json says.
     """
     layout = _layout(info)
-    left = np.empty((0, layout.record), np.uint8)
+    batch_size = batch_size or at_once(info.image_shape)
+    parts: list[np.ndarray] = []
     for path, shard in _shards(directory, info, split):
         for records in _records(path, shard, layout):
-            left = np.concatenate([left, records])
-            while len(left) >= batch_size:
-                yield layout.pictures(left[:batch_size], info.image_shape), layout.labels(left[:batch_size])
-                left = left[batch_size:]
+            parts.append(records)
+            if sum(map(len, parts)) < batch_size:
+                continue
+            joined = np.concatenate(parts)
+            whole = len(joined) // batch_size * batch_size
+            for batch in np.split(joined[:whole], whole // batch_size):
+                yield layout.pictures(batch, info.image_shape), layout.labels(batch)
+            parts = [joined[whole:]]
+    left = np.concatenate([np.empty((0, layout.record), np.uint8), *parts])
     if len(left):
         yield layout.pictures(left, info.image_shape), layout.labels(left)
 

@@ -10,17 +10,19 @@ Accuracy: Behavioral Testing of NLP models with CheckList", calls them invarianc
     blank        black, grey and white
     noise        32 pictures of evenly distributed random pixels
 
-500 pictures three times: a seventh of evaluating 10,000.
+500 pictures three times: a seventh of evaluating 10,000. Fewer of large ones, as they lie in memory.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from components.core.machine import at_once
 from components.core.wording import beside
 
-PICTURES = 500
+MOST_PICTURES, MOST_BYTES = 500, 128 << 20
 BRIGHTER = 0.1
 SHIFT = 1 / 32
 BLANKS = (0, 128, 255)
@@ -75,18 +77,19 @@ def behaviour_checks(
 
     Args:
         predict: the model.
-        pictures: uint8 [n, height, width, channels], of which the first 500 are taken; 1 or more.
+        pictures: uint8 [n, height, width, channels]; 1 or more.
         classes: int64 [n], what the model takes them for.
         kept: least share of pictures that must keep their class under a change.
         certain: certainty above which a blank picture, or the median noise picture, must not be answered.
         mirrored: whether mirrored pictures are of the same class.
         seed: of the noise.
     """
-    pictures, classes = pictures[:PICTURES], classes[:PICTURES]
+    some = max(4, at_once(pictures.shape[1:]) // 4 * 4)  # shifts go four ways in turn
 
-    def keeps(name: str, shown: str, changed: np.ndarray) -> Check:
-        share = float((predict(changed).argmax(axis=1) == classes).mean())
-        return Check(name, shown, share, kept, True, changed[0])
+    def keeps(name: str, shown: str, change: Callable[[np.ndarray], np.ndarray]) -> Check:
+        parts = [pictures[at : at + some] for at in range(0, len(pictures), some)]
+        found = np.concatenate([predict(change(part)).argmax(axis=1) for part in parts])
+        return Check(name, shown, float((found == classes).mean()), kept, True, change(pictures[:4])[0])
 
     def doubts(name: str, shown: str, nothing: np.ndarray, figure: Callable[[np.ndarray], float]) -> Check:
         return Check(name, shown, float(figure(predict(nothing).max(axis=1))), certain, False, nothing[0])
@@ -94,15 +97,20 @@ def behaviour_checks(
     blanks = np.stack([np.full(pictures.shape[1:], level, np.uint8) for level in BLANKS])
     noise = np.random.default_rng(seed).integers(0, 256, (NOISE_PICTURES, *pictures.shape[1:]), np.uint8)
     checks = [
-        keeps("Brightness", "10 % brighter or darker", brightened(pictures)),
-        keeps("Shift", "shifted by 1/32 of a side", shifted(pictures)),
+        keeps("Brightness", "10 % brighter or darker", brightened),
+        keeps("Shift", "shifted by 1/32 of a side", shifted),
     ]
     if mirrored:
-        checks.append(keeps("Mirror", "mirrored left to right", np.ascontiguousarray(pictures[:, :, ::-1])))
+        checks.append(keeps("Mirror", "mirrored left to right", lambda some: np.ascontiguousarray(some[:, :, ::-1])))
     # The blank picture that is answered with most certainty, but the typical noise: one in 32 may look like something.
     checks.append(doubts("Blank", "a black, grey or white picture", blanks, np.max))
     checks.append(doubts("Noise", "a picture of random pixels", noise, np.median))
     return checks
+
+
+def most_pictures(image_shape: tuple[int, int, int]) -> int:
+    """How many pictures of that shape to test with."""
+    return max(1, min(MOST_PICTURES, MOST_BYTES // math.prod(image_shape)))
 
 
 def brightened(pictures: np.ndarray) -> np.ndarray:

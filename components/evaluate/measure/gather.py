@@ -44,7 +44,7 @@ def gather(
     """
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
-    looks = looks_of_all(batches(dataset_path, info, "test", 256))
+    looks = looks_of_all(batches(dataset_path, info, "test"))
     pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
     predicted = probabilities.argmax(axis=1)
     doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
@@ -104,7 +104,7 @@ def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> di
 def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
     """The test pictures at `indices`."""
     chosen, found, start = set(indices), {}, 0
-    for images, truth in batches(dataset_path, info, "test", 1024):
+    for images, truth in batches(dataset_path, info, "test"):
         for i in [i for i in chosen if start <= i < start + len(truth)]:
             found[i] = images[i - start].copy()
         start += len(truth)

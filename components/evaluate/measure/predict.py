@@ -7,11 +7,8 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.machine import at_once
 from components.core.progress import Progress
-
-# Large enough to keep two cores or a GPU busy, small enough that its activations stay below 300 MB for the article's
-# model. export answers its proof pictures with the same size, so that both sum in the same order.
-BATCH_SIZE = 256
 
 
 def predict_test_split(
@@ -47,7 +44,7 @@ def predict_test_split(
     loss = 0.0
     done = 0
     with Progress(label, total=count, unit="pictures") as progress:
-        for images, truth in batches(dataset_path, info, "test", BATCH_SIZE):
+        for images, truth in batches(dataset_path, info, "test"):
             answer, losses = step(images, truth)
             end = done + len(truth)
             labels[done:end], probabilities[done:end] = truth, answer.numpy()
@@ -65,7 +62,7 @@ def predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     run = tf.function(lambda images: model(images, training=False), input_signature=signature, autograph=False)
 
     def predict(pictures: np.ndarray) -> np.ndarray:
-        starts = range(0, len(pictures), BATCH_SIZE)
-        return np.concatenate([run(pictures[start : start + BATCH_SIZE]).numpy() for start in starts])
+        size = at_once(pictures.shape[1:])
+        return np.concatenate([run(pictures[at : at + size]).numpy() for at in range(0, len(pictures), size)])
 
     return predict

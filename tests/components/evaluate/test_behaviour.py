@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.evaluate.measure.behaviour import Check, behaviour_checks, brightened, shifted
+from components.evaluate.measure.behaviour import Check, behaviour_checks, brightened, most_pictures, shifted
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 
@@ -90,15 +90,35 @@ def test_one_certain_blank_is_enough_but_noise_goes_by_the_median():
     assert found["Noise"].value == pytest.approx(0.5)
 
 
-def test_at_most_500_pictures_are_shown_once_a_change():
+@pytest.mark.parametrize(("shape", "shown"), [((8, 8, 1), [256, 44]), ((512, 256, 1), [8] * 37 + [4])])
+def test_each_picture_is_shown_once_a_change_and_few_large_ones_at_once(shape, shown):
+    """With the brightness of 256 pictures of 512 x 512 the evaluation took 6 GB; its pod has 4."""
     seen = []
 
     def predict(shown):
         seen.append(len(shown))
         return certain_of(np.zeros(len(shown), int), 0.5)
 
-    behaviour_checks(predict, pictures(700, (8, 8, 1)), np.zeros(700, int), 0.8, 0.9, True)
-    assert seen == [500, 500, 500, 3, 32]
+    behaviour_checks(predict, pictures(300, shape), np.zeros(300, int), 0.8, 0.9, True)
+    assert seen == [*shown * 3, 3, 32]
+
+
+def test_a_change_in_parts_is_the_change_as_a_whole():
+    given = pictures(23, (512, 512, 1))
+    parts = []
+
+    def predict(shown):
+        parts.append(shown)
+        return certain_of(np.zeros(len(shown), int), 0.5)
+
+    behaviour_checks(predict, given, np.zeros(23, int), 0.8, 0.9, False)
+    assert [len(part) for part in parts] == [4, 4, 4, 4, 4, 3] * 2 + [3, 32]
+    assert np.array_equal(np.concatenate(parts[:6]), brightened(given))
+    assert np.array_equal(np.concatenate(parts[6:12]), shifted(given))
+
+
+def test_fewer_large_pictures_are_shown():
+    assert [most_pictures((side, side, 3)) for side in (8, 224, 512, 8000)] == [500, 500, 170, 1]
 
 
 def test_brightness_goes_up_and_down_and_stays_a_picture():

@@ -4,10 +4,12 @@ import pathlib
 import numpy as np
 import pytest
 
+from components.core import machine
 from components.core.artifacts import dataset_reading as reading
 from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
 from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
+from components.core.machine import at_once
 
 SHAPE = (3, 5, 2)
 
@@ -76,6 +78,17 @@ def test_batches_are_whole_but_for_the_last(artifact) -> None:
     assert [len(part) for _, part in batches] == [16, 16, 16, 16, 6]
     assert np.array_equal(np.concatenate([part for part, _ in batches]), images)
     assert np.array_equal(np.concatenate([part for _, part in batches]), labels)
+
+
+def test_a_batch_is_what_a_model_is_asked_at_once(artifact, monkeypatch) -> None:
+    """256 pictures of 224 x 224 took the article's convolutions 12 GB, whatever batch they were trained by."""
+    assert [at_once((side, side, 3)) for side in (8, 64, 128, 224, 512, 4000)] == [256, 256, 64, 20, 4, 1]
+    directory, info, images, _ = artifact
+    for fits, lengths in ((29, [29, 29, 12]), (1 / 2, [1] * 70)):
+        monkeypatch.setattr(machine, "MOST_PIXELS", int(fits * images[0].size / images.shape[-1]))
+        batches = list(reading.batches(directory, info, "train"))
+        assert [len(part) for _, part in batches] == lengths
+        assert np.array_equal(np.concatenate([part for part, _ in batches]), images)
 
 
 def test_tensorflow_reads_the_same(artifact) -> None:
