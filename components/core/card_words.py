@@ -50,10 +50,11 @@ def limits(
     """
     tested = [score for score in scores if score.pictures]
     absent = [shown(score.name) for score in scores if not score.pictures]
-    weakest = sorted(tested, key=lambda score: score.recall)[:WEAKEST]
+    weakest = sorted((score for score in tested if score.recall < 1), key=lambda score: score.recall)[:WEAKEST]
     found = ", ".join(f"{shown(score.name)} ({100 * score.recall:.1f} %)" for score in weakest)
     differ = f"differ by {100 * calibration_error:.1f} % on average (expected calibration error)"
-    said = [f"Found least often: {found}.", f"Stated probabilities and accuracy {differ}."]
+    least = f"Found least often: {found}." if weakest else "Each class was found in all of its test pictures."
+    said = [least, f"Stated probabilities and accuracy {differ}."]
     if absent:
         said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
     said += [f"{sentence(check)}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]
@@ -77,7 +78,11 @@ def doubt(copies: int | None, training: Mapping[str, Any], shown: Callable[[str]
     return copied if copies else ""
 
 
-def licence(dataset: str) -> str:
-    """The licence of the pictures that it learned from."""
-    known = DATASETS.get(dataset)
+def licence(dataset: str, title: str) -> str:
+    """The licence of the pictures that it learned from.
+
+    Args:
+        title: what people call them: another name than the data set's own if they are the user's, in its format.
+    """
+    known = DATASETS.get(dataset) if title == dataset else None
     return (known.licence if known else "") or OWN_PICTURES

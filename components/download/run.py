@@ -200,7 +200,7 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
     ]
     return RawInfo(
         dataset=settings.dataset,
-        title=_title(settings.dataset, [] if known.originals else places),
+        title=_title(settings.dataset, [] if _published(known, files) else places),
         format=known.format,
         uri=", ".join(map(public, places)),
         labels=public(settings.labels) if settings.labels else "",
@@ -208,6 +208,12 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
         bytes=sum(file.listing.bytes if file.listing else file.bytes for file in described),
         sha256=described[0].sha256 if len(files) == 1 else hashlib.sha256(sums.encode()).hexdigest(),
     )
+
+
+def _published(known: KnownDataset, files: list[Brought]) -> bool:
+    """Whether the files are those of the known data set, and not others in its format that the user's sum accepted."""
+    sums = {file.name: file.sums.md5 for file in files}
+    return bool(known.originals) and all(sums[one.name] == one.md5 for one in known.originals if one.md5)
 
 
 def _title(dataset: str, own: list[str]) -> str:

@@ -137,7 +137,7 @@ up to {MAX_PIXELS:,} pixels.
 def _data(manifest: Manifest) -> str:
     facts = {
         "data set": _text(manifest.dataset_title),
-        "licence": card_words.licence(manifest.dataset),
+        "licence": card_words.licence(manifest.dataset, manifest.dataset_title),
         "fingerprint": manifest.dataset_fingerprint,
         "source": _text(manifest.source_uri),
         "source sha256": manifest.source_sha256,

@@ -73,7 +73,7 @@ def gather(
             image_shape=info.image_shape,
             left_out=info.quarantined,
             resize=info.resize,
-            licence=card_words.licence(info.dataset),
+            licence=card_words.licence(info.dataset, info.called),
         ),
         history=_history(training),
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],

@@ -113,7 +113,8 @@ def test_published_data_from_a_path_must_be_the_published(archive, fetch_known):
     assert hashlib.md5(DATA).hexdigest() in str(refused.value)
     digest = hashlib.sha256(DATA).hexdigest()
     assert fetch_known(original(b"the published data"), source=str(archive), source_sha256=digest).sha256 == digest
-    assert fetch_known(original(DATA), source=str(archive)).sha256 == digest
+    published = fetch_known(original(DATA), source=str(archive))
+    assert (published.sha256, published.title) == (digest, published.dataset)
 
 
 def test_a_cifar_archive_is_a_tar_gz(archive, fetch_known):
@@ -147,7 +148,9 @@ def test_the_sum_that_is_advised_for_other_idx_files_is_taken(fetch_known, tmp_p
     ) as told:
         fetch_known(*originals, source=str(tmp_path))
     advised = re.search("give source_sha256=([0-9a-f]{64})$", str(told.value))[1]
-    assert fetch_known(*originals, source=str(tmp_path), source_sha256=advised).sha256 == advised
+    own = fetch_known(*originals, source=str(tmp_path), source_sha256=advised)
+    # Named for where they are from: the card had said the published data's name, and their licence.
+    assert (own.sha256, own.title) == (advised, tmp_path.name)
     with pytest.raises(PipelineError, match=f"expected sha256 {'0' * 64}, received {advised}"):
         fetch_known(*originals, source=str(tmp_path), source_sha256="0" * 64)
 

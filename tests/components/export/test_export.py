@@ -72,7 +72,7 @@ def test_the_card_is_made_of_facts(exported, evaluation):
         f"| 3 | {metrics['per_class'][3]['precision']:.3f} |",
         manifest.dataset_fingerprint,
         manifest.source_sha256,
-        "- data set: pen strokes\n- licence: CC BY 4.0",
+        "- data set: pen strokes\n- licence: of the pictures' source; this pipeline does not know it",
         "package:digits",
         "| keras | `model.keras` |",
         "- epochs: 3",
@@ -110,6 +110,19 @@ def test_the_card_of_what_is_published_claims_no_number(exported, trained, evalu
     assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
     assert "In gs://bucket the SavedModel is the version's own directory" in card
     assert "exported.\n\n| format |" in unpublished and "below that.\n\n| format |" in card
+
+
+def test_the_card_has_a_known_data_sets_licence_and_no_other_and_names_no_class_weak_that_is_not(
+    exported, trained, evaluation, tmp_path
+):
+    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+    for score in metrics["per_class"]:
+        score["recall"] = 1.0
+    own = exported[0]  # in the format of the digits, and called otherwise
+    write_card(tmp_path / "card.md", own.model_copy(update={"dataset_title": own.dataset}), metrics, trained.model, 0)
+    card = (tmp_path / "card.md").read_text()
+    assert "- data set: digits\n- licence: CC BY 4.0" in card
+    assert "- Each class was found in all of its test pictures.\n" in card and "Found least often" not in card
 
 
 def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
