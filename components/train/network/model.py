@@ -16,6 +16,7 @@ the softmax by itself).
 """
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
@@ -194,6 +195,8 @@ def _argument(name: str, value: Any) -> Any:
             raise ValueError(f"{name}: expected a name, or one name with its arguments, received {value!r}")
         if chosen not in known:
             raise ValueError(f"{name}: unknown {kind} {chosen!r}; {nearest(str(chosen), known)}")
+        if kind == "activation" and not _keeps_shapes(getattr(module, chosen)):
+            raise ValueError(f"{name}: expected a function of one value, received {chosen!r}; take relu, for instance")
         if arguments is None:
             return chosen
         if kind == "activation" or any(isinstance(part, dict) for part in arguments.values()):
@@ -202,6 +205,16 @@ def _argument(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         raise ValueError(f"{name}: expected a plain value, received {value!r}")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _keeps_shapes(activation: Callable[[Any], Any]) -> bool:
+    """Whether it gives as many values as it takes: Keras believes that of all of them until it trains. glu does not,
+    and threshold takes more than values."""
+    given = load_keras().ops.zeros((1, 2))
+    try:
+        return activation(given).shape == given.shape
+    except TypeError:
+        return False
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:
