@@ -101,6 +101,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
     import kfp
     import kfp_server_api
     import urllib3
+    from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
     # Each dropped connection would print a warning; `patiently` tells of it in one line.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -120,18 +121,29 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
             answer = json.loads(health(_request_timeout=FIRST_TIMEOUT_S, _preload_content=False).data)
             return kfp_server_api.V2beta1GetHealthzResponse(multi_user=bool(answer.get("multi_user")))
 
+    # A token that Kubernetes writes into a file and renews, as Kubeflow's notebooks have one. With an endpoint the SDK
+    # does not look for it.
+    renewed = ServiceAccountTokenVolumeCredentials() if os.environ.get(KF_PIPELINES_SA_TOKEN_ENV) else None
+
     def answered() -> kfp.Client:
         try:
             with warnings.catch_warnings(), quiet():
                 warnings.simplefilter("ignore")
                 # By its argument `namespace` the SDK would look for Kubeflow's own service.
-                client = Client(host=endpoint.url or None, existing_token=endpoint.token or None)
+                client = Client(endpoint.url or None, existing_token=endpoint.token or None, credentials=renewed)
             _guard(client._run_api.api_client.rest_client)
             # What the SDK names to KFP from now on. A KFP of one user refuses any, also one that the SDK remembers of
             # another cluster.
             mine = endpoint.namespace or client.get_user_namespace()
             several = client.get_kfp_healthz().multi_user
             client._context_setting = {**client._context_setting, "namespace": mine if several else ""}
+        except urllib3.exceptions.HTTPError:  # an odd proxy's is a ValueError too
+            raise
+        except OSError as error:
+            said = f"{error.filename}: {error.strerror}"
+            raise PipelineError(
+                f"expected a token in the file of KF_PIPELINES_SA_TOKEN_PATH, received {said}"
+            ) from None
         except (ValueError, AttributeError, TypeError):  # an answer, but not of this API: a login page, another service
             raise PipelineError(
                 f"expected Kubeflow Pipelines at {endpoint}, received something else, such as a login page; "

@@ -139,9 +139,18 @@ def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patie
     return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint, patience_s)
 
 
-def pods_namespace(client: "kfp.Client", endpoint: Endpoint) -> str:
-    """Where a run's pods are: the user's namespace, or KFP's own."""
-    return endpoint.namespace or client.get_user_namespace() or "kubeflow"
+def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str, patience_s: float = PATIENCE_S) -> str:
+    """Where a run's pods are: the namespace that was given, that of the run's experiment, or KFP's own."""
+
+    def read() -> str:
+        with quiet():
+            return client.get_experiment(client.get_run(run_id).experiment_id).namespace
+
+    if endpoint.namespace:
+        return endpoint.namespace
+    with contextlib.suppress(PipelineError):  # which whoever follows the run is told
+        return patiently(read, endpoint, patience_s) or "kubeflow"
+    return client.get_user_namespace() or "kubeflow"
 
 
 def check_size(parameters: dict[str, Any]) -> None:

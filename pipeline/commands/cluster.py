@@ -108,7 +108,7 @@ def submit_command(
     with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
         client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=name)
     if watch:
-        _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
+        _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint, run_id))
     else:
         print(f"follow it with: {endpoint.follow_command(run_id)}")
 
@@ -125,7 +125,7 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     client = connect(endpoint)
     if page := run_page(client, run_id):
         print(page)
-    _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint))
+    _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint, run_id))
 
 
 @click.command("schedule")

@@ -46,9 +46,8 @@ class KfpApi(Api):
         collection, _, identity = path.removeprefix(f"{PREFIX}/").partition("/")
         if collection == "healthz":
             return 200, {"multi_user": bool(self.namespaces)}
-        if refused := self._refuse_namespace(
-            query.get("namespace") or (body or {}).get("namespace"), collection, method
-        ):
+        named = query.get("namespace") or (body or {}).get("namespace")
+        if not identity and (refused := self._refuse_namespace(named, collection, method)):
             return refused
         return getattr(self, f"_{collection}")(method, identity, query, body)
 
@@ -71,6 +70,9 @@ class KfpApi(Api):
             made = {**body, "experiment_id": f"experiment-{next(self.numbers)}"}
             self.experiments[made["experiment_id"]] = made
             return 200, made
+        if identity:
+            found = self.experiments.get(identity)
+            return (200, found) if found else error(404, 5, f"Experiment {identity} not found")
         wanted = json.loads(query["filter"])["predicates"][0]["stringValue"] if query.get("filter") else None
         found = [entry for entry in self.experiments.values() if wanted in (None, entry["display_name"])]
         return 200, {"experiments": found, "total_size": len(found)} if found else {}

@@ -81,6 +81,26 @@ def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_c
         assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HTTP_PROXY", "socks5://127.0.0.1:9", "unsupported scheme socks5"),
+        ("HTTP_PROXY", "127.0.0.1:9", "Unable to connect to proxy"),
+        (
+            "KF_PIPELINES_SA_TOKEN_PATH",
+            "/no/token",
+            "a token in the file of KF_PIPELINES_SA_TOKEN_PATH, received",
+        ),
+    ],
+)
+def test_a_variable_that_leads_nowhere_is_one_line(monkeypatch, variable, value, said):
+    monkeypatch.setattr("pipeline.cluster.kubeflow.FIRST_PATIENCE_S", 0.05)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(PipelineError) as caught:
+        connect(Endpoint("http://kubeflow.company.invalid"))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
 # What stands before Kubeflow.
 
 
@@ -95,6 +115,22 @@ def test_a_refusal_by_what_stands_before_kubeflow_asks_for_a_token_and_for_no_ro
     with api.serving() as url, pytest.raises(PipelineError, match="what stands before it .* fresh token") as caught:
         connect(Endpoint(url))
     assert "kubeflow-edit" not in str(caught.value)
+
+
+def test_a_token_in_a_file_that_is_renewed_is_read_anew(monkeypatch, tmp_path):
+    """A run outlives an hour's token."""
+    api, file = KfpApi(token="first"), tmp_path / "token"
+    file.write_text("first")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    with api.serving() as url:
+        place = Endpoint(url)
+        client = connect(place)
+        for token in ("second", "third"):
+            api.token = token
+            file.write_text(token)
+            assert schedules(place, client) == []
+        api.token = "another"
+        assert schedules(Endpoint(url, token="another")) == []
 
 
 # Namespaces.
@@ -119,7 +155,7 @@ def test_a_kfp_of_one_user_in_a_namespace_of_its_own(monkeypatch, tmp_path, quic
         place = Endpoint(url, "my-project")
         assert schedules(place) == []
         upload("digits", "abc-1", quickstart_compiled, place, patience_s=3.0)
-        assert pods_namespace(connect(place), place) == "my-project"
+        assert pods_namespace(connect(place), place, "run-2") == "my-project"
 
 
 def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monkeypatch, tmp_path, quickstart_compiled):
@@ -130,6 +166,17 @@ def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monk
         upload("digits", "abc-1", quickstart_compiled, Endpoint(url), patience_s=3.0)
         assert schedules(Endpoint(url)) == []
     assert [made["namespace"] for made in (*api.experiments.values(), *api.pipelines.values())] == ["ana", "ana"]
+
+
+def test_the_pods_of_a_run_are_in_the_namespace_of_its_experiment(quickstart_compiled):
+    """Whoever follows a run by its id may not know whose it is."""
+    api = KfpApi(STORY, namespaces=("ana", "ben"))
+    run(api, quickstart_compiled, namespace="ben")
+    [run_id] = api.runs
+    with api.serving() as url:
+        client = connect(Endpoint(url))
+        assert pods_namespace(client, Endpoint(url), run_id) == "ben"
+        assert pods_namespace(client, Endpoint(url), "no-run") == "kubeflow"
 
 
 class ThroughKubernetes(KfpApi):
