@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary, why
 from pipeline.cluster.kubeflow import Endpoint, patiently, quiet, run_page
+from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
 from pipeline.cluster.troubles import QUEUED
@@ -58,6 +59,9 @@ def follow(
     pipeline: dict[str, Any] | None = None
     while True:
         run = _look(client, endpoint, run_id, watch, how, say)
+        if run is None:
+            never = f"no run {run_id} at {endpoint}; a run's page shows its id"
+            raise PipelineError(never if pipeline is None else "the run was deleted, and its pods with it")
         run.pipeline_spec = pipeline = _pipeline(client, endpoint, run, watch, say) if pipeline is None else pipeline
         story.tell(run)
         if run.state in ENDED:
@@ -69,6 +73,7 @@ def follow(
 
 
 def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, how: str, say: Say) -> Any:
+    """The run as it is now; None if there is none."""
     said: list[Exception] = []
 
     def again(error: Exception) -> None:
@@ -77,8 +82,15 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, h
             say(f"lost the connection to {endpoint}; trying again for {watch.patience:g} s")
 
     def look() -> Any:
-        with quiet():
-            return client.get_run(run_id)
+        from kfp_server_api import ApiException
+
+        try:
+            with quiet():
+                return client.get_run(run_id)
+        except ApiException as error:
+            if error.status == 404 and said_by_kfp(error):
+                return None
+            raise
 
     try:
         run = patiently(look, endpoint, watch.patience, again)

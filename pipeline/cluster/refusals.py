@@ -55,7 +55,7 @@ def explain(error: Exception, where: str, namespace: str = "") -> Exception:
         why = f"{words}; give the namespace of your Kubeflow profile with {given} or KFP_NAMESPACE"
     elif error.status == 401 or "unauthenticated" in lower:
         why = "it does not accept the token: missing, wrong or expired; set KFP_EXISTING_TOKEN to a fresh one"
-    elif error.status == 403 and not _answer(error):
+    elif error.status == 403 and not said_by_kfp(error):
         # Istio's, an OAuth2 proxy's, IAP's: Kubeflow itself explains a refusal in JSON.
         why = f"what stands before it does not let this in: {words}; {FRESH_TOKEN} that it accepts"
     elif error.status == 403:
@@ -75,7 +75,7 @@ def public(text: str) -> str:
 def said(error: BaseException) -> str:
     """The server's words on it, in one line, without Go's inner errors and without anything of the request."""
     body = _body(error) or getattr(error, "reason", None) or type(error).__name__
-    if answer := _answer(error):
+    if answer := said_by_kfp(error):
         details = [entry.get("error_message") for entry in answer.get("details") or [] if isinstance(entry, dict)]
         told = (answer.get(key) for key in ("message", "error", "error_message"))  # the last: the upload's own errors
         body = next((text for text in (*details, *told) if text), body)
@@ -89,8 +89,8 @@ def _body(error: BaseException) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else body
 
 
-def _answer(error: BaseException) -> dict:
-    """The JSON that the server answered; empty if it is something else."""
+def said_by_kfp(error: BaseException) -> dict:
+    """The JSON of a refusal that is Kubeflow's own; empty if it is what stands before it that refuses."""
     with contextlib.suppress(ValueError):
         answer = json.loads(_body(error))
         return answer if isinstance(answer, dict) else {}

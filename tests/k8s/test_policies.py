@@ -128,6 +128,18 @@ def test_names_are_found_on_every_kind_of_cluster(rendered, name, policy):
     assert [block["ipBlock"]["cidr"] for block in on_node["to"]] == ["169.254.20.10/32", "169.254.169.254/32"]
 
 
+@pytest.mark.parametrize(
+    ("cloud", "agents"),
+    [("gke", ["169.254.169.254/32", "169.254.169.252/32"]), ("eks", ["169.254.170.23/32", "fd00:ec2::23/128"])],
+)
+def test_a_pods_own_identity_is_handed_out_by_an_agent_on_its_node(rendered, cloud, agents):
+    """Workload Identity, and EKS Pod Identity, which the policies had cut off with all that is link-local."""
+    for name in ("conv2d-runs", "conv2d-tensorboard", "conv2d-multi-node"):
+        last = find(rendered[f"overlays/{cloud}"], "NetworkPolicy", name)["spec"]["egress"][-1]
+        assert [peer["ipBlock"]["cidr"] for peer in last["to"]] == agents
+        assert {"protocol": "TCP", "port": 80} in last["ports"]
+
+
 def test_a_run_reaches_minikubes_api_server_and_addresses_of_ipv6(rendered):
     outside = find(rendered["base"], "NetworkPolicy", "conv2d-runs")["spec"]["egress"][-1]
     assert {entry["port"] for entry in outside["ports"]} == {80, 443, 6443, 8443}

@@ -4,10 +4,10 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
-from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.kubeflow import Endpoint, connect
 from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
-from tests.pipeline.cluster.submitting import STORY, run, tasks
+from tests.pipeline.cluster.submitting import FAST, STORY, run, tasks
 from tests.servers.kfp_api import KfpApi, error
 from tests.servers.kfp_runs import ROOT_WAITS, Moment
 
@@ -139,6 +139,26 @@ def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
         in str(caught.value)
     )
     assert len([line for line in said if line.startswith("lost the connection")]) == 1
+
+
+def test_a_run_that_is_deleted_meanwhile_does_not_go_on(quickstart_compiled):
+    api = KfpApi([Moment("RUNNING")])
+
+    def handle(method, path, query, body, headers, original=api.handle):
+        if api.count("GET", "/apis/v2beta1/runs/run-2") == 3:
+            api.runs.clear()
+        return original(method, path, query, body, headers)
+
+    api.handle = handle
+    with pytest.raises(PipelineError, match="^the run was deleted, and its pods with it$"):
+        run(api, quickstart_compiled)
+
+
+def test_a_run_that_is_not_there_is_told_as_that():
+    with KfpApi().serving() as url:
+        place = Endpoint(url)
+        with pytest.raises(PipelineError, match=f"^no run nightly at {url}; a run's page shows its id$"):
+            follow(connect(place), place, "nightly", FAST, None)
 
 
 def test_a_token_that_expires_meanwhile_is_told(quickstart_compiled):
