@@ -34,6 +34,9 @@ def load_keras(backend: str = "") -> Any:
         chosen = backend or "tensorflow"
         require_backend(chosen)
         os.environ["KERAS_BACKEND"] = chosen
+        os.environ["KERAS_HOME"] = (
+            os.devnull
+        )  # a user's own keras.json would make other models: channels first, float16
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         if chosen != "tensorflow":
             sys.meta_path.insert(0, _WithoutTensorFlow())

@@ -5,6 +5,7 @@ Conv2D network it is AdamW by another name. Here a convolution's kernel counts a
 filter. The layers that answer, and all vectors, stay with AdamW, as Muon's author advises.
 """
 
+import re
 from typing import Any
 
 from components.core.framework import load_keras
@@ -20,7 +21,9 @@ def conv_muon() -> type:
         """keras.optimizers.Muon, its arguments and formulas, applied to the kernels of convolutions alone."""
 
         def _should_use_adamw(self, variable: Any) -> bool:
-            return len(variable.shape) != 4
+            # A depthwise kernel, whose filters see one channel each, is no matrix of filters: its last axis is 1.
+            no_matrix = len(variable.shape) != 4 or variable.shape[-1] == 1
+            return no_matrix or any(re.search(keyword, variable.path) for keyword in self.exclude_layers)
 
         def zeropower_via_newtonschulz5(self, kernel: Any, steps: int) -> Any:
             """float [height, width, channels, filters] -> the same shape, its filters near orthonormal, which

@@ -114,6 +114,7 @@ def train(
     done_with = _removed_at_the_end(checkpoint if device.leads else None, trial=bool(varied))
     with done_with, live_board(tensorboard_path, *uploaded) as upload_board:
         history, best = fit.run(model, dataset_path, tensorboard_path, upload_board, checkpoint, saved)
+        _refuse_lost(best.weights)
         result = _result(fit, history, best, model.count_params())
         if device.leads:
             record = training_record(fit, history, result, started_from)
@@ -186,6 +187,16 @@ def _learned(dataset_path: str, info: DatasetInfo, ancestor: Ancestor | None) ->
     if before is None or not info.hashes_sha256:
         return None
     return np.union1d(learned_hashes(dataset_path, info), before)
+
+
+def _refuse_lost(weights: list[Any]) -> None:
+    """Refuses weights that are no numbers: without validation pictures nothing is computed with what the last step made
+    of them, so that no loss tells."""
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise SettingsError(
+            "expected finite weights, received NaN or infinity after the last step; try a learning rate ten times "
+            "smaller, or precision float32"
+        )
 
 
 def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any], learned: np.ndarray | None) -> None:

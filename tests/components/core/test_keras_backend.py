@@ -1,7 +1,9 @@
 """Which backend Keras is loaded with, and what comes with it."""
 
 import importlib.util
+import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -13,11 +15,15 @@ from pipeline import ROOT
 
 
 @pytest.mark.parametrize(("asked", "found"), [("", "tensorflow"), ("tensorflow", "tensorflow"), ("jax", "jax")])
-def test_the_parameter_decides_and_no_variable(asked: str, found: str) -> None:
-    code = f"from components.core.framework import load_keras; print(load_keras({asked!r}).backend.backend())"
-    environment = os.environ | {"KERAS_BACKEND": "torch"}
+def test_the_parameter_decides_and_no_variable_nor_file(asked: str, found: str, tmp_path: pathlib.Path) -> None:
+    """With such a file the article's convolutions take a picture's rows for its colours, and its loss is in float16."""
+    own = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "torch"}
+    (tmp_path / "keras.json").write_text(json.dumps(own))
+    code = f"from components.core.framework import load_keras; keras = load_keras({asked!r}); b = keras.backend; "
+    code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format())"
+    environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.stdout == f"{found}\n", done.stderr
+    assert done.stdout == f"{found} float32 1e-07 channels_last\n", done.stderr
 
 
 def test_a_backend_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

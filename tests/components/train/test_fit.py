@@ -213,6 +213,16 @@ def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path:
     assert not (tmp_path / "model").exists()
 
 
+def test_weights_that_the_last_step_lost_are_no_model(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path, unjudged_digits: str
+) -> None:
+    """Without validation pictures nobody computes with them: the loss is that of the weights before the step."""
+    settings = {"architecture": '["Flatten", {"Rescaling": {"scale": 3000}}]', "optimizer": "sgd"}
+    with pytest.raises(SettingsError, match="^expected finite weights, received NaN or infinity after the last step; "):
+        run(unjudged_digits, **settings, learning_rate=1e38, batch_size=1000, epochs=1)
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -7,7 +7,7 @@ from components.train.muon import conv_muon
 
 def updated(shape: tuple[int, ...], **arguments: object) -> np.ndarray:
     """What one step of learning rate 1 takes away from a weight of zeros."""
-    weight = keras.Variable(np.zeros(shape, "float32"))
+    weight = keras.Variable(np.zeros(shape, "float32"), name="kernel_7")
     optimizer = conv_muon()(learning_rate=1.0, rms_rate=None, weight_decay=0.0, **arguments)
     optimizer.build([weight])
     optimizer.apply([keras.ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), "float32")], [weight])
@@ -30,6 +30,12 @@ def test_it_is_kerass_muon_on_the_kernel_as_a_matrix() -> None:
     assert kernel.numpy().reshape(36, 10) == pytest.approx(matrix.numpy(), abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(12,), (12, 10)])
-def test_vectors_and_dense_weights_are_left_to_adamw(shape: tuple[int, ...]) -> None:
-    assert np.abs(updated(shape)) == pytest.approx(np.ones(shape), abs=1e-3)  # Adam's first step has the rate's size
+@pytest.mark.parametrize(
+    ("shape", "arguments"),
+    [((12,), {}), ((12, 10), {}), ((3, 3, 16, 1), {}), ((3, 3, 4, 10), {"exclude_layers": ["kernel_[78]"]})],
+    ids=["a vector", "dense weights", "a depthwise kernel", "a layer that is excluded"],
+)
+def test_the_rest_is_left_to_adamw(shape: tuple[int, ...], arguments: dict[str, list[str]]) -> None:
+    assert np.abs(updated(shape, **arguments)) == pytest.approx(
+        np.ones(shape), abs=1e-3
+    )  # Adam's first step has the rate's size
