@@ -1,5 +1,6 @@
 """Compiles the pipeline to the YAML that Kubeflow runs."""
 
+import json
 import pathlib
 import re
 import tempfile
@@ -25,6 +26,8 @@ from pipeline.prediction import prediction_pipeline
 from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipeline
 
 NO_OPTIONS = ClusterOptions()
+# KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
+LARGEST_TRIALS = 96 * 1024
 
 
 def compile_pipeline(
@@ -50,6 +53,8 @@ def compile_pipeline(
         check_gpus(defaults.gpus)
         if sweep is None or "architecture" not in sweep.names:
             check_model(defaults)
+    if sweep:
+        _check_size(sweep)
     images = dict(step_images(defaults, cluster, sweep))
     if cluster.digests:
         images = {step: with_digest(image) for step, image in images.items()}
@@ -114,6 +119,15 @@ def _check_sources(parameters: Parameters) -> None:
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
             )
+
+
+def _check_size(sweep: Sweep) -> None:
+    size = len(json.dumps(json.dumps(sweep.trials)))  # as it is in the tasks' JSON, itself text
+    if size > LARGEST_TRIALS:
+        raise PipelineError(
+            f"grid: expected trials of at most {LARGEST_TRIALS:,} bytes in all, which a driver of Kubeflow's takes, "
+            f"received {size:,} in {len(sweep.trials)}; give TRIALS= of them or shorter values"
+        )
 
 
 def kind_of(defaults: Parameters | PredictionParameters, sweep: Sweep | None = None) -> str:

@@ -11,10 +11,12 @@ import yaml
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.cluster.compile import LARGEST_TRIALS
 from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import Sweep
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi, error
@@ -152,6 +154,21 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
         pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_more_trials_than_a_driver_takes_are_refused(tmp_path, monkeypatch):
+    """Linux takes no longer argument, and the root's driver is given them all in one."""
+    monkeypatch.chdir(tmp_path)
+    configuration = configure("quickstart", environment={})
+    layers = (json.dumps([{"Dense": {"units": units}}] * 60) for units in range(100))
+    many = Sweep(tuple(f"architecture={one} seed=1" for one in layers), ("seed",))
+    said = "grid: expected trials of at most .* in 100; give TRIALS= of them"
+    with pytest.raises(PipelineError, match=said), prepared(configuration, ClusterOptions(), False, sweep=many):
+        pass
+    few = Sweep(many.trials[:40], many.names)
+    with prepared(configuration, ClusterOptions(), check=False, sweep=few) as compiled:
+        root = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["root"]
+    assert LARGEST_TRIALS * 0.5 < len(json.dumps(root)) < 128 * 1024
 
 
 @pytest.mark.parametrize(
