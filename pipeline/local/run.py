@@ -201,9 +201,13 @@ def _lead_to_earlier(outputs: dict[str, Any], directory: pathlib.Path) -> None:
 
 
 def page_with_ending(page: str) -> pathlib.Path:
-    """The path of a copy of an HTML page that KFP stored without an ending: browsers go by it, through a link too."""
+    """The path of a copy of an HTML page that KFP stored without an ending: browsers go by it, through a link too. The
+    page's own path if a full disk, for one, takes no copy."""
     copy = pathlib.Path(f"{page}.html")
     if copy.is_symlink() or not copy.exists():
-        with whole_file(copy) as partial:
-            shutil.copyfile(page, partial)
+        try:
+            with whole_file(copy) as partial:
+                shutil.copyfile(page, partial)
+        except OSError:
+            return pathlib.Path(page)
     return copy

@@ -5,14 +5,16 @@ kfp's cache, and is like any other: the same table, the same choice, the same ha
 nothing, and a larger one what is missing.
 """
 
+import dataclasses
 import math
 import pathlib
 import statistics
 from typing import Any
 
 from components.core.artifacts.model import read_training
-from components.core.artifacts.trial import parse_changes, read_trial, split
+from components.core.artifacts.trial import parse_axes, read_trial, split
 from components.core.errors import PipelineError
+from pipeline.local.places import with_places
 from pipeline.local.runner import RunnerChoice
 from pipeline.local.start import one_pass, run_local, warm_for
 from pipeline.local.sweep import SweepRun
@@ -43,14 +45,18 @@ def search(
         PipelineError: Optuna is not installed, an impossible value, or as run_local.
     """
     optuna = _optuna()
-    parameters, wanted = configuration.parameters, trials or DEFAULT_TRIALS
+    wanted = trials or DEFAULT_TRIALS
     if wanted > MOST_TRIALS:
         raise PipelineError(f"trials: expected at most {MOST_TRIALS}, received {wanted}")
-    space = {name: _axis(optuna, parameters, name, values) for name, values in parse_changes(grid).items()}
+    parameters = configuration.parameters
+    space = {name: _axis(optuna, parameters, name, values) for name, values in parse_axes(grid).items()}
     if not space:
         raise PipelineError(
             "expected a grid such as GRID='learning_rate=0.0001..0.01 batch_size=50,250', received none"
         )
+    # One look at the source and at the model to start from: if they changed meanwhile, the last pass would train anew.
+    parameters = with_places(parameters, outputs.absolute())
+    configuration = dataclasses.replace(configuration, parameters=parameters)
     judged = 0 if {"epochs", "end_below"} & {*space} else int(parameters.epochs * JUDGED_AT)
     sampler = optuna.samplers.TPESampler(seed=parameters.seed, n_startup_trials=FIRST)
     study = optuna.create_study(direction="maximize", sampler=sampler)

@@ -14,7 +14,7 @@ from pipeline.local.places import with_places
 from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner
 from pipeline.local.step_containers import remove_containers
-from pipeline.local.summary import print_summary, write_summary
+from pipeline.local.summary import print_summary, summarize, write_summary
 from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Configuration, Parameters
@@ -50,7 +50,13 @@ def run_local(
     """
     outputs = outputs.absolute()
     run, runner, failure = one_pass(configuration, choice, outputs, sweep, cached, warm)
-    print_summary(write_summary(run, configuration, runner, failure), run.directory)
+    summary = summarize(run, configuration, runner, failure)
+    print_summary(summary, run.directory)
+    try:
+        write_summary(summary, run.directory)
+    except OSError:  # a full disk, for one: then it is what failed the run too
+        if not failure:
+            raise
     if failure:
         raise PipelineError(failure)
     return run.directory

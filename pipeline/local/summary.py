@@ -17,14 +17,13 @@ from pipeline.summary import closing_block
 FILE = "summary.json"
 
 
-def write_summary(run: LocalRun, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
-    """Writes summary.json and points `latest` to the run.
+def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
+    """What summary.json says.
 
     Args:
         failure: why the run failed; empty if it succeeded.
     """
     run.board.tidy()
-    run.directory.mkdir(parents=True, exist_ok=True)
     evaluated = run.steps["evaluate"].outputs.get("metrics")
     summary = {
         "status": "failed" if failure else "succeeded",
@@ -46,9 +45,18 @@ def write_summary(run: LocalRun, configuration: Configuration, runner: RunnerNam
         summary |= {"outcome": f"{outcome}; the model {decision.said}", "gate": decision.model_dump(mode="json")}
     if failure:
         summary["error"] = failure
-    write_json(run.directory / FILE, summary)
-    _point_latest(run.directory)
     return summary
+
+
+def write_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
+    """Writes summary.json and points `latest` to the run's directory.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / FILE, summary)
+    _point_latest(directory)
 
 
 def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:

@@ -6,7 +6,7 @@ import random
 import re
 from typing import Any
 
-from components.core.artifacts.trial import parse_changes, split
+from components.core.artifacts.trial import as_change, parse_axes, split, unquoted
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
 from pipeline.parameters.known_classes import refuse_unknown_classes
@@ -46,9 +46,9 @@ def _values(name: str, values: str) -> list[str]:
         PipelineError: one of them is nothing, which would be left out in silence.
     """
     if values.startswith(",") or values.endswith(",") or ",," in values:
-        said = f"expected a value between every two commas of a grid, received {shown(values)}"
+        said = f'expected a value between every two commas of a grid ("" is nothing), received {shown(values)}'
         raise PipelineError(f"{one_line(name)}: {said}")
-    return list(dict.fromkeys(split(values, ",")))
+    return list(dict.fromkeys(map(unquoted, split(values, ","))))
 
 
 def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int = 1) -> Sweep:
@@ -56,14 +56,15 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
 
     Args:
         parameters: what the trials have in common.
-        grid: `name=value,value name=value,value`; commas and spaces inside brackets or quotes belong to the value.
+        grid: `name=value,value name=value,value`; commas and spaces inside brackets or quotes belong to the value, and
+            `""` is an empty one.
         sample: so many of the grid's trials, chosen at random by the seed parameter, and in a larger sample of the same
             grid too; 0: all of them.
 
     Raises:
         PipelineError: an unknown name, a value that can't be, or too many trials.
     """
-    axes = {name: _values(name, values) for name, values in parse_changes(grid).items()}
+    axes = {name: _values(name, values) for name, values in parse_axes(grid).items()}
     if not axes:
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
@@ -113,7 +114,9 @@ def _trial(parameters: Parameters, axes: dict[str, list[str]], place: int) -> st
         place, at = divmod(place, len(values))
         changes[name] = values[at]
     checked = Parameters.checked(**{**parameters.model_dump(), **changes})
-    return " ".join(f"{name}={_text(getattr(checked, name))}" for name in TrainSettings.model_fields if name in axes)
+    return " ".join(
+        as_change(name, _text(getattr(checked, name))) for name in TrainSettings.model_fields if name in axes
+    )
 
 
 def _text(value: Any) -> str:

@@ -120,6 +120,29 @@ def test_what_fails_is_not_asked_for_again_and_again(monkeypatch, tmp_path):
     assert sum(rate > 1 for rate in rates) <= 6
 
 
+def test_pictures_that_come_meanwhile_train_nothing_anew(monkeypatch, tmp_path):
+    """The last pass took another look, and trained all trials again that the search had chosen on other pictures."""
+    from pipeline.local import search
+    from pipeline.local.places import with_places
+
+    pictures = tmp_path / "pictures"
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_text(name)
+    seen: list[str] = []
+
+    def one_pass(configuration, *_, **__):
+        seen.append(with_places(configuration.parameters, tmp_path).source_version)
+        (pictures / "cat" / f"{len(seen)}-more.png").write_text("more")
+        return 0.5, []
+
+    monkeypatch.setattr(search, "_trained", one_pass)
+    monkeypatch.setattr(search, "run_local", one_pass)
+    configuration = configure("quickstart", [f"source={pictures}"], environment={})
+    search.search(configuration, "process", tmp_path / "outputs", "seed=1,2", 2)
+    assert len(seen) == 3 and len(set(seen)) == 1 and seen[0]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "kind", "spelled"),
     [

@@ -5,6 +5,7 @@ model artifact holds trial.json beside model.keras and training.json; that of a 
 """
 
 import pathlib
+import re
 
 import pydantic
 
@@ -12,6 +13,7 @@ from components.core.errors import PipelineError
 from components.core.files import read_json, write_json
 
 TRIAL_FILE = "trial.json"
+BLANKS = " \t\n"
 OPENING, CLOSING = "[{(", ")}]"
 TRIAL_COLUMNS = ("trial", "changes", "val_accuracy", "best epoch", "time", "")
 # How each row begins that choose prints. Who runs it here or follows it there is shown them in columns, at the end.
@@ -45,13 +47,22 @@ def read_trial(directory: str | pathlib.Path) -> Trial:
 
 
 def parse_changes(text: str) -> dict[str, str]:
-    """`a=1 b=2` as values by name.
+    """`a=1 b=2` as values by name. Quotes around a value are no part of it: `a="" b="x y"`.
+
+    Raises:
+        PipelineError: as parse_axes.
+    """
+    return {name: unquoted(value) for name, value in parse_axes(text).items()}
+
+
+def parse_axes(text: str) -> dict[str, str]:
+    """`a=1,2 b="",x` by name, as it was typed: what a grid tries.
 
     Raises:
         PipelineError: a part without `=`, or a name twice.
     """
     changes: dict[str, str] = {}
-    for part in split(text, " \t\n"):
+    for part in split(text, BLANKS):
         name, equals, value = part.partition("=")
         if not equals or not name or not value:
             raise PipelineError(f"expected NAME=VALUE, received {part!r}")
@@ -59,6 +70,17 @@ def parse_changes(text: str) -> dict[str, str]:
             raise PipelineError(f"expected each name once, received {name!r} again")
         changes[name.lower()] = value
     return changes
+
+
+def as_change(name: str, value: str) -> str:
+    """A value as parse_changes reads it, in quotes if it needs them."""
+    plain = f"{name}={value}"
+    return plain if value and split(plain, BLANKS) == [plain] else f'{name}="{value}"'
+
+
+def unquoted(value: str) -> str:
+    """A value without double quotes around the whole of it."""
+    return value[1:-1] if re.fullmatch('"[^"]*"', value) else value
 
 
 def split(text: str, separators: str) -> list[str]:

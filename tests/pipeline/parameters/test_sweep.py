@@ -44,6 +44,16 @@ def test_a_trial_has_one_spelling(parameters):
     )
 
 
+def test_a_value_may_be_nothing_or_hold_commas(parameters):
+    grid = 'class_weight="",balanced freeze="conv2d,conv2d_1","conv2d" freeze_epochs=1'
+    assert plan_sweep(parameters, grid).trials == (
+        'freeze=conv2d,conv2d_1 freeze_epochs=1 class_weight=""',
+        'freeze=conv2d freeze_epochs=1 class_weight=""',
+        "freeze=conv2d,conv2d_1 freeze_epochs=1 class_weight=balanced",
+        "freeze=conv2d freeze_epochs=1 class_weight=balanced",
+    )
+
+
 def test_a_sample_is_of_the_grid_and_repeats_by_its_seed(parameters):
     huge = " ".join(f"{name}={','.join(map(str, range(1, 1001)))}" for name in ("epochs", "batch_size", "seed"))
     sampled = plan_sweep(parameters, huge, sample=8).trials
@@ -84,7 +94,7 @@ def test_a_sample_may_be_of_any_grid(parameters):
         ("learning_rate=0.001..0.1", "received the range 0.001..0.1; make sweep takes ranges with SAMPLER=optuna"),
         (
             "class_weight=,balanced",
-            "class_weight: expected a value between every two commas of a grid, received ',balanced'",
+            "class_weight: expected a value between every two commas of a grid (\"\" is nothing), received ',balanced'",
         ),
         ("epochs=" + ",".join(map(str, range(1, MOST_TRIALS + 2))), f"expected at most {MOST_TRIALS} trials"),
     ],

@@ -2,7 +2,16 @@
 
 import pytest
 
-from components.core.artifacts.trial import Trial, best_trial, parse_changes, read_trial, split, trial_rows, write_trial
+from components.core.artifacts.trial import (
+    Trial,
+    as_change,
+    best_trial,
+    parse_changes,
+    read_trial,
+    split,
+    trial_rows,
+    write_trial,
+)
 from components.core.errors import PipelineError
 
 
@@ -15,7 +24,8 @@ from components.core.errors import PipelineError
             'architecture=[{"Conv2D": {"filters": 4}}, "Flatten"] seed=1',
             {"architecture": '[{"Conv2D": {"filters": 4}}, "Flatten"]', "seed": "1"},
         ),
-        ('optimizer="a b"', {"optimizer": '"a b"'}),
+        ('optimizer="a b" freeze="a,b" class_weight=""', {"optimizer": "a b", "freeze": "a,b", "class_weight": ""}),
+        ('class_weight={"a":1}', {"class_weight": '{"a":1}'}),
         ("", {}),
     ],
 )
@@ -27,6 +37,11 @@ def test_changes_are_read_as_typed(text, changes):
 def test_what_is_no_change_is_refused(text):
     with pytest.raises(PipelineError, match=r"^[^\n]*$"):
         parse_changes(text)
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a,b", '[{"Conv2D": {"filters": 4}}, "Flatten"]', '{"a b": 1}', "0.1"])
+def test_a_change_is_read_as_it_was_written(value):
+    assert parse_changes(f"{as_change('a', value)} b=1") == {"a": value, "b": "1"}
 
 
 def test_commas_within_a_value_are_its_own():
