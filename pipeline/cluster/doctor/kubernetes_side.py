@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from components.core.errors import one_line
+from components.core.errors import nearest, one_line
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.kubeflow import NAMESPACE_VARIABLES, first_set
@@ -70,6 +70,31 @@ def check_store_secret(setup: Setup, kube: Kube) -> Check:
     )
     found = _there("store's secret", STORE_SECRET, lambda: _read_secret(kube, STORE_SECRET), fix)
     return dataclasses.replace(found, state="warning") if found.state == "failed" else found
+
+
+def check_site(setup: Setup, kube: Kube) -> Check:
+    """The ConfigMap with what a company's own network takes: variables that pods are given, and the files they name."""
+    from kubernetes.client import ApiException
+
+    from pipeline.placement import SITE, SITE_FOLDER, SITE_VARIABLES
+
+    try:
+        data = kube.core.read_namespaced_config_map(SITE, kube.namespace, _request_timeout=TIMEOUT_S).data or {}
+    except ApiException as error:
+        if error.status == 404:
+            return skipped("site", f"no config map {SITE}: pods have no store, proxy or authority of your own")
+        if error.status in (401, 403):
+            return skipped("site", f"no permission to look for config map {SITE}")
+        raise
+    fix = "k8s/components/site/kustomization.yaml has an example"
+    files = {f"{SITE_FOLDER}/{name}" for name in data}
+    for name, value in data.items():
+        if "." not in name and name not in SITE_VARIABLES:
+            found = f"{SITE} has {name}, which no pod is given; {nearest(name, list(SITE_VARIABLES))}"
+            return failed("site", found, fix)
+        if name.endswith("_BUNDLE") and value not in files:
+            return failed("site", f"{SITE} has {name}={value}, and no such file: no certificate would be trusted", fix)
+    return ok("site", f"{SITE} with {', '.join(sorted(data))}")
 
 
 def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
@@ -138,6 +163,7 @@ CHECKS: dict[str, Callable[[Setup, Kube], Check]] = {
     "namespace": check_namespace,
     "service account": check_service_account,
     "store's secret": check_store_secret,
+    "site": check_site,
     "webhook's secret": check_webhook_secret,
     "CPU nodes": check_cpu_nodes,
     "GPU nodes": check_gpu_nodes,

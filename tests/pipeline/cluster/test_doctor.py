@@ -406,6 +406,24 @@ def test_each_step_is_compared_with_what_one_container_may_have(cluster, bound, 
     assert found.fix.startswith(fix)
 
 
+@pytest.mark.parametrize(
+    ("data", "state", "said"),
+    [
+        (None, "skipped", "no config map conv2d-site"),
+        ({"AWS_REGION": "eu-1", "AWS_CA_BUNDLE": "/etc/conv2d-site/ca.crt", "ca.crt": "..."},
+         "ok", "conv2d-site with AWS_CA_BUNDLE, AWS_REGION, ca.crt"),
+        ({"AWS_ENDPOINT_URI": "https://s3.company.example"}, "failed", "did you mean 'AWS_ENDPOINT_URL'?"),
+        ({"https_proxy": "http://proxy:3128"}, "failed", "did you mean 'HTTPS_PROXY'?"),
+        ({"REQUESTS_CA_BUNDLE": "/etc/conv2d-site/ca.pem", "ca.crt": "..."}, "failed", "and no such file"),
+    ],
+)  # fmt: skip
+def test_what_a_company_says_of_its_network_is_what_pods_are_given(cluster, data, state, said):
+    if data is not None:
+        cluster.objects["/api/v1/namespaces/kubeflow/configmaps/conv2d-site"] = {"data": data}
+    found = check("site")
+    assert (found.state, said in found.found) == (state, True), found
+
+
 def test_kubeflow_hub_is_asked_if_it_is_to_be_told():
     assert stores.check_hub(Setup()).state == "skipped"
     with ModelRegistry("v1alpha3").serving() as url:
