@@ -1,5 +1,6 @@
 """The Docker engine that holds images and runs containers, reached by its SDK."""
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ def engine() -> "docker.DockerClient":
     """
     import docker  # here: 0.2 s, which naming an image does not need
 
+    os.environ["DOCKER_HOST"] = address()  # kfp.local and the docker command take the same one
     try:
         client = docker.from_env(timeout=10)
         client.ping()
@@ -30,8 +32,17 @@ def engine() -> "docker.DockerClient":
 
 
 def address() -> str:
-    """Where the SDK looks for the engine."""
-    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    """Where the engine is, found as the docker command finds it: DOCKER_HOST, else the context that was chosen, as
+    colima, Docker Desktop and rootless Docker do, else Docker's own socket."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    from docker.context import ContextAPI
+
+    with contextlib.suppress(Exception):  # the SDK's own, of files that it can't read
+        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+        if context and context.Host:
+            return context.Host
+    return "unix:///var/run/docker.sock"
 
 
 def held_images(client: "docker.DockerClient", repository: str) -> dict[str, dict[str, Any]]:
