@@ -208,10 +208,13 @@ $(VENV)/optuna: $(LOCKS)/local-optuna.txt | $(VENV)/local
 
 define install
 	set -e; \
-	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13 received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
+	fail() { echo "error: $$1" >&2; exit 1; }; \
+	command -v $(PYTHON3) >/dev/null || fail "expected Python 3.11 to 3.13, found no $(PYTHON3); install one, or name it: make PYTHON3=python3.13"; \
+	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13, received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
 	echo "making the environment $(VENV) (half a minute, once)"; \
-	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV); \
-	$(PYTHON) docker/install.py $(LOCKS)/$(1).txt; \
+	$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON3) -m venv $(VENV) || fail "expected python -m venv to make $(VENV); what it said is above"; \
+	$(PYTHON) docker/install.py $(LOCKS)/$(1).txt || \
+		fail "expected the packages of $(LOCKS)/$(1).txt from the index that pip knows; what pip said is above; behind a proxy set HTTPS_PROXY"; \
 	touch $@
 endef
 

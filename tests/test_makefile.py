@@ -229,3 +229,41 @@ def test_a_switch_is_0_or_1(make):
 
 def test_the_tests_target_takes_paths(make):
     assert make("test", "TESTS=tests/a tests/b") == ["tests/a", "tests/b"]
+
+
+PACKAGES = """#!{python}
+import os, sys
+sys.stdout.write(" ".join(sys.argv[1:]) + "\\n")
+if sys.argv[1:3] == ["-m", "pip"]:
+    sys.exit(0 if os.path.exists({pip!r}) else "No module named pip")
+if sys.argv[1:3] == ["-m", "venv"]:
+    open({pip!r}, "w").close()
+if "install.py" in sys.argv[1]:
+    sys.exit(int(not os.path.exists({index!r})))
+"""
+
+
+def test_an_environment_that_was_left_half_made_is_made(tmp_path):
+    """By Ctrl-C, or by a Debian without python3-venv: it has a Python and no pip, and stayed so until `make clean`."""
+    python, index = tmp_path / "venv/bin/python", tmp_path / "index"
+    python.parent.mkdir(parents=True)
+    python.write_text(PACKAGES.format(python=sys.executable, pip=str(tmp_path / "pip"), index=str(index)))
+    python.chmod(0o755)
+    told = []
+    for there in (False, True):
+        if there:
+            index.touch()
+        command = ["make", f"VENV={tmp_path}/venv", f"PYTHON3={python}", f"{tmp_path}/venv/local"]
+        done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+        told.append((done.returncode, f"-m venv {tmp_path}/venv" in done.stdout, done.stderr))
+    assert told[0][:2] == (2, True)
+    assert "error: expected the packages of docker/requirements/local.txt from the index that pip knows" in told[0][2]
+    assert told[1] == (0, False, "")
+
+
+def test_a_python_that_is_not_there_is_one_line(tmp_path):
+    command = ["make", f"VENV={tmp_path}/venv", "PYTHON3=python9", "config"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.stderr.startswith(
+        "error: expected Python 3.11 to 3.13, found no python9; install one, or name it: make"
+    )

@@ -1,6 +1,7 @@
 """The Docker engine that holds images and runs containers, reached by its SDK."""
 
 import contextlib
+import errno
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,10 @@ def engine() -> "docker.DockerClient":
         client = docker.from_env(timeout=10)
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
+        said = short(error)
+        mend = "start one" if said != os.strerror(errno.EACCES) else "have yourself added to its group (docker)"
         raise PipelineError(
-            f"expected a Docker engine at {address()}, received: {short(error)}; start one, or use RUNNER=process"
+            f"expected a Docker engine at {address()}, received: {said}; {mend}, or use RUNNER=process"
         ) from None
     client.api.timeout = 600  # pulls and pushes are silent for minutes
     return client

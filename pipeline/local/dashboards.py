@@ -16,12 +16,12 @@ def serve(directory: pathlib.Path, port: int) -> int:
         The exit code.
 
     Raises:
-        PipelineError: something answers at the port.
+        PipelineError: nobody can listen at the port.
     """
-    if port and _is_taken(port):
+    if refused := _refused(port):
         raise PipelineError(
-            f"expected a free port, received {port}, where something answers, such as an earlier make tensorboard; see "
-            f"http://localhost:{port}, or give another: {option('port', str(port + 1 if port < 65535 else 0))}"
+            f"expected a port to listen at, received {port}: {refused}; another is given as "
+            f"{option('port', str(port + 1 if 1024 <= port < 65535 else 6006))}"
         )
     # It would load TensorFlow for names of types, with 4 s and a screen of chatter. The cluster's has none either.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
@@ -36,6 +36,14 @@ def serve(directory: pathlib.Path, port: int) -> int:
     return board.main()
 
 
-def _is_taken(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("localhost", port)) == 0
+def _refused(port: int) -> str:
+    """Why nobody can listen there; empty if one can."""
+    with socket.socket() as asking, socket.socket() as listening:
+        if port and asking.connect_ex(("localhost", port)) == 0:
+            return f"something answers there, such as an earlier make tensorboard (http://localhost:{port})"
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("localhost", port))
+        except OSError as error:  # ports below 1024 are root's on some machines
+            return (error.strerror or str(error)).lower()
+    return ""

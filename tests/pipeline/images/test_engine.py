@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 
 import pytest
 
@@ -35,6 +36,20 @@ def test_the_engine_is_that_of_the_docker_command(contexts, monkeypatch):
     assert address() == f"unix://{contexts}/rootless.sock"
     monkeypatch.setenv("DOCKER_HOST", "tcp://build:2375")
     assert address() == "tcp://build:2375"
+
+
+def test_an_engine_that_this_user_may_not_ask_is_not_told_to_start(tmp_path, monkeypatch):
+    """The most frequent of all first messages: a user who is not in the group docker."""
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(
+        PipelineError, match=r"received: Permission denied; have yourself added to its group \(docker\)"
+    ):
+        engine()
 
 
 @pytest.mark.parametrize("damage", ["{", '{"currentContext": "gone"}', "{}"])

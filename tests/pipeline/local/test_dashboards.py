@@ -6,7 +6,11 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
+from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.local.dashboards import serve
 
 
 def test_it_prints_its_address_and_shows_the_runs(tmp_path):
@@ -37,6 +41,15 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
         ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"error: expected a free port, received {port}, where something answers, such as an earlier make tensorboard; "
-        f"see http://localhost:{port}, or give another: --port {int(port) + 1}\n"
+        f"error: expected a port to listen at, received {port}: something answers there, such as an earlier make "
+        f"tensorboard (http://localhost:{port}); another is given as --port {int(port) + 1}\n"
     )
+
+
+def test_a_port_of_roots_alone_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(PipelineError, match="received 1: permission denied; another is given as .*6006"):
+        serve(tmp_path, 1)
