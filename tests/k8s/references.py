@@ -9,6 +9,7 @@ KUBEFLOW_SECRETS = {("kubeflow", "mlpipeline-minio-artifact"): {"accesskey", "se
 FOREIGN_LABELS = {
     *("application-crd-id", "workflows.argoproj.io/workflow", "app=seaweedfs", "conv2d/may-predict=true"),
     "component=model-registry-server",  # Kubeflow Hub's manifests/kustomize/base
+    "component=data-science-pipelines",  # OpenShift AI's: data-science-pipelines-operator, config/internal
 }
 FOREIGN_NAMESPACES = {"kube-system", "openshift-dns", "kubeflow", "mlflow"}
 

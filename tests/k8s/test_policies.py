@@ -128,6 +128,23 @@ def test_names_are_found_on_every_kind_of_cluster(rendered, name, policy):
     assert [block["ipBlock"]["cidr"] for block in on_node["to"]] == ["169.254.20.10/32", "169.254.169.254/32"]
 
 
+# As Kubeflow's own manifests label its servers, and as OpenShift AI's operator does, in the project of the runs
+# (opendatahub-io/data-science-pipelines-operator, config/internal/apiserver, ml-metadata and minio).
+KUBEFLOWS = (
+    {"app": "ml-pipeline", "application-crd-id": "kubeflow-pipelines"},
+    {"app": "ds-pipeline-dspa", "component": "data-science-pipelines"},
+    {"app": "minio-dspa", "component": "data-science-pipelines"},
+)
+
+
+@pytest.mark.parametrize("policy", ["conv2d-runs", "conv2d-multi-node"])
+@pytest.mark.parametrize("labels", KUBEFLOWS, ids=lambda labels: labels["app"])
+def test_kubeflows_servers_are_reached_whoever_installed_them(rendered, policy, labels):
+    rules = find(rendered["overlays/gke"], "NetworkPolicy", policy)["spec"]["egress"]
+    peers = [peer for rule in rules if "ports" not in rule for peer in rule["to"] if "namespaceSelector" not in peer]
+    assert any(matches(peer["podSelector"], labels) for peer in peers)
+
+
 @pytest.mark.parametrize(
     ("cloud", "agents"),
     [("gke", ["169.254.169.254/32", "169.254.169.252/32"]), ("eks", ["169.254.170.23/32", "fd00:ec2::23/128"])],
