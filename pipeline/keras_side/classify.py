@@ -1,15 +1,16 @@
 """Classifies picture files with a model, each brought to its shape as preprocess does it (core/decode.py)."""
 
-import json
+import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import pydantic
 
 from components.core.artifacts.model import TRAINING_FILE, model_file
 from components.core.artifacts.served_model import DESCRIPTION
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, one_line
 from components.core.pictures.decode import Target
 from components.export.formats.runtimes import open_runtime
 from components.predict.answering import Classifier, answered, batches_of, refuse_films
@@ -26,6 +27,14 @@ class Answered(NamedTuple):
     reason: str = ""
 
 
+class Facts(pydantic.BaseModel):
+    """What lies beside a model and tells its classes; all else that is called so is somebody else's."""
+
+    class_names: list[str]
+    image_shape: tuple[int, int, Literal[1, 3]]
+    resize: Literal["crop", "resize"] = "crop"
+
+
 def open_classifier(path: pathlib.Path) -> Classifier:
     """Loads an export artifact, a SavedModel directory, a model artifact, or a .keras, .onnx or .tflite file.
 
@@ -33,10 +42,11 @@ def open_classifier(path: pathlib.Path) -> Classifier:
     SavedModel, training.json of a trained model. A .keras file by itself has its shape, and numbers for names.
 
     Raises:
-        PipelineError: it is none of these, can't be loaded, or nothing says what its classes are.
+        PipelineError: it is none of these, can't be loaded, or nothing says what its classes are, or something else
+            than it answers.
     """
     name, place = _find(path)
-    facts: dict[str, Any] | None = _facts(place)
+    facts = _facts(place)
     if facts is None and name != "keras":
         raise PipelineError(
             f"expected manifest.json or {DESCRIPTION} with {place}, which name its classes, received neither; "
@@ -47,18 +57,26 @@ def open_classifier(path: pathlib.Path) -> Classifier:
         from components.core.artifacts.model import load_model
 
         model = load_model(place)
-        facts = {
-            "image_shape": model.input_shape[1:],
-            "class_names": [str(number) for number in range(model.output_shape[-1])],
-        }
-    height, width, channels = facts["image_shape"]
-    return Classifier(facts["class_names"], Target(height, width, channels, facts.get("resize", "crop")), answer)
+        numbers = [str(number) for number in range(model.output_shape[-1])]
+        facts = Facts(class_names=numbers, image_shape=model.input_shape[1:])
+    classes, shape = len(facts.class_names), facts.image_shape
+    answered: object
+    try:
+        answered = np.shape(answer(np.zeros((1, *shape), np.uint8)))
+    except Exception as error:  # each runtime has its own kinds
+        answered = one_line(error, 200)
+    if answered != (1, classes):
+        raise PipelineError(
+            f"expected {place} to answer pictures of {shape} (height, width, channels) by {classes} classes, as what "
+            f"lies with it says, received {answered}; give the whole export of this model"
+        )
+    return Classifier(facts.class_names, Target(*shape, facts.resize), answer)
 
 
 def class_names(path: pathlib.Path) -> list[str] | None:
     """The classes of open_classifier's answers, known without loading the model; None: only that can tell."""
     facts = _facts(_find(path)[1])
-    return facts["class_names"] if facts else None
+    return facts.class_names if facts else None
 
 
 def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
@@ -95,14 +113,10 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
     )
 
 
-def _facts(place: pathlib.Path) -> dict[str, Any] | None:
+def _facts(place: pathlib.Path) -> Facts | None:
     # An ONNX file lies four folders deep in its export, another format's beside the manifest.
     manifests = (folder / "manifest.json" for folder in place.parents[:4])
     for file in (place / DESCRIPTION, *manifests, place.parent / TRAINING_FILE):
-        try:
-            facts = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if {"class_names", "image_shape"} <= set(facts):
-            return facts
+        with contextlib.suppress(OSError, ValueError):  # there is none, or another program's
+            return Facts.model_validate_json(file.read_bytes())
     return None

@@ -74,7 +74,7 @@ def trained_in(run: pathlib.Path) -> pathlib.Path | None:
 def _artifacts(run: pathlib.Path) -> dict[str, str]:
     try:
         return json.loads((run / "summary.json").read_text(encoding="utf-8"))["artifacts"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # or it is another program's
         return {}
 
 

@@ -1,5 +1,6 @@
 """Picture files through every kind of model: the answers are evaluate's, odd files are converted or told of."""
 
+import json
 import pathlib
 import shutil
 
@@ -72,6 +73,32 @@ def test_odd_pictures_are_converted_as_preprocess_does_and_broken_ones_stop_noth
         pixels = decode(files[place].read_bytes(), None, Target(8, 8, 1)).pixels
         expected = classifier.answer(np.frombuffer(pixels, np.uint8).reshape(1, 8, 8, 1))[0]
         np.testing.assert_allclose(answered[place].probabilities, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ['[{"name": "app"}]', "7", '{"class_names": "abc", "image_shape": [8, 8]}', "{"])
+def test_a_manifest_of_another_program_says_nothing(trained, tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    (tmp_path / "below").mkdir()
+    shutil.copy(f"{trained.model}/model.keras", tmp_path / "below")
+    assert open_classifier(tmp_path / "below" / "model.keras").class_names == [str(number) for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"class_names": ["a", "b"], "image_shape": [8, 8, 1]}, r"by 2 classes, .* received \(1, 10\); give the whole"),
+        (
+            {"class_names": ["a"] * 10, "image_shape": [9, 9, 1]},
+            r"of \(9, 9, 1\) .*, received .*; give the whole export",
+        ),
+    ],
+)
+def test_a_manifest_of_another_model_is_told_as_that(trained, tmp_path, facts, said):
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    shutil.copy(f"{trained.model}/model.keras", tmp_path)
+    with pytest.raises(PipelineError, match=said) as refused:
+        open_classifier(tmp_path / "model.keras")
+    assert "\n" not in str(refused.value)
 
 
 def test_no_files_give_no_answers(exported):
