@@ -89,7 +89,7 @@ def test_a_manifest_of_another_program_says_nothing(trained, tmp_path, text):
         ({"class_names": ["a", "b"], "image_shape": [8, 8, 1]}, r"by 2 classes, .* received \(1, 10\); give the whole"),
         (
             {"class_names": ["a"] * 10, "image_shape": [9, 9, 1]},
-            r"of \(9, 9, 1\) .*, received .*; give the whole export",
+            r"of \(9, 9, 1\) .*, received .*; give the",
         ),
     ],
 )
