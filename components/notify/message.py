@@ -43,7 +43,7 @@ def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
         first += f", balanced accuracy {outcome.balanced_accuracy:.4f}"
     lines = [first]
     if outcome.cause or outcome.step:
-        cause = _plain(outcome.cause)[:LONGEST_CAUSE] or "no cause given"
+        cause = _plain(outcome.cause, LONGEST_CAUSE) or "no cause given"
         lines.append(f"{outcome.step}: {cause}" if outcome.step else cause)
     lines.append(f"{ui.rstrip('/')}/#/runs/details/{outcome.run_id}" if ui else f"run {outcome.run_id}")
     return {"text": "\n".join(lines)}
@@ -98,6 +98,6 @@ def _post(url: str, body: dict[str, Any]) -> str:
     return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
 
 
-def _plain(text: str) -> str:
-    """One line, without the three characters that Slack reads as markup."""
-    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _plain(text: str, longest: int | None = None) -> str:
+    """One line, cut, without the three characters that Slack reads as markup."""
+    return one_line(text, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.notify.message import Outcome, message, tell
+from components.notify.message import LONGEST_CAUSE, Outcome, message, tell
 from tests.servers.http_api import Api
 
 PATH = "/services/T000/B000/s3cret"
@@ -27,6 +27,8 @@ def test_a_failure_tells_its_cause_on_one_line_without_markup():
     assert lines[1].startswith("train: error: &lt;!channel&gt; see A &amp; B xxx")
     assert len(lines[1]) < 550
     assert lines[2] == "run run-1"
+    cut = message(Outcome("nightly", "run-1", "failed", cause="x" * (LONGEST_CAUSE - 1) + "<b>"))["text"]
+    assert "x&lt;\nrun" in cut  # not amid the sign's name, which Slack would show
 
 
 def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
