@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib.metadata
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -139,6 +140,18 @@ def test_folders_are_not_crowded():
         if len(files) > 20:
             crowded[str(folder)] = len(files)
     assert crowded == {}
+
+
+def test_files_that_the_code_names_exist():
+    tops = ("components", "pipeline", "docker", "tests")
+    files = [f"/{path.relative_to(ROOT)}" for top in tops for path in ROOT.glob(f"{top}/**/*.py")]
+    files.append("/ephemeral_component.py")  # KFP's own
+    named = {
+        (str(path), name)
+        for path in SOURCES
+        for name in re.findall(r"[a-z_/]+\.py\b", (ROOT / path).read_text(encoding="utf-8"))
+    }
+    assert [(path, name) for path, name in named if not any(file.endswith(f"/{name}") for file in files)] == []
 
 
 def test_no_module_bears_the_name_of_a_dependency():

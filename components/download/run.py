@@ -40,7 +40,7 @@ class Brought:
 
 
 def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
-    """Writes the raw artifact (core/raw.py) at `raw_path`, whole or not at all.
+    """Writes the raw artifact (core/artifacts/raw.py) at `raw_path`, whole or not at all.
 
     Without a source, from the data set's mirrors, proven by the published checksums. A broken transfer is continued,
     also by the next run: what came so far stays in the folder CONV2D_DOWNLOAD_CACHE, or else beside the artifact.

@@ -6,10 +6,9 @@ from typing import Any, Literal
 import pydantic
 
 from components.core.artifacts.evaluation import Decision
+from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.files import read_json, sha256_of, write_json
 from components.export.verify import FormatProof
-
-MANIFEST_FILE = "manifest.json"
 
 
 class ExportedFile(pydantic.BaseModel):
@@ -81,7 +80,7 @@ def size_of(path: pathlib.Path) -> int:
 
 def write_manifest(directory: pathlib.Path, manifest: Manifest) -> None:
     """Writes manifest.json into `directory`."""
-    write_json(directory / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_json(directory / EXPORT_MANIFEST, manifest.model_dump(mode="json"))
 
 
 def read_manifest(directory: pathlib.Path) -> Manifest:
@@ -90,4 +89,4 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    return read_json(Manifest, directory / MANIFEST_FILE, "an export")
+    return read_json(Manifest, directory / EXPORT_MANIFEST, "an export")

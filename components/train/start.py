@@ -12,15 +12,13 @@ import numpy as np
 
 from components.core.artifacts.model import MODEL_FILE, TRAINING_FILE
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
-from components.core.artifacts.served_model import EXTRAS, read_description
+from components.core.artifacts.served_model import EXPORT_MANIFEST, EXTRAS, read_description
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.registry import Registry
 from components.core.start_place import WEIGHTS, WHOLE_MODEL, Pinned, is_pinned, named_version, read_pinned
 from components.core.storage import NotFound, open_store
 from components.train.settings import TrainSettings
-
-EXPORT_MANIFEST = "manifest.json"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Classifies picture files with a model, each brought to its shape as preprocess does it (core/decode.py)."""
+"""Classifies picture files with a model, each brought to its shape as preprocess does it (core/pictures/decode.py)."""
 
 import contextlib
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import pydantic
 
 from components.core.artifacts.model import TRAINING_FILE, model_file
-from components.core.artifacts.served_model import DESCRIPTION
+from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST
 from components.core.errors import PipelineError, one_line
 from components.core.pictures.decode import Target
 from components.export.formats.runtimes import open_runtime
@@ -115,7 +115,7 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
 
 def _facts(place: pathlib.Path) -> Facts | None:
     # An ONNX file lies four folders deep in its export, another format's beside the manifest.
-    manifests = (folder / "manifest.json" for folder in place.parents[:4])
+    manifests = (folder / EXPORT_MANIFEST for folder in place.parents[:4])
     for file in (place / DESCRIPTION, *manifests, place.parent / TRAINING_FILE):
         with contextlib.suppress(OSError, ValueError):  # there is none, or another program's
             return Facts.model_validate_json(file.read_bytes())

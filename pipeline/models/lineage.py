@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from components.core.artifacts.served_model import EXTRAS
 from components.core.progress import amount
 from pipeline.console import table
 
@@ -137,7 +138,7 @@ def _formats(facts: Mapping[str, Any]) -> str:
     rows = [
         (
             name,
-            "." if name == "saved_model" else f"assets.extra/{proved.get('path', '')}",
+            "." if name == "saved_model" else f"{EXTRAS}/{proved.get('path', '')}",
             amount(proved.get("bytes", 0), "B"),
             proved.get("runtime", ""),
             *(f"{proved[key]:.4f}" if key in proved else "" for key in ("accuracy", "agreement")),

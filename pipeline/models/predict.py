@@ -27,7 +27,7 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
     Left out of a folder is what training leaves out: hidden files, and those that are no pictures by their ending.
 
     Args:
-        model: what find_model (model_places.py) takes.
+        model: what find_model (find.py) takes.
         images: files, and folders that are searched for files.
         out: a CSV file to write; empty: the answers are printed.
         top: how many classes to tell of each picture, the most probable first.

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
+from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.storage.bundle import MANIFEST, Manifest
@@ -57,7 +58,7 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
 def _exported_as(place: pathlib.Path) -> str:
     """The model's name in an export's manifest; empty: it has none."""
     try:
-        return json.loads((place / "manifest.json").read_text(encoding="utf-8"))["model_name"]
+        return json.loads((place / EXPORT_MANIFEST).read_text(encoding="utf-8"))["model_name"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

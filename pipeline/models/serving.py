@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from components.core.artifacts.served_model import EXTRAS
 from components.core.errors import PipelineError
 from components.core.files import whole_file
 from pipeline import ROOT
@@ -18,7 +19,7 @@ POLICY = re.compile(r"(?<=model_version_policy \{ ).*(?= \}$)", re.MULTILINE)
 NEWEST = "latest { num_versions: 1 }"
 # Where KServe's servers look for what its first container fetched.
 MODELS = "/mnt/models"
-ONNX = "assets.extra/onnx"
+ONNX = f"{EXTRAS}/onnx"
 
 
 class Pinned(NamedTuple):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PICTURES, BYTES = "serving_default", "encoded"
 # The directory that the format leaves to its users; servers ignore it.
 EXTRAS = "assets.extra"
+# What made an export, and the hashes of its files; beside its SavedModel.
+EXPORT_MANIFEST = "manifest.json"
 # class_names, image_shape and resize.
 DESCRIPTION = f"{EXTRAS}/model.json"
 

@@ -1,7 +1,7 @@
 """The evaluation report: one self-contained HTML page, for who has to decide whether a model is good enough.
 
 A section is a template in templates/ and a line in `_sections`. What a template can't say in a line or two is worked
-out in report_tables.py and report_charts.py.
+out in tables.py and charts.py.
 """
 
 import os
