@@ -4,9 +4,9 @@ import dataclasses
 import json
 import pathlib
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
@@ -15,14 +15,22 @@ from components.core.storage import location
 NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
 LABEL_VALUE = re.compile(rf"({NAME})?")
-CPUS = r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$"
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$"
 # The steps whose CPU and memory are parameters: all that meet the data.
 SIZED = ("download", "preprocess", "train", "choose", "evaluate", "export")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 NUMBERS = ("tolerationSeconds", "weight")  # all else is text
 TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
 AFFINITY_KEYS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+
+
+def _text_of(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_NumberOrText = Annotated[str, BeforeValidator(_text_of)]
+# Kubernetes' notations, as text; a plain number is taken too.
+Cpus = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$")]
+Memory = Annotated[_NumberOrText, Field(pattern=r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$")]
 
 
 class PlacementSettings(Settings):
@@ -36,23 +44,23 @@ class PlacementSettings(Settings):
     gpus=1 (the pod then gets no GPU, and the step says so and ends) and of train_cpu=4: write gpus='"1"' there.
     """
 
-    cpu_request: str = Field(
-        "100m", pattern=CPUS, description="CPUs that each step's pod is sure of; it takes more if its node has them"
+    cpu_request: Cpus = Field(
+        "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
     )
-    download_cpu: str = Field("1", pattern=CPUS, description="CPUs the download's pod may use")
-    download_memory: str = Field("1Gi", pattern=QUANTITY, description="memory of the download's pod")
-    preprocess_cpu: str = Field("2", pattern=CPUS, description="CPUs that preprocessing may use")
-    preprocess_memory: str = Field("2Gi", pattern=QUANTITY, description="memory of the preprocessing pod")
-    train_cpu: str = Field("2", pattern=CPUS, description="CPUs that training may use")
-    train_memory: str = Field("6Gi", pattern=QUANTITY, description="memory the training pod gets, /dev/shm included")
-    choose_cpu: str = Field("1", pattern=CPUS, description="CPUs that a sweep's choosing may use")
-    choose_memory: str = Field("1Gi", pattern=QUANTITY, description="memory of a sweep's choosing pod")
-    evaluate_cpu: str = Field("2", pattern=CPUS, description="CPUs that evaluation may use")
-    evaluate_memory: str = Field(
-        "4Gi", pattern=QUANTITY, description="memory of the evaluation pod; grows with test pictures times classes"
+    download_cpu: Cpus = Field("1", description="CPUs the download's pod may use")
+    download_memory: Memory = Field("1Gi", description="memory of the download's pod")
+    preprocess_cpu: Cpus = Field("2", description="CPUs that preprocessing may use")
+    preprocess_memory: Memory = Field("2Gi", description="memory of the preprocessing pod")
+    train_cpu: Cpus = Field("2", description="CPUs that training may use")
+    train_memory: Memory = Field("6Gi", description="memory the training pod gets, /dev/shm included")
+    choose_cpu: Cpus = Field("1", description="CPUs that a sweep's choosing may use")
+    choose_memory: Memory = Field("1Gi", description="memory of a sweep's choosing pod")
+    evaluate_cpu: Cpus = Field("2", description="CPUs that evaluation may use")
+    evaluate_memory: Memory = Field(
+        "4Gi", description="memory of the evaluation pod; grows with test pictures times classes"
     )
-    export_cpu: str = Field("2", pattern=CPUS, description="CPUs that exporting may use")
-    export_memory: str = Field("4Gi", pattern=QUANTITY, description="memory of the export pod, two models at once")
+    export_cpu: Cpus = Field("2", description="CPUs that exporting may use")
+    export_memory: Memory = Field("4Gi", description="memory of the export pod, two models at once")
     accelerator: str = Field(
         "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
     )
@@ -66,11 +74,6 @@ class PlacementSettings(Settings):
         if "/" not in name or not LABEL_KEY.fullmatch(name):
             raise ValueError("expected a resource such as nvidia.com/gpu")
         return name
-
-    @field_validator("cpu_request", *(f"{step}_{what}" for step in SIZED for what in ("cpu", "memory")), mode="before")
-    @classmethod
-    def _a_number_is_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
     @field_validator("node_selector", "tolerations", "node_affinity", mode="before")
     @classmethod

@@ -3,14 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from components.core.errors import PipelineError, nearest, shown
 from components.predict.settings import PredictSettings
 from pipeline.parameters.parameters import Parameters, from_command_line, from_environment
-from pipeline.parameters.placement_settings import CPUS, QUANTITY
+from pipeline.parameters.placement_settings import Cpus, Memory
 
 # The registry that trainings publish to is the one that predictions read.
 PUBLISHED_TO = "publish_uri"
@@ -19,16 +18,9 @@ PUBLISHED_TO = "publish_uri"
 class PredictionParameters(PredictSettings):
     """The predict step's settings, and its share of a node on a cluster."""
 
-    cpu_request: str = Field(
-        "100m", pattern=CPUS, description="CPUs that the pod is sure of; it takes more if its node has them"
-    )
-    predict_cpu: str = Field("2", pattern=CPUS, description="CPUs that answering may use")
-    predict_memory: str = Field("4Gi", pattern=QUANTITY, description="memory of the answering pod")
-
-    @field_validator("cpu_request", "predict_cpu", "predict_memory", mode="before")
-    @classmethod
-    def _a_number_is_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    cpu_request: Cpus = Field("100m", description="CPUs that the pod is sure of; it takes more if its node has them")
+    predict_cpu: Cpus = Field("2", description="CPUs that answering may use")
+    predict_memory: Memory = Field("4Gi", description="memory of the answering pod")
 
 
 @dataclasses.dataclass(frozen=True)
