@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
@@ -120,12 +120,7 @@ def look_up(name: ImageName) -> tuple[str, str]:
     with requests.Session() as session:
         session.headers["Accept"] = ACCEPTED
         try:
-            answer = session.head(name.url, timeout=TIMEOUT_S)
-            if answer.status_code == 401:
-                authorization = _authorization(session, answer, name)
-                if authorization:
-                    session.headers["Authorization"] = authorization
-                    answer = session.head(name.url, timeout=TIMEOUT_S)
+            answer = _asked(session, session.head, name.url, name, "pull")
         except requests.RequestException as error:
             return f"{name.host} does not answer here ({type(error).__name__})", ""
     return _state(answer, name), answer.headers.get("Docker-Content-Digest", "") if answer.ok else ""
@@ -150,12 +145,7 @@ def may_push(name: ImageName) -> str:
     url = name.url.replace(f"/manifests/{name.tag}", "/blobs/uploads/")
     with requests.Session() as session:
         try:
-            answer = session.post(url, timeout=TIMEOUT_S)
-            if answer.status_code == 401:
-                authorization = _authorization(session, answer, name, "pull,push")
-                if authorization:
-                    session.headers["Authorization"] = authorization
-                    answer = session.post(url, timeout=TIMEOUT_S)
+            answer = _asked(session, session.post, url, name, "pull,push")
             if answer.status_code == 202:
                 upload = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
                 # Credentials stay with the registry, wherever it keeps its uploads.
@@ -167,8 +157,19 @@ def may_push(name: ImageName) -> str:
     return f"{name.host} does not let us write {name.path} ({answer.status_code})"
 
 
+def _asked(
+    session: "requests.Session", ask: "Callable[..., requests.Response]", url: str, name: ImageName, actions: str
+) -> "requests.Response":
+    """The answer to a request, which is made again with what authorizes `actions` if the registry wants that."""
+    answer = ask(url, timeout=TIMEOUT_S)
+    if answer.status_code == 401 and (authorization := _authorization(session, answer, name, actions)):
+        session.headers["Authorization"] = authorization
+        answer = ask(url, timeout=TIMEOUT_S)
+    return answer
+
+
 def _authorization(
-    session: "requests.Session", refused: "requests.Response", name: ImageName, actions: str = "pull"
+    session: "requests.Session", refused: "requests.Response", name: ImageName, actions: str
 ) -> str | None:
     """What the registry wants to see: the user's docker login, or a token that it hands out for asking."""
     login = _docker_login(name.registry)

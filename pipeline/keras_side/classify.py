@@ -9,14 +9,13 @@ import numpy as np
 import pydantic
 
 from components.core.artifacts.model import TRAINING_FILE, model_file
-from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST
+from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST, SAVED_MODEL
 from components.core.errors import PipelineError, one_line
 from components.core.pictures.decode import Target
 from components.export.formats.runtimes import open_runtime
 from components.predict.answering import Classifier, answered, batches_of, refuse_films
 
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
-GRAPH = "saved_model.pb"
 
 
 class Answered(NamedTuple):
@@ -99,10 +98,10 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
     """The format of what lies at `path`, and its file or version directory."""
     if path.is_file() and path.suffix in SUFFIXES:
         return SUFFIXES[path.suffix], path
-    if (path / GRAPH).is_file():
+    if (path / SAVED_MODEL).is_file():
         return "saved_model", path
     for folder in (path / "saved_model", path):
-        versions = [graph.parent for graph in folder.glob(f"*/{GRAPH}") if graph.parent.name.isdecimal()]
+        versions = [graph.parent for graph in folder.glob(f"*/{SAVED_MODEL}") if graph.parent.name.isdecimal()]
         if versions:
             return "saved_model", max(versions, key=lambda version: int(version.name))
     if model_file(path).is_file():

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Its signatures. The first takes `images`, uint8 [batch, height, width, channels], the second `image_bytes`, string
 # [batch], JPEG or PNG files; both give `probabilities`, float32 [batch, classes].
 PICTURES, BYTES = "serving_default", "encoded"
+# The graph: servers take a directory that has it for a model.
+SAVED_MODEL = "saved_model.pb"
 # The directory that the format leaves to its users; servers ignore it.
 EXTRAS = "assets.extra"
 # What made an export, and the hashes of its files; beside its SavedModel.

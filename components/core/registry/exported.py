@@ -4,9 +4,8 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
-from components.core.artifacts.served_model import EXPORT_MANIFEST, EXTRAS
+from components.core.artifacts.served_model import EXPORT_MANIFEST, EXTRAS, SAVED_MODEL
 from components.core.files import sha256_of
-from components.core.registry.layout import SAVED_MODEL
 from components.core.storage import StorageError
 from components.core.storage.bundle import MANIFEST, Manifest, files_below
 

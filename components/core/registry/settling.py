@@ -7,8 +7,9 @@ look, by copies inside the store, and a number is never used again.
 import time
 import uuid
 
+from components.core.artifacts.served_model import SAVED_MODEL
 from components.core.registry.champion import Champion, change_champion, read_champion
-from components.core.registry.layout import SAVED_MODEL, claimed, now, place, staged, staged_place
+from components.core.registry.layout import claimed, now, place, staged, staged_place
 from components.core.registry.versions import HAD, files_in_staging, split_served
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
