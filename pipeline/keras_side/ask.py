@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.core.errors import PipelineError
+from components.core.errors import ERROR_PREFIX, PipelineError
 from pipeline import ROOT
 
 # Starts a process and gives what waits for its exit status, as start_python does.
@@ -49,5 +49,5 @@ def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[
         said = output.read().decode(errors="replace").strip().splitlines()
     if code:
         reason = said[-1] if said else f"the process that loads Keras ended with {code}"
-        raise PipelineError(reason.removeprefix("error: "))
+        raise PipelineError(reason.removeprefix(ERROR_PREFIX))
     return json.loads(said[-1])

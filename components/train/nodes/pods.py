@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from components.core.errors import one_line
+from components.core.errors import ERROR_PREFIX, one_line
 from components.train.nodes.job import LOST
 from components.train.nodes.kube import CORE, Kube
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
@@ -96,8 +96,8 @@ class NodePods:
     def _last_words(self, pod: str) -> str:
         """The last line that is our own error, else the last line at all."""
         lines = [line for line in self._log(pod, tailLines=LAST_LINES).splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("error: ")]
-        return (errors or lines or [""])[-1].removeprefix("error: ")
+        errors = [line for line in lines if line.startswith(ERROR_PREFIX)]
+        return (errors or lines or [""])[-1].removeprefix(ERROR_PREFIX)
 
     def _log(self, pod: str, **query: Any) -> str:
         return self.kube.log(pod, container=CONTAINER, **query)
