@@ -26,33 +26,10 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
     Raises:
         PipelineError: as read_layout and Labels do, or only some of the parts hold a table.
     """
-    own = [(part, found) for part in parts if (found := part.table())]
-    if table:
-        labels = Labels(parts)
-        labels.take(table, parts)
-    elif own:
-        if len(own) < len(parts):
-            without = [part.called for part in parts if part not in [having for having, _ in own]]
-            raise PipelineError(
-                f"expected a table of labels in each source or in none, received none in {listed(without)}; add one "
-                "there, or give one for all by labels="
-            )
-        labels = Labels(parts)
-        for part, found in own:
-            labels.take(found, [part])
-    else:
-        labels = _by_folders(parts)
+    labels = _labels(parts, table)
     class_names = labels.settle()
     left_out = np.concatenate([part.left_out for part in parts])
     kept = np.flatnonzero((labels.labels >= 0) & ~left_out)
-    ignored = sum((part.ignored for part in parts), collections.Counter())
-    for part in parts:
-        ignored.update({reason: int(mask.sum()) for reason, mask in part.out.items()})
-    ignored[labels.unlabelled] = int(((labels.labels == -1) & ~left_out).sum())
-    others = sum((count for part in parts for count in part.others_in.values()), collections.Counter())
-    for ending, count in others.most_common(ENDINGS_TOLD):
-        ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
-    ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
     several = Several(tuple(part.payloads for part in parts))
     offsets = [several.offsets(number, np.frombuffer(part.offsets, np.int64)) for number, part in enumerate(parts)]
     starts = np.cumsum([0, *map(len, parts)])
@@ -73,10 +50,44 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
         shape=None,
         name=name,
         name_sums=np.concatenate([np.frombuffer(part.name_sums, np.uint32) for part in parts])[kept],
-        ignored={reason: count for reason, count in sorted(ignored.items()) if count},
+        ignored=_ignored(parts, labels, left_out),
         odd_lines=labels.odd_lines,
         notices=labels.notices,
     )
+
+
+def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
+    """The pictures' labels: by the table, else by tables in the parts, else by their folders."""
+    own = [(part, found) for part in parts if (found := part.table())]
+    if table:
+        labels = Labels(parts)
+        labels.take(table, parts)
+    elif own:
+        if len(own) < len(parts):
+            without = [part.called for part in parts if part not in [having for having, _ in own]]
+            raise PipelineError(
+                f"expected a table of labels in each source or in none, received none in {listed(without)}; add one "
+                "there, or give one for all by labels="
+            )
+        labels = Labels(parts)
+        for part, found in own:
+            labels.take(found, [part])
+    else:
+        labels = _by_folders(parts)
+    return labels
+
+
+def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> dict[str, int]:
+    """What is left out of the source: how many files, by the reason."""
+    ignored = sum((part.ignored for part in parts), collections.Counter())
+    for part in parts:
+        ignored.update({reason: int(mask.sum()) for reason, mask in part.out.items()})
+    ignored[labels.unlabelled] = int(((labels.labels == -1) & ~left_out).sum())
+    others = sum((count for part in parts for count in part.others_in.values()), collections.Counter())
+    for ending, count in others.most_common(ENDINGS_TOLD):
+        ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
+    ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
+    return {reason: count for reason, count in sorted(ignored.items()) if count}
 
 
 def _by_folders(parts: Sequence[Found]) -> Labels:
