@@ -99,13 +99,11 @@ def preprocess(
             resize=target.resize,
             fingerprint=fingerprint_of(target.shape, source.class_names, written),
         )
-        quarantine = tally.quarantine()
         in_splits, split_examples = examples.duplicates(source, tally.hashes, splits, pixels, splits)
         in_classes, class_examples = examples.duplicates(source, tally.hashes, splits, pixels, source.labels)
         height, width = tally.size_ranges()
         seconds = time.monotonic() - began
         facts = DataFacts(
-            dataset=info.called,
             info=info,
             samples=examples.samples(source, orders[TRAIN], pixels),
             duplicates=in_splits,
@@ -113,8 +111,7 @@ def preprocess(
             in_two_classes=in_classes,
             in_two_classes_examples=class_examples,
             notices=[*source.notices, *notices(source, tally)],
-            quarantined=tally.left_out,
-            quarantine=quarantine,
+            quarantine=tally.quarantine(),
             ignored=source.ignored,
             validation=words[VALIDATION],
             test=words[TEST],
@@ -125,7 +122,7 @@ def preprocess(
             pictures_per_second=len(source) / seconds,
         )
         remove(scratch)
-        listing = [{"name": picture.name, "reason": picture.reason} for picture in quarantine]
+        listing = [{"name": picture.name, "reason": picture.reason} for picture in facts.quarantine]
         write_json(directory / QUARANTINE_FILE, {"total": tally.left_out, "listed": listing})
         write_json(directory / INFO_FILE, info.model_dump(mode="json"))
         read_info(directory)
@@ -162,7 +159,7 @@ def _print_summary(facts: DataFacts) -> None:
     for what, number in [
         *facts.conversions.items(),
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),
-        ("unreadable or odd, listed in the data report", facts.quarantined),
+        ("unreadable or odd, listed in the data report", facts.info.quarantined),
         ("in more than one split", facts.duplicates),
         ("in more than one class", facts.in_two_classes),
     ]:

@@ -9,7 +9,6 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import mmap
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from components.core.artifacts import tfrecord
 from components.core.artifacts.dataset import DatasetInfo, Shard, Split
+from components.core.cores import usable_cores
 from components.core.errors import PipelineError
 from components.core.machine import at_once
 
@@ -48,7 +48,7 @@ class MappedSplit:
         self.shape, self.cached = info.image_shape, cached
         layout = self.layout = _layout(info)
         shards = [(path, shard) for path, shard in _shards(directory, info, split) if shard.count]
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:  # SHA-256 leaves Python's lock alone
+        with concurrent.futures.ThreadPoolExecutor(usable_cores()) as threads:  # SHA-256 leaves Python's lock alone
             labels = list(threads.map(lambda each: _labels(each[0], each[1], layout), shards))
         self.labels = np.concatenate([np.empty(0, np.int64), *labels])
         self.starts = np.cumsum([0, *(shard.count for _, shard in shards)]).tolist()

@@ -46,7 +46,6 @@ class DataFacts:
     160 pixels a side if they are larger.
 
     Attributes:
-        dataset: what people call the data set: "cifar10", or the name of their own source.
         info: what dataset.json says: shape, class names, counts of each class in each split, mean, std, source.
         samples: class name -> a few pictures of the training split, a seeded choice.
         duplicates: how many different pictures occur in more than one split.
@@ -54,8 +53,8 @@ class DataFacts:
         in_two_classes: how many different pictures occur in more than one class.
         in_two_classes_examples: the first few of them.
         notices: what looks like a mistake, each a sentence without its end.
-        quarantined: how many pictures could not be read, and how many lines of labels were odd.
-        quarantine: the first of them (a capped list; quarantine.json holds the same).
+        quarantine: the first pictures that could not be read, and lines of labels that were odd (a capped list, as
+            quarantine.json holds it).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
             {"no picture by its ending: .txt": 3}.
         validation: how the validation split came about, for people: "the last 20 % of the training pictures".
@@ -67,7 +66,6 @@ class DataFacts:
         pictures_per_second: all pictures of the source over `seconds`.
     """
 
-    dataset: str
     info: DatasetInfo
     samples: dict[str, list[np.ndarray]]
     duplicates: int
@@ -75,7 +73,6 @@ class DataFacts:
     in_two_classes: int
     in_two_classes_examples: list[Duplicate]
     notices: list[str]
-    quarantined: int
     quarantine: list[Quarantined]
     ignored: dict[str, int]
     validation: str

@@ -38,7 +38,7 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         path,
         TEMPLATES,
         "Data report",
-        facts.dataset,
+        facts.info.called,
         _sections(facts),
         facts=facts,
         splits=splits,

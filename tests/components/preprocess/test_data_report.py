@@ -16,18 +16,18 @@ from tests.components.core.page.page_browser import Frame, needs_chromium, seen_
 from tests.components.core.page.page_checks import read_page
 
 
-def facts_of(names, counts, shape=(8, 8, 3), samples=4, **others):
+def facts_of(names, counts, shape=(8, 8, 3), samples=4, dataset="photos", quarantined=0, **others):
     """The facts of a data set with `counts` by split and class."""
     random = np.random.default_rng(5)
     info = DatasetInfo(
-        dataset="photos",
+        dataset=dataset,
         image_shape=shape,
         class_names=names,
         splits={split: SplitInfo(count=sum(c), per_class=c, shards=[]) for split, c in counts.items()},
         mean=[0.4914] * shape[2],
         std=[0.2023] * shape[2],
         seed=42,
-        quarantined=0,
+        quarantined=quarantined,
         source_uri="https://example.org/photos.tar",
         source_sha256="ab" * 32,
         fingerprint="cd" * 32,
@@ -36,7 +36,6 @@ def facts_of(names, counts, shape=(8, 8, 3), samples=4, **others):
     if isinstance(samples, int):
         pictures = {name: [random.integers(0, 256, shape, np.uint8) for _ in range(samples)] for name in names}
     given = {
-        "dataset": "photos",
         "info": info,
         "samples": pictures,
         "duplicates": 0,
@@ -44,7 +43,6 @@ def facts_of(names, counts, shape=(8, 8, 3), samples=4, **others):
         "in_two_classes": 0,
         "in_two_classes_examples": [],
         "notices": [],
-        "quarantined": 0,
         "quarantine": [],
         "ignored": {},
         "validation": "the last 20 % of the training pictures",

@@ -269,7 +269,7 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert facts.conversions == {"resized and cropped": 30}
     assert info.resized == 30
     assert facts.ignored == {"no picture by its ending: .txt": 1}
-    assert (facts.quarantined, [picture.name for picture in facts.quarantine]) == (1, ["dog/bad.png"])
+    assert (info.quarantined, [picture.name for picture in facts.quarantine]) == (1, ["dog/bad.png"])
     height = facts.original_height
     assert (height.min, height.median, height.max) == (20, 200, 200)
     assert (facts.original_width.min, facts.original_width.max) == (30, 300)
