@@ -29,23 +29,23 @@ PAGE_TIMEOUT_S = (3, 10)
 # The same two of the first contact, and how long that is tried again: nothing is lost yet, and a person waits.
 FIRST_TIMEOUT_S = (3, 4)
 FIRST_PATIENCE_S = 2.0
-# How long a request is tried again that may pass.
-PATIENCE_S = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """Where KFP answers, and as whom.
+    """Where KFP answers, as whom, and how patiently it is asked.
 
     Attributes:
         url: http(s)://...; empty: what the SDK finds, inside a cluster or by the kubeconfig.
         namespace: where the runs' pods are; on a KFP of many users the user's own. Empty: the SDK's own setting.
         token: a bearer token; from the environment only, since every process may read a command line.
+        patience_s: how long a request is tried again that may pass.
     """
 
     url: str = ""
     namespace: str = ""
     token: str = dataclasses.field(default="", repr=False)
+    patience_s: float = 120.0
 
     def follow_command(self, run_id: str) -> str:
         """The command that follows a run that is here, to be typed as it stands."""
@@ -155,11 +155,15 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
 
 
 def patiently(
-    call: Callable[[], Result], endpoint: Endpoint, patience_s: float, again: Callable[[Exception], None] | None = None
+    call: Callable[[], Result],
+    endpoint: Endpoint,
+    patience_s: float | None = None,
+    again: Callable[[Exception], None] | None = None,
 ) -> Result:
-    """Calls, and again after failures that may pass, each pause twice the last, until `patience_s` is used up.
+    """Calls, and again after failures that may pass, each pause twice the last, until the patience is used up.
 
     Args:
+        patience_s: if not the endpoint's.
         again: told each failure that is followed by another try.
 
     Raises:
@@ -172,6 +176,7 @@ def patiently(
         if again and isinstance(failure, Exception):
             again(failure)
 
+    patience_s = endpoint.patience_s if patience_s is None else patience_s
     first = min(1.0, patience_s / 10)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(may_pass),

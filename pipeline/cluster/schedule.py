@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
 from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
@@ -70,7 +70,6 @@ def schedule(
     experiment: str,
     name: str = "",
     service_account: str = "",
-    patience_s: float = PATIENCE_S,
 ) -> tuple[str, str]:
     """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
 
@@ -88,7 +87,6 @@ def schedule(
         experiment,
         name or configuration.title,
         service_account,
-        patience_s,
     )
 
 
@@ -101,7 +99,6 @@ def schedule_version(
     experiment: str,
     name: str = "",
     service_account: str = "",
-    patience_s: float = PATIENCE_S,
 ) -> tuple[str, str, str]:
     """As `schedule`, of a version on the Pipelines page. It keeps the defaults it was uploaded with, but for what was
     given on the command line or by the environment.
@@ -118,7 +115,7 @@ def schedule_version(
     chosen: list[str] = []
 
     def of_the_version(client: "kfp.Client") -> dict[str, Any]:
-        found = find_version(client, endpoint, pipeline, version, patience_s)
+        found = find_version(client, endpoint, pipeline, version)
         taken = parameters_of(found)
         for parameter in given:
             if parameter not in taken:
@@ -128,7 +125,7 @@ def schedule_version(
         return {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
 
     name = name or configuration.title
-    made, identity = _make(given, of_the_version, cron, endpoint, experiment, name, service_account, patience_s)
+    made, identity = _make(given, of_the_version, cron, endpoint, experiment, name, service_account)
     return made, identity, chosen[0]
 
 
@@ -140,17 +137,16 @@ def _make(
     experiment: str,
     name: str,
     service_account: str,
-    patience_s: float,
 ) -> tuple[str, str]:
     """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
     kfp_cron = check_cron(cron)
     check_size(parameters)
     client = connect(endpoint)
-    if any(known.display_name == name for known in schedules(endpoint, client, patience_s)):
+    if any(known.display_name == name for known in schedules(endpoint, client)):
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
     pipeline = what(client)
-    experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
+    experiment_id = obtain_experiment(client, endpoint, experiment)
 
     def make() -> Any:
         with quiet():
@@ -168,7 +164,7 @@ def _make(
     return name, patiently(make, endpoint, 0.0).recurring_run_id
 
 
-def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s: float = PATIENCE_S) -> list[Any]:
+def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[Any]:
     """All schedules, as KFP describes them."""
     client = client or connect(endpoint)
     # Other than with experiments, the SDK does not look for the user's namespace itself.
@@ -176,18 +172,15 @@ def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None, patience_s
     found: list[Any] = []
     token = ""
     while True:
-        page = patiently(
-            functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=mine),
-            endpoint,
-            patience_s,
-        )
+        read = functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=mine)
+        page = patiently(read, endpoint)
         found += page.recurring_runs or []
         token = page.next_page_token
         if not token:
             return found
 
 
-def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client", patience_s: float = PATIENCE_S) -> str:
+def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client") -> str:
     """Whose code a schedule runs, which stays that of the day it was made.
 
     Returns:
@@ -196,7 +189,7 @@ def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client", patience_s: fl
     document, version = entry.pipeline_spec, entry.pipeline_version_reference
     if not document and version and version.pipeline_version_id:
         read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
-        document = patiently(read, endpoint, patience_s).pipeline_spec
+        document = patiently(read, endpoint).pipeline_spec
     executors = (document or {}).get("pipeline_spec", document or {}).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
     # Tags are hashes of the code; the repository is another matter.
@@ -206,21 +199,21 @@ def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client", patience_s: fl
     return f"another: {', '.join(others)}" if others else "this" if tags else "-"
 
 
-def unschedule(name: str, endpoint: Endpoint, patience_s: float = PATIENCE_S) -> str:
+def unschedule(name: str, endpoint: Endpoint) -> str:
     """Removes the schedule of that name or id, and returns its id. A run that it has started goes on.
 
     Raises:
         PipelineError: there is none; names the nearest.
     """
     client = connect(endpoint)
-    known = schedules(endpoint, client, patience_s)
+    known = schedules(endpoint, client)
     found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]
     if not found:
         names = [entry.display_name for entry in known]
         raise PipelineError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")
     if len(found) > 1:
         raise PipelineError(f"{len(found)} schedules are named {name!r}; give an id: {found[0].recurring_run_id}, ...")
-    patiently(lambda: client.delete_recurring_run(found[0].recurring_run_id), endpoint, patience_s)
+    patiently(lambda: client.delete_recurring_run(found[0].recurring_run_id), endpoint)
     return found[0].recurring_run_id
 
 

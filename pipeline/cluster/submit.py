@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, patiently, quiet, run_page, unless_there
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page, unless_there
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
@@ -75,7 +75,6 @@ def submit(
     endpoint: Endpoint,
     experiment: str = DEFAULT_EXPERIMENT,
     service_account: str = "",
-    patience_s: float = PATIENCE_S,
     say: Say = print,
     pipeline: str = "",
 ) -> tuple["kfp.Client", str]:
@@ -93,13 +92,13 @@ def submit(
         PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
-    experiment_id = obtain_experiment(client, endpoint, experiment, patience_s)
+    experiment_id = obtain_experiment(client, endpoint, experiment)
     # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
     name = f"{configuration.title} {moment} {secrets.token_hex(3)}"
 
     version = version_of(compiled)
-    known = uploaded(client, endpoint, pipeline, version, patience_s) if pipeline else None
+    known = uploaded(client, endpoint, pipeline, version) if pipeline else None
     what = (
         {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
         if known
@@ -122,24 +121,24 @@ def submit(
             )
         return run.run_id
 
-    run_id = patiently(start, endpoint, patience_s)
+    run_id = patiently(start, endpoint)
     say(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
     if page := run_page(client, run_id):
         say(f"  {page}")
     return client, run_id
 
 
-def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str, patience_s: float = PATIENCE_S) -> str:
+def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str) -> str:
     """The id of the experiment of that name, made if need be."""
 
     def obtain() -> Any:
         with quiet():
             return client.create_experiment(name)  # which looks before it makes one
 
-    return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint, patience_s)
+    return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint)
 
 
-def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str, patience_s: float = PATIENCE_S) -> str:
+def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str:
     """Where a run's pods are: the namespace that was given, that of the run's experiment, or KFP's own."""
 
     def read() -> str:
@@ -149,7 +148,7 @@ def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str, patien
     if endpoint.namespace:
         return endpoint.namespace
     with contextlib.suppress(PipelineError):  # which whoever follows the run is told
-        return patiently(read, endpoint, patience_s) or "kubeflow"
+        return patiently(read, endpoint) or "kubeflow"
     return client.get_user_namespace() or "kubeflow"
 
 

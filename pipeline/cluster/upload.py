@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, pages_of, patiently, unless_there
+from pipeline.cluster.kubeflow import Endpoint, connect, pages_of, patiently, unless_there
 
 if TYPE_CHECKING:
     import kfp
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 NEWEST = "newest"
 
 
-def upload(
-    name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint, patience_s: float = PATIENCE_S
-) -> tuple[bool, str]:
+def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) -> tuple[bool, str]:
     """Uploads a version of a pipeline, unless it is there; makes the pipeline if need be.
 
     Returns:
@@ -25,7 +23,7 @@ def upload(
         PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
-    pipeline = patiently(lambda: _obtain_pipeline(client, name), endpoint, patience_s)
+    pipeline = patiently(lambda: _obtain_pipeline(client, name), endpoint)
     sent: list[str] = []
 
     def send() -> Any:
@@ -43,19 +41,19 @@ def upload(
             )
         ) or _named(versions(client, pipeline.pipeline_id), version)
 
-    made = patiently(send, endpoint, patience_s)
+    made = patiently(send, endpoint)
     path = f"/#/pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
     pages = pages_of(client)
     return not sent, f"{pages}{path}" if pages else ""
 
 
-def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str, patience_s: float) -> Any:
+def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
     """The version of that name, or the newest, as KFP describes it.
 
     Raises:
         PipelineError: there is no such pipeline or version; names the nearest.
     """
-    known = patiently(lambda: _known(client, name), endpoint, patience_s)
+    known = patiently(lambda: _known(client, name), endpoint)
     if known is None:
         raise PipelineError(
             f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
@@ -69,10 +67,10 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
     raise PipelineError(f"pipeline {name!r} has no version {version!r}; {hint}")
 
 
-def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str, patience_s: float) -> Any:
+def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
     """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
     with contextlib.suppress(PipelineError):
-        known = patiently(lambda: _known(client, name), endpoint, patience_s)
+        known = patiently(lambda: _known(client, name), endpoint)
         return _named(known or [], version)
     return None
 

@@ -10,7 +10,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint
+from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
@@ -33,15 +33,13 @@ STORY = [
 ]
 
 
-def run(
-    api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, pods=None, patience_s: float = PATIENCE_S, **endpoint
-) -> list[str]:
+def run(api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, pods=None, **endpoint) -> list[str]:
     """Submits and follows; returns what was said."""
     said = []
     with api.serving() as url, short_pauses():
         place = Endpoint(url, **endpoint)
         configuration = configure("quickstart", environment={})
-        client, run_id = submit(configuration, compiled, place, patience_s=patience_s, say=said.append)
+        client, run_id = submit(configuration, compiled, place, say=said.append)
         follow(client, place, run_id, watch, pods, said.append)
     return said
 

@@ -64,17 +64,17 @@ def test_a_day_that_never_comes_is_refused(cron):
 def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
     api = KfpApi()
     with api.serving() as url:
-        place = Endpoint(url)
+        place = Endpoint(url, patience_s=0.5)
         configuration = configure("quickstart", ["EPOCHS=3"], {})
-        name, identity = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
-        schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly", patience_s=0.5)
+        name, identity = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
+        schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
         assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
         assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
         assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == (1, True, "ENABLE")
         assert sent["runtime_config"]["parameters"]["epochs"] == 3
         with pytest.raises(PipelineError, match="there is a schedule 'quickstart' already"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
         with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
             unschedule("monthy", place)
         assert unschedule(name, place) == identity
@@ -93,7 +93,7 @@ def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
         place = Endpoint(url)
         schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
         schedule(configuration, older, "30 2 * * *", place, "conv2d", name="old")
-        upload("quickstart", "abc-1", older, place, patience_s=3.0)
+        upload("quickstart", "abc-1", older, place)
         schedule_version(configuration, "quickstart", "abc-1", "30 2 * * *", place, "conv2d", name="of-a-version")
         made = api.recurring["schedule-2"]
         plain = {"deploymentSpec": {"executors": {"exec-a": {"container": {"image": "python:3.13"}}}}}
@@ -112,10 +112,10 @@ def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedu
     with api.serving() as url:
         configuration = configure("quickstart", environment={})
         with pytest.raises(PipelineError, match="no permission in the default namespace"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
         api.faults = [("POST", "/apis/v2beta1/recurringruns", "drop after")]
         with pytest.raises(PipelineError, match="no answer"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", patience_s=0.5)
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
         assert len(api.recurring) == 1
 
 

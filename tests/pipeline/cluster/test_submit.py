@@ -12,7 +12,7 @@ import yaml
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.compile import LARGEST_TRIALS
-from pipeline.cluster.kubeflow import PATIENCE_S, Endpoint, connect, find_endpoint
+from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
@@ -48,7 +48,7 @@ def test_a_refusal_is_one_clear_line_and_not_tried_again(quickstart_compiled, pa
     lasting = fault[0] == 502
     api.faults = [("POST", path, fault)] * (1000 if lasting else 1)
     with pytest.raises(PipelineError, match=said) as caught:
-        run(api, quickstart_compiled, patience_s=0.5 if lasting else PATIENCE_S)
+        run(api, quickstart_compiled, patience_s=0.5 if lasting else Endpoint.patience_s)
     assert "\n" not in str(caught.value)
     assert api.runs == {}
     assert lasting or api.count("POST", path) == 1

@@ -61,7 +61,7 @@ def test_a_pipeline_is_uploaded_once_a_version(api):
 
 def test_an_answer_that_is_lost_makes_no_second_one(api, quickstart_compiled):
     api.faults = [("POST", "/apis/v2beta1/pipelines", "drop after"), ("POST", UPLOAD, "drop after")]
-    known, _ = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+    known, _ = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url, patience_s=3.0))
     assert not known
     assert [len(versions) for versions in api.versions.values()] == [1] and len(api.pipelines) == 1
 
@@ -79,7 +79,7 @@ def test_somebody_who_was_faster_is_no_failure(api, quickstart_compiled):
         return original(method, path, *rest)
 
     api.handle = handle
-    _, page = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+    _, page = upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url, patience_s=3.0))
     assert page.endswith("/version/version-1")
 
 
@@ -94,14 +94,14 @@ def test_somebody_who_was_faster_is_no_failure(api, quickstart_compiled):
 def test_a_refusal_is_one_line(api, quickstart_compiled, path, fault, said):
     api.faults = [("POST", path, fault)]
     with pytest.raises(PipelineError, match=said):
-        upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url), patience_s=3.0)
+        upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url, patience_s=3.0))
 
 
 def test_a_profiles_namespace_keeps_its_own_pipelines(tmp_path, quickstart_compiled):
     api = KfpApi(namespaces=("ana", "ben"))
     with api.serving() as url:
         for namespace in ("ana", "ben", "ana"):
-            upload("digits", "abc-1", quickstart_compiled, Endpoint(url, namespace), patience_s=3.0)
+            upload("digits", "abc-1", quickstart_compiled, Endpoint(url, namespace, patience_s=3.0))
     assert sorted(pipeline["namespace"] for pipeline in api.pipelines.values()) == ["ana", "ben"]
 
 

@@ -152,9 +152,9 @@ def test_a_kfp_of_one_user_in_a_namespace_of_its_own(monkeypatch, tmp_path, quic
     api = KfpApi(STORY)
     assert run(api, quickstart_compiled, namespace="my-project")[-1] == "the run succeeded"
     with api.serving() as url:
-        place = Endpoint(url, "my-project")
+        place = Endpoint(url, "my-project", patience_s=3.0)
         assert schedules(place) == []
-        upload("digits", "abc-1", quickstart_compiled, place, patience_s=3.0)
+        upload("digits", "abc-1", quickstart_compiled, place)
         assert pods_namespace(connect(place), place, "run-2") == "my-project"
 
 
@@ -163,7 +163,7 @@ def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monk
     api = KfpApi(STORY, namespaces=("ana",))
     assert run(api, quickstart_compiled)[-1] == "the run succeeded"
     with api.serving() as url:
-        upload("digits", "abc-1", quickstart_compiled, Endpoint(url), patience_s=3.0)
+        upload("digits", "abc-1", quickstart_compiled, Endpoint(url, patience_s=3.0))
         assert schedules(Endpoint(url)) == []
     assert [made["namespace"] for made in (*api.experiments.values(), *api.pipelines.values())] == ["ana", "ana"]
 
@@ -221,11 +221,11 @@ def test_an_experiment_that_somebody_else_makes_at_the_same_moment_is_theirs_and
 
     api.handle = handle
     with api.serving() as url:
-        assert obtain_experiment(connect(Endpoint(url)), Endpoint(url), "conv2d", 1.0) == "experiment-1"
+        assert obtain_experiment(connect(Endpoint(url)), Endpoint(url, patience_s=1.0), "conv2d") == "experiment-1"
 
 
 def test_another_conflict_is_told():
     api = KfpApi()
     api.faults = [("POST", "/apis/v2beta1/experiments", error(409, 6, "Already exist error: what"))] * 2
     with api.serving() as url, pytest.raises(PipelineError, match="409: Already exist error: what"):
-        obtain_experiment(connect(Endpoint(url)), Endpoint(url), "conv2d", 1.0)
+        obtain_experiment(connect(Endpoint(url)), Endpoint(url, patience_s=1.0), "conv2d")
