@@ -1,7 +1,7 @@
 """Where a run's checkpoints lie: a directory, or a store that outlives the pod; under a key that the run itself gives.
 
-The key is a digest of all that decides what the weights become, so a retried step, a re-driven one and a new run of
-the same job all find the same checkpoint, and no other job does. It needs no run id, which would defeat KFP's cache.
+The key is a digest of all that decides what the weights become: a retried step, a re-driven one and a new run of the
+same job find the same checkpoint, and no other job does. It needs no run id, which would defeat KFP's cache.
 
 Two runs of one job at the same time share the place: each writes whole checkpoints only, and goes on from the newest
 whole one, whoever wrote it, as both are on the way to the same weights.

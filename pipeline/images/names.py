@@ -1,9 +1,8 @@
 """The names of the components' images. Naming needs no Docker.
 
 One build a stage of the Dockerfile (data, and cpu, gpu or jax), one tag a component. A tag is a hash of all that the
-component's behaviour in the image depends on, so that KFP's caches, which compare image names, miss exactly when that
-component changed, and so that a tag, once made, never means something else. Builds happen from a copy of the very files
-that were hashed.
+component's behaviour in the image depends on: KFP's caches, which compare image names, miss exactly when that component
+changed. A tag, once made, never means something else. Builds happen from a copy of the very files that were hashed.
 """
 
 import hashlib

@@ -108,8 +108,8 @@ def _spelled(value: Any, axis: Any) -> str:
 def _trained(
     configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep, warm: WarmProcess
 ) -> tuple[float, list[dict[str, Any]]]:
-    """The validation accuracy that a trial came to, and its history by epoch. One that failed came to 0: what is told
-    to have failed tells Optuna nothing, and it asks for more of the kind (for 16 of 20 in place of 4, if the loss
+    """The validation accuracy that a trial came to, and its history by epoch. One that failed came to 0: from
+    failures told as such Optuna learns nothing, and asks for more of the kind (for 16 of 20 in place of 4, if the loss
     is lost in three of a range's seven powers of ten)."""
     run, _, failure = one_pass(configuration, choice, outputs, sweep, warm=warm)
     if failure:

@@ -185,9 +185,12 @@ def _check_emulator(url: str) -> None:
 
 
 class _Wire(requests.adapters.HTTPAdapter):
-    """What the client's session is missing: room for every worker's connection (a session keeps 10, and drops and
-    re-opens the others each time), a stall limit on the requests that pass none (the parts of an upload), and the
-    bytes of parts that have arrived, for the progress bar."""
+    """What the client's session is missing:
+
+    - room for every worker's connection: a session keeps 10, and drops and re-opens the others each time
+    - a stall limit on the requests that pass none, which are the parts of an upload
+    - the bytes of parts that have arrived, for the progress bar
+    """
 
     def __init__(self, limits: Limits):
         super().__init__(pool_connections=4, pool_maxsize=limits.workers + limits.part_workers)

@@ -44,11 +44,11 @@ def mean_recall_test(better: np.ndarray, worse: np.ndarray, pictures: np.ndarray
 
     A coin a picture, as McNemar's test has it, would do between models that are alike in every class. It does not if
     the challenger is better in a common class and worse in a rare one, which is what balanced accuracy is for: with 10
-    pictures of the rare class it passed 13 % of such challengers at 5 %, since the loss was not among the ten. So the
-    chances of winning and of losing a picture are estimated for each class, as those that explain the answers best
-    among all under which the mean recalls are equal (Tango, 1998, "Equivalence test and confidence interval for the
-    difference in proportions for the paired-sample design", for one class); what a few pictures could not show is in
-    them. The answer is how often these chances give such a lead, by Lugannani and Rice's saddlepoint formula (1980),
+    pictures of the rare class it passed 13 % of such challengers at 5 %, since the loss was not among the ten. So each
+    class has chances of its own of winning and of losing a picture: those that explain the answers best among all under
+    which the mean recalls are equal. What a few pictures could not show is in them. For one class this is Tango's
+    "Equivalence test and confidence interval for the difference in proportions for the paired-sample design" (1998).
+    The answer is how often these chances give such a lead, by Lugannani and Rice's saddlepoint formula (1980),
     which holds far into the tail, where many looks lead, and draws nothing.
 
     Args:

@@ -1,8 +1,8 @@
 """Pictures as JPEG or PNG bytes to what the model takes, in TensorFlow operations that go into the SavedModel.
 
 As preprocess does it (core/pictures/decode.py): transparency is laid on white, 16 bits become 8, grey is ITU-R 601-2
-luma by Pillow's own integers, large JPEGs are reduced while they are decoded, another size is cropped or stretched by
-the same antialiasing triangle filter, and a picture of too many pixels is refused. What differs, and how much:
+luma by Pillow's own integers. Large JPEGs are reduced while they are decoded; another size is cropped or stretched by
+the same antialiasing triangle filter; a picture of too many pixels is refused. What differs, and how much:
 
     EXIF orientation    not applied: TensorFlow has no operation that reads it. Turn such pictures before sending
     resizing            Pillow rounds to 8 bits between its two passes: at most 1 of 255 a pixel
