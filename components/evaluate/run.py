@@ -141,18 +141,16 @@ def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
         )
     if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
         print("note: the model was trained on another state of the data set than it is measured on")
-    test = info.splits.get("test")
-    absent = [name for name, count in zip(info.class_names, test.per_class, strict=True) if not count] if test else []
-    if absent:
+    per_class = info.splits["test"].per_class
+    if absent := [name for name, count in zip(info.class_names, per_class, strict=True) if not count]:
         print(f"warning: the test split has no picture of {short_list(absent)}: nothing tells how it does on those")
 
 
 def _uneven(info: DatasetInfo) -> bool:
     """Whether the tested classes are of unequal sizes, and not in the test split alone, where luck may do it."""
-    found = [split.per_class for split in info.splits.values()]
-    tested = info.splits["test"].per_class if "test" in info.splits else []
-    totals = [sum(counts[k] for counts in found) for k, count in enumerate(tested) if count]
-    return uneven([count for count in tested if count]) and uneven(totals)
+    tested = [k for k, count in enumerate(info.splits["test"].per_class) if count]
+    totals = [sum(split.per_class[k] for split in info.splits.values()) for k in tested]
+    return uneven([info.splits["test"].per_class[k] for k in tested]) and uneven(totals)
 
 
 def _behaviour(
