@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from components.core.artifacts.evaluation import figures_line
+from components.core.artifacts.evaluation import REPORT_FILE, figures_line
 from components.core.artifacts.model import MODEL_FILE
 from pipeline.console import table
 
 # What a run leaves, as it is named at its end: the step, its output, and the file below that.
 PLACES = {
-    "report": ("evaluate", "evaluation", "report.html"),
+    "report": ("evaluate", "evaluation", REPORT_FILE),
     "tensorboard": ("train", "tensorboard", ""),
     "saved_model": ("export", "exported", "saved_model"),
     "model": ("train", "model", MODEL_FILE),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.model import model_file
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
 from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_served, read_description
 from components.core.errors import PipelineError, one_line
@@ -122,7 +123,7 @@ def champion_answers(
 
 def count_as_look(settings: EvaluateSettings, champion: Champion, model_path: str) -> int:
     """How many comparisons there are on these pictures, with this one."""
-    challenger = sha256_of(pathlib.Path(model_path) / "model.keras")
+    challenger = sha256_of(model_file(model_path))
     store = Registry(settings.publish_uri).store
     return count_look(store, settings.model_name, _asked(champion).hashes, challenger, champion.version)
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, read_info, uneven
 from components.core.artifacts.dataset_reading import batches, split_count
-from components.core.artifacts.evaluation import Decision, figures_line, write_decision
+from components.core.artifacts.evaluation import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    Decision,
+    figures_line,
+    write_decision,
+)
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.artifacts.picture_hashes import model_learned
 from components.core.catalog import DATASETS
@@ -26,10 +33,7 @@ from components.evaluate.report.facts import EvaluationFacts
 from components.evaluate.report.page import write_report
 from components.evaluate.settings import EvaluateSettings
 
-PREDICTIONS_FILE = "predictions.npz"
-METRICS_FILE = "metrics.json"
 CONFUSION_FILE = "confusion.csv"
-REPORT_FILE = "report.html"
 
 
 @dataclasses.dataclass(frozen=True)

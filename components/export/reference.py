@@ -1,13 +1,13 @@
 """What new pictures will be compared with: facts of the data set, and the model's answers to test pictures."""
 
 import collections
-import pathlib
 from typing import Literal
 
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, Split
 from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.artifacts.evaluation import read_probabilities
 from components.core.artifacts.reference import DIGITS, Example, Histogram, Reference, tenths
 from components.core.pictures.looks import LOOKS, SIZE_EDGES, looks_of
 from components.core.pictures.thumbnail import packed
@@ -36,8 +36,7 @@ def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str, exa
         labels.append(some)
         if sum(map(len, labels)) >= PICTURES:
             break
-    with np.load(pathlib.Path(evaluation_path) / "predictions.npz", allow_pickle=False) as predictions:
-        probabilities = predictions["probabilities"]
+    probabilities = read_probabilities(evaluation_path)
     looks = {name: np.concatenate([part[name] for part in parts]) for name in LOOKS}
     measures = {name: tenths(values) for name, values in looks.items()}
     chosen = _chosen(np.concatenate(labels), looks, measures, examples) if split == "train" else []

@@ -13,7 +13,13 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches, split_count
-from components.core.artifacts.evaluation import Decision, read_decision
+from components.core.artifacts.evaluation import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    Decision,
+    read_decision,
+    read_probabilities,
+)
 from components.core.artifacts.model import load_fitting_model, model_file, read_training
 from components.core.artifacts.picture_hashes import LEARNED_FILE, copies_in_test, model_learned, write_hashes
 from components.core.artifacts.reference import REFERENCE_FILE
@@ -190,14 +196,12 @@ def _read_metrics(evaluation_path: str, info: DatasetInfo) -> dict:
     Raises:
         PipelineError: it is missing, or is about other data.
     """
-    directory = pathlib.Path(evaluation_path)
     try:
-        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
-        with np.load(directory / "predictions.npz", allow_pickle=False) as predictions:
-            answered = predictions["probabilities"].shape
+        metrics = json.loads((pathlib.Path(evaluation_path) / METRICS_FILE).read_text(encoding="utf-8"))
+        answered = read_probabilities(evaluation_path).shape
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(
-            f"expected an evaluation artifact with metrics.json and predictions.npz, received: {error}; "
+            f"expected an evaluation artifact with {METRICS_FILE} and {PREDICTIONS_FILE}, received: {error}; "
             "run evaluate first"
         ) from None
     count = split_count(info, "test")

@@ -22,6 +22,7 @@ import pydantic
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import batches
+from components.core.artifacts.evaluation import read_probabilities
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 from components.core.machine import MOST_AT_ONCE
@@ -111,8 +112,7 @@ def _prove(connection: Connection, log: str, dataset: str, evaluation: str, pict
         os.dup2(file.fileno(), 2)
     load_keras()
     info = read_info(dataset)
-    with np.load(pathlib.Path(evaluation) / "predictions.npz", allow_pickle=False) as predictions:
-        measured = predictions["probabilities"]
+    measured = read_probabilities(evaluation)
     limit = min(pictures or len(measured), len(measured))
     checked = [_checked(name, path, dataset, info, measured[:limit]) for name, path in _asked(connection)]
     for finish in checked:

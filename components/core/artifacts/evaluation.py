@@ -1,15 +1,22 @@
-"""decision.json in the evaluation artifact: whether the gate lets the model through to export, and every reason.
+"""The evaluation artifact: its files, and what decision.json says, whether the gate lets the model through to export,
+and every reason.
 
 evaluate writes it. export reads it before it publishes, and so do the webhook's message and a local run's last lines.
 """
 
 import pathlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pydantic
 
 from components.core.files import read_json, write_json
 
+if TYPE_CHECKING:
+    import numpy as np
+
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.npz"
+REPORT_FILE = "report.html"
 DECISION_FILE = "decision.json"
 GateName = Literal["beat_champion", "min_accuracy"]
 GateMetric = Literal["accuracy", "balanced_accuracy"]
@@ -107,3 +114,11 @@ def read_decision(evaluation: str | pathlib.Path) -> Decision:
         PipelineError: there is none, or it is not one.
     """
     return read_json(Decision, pathlib.Path(evaluation) / DECISION_FILE, "an evaluation artifact", "run evaluate first")
+
+
+def read_probabilities(evaluation: str | pathlib.Path) -> "np.ndarray":
+    """The model's answers to the test pictures, in the order of the test shards: float32 (n, classes)."""
+    import numpy as np
+
+    with np.load(pathlib.Path(evaluation) / PREDICTIONS_FILE, allow_pickle=False) as predictions:
+        return predictions["probabilities"]

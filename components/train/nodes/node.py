@@ -203,10 +203,9 @@ def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABAN
         if beats != seen:
             seen, since = beats, time.monotonic()
         elif time.monotonic() - since > abandoned_s:
-            minutes = abandoned_s / 60
-            print(f"error: nobody has waited for this training for {minutes:.0f} minutes: ended", file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(1)
+            waited = f"{abandoned_s / 60:.0f} minutes"
+            print(f"{ERROR_PREFIX}nobody has waited for this training for {waited}: ended", file=sys.stderr)
+            _leave(1)
 
 
 if __name__ == "__main__":
