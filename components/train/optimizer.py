@@ -160,7 +160,7 @@ def make_optimizer(
         optimizer = classes[name](learning_rate=rate, **arguments)
         if keras.distribution.distribution() is None:  # else weights lie on all devices, of other nodes too
             # Keras computes with most arguments unseen: an update of two small weights finds those that it can't.
-            weights = [keras.Variable(np.zeros(shape, "float32")) for shape in ((1, 1, 1, 1), (1,))]
+            weights = [keras.Variable(np.zeros(shape, "float32")) for shape in ((1, 1, 1, 2), (2,))]
             classes[name](learning_rate=rate, **arguments).apply([weight.value for weight in weights], weights)
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
