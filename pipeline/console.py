@@ -10,7 +10,7 @@ from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.errors import ERROR_PREFIX, EXCEPTION, TRACEBACK
-from components.core.progress import LIVE_PREFIX
+from components.core.progress import LIVE_PREFIX, fitted
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Lines of kfp.local and its executor about themselves.
@@ -68,7 +68,7 @@ class StepOutput(io.TextIOBase):
             self._clear_bar()
             bar = plain.removeprefix(LIVE_PREFIX)
             if bar and self.terminal:
-                self.target.write(f"  {bar}")
+                self.target.write(fitted(f"  {bar}"))
                 self.target.flush()
                 self.bar_shown = True
             return

@@ -1,6 +1,8 @@
 """Progress of long work: a bar on a terminal, a plain line now and then in a log."""
 
 import os
+import re
+import shutil
 import sys
 import threading
 import time
@@ -76,9 +78,17 @@ class Progress:
         if self.live:
             print(f"{LIVE_PREFIX}{self.label}  {bar}{text}", flush=True)
         elif self.terminal:
-            print(f"\r\x1b[2K{self.label}  {bar}{text}", end="", flush=True)
+            print(f"\r\x1b[2K{fitted(f'{self.label}  {bar}{text}')}", end="", flush=True)
         else:
             print(f"{self.label}: {bar.partition('] ')[2].strip()}{', ' if bar else ''}{text}", flush=True)
+
+
+def fitted(line: str) -> str:
+    """A line as it fits the terminal, without its bar if need be: one that wraps can't be redrawn in place."""
+    columns = shutil.get_terminal_size(fallback=(0, 0)).columns
+    if columns and len(line) >= columns:
+        line = re.sub(r"\[[#.]+\] +", "", line, count=1)[: columns - 1]
+    return line
 
 
 def amount(value: float, unit: str) -> str:

@@ -48,10 +48,25 @@ def test_warnings_stay():
     assert "something is odd" in target.getvalue()
 
 
-def test_a_terminal_redraws_the_bar_and_clears_it():
+def test_a_terminal_redraws_the_bar_and_clears_it(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     target = Terminal()
     shown(f"{LIVE_PREFIX}fetch 10%\n{LIVE_PREFIX}fetch 20%\n{LIVE_PREFIX}\ndone\n", target)
     assert target.getvalue() == "  fetch 10%\r\x1b[2K  fetch 20%\r\x1b[2K  done\n"
+
+
+def test_a_bar_fits_the_terminal(monkeypatch):
+    """In 80 columns, the most frequent width, it wrapped, and each of five a second left a line behind."""
+    bar = "epoch 2/2  [#######.................]  27%  309 images of 1,128 images, 189 images/s, 4 s left, loss 0.3034"
+    for columns, told in {
+        "120": f"  {bar}",
+        "80": "  epoch 2/2  27%  309 images of 1,128 images, 189 images/s, 4 s left, loss 0.30",
+        "40": "  epoch 2/2  27%  309 images of 1,128 i",
+    }.items():
+        monkeypatch.setenv("COLUMNS", columns)
+        target = Terminal()
+        shown(f"{LIVE_PREFIX}{bar}\n{LIVE_PREFIX}\n", target)
+        assert target.getvalue() == f"{told}\r\x1b[2K"
 
 
 def test_the_last_error_is_kept_for_the_closing_line():
