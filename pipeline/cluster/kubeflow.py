@@ -29,6 +29,7 @@ PAGE_TIMEOUT_S = (3, 10)
 # The same two of the first contact, and how long that is tried again: nothing is lost yet, and a person waits.
 FIRST_TIMEOUT_S = (3, 4)
 FIRST_PATIENCE_S = 2.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,11 +234,15 @@ def quiet() -> Iterator[None]:
 
 
 def _by_the_environment(configuration: Any) -> None:
-    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the SDK knows none of them."""
+    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the SDK knows none of them.
+
+    A port-forward's end is on this machine, where no proxy leads.
+    """
     import requests
 
     found = requests.Session().merge_environment_settings(configuration.host, {}, None, None, None)
-    if proxy := requests.utils.select_proxy(configuration.host, found["proxies"]):
+    here = urllib.parse.urlsplit(configuration.host).hostname in LOOPBACK
+    if not here and (proxy := requests.utils.select_proxy(configuration.host, found["proxies"])):
         configuration.proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
         configuration.proxy_headers = requests.adapters.HTTPAdapter().proxy_headers(configuration.proxy)
     if isinstance(found["verify"], str) and not configuration.ssl_ca_cert:

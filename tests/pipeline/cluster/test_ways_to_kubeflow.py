@@ -77,7 +77,7 @@ def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_c
     with api.serving() as url:
         monkeypatch.setenv("HTTP_PROXY", url.replace("//", "//me:pw@"))
         assert schedules(Endpoint("http://kubeflow.company.invalid")) == []
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # A port-forward is on this machine, whatever NO_PROXY says.
         assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
 
 
