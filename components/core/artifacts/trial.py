@@ -56,13 +56,19 @@ def parse_changes(text: str) -> dict[str, str]:
 
 
 def parse_axes(text: str) -> dict[str, str]:
-    """`a=1,2 b="",x` by name, as it was typed: what a grid tries.
+    """`a=1,2 b="",x` by name, as it was typed: what a grid tries. A blank beside a comma is none.
 
     Raises:
         PipelineError: a part without `=`, or a name twice.
     """
     changes: dict[str, str] = {}
+    parts: list[str] = []
     for part in split(text, BLANKS):
+        if parts and "=" not in part and "," in (parts[-1][-1], part[0]):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    for part in parts:
         name, equals, value = part.partition("=")
         if not equals or not name or not value:
             raise PipelineError(f"expected NAME=VALUE, received {part!r}")

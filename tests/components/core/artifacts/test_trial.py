@@ -6,6 +6,7 @@ from components.core.artifacts.trial import (
     Trial,
     as_change,
     best_trial,
+    parse_axes,
     parse_changes,
     read_trial,
     split,
@@ -42,6 +43,11 @@ def test_what_is_no_change_is_refused(text):
 @pytest.mark.parametrize("value", ["", "a b", "a,b", '[{"Conv2D": {"filters": 4}}, "Flatten"]', '{"a b": 1}', "0.1"])
 def test_a_change_is_read_as_it_was_written(value):
     assert parse_changes(f"{as_change('a', value)} b=1") == {"a": value, "b": "1"}
+
+
+@pytest.mark.parametrize("grid", ["lr=0.1, 0.2 seed=1,2", "lr=0.1 ,0.2 seed=1 , 2", "lr=0.1,\n0.2\nseed=1,2"])
+def test_a_blank_beside_a_comma_is_none(grid):
+    assert parse_axes(grid) == {"lr": "0.1,0.2", "seed": "1,2"}
 
 
 def test_commas_within_a_value_are_its_own():
