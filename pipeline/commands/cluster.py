@@ -10,7 +10,7 @@ import click
 from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.console import option, table
-from pipeline.parameters.parameters import Configuration, Parameters
+from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
 
@@ -36,14 +36,14 @@ def compile_command(
     mask_images: bool,
     kubernetes_manifest: bool,
     cluster: ClusterOptions,
-    plan: Callable[[Parameters], Sweep | None],
+    plan: Callable[[Configuration], Sweep | None],
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline.cluster import compile as compiling
     from pipeline.cluster.version import pipeline_name
 
     parameters = configuration.parameters
-    sweep = plan(parameters)
+    sweep = plan(configuration)
     to = to or pathlib.Path(
         f"build/{compiling.kind_of(parameters, sweep)}.{'manifest.' if kubernetes_manifest else ''}yaml"
     )
@@ -63,7 +63,7 @@ def upload_command(
     configuration: Configuration,
     check_images: bool,
     cluster: ClusterOptions,
-    plan: Callable[[Parameters], Sweep | None],
+    plan: Callable[[Configuration], Sweep | None],
     endpoint: Any,
 ) -> None:
     """Puts the pipeline onto Kubeflow's Pipelines page, from where others start it, as a version named for the code."""
@@ -71,7 +71,7 @@ def upload_command(
     from pipeline.cluster.upload import upload
     from pipeline.cluster.version import pipeline_name, version_of
 
-    sweep = plan(configuration.parameters)
+    sweep = plan(configuration)
     name = pipeline_name(configuration.title, bool(sweep))
     with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
         version = version_of(compiled)
@@ -94,7 +94,7 @@ def submit_command(
     service_account: str,
     check_images: bool,
     cluster: ClusterOptions,
-    plan: Callable[[Parameters], Sweep | None],
+    plan: Callable[[Configuration], Sweep | None],
     endpoint: Any,
     watching: Any,
     watch: bool,
@@ -103,7 +103,7 @@ def submit_command(
     from pipeline.cluster.submit import pods_namespace, prepared, submit
     from pipeline.cluster.version import pipeline_name
 
-    sweep = plan(configuration.parameters)
+    sweep = plan(configuration)
     name = pipeline_name(configuration.title, bool(sweep))
     with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
         client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=name)
@@ -145,7 +145,7 @@ def schedule_command(
     service_account: str,
     check_images: bool,
     cluster: ClusterOptions,
-    plan: Callable[[Parameters], Sweep | None],
+    plan: Callable[[Configuration], Sweep | None],
     endpoint: Any,
     name: str,
     version: str,
@@ -164,7 +164,7 @@ def schedule_command(
         )
         print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), version {version} of pipeline {pipeline}")
         return
-    with prepared(configuration, cluster, check_images, sweep=plan(configuration.parameters)) as compiled:
+    with prepared(configuration, cluster, check_images, sweep=plan(configuration)) as compiled:
         made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
     print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), in UTC unless this KFP is set otherwise")
 

@@ -8,7 +8,7 @@ import click
 from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.parameters.parameters import Configuration
-from pipeline.parameters.sweep import plan_sweep
+from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
 
 
 @click.command("run-local")
@@ -49,6 +49,7 @@ def sweep_command(
     """Trains on this machine once for each combination of some parameters, and hands the best model on."""
     from pipeline.local.start import run_local
 
+    refuse_given_twice(configuration, grid)
     if sampler == "optuna":
         from pipeline.local.search import search
 

@@ -16,7 +16,7 @@ from pipeline.console import option
 from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
-from pipeline.parameters.sweep import plan_sweep
+from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
 
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 # What a person may set as NAME=VALUE, for one command or another.
@@ -186,20 +186,23 @@ def compiled(with_cache: bool) -> Callable:
 
 
 def swept(command: Callable) -> Callable:
-    """Adds the options of a sweep on a cluster; hands on `plan`, which makes a Sweep of parameters, or None."""
+    """Adds the options of a sweep on a cluster; hands on `plan`, which makes a Sweep of a configuration, or None."""
 
     @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
     @trials
     @click.option("--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]")
     @functools.wraps(command)
     def wrapped(grid: str, trials: int, parallel: int | None, **rest: Any) -> Any:
-        def plan(parameters: Any) -> Any:
+        def plan(configuration: Any) -> Any:
             if not grid and (trials or parallel):
                 given = option("trials" if trials else "parallel")
                 raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
-            if grid and not isinstance(parameters, Parameters):
+            if not grid:
+                return None
+            if not isinstance(configuration.parameters, Parameters):
                 raise PipelineError("grid: expected none of a prediction, which trains nothing")
-            return plan_sweep(parameters, grid, trials, parallel or PARALLEL) if grid else None
+            refuse_given_twice(configuration, grid)
+            return plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
 
         return command(plan=plan, **rest)
 

@@ -11,7 +11,7 @@ from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
 from pipeline.parameters.known_classes import refuse_unknown_classes
 from pipeline.parameters.own_pictures import may_bring_validation
-from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.parameters import Configuration, Parameters
 
 # All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
 MOST_TRIALS = 100
@@ -104,6 +104,17 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         places.add(draw.randrange(total))
     trials = [_trial(parameters, axes, place) for place in sorted(places)]
     return Sweep(tuple(dict.fromkeys(trials)), tuple(axes), parallel)
+
+
+def refuse_given_twice(configuration: Configuration, grid: str) -> None:
+    """Refuses a parameter that is typed beside a grid of it, which would be left out in silence.
+
+    Raises:
+        PipelineError: names it.
+    """
+    for name in parse_axes(grid):
+        if configuration.origins.get(name) == "command line":
+            raise PipelineError(f"{name}: expected one value or a grid of them, received both; leave one out")
 
 
 def _trial(parameters: Parameters, axes: dict[str, list[str]], place: int) -> str:

@@ -174,6 +174,14 @@ def test_an_interrupt_while_the_command_line_loads_is_a_word():
     assert (done.returncode, done.stderr, done.stdout) == (1, "Aborted!\n", "")
 
 
+@pytest.mark.parametrize("command", ["sweep", "compile"])
+def test_a_value_beside_a_grid_of_it_is_refused(command: str, tmp_path) -> None:
+    """It was left out in silence."""
+    told = CliRunner().invoke(main, [command, "--grid", "epochs=1,2 seed=1,2", "--", "EPOCHS=3"])
+    assert isinstance(told.exception, PipelineError)
+    assert str(told.exception) == "epochs: expected one value or a grid of them, received both; leave one out"
+
+
 @pytest.mark.parametrize("typed", [("--trials", "8"), ("--parallel", "2")])
 def test_trials_of_no_grid_are_refused(typed: tuple[str, str], tmp_path) -> None:
     """They were left out in silence, and the pipeline trained once."""
