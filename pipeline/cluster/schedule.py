@@ -140,6 +140,9 @@ def _make(
 ) -> tuple[str, str]:
     """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
     kfp_cron = check_cron(cron)
+    # KFP names an object of Kubernetes by what is left of it.
+    if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
+        raise PipelineError(f"expected a name with a letter (a to z) or digit before its first dash, received {name!r}")
     check_size(parameters)
     client = connect(endpoint)
     if any(known.display_name == name for known in schedules(endpoint, client)):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from typing import Any
 
 import yaml
@@ -144,6 +145,9 @@ class KfpApi(Api):
 
     def _recurringruns(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if method == "POST":
+            generated = re.sub("[^a-z0-9-]+", "", body["display_name"].lower()) or "job-"
+            if generated.startswith("-"):
+                return error(500, 13, f'"{generated}x7k2p" is invalid: metadata.generateName: Invalid value')
             made = {**body, "recurring_run_id": f"schedule-{next(self.numbers)}", "status": "ENABLED"}
             self.recurring[made["recurring_run_id"]] = made
             return 200, made

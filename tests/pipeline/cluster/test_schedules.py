@@ -84,6 +84,21 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
             unschedule(name, place)
 
 
+@pytest.mark.parametrize("name", ["-nightly", "夜-2", "_-"])
+def test_a_name_that_is_none_to_kubernetes_is_refused(quickstart_compiled, name):
+    configuration = configure("quickstart", environment={})
+    with pytest.raises(PipelineError, match="expected a name with a letter .a to z. or digit before its first dash"):
+        schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint("http://x"), "conv2d", name=name)
+
+
+def test_any_other_name_is_taken(quickstart_compiled):
+    configuration, names = configure("quickstart", environment={}), ["夜", "Nightly run", "a/b", "2-夜-"]
+    with KfpApi().serving() as url:
+        for name in names:
+            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", name=name)
+        assert [entry.display_name for entry in schedules(Endpoint(url))] == names
+
+
 def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
     """It stays that of the day they were made, whatever is changed and pushed later: nothing told so."""
     older = tmp_path / "older.yaml"
