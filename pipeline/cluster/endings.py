@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.core.errors import one_line
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters
 
@@ -11,15 +12,25 @@ KILLED = 137  # by SIGKILL, mostly for memory
 def container_ending(step: str, pod: Any) -> str:
     """One line; empty if the status says no more than an exit code."""
     if pod.status.reason:  # Evicted, DeadlineExceeded, Preempted
-        return " ".join(f"{pod.status.reason}: {pod.status.message or ''}".split())[:300].rstrip(": ")
+        return _told(pod.status)
+    for condition in pod.status.conditions or []:
+        if condition.type == "DisruptionTarget" and condition.status == "True":  # a drain, another pod's priority
+            return f"its pod was taken away: {_told(condition)}"
     main = main_container(pod)
     ended = main and main.state and main.state.terminated
+    if ended and ended.reason == "StartError":  # as of a GPU's driver that the node lacks
+        return f"its container could not start: {_told(ended)}"
     if ended and ended.reason == "OOMKilled":
         limit = ((main.resources and main.resources.limits) or {}).get("memory", "")
         return f"out of memory{f' at its limit of {limit}' if limit else ''} (OOMKilled){_more(step)}"
     if ended and ended.exit_code == KILLED:
         return f"killed (exit code {KILLED}), likely for want of memory on its node{_more(step)}"
     return ""
+
+
+def _told(said: Any) -> str:
+    """A reason and its message, of a pod, a condition or a container."""
+    return one_line(f"{said.reason}: {said.message or ''}", 300).rstrip(": ")
 
 
 def _more(step: str) -> str:

@@ -255,6 +255,24 @@ def test_a_parameter_is_named_only_if_there_is_one(step, advice):
     assert ending == f"out of memory at its limit of 4Gi (OOMKilled){advice}"
 
 
+def test_a_pod_that_was_taken_away_has_no_want_of_memory(quickstart_compiled, kube):
+    """Its container is killed at the end of its grace, with the exit code of one that had too little."""
+    kube.pods = [pod("train", "Failed", terminated={"exitCode": 137})]
+    said = {"reason": "PreemptionByScheduler", "message": "default-scheduler: preempting to accommodate another pod"}
+    kube.pods[0]["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True", **said})
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    error = followed(quickstart_compiled, [failed])[1]
+    assert "train failed: its pod was taken away: PreemptionByScheduler: default-scheduler: preempting" in error
+    assert "memory" not in error
+
+
+def test_a_container_that_never_started_says_why(quickstart_compiled, kube):
+    said = "failed to create containerd task: OCI runtime create failed: nvidia-container-cli: initialization error"
+    kube.pods = [pod("train", "Failed", terminated={"exitCode": 128, "reason": "StartError", "message": said})]
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    assert f"its container could not start: StartError: {said}" in followed(quickstart_compiled, [failed])[1]
+
+
 def test_an_evicted_pod_is_told_as_such(quickstart_compiled, kube):
     kube.pods = [pod("train", "Failed")]
     kube.pods[0]["status"] |= {"reason": "Evicted", "message": "The node was low on resource: memory."}
