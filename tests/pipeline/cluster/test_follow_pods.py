@@ -39,6 +39,21 @@ pytestmark = pytest.mark.usefixtures("bare_home")
             pod("train", "Pending", unschedulable="0/3 nodes: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes"),
             "train: no node takes its pod: 0/3 nodes: 3 Insufficient nvidia.com/gpu.",
         ),
+        (
+            "hopeless_after",
+            pod("train", "Pending", ("RunContainerError", "failed to start: no runtime nvidia")),
+            "train: its container can't be made: failed to start: no runtime nvidia. The run is left as it is",
+        ),
+        (
+            "hopeless_after",
+            pod("train", "Pending", ("SignatureValidationFailed", "image pull failed for x: A signature was required")),
+            "train: its image i can't be pulled: A signature was required; the nodes want another signature: sign it",
+        ),
+        (
+            "hopeless_after",
+            pod("train", "Pending", ("RegistryUnavailable", "image pull failed for x because the registry is down")),
+            "train: its image i can't be pulled; its registry does not answer",
+        ),
     ],
 )
 def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_compiled, kube, limit, stuck, said):
