@@ -1,6 +1,7 @@
 """What a person types and what Kubeflow is given: the graph, its parameters, runs here and on a cluster."""
 
 import importlib
+import io
 import pathlib
 import sys
 
@@ -16,6 +17,8 @@ def docker_folder(root: pathlib.Path = ROOT) -> pathlib.Path:
 
 def conv2d() -> None:
     """The command line, `conv2d` and `python -m pipeline`; what goes wrong before click is there is a line too."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a terminal of another encoding has no sign for is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command_line = importlib.import_module("pipeline.commands.main")
     except ModuleNotFoundError as missing:

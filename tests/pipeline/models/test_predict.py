@@ -58,6 +58,21 @@ def test_a_picture_is_answered_on_the_terminal(model, pictures):
     assert float(lines[0].split("%")[0]) > 99
 
 
+def test_a_class_that_the_terminal_has_no_signs_for_is_escaped(model, pictures, tmp_path):
+    shutil.copy(f"{model}/model.keras", tmp_path)
+    names = ["dunkel", "naïve", "明るい"]
+    (tmp_path / "training.json").write_text(json.dumps({"class_names": names, "image_shape": [6, 4, 3]}))
+    command = [sys.executable, "-m", "pipeline", "predict", "--model", str(tmp_path), str(pictures / "a.jpg")]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    said = subprocess.run(command, capture_output=True, encoding="latin-1", cwd=ROOT, env=environment)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert [line.split("%")[1].strip() for line in said.stdout.splitlines()] == [
+        "dunkel",
+        "naïve",
+        r"\u660e\u308b\u3044",
+    ]
+
+
 def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys):
     predict(model, [str(pictures)], str(tmp_path / "answers.csv"), 2, tmp_path)
     with (tmp_path / "answers.csv").open(newline="") as file:
