@@ -71,8 +71,6 @@ class Checkpoint:
         Raises:
             PipelineError: it can't be read whole, or is another run's.
         """
-        if not self.path.exists():
-            return None
         try:
             with zipfile.ZipFile(self.path) as archive:
                 header = json.loads(archive.read(HEADER))
@@ -85,6 +83,8 @@ class Checkpoint:
                     if name != HEADER
                 }
                 return arrays, header["state"]
+        except FileNotFoundError:  # none, or another run of the same job has ended this moment
+            return None
         except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError, OSError) as error:
             raise PipelineError(
                 f"expected a whole checkpoint in {self.place}, received one that can't be read ({one_line(error)}); "

@@ -149,8 +149,12 @@ class LocalRun:
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
         if step.status == "failed":
             step.failure = f"{step.name} {self._why()}"
-        self.console.say(f"  {step.status}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
+        self.console.say(f"  {self._result(step)}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
+
+    def _result(self, step: Step) -> str:
+        """What is said when a step has ended."""
+        return step.status
 
     def _ended(self, exit_status: int) -> None:
         self.exit_status = exit_status

@@ -46,6 +46,10 @@ class SweepRun(LocalRun):
             return step.name
         return f"{step.name} of {len(self.plan.trials)}: {self.plan.trials[place]}"
 
+    def _result(self, step: Step) -> str:
+        tried = self._place(step) is not None and step.status == "succeeded"
+        return "no model" if tried and read_trial(step.outputs["model"].path).failed else step.status
+
     def _board_name(self, step: Step) -> str | None:
         if step.name == "evaluate":
             return f"{self._folder(self.trials()[1])}/final"

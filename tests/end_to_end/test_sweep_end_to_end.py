@@ -61,6 +61,8 @@ def test_the_table_lists_the_trials_best_first(swept):
     assert "finite loss" in lines[2]
     assert lines[0].split()[2] >= lines[1].split()[2]
     assert "Test loss: " in said
+    lost = said[said.index("train 3 of 3") :]
+    assert [line.split(",")[0] for line in lost.splitlines() if line.endswith(" s")][:1] == ["  no model"]
     assert said.isascii()
 
 

@@ -243,6 +243,14 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str, war
     return folder
 
 
+def test_a_checkpoint_that_another_run_removes_this_moment_is_none(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two sweeps of one trial, one begins it as the other ends it: `received one that can't be read`."""
+    monkeypatch.setattr(pathlib.Path, "exists", lambda _: True)  # it was there a moment ago
+    assert Checkpoint(tmp_path / "ended", {}).load() is None
+
+
 def test_two_runs_of_one_job_end_alike(two_runs: pathlib.Path) -> None:
     """At the same time, with one place for checkpoints, written after every epoch."""
     assert same(*(weights_below(two_runs / name) for name in ("one", "two")))
