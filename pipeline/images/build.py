@@ -1,6 +1,7 @@
 """Makes, pushes and lists the components' images, which needs a Docker engine."""
 
 import contextlib
+import os
 import pathlib
 import shutil
 import tempfile
@@ -18,6 +19,9 @@ from pipeline.images.statements import check_cosign, sign, write_statements
 if TYPE_CHECKING:
     import docker
 
+# Docker's own variable, and what most clusters' nodes are: tags don't tell platforms apart.
+PLATFORM = "DOCKER_DEFAULT_PLATFORM"
+USUAL_PLATFORM = "linux/amd64"
 BASE_LABEL = "org.opencontainers.image.base.name"
 
 
@@ -69,7 +73,8 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
         key: what cosign signs them with, a file, a KMS address or `keyless`; empty: they are not signed.
 
     Raises:
-        PipelineError: as for `build`; an image was built on a stand-in for its base; the registry refuses; cosign does.
+        PipelineError: as for `build`; an image was built on a stand-in for its base, or for other nodes; the registry
+            refuses; cosign does.
     """
     from docker import errors
 
@@ -87,6 +92,7 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
                 f"expected {name} to be built on {base_name()}, received one built on its stand-in {base}; "
                 f"to push that, under tags of its own, set BASE_IMAGE={base}"
             )
+        _check_platform(client, name)
         try:
             if digest := _digest_in_registry(client, name):
                 print(f"there already: {name} {digest}")
@@ -128,6 +134,17 @@ def _copied_sources() -> Iterator[pathlib.Path]:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         yield pathlib.Path(directory)
+
+
+def _check_platform(client: "docker.DockerClient", name: str) -> None:
+    """Refuses an image that the cluster's nodes may not run, and that would keep its tag from one that they do."""
+    wanted = os.environ.get(PLATFORM) or USUAL_PLATFORM
+    image = client.images.get(name).attrs
+    if (built := f"{image['Os']}/{image['Architecture']}") != wanted:
+        raise PipelineError(
+            f"expected images for nodes of {wanted}, received {name} for {built}: push from a machine like the nodes, "
+            f"or, if they are {built}, set {PLATFORM}={built}"
+        )
 
 
 def _digest_in_registry(client: "docker.DockerClient", name: str) -> str | None:

@@ -78,8 +78,9 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     if network := os.environ.get("CONV2D_DOCKER_NETWORK") or ("host" if on_loopback else ""):
         options["network_mode"] = network
     return local.DockerRunner(
-        # What the containers write belongs to whoever ran make.
+        # What the containers write belongs to whoever ran make, also with an engine that remaps users.
         user=f"{os.getuid()}:{os.getgid()}",
+        userns_mode="host",
         environment={**variables, **host, "HOME": container.HOME},
         mounts=[
             docker.types.Mount(place, str(path), type="bind", read_only=not writable)

@@ -59,6 +59,15 @@ def _has_another_owner(owner: str) -> bool:
     return int(pid) != os.getpid()
 
 
+def own_user(engine: Mapping[str, Any]) -> dict[str, str]:
+    """Whoever runs a rootless engine, rootless Docker or Podman, is root in its containers; others are nobody there.
+
+    Args:
+        engine: what it says of itself.
+    """
+    return {"user": "0:0"} if "name=rootless" in engine["SecurityOptions"] else {}
+
+
 class StepContainers:
     """Those of one run.
 
@@ -75,6 +84,7 @@ class StepContainers:
         import docker
 
         self.client = docker.from_env()
+        self.user = own_user(self.client.info())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +102,7 @@ class StepContainers:
 
         # As a volume, a path with a colon would be three.
         folders = [Mount(volume["bind"], folder, type="bind") for folder, volume in volumes.items()]
-        options["mounts"] = [*options.get("mounts", []), *folders]
+        options |= {"mounts": [*options.get("mounts", []), *folders], **self.user}
         step = command[command.index("--function_to_execute") + 1]
         with contextlib.ExitStack() as stack:
             held = self.held.pop(step, None)

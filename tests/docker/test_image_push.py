@@ -54,6 +54,23 @@ def test_an_image_on_a_stand_in_base_does_not_go_under_the_real_one_s_tag(engine
     assert requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"] == []
 
 
+def test_an_image_for_other_nodes_does_not_take_their_tag(engine, small, registry, monkeypatch):
+    """From a laptop with an ARM processor: the tag was taken for good, and every pod ended in `exec format error`."""
+    monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
+    recipe = (small / "docker/Dockerfile").read_text()
+    (small / "docker/Dockerfile").write_text(recipe.replace("FROM ${BASE_IMAGE}", "FROM scratch"))
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    build.build(["cpu"])
+    monkeypatch.delenv("DOCKER_DEFAULT_PLATFORM")
+    with pytest.raises(
+        PipelineError, match="for nodes of linux/amd64, .* for linux/arm64: .* DOCKER_DEFAULT_PLATFORM="
+    ):
+        build.push(["cpu"])
+    assert requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"] == []
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
+    assert len(build.push(["cpu"])) == len(names.COMPONENTS)
+
+
 def test_a_registry_that_is_not_there_is_one_line(engine, small, monkeypatch):
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"127.0.0.1:9/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
     with pytest.raises(PipelineError, match="expected the registry to take .*refused.*docker login") as failure:

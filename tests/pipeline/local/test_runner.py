@@ -1,13 +1,15 @@
 """Which runner, and in which image each step runs: by the parameters, the backend among them."""
 
 import importlib.util
+import os
 
 import pytest
 
 from components.core.errors import PipelineError
 from pipeline.images import names
 from pipeline.images.engine import engine
-from pipeline.local.runner import choose_runner
+from pipeline.local.runner import choose_runner, kfp_runner
+from pipeline.local.step_containers import own_user
 from pipeline.parameters.parameters import Parameters
 
 
@@ -35,3 +37,12 @@ def test_docker_as_asked_is_docker_or_an_error(monkeypatch, tmp_path):
     with pytest.raises(PipelineError):
         choose_runner("docker", Parameters())
     assert choose_runner("auto", Parameters())[0] == "process"
+
+
+def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tmp_path):
+    """With `dockerd --userns-remap` and rootless engines they could not write at all."""
+    given = kfp_runner("docker", Parameters(), tmp_path).container_run_args
+    assert (given["user"], given["userns_mode"]) == (f"{os.getuid()}:{os.getgid()}", "host")
+    seccomp = "name=seccomp,profile=default"
+    assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0"}
+    assert own_user({"SecurityOptions": [seccomp, "name=userns"]}) == own_user({"SecurityOptions": [seccomp]}) == {}
