@@ -10,10 +10,8 @@ import numpy as np
 
 from components.core.cores import usable_cores
 from components.core.errors import PipelineError
-from components.core.machine import at_once
 from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
 
-BATCH = 256
 # Threads that decode. Each holds a batch, and the model takes the cores as well.
 MOST_DECODERS = 4
 # Reads at a time if each costs a round trip to a store.
@@ -81,7 +79,6 @@ def answered(
     """
     target = classifier.target
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
-    some = at_once(target.shape)
     decoders = min(MOST_DECODERS, usable_cores())
     with (
         quiet_pillow(),
@@ -98,8 +95,7 @@ def answered(
             pictures = np.frombuffer(b"".join(one.pixels for one in found), np.uint8)
             pictures = pictures.reshape(len(found), *target.shape)
             heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
-            parts = [pictures[at : at + some] for at in range(0, len(found), some)]
-            probabilities = np.concatenate([nothing, *(classifier.answer(part) for part in parts)])
+            probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
             numbers = np.all(np.isfinite(probabilities), axis=1)
             are_numbers = iter(numbers.tolist())
             reasons = [one.reason or ("" if next(are_numbers) else NO_NUMBER) for one in seen]
@@ -115,7 +111,7 @@ def answered(
             yield answer(first, future.result())
 
 
-def batches_of(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
+def batches_of(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items, `size` at a time."""
     return (items[start : start + size] for start in range(0, len(items), size))
 

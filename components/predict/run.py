@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 from components.core.artifacts.answered import Answered
 from components.core.errors import PipelineError
+from components.core.machine import at_once
 from components.core.progress import Progress
 from components.core.wording import counted, listed, percent
 from components.predict.answering import Batch, answered
@@ -107,7 +108,9 @@ def _still_new(pictures: list[Picture], answers: Answers) -> Iterator[list[Pictu
 def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows, progress: Progress) -> Counts:
     """Fills the rows of one file."""
     counts = Counts()
-    for batch in answered(source.batches(pictures), source.read, served.load(), source.remote):
+    classifier = served.load()
+    batches = source.batches(pictures, at_once(classifier.target.shape))
+    for batch in answered(batches, source.read, classifier, source.remote):
         progress.advance(len(batch.items))
         batch = _without(batch, source.refused)
         rows.add(batch)

@@ -19,7 +19,7 @@ from components.core.pictures.decode import MAX_BYTES
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.storage import NotFound, PreconditionFailed, Store, Stored, location, open_store
 from components.core.wording import counted, listed, printable
-from components.predict.answering import BATCH, batches_of, refuse_films
+from components.predict.answering import batches_of, refuse_films
 
 # Of an archive, whose members can only be read in their order, so many bytes are in memory at once.
 BATCH_BYTES = 64 << 20
@@ -72,9 +72,9 @@ class Source:
             if _is_picture(stored.key, self.left_out):
                 yield Picture(printable(self.store.uri(stored.key)), stored.generation, stored.size, stored.key)
 
-    def batches(self, pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
-        """Some of the pictures, in their order, as many at a time as a model answers at once."""
-        return batches_of(pictures)
+    def batches(self, pictures: Sequence[Picture], size: int) -> Iterator[Sequence[Picture]]:
+        """Some of the pictures, in their order, at most `size` at a time."""
+        return batches_of(pictures, size)
 
     def read(self, picture: Picture) -> bytes:
         """The bytes of a picture.
@@ -114,16 +114,16 @@ class ArchiveSource(Source):
                 latest[name] = Picture(f"{self.uri}/{printable(name)}", self.generation, size, str(number))
         yield from latest.values()
 
-    def batches(self, pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
+    def batches(self, pictures: Sequence[Picture], size: int) -> Iterator[Sequence[Picture]]:
         wanted = {int(picture.key): picture for picture in pictures}
         batch: list[Picture] = []
         held = 0
-        for number, (_, size, file) in self.members:
+        for number, (_, length, file) in self.members:
             if number in wanted:
                 picture = wanted.pop(number)
-                batch.append(picture._replace(payload=file.read()) if size <= MAX_BYTES else picture)
-                held += size
-            if batch and (len(batch) == BATCH or held > BATCH_BYTES or not wanted):
+                batch.append(picture._replace(payload=file.read()) if length <= MAX_BYTES else picture)
+                held += length
+            if batch and (len(batch) == size or held > BATCH_BYTES or not wanted):
                 yield batch
                 batch, held = [], 0
             if not wanted:

@@ -11,6 +11,7 @@ import pydantic
 from components.core.artifacts.model import TRAINING_FILE, model_file
 from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST, SAVED_MODEL
 from components.core.errors import PipelineError, one_line
+from components.core.machine import at_once
 from components.core.pictures.decode import Target
 from components.export.formats.runtimes import open_runtime
 from components.predict.answering import Classifier, answered, batches_of, refuse_films
@@ -83,7 +84,7 @@ def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[
 
     A file that can't be read is answered with the reason, and stops nothing.
     """
-    for batch in answered(batches_of(files), _read, classifier):
+    for batch in answered(batches_of(files, at_once(classifier.target.shape)), _read, classifier):
         answers = iter(batch.probabilities)
         for file, reason in zip(batch.items, batch.reasons, strict=True):
             yield Answered(file, None, reason) if reason else Answered(file, next(answers))

@@ -69,8 +69,8 @@ def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Pa
 def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> None:
     """Lets them take turns, and prints what came of it."""
     from components.core.artifacts.model import load_model
+    from components.core.machine import MOST_AT_ONCE
     from components.core.pictures.decode import decode
-    from components.predict.answering import BATCH
     from pipeline.keras_side.classify import classify, open_classifier
 
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:count]
@@ -80,11 +80,13 @@ def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> 
     pictures = np.frombuffer(pixels, np.uint8).reshape(len(files), *classifier.target.shape)
     contestants: dict[str, Callable[[int], object]] = {
         "model.predict": lambda count: model.predict(pictures[:count], verbose=0),
-        f"model.predict, batches of {BATCH}": lambda count: model.predict(pictures[:count], BATCH, verbose=0),
+        f"model.predict, batches of {MOST_AT_ONCE}": lambda count: model.predict(
+            pictures[:count], MOST_AT_ONCE, verbose=0
+        ),
         "files, classified": lambda count: list(classify(classifier, files[:count])),
     }
     for run in contestants.values():
-        run(2 * BATCH)
+        run(2 * MOST_AT_ONCE)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     work: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):

@@ -33,6 +33,7 @@ def main() -> None:
 def race(place: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, count: int, rounds: int) -> None:
     """Lets them take turns, and prints what came of it."""
     from components.core.artifacts.reference import Reference, tenths
+    from components.core.machine import MOST_AT_ONCE
     from components.core.pictures.decode import decode
     from components.core.pictures.looks import looks_of
     from components.predict.answering import batches_of
@@ -54,7 +55,7 @@ def race(place: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, count
         return np.frombuffer(pixels, np.uint8).reshape(len(batch), *classifier.target.shape)
 
     def plain() -> None:
-        for batch in batches_of(files):
+        for batch in batches_of(files, MOST_AT_ONCE):
             classifier.answer(seen(list(batch)))
 
     known = seen(files[:1000])

@@ -16,8 +16,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from components.core import machine
 from components.core.storage import open_store
 from components.predict import answers, run
+from components.predict.answering import answered
 from components.predict.component import predict as component
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
@@ -177,6 +179,19 @@ def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monk
     # The report covers what the killed run answered too.
     facts = json.loads(open_store(place.uri).read_bytes(done.report.removeprefix(f"{place.uri}/")[:-4] + "json"))
     assert facts["pictures"] == 37 and len(facts["files"]) == 4
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
+def test_large_pictures_are_few_at_a_time(packed, here, tmp_path, digits, monkeypatch):
+    """256 of 512 x 512, several times ahead, and what the layers give for them, are more than a pod has."""
+    folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:8])
+    monkeypatch.setattr(machine, "MOST_PIXELS", 3 * 8 * 8)
+    seen: list[int] = []
+    monkeypatch.setattr(
+        run, "answered", lambda found, *rest: answered((seen.append(len(some)) or some for some in found), *rest)
+    )
+    predict(here(shutil.make_archive(str(tmp_path / "sent"), "zip", folder) if packed else folder))
+    assert seen == [3, 3, 2]
 
 
 def test_of_runs_at_once_no_picture_has_two_answers(here, tmp_path, digits, monkeypatch):
