@@ -158,8 +158,9 @@ def make_optimizer(
     rate = LearningRate.of(settings, steps).for_keras(first)
     try:
         optimizer = classes[name](learning_rate=rate, **arguments)
-        if keras.distribution.distribution() is None:  # else weights lie on all devices, of other nodes too
-            # Keras computes with most arguments unseen: an update of two small weights finds those that it can't.
+        if arguments and keras.distribution.distribution() is None:  # else weights lie on all devices, of all nodes
+            # Keras computes with most arguments unseen: an update of two small weights finds those that it can't,
+            # in 0.02 to 0.08 s of a core; by JAX, which compiles each operation, in 1 s.
             weights = [keras.Variable(np.zeros(shape, "float32")) for shape in ((1, 1, 1, 2), (2,))]
             classes[name](learning_rate=rate, **arguments).apply([weight.value for weight in weights], weights)
     except Exception as error:  # Keras raises many kinds for a bad argument
