@@ -2,6 +2,8 @@
 
 import click
 
+from components.core.errors import PipelineError
+from pipeline.console import option
 from pipeline.images.names import Target, names
 
 
@@ -13,6 +15,8 @@ def images_command(action: str, target: Target, key: str) -> None:
     """Builds, pushes or lists the container images; `names` asks no Docker engine."""
     from pipeline.images import build
 
+    if key and action != "push":
+        raise PipelineError(f"expected {option('sign')} at a push alone, received it to {action}; nothing was signed")
     if action == "names":
         print("\n".join(names([target])))
         return

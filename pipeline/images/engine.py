@@ -59,5 +59,5 @@ def held_images(client: "docker.DockerClient", repository: str) -> dict[str, dic
 def short(error: Exception) -> str:
     """The telling part of an error of the SDK, which nests them, on one line."""
     words = one_line(getattr(error, "explanation", None) or error)
-    cause = re.search(r"Error\(\d+, '([^']+)'", words)
-    return cause[1] if cause else words[:300]
+    cause = re.search(r"Error\(\d+, '([^']+)'|\[Errno -?\d+\] ([^\"'()]+)", words)
+    return (cause[1] or cause[2]) if cause else words[:300]

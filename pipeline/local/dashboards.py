@@ -29,6 +29,8 @@ def serve(directory: pathlib.Path, port: int) -> int:
     import tensorboard.program as program  # the module; `from tensorboard` comes a stand-in
 
     directory.mkdir(parents=True, exist_ok=True)
+    if not any(directory.iterdir()):
+        print(f"no runs in {directory.parent} yet; what runs from now on will be shown", flush=True)
     logging.getLogger("tensorboard").setLevel(logging.CRITICAL)  # it prints its errors too
     program._DATA_SERVER_ADVISORY_MESSAGE = ""  # the reader of event files that it has taken since 2021
     board = program.TensorBoard(plugins=tensorboard.default.get_plugins())

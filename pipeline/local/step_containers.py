@@ -19,6 +19,8 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from components.core.errors import PipelineError
+from pipeline.images.engine import address, short
 from pipeline.local.warm import LOADED
 
 # What is started when a step starts: once one step has to run, so have all after it, as their inputs are new.
@@ -60,7 +62,7 @@ def _has_another_owner(owner: str) -> bool:
 
 
 def own_user(engine: Mapping[str, Any]) -> dict[str, str]:
-    """Whoever runs a rootless engine, rootless Docker or Podman, is root in its containers; others are nobody there.
+    """Whoever runs a rootless engine is root in its containers; others are nobody there.
 
     Args:
         engine: what it says of itself.
@@ -111,9 +113,28 @@ class StepContainers:
             told = held and held.made_of == (image, options) and held.tell(command)
             self.start(AFTER.get(step, ""), options)
             if not held or not told:
-                held = StepContainer(client, image, command, options)
+                held = self.started(client, image, command, options)
                 stack.callback(held.remove)
             return held.ended()
+
+    @staticmethod
+    def started(client: Any, image: str, command: list[str], options: dict[str, Any]) -> "StepContainer":
+        """A step's container.
+
+        Raises:
+            PipelineError: the engine's own words.
+        """
+        from docker import errors
+
+        try:
+            return StepContainer(client, image, command, options)
+        except (errors.DockerException, OSError) as error:
+            said = short(error)
+            far = "; an engine on another machine does not see this one's files: RUNNER=process"
+            raise PipelineError(
+                f"expected the engine at {address()} to start a container, received: {said}"
+                f"{far if 'path does not exist' in said else ''}"
+            ) from None
 
     def start(self, step: str, options: dict[str, Any]) -> None:
         """Starts a step's container early, if the step is one of those."""

@@ -11,6 +11,7 @@ import tarfile
 
 import pytest
 
+from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images import names
 from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainers, remove_containers
@@ -125,6 +126,15 @@ def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_
     assert capsys.readouterr().out == "\u00e9\n"
     assert (folder / "written").exists()
     assert engine.containers.list(all=True, filters=LABEL) == []
+
+
+@pytest.mark.usefixtures("cpu_image")
+def test_an_engine_that_does_not_see_the_files_is_told_as_that(run_step):
+    """As one on another machine: what it said was HTTP."""
+    volumes = {"/no/such/folder": {"bind": "/no/such/folder", "mode": "rw"}}
+    told = r"to start a container, received: .*does not exist: /no/such/folder; an engine on another machine .*process$"
+    with StepContainers(names.image, frozenset()) as containers, pytest.raises(PipelineError, match=told):
+        run_step(containers, volumes=volumes)
 
 
 @pytest.mark.usefixtures("cpu_image")

@@ -52,6 +52,14 @@ def test_an_engine_that_this_user_may_not_ask_is_not_told_to_start(tmp_path, mon
         engine()
 
 
+def test_an_engine_that_does_not_answer_is_told_without_the_layers_between(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    with pytest.raises(
+        PipelineError, match="^expected a Docker engine at tcp://127.0.0.1:1, received: Connection refused; "
+    ):
+        engine()
+
+
 @pytest.mark.parametrize("damage", ["{", '{"currentContext": "gone"}', "{}"])
 def test_without_a_context_it_is_dockers_own(contexts, damage):
     (contexts / "config.json").write_text(damage)
