@@ -102,10 +102,9 @@ class LocalRun:
             cache_root=str(self.outputs / ".cache" / runner),
         )
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
-        loading = frozenset({"evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
         try:
             with contextlib.ExitStack() as stack:
-                containers = StepContainers(image, loading)
+                containers = StepContainers(image, steps_with_tensorflow(parameters))
                 if runner == "docker":
                     stack.enter_context(containers)
                 stack.enter_context(observed_tasks(self._step))
@@ -195,6 +194,11 @@ class LocalRun:
         if "data_report" in found:
             found["data_report"] = str(page_with_ending(found["data_report"]))
         return found
+
+
+def steps_with_tensorflow(parameters: Parameters) -> frozenset[str]:
+    """The steps that load TensorFlow, which takes seconds."""
+    return frozenset({"evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
 
 
 def _lead_to_earlier(outputs: dict[str, Any], directory: pathlib.Path) -> None:

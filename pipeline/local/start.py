@@ -11,7 +11,7 @@ from pipeline.console import StepOutput, step_output
 from pipeline.keras_side.check import check_model
 from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
-from pipeline.local.run import LocalRun
+from pipeline.local.run import LocalRun, steps_with_tensorflow
 from pipeline.local.runner import RunnerChoice, RunnerName, choose_runner
 from pipeline.local.step_containers import remove_containers
 from pipeline.local.summary import print_summary, summarize, write_summary
@@ -103,7 +103,7 @@ def one_pass(
 
 def warm_for(parameters: Parameters) -> WarmProcess:
     """The warm process of a run, or of several with the same parameters, one after another."""
-    return WarmProcess({CHECK, "evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
+    return WarmProcess({CHECK, *steps_with_tensorflow(parameters)})
 
 
 def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
