@@ -35,7 +35,11 @@ def test_batch_normalization_is_kerass(policy: str, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"trainable": False}]
+    "options",
+    [
+        *({"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"trainable": False}),
+        {"dtype": "float64"},
+    ],
 )
 def test_what_the_kernel_cannot_do_is_left_to_keras(options: dict) -> None:
     values = np.random.default_rng(0).normal(2, 3, (4, 6, 6, 6)).astype("float32")
