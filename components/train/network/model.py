@@ -166,6 +166,11 @@ def build_layer(
         if name not in accepted:
             told = [known for known in accepted if known not in hidden]
             raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")
+    if spec.type == "Normalization" and not {"mean", "variance"} <= spec.arguments.keys():
+        raise SettingsError(
+            f"{where}: expected mean and variance, as nothing adapts it to pictures here, and it would change nothing; "
+            "dataset.json has mean and std (whose square is the variance), or try BatchNormalization"
+        )
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
         return cls(**{"dtype": policy, **arguments})

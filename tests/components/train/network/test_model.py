@@ -179,6 +179,7 @@ def test_other_layers_train(layers: list[Any]) -> None:
         ([{"Conv2D": {"filters": 4, "kernel_size": 3, "groups": 3}}], "layer 1 (Conv2D)"),
         ([{"MaxPooling2D": {"pool_size": 20}}, "Flatten"], "layer 1 (MaxPooling2D)"),
         ([{"Conv2D": {"filters": 4, "kernel_size": 3}}], "received 10 x 10 x 4 from layer 1 (Conv2D); add Flatten"),
+        ([{"Normalization": {"mean": 0.5}}, "Flatten"], "layer 1 (Normalization): expected mean and variance"),
         ([{"StringLookup": {"vocabulary": "/etc/passwd"}}], "layer 1 (StringLookup) can't be used in an architecture"),
     ],
 )  # fmt: skip
