@@ -53,7 +53,9 @@ LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs
 .DEFAULT_GOAL := help
 TARGETS = help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
           optuna pipeline-compile pipeline-upload pipeline-run follow schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
-.PHONY: $(TARGETS)
+.PHONY: $(TARGETS) gone
+# Two targets at once, with -j, would make one environment at once.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -192,7 +194,8 @@ clean-runs: ## remove every local run and its cache
 		{ echo "error: expected runs and nothing else in "$(call text,OUTPUTS)", found $$other; nothing was removed" >&2; exit 1; }
 	rm -rf -- $(call text,OUTPUTS)
 
-# One environment; running needs less of it than testing.
+# One environment; running needs less of it than testing. It is made anew if the Python that it leads to is gone.
+$(VENV)/local $(VENV)/test: $(if $(shell test -x $(PYTHON) && echo there),,gone)
 $(VENV)/local: $(LOCKS)/local.txt
 	@$(call install,local)
 
@@ -206,12 +209,14 @@ $(VENV)/jax: $(LOCKS)/local-jax.txt | $(VENV)/local
 $(VENV)/optuna: $(LOCKS)/local-optuna.txt | $(VENV)/local
 	@$(call install,local-optuna)
 
+# The links of a Python that is gone stop venv; with -L a link is one that leads nowhere.
 define install
 	set -e; \
 	fail() { echo "error: $$1" >&2; exit 1; }; \
 	command -v $(PYTHON3) >/dev/null || fail "expected Python 3.11 to 3.13, found no $(PYTHON3); install one, or name it: make PYTHON3=python3.13"; \
 	$(PYTHON3) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: expected Python 3.11 to 3.13, received {v[0]}.{v[1]}; install one and name it: make PYTHON3=python3.11")'; \
 	echo "making the environment $(VENV) (half a minute, once)"; \
+	test ! -d $(VENV)/bin || find -L $(VENV)/bin -name 'python*' -type l -exec rm -f {} +; \
 	$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON3) -m venv $(VENV) || fail "expected python -m venv to make $(VENV); what it said is above"; \
 	$(PYTHON) docker/install.py $(LOCKS)/$(1).txt || \
 		fail "expected the packages of $(LOCKS)/$(1).txt from the index that pip knows; what pip said is above; behind a proxy set HTTPS_PROXY"; \

@@ -261,6 +261,30 @@ def test_an_environment_that_was_left_half_made_is_made(tmp_path):
     assert told[1] == (0, False, "")
 
 
+def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path):
+    """After an upgrade of Python: its files were newer than the locks, and each command ended in `not found`."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    for name, target in {"python": "python3", "python3": tmp_path / "removed"}.items():
+        (venv / "bin" / name).symlink_to(target)
+    (venv / "local").touch()
+    os.utime(venv / "local", (2**32, 2**32))
+    nowhere = {"PATH": os.environ["PATH"], "PIP_INDEX_URL": "http://127.0.0.1:1", "PIP_RETRIES": "0"}
+    command = ["make", f"VENV={venv}", f"PYTHON3={sys.executable}", "config"]
+    done = subprocess.run(command, cwd=ROOT, env=nowhere, capture_output=True, text=True)
+    assert "error: expected the packages of docker/requirements/local.txt" in done.stderr  # which was next
+    subprocess.run([venv / "bin/python", "-m", "pip", "--version"], check=True, capture_output=True)
+
+
+def test_targets_take_turns(make, tmp_path):
+    """With -j, or MAKEFLAGS=-j8 in one's profile, two installed packages into one environment at once."""
+    python = tmp_path / "venv/bin/python"
+    python.write_text("#!/bin/sh\necho begin $3\nsleep 0.3\necho end $3\n")
+    command = ["make", "-j4", "--no-print-directory", f"VENV={tmp_path}/venv", "config", "doctor"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.stdout.split() == ["begin", "config", "end", "config", "begin", "doctor", "end", "doctor"]
+
+
 def test_a_python_that_is_not_there_is_one_line(tmp_path):
     command = ["make", f"VENV={tmp_path}/venv", "PYTHON3=python9", "config"]
     done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
