@@ -163,9 +163,14 @@ def test_a_run_removes_its_own_containers_and_those_of_the_dead(engine, tmp_path
 @pytest.mark.usefixtures("cpu_image")
 def test_a_run_that_is_ended_leaves_no_container(engine, tmp_path, number):
     """By `timeout`, by a CI, by a terminal that is closed: the training went on, unseen."""
-    command = [sys.executable, "-m", "pipeline", "run-local", "--runner", "docker", "--outputs", str(tmp_path)]
+    # Below `nohup` the tests ignore a closed terminal, and so would what they start.
+    command = ["env", "--default-signal", sys.executable, "-m", "pipeline", "run-local", "--runner", "docker"]
     run = subprocess.Popen(
-        [*command, "EPOCHS=100000"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--outputs", str(tmp_path), "EPOCHS=100000"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert any(" parameters on " in line for line in run.stdout)
