@@ -40,7 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.pop("MAKELEVEL", None)  # `make test` is not how the tests type their commands
+    for name in ("MAKELEVEL", "MAKEFLAGS", "MAKEOVERRIDES"):  # `make test` is not how the tests type their commands
+        os.environ.pop(name, None)
     os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
