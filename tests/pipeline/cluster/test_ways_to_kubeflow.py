@@ -6,7 +6,6 @@ import json
 import ssl
 
 import pytest
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +17,7 @@ from pipeline.cluster.submit import obtain_experiment, pods_namespace
 from pipeline.cluster.upload import upload
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.kfp_api import KfpApi, error
+from tests.servers.kube_api import kubeconfig
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 PROXIED = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/"
@@ -192,17 +192,9 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
     """As on each cloud. The user's namespace is not where Kubeflow's own service is looked for."""
     api = ThroughKubernetes(namespaces=("ana",))
     with api.serving() as url:
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        file = kubeconfig(tmp_path / "kubeconfig", url)
         # Where the Kubernetes client looks, it looks up when it is imported.
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
         assert schedules(Endpoint(namespace="ana")) == []
     assert api.requests[-1][2]["namespace"] == "ana"
 
