@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
 
 from kfp import compiler
@@ -11,7 +12,7 @@ from kfp import compiler
 from components.core.errors import PipelineError
 from components.core.start_place import named_version
 from components.core.storage import location
-from components.download.places import places_of, scheme_of
+from components.download.places import places_of, public, scheme_of
 from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
@@ -118,6 +119,11 @@ def _check_sources(parameters: Parameters) -> None:
             raise PipelineError(
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
+            )
+        if told := [place for place in places if urllib.parse.urlsplit(place).password]:
+            raise PipelineError(
+                f"{name}: expected a URL without a password, as a pipeline is read by all who may see its runs, "
+                f"received one for {public(told[0])}; put it into a bucket"
             )
 
 

@@ -137,6 +137,11 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
             ["SOURCE=gs://abc/b", "LABELS=l.csv"],
             "labels: expected a URI that the cluster's pods can fetch, received 'l.csv'",
         ),
+        (
+            ["SOURCE=https://me:s3cret@host/b.zip"],
+            "source: expected a URL without a password, as a pipeline is read by all who may see its runs, received "
+            "one for https://host/b.zip; ",
+        ),
         (["PUBLISH_URI=/tmp/registry"], "publish_uri: expected a place that the cluster's pods can reach"),
         (["CHECKPOINTS=ckpt"], "checkpoints: expected a place that the cluster's pods can reach"),
         (["TENSORBOARD_URI=file:///boards"], "tensorboard_uri: "),
@@ -154,6 +159,7 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
         pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_more_trials_than_a_driver_takes_are_refused(tmp_path, monkeypatch):
