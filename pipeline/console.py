@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
-from components.core.errors import ERROR_PREFIX, EXCEPTION, TRACEBACK
 from components.core.progress import LIVE_PREFIX, fitted
+from pipeline.last_words import LastWords
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Lines of kfp.local and its executor about themselves.
@@ -22,7 +22,7 @@ INDENT = "    "
 WIDEST = 48  # characters of a column of a table
 
 
-class StepOutput(io.TextIOBase):
+class StepOutput(LastWords, io.TextIOBase):
     """Stands in for standard output while steps run: passes their lines on, keeps a step's last line and last error.
 
     kfp.local prints what a step prints, with an indent, colours and lines of its own, in pieces; this puts the
@@ -30,12 +30,12 @@ class StepOutput(io.TextIOBase):
     """
 
     def __init__(self, target: TextIO):
+        super().__init__()
         self.target = target
         self.terminal = target.isatty()
         self.pending = ""
         self.bar_shown = False
-        self.title = self.last_error = self.last_line = ""
-        self.traced = False
+        self.title = ""
         self.in_executor_log = False
 
     def write(self, text: str) -> int:
@@ -53,7 +53,8 @@ class StepOutput(io.TextIOBase):
 
     def begin(self, title: str) -> None:
         """Prints a step's title; nothing that was said before counts as the step's."""
-        self.title, self.last_error, self.last_line, self.traced = title, "", "", False
+        self.title = title
+        self.forget()
         self.say(title)
 
     def say(self, line: str) -> None:
@@ -76,11 +77,7 @@ class StepOutput(io.TextIOBase):
         told_later = self.title == "choose" and plain.startswith(TRIAL_ROW)  # in columns, by the summary
         if not plain or self.in_executor_log or _NOISE.match(plain) or told_later:
             return
-        if plain.startswith(ERROR_PREFIX):
-            self.last_error = plain.removeprefix(ERROR_PREFIX)
-        if not self.traced or EXCEPTION.match(plain):  # the rest of what an exception says tells less
-            self.last_line = plain.strip()
-        self.traced |= plain.startswith(TRACEBACK)
+        self.hear(plain)
         self.say(f"  {plain}")
 
     def _clear_bar(self) -> None:

@@ -9,9 +9,6 @@ from components.core.machine import lack
 
 # What the line of a known failure begins with; whoever follows a step looks for it.
 ERROR_PREFIX = "error: "
-# How Python begins what it prints of a defect, and the line in it that names the exception.
-TRACEBACK = "Traceback (most recent call last):"
-EXCEPTION = re.compile(r"((\w+\.)+\w+|\w*(Error|Exception|Interrupt))(: |$)")
 
 
 class PipelineError(Exception):

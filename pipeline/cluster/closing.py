@@ -97,14 +97,16 @@ def _cause(pods: Pods | None, state: StepState) -> str:
     log = pods.log(step)
     ending = pods.ending(step)
     only_status = re.search(r"Error \(exit code (\d+)\)$", ending)
-    if log.error or (ending and not only_status):
-        return log.error or ending
+    if log.last_error or (ending and not only_status):
+        return log.last_error or ending
     if log.launcher:
         return f"Kubeflow's launcher: {log.launcher[:300]}"
     if log.traced:
-        return log.last[:300]
+        return log.last_line[:300]
     if code := log.exit_status or pods.exit_code(step) or (int(only_status[1]) if only_status else 0):
-        return f"its container ended with exit code {code}" + (f"; its last line: {log.last[:200]}" if log.last else "")
+        return f"its container ended with exit code {code}" + (
+            f"; its last line: {log.last_line[:200]}" if log.last_line else ""
+        )
     return next(reversed(pods.events()), "Kubernetes does not say why, and it left no log")
 
 

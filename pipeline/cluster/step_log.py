@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from components.core.errors import ERROR_PREFIX, EXCEPTION, TRACEBACK
 from components.core.progress import LIVE_PREFIX
+from pipeline.last_words import LastWords
 
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
 ARGO = re.compile(r'time=("[^"]+"|\S+) level=\w+ msg=.* argo=true|Error: exit status \d+$')
@@ -18,21 +18,18 @@ FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
 STATUS = re.compile(r"exit status (\d+)$")
 
 
-class StepLog:
+class StepLog(LastWords):
     """Reads one container's log line by line, and keeps what a follower asks later.
 
     Attributes:
-        error: the step's own last `error:` line, without that word.
-        last: its last line, or that which names the exception of a traceback.
-        traced: whether it printed a traceback.
         launcher: why the launcher gave up, if that is more than the step's exit status.
         exit_status: the step's, as the launcher saw it; 0: it said nothing of one.
         uris: each artifact's URI by name, of what the step reads and writes.
     """
 
     def __init__(self) -> None:
-        self.error = self.last = self.launcher = ""
-        self.traced, self.exit_status = False, 0
+        super().__init__()
+        self.launcher, self.exit_status = "", 0
         self.uris: dict[str, str] = {}
         self._body: list[str] | None = []  # a log that is read from its middle may begin inside a body
         self._is_input = False
@@ -54,11 +51,7 @@ class StepLog:
             return None
         if ARGO.match(line) or line.startswith(LIVE_PREFIX) or not line.strip():
             return None
-        if not self.traced or EXCEPTION.match(line):  # the rest of what an exception says tells less
-            self.last = line
-        self.traced |= line.startswith(TRACEBACK)
-        if line.startswith(ERROR_PREFIX):
-            self.error = line.removeprefix(ERROR_PREFIX)
+        self.hear(line)
         return line
 
     def _of_launcher(self, line: str) -> None:

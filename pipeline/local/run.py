@@ -166,7 +166,7 @@ class LocalRun:
             return f"was killed (signal 9), likely for want of memory: {MEMORY_ADVICE}"
         if self.exit_status < 0:
             return f"was ended by signal {-self.exit_status}; its last lines are above"
-        return f"failed: {self.console.last_line or f'it ended with exit status {self.exit_status}'}"
+        return f"failed: {self.console.last_line.strip() or f'it ended with exit status {self.exit_status}'}"
 
     def _name(self, task_name: str, pipeline_resource_name: str) -> str:
         """A task's name among the steps."""
