@@ -3,6 +3,7 @@
 All of it is Pillow's work; what is decided here is which way each odd kind goes, so that it is the same everywhere:
 
     16-bit                   grey is scaled to 8 bits, round(value / 257); of colours the upper byte is taken
+    several bands of a TIFF  refused unless they are grey, or red, green and blue, and perhaps opacity
     transparency             laid on white
     CMYK, palette, YCbCr     to RGB by Pillow's rules; colour profiles are not applied
     colour to grayscale      ITU-R 601-2 luma
@@ -14,6 +15,7 @@ All of it is Pillow's work; what is decided here is which way each odd kind goes
 import contextlib
 import dataclasses
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -33,6 +35,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from components.core.pictures import tiff, values
 from components.core.pictures.jpeg import decode_plain_jpeg
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
@@ -42,15 +45,12 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
-PNG_BITS = 24  # the byte of a PNG that says how many bits a value has
+HEIC = b"ftyphe"  # from the fifth byte on
 MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is passed over instead of read into memory
 # Pixels of a picture above which it is refused: Pillow's limit, 89 million.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 # Pixels of a picture (2 megapixels) above which a JPEG is decoded no larger than it is needed.
 LARGE = 1 << 21
-# Cameras and scanners of 12 bits write their values as they are into files of 16, where white is 65,535.
-TWELVE_BITS = 4095
-NEARLY_BLACK = "16-bit to 8-bit without a value above 4,095 of 65,535: nearly black, so the file may hold 12 bits"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +159,7 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
         if by > 1:
             image.draft(None, (image.width // by, image.height // by))  # of JPEGs; does nothing to others
         image.load()
-        if image.format == "PNG" and "transparency" in image.info:
-            _scale_transparency(image, payload[PNG_BITS])
+        changes += values.of_eight_bits(image, payload)
         if orientation != 1:
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
@@ -192,10 +191,16 @@ def _as_it_is(pixels: np.ndarray, height: int, width: int) -> Opened:
 def quiet_pillow() -> Iterator[None]:
     """Around reading many pictures: no warnings about odd files in the log, but an error for one of far too many
     pixels (89 million, Pillow's limit), which would take the memory of all others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def reason_of(error: Exception) -> str:
@@ -209,7 +214,17 @@ def reason_of(error: Exception) -> str:
 def _opened(payload: bytes) -> Image.Image:
     if not payload:
         raise ValueError("the file is empty")
-    return Image.open(io.BytesIO(payload), formats=FORMATS)
+    try:
+        image = Image.open(io.BytesIO(payload), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        if payload[4:10] == HEIC:
+            raise ValueError("HEIC, whatever its name; convert it to JPEG or PNG") from None
+        if payload.startswith(tiff.STARTS):
+            raise ValueError("a TIFF of bands, numbers or a compression that can't be read, or damaged") from None
+        raise
+    if image.format == "TIFF":
+        tiff.put_right(image)
+    return image
 
 
 def _orientation(image: Image.Image) -> int:
@@ -220,17 +235,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # EXIF that can't be read says nothing; the picture is as good as before
         return 1
     return orientation if orientation in range(1, 9) else 1
-
-
-def _scale_transparency(image: Image.Image, bits: int) -> None:
-    """Brings the transparent value of a PNG to the 8 bits that Pillow brings the pixels to, and them alone.
-
-    Of colours of 16 bits it keeps the upper byte, so that others with the same one are transparent too.
-    """
-    if image.mode in ("1", "L"):
-        image.info["transparency"] *= 255 // (2**bits - 1)
-    elif image.mode == "RGB" and bits == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
 
 
 def _several_frames(image: Image.Image) -> bool:
@@ -261,7 +265,7 @@ def _plain(image: Image.Image, changes: list[str]) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels: nothing says which value is white")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        image = _eight_bits(image, changes)
+        image = values.eight_bits(image, changes)
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         opacity: Any = image.getchannel("A").getextrema()
@@ -272,14 +276,3 @@ def _plain(image: Image.Image, changes: list[str]) -> Image.Image:
     if image.mode in ("L", "RGB"):
         return image
     return image.convert("L" if image.mode in GREY_MODES else "RGB")
-
-
-def _eight_bits(image: Image.Image, changes: list[str]) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels: nothing says which value is white")
-    changes.append("16-bit to 8-bit" if values.max() > TWELVE_BITS else NEARLY_BLACK)
-    result = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-    if "transparency" in image.info:  # a PNG's one value, which others near it would become one with
-        result.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
-    return result

@@ -17,7 +17,8 @@ import functools
 from typing import Any
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.pictures.decode import LARGE, MAX_PIXELS, PNG_BITS
+from components.core.pictures.decode import LARGE, MAX_PIXELS
+from components.core.pictures.values import PNG_BITS
 
 # How a PNG begins, and where it has width and height, bits and kind.
 PNG, PNG_SIDES, PNG_HEADER = b"\x89PNG\r\n\x1a\n", 16, PNG_BITS + 2

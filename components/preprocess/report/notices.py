@@ -3,7 +3,7 @@
 import collections
 import unicodedata
 
-from components.core.pictures.decode import NEARLY_BLACK
+from components.core.pictures.values import NEARLY_BLACK
 from components.core.wording import listed, printable
 from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.tally import Tally

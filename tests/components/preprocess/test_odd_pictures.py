@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from components.core.pictures import jpeg
-from components.core.pictures.decode import NEARLY_BLACK, Target, decode, quiet_pillow, read_header, reason_of
+from components.core.pictures.decode import Target, decode, quiet_pillow, read_header, reason_of
+from components.core.pictures.values import NEARLY_BLACK
 from tests.components.preprocess.sources import encoded, noise
 
 RGB, GREY = Target(8, 8, 3), Target(8, 8, 1)
@@ -285,7 +286,7 @@ def test_a_large_jpeg_reduced_while_decoding_looks_the_same():
         (encoded(Image.fromarray(noise(13, 64, 64)), "GIF")[:500], ""),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "not a picture of a known format"),
         (encoded(Image.fromarray(np.zeros((8, 8), np.float32)), "TIFF"), "floating-point"),
-        (encoded(Image.fromarray(np.full((8, 8), 70_000, np.int32)), "TIFF"), "32-bit"),
+        (encoded(Image.fromarray(np.full((8, 8), 70_000, np.int32)), "TIFF"), "above 65,535"),
     ],
 )
 def test_unreadable_pictures_say_why(payload, said):
