@@ -1,12 +1,23 @@
 """Names and numbers as they appear in messages and reports."""
 
+import unicodedata
+
+# No controls, whatever Python says: Persian, Hindi and emoji join letters with the first two, the rest are blanks.
+LETTERS = "\u200c\u200d\u00a0\u202f\u3000"
+
 
 def printable(name: str) -> str:
     """A file's name as text any encoding can hold: bytes that are no UTF-8 and control characters are escaped."""
     if name.isprintable():  # nearly all are, and this is 20 times as fast
         return name
     text = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() or c in LETTERS else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def isolated(text: str) -> str:
+    """The text for a page, on which Hebrew or Arabic in it does not change places with a number that follows."""
+    backwards = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
+    return f"\u2068{text}\u2069" if backwards else text
 
 
 def listed(names: list[str], most: int = 5) -> str:

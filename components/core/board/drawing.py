@@ -1,15 +1,43 @@
 """Pictures for TensorBoard, drawn with Pillow: a confusion matrix, and a sheet of examples with captions."""
 
 import math
+import unicodedata
+from itertools import filterfalse
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from components.core.page.numbers import NO_BREAK_SPACE, percent
+
 CELL = 44
+LONGEST_NAME = 200  # pixels
+AXES = "Rows: the true class; columns: the answer."
 MOST_CLASSES = 40
 SHADES = 800
 INK, PAPER, ACCENT = (30, 32, 36), (255, 255, 255), (26, 94, 184)
 GOOD, BAD = (22, 110, 60), (176, 36, 36)
+
+
+class Shown(NamedTuple):
+    """A picture of a sheet, uint8 [h, w, 1 or 3]; the class that was answered, its probability, and the true class."""
+
+    pixels: np.ndarray
+    answer: str
+    probability: float
+    truth: str
+
+
+def drawn_names(class_names: list[str]) -> tuple[list[str], str]:
+    """The names as Pillow's own font can draw them, which has ASCII alone, and what to say below the picture.
+
+    A font for all scripts would be 20 MB. `Käse` is drawn as Kase, and what has no such letters as its place: `#7`.
+    """
+    letters = (filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", name)) for name in class_names)
+    plain = map("".join, letters)
+    drawn = [name if name and name.isascii() else f"#{place}" for place, name in enumerate(plain)]
+    legend = [f"{sign}: {name}" for sign, name in zip(drawn, class_names, strict=True) if sign[0] == "#" != name[0]]
+    return drawn, f"Class {'; '.join(legend)}" if legend else ""
 
 
 def confusion_picture(confusion: np.ndarray, class_names: list[str]) -> np.ndarray:
@@ -23,6 +51,7 @@ def confusion_picture(confusion: np.ndarray, class_names: list[str]) -> np.ndarr
         return confusion_shades(confusion)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     font = ImageFont.load_default(13)
+    class_names = [_cut(name, font, LONGEST_NAME) for name in class_names]
     margin = 12 + max(int(font.getlength(name)) for name in class_names)
     sheet = Image.new("RGB", (margin + n * CELL + 8, margin + n * CELL + 8), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -58,25 +87,34 @@ def confusion_shades(confusion: np.ndarray) -> np.ndarray:
     return np.kron(shades.astype(np.uint8), np.ones((scale, scale, 1), np.uint8))
 
 
-def picture_sheet(pictures: list[np.ndarray], captions: list[str], correct: list[bool]) -> np.ndarray:
-    """Pictures with a caption below each, uint8 [height, width, 3]; captions are green or red as `correct` says.
+def picture_sheet(shown: list[Shown]) -> np.ndarray:
+    """Pictures with two lines below each, uint8 [height, width, 3]: the answer, green or red, and what it should be.
 
-    Args:
-        pictures: uint8 [h, w, 1 or 3], of one size or several; each is scaled to the same width, pixels kept sharp.
+    Pictures of one size or several are scaled to the same width, pixels kept sharp.
     """
     font = ImageFont.load_default(12)
-    side, line = 128, 20
-    columns = min(6, max(len(pictures), 1))
-    rows = math.ceil(len(pictures) / columns)
-    sheet = Image.new("RGB", (columns * (side + 8) + 8, rows * (side + line + 8) + 8), PAPER)
+    side, lines = 128, 36
+    columns = min(6, max(len(shown), 1))
+    rows = math.ceil(len(shown) / columns)
+    sheet = Image.new("RGB", (columns * (side + 8) + 8, rows * (side + lines + 8) + 8), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for i, (picture, caption, right) in enumerate(zip(pictures, captions, correct, strict=True)):
-        x, y = 8 + i % columns * (side + 8), 8 + i // columns * (side + line + 8)
-        drawn = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).convert("RGB")
+    for i, (pixels, answer, probability, truth) in enumerate(shown):
+        x, y = 8 + i % columns * (side + 8), 8 + i // columns * (side + lines + 8)
+        drawn = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
         scale = side / max(drawn.size)
         size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
         sheet.paste(drawn.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR), (x, y))
-        while len(caption) > 4 and font.getlength(caption) > side:
-            caption = caption[:-4] + "..."
-        draw.text((x, y + side + 3), caption, GOOD if right else BAD, font)
+        sure, colour = f" {percent(probability, 0)}".replace(NO_BREAK_SPACE, " "), GOOD if answer == truth else BAD
+        draw.text((x, y + side + 3), _cut(answer, font, side - font.getlength(sure)) + sure, colour, font)
+        if answer != truth:
+            draw.text((x, y + side + 18), _cut(f"is {truth}", font, side), colour, font)
     return np.asarray(sheet)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """The text, or as much of it as fits `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."

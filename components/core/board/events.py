@@ -39,7 +39,7 @@ class Events:
 
         self._write(scalar_pb(tag, value), step)
 
-    def image(self, tag: str, picture: np.ndarray, step: int) -> None:
+    def image(self, tag: str, picture: np.ndarray, step: int, description: str = "") -> None:
         """A picture, uint8 [height, width, 3], stored as PNG."""
         from PIL import Image
         from tensorboard.plugins.image import metadata
@@ -49,7 +49,7 @@ class Events:
         height, width = picture.shape[:2]
         # What its plugin reads: width, height, and a file a picture.
         values = [str(width).encode(), str(height).encode(), file.getvalue()]
-        described = metadata.create_summary_metadata(display_name=None, description="")
+        described = metadata.create_summary_metadata(display_name=None, description=description)
         self._write(_summary(tag, np.array(values, dtype=object), described), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:

@@ -2,7 +2,8 @@
 
 A page is a headline and a list of sections, each a small Jinja template beside the code that fills it; this package
 holds what all pages share, parts.html the macros. Nothing on a page comes from elsewhere: styles, charts and pictures
-are inside the file, and no script is needed to read it. It follows the reader's light or dark setting and fits a phone.
+are inside the file, and no script is needed to read it, but for its links in Kubeflow's frame. It follows the reader's
+light or dark setting and fits a phone.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.files import whole_file
 from components.core.page import charts, numbers, pictures
-from components.core.wording import sentence
+from components.core.wording import isolated, sentence
 
 if TYPE_CHECKING:
     import jinja2
@@ -68,6 +69,7 @@ def _environment(templates: pathlib.Path) -> "jinja2.Environment":
         loader=jinja2.FileSystemLoader([templates, HERE]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: isolated(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -6,9 +6,9 @@ runs that lack a figure which others have, and all trials of a sweep but the bes
 
 import pathlib
 
-from components.core.board.drawing import confusion_picture, picture_sheet
+from components.core.board.drawing import AXES, Shown, confusion_picture, drawn_names, picture_sheet
 from components.core.board.events import Events, empty
-from components.evaluate.report.facts import EvaluationFacts, Example
+from components.evaluate.report.facts import EvaluationFacts
 
 
 def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
@@ -26,19 +26,13 @@ def write_board(path: str, facts: EvaluationFacts, epoch: int) -> None:
     for name, score in zip(facts.class_names, facts.per_class, strict=True):
         if score.support:
             events.scalar(f"recall by class/{name}", score.recall, epoch)
-    events.image("confusion matrix", confusion_picture(facts.confusion, facts.class_names), epoch)
+    names, legend = drawn_names(facts.class_names)
+    events.image("confusion matrix", confusion_picture(facts.confusion, names), epoch, f"{AXES} {legend}")
     for title, examples in (
         ("mistakes, most confident first", facts.mistakes),
         ("right, least confident first", facts.uncertain_successes),
     ):
         if examples:
-            events.image(title, _sheet(examples, facts.class_names), epoch)
+            shown = [Shown(e.picture, names[e.predicted], e.probability, names[e.true]) for e in examples]
+            events.image(title, picture_sheet(shown), epoch, legend)
     events.close()
-
-
-def _sheet(examples: list[Example], names: list[str]):
-    captions = [
-        f"{names[e.predicted]} {e.probability:.0%}" + ("" if e.true == e.predicted else f", is {names[e.true]}")
-        for e in examples
-    ]
-    return picture_sheet([e.picture for e in examples], captions, [e.true == e.predicted for e in examples])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
 from components.core.page.numbers import percent
+from components.core.wording import isolated
 from components.evaluate.report.facts import Calibration, CalibrationBin, EvaluationFacts
 
 CLASS_CHARTS = 12
@@ -68,7 +69,7 @@ def roc_charts(facts: EvaluationFacts) -> list[Chart]:
     guessing = Line("guessing", [(0, 0), (1, 1)], "reference", markers=False)
     charts = []
     for k, curve in sorted(facts.roc.items(), key=lambda item: item[1].auc)[:CLASS_CHARTS]:
-        name = facts.class_names[k]
+        name = isolated(facts.class_names[k])
         points = list(zip(curve.false_positive_rate, curve.true_positive_rate, strict=True))
         said = f"ROC curve of {name} against the rest; area under the curve {curve.auc:.3f}."
         lines = [Line(name, points, markers=False), guessing]
@@ -83,7 +84,7 @@ def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
     x, y = share_axis("found", (0, 1)), share_axis("", (0, 0.5, 1))
     charts = []
     for k, curve in sorted(facts.precision_recall.items(), key=lambda item: item[1].average_precision)[:CLASS_CHARTS]:
-        name, share = facts.class_names[k], facts.per_class[k].support / facts.count
+        name, share = isolated(facts.class_names[k]), facts.per_class[k].support / facts.count
         points = list(zip(curve.recall, curve.precision, strict=True))
         said = f"Precision and recall of {name} against the rest; average precision {curve.average_precision:.3f}."
         lines = [

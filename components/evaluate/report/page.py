@@ -14,6 +14,7 @@ from components.core import card_words
 from components.core.board.drawing import confusion_shades
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
+from components.core.wording import isolated
 from components.evaluate.measure.measures import macro_auc, macro_f1, mean_recall_interval, wilson_interval
 from components.evaluate.report.charts import (
     calibration_charts,
@@ -114,4 +115,5 @@ def _limits(facts: EvaluationFacts) -> list[str]:
         [card_words.ClassResult(name, score.recall, score.support) for name, score in scores],
         facts.calibration.error,
         [(check.said, check.passed) for check in facts.behaviour],
+        isolated,
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import batches, split_count
-from components.core.board.drawing import confusion_picture, picture_sheet
+from components.core.board.drawing import AXES, Shown, confusion_picture, drawn_names, picture_sheet
 from components.core.framework import load_keras
 from components.train.board.events import EventFiles
 from components.train.settings import TrainSettings
@@ -61,15 +61,12 @@ class ValidationPictures(Callback):
         predicted = probabilities.argmax(axis=1)
         count = len(self.class_names)
         confusion = np.bincount(self.labels * count + predicted, minlength=count**2).reshape(count, count)
-        names = self.class_names
-        captions = [
-            f"{names[guess]} {values[guess]:.0%}" + ("" if guess == true else f", is {names[true]}")
-            for guess, true, values in zip(predicted[:SHOWN], self.labels, probabilities, strict=False)
-        ]
-        right = (predicted == self.labels)[:SHOWN].tolist()
+        names, legend = drawn_names(self.class_names)
+        answers = zip(self.images[:SHOWN], predicted, probabilities, self.labels, strict=False)
+        shown = [Shown(picture, names[guess], values[guess], names[true]) for picture, guess, values, true in answers]
         events = self.board.runs["validation"]
-        events.image("confusion matrix", confusion_picture(confusion, self.class_names), epoch)
-        events.image("predictions", picture_sheet(list(self.images[:SHOWN]), captions, right), epoch)
+        events.image("confusion matrix", confusion_picture(confusion, names), epoch, f"{AXES} {legend}")
+        events.image("predictions", picture_sheet(shown), epoch, legend)
 
 
 def validation_pictures(

@@ -227,7 +227,7 @@ def seen(tmp_path_factory):
         facts = facts_of(
             labels,
             probabilities,
-            [f"class with a longish name {i}" for i in range(classes)],
+            [f"class_with_a_name_that_is_longer_than_a_chart_{i}" for i in range(classes)],
             slices=[Slice("brightness", "the mean of its values", [Band(0.1, 0.2, 400, 1000, example)] * 5)],
             behaviour=[Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example)],
         )
@@ -245,5 +245,5 @@ def seen(tmp_path_factory):
 def test_a_browser_shows_it_without_complaint(seen, shown, dark):
     found = seen[shown, dark]
     assert found.console == []
-    assert (found.requests, found.wider_than_frame, found.dark) == (0, 0, dark)
+    assert (found.requests, found.wider_than_frame, found.dark, found.scrolled) == (0, 0, dark, True)
     assert found.pictures == 48 + 5 + 1 + (SHOWN[shown][1] > 30)

@@ -202,5 +202,5 @@ def seen(tmp_path_factory):
 def test_a_browser_shows_it_without_complaint(seen, width, dark):
     found = seen[width]
     assert found.console == []
-    assert (found.requests, found.wider_than_frame, found.dark) == (0, 0, dark)
+    assert (found.requests, found.wider_than_frame, found.dark, found.scrolled) == (0, 0, dark, True)
     assert found.pictures == 12

@@ -191,6 +191,13 @@ def test_endings_in_any_case_and_dots_in_names(tmp_path):
     assert len(source) == 4
 
 
+def test_letters_of_persian_and_hindi_emoji_and_blanks_of_japanese_stay_in_names(tmp_path):
+    """They joined letters as `\\u200c`, in the model's answers too. What turns a line around is escaped."""
+    names = ["می\u200cشود", "👩\u200d🚀", "秋田\u3000犬", "a\u202eb"]
+    source = read_folders(archive(tmp_path / "a.zip", class_folders(dict.fromkeys(names, 1))), tmp_path)
+    assert sorted(source.class_names) == sorted([*names[:3], "a\\u202eb"])
+
+
 def test_an_archive_without_pictures(tmp_path):
     packed = archive(tmp_path / "a.tar", {"cat/a.txt": b"x", "dog/b.doc": b"x"})
     with pytest.raises(

@@ -19,11 +19,13 @@ FRAME = '<iframe style="border: 0; color-scheme: {scheme}" width="{width}" heigh
 PROBE = """<script>addEventListener("load", () => {
   document.body.dataset.probe = JSON.stringify([...document.querySelectorAll("iframe")].map(element => {
     const frame = element.contentWindow, root = frame.document.documentElement;
+    frame.document.querySelector("nav a:last-child")?.click();
     const paper = frame.getComputedStyle(frame.document.body).backgroundColor.match(/[0-9]+/g);
     return {
       requests: frame.performance.getEntriesByType("resource").filter(r => !r.name.startsWith("data:")).length,
       wider_than_frame: root.scrollWidth - root.clientWidth,
       dark: paper[0] < 128,
+      scrolled: frame.scrollY > 0,
       pictures: [...frame.document.images].filter(i => i.complete && i.naturalWidth).length,
     };
   }));
@@ -39,12 +41,14 @@ class Frame(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a browser made of a page: `console` is every message, of all pages shown; `pictures` those decoded."""
+    """What a browser made of a page: `console` is every message, of all pages shown; `scrolled`: the link to the last
+    section led there; `pictures` those decoded."""
 
     console: list[str]
     requests: int
     wider_than_frame: int
     dark: bool
+    scrolled: bool
     pictures: int
 
 
