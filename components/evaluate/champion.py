@@ -13,11 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.artifacts.model import model_file
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
 from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_served, read_description
 from components.core.errors import PipelineError, one_line
-from components.core.files import sha256_of
 from components.core.registry import Registry
 from components.core.storage import Corrupted, NotFound
 from components.evaluate.comparing import Asked, asked_pictures, differently_made
@@ -121,11 +119,21 @@ def champion_answers(
     return probabilities[_asked(champion).mask]
 
 
-def count_as_look(settings: EvaluateSettings, champion: Champion, model_path: str) -> int:
-    """How many comparisons there are on these pictures, with this one."""
-    challenger = sha256_of(model_file(model_path))
+def count_as_look(
+    settings: EvaluateSettings, champion: Champion, labels: np.ndarray, probabilities: np.ndarray, answers: np.ndarray
+) -> int:
+    """How many comparisons there are on these pictures, with this one.
+
+    Args:
+        labels: int64 (n,), of the test pictures.
+        probabilities: float (n, classes), the challenger's answers.
+        answers: float (k, classes), the champion's on the pictures that it is asked.
+    """
+    asked = _asked(champion)
+    both = probabilities[asked.mask], answers
+    right, champion_right = ((each.argmax(axis=1) == labels[asked.mask]).astype(np.int8) for each in both)
     store = Registry(settings.publish_uri).store
-    return count_look(store, settings.model_name, _asked(champion).hashes, challenger, champion.version)
+    return count_look(store, settings.model_name, asked.hashes, right - champion_right, champion.version)
 
 
 def _asked(champion: Champion) -> Asked:

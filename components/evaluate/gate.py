@@ -211,6 +211,8 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
         against += f", on the {found.pictures:,} test pictures that neither has learned from"
     if found.difference <= 0:
         said = "equals" if found.difference == 0 else "is below"
+        if not found.only_challenger and not found.only_champion:
+            against += ": both are right on the same pictures, as it would be with the champion itself"
         score = beside(found.score, found.champion_score)
         return [DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {score} {said} {against}", holds=False)]
     enough = found.difference >= settings.min_improvement

@@ -9,9 +9,12 @@ alpha spending. What it costs: the 200th must lead by three times as many pictur
     models/.looks/NAME.npz   times: uint64 [n], how often each of `pictures` was asked (by hash, ascending)
                              comparisons, looks: uint64 [m], the last comparisons made and the look that each was
 
-A comparison that is made again, since the step was killed or retried, is the same look. The count moves by
-compare-and-set; it lies outside models/NAME/, which servers download. If it can't be written the decision stands, and
-says so: a model is worth more than a count.
+A comparison is known by its outcome, picture by picture: made again, since the step was killed or the same model was
+trained once more, it is the same look. It is none if both are right on the same pictures, as no luck can come of it:
+the champion itself, which a nightly run without new data brings each time, uses nothing up.
+
+The count moves by compare-and-set; it lies outside models/NAME/, which servers download. If it can't be written the
+decision stands, and says so: a model is worth more than a count.
 """
 
 import hashlib
@@ -44,26 +47,28 @@ def share_of(look: int) -> float:
     return 1 / (look * (look + 1))
 
 
-def count_look(store: Store, name: str, asked: np.ndarray, challenger: str, champion: int) -> int:
+def count_look(store: Store, name: str, asked: np.ndarray, outcome: np.ndarray, champion: int) -> int:
     """Counts a comparison on these pictures; returns its number, 1 if none of them was asked before.
 
     Args:
         store: the registry's.
         asked: uint64 [k], the pictures' hashes.
-        challenger: the SHA-256 of its model.keras.
+        outcome: int8 [k], 1 for a picture that the challenger alone gets right, -1 for the champion alone, else 0.
         champion: its version.
 
     Raises:
         StorageError: the count can't be read.
     """
     key = f"models/.looks/{name}.npz"
-    comparison = _comparison(asked, challenger, champion)
+    comparison = _comparison(asked, outcome, champion)
     for _ in range(TRIES):
         found, generation = _read(store, key)
         known = np.flatnonzero(found.comparisons == comparison)
         if len(known):
             return int(found.looks[known[-1]])
         counted, look = _counted(found, asked, comparison)
+        if not outcome.any():
+            return look
         try:
             _write(store, key, counted, generation)
             return look
@@ -92,8 +97,9 @@ def _counted(found: Looks, asked: np.ndarray, comparison: np.uint64) -> tuple[Lo
     return counted, look
 
 
-def _comparison(asked: np.ndarray, challenger: str, champion: int) -> np.uint64:
-    digest = hashlib.sha256(f"{challenger} {champion} ".encode() + np.sort(asked).tobytes()).digest()
+def _comparison(asked: np.ndarray, outcome: np.ndarray, champion: int) -> np.uint64:
+    order = np.argsort(asked, kind="stable")
+    digest = hashlib.sha256(f"{champion} ".encode() + asked[order].tobytes() + outcome[order].tobytes()).digest()
     return np.frombuffer(digest[:8], "<u8")[0]
 
 

@@ -96,7 +96,8 @@ def evaluate(
         duel = None
         if champion and champion.comparable and champion.asked:
             answers = champion_answers(settings, champion, dataset_path, info)
-            duel = Duel(champion.asked.mask, answers, count_as_look(settings, champion, model_path))
+            look = count_as_look(settings, champion, labels, probabilities, answers)
+            duel = Duel(champion.asked.mask, answers, look)
     decision = decide(settings, labels, probabilities, behaviour, champion, duel, uneven=_uneven(info))
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path, learned)
     facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))

@@ -10,13 +10,18 @@ import pytest
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import load_split
+from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_model
 from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
 from components.core.registry import Registry
+from components.evaluate.run import evaluate
+from components.evaluate.settings import EvaluateSettings
 from components.export.formats.saved_model import write_saved_model
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import Trained
+
+MUCH = 8.0  # a bias that ruins a model
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +102,19 @@ def crowned(linear, tmp_path) -> Callable[..., Registry]:
         return registry
 
     return crown
+
+
+@pytest.fixture
+def judge(linear, tmp_path):
+    """Evaluates a model artifact, against the champion of `digits` if a registry is named; gives the decision, as it is
+    read back from the artifact."""
+
+    def judged(model: str, registry: str = "", dataset: str = "", **settings) -> Decision:
+        outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+        chosen = EvaluateSettings(behaviour="off", publish_uri=registry, model_name="digits", **settings)
+        result = evaluate(chosen, dataset or linear.dataset, model, *outputs)
+        decision = read_decision(outputs[0])
+        assert decision == result.decision
+        return decision
+
+    return judged
