@@ -57,6 +57,7 @@ class Place:
 # OnError` as its default, and KFP's compiled file has no field for another. So what can be mended by going on (a store
 # that is away, a node of several that is lost) is mended inside the step; what can't be, a second try would not mend.
 PLACES = {
+    "check": Place(hours=1, retries=3, cpu="500m", memory="512Mi"),
     "look": Place(hours=1, retries=3, cpu="500m", memory="1Gi"),
     "download": Place(hours=3, retries=3),  # the slowest known origin takes an hour
     "preprocess": Place(hours=2),

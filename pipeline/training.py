@@ -8,6 +8,8 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from components.check.component import check
+from components.check.run import STEPS as CHECKED
 from components.choose.component import choose
 from components.core.settings import Settings
 from components.core.start_place import is_pinned
@@ -60,6 +62,12 @@ def training_pipeline(
         place, webhook = placement.place, Webhook(placement)
 
         with webhook.tells_the_end():
+            if cluster:
+                # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
+                given = {name: value for settings in CHECKED for name, value in of(settings).items()}
+                checked = check(**given).set_display_name("Check")
+                place(checked, "check")
+
             if is_looked_at(defaults):
                 # Not cached: what follows is, as long as it all looks the same. A local run has looked already.
                 start = ("start_from", "start_sha256", "start_version", "publish_uri")
@@ -74,6 +82,8 @@ def training_pipeline(
             prepared = preprocess(raw=fetched.outputs["raw"], **of(PreprocessSettings)).set_display_name("Preprocess")
             place(prepared, "preprocess")
             dataset = prepared.outputs["dataset"]
+            if cluster:
+                prepared.after(checked)
 
             with each_trial(sweep) as trial:
                 fitted = train(dataset=dataset, trial=trial, **of(TrainSettings)).set_display_name("Train")

@@ -158,6 +158,7 @@ def step_images(
     if defaults.nodes > 1:
         on_gpu -= {"train"}  # which then only has nodes train
         yield "node", image("train", "jax")
+    yield "check", image("check")
     if is_looked_at(defaults):
         yield "look", image("download")
     steps = SWEEP_STEPS if sweep else STEPS

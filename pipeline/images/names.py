@@ -16,11 +16,11 @@ from components.core.errors import PipelineError, nearest
 from pipeline import ROOT, docker_folder
 from pipeline.images.base_image import base_name
 
-COMPONENTS = ("download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
+COMPONENTS = ("check", "download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
 # jax: for the nodes of a training on several; has NVIDIA's libraries too, and trains on a CPU if there is no GPU.
 Target = Literal["cpu", "gpu", "jax"]
 # They handle files and need no framework: their image, the Dockerfile's stage `data`, has a third of the others' size.
-WITHOUT_FRAMEWORK = ("download", "preprocess", "choose", "notify")
+WITHOUT_FRAMEWORK = ("check", "download", "preprocess", "choose", "notify")
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 RECIPE = ("Dockerfile", "install.py", "install.sh", "strip_symbols.py")
 
@@ -78,7 +78,8 @@ def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, 
     locks = {"data", stage(component, target), "kfp", "uv"}
     files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in locks}
     files["components/__init__.py"] = root / "components/__init__.py"
-    for package in (component, "core"):
+    reads = ("download", "preprocess", "train", "evaluate", "export") if component == "check" else ()  # their settings
+    for package in (component, "core", *reads):
         for path in (root / "components" / package).rglob("*"):
             name = path.relative_to(root)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)

@@ -234,8 +234,8 @@ def resources_of(pipeline: dict, task: dict) -> dict:
 
 def test_the_webhook_adds_nothing_when_it_is_off(plain):
     pipeline, platform = plain
-    assert set(platform) == set(STEPS)
-    assert set(tasks(pipeline)) == set(STEPS)
+    assert set(platform) == {"check", *STEPS}
+    assert set(tasks(pipeline)) == {"check", *STEPS}
 
 
 def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compile_to):
@@ -263,21 +263,21 @@ def component(pipeline: dict, task: dict) -> dict:
     return pipeline["components"][task["componentRef"]["name"]]
 
 
-def test_a_run_is_eleven_pods_a_webhook_costs_three_and_a_look_at_the_source_two(plain, compile_to):
+def test_a_run_is_thirteen_pods_a_webhook_costs_three_and_a_look_at_the_source_two(plain, compile_to):
     """A pod costs about ten seconds. k8s/README.md states these figures."""
-    assert pods(plain[0]) == 11
+    assert pods(plain[0]) == 13
     # From the cache: a driver alone, of all steps but evaluate, whose decision is always new, and export after it.
-    assert pods(plain[0]) - len(set(STEPS) - {"evaluate", "export"}) == 8
-    assert pods(compile_to(cluster=ClusterOptions(webhook_secret="conv2d-webhook"))[0]) == 14
-    assert pods(compile_to("SOURCE=gs://bucket/x.gz")[0]) == 13
+    assert pods(plain[0]) - len({"check", *STEPS} - {"evaluate", "export"}) == 9
+    assert pods(compile_to(cluster=ClusterOptions(webhook_secret="conv2d-webhook"))[0]) == 16
+    assert pods(compile_to("SOURCE=gs://bucket/x.gz")[0]) == 15
 
 
-def test_a_sweep_is_twelve_pods_and_three_a_trial():
+def test_a_sweep_is_fourteen_pods_and_three_a_trial():
     """The run's driver, the loop's, two for each step but train; of each trial its own driver's and train's two."""
     golden = pathlib.Path(__file__).with_name("sweep.golden.yaml")
     sweep = next(yaml.load_all(golden.read_text(encoding="utf-8"), yaml.CSafeLoader))
-    assert pods(sweep) - 2 == 12
-    assert 12 + 3 * len(trial_settings(sweep)) == 24
+    assert pods(sweep) - 2 == 14
+    assert 14 + 3 * len(trial_settings(sweep)) == 26
 
 
 def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):

@@ -21,6 +21,7 @@ def recorded_run(name: str) -> dict:
     """What the API answered, with the compiled pipeline that the recording leaves out."""
     golden = GOLDEN / ("sweep" if "sweep" in name else "training")
     compiled = next(yaml.load_all(golden.with_suffix(".golden.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader))
+    del compiled["root"]["dag"]["tasks"]["check"]  # there was none then
     if "webhook" in name:
         compiled = _with_notice(compiled)
     return {**json.loads((RECORDED / f"run-{name}.json").read_text()), "pipeline_spec": compiled}

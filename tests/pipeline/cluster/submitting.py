@@ -22,7 +22,7 @@ STEPS = ("download", "preprocess", "train", "evaluate", "export")
 
 
 def tasks(*states: str) -> dict[str, str]:
-    return dict(zip(STEPS, states, strict=False))
+    return {"check": "SUCCEEDED", **dict(zip(STEPS, states, strict=False))}
 
 
 STORY = [

@@ -18,7 +18,7 @@ def test_a_run_that_succeeds_is_followed_step_by_step(quickstart_compiled):
     api = KfpApi(STORY)
     said = run(api, quickstart_compiled)
     assert said[1].strip().endswith("/#/runs/details/run-2")
-    assert said[2:4] == ["download", "  succeeded, 30.0 s"]
+    assert said[2:6] == ["check", "  succeeded, 30.0 s", "download", "  succeeded, 30.0 s"]
     assert not [line for line in said if "driver" in line or "executor" in line]
     assert said[-1] == "the run succeeded"
     sent = api.runs["run-2"]

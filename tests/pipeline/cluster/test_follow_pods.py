@@ -328,7 +328,7 @@ def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, k
     assert error == ""
     assert lines[lines.index("step        result     time") :] == [
         "step        result     time",
-        *[f"{step:<10}  succeeded  30.0 s" for step in STEPS],
+        *[f"{step:<10}  succeeded  30.0 s" for step in ("check", *STEPS)],
         "",
         "Test loss: 0.1234 / Test accuracy: 0.9722",
         "exported and published as version 3, the champion; the model passes the gate: accuracy 0.9722 reaches 0.9",
