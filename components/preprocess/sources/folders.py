@@ -12,7 +12,9 @@ from typing import Self
 
 import numpy as np
 
+from components.core.errors import PipelineError
 from components.core.pictures.archives import MemberFile, iter_members
+from components.core.pictures.names import hidden
 from components.core.progress import Progress
 from components.preprocess.sources.beside import is_label
 from components.preprocess.sources.found import Found, is_table
@@ -31,21 +33,31 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
     counted. A hard or symbolic link is the picture that it leads to. The last of the members of one name counts.
 
     Raises:
-        PipelineError: as iter_members does, or there is no picture.
+        PipelineError: as iter_members does, there is no picture, or a link to a folder of pictures: a class or a split
+            that would be missing.
     """
-    found = Found(called)
+    found, links = Found(called), dict[str, str]()
     with _Pictures(found, scratch) as pictures, Progress("read", total=None, unit="pictures") as progress:
         for name, size, file in iter_members(archive, folders=True, links=True):
             folder = found.picture_in(name)
             if folder is not None:
                 pictures.add(name, folder, size, file)
                 progress.advance(1)
-            elif is_table(name) and not file.link:
+            elif file.link:
+                links[name] = file.link
+            elif is_table(name):
                 found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
                 with found.tables[name].open("wb") as table:
                     shutil.copyfileobj(file, table, COPY_BYTES)
-            elif is_label(name) and not file.link:
+            elif is_label(name):
                 found.beside.add(name, size, file.read)
+    holding = ["/".join((*folder, "")) for folder in found.folder_numbers]
+    for name, target in links.items():
+        if not hidden(name.split("/"), "") and any(folder.startswith(f"{target}/") for folder in holding):
+            raise PipelineError(
+                f"expected files and folders in {called}, received {name!a}, a link to a folder; put a copy in its "
+                "place"
+            )
     broken, replaced = pictures.settle_links_and_names()
     found.close(InFile(pictures.path), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})
     return found

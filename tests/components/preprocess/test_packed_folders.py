@@ -7,6 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from components.core.errors import PipelineError
 from components.download.packing import pack
 from tests.components.preprocess.sources import archive, class_folders, png, read_folders
 
@@ -67,6 +68,21 @@ def test_a_folder_s_tar_made_by_gnu_tar_gives_what_the_folder_gives(tmp_path):
         found.append({name.removeprefix("photos/"): data for name, data in payloads(source).items()})
     assert found[0] == found[1]
     assert len(found[0]) == 7
+
+
+@pytest.mark.parametrize(("name", "target"), [("test", "train"), ("train/bird", "cat"), ("train/bird", "cat/more")])
+def test_a_link_to_a_folder_is_refused_as_in_a_folder(tmp_path, name, target):
+    members = class_folders({"train/cat": 2, "train/cat/more": 2, "train/dog": 2})
+    packed = linked(archive(tmp_path / "a.tar", members), tarfile.SYMTYPE, {name: target})
+    with pytest.raises(PipelineError, match=f"received '{name}', a link to a folder; put a copy in its place"):
+        read_folders(packed, tmp_path)
+
+
+def test_links_to_other_folders_or_hidden_ones_refuse_nothing(tmp_path):
+    members = class_folders({"cat": 2, "dog": 2}) | {"cat/notes/1.txt": b"text"}
+    links = {".latest": "cat", "texts": "cat/notes", "c": "ca"}
+    source = read_folders(linked(archive(tmp_path / "a.tar", members), tarfile.SYMTYPE, links), tmp_path)
+    assert len(source) == 4
 
 
 def test_links_that_lead_round_in_a_circle_lead_nowhere(tmp_path):
