@@ -38,7 +38,7 @@ _OTHER_KINDS = {
     b"7z\xbc\xaf": "7z",
     b"Rar!": "rar",
 }
-UTF8_FLAG = 0x800
+UTF8_FLAG, UNICODE_NAME = 0x800, 0x7075
 READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 COMPRESSIONS = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "PPMd"}
 # All that the three libraries were seen to raise on truncated archives and on archives with flipped bytes.
@@ -235,6 +235,7 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
         members = archive.infolist()
         if sum(member.file_size for member in members) > allowed:
             raise PipelineError(_bomb(path, allowed))
+        guesses = 0
         for member in members:
             if member.flag_bits & 0x1:
                 what = f"{path} with {member.filename!a} encrypted"
@@ -245,8 +246,9 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
                     f"expected a zip packed with deflate, received {path} with {member.filename!a} packed with {how}, "
                     "which Python can't read; unpack it and pack it again with `zip -r`, or as a .tar"
                 )
-            # Some Windows programs write backslashes.
-            name = _zip_name(member).replace("\\", "/")
+            name, guessed = _zip_name(member)
+            name = name.replace("\\", "/")  # as some Windows programs write them
+            guesses += guessed
             if member.is_dir():
                 yield name, 0, None, None
                 continue
@@ -256,17 +258,33 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
                     yield name, 0, _link_target(name, target), None
                 else:
                     yield name, member.file_size, None, source
+    if guesses:
+        told = f"{path.name} does not say in which alphabet {guesses:,} of its names are"
+        print(f"{told}: if classes have wrong names in the data report, pack it anew, as a .tar", flush=True)
 
 
-def _zip_name(member: zipfile.ZipInfo) -> str:
-    """The member's name. Only a flag says that it is UTF-8, which Info-ZIP's `zip` does not set; Python then takes it
-    for the DOS code page 437. What is valid UTF-8 is hardly ever anything else."""
-    if member.flag_bits & UTF8_FLAG:
-        return member.filename
+def _zip_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
+    """The member's name, and whether it is a guess.
+
+    A flag says that it is UTF-8. WinRAR writes the name once more, in Unicode. Info-ZIP's `zip` says nothing; what is
+    valid UTF-8 is hardly ever anything else. Else it is in the alphabet of the machine that packed it, whichever that
+    was: Python takes it for the DOS code page 437.
+    """
+    if member.flag_bits & UTF8_FLAG or member.filename.isascii():
+        return member.filename, False
     try:
-        return member.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return member.filename
+        written = member.filename.encode("cp437")
+    except UnicodeError:  # later Pythons know that second name
+        return member.filename, False
+    extra, head = member.extra, struct.Struct("<HHBI")
+    while len(extra) >= head.size:
+        kind, size, _, checksum = head.unpack_from(extra)
+        if kind == UNICODE_NAME and checksum == zlib.crc32(written):
+            return extra[head.size : 4 + size].decode("utf-8"), False
+        extra = extra[4 + size :]
+    with contextlib.suppress(UnicodeError):
+        return written.decode("utf-8"), False
+    return member.filename, True
 
 
 def _link_target(name: str, target: str) -> str:

@@ -1,8 +1,11 @@
 """Folders as tar and zip pack them: links, names in any spelling, members of one name."""
 
 import shutil
+import struct
 import subprocess
 import tarfile
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -127,6 +130,26 @@ def test_names_in_a_zip_are_read_as_unzip_reads_them(tmp_path):
     source = read_folders(path, tmp_path)
     assert source.class_names == ["Brot", "Käse", "Müsli"]
     assert np.bincount(source.labels).tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize("second_name", [True, False])
+def test_names_in_a_zip_of_another_alphabet_are_told_unless_they_stand_there_in_unicode(tmp_path, capsys, second_name):
+    """As Chinese Windows packs them: GBK, by WinRAR with the name once more."""
+    folders = {"猫": "aa", "狗": "bb"}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        for folder, stand_in in folders.items():
+            packed.writestr(member := zipfile.ZipInfo(f"{stand_in}/1.png"), png(len(packed.infolist())))
+            written = f"{folder}/1.png".encode("gbk")
+            again = struct.pack("<BI", 1, zlib.crc32(written)) + f"{folder}/1.png".encode()
+            times = struct.pack("<HHBI", 0x5455, 5, 1, 0)
+            member.extra = times + (struct.pack("<HH", 0x7075, len(again)) + again if second_name else b"")
+    data = (tmp_path / "a.zip").read_bytes()
+    for folder, stand_in in folders.items():
+        data = data.replace(f"{stand_in}/1.png".encode(), f"{folder}/1.png".encode("gbk"))
+    (tmp_path / "a.zip").write_bytes(data)
+    source = read_folders(tmp_path / "a.zip", tmp_path)
+    told = "does not say in which alphabet" in capsys.readouterr().out
+    assert (source.class_names == ["狗", "猫"], told) == (second_name, not second_name)
 
 
 def test_zip_r_of_a_folder_with_an_umlaut(tmp_path):
