@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import shutil
 import signal
@@ -56,6 +57,8 @@ class LocalRun:
         # How the process or container of the step that runs has ended, as subprocess says it.
         self.exit_status = 0
         self.stopped = False
+        self.changed: Callable[[str], bool] = lambda step: False
+        self.without_cache: Callable[[], None] = lambda: None
 
     @contextlib.contextmanager
     def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
@@ -94,13 +97,25 @@ class LocalRun:
 
         from pipeline.training import training_pipeline
 
-        local.init(
+        init = functools.partial(
+            local.init,
             runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
-            enable_caching=cached,
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.outputs / ".cache" / runner),
         )
+        init(enable_caching=cached)
+        if runner == "process":  # a container has the code of the run's begin
+            tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
+
+            def changed(step: str) -> bool:
+                try:
+                    return image(step) != tags[step]
+                except OSError:  # a file that goes this moment
+                    return True
+
+            self.changed = changed
+            self.without_cache = functools.partial(init, enable_caching=False)
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
@@ -125,6 +140,9 @@ class LocalRun:
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
+        if self.changed(task_name):  # else the cache would take what comes of it for the old code's
+            self.console.say("  note: its code was changed since the run began; no later run takes the result")
+            self.without_cache()
         self.exit_status = 0
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name

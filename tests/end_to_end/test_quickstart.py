@@ -5,6 +5,8 @@ import json
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 STEPS = ["download", "preprocess", "train", "evaluate", "export"]
 
@@ -99,6 +101,32 @@ def test_code_reruns_what_it_must_and_no_more(quickstart, command_line, tmp_path
     assert steps_run(summary_of(outputs)) == []  # the same code in another place is the same code
     with (checkout / "components" / "export" / "run.py").open("a") as module:
         module.write("# a change\n")
+    assert copy.run_local(outputs, refused).returncode == 0
+    assert steps_run(summary_of(outputs)) == ["export"]
+
+
+def test_what_code_that_was_changed_during_a_run_comes_to_answers_for_no_other(
+    quickstart, command_line, tmp_path, summary_of, steps_run
+):
+    """As if another branch is checked out while training runs: it was the old code's, once that was back."""
+    outputs, _ = quickstart
+    checkout = tmp_path / "checkout"
+    for part in ("components", "pipeline", "docker"):
+        shutil.copytree(command_line.checkout / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = type(command_line)(checkout)
+    module, refused = checkout / "components" / "export" / "run.py", "MIN_ACCURACY=0.999"
+    code = module.read_text()
+    command = [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), refused]
+    with subprocess.Popen(command, cwd=checkout, env=copy.environment(), stdout=subprocess.PIPE, text=True) as process:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line == "evaluate\n":
+                module.write_text("# another branch's\n" + code)
+    assert process.returncode == 0, said
+    assert "export\n  note: its code was changed since the run began; no later run takes the result\n" in said
+    assert steps_run(summary_of(outputs)) == ["evaluate", "export"]
+    module.write_text(code)
     assert copy.run_local(outputs, refused).returncode == 0
     assert steps_run(summary_of(outputs)) == ["export"]
 
