@@ -1,5 +1,6 @@
 """The end of a run on this machine: summary.json, the link `latest`, and the closing block."""
 
+import datetime
 import os
 import pathlib
 from typing import Any
@@ -27,6 +28,7 @@ def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, f
     evaluated = run.steps["evaluate"].outputs.get("metrics")
     summary = {
         "status": "failed" if failure else "succeeded",
+        "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "profile": configuration.profile,
         "runner": runner,
         "steps": [

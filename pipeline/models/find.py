@@ -7,10 +7,12 @@ gs://bucket/models/digits/3      the same; without the number, the champion; als
 any other path                   an export, a SavedModel directory, a .keras, .onnx or .tflite file
 """
 
+import datetime
 import hashlib
 import json
 import pathlib
 import re
+from typing import Any
 
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
@@ -21,6 +23,7 @@ from pipeline.console import option
 
 # Below the outputs directory: versions that were fetched, by registry, model and number.
 CACHE = ".models"
+SUMMARY = "summary.json"
 IN_REGISTRY = re.compile(r"(?P<registry>.+)/models/(?P<name>[^/@]+)(/(?P<version>\d+|champion))?/?")
 
 
@@ -54,7 +57,7 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
         return _fetched(str(root), found["name"], _number(found["version"]), outputs)
     if registry and not path.exists() and "/" not in model:
         return _fetched(registry, model, None, outputs)
-    return _of_run(path) if (path / "summary.json").is_file() else path
+    return _of_run(path) if (path / SUMMARY).is_file() else path
 
 
 def _in_registry(path: pathlib.Path, root: pathlib.Path, name: str) -> bool:
@@ -71,18 +74,36 @@ def trained_in(run: pathlib.Path) -> pathlib.Path | None:
     return pathlib.Path(model).parent if model else None
 
 
-def _artifacts(run: pathlib.Path) -> dict[str, str]:
+def _summary(run: pathlib.Path) -> dict[str, Any]:
     try:
-        return json.loads((run / "summary.json").read_text(encoding="utf-8"))["artifacts"]
-    except (OSError, ValueError, KeyError, TypeError):  # or it is another program's
+        told = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _artifacts(run: pathlib.Path) -> dict[str, str]:
+    """Where a run's model and its export lie: in its own directory, which may have been moved or copied since."""
+    try:
+        told = _summary(run)["artifacts"]
+        places = {name: pathlib.Path(told[name]) for name in ("model", "saved_model") if name in told}
+    except (KeyError, TypeError):  # it is another program's
+        return {}
+    here = {name: run.joinpath(*place.parts[-3:]) for name, place in places.items()}  # STEP/OUTPUT/FILE
+    return {name: str(here[name] if here[name].exists() else place) for name, place in places.items()}
+
+
+def _ended(run: pathlib.Path) -> str:
+    """When a run ended, ISO 8601 in UTC. As it says, since a copy has other times; by those for an earlier release."""
+    time = datetime.datetime.fromtimestamp((run / SUMMARY).stat().st_mtime, datetime.UTC)
+    return str(_summary(run).get("ended") or time.isoformat())
 
 
 def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
     """The export of the newest run that exported anything; a later one may have failed at the gate."""
     # `latest` leads to one of the others.
-    summaries = [file for file in outputs.glob("*/summary.json") if not file.parent.is_symlink()]
-    runs = [file.parent for file in sorted(summaries, key=lambda file: file.stat().st_mtime_ns, reverse=True)]
+    runs = [file.parent for file in outputs.glob(f"*/{SUMMARY}") if not file.parent.is_symlink()]
+    runs.sort(key=_ended, reverse=True)
     if exported := next((run for run in runs if "saved_model" in _artifacts(run)), None):
         print(f"model: exported by {exported}")
         return _of_run(exported)

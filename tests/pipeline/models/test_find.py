@@ -3,12 +3,13 @@
 import json
 import os
 import pathlib
+import shutil
 
 import pytest
 
 from components.core.errors import PipelineError
 from components.core.registry import Registry
-from pipeline.models.find import find_model
+from pipeline.models.find import find_model, trained_in
 from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
 
 
@@ -61,6 +62,28 @@ def test_the_newest_run_that_exported_answers_though_later_ones_exported_nothing
     (tmp_path / "latest").symlink_to("training-5")
     assert find_model("", tmp_path) == pathlib.Path("/runs/2/export/exported")
     assert capsys.readouterr().out == f"model: exported by {tmp_path / 'training-2'}\n"
+
+
+def test_a_copy_of_the_runs_answers_by_itself_and_by_its_own_times(tmp_path):
+    """The places in its summaries are those of the runs that were copied, and the times of its files are the copy's."""
+    outputs, copy = tmp_path / "outputs", tmp_path / "copy"
+    for number, ended in ((1, "2026-11-27T10:00:00.000000+00:00"), (2, "2026-11-28T09:00:00.000000+00:00")):
+        directory = outputs / f"training-{number}"
+        made = {
+            "saved_model": directory / "export/exported/saved_model",
+            "model": directory / "train/model/model.keras",
+        }
+        for path in made.values():
+            path.mkdir(parents=True)
+        said = {"ended": ended, "artifacts": {name: str(path) for name, path in made.items()}}
+        (directory / "summary.json").write_text(json.dumps(said))
+    shutil.copytree(outputs, copy)
+    for second, number in enumerate((2, 1)):
+        os.utime(copy / f"training-{number}" / "summary.json", (second, second))
+    assert find_model("", copy) == copy / "training-2" / "export" / "exported"
+    shutil.rmtree(outputs)
+    assert find_model(str(copy / "training-1"), copy) == copy / "training-1" / "export" / "exported"
+    assert trained_in(copy / "training-1") == copy / "training-1" / "train" / "model"
 
 
 def test_a_run_that_exported_nothing_answers_only_when_it_is_named(tmp_path, capsys):
