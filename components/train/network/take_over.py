@@ -9,10 +9,10 @@ import pathlib
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core.errors import PipelineError, one_line
+from components.core.pictures.archives import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION
 from components.core.start_place import WHOLE_MODEL
 from components.train.errors import SettingsError
 
@@ -60,7 +60,7 @@ def take_over(model: "keras.Model", file: pathlib.Path, name: str, same_classes:
                 for layer in taken.kept:
                     for path, array in wanted[layer].items():
                         array[...] = given[layer][path][...]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise PipelineError(
                 f"start_from: expected a file with the weights of Keras 3 in {name}, received one that can't be read: "
                 f"{one_line(error, 200)}"
@@ -116,29 +116,29 @@ def _weights_file(file: pathlib.Path, scratch: pathlib.Path) -> pathlib.Path:
     if file.suffix != WHOLE_MODEL:
         return file
     with zipfile.ZipFile(file) as archive:
+        if archive.getinfo(WEIGHTS_IN_KERAS).file_size > max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * file.stat().st_size):
+            raise ValueError("weights that unpack to far more than their file; it looks like an archive bomb")
         return pathlib.Path(archive.extract(WEIGHTS_IN_KERAS, scratch))
 
 
 def _layers(file: Any) -> dict[str, Arrays]:
-    """The arrays of each layer that has any."""
-    found = {layer: dict(_arrays(group)) for layer, group in file["layers"].items()}
-    return {layer: arrays for layer, arrays in found.items() if arrays}
-
-
-def _arrays(group: Any, below: str = "") -> Iterator[tuple[str, Any]]:
-    """A layer's arrays, also of the layers in it. None that HDF5 would fetch from another file."""
+    """The arrays of each layer that has any, also of the layers in it. HDF5 would fetch what a link names from another
+    file, one of this machine's own: no link of any kind is followed."""
     import h5py
 
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-            raise ValueError("weights in another file")
-        item, path = group[name], f"{below}/{name}"
-        if isinstance(item, h5py.Group):
-            yield from _arrays(item, path)
-        elif not NO_WEIGHTS.search(path):
-            if item.external or item.is_virtual:
-                raise ValueError("weights in another file")
-            yield path, item
+    found: dict[str, Arrays] = {}
+
+    def take(path: str, item: Any) -> None:
+        top, _, below = path.partition("/")
+        layer, _, array = below.partition("/")
+        if top == "layers" and isinstance(item, h5py.Dataset) and not NO_WEIGHTS.search(array):
+            found.setdefault(layer, {})[array] = item
+
+    linked = file.visititems_links(lambda _, link: None if isinstance(link, h5py.HardLink) else link)
+    file.visititems(take)
+    if linked or any(array.external or array.is_virtual for arrays in found.values() for array in arrays.values()):
+        raise ValueError("weights in another file")
+    return found
 
 
 def _in_order(layers: dict[str, Arrays], file: Any, model: "keras.Model") -> dict[str, Arrays]:

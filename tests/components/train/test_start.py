@@ -18,6 +18,7 @@ from components.core.registry import Registry
 from components.core.start_place import Pinned
 from components.download.look import look_at_start
 from components.train.errors import SettingsError
+from components.train.network import take_over
 from components.train.run import train
 from components.train.settings import TrainSettings
 from components.train.start import found_ancestor, refuse_unseen_start
@@ -127,7 +128,7 @@ def test_a_file_of_weights_alone_in_a_store_is_taken(start, ancestor, gcs, tmp_p
     assert len(look_at_start(place, "", "", "")) == 16
 
 
-def test_bad_files_are_told_in_a_line(start, ancestor, tmp_path):
+def test_bad_files_are_told_in_a_line(start, tmp_path, monkeypatch):
     bad = tmp_path / "bad.keras"
     bad.write_bytes(b"no zip")
     with pytest.raises(PipelineError, match="expected a file with the weights of Keras 3 .*: File is not a zip file"):
@@ -136,17 +137,44 @@ def test_bad_files_are_told_in_a_line(start, ancestor, tmp_path):
         archive.writestr("config.json", "{}")
     with pytest.raises(PipelineError, match="can't be read: \"There is no item named 'model.weights.h5'"):
         start(bad)
-    linked = tmp_path / "linked.weights.h5"
-    load_model(ancestor / "model.keras").save_weights(linked)
-    with h5py.File(linked, "r+") as file:
-        del file["layers/conv2d/vars/0"]
-        file["layers/conv2d/vars/0"] = h5py.ExternalLink("/etc/passwd", "/x")
-    with pytest.raises(PipelineError, match="weights in another file"):
-        start(linked)
+    with zipfile.ZipFile(bad, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("model.weights.h5", "w") as weights:
+        weights.write(bytes(1 << 20))
+    monkeypatch.setattr(take_over, "ALWAYS_ALLOWED_BYTES", 0)
+    with pytest.raises(PipelineError, match="can't be read: .* it looks like an archive bomb"):
+        start(bad)
     with pytest.raises(PipelineError, match=r"expected a directory with model\.keras.*where there is none"):
         start(tmp_path / "nothing")
     with pytest.raises(PipelineError, match="expected digits@3 to be looked up"):
         start("digits@3")
+
+
+@pytest.mark.parametrize("place", ["layers", "layers/conv2d", "layers/conv2d/vars/0"])
+@pytest.mark.parametrize("link", ["external", "soft"])
+def test_no_weights_are_taken_from_another_file(start, ancestor, tmp_path, place, link):
+    """The SHA-256 that was named is that of this file alone, and HDF5 would read any other of this machine."""
+    mine, linked = tmp_path / "mine.weights.h5", tmp_path / "linked.weights.h5"
+    load_model(ancestor / "model.keras").save_weights(mine)
+    shutil.copy(mine, linked)
+    with h5py.File(linked, "r+") as file:
+        file.move(place, "elsewhere")
+        file[place] = h5py.ExternalLink(str(mine), place) if link == "external" else h5py.SoftLink("/elsewhere")
+    with pytest.raises(PipelineError, match="weights in another file"):
+        start(linked)
+
+
+def test_a_file_of_odd_weights_is_told_in_a_line(start, ancestor, tmp_path):
+    odd = tmp_path / "odd.weights.h5"
+    load_model(ancestor / "model.keras").save_weights(odd)
+    with h5py.File(odd, "r+") as file:
+        file["layers/conv2d/vars/itself"] = file["layers/conv2d"]  # a folder that lies in itself
+        del file["layers/conv2d/vars/1"]
+        file["layers/conv2d/vars"].create_dataset("1", data=["x"] * 4)
+    with pytest.raises(PipelineError, match="can't be read: Can't .* write data"):
+        start(odd)
+    with h5py.File(odd, "w") as file:
+        file["layers"] = np.zeros(3)
+    with pytest.raises(SettingsError, match="layer conv2d is not among the layers"):
+        start(odd)
 
 
 def test_a_model_made_of_code_is_never_run(start, tmp_path):
