@@ -58,7 +58,8 @@ def assign_splits(
     elif VALIDATION not in source.given:
         share = percent(settings.validation_split)
         if validation == "last":
-            training = np.flatnonzero(splits == TRAIN)
+            order = lasting_order(source, hashes)
+            training = order[splits[order] == TRAIN]
             splits[training[last(len(training), settings.validation_split)]] = VALIDATION
             words[VALIDATION] = f"the last {share} of the training pictures, as Keras does it"
         else:

@@ -1,5 +1,6 @@
 """Which pictures train, validate and test."""
 
+import dataclasses
 import hashlib
 import pathlib
 
@@ -141,6 +142,19 @@ def test_splits_that_are_given_stay_and_the_others_are_made(given_test, given_va
         validation = training[last(len(training), 0.25)]
         assert np.flatnonzero(splits == VALIDATION).tolist() == validation.tolist()
         assert words[VALIDATION] == "the last 25 % of the training pictures, as Keras does it"
+
+
+def test_the_last_of_picture_files_are_the_same_in_whatever_order_they_are_packed():
+    """And are not one class, as in a folder, whose classes lie one after another."""
+    found, packed = hashes(200), dataclasses.replace(source([0] * 100 + [1] * 100), shape=None)
+    validating = []
+    for order in (np.arange(200), np.random.default_rng(0).permutation(200)):
+        shuffled_source = dataclasses.replace(packed, labels=packed.labels[order])
+        readable = np.ones(200, bool)
+        splits, _ = assign_splits(shuffled_source, found[order], readable, settings(test_split=0.1), "last")
+        validating.append(sorted(found[order][splits == VALIDATION].tolist()))
+        assert np.bincount(shuffled_source.labels[splits == TRAIN]).min() > 50
+    assert validating[0] == validating[1]
 
 
 def test_the_article_s_counts_are_exact():
