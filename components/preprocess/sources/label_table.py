@@ -34,7 +34,16 @@ VERTEX_LABEL = ("classificationAnnotation", "displayName")
 VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
 # What says that a line has no split: Vertex AI's word, and none.
 NO_SPLIT = ("", "unassigned")
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# What tables are written as that are read by no one here, by their first bytes, and how to write them instead.
+OTHERS = {
+    b"\xff\xfe": ("UTF-16", "save it as CSV UTF-8"),
+    b"\xfe\xff": ("UTF-16", "save it as CSV UTF-8"),
+    b"\x1f\x8b": ("gzip", "unpack it"),
+    b"PK\x03\x04": ("a spreadsheet or a zip", "save it as CSV UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet", "save it as CSV UTF-8"),
+    b"PAR1": ("Parquet", "write it as CSV"),
+    b"[": ("a JSON list", "write one object a line"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +87,9 @@ class LabelTable:
         """
         with self.path.open("rb") as file:
             start = file.read(1 << 10)
-        if start.startswith(UTF_16):
-            raise PipelineError(f"expected UTF-8 in {self.name}, received UTF-16; save it as CSV UTF-8")
+        for begins, (what, instead) in OTHERS.items():
+            if start.startswith(begins):
+                raise PipelineError(f"expected CSV or JSON lines in UTF-8 in {self.name}, received {what}; {instead}")
         if not start.strip():
             raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
         return self._json() if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else self._csv()
@@ -116,7 +126,7 @@ class LabelTable:
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             first = next(line for line in file if line.strip())
             file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count))
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
             try:
                 for row in reader:
                     if any(cell.strip() for cell in row):

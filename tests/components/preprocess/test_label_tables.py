@@ -1,5 +1,6 @@
 """Labels from a table: beside the pictures or named, as people write them and labelling tools export them."""
 
+import gzip
 import json
 import pathlib
 
@@ -115,6 +116,7 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
         ("File Name;Class;Set\na.jpg;cat;valid\n", "File Name, label from Class, split from Set", ("a.jpg", "cat", 1)),
         ("\ufeffsize\tlabel\tpath\n1\tcat\ta.jpg\n", "path, label from label", ("a.jpg", "cat", 0)),
         ('a.jpg,"cat, small"\n', "column 1, label from column 2", ("a.jpg", "cat, small", 0)),
+        ('a.jpg, "cat"\n', "column 1, label from column 2", ("a.jpg", "cat", 0)),
         ("a.jpg,cat,TEST\n", "column 1, label from column 2, split from column 3", ("a.jpg", "cat", 2)),
         ("cat,a.jpg\n", "column 2, label from column 1", ("a.jpg", "cat", 0)),
         (f"TEST,{PET},cat\n", "column 2, label from column 3, split from column 1", (PET, "cat", 2)),
@@ -210,6 +212,22 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
 )
 def test_a_table_that_labels_nothing_or_says_what_nobody_meant_is_one_line(made, tmp_path, text, said):
     assert said in refused(made, tree(tmp_path / "pets", FLAT | {"labels.csv": text}), max_unreadable=1)
+
+
+@pytest.mark.parametrize(
+    ("data", "received"),
+    [
+        (gzip.compress(b"image,label", mtime=0), "gzip; unpack it"),
+        (b"PK\x03\x04...", "a spreadsheet or a zip; save it as CSV UTF-8"),
+        (b"PAR1...PAR1", "Parquet; write it as CSV"),
+        (b'[{"image": "a.jpg", "label": "cat"}]', "a JSON list; write one object a line"),
+        ("image,label".encode("utf-16"), "UTF-16; save it as CSV UTF-8"),
+    ],
+)
+def test_a_table_of_another_kind_is_called_by_that(tmp_path, data, received):
+    (tmp_path / "labels").write_bytes(data)
+    said = refused(LabelTable(tmp_path / "labels", "labels.csv").lines)
+    assert said == f"expected CSV or JSON lines in UTF-8 in labels.csv, received {received}"
 
 
 def test_two_tables_or_some_are_refused(made, tmp_path):
