@@ -28,6 +28,7 @@ COPIED_PART = 128 << 20
 # The whole object's CRC-32C travels as user metadata: S3-compatible stores agree on no other checksum of an object
 # that was uploaded in parts.
 CRC32C = "crc32c"
+NOT_IMPLEMENTED = 501
 MD5 = re.compile(r"[0-9a-f]{32}")
 # The ETag of an object that was uploaded in parts, and their number.
 OF_PARTS = re.compile(r"-(\d+)\"?$")
@@ -64,10 +65,11 @@ class S3Backend:
         except boto.ClientError as error:
             raise self._told(key, error) from None
         stored = _stored(key, answer)
-        if not stored.checksums and OF_PARTS.search(stored.generation) and not _encrypted(answer):
+        in_parts = OF_PARTS.search(stored.generation) and not stored.checksums and not _encrypted(answer)
+        if in_parts and (size := self._part_size(key, 1)):
             # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was. Most tools make
             # all of them equal but the last; whoever finds a difference asks `provable`.
-            stored.checksums[f"{ETAG_OF_PARTS}{max(self._part_size(key, 1), 1)}"] = _bare(stored.generation)
+            stored.checksums[f"{ETAG_OF_PARTS}{size}"] = _bare(stored.generation)
         return stored
 
     def provable(self, key: str, stored: Stored) -> Stored:
@@ -84,7 +86,13 @@ class S3Backend:
         return dataclasses.replace(stored, key=key, checksums=sums)
 
     def _part_size(self, key: str, number: int) -> int:
-        return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
+        """The bytes of a part; 0 if the store knows no parts (VersityGW says so), so that nothing proves the object."""
+        try:
+            return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
+        except boto.ClientError as error:
+            if status_of(error) != NOT_IMPLEMENTED:
+                raise
+            return 0
 
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         try:

@@ -46,6 +46,15 @@ def test_an_object_in_unequal_parts_is_proven(s3, foreign, parts, tmp_path):
     assert not (tmp_path / "payload").exists()
 
 
+def test_an_object_in_parts_is_fetched_from_a_store_that_does_not_know_them(s3, foreign, tmp_path):
+    """VersityGW, and StorageGRID before 11.6, answer 501."""
+    data = foreign(150_000, 150_000, 90_000)
+    asked = s3.proxy.fail("status:501", times=1000, method="HEAD", path="partNumber=")
+    open_store(s3.uri, SMALL).download_file("dir/payload", tmp_path / "payload")
+    assert (tmp_path / "payload").read_bytes() == data
+    assert asked.seen
+
+
 @pytest.mark.parametrize("module", [gcs_module, s3_module])
 def test_a_file_of_any_size_has_no_more_parts_than_a_store_takes(bucket, module, tmp_path, monkeypatch):
     """In small: 10,000 parts of 8 MiB end at 84 GB."""
