@@ -34,15 +34,18 @@ define newline
 endef
 quote    = '$(subst ','\'',$(subst $(newline), ,$(1)))'
 text     = $(call quote,$(value $(1)))
-# What NAME was given on make's command line, or nothing.
-given    = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
+# Names given on make's command line. Each keeps its value as it was typed: make would expand it as it hands it on in the
+# environment, and run what stands in a $(shell ...).
+GIVEN   := $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+# What NAME was given there, or nothing.
+given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
 # --service-account X for SERVICE_ACCOUNT=X, and so on, for those of the names that were given.
 dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
 switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1, received $(call given,$(1)))))
-# Names given on make's command line; those that no target takes as an option are parameters, handed on as NAME=VALUE.
-GIVEN    = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+# Those that no target takes as an option are parameters, handed on as NAME=VALUE.
 OTHERS   = $(filter-out $(OURS) $(ALWAYS),$(GIVEN))
 SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
 # MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.

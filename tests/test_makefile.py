@@ -66,6 +66,15 @@ def test_values_arrive_as_they_were_typed(make, value):
     assert make("schedule", f"CRON={value}", f"NAME={value}")[-1] == value
 
 
+def test_no_value_is_run(make, tmp_path):
+    """make would, as it hands on in the environment what was given; in a CI the value may be anybody's."""
+    value = f"$(shell touch {tmp_path}/ran)"
+    assert make("config", f"SOURCE={value}")[-1] == f"SOURCE={value}"
+    assert make("predict", f"IMAGE={value}", f"OUTPUTS={value}")[-1] == value
+    assert option(make("run-local", f"PROFILE={value}"), "--profile") == value
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_environment_keeps_its_bytecode(make):
     assert make("config", PYTHONDONTWRITEBYTECODE="1")[0] == "config"
 
