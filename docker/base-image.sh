@@ -33,6 +33,9 @@ apt_sources() {
 }
 sources=$(apt_sources || { apt-get update -qq && apt_sources; } 2>/dev/null || true)
 mirror=$(head -1 <<<"$sources" | cut -d'|' -f4)
+# A file of mirrors, as GitHub's machines have it: debootstrap takes the first.
+list=${mirror#mirror+file:}
+[ "$list" = "$mirror" ] || mirror=$(grep -m 1 -oE '^[a-z]+://[^[:space:]]+' "${list%/}" || true)
 components=$(cut -d'|' -f3 <<<"$sources" | paste -sd,)
 [ -n "$host" ] && [ -n "$mirror" ] ||
     fail "expected a Debian or Ubuntu host with apt sources, found none for '$ID ${host:-?}'; try: apt-get update"

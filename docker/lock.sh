@@ -23,23 +23,23 @@ lock() { # NAME ARGUMENT...: what `uv pip compile` is to resolve
     touch "$old/$name.txt"
     [ -z "$first" ] || cat "$out/$first.txt" >"$pins"
     [ "${UPGRADE:-}" = 1 ] || without "$old/$name.txt" ${UPGRADE:-} $(names "$pins") >>"$pins"
-    .venv/bin/uv pip compile --quiet "${@:2}" "${same[@]}" --universal --python-version 3.11 --generate-hashes \
+    .venv/bin/uv pip compile --quiet "${@:2}" $same --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --no-header -o "$pins"
     mv "$pins" "$out/$name.txt"
     echo "locked $out/$name.txt"
 }
 
 all=pyproject.toml
-first='' same=()
+first='' same=''
 lock cpu $all --extra cpu --extra formats
-same=(-c "$out/cpu.txt")
+same="-c $out/cpu.txt"
 lock data $all
 lock gpu $all --extra gpu
 lock jax $all --extra nodes
 lock tensorboard --group dashboard
-first=cpu same=()
+first=cpu same=''
 lock test $all --extra local --group test
-same=(-c "$out/test.txt")
+same="-c $out/test.txt"
 lock local $all --extra local
 first='' # a few packages, added to what is there
 lock local-jax --group jax
@@ -53,4 +53,5 @@ echo "locked $out/kfp.txt"
 # The bases of the images, and the tag of TensorBoard's, which the manifests name.
 .venv/bin/python -m pipeline.images.base_image
 tag=$(BASE_IMAGE='' REGISTRY='' docker/tensorboard/image.sh name | cut -d: -f2)
-sed -i "/name: conv2d-tensorboard/{n;s/newTag: .*/newTag: $tag/}" k8s/base/kustomization.yaml
+sed -i.before "/name: conv2d-tensorboard/{n;s/newTag: .*/newTag: $tag/;}" k8s/base/kustomization.yaml
+rm k8s/base/kustomization.yaml.before

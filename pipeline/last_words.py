@@ -6,7 +6,7 @@ from components.core.errors import ERROR_PREFIX
 
 # How Python begins what it prints of a defect, and the line in it that names the exception.
 TRACEBACK = "Traceback (most recent call last):"
-EXCEPTION = re.compile(r"((\w+\.)+\w+|\w*(Error|Exception|Interrupt))(: |$)")
+EXCEPTION = re.compile(r"((\w+\.)+\w+|\w*(Error|Exception|Interrupt|Warning|Iteration|Exit|Group))(: |$)")
 
 
 class LastWords:

@@ -30,7 +30,8 @@ def make(tmp_path):
     (venv / "bin").mkdir(parents=True)
     python = venv / "bin" / "python"
     python.write_text(
-        f"#!{sys.executable}\nimport json, sys\nassert not sys.dont_write_bytecode\nprint(json.dumps(sys.argv[1:]))\n"
+        f"#!{sys.executable}\nimport json, sys\nassert not sys.dont_write_bytecode and not sys.flags.safe_path\n"
+        "print(json.dumps(sys.argv[1:]))\n"
     )
     python.chmod(0o755)
     for name in ("local", "test"):
@@ -75,8 +76,9 @@ def test_no_value_is_run(make, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_environment_keeps_its_bytecode(make):
-    assert make("config", PYTHONDONTWRITEBYTECODE="1")[0] == "config"
+@pytest.mark.parametrize("habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH"])
+def test_the_environment_keeps_its_bytecode_and_finds_the_checkout(make, habit):
+    assert make("config", **{habit: "1"})[0] == "config"
 
 
 def test_an_option_of_another_target_is_refused(make):

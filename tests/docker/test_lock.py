@@ -30,12 +30,14 @@ def lock(tmp_path):
         comments = [line for line in file.read_text().splitlines() if line.startswith("#")]
         file.write_text("\n".join([*comments, ""]) + "numpy==1 \\\n    --hash=old\nrequests==1 \\\n    --hash=old\n")
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name, text in {"uv": RESOLVER, "python": "#!/bin/bash\n"}.items():
+    # As macOS has it, -i takes the ending of a copy: `sed -i s/a/b/ FILE` is a script named FILE.
+    sed = f'#!/bin/bash\n[ "$1" != -i ] || exit 1\nexec {shutil.which("sed")} "$@"\n'
+    for name, text in {"uv": RESOLVER, "python": "#!/bin/bash\n", "sed": sed}.items():
         (tmp_path / ".venv/bin" / name).write_text(text)
         (tmp_path / ".venv/bin" / name).chmod(0o755)
 
     def run(upgrade: str) -> tuple[list[str], dict[str, list[str]]]:
-        environment = os.environ | {"UPGRADE": upgrade}
+        environment = os.environ | {"UPGRADE": upgrade, "PATH": f"{tmp_path}/.venv/bin:{os.environ['PATH']}"}
         subprocess.run([tmp_path / "docker/lock.sh"], env=environment, check=True, capture_output=True)
         began = {path.name.removeprefix("preferred-"): pins(path) for path in tmp_path.glob("preferred-*")}
         return (tmp_path / "asked").read_text().splitlines(), began

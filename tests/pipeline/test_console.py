@@ -82,6 +82,8 @@ def test_of_a_traceback_the_exception_is_the_last_line():
             "ValueError: Exception in X.call()."
         ),
         "zlib.error: Error -3\n": "zlib.error: Error -3",
+        "DeprecationWarning: old\n": "DeprecationWarning: old",
+        "StopIteration\n": "StopIteration",
     }.items():
         output.begin("train")
         output.write(f'epoch 1\nTraceback (most recent call last):\n  File "x.py", line 1, in f\n    return y\n{last}')
