@@ -120,9 +120,10 @@ def _check_sources(parameters: Parameters) -> None:
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
             )
-        if told := [place for place in places if urllib.parse.urlsplit(place).password]:
+        # A token may stand as the user, without a password.
+        if told := [place for place in places if urllib.parse.urlsplit(place).username]:
             raise PipelineError(
-                f"{name}: expected a URL without a password, as a pipeline is read by all who may see its runs, "
+                f"{name}: expected a URL without a user or password, as a pipeline is read by all who may see its runs, "
                 f"received one for {public(told[0])}; put it into a bucket"
             )
 

@@ -93,7 +93,8 @@ class TrackedRun:
 
     def _answer(self, answer: Any) -> Any:
         """What MLflow answered; an OSError if it refused."""
-        answer.raise_for_status()
+        if not answer.ok:  # in words of our own: requests' repeat the URL, which may hold a password
+            raise OSError(f"HTTP {answer.status_code} {answer.reason}")
         return answer.json()
 
 

@@ -83,6 +83,14 @@ def test_a_server_that_fails_is_told_once_and_the_epochs_are_sent_later(log, fau
     assert line.startswith("note: MLflow does not take the curves: ") and line.endswith("; training goes on")
 
 
+def test_the_password_of_the_server_is_not_told(log, capsys):
+    mlflow = MLflowApi("0a1b")
+    mlflow.faults = [("GET", "/api", (401, {"error_code": "UNAUTHENTICATED"}))]
+    with mlflow.serving() as url:
+        trained(log, entry(1), MLFLOW_TRACKING_URI=url.replace("//", "//me:s3cret@"), MLFLOW_RUN_ID="0a1b")
+    assert capsys.readouterr().out.startswith("note: MLflow does not take the curves: HTTP 401 Unauthorized; ")
+
+
 class LoginPage(Api):
     def handle(self, *request):
         return 200, "<html>log in</html>"
