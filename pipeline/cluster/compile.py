@@ -123,8 +123,8 @@ def _check_sources(parameters: Parameters) -> None:
         # A token may stand as the user, without a password.
         if told := [place for place in places if urllib.parse.urlsplit(place).username]:
             raise PipelineError(
-                f"{name}: expected a URL without a user or password, as a pipeline is read by all who may see its runs, "
-                f"received one for {public(told[0])}; put it into a bucket"
+                f"{name}: expected a URL without a user or password, as a pipeline is read by all who may see its "
+                f"runs, received one for {public(told[0])}; put it into a bucket"
             )
 
 
