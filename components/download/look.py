@@ -15,6 +15,7 @@ import stat
 from components.core.artifacts.model import MODEL_FILE
 from components.core.artifacts.served_model import EXTRAS
 from components.core.errors import PipelineError
+from components.core.pictures.names import hidden
 from components.core.start_place import Pinned, is_pinned, named_version
 from components.download.places import STORE_SCHEMES, local_path, places_of, public, scheme_of
 from components.download.settings import DownloadSettings
@@ -133,8 +134,12 @@ def _of_files(path: pathlib.Path, called: str) -> str:
 
 
 def _entries(folder: str) -> list[str]:
-    """All files and folders below one, sorted."""
-    paths = [os.path.join(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files)]  # noqa: PTH118
+    """All files and folders below one, sorted; not what is never packed: a look at them by macOS leaves a .DS_Store."""
+    paths: list[str] = []
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not hidden([name], "")]
+        names = (*folders, *(name for name in files if not hidden([name], "")))
+        paths += [os.path.join(top, name) for name in names]  # noqa: PTH118
     return sorted(paths, key=os.fsencode)
 
 

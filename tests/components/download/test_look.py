@@ -46,6 +46,15 @@ def test_a_folder_looks_the_same_until_something_in_it_changes(tmp_path):
     assert len(set(seen)) == 5
 
 
+def test_what_programs_leave_in_a_folder_trains_nothing_anew(tmp_path):
+    """macOS's Finder writes a .DS_Store when somebody looks at the pictures. None of it is packed."""
+    picture(tmp_path, "cat/1.png")
+    before = look(str(tmp_path))
+    for left in (".DS_Store", "cat/.DS_Store", "cat/@eaDir/1.png", ".git/HEAD", "#recycle/2.png"):
+        picture(tmp_path, left)
+    assert look(str(tmp_path)) == before
+
+
 def test_two_files_of_one_size_and_time_that_change_places_are_seen(tmp_path):
     one, two = picture(tmp_path, "cat/1.png"), picture(tmp_path, "dog/2.png", b"two")
     before = look(str(tmp_path))
