@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
-from components.core.progress import LIVE_PREFIX, fitted
+from components.core.progress import LIVE_PREFIX, can_redraw, fitted
 from pipeline.last_words import LastWords
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -32,7 +32,7 @@ class StepOutput(LastWords, io.TextIOBase):
     def __init__(self, target: TextIO):
         super().__init__()
         self.target = target
-        self.terminal = target.isatty()
+        self.terminal = can_redraw(target)
         self.pending = ""
         self.bar_shown = False
         self.title = ""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import TextIO
 
 # A line with this prefix is a bar for `make run-local` to redraw in place: the component's own standard output is
 # then a pipe (or a container's log), and a carriage return would not survive it.
@@ -33,7 +34,7 @@ class Progress:
         self.label, self.total, self.unit, self.done, self.start = label, total, unit, start, start
         self.began = self.last_shown = time.monotonic()
         self.live = os.environ.get(LIVE_VARIABLE) == "1"
-        self.terminal = sys.stdout.isatty()
+        self.terminal = can_redraw(sys.stdout)
         self.note = ""
         self.lock = threading.Lock()
 
@@ -69,7 +70,8 @@ class Progress:
             share = min(self.done / self.total, 1.0)
             bar = "#" * round(share * BAR_WIDTH)
             bar = f"[{bar:.<{BAR_WIDTH}}] {share:4.0%}  "
-            parts[0] = f"{amount(self.done, self.unit)} of {amount(self.total, self.unit)}"
+            done = amount(self.done, "B") if self.unit == "B" else f"{self.done:,}"
+            parts[0] = f"{done} of {amount(self.total, self.unit)}"
             if rate > 0:
                 parts.append(f"{duration((self.total - self.done) / rate)} left")
         if self.note:
@@ -81,6 +83,11 @@ class Progress:
             print(f"\r\x1b[2K{fitted(f'{self.label}  {bar}{text}')}", end="", flush=True)
         else:
             print(f"{self.label}: {bar.partition('] ')[2].strip()}{', ' if bar else ''}{text}", flush=True)
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Whether a line can be drawn over: on a terminal, but for those of Emacs and of some CI servers (TERM=dumb)."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def fitted(line: str) -> str:

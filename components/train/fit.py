@@ -12,7 +12,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import MappedSplit, split_count
-from components.core.progress import LIVE_VARIABLE
+from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.core.wording import counted
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, make_feed
@@ -179,5 +179,5 @@ def curve_of(rate: LearningRate, trained: int, epochs: int) -> list[list[float]]
 
 def _verbosity(verbose: str) -> tuple[bool, bool]:
     """Whether to draw a bar, and whether to print a line an epoch."""
-    drawn = sys.stdout.isatty() or os.environ.get(LIVE_VARIABLE) == "1"
+    drawn = can_redraw(sys.stdout) or os.environ.get(LIVE_VARIABLE) == "1"
     return {"0": (False, False), "1": (True, True), "2": (False, True), "auto": (drawn, True)}[verbose]

@@ -2,12 +2,13 @@
 
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from components.core.errors import PipelineError
 from components.core.framework import require_backend
-from components.core.progress import LIVE_VARIABLE
+from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
 from components.download.places import local_path, places_of
 from pipeline import ROOT
@@ -59,7 +60,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     from kfp import local
 
     downloads = local_path(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
-    host = {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if os.isatty(1) else "0"}
+    host = {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if can_redraw(sys.stdout) else "0"}
     if runner == "process":
         os.environ.update(host, PYTHONPATH=str(ROOT))
         return local.SubprocessRunner(use_venv=False)

@@ -50,6 +50,7 @@ def test_warnings_stay():
 
 def test_a_terminal_redraws_the_bar_and_clears_it(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     target = Terminal()
     shown(f"{LIVE_PREFIX}fetch 10%\n{LIVE_PREFIX}fetch 20%\n{LIVE_PREFIX}\ndone\n", target)
     assert target.getvalue() == "  fetch 10%\r\x1b[2K  fetch 20%\r\x1b[2K  done\n"
@@ -57,16 +58,25 @@ def test_a_terminal_redraws_the_bar_and_clears_it(monkeypatch):
 
 def test_a_bar_fits_the_terminal(monkeypatch):
     """In 80 columns, the most frequent width, it wrapped, and each of five a second left a line behind."""
-    bar = "epoch 2/2  [#######.................]  27%  309 images of 1,128 images, 189 images/s, 4 s left, loss 0.3034"
+    monkeypatch.setenv("TERM", "xterm")
+    bar = "epoch 2/2  [#######.................]  27%  309 of 1,128 images, 189 images/s, 4 s left, loss 0.3034"
     for columns, told in {
         "120": f"  {bar}",
-        "80": "  epoch 2/2  27%  309 images of 1,128 images, 189 images/s, 4 s left, loss 0.30",
-        "40": "  epoch 2/2  27%  309 images of 1,128 i",
+        "80": "  epoch 2/2  27%  309 of 1,128 images, 189 images/s, 4 s left, loss 0.3034",
+        "40": "  epoch 2/2  27%  309 of 1,128 images, ",
     }.items():
         monkeypatch.setenv("COLUMNS", columns)
         target = Terminal()
         shown(f"{LIVE_PREFIX}{bar}\n{LIVE_PREFIX}\n", target)
         assert target.getvalue() == f"{told}\r\x1b[2K"
+
+
+def test_a_terminal_that_can_not_redraw_gets_no_bar(monkeypatch):
+    """Emacs and some CI servers show `^[[2K`, five times a second."""
+    monkeypatch.setenv("TERM", "dumb")
+    target = Terminal()
+    shown(f"{LIVE_PREFIX}fetch 10%\n{LIVE_PREFIX}\ndone\n", target)
+    assert target.getvalue() == "  done\n"
 
 
 def test_the_last_error_is_kept_for_the_closing_line():

@@ -24,7 +24,7 @@ def test_a_log_gets_a_plain_line_now_and_then(capsys, monkeypatch):
     with Progress("decode", total=200, unit="pictures") as shown:
         shown.advance(50)
     said = capsys.readouterr().out
-    assert said.startswith("decode: 25%, 50 pictures of 200 pictures, ")
+    assert said.startswith("decode: 25%, 50 of 200 pictures, ")
     assert said.isascii()
     assert "\r" not in said
     assert "left" in said
