@@ -24,7 +24,6 @@ MEANINGS = LOOKS | {
     CLASSES: "how often it answers each class",
 }
 NAMED = 3
-DRAWN_CLASSES = 30
 # Below a chart there is room for so many labels, and for so many characters of them and between them.
 MOST_TICKS = 6
 TICKS_ROOM = 48
@@ -82,7 +81,8 @@ def write_drift_report(
         strangers=[_stranger(odd, served) for odd in counts.odd],
         less=less,
         more=more,
-        charts=[chart(drift, served) for drift in drifts],
+        charts=[chart(drift, served) for drift in drifts if drift.name != CLASSES],
+        classes=[row for drift in drifts if drift.name == CLASSES for row in class_shares(drift, served)],
         known={drift.name: int(drift.reference.sum()) for drift in drifts},
     )
 
@@ -91,15 +91,23 @@ def changes(served: Served, different: list[Drift]) -> tuple[list[Change], list[
     """The bins and classes, of measures that differ, that lost and that gained the largest shares, few of each."""
     found: list[tuple[str, int, Change]] = []
     for drift in different:
-        known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
-        names = bin_names(drift.name, served)
-        shares = zip(names, known.tolist(), new.tolist(), strict=True)
-        found += [(drift.name, place, Change(*each, [])) for place, each in enumerate(shares)]
+        shares = _shares(drift, bin_names(drift.name, served))
+        found += [(drift.name, place, each) for place, each in enumerate(shares)]
     by_loss = sorted(found, key=lambda change: change[2].found - change[2].reference)
     less = [change for change in by_loss if change[2].found < change[2].reference / 2][:NAMED]
     more = [change for _, _, change in reversed(by_loss) if change.found > 2 * change.reference]
     shown = [change._replace(examples=_examples(served, measure, place)) for measure, place, change in less]
     return shown, more[:NAMED]
+
+
+def class_shares(drift: Drift, served: Served) -> list[Change]:
+    """How often each class was answered, those first that have moved most."""
+    return sorted(_shares(drift, served.class_names), key=lambda row: -abs(row.found - row.reference))
+
+
+def _shares(drift: Drift, names: list[str]) -> list[Change]:
+    known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
+    return [Change(*each, []) for each in zip(names, known.tolist(), new.tolist(), strict=True)]
 
 
 def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
@@ -143,25 +151,19 @@ def _stranger(odd: Odd, served: Served) -> Stranger:
 
 
 def chart(drift: Drift, served: Served) -> Chart:
-    """The shares of a measure's bins, or of the classes: what was found as bars, what it knows as a line."""
+    """The shares of a measure's bins: what was found as bars, what it knows as a line."""
+    assert served.reference is not None
     known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
-    kept = np.arange(len(known))
-    if drift.name == CLASSES:
-        kept = np.sort(np.argsort(-np.abs(new - known), kind="stable")[:DRAWN_CLASSES])
-        names = [served.class_names[place] for place in kept]
-    else:
-        held = np.flatnonzero(known + new)
-        kept = np.arange(held.min(), held.max() + 1)
-        names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
-        names = [names[place] for place in kept]
-    labels = [_tick(name) for name in names]
+    held = np.flatnonzero(known + new)
+    kept = np.arange(held.min(), held.max() + 1)
+    names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
+    # A label stands where its bin begins; the first bin has no beginning.
+    begins = ["", *(shown(drift.name, edge) for edge in served.reference.measures[drift.name].edges)]
+    labels = [begins[at] for at in kept]
     every = -(-len(kept) // max(1, min(MOST_TICKS, TICKS_ROOM // (2 + max(map(len, labels))))))
-    ticks = [(place + 0.5, label) for place, label in enumerate(labels) if place % every == 0]
+    ticks = [(float(place), label) for place, label in enumerate(labels) if label and place % every == 0]
     line = [(float(place + side), float(known[at])) for place, at in enumerate(kept) for side in (0, 1)]
-    said = ", ".join(
-        f"{name} {percent(float(new[at]))} where it knows {percent(float(known[at]))}"
-        for name, at in zip(names, kept, strict=True)
-    )
+    said = ", ".join(f"{names[at]} {percent(float(new[at]))} where it knows {percent(float(known[at]))}" for at in kept)
     return Chart(
         f"drift-{drift.name}",
         drift.name.capitalize(),
@@ -171,8 +173,3 @@ def chart(drift: Drift, served: Served) -> Chart:
         [Line("what it knows", line, "ink", markers=False)],
         [Bar(place + 0.1, place + 0.9, float(new[at])) for place, at in enumerate(kept)],
     )
-
-
-def _tick(name: str) -> str:
-    """A bin by where it begins."""
-    return name.partition(" to ")[0].removeprefix("below ").removeprefix("above ")

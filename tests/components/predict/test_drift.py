@@ -13,7 +13,8 @@ from components.core.artifacts.reference import Histogram, Reference, read_refer
 from components.core.pictures.looks import looks_of
 from components.core.pictures.thumbnail import unpacked
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, LEAST_PICTURES, Drift, _moved, compare, holm
-from components.predict.drift.page import changes, chart
+from components.predict.drift.page import changes, chart, class_shares
+from components.predict.drift.page import shown as value
 
 SIGNIFICANCE = 0.05
 DRAWS = 200
@@ -184,11 +185,22 @@ def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(
     assert all(not change.examples for change in changes(bare, [drift])[0])
 
 
-@pytest.mark.parametrize("measure", ["certainty", "brightness", CLASSES])
+def test_every_class_is_named_with_what_it_was_and_is():
+    """Below a chart there was room for four names, and for one if it was long, without its beginning."""
+    served = SimpleNamespace(class_names=["a class with a name", "cat", "dog"])
+    drift = Drift(CLASSES, np.array([6, 3, 1]), np.array([6, 1, 3]), 1, False, 0, 0, 0, 0)
+    rows = class_shares(drift, served)
+    assert [row[:3] for row in rows] == [("cat", 0.3, 0.1), ("dog", 0.1, 0.3), ("a class with a name", 0.6, 0.6)]
+
+
+@pytest.mark.parametrize("measure", ["certainty", "brightness"])
 def test_labels_below_a_chart_do_not_run_into_each_other(measure):
-    counts, names = np.full(11, 5), [f"a class with name {number}" for number in range(11)]
+    counts = np.full(11, 5)
     edges = [0.34555 + 0.00125 * number for number in range(10)]
     reference = Reference(measures={measure: Histogram(edges=edges, counts=counts.tolist())}, classes=[5] * 11)
-    served = SimpleNamespace(reference=reference, class_names=names)
-    labels = [label for _, label in chart(Drift(measure, counts, counts, 1, False, 0, 0, 0, 0), served).x.ticks]
+    served = SimpleNamespace(reference=reference)
+    ticks = chart(Drift(measure, counts, counts, 1, False, 0, 0, 0, 0), served).x.ticks
+    labels = [label for _, label in ticks]
     assert 1 < len(labels) <= 6 and sum(len(label) + 2 for label in labels) <= 48
+    # Each stands where its bin begins: it was below the middle, and the last one was cut off.
+    assert all(label == value(measure, edges[int(place) - 1]) for place, label in ticks)
