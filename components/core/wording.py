@@ -15,9 +15,12 @@ def printable(name: str) -> str:
 
 
 def isolated(text: str) -> str:
-    """The text for a page, on which Hebrew or Arabic in it does not change places with a number that follows."""
-    backwards = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
-    return f"\u2068{text}\u2069" if backwards else text
+    """The text for a page, on which Hebrew or Arabic in it, or in part of a path, changes places with nothing else."""
+    if text.isascii():
+        return text
+    parts = text.split("/")
+    backwards = [any(unicodedata.bidirectional(c) in ("R", "AL") for c in part) for part in parts]
+    return "/".join(f"\u2068{part}\u2069" if back else part for part, back in zip(parts, backwards, strict=True))
 
 
 def listed(names: list[str], most: int = 5) -> str:

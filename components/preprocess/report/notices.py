@@ -2,9 +2,10 @@
 
 import collections
 import unicodedata
+from collections.abc import Callable
 
 from components.core.pictures.values import NEARLY_BLACK
-from components.core.wording import listed, printable
+from components.core.wording import listed
 from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.tally import Tally
 from components.preprocess.sources.source import Source
@@ -33,15 +34,16 @@ def notices(source: Source, tally: Tally) -> list[str]:
     return found
 
 
-def scarce(facts: DataFacts) -> list[str]:
-    """Which classes have too few pictures in a split that measures, as sentences without their ends."""
+def scarce(facts: DataFacts, shown: Callable[[str], str] = str) -> list[str]:
+    """Which classes have too few pictures in a split that measures, as sentences without their ends; `shown` makes text
+    of a class's name."""
     found = []
     for split, least, chosen in (("test", FEW_TESTED, facts.test), ("validation", 1, facts.validation)):
         counts = facts.info.splits[split].per_class if split in facts.info.splits else []
         few = sorted((count, place) for place, count in enumerate(counts) if count < least)
         if not few or not any(counts):
             continue
-        names = [(printable(facts.info.class_names[place]), count) for count, place in few[:NAMED]]
+        names = [(shown(facts.info.class_names[place]), count) for count, place in few[:NAMED]]
         if split == "test":
             said = f"fewer than {least} pictures of " + ", ".join(f"{name} ({count})" for name, count in names)
         else:

@@ -9,6 +9,7 @@ import numpy as np
 from components.core.artifacts.dataset import SPLITS, uneven
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
+from components.core.wording import isolated
 from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.notices import scarce
 
@@ -47,7 +48,7 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         classes=classes,
         uneven=uneven([row.total for row in classes]),
         largest=max((row.total for row in classes), default=0),
-        scarce=scarce(facts),
+        scarce=scarce(facts, isolated),
         samples=_samples(facts),
     )
 

@@ -50,8 +50,8 @@ def test_a_value_that_is_missing_leaves_the_old_page_alone(templates, tmp_path):
 def test_hebrew_and_arabic_change_no_places_with_a_number_beside_them(templates, tmp_path):
     """`93 %` behind such a name stood before it, and its sign alone behind."""
     (templates / "words.html").write_text("{% macro b(x) %}<b>{{ x }}</b>{% endmacro %}{{ b(word) }} 93 %, {{ claim }}")
-    write_page(tmp_path / "page.html", templates, "K", "T", [Section("words", "W")], claim="a<b", word="חתול")
-    assert "<b>\u2068חתול\u2069</b> 93 %, a&lt;b" in (tmp_path / "page.html").read_text()
+    write_page(tmp_path / "page.html", templates, "K", "T", [Section("words", "W")], claim="a/ב/1", word="חתול")
+    assert "<b>\u2068חתול\u2069</b> 93 %, a/\u2068ב\u2069/1" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
