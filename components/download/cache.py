@@ -8,7 +8,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ import pathlib
 import urllib.parse
 from collections.abc import Iterator
 
-from components.core.files import write_json
+from components.core.files import lock, write_json
 from components.download.file_to_fetch import FileToFetch
 
 VARIABLE = "CONV2D_DOWNLOAD_CACHE"
@@ -88,13 +87,17 @@ class Cache:
     def locked(self, original: pathlib.Path) -> Iterator[None]:
         """Waits until no other process works on this original. The lock ends with the process, however that ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with original.with_name(f"{original.name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("another run is fetching this file; waiting for it", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        guard = original.with_name(f"{original.name}.lock")
+        guard.touch()
+        held = lock(guard)
+        if held is None:
+            print("another run is fetching this file; waiting for it", flush=True)
+            held = lock(guard, wait=True)
+        assert held is not None, "who waits gets it"
+        try:
             yield
+        finally:
+            os.close(held)
 
 
 def url_digest(url: str) -> str:

@@ -1,9 +1,12 @@
 """Each fault a server can have: the right bytes in the end, or one clear line. Never a wrong or partial file."""
 
 import email.utils
+import errno
+import fcntl
 import gzip
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import threading
@@ -330,6 +333,17 @@ def test_runs_at_once_fetch_an_original_once(server, place, fetch_known, tmp_pat
         run.join()
     assert len(server.seen) == 1
     assert [(tmp_path / f"raw{i}/small.tar.gz").read_bytes() for i in range(4)] == [DATA] * 4
+
+
+def test_a_file_system_without_locks_is_fetched_to_all_the_same(server, place, fetch_known, tmp_path, monkeypatch):
+    """As Lustre is mounted in many places: it knows no flock."""
+
+    def refused(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    fetch_known(original(DATA, place))
+    assert fetched(tmp_path) == DATA
 
 
 def test_a_users_own_sum_stands_in_for_the_published_one(server, place, fetch_known, tmp_path):
