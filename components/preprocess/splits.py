@@ -68,11 +68,11 @@ def assign_splits(
             words[VALIDATION] = (
                 f"about {share} of each class's training pictures, by their hashes and split seed {settings.split_seed}"
             )
-    _check(source, splits, bool(settings.validation_split))
+    _check(source, splits, bool(settings.validation_split), validation == "last")
     return splits, words
 
 
-def _check(source: Source, splits: np.ndarray, validated: bool) -> None:
+def _check(source: Source, splits: np.ndarray, validated: bool, by_last: bool) -> None:
     """Refuses an empty split, and a class that can't be learned."""
     unreadable = np.count_nonzero(splits == UNREADABLE)
     received = f"{len(source):,} pictures of {len(source.class_names)} classes"
@@ -87,8 +87,8 @@ def _check(source: Source, splits: np.ndarray, validated: bool) -> None:
     if len(missing):
         names = listed([source.class_names[label] for label in missing])
         raise PipelineError(
-            f"expected readable training pictures of every class, received none of {names} among {received}; add "
-            "some, or use validation=stratified"
+            f"expected readable training pictures of every class, received none of {names} among {received}; add some"
+            f"{', or use validation=stratified' if by_last else ''}"
         )
 
 

@@ -33,13 +33,18 @@ def eight_bits(image: Image.Image, changes: list[str]) -> Image.Image:
     Raises:
         ValueError: values of more bits.
     """
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("values below 0 or above 65,535: nothing says which of them is white")
     if tiff.inverted(image):
         values = 65535 - values
     changes.append(_said_of(values.max()))
-    result = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    # In place from here on: a picture of 80 megapixels takes 0.7 GB in all, and took 1.5.
+    scaled = values.astype(np.uint32)
+    scaled *= 255
+    scaled += 32767
+    scaled //= 65535
+    result = Image.fromarray(scaled.astype(np.uint8))
     if "transparency" in image.info:  # a PNG's one value, which others near it would become one with
         result.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
     return result

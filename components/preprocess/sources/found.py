@@ -19,6 +19,8 @@ from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import Payloads
 
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz"}
+
 
 class Found:
     """Pictures by their places, and how many of what lie in which folder. 24 bytes a picture.
@@ -91,10 +93,13 @@ class Found:
         """
         self.payloads, self.names, self.out = payloads, names, out or {}
         if not len(self):
-            held = endings(sum(self.others_in.values(), collections.Counter())) or "no files"
+            others = sum(self.others_in.values(), collections.Counter())
+            advice = "check what was packed, or convert the files to .jpg or .png"
+            if others.keys() & ARCHIVES:
+                advice = "unpack what is packed in there: archives in an archive or a folder are not read"
             raise PipelineError(
-                f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {self.called}, received {held}; check what was "
-                "packed, or convert the files to .jpg or .png"
+                f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {self.called}, received "
+                f"{endings(others) or 'no files'}; {advice}"
             )
         remain = np.bincount(np.frombuffer(self.folders, np.int32)[~self.left_out], minlength=len(self.folder_numbers))
         self.pictures_in.update((folder, int(remain[number])) for folder, number in self.folder_numbers.items())

@@ -206,6 +206,13 @@ def test_an_archive_without_pictures(tmp_path):
         read_folders(packed, tmp_path)
 
 
+def test_archives_in_an_archive_are_to_be_unpacked(tmp_path):
+    """As Kaggle packs them."""
+    packed = archive(tmp_path / "a.zip", {"train.zip": b"PK", "test1.zip": b"PK", "sampleSubmission.csv": b"id,label"})
+    with pytest.raises(PipelineError, match=r"received 2 \.zip and 1 \.csv; unpack what is packed in there"):
+        read_folders(packed, tmp_path)
+
+
 def test_a_class_full_of_heic_is_named_with_what_it_holds(tmp_path):
     members = class_folders({"cat": 2}) | {f"dog/{i}.HEIC": b"x" for i in range(12)} | {"dog/notes.txt": b""}
     with pytest.raises(PipelineError) as refused:

@@ -180,6 +180,7 @@ def test_splits_that_leave_someone_out(labels, given, rule, said):
         assigned(labels, given, rule=rule, validation_split=0.25)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert ("use validation=stratified" in str(refused.value)) == (rule == "last"), "no advice that is followed already"
 
 
 def test_the_order_is_one_permutation_of_the_whole_split():
