@@ -15,7 +15,7 @@ from components.core.storage import NotFound
 from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
 from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
-from components.download.room import check_room, link_or_copy
+from components.download.room import link_or_copy
 from components.download.store_source import StoreSource, find
 
 
@@ -34,7 +34,6 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
             raise PlaceFailedError(str(missing), "no such object") from None
         if source.file is None:
             raise PlaceFailedError(f"expected an object at {place}, received a prefix of objects", "a prefix")
-        check_room(cache.folder, source.file.size)
         source.fetch([source.file], original)
         sums = sums_of(original)
         try:
@@ -100,7 +99,6 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
         objects = list(source.objects())
         folder.mkdir(exist_ok=True)
         _forget_deleted({source.below(stored) for stored in objects}, folder)
-        check_room(cache.folder, sum(stored.size for stored in objects))
         source.fetch(objects, folder)
         try:
             yield folder

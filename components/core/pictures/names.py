@@ -9,15 +9,16 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".avif", ".jp2")
     + (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 )
-# Folders that programs leave among people's own: macOS's zip, Synology's thumbnails, bins.
-LEFT_BY_PROGRAMS = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+# Folders that programs leave among people's own, in lower case: macOS's zip, Synology's thumbnails, bins, snapshots.
+LEFT_BY_PROGRAMS = {"__macosx", "@eadir", "system volume information", "lost+found"}
+LEFT_BY_PROGRAMS |= {"$recycle.bin", "recycler", "#recycle", "@recycle", "#snapshot", "~snapshot"}
 HIDDEN = "hidden"
 
 
 def hidden(folders: Sequence[str], base: str) -> str:
     """Why a file or folder is nobody's picture, by its name and the folders that it lies in; empty if it may be one."""
     for folder in folders:
-        if folder in LEFT_BY_PROGRAMS:
+        if folder.lower() in LEFT_BY_PROGRAMS:
             return f"in {folder}, which a program has left there"
     return HIDDEN if base.startswith(".") or any(folder.startswith(".") for folder in folders) else ""
 

@@ -237,6 +237,14 @@ def test_files_left_out_are_counted_by_their_ending(tmp_path):
     assert source.ignored["hidden"] == 1
 
 
+@pytest.mark.parametrize("kept", ["$Recycle.Bin", "$RECYCLE.BIN", "RECYCLER", "@Recycle", "#snapshot", "~snapshot"])
+def test_what_was_thrown_away_or_is_an_older_copy_is_no_class(tmp_path, kept):
+    members = class_folders({"cat": 2, "dog": 2, f"{kept}/S-1-5-21/cat": 2})
+    source = read_folders(archive(tmp_path / "a.tar", members), tmp_path)
+    assert source.class_names == ["cat", "dog"]
+    assert source.ignored == {f"in {kept}, which a program has left there": 2}
+
+
 def test_names_that_are_no_text_can_be_told(tmp_path):
     members = {"k\udce4tze/1.png": png(1), "hund\n/2.png": png(2), "v\u00f6gel/3.png": png(3)}
     source = read_folders(archive(tmp_path / "a.tar", members), tmp_path)
