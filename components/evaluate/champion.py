@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
+from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes
 from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_served, read_description
 from components.core.errors import PipelineError, one_line
 from components.core.registry import Registry
@@ -42,6 +42,7 @@ class Champion:
         path: where its files were fetched to; None if nobody asked for a comparison.
         other: why it can't be compared on this data set; empty: it can.
         asked: the test pictures to compare on; None if there is no comparison.
+        stranger: whether it has learned from none of the pictures that the challenger has to do with.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Champion:
     path: pathlib.Path | None = None
     other: str = ""
     asked: Asked | None = None
+    stranger: bool = False
 
     @property
     def comparable(self) -> bool:
@@ -88,7 +90,7 @@ def fetched_champion(
             registry.fetch(settings.model_name, pointer.version, path)
         except (Corrupted, NotFound) as damage:
             raise _incident(settings, name, damage) from None
-        other, asked = _other_task(path, info), None
+        other, asked, stranger = _other_task(path, info), None, False
         if not other:
             learned = _learned(settings, name, path)
             if learned is None or challenger_learned is None:
@@ -96,7 +98,9 @@ def fetched_champion(
             else:
                 asked = asked_pictures(dataset_path, info, np.union1d(learned, challenger_learned))
                 other = asked.other
-        yield Champion(name, pointer.version, path, other, asked)
+                own = challenger_learned, split_hashes(dataset_path, info, "test")
+                stranger = not any(np.isin(learned, hashes).any() for hashes in own)
+        yield Champion(name, pointer.version, path, other, asked, stranger)
 
 
 def champion_answers(

@@ -94,6 +94,9 @@ def decide(
         asked = labels[duel.asked], right[duel.asked], champion_right
         comparison = compare(champion.version, metric, *asked, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
+        if champion.stranger:  # two people call their folders alike, and their classes
+            said = f"{champion.name} has learned from none of this data set's pictures; choose another model_name if it"
+            reasons.append(DecisionReason(said=f"{said} is another project's", holds=True))
     elif settings.publish_uri:
         reasons.append(_unmeasured(settings, champion, len(right)))
     return Decision(

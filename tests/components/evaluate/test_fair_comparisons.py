@@ -45,6 +45,19 @@ def test_a_champion_is_not_asked_what_it_has_learned_from_elsewhere(judge, linea
     assert "those of the 500 test pictures that neither has learned from" in " ".join(page.split())
 
 
+def test_a_champion_of_other_pictures_may_be_another_project_s_and_that_is_told(
+    judge, linear, saved, crowned, tmp_path
+):
+    """Two people call their folders photos, and their classes ok and defect: one's model replaced the other's."""
+    own, others = str(tmp_path / "own"), str(tmp_path / "others")
+    crowned(own, saved(MUCH))
+    crowned(others, saved(MUCH), np.arange(100, dtype=np.uint64))
+    said = "digits version 1 has learned from none of this data set's pictures; choose another model_name if it is an"
+    assert said not in judge(linear.model, own).said
+    assert said in judge(linear.model, others).said
+    assert "digits version 1 has learned from none of this data set" in (tmp_path / "report").read_text()
+
+
 def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, linear, saved, crowned, tmp_path):
     """A test split that the source gives may hold copies of training pictures."""
     dataset = tmp_path / "dataset"
