@@ -145,7 +145,7 @@ def test_a_bar_is_drawn_where_someone_looks(
     run(unjudged_digits, epochs=1, batch_size=50)
     drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith(f"{LIVE_PREFIX}epoch 1/1")]
     assert len(drawn) == 20
-    assert "100%  1,000 images" in drawn[-1]
+    assert "100%  1,000 of 1,000 images" in drawn[-1]
     assert "loss " in drawn[-1]
 
 
