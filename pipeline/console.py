@@ -10,6 +10,7 @@ from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.progress import LIVE_PREFIX, can_redraw, fitted
+from components.core.wording import printable
 from pipeline.last_words import LastWords
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -127,6 +128,7 @@ def _by_make() -> bool:
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:
     """Plain text columns, as wide as their widest cell, but for cells of over WIDEST, which push their own line on."""
+    header, *rows = [tuple(map(printable, row)) for row in (header, *rows)]
     widths = [
         max(len(row[i]) for row in [header, *rows] if len(row[i]) <= WIDEST or row is header)
         for i in range(len(header))

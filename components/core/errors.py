@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 
 from components.core.machine import lack
+from components.core.wording import printable
 
 # What the line of a known failure begins with; whoever follows a step looks for it.
 ERROR_PREFIX = "error: "
+# What reading JSON comes to that says otherwise than we write it.
+ODD_JSON = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class PipelineError(Exception):
@@ -30,7 +33,7 @@ def one_line_errors() -> Iterator[None]:
         if said is None:
             raise
         sys.stdout.flush()
-        print(f"{ERROR_PREFIX}{' '.join(said.splitlines())}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{printable(' '.join(said.splitlines()))}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 
@@ -52,7 +55,7 @@ def first_line(error: BaseException) -> str:
 
 def shown(value: object, longest: int = 200) -> str:
     """A value that was received, as an error may repeat it: in quotes, cut, and without the password of a URL."""
-    text = re.sub(r"//[^/@\s]+@", "//", repr(value))
+    text = re.sub(r"//[^/\s]+@", "//", repr(value))
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

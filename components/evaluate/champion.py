@@ -150,8 +150,8 @@ def _other_task(path: pathlib.Path, info: DatasetInfo) -> str:
     described = read_description(path)
     if described is None:
         return f"it has no {DESCRIPTION}, which names its classes"
-    if described["class_names"] != info.class_names:
-        return f"it answers other classes: {short_list(described['class_names'])}"
+    if described.class_names != info.class_names:
+        return f"it answers other classes: {short_list(described.class_names)}"
     return differently_made(described, info)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.picture_hashes import split_hashes
+from components.core.artifacts.served_model import Description
 
 # The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 5 pictures, 17 points, can
 # be told from chance on them. What is decided on fewer is decided by who took the photographs.
@@ -67,18 +68,18 @@ def class_not_asked(labels: np.ndarray, asked: np.ndarray, class_names: list[str
     return f"none of the test pictures of {class_names[missing[0]]} is one that neither has learned from"
 
 
-def differently_made(described: dict, info: DatasetInfo) -> str:
+def differently_made(described: Description, info: DatasetInfo) -> str:
     """Why the data set's pictures are not what the champion is served, or nothing.
 
     They lie in the data set in their final shape. Another shape, or another way to it, can't be made of that any more.
     """
-    if tuple(described["image_shape"]) != info.image_shape:
-        shapes = (" x ".join(map(str, shape)) for shape in (described["image_shape"], info.image_shape))
+    if described.image_shape != info.image_shape:
+        shapes = (" x ".join(map(str, shape)) for shape in (described.image_shape, info.image_shape))
         return "it takes pictures of {}, this data set has {}".format(*shapes)
-    if info.resized and described.get("resize", "crop") != info.resize:
+    if info.resized and described.resize != info.resize:
         made = {"crop": "cropped", "resize": "stretched"}
         return (
-            f"it is served {made[described.get('resize', 'crop')]} pictures, and {info.resized:,} of this data set's "
+            f"it is served {made[described.resize]} pictures, and {info.resized:,} of this data set's "
             f"were {made[info.resize]}"
         )
     return ""

@@ -16,7 +16,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from components.core.errors import PipelineError, one_line
+from components.core.errors import ODD_JSON, PipelineError, one_line
 from components.core.registry import Registry, Version
 from components.core.storage.errors import tell
 
@@ -109,7 +109,12 @@ class Hub:
                 self._send("PATCH", f"model_versions/{known[number]['id']}", {"state": "ARCHIVED"})
 
     def _register_version(self, model_id: str, known: dict | None, version: Version, registry: str) -> None:
-        said = _facts(version) | {"registry": registry}
+        try:
+            said = _facts(version) | {"registry": registry}
+        except ODD_JSON:
+            what = f"version {version.number} of {version.name}"
+            tell(f"warning: {what} does not say of itself what an export does: not told to Kubeflow Hub")
+            return
         if known is None:
             created = {"registeredModelId": model_id, "name": str(version.number), "state": "LIVE",
                        "customProperties": _properties(said)}  # fmt: skip

@@ -67,8 +67,7 @@ def fetched_model(settings: PredictSettings) -> Iterator[Served]:
             raise PipelineError(
                 f"expected a version with {DESCRIPTION}, which names its classes, received none; export the model again"
             )
-        height, width, channels = described["image_shape"]
-        names, target = described["class_names"], Target(height, width, channels, described.get("resize", "crop"))
+        names, target = described.class_names, Target(*described.image_shape, described.resize)
 
         @functools.cache
         def load() -> Classifier:

@@ -86,9 +86,9 @@ def found_ancestor(settings: TrainSettings) -> Iterator[Ancestor | None]:
 def _of_registry(pinned: Pinned, folder: pathlib.Path) -> Ancestor:
     """A version of the registry, each of its files compared with its SHA-256."""
     Registry(pinned.registry).fetch(pinned.name, pinned.version, folder)
-    described = read_description(folder) or {}
+    described = read_description(folder)
     name = f"{pinned.name} version {pinned.version}"
-    return _described(name, folder / EXTRAS / MODEL_FILE, described.get("class_names"))
+    return _described(name, folder / EXTRAS / MODEL_FILE, described.class_names if described else None)
 
 
 def _of_place(place: str, folder: pathlib.Path) -> Ancestor:
@@ -124,6 +124,6 @@ def _described(name: str, file: pathlib.Path, class_names: list[str] | None) -> 
 def _facts(file: pathlib.Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.core.errors import PipelineError
+from components.core.errors import ODD_JSON, PipelineError
 from components.core.progress import amount
 from pipeline.commands import options
 from pipeline.console import option, table
@@ -283,8 +283,11 @@ def _accuracy(found: "Version") -> str:
 def _decided(found: "Version") -> str:
     """The gate's metric, and the version's figure if it is another than accuracy."""
     decision = found.facts.get("decision") or {}
-    metric = decision.get("metric", "accuracy") if decision else ""
-    return metric if metric in ("", "accuracy") else f"{metric} {decision[metric]:.4f}"
+    try:
+        metric = decision.get("metric", "accuracy") if decision else ""
+        return metric if metric in ("", "accuracy") else f"{metric} {decision[metric]:.4f}"
+    except ODD_JSON:
+        return "?"
 
 
 def _size(found: "Version") -> str:

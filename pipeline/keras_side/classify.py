@@ -3,13 +3,12 @@
 import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pydantic
 
 from components.core.artifacts.model import TRAINING_FILE, model_file
-from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST, SAVED_MODEL
+from components.core.artifacts.served_model import DESCRIPTION, EXPORT_MANIFEST, SAVED_MODEL, Description
 from components.core.errors import PipelineError, one_line
 from components.core.machine import at_once
 from components.core.pictures.decode import Target
@@ -25,14 +24,6 @@ class Answered(NamedTuple):
     path: pathlib.Path
     probabilities: np.ndarray | None
     reason: str = ""
-
-
-class Facts(pydantic.BaseModel):
-    """What lies beside a model and tells its classes; all else that is called so is somebody else's."""
-
-    class_names: list[str]
-    image_shape: tuple[int, int, Literal[1, 3]]
-    resize: Literal["crop", "resize"] = "crop"
 
 
 def open_classifier(path: pathlib.Path) -> Classifier:
@@ -58,7 +49,7 @@ def open_classifier(path: pathlib.Path) -> Classifier:
 
         model = load_model(place)
         numbers = [str(number) for number in range(model.output_shape[-1])]
-        facts = Facts(class_names=numbers, image_shape=model.input_shape[1:])
+        facts = Description(class_names=numbers, image_shape=model.input_shape[1:])
     classes, shape = len(facts.class_names), facts.image_shape
     answered: object
     try:
@@ -113,10 +104,10 @@ def _find(path: pathlib.Path) -> tuple[str, pathlib.Path]:
     )
 
 
-def _facts(place: pathlib.Path) -> Facts | None:
+def _facts(place: pathlib.Path) -> Description | None:
     # An ONNX file lies four folders deep in its export, another format's beside the manifest.
     manifests = (folder / EXPORT_MANIFEST for folder in place.parents[:4])
     for file in (place / DESCRIPTION, *manifests, place.parent / TRAINING_FILE):
         with contextlib.suppress(OSError, ValueError):  # there is none, or another program's
-            return Facts.model_validate_json(file.read_bytes())
+            return Description.model_validate_json(file.read_bytes())
     return None

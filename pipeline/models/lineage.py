@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from components.core.artifacts.served_model import EXTRAS
+from components.core.errors import ODD_JSON
 from components.core.progress import amount
+from components.core.wording import printable
 from pipeline.console import table
 
 if TYPE_CHECKING:
@@ -52,13 +54,23 @@ def lineage(version: "Version") -> str:
         f"  at {version.uri}, {amount(version.bytes, 'B')} in {len(version.files)} files, published "
         f"{published(version) or UNKNOWN} UTC",
     ]
-    told = [f"{title}\n{_indented(rows)}" for title, given in sections if (rows := list(given))]
-    return "\n\n".join(["\n".join(head), *told, _formats(facts), _files(version)]).replace("\n\n\n", "\n\n")
+    told = [f"{title}\n{_indented(rows)}" for title, given in sections if (rows := _as_far_as_known(given))]
+    return "\n\n".join(["\n".join(head), *told, *_formats(facts), _files(version)])
 
 
 def published(version: "Version") -> str:
     """When it was published, in UTC: `2026-11-26 21:03:12`; empty: not recorded."""
-    return version.created[:19].replace("T", " ")
+    return printable(version.created[:19].replace("T", " "))
+
+
+def _as_far_as_known(rows: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The rows, up to one that the publisher, who may be anybody, wrote otherwise than an export does."""
+    told: list[tuple[str, str]] = []
+    try:
+        told.extend(rows)
+    except ODD_JSON:
+        told.append(("", "more is not said as an export says it: show --json"))
+    return told
 
 
 def _gate(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -133,20 +145,23 @@ def _code(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "packages", _packages(facts["versions"])
 
 
-def _formats(facts: Mapping[str, Any]) -> str:
-    """Each exported format, where it lies in the version, and how it proved itself."""
-    rows = [
-        (
-            name,
-            "." if name == "saved_model" else f"{EXTRAS}/{proved.get('path', '')}",
-            amount(proved.get("bytes", 0), "B"),
-            proved.get("runtime", ""),
-            *(f"{proved[key]:.4f}" if key in proved else "" for key in ("accuracy", "agreement")),
-            f"{proved['latency_ms']:.3g} ms" if "latency_ms" in proved else "",
-        )
-        for name, proved in (facts.get("formats") or {}).items()
-    ]
-    return table(rows, ("format", "file", "size", "run by", "accuracy", "same class", "one picture")) if rows else ""
+def _formats(facts: Mapping[str, Any]) -> list[str]:
+    """Each exported format, where it lies in the version, and how it proved itself; none if it doesn't say so."""
+    try:
+        rows = [
+            (
+                name,
+                "." if name == "saved_model" else f"{EXTRAS}/{proved.get('path', '')}",
+                amount(proved.get("bytes", 0), "B"),
+                str(proved.get("runtime", "")),
+                *(f"{proved[key]:.4f}" if key in proved else "" for key in ("accuracy", "agreement")),
+                f"{proved['latency_ms']:.3g} ms" if "latency_ms" in proved else "",
+            )
+            for name, proved in (facts.get("formats") or {}).items()
+        ]
+    except ODD_JSON:
+        return []
+    return [table(rows, ("format", "file", "size", "run by", "accuracy", "same class", "one picture"))] if rows else []
 
 
 def _files(version: "Version") -> str:
@@ -164,4 +179,4 @@ def _text(value: Any) -> str:
 
 def _indented(rows: list[tuple[str, str]]) -> str:
     width = max(len(label) for label, _ in rows)
-    return "\n".join(f"  {label:<{width}}  {value}".rstrip() for label, value in rows)
+    return "\n".join(f"  {printable(label):<{width}}  {printable(str(value))}".rstrip() for label, value in rows)

@@ -1,9 +1,10 @@
 """The SavedModel that is published: how it is asked, what lies beside it, and how to load it as a server does."""
 
-import json
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import pydantic
 
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
@@ -20,17 +21,24 @@ SAVED_MODEL = "saved_model.pb"
 EXTRAS = "assets.extra"
 # What made an export, and the hashes of its files; beside its SavedModel.
 EXPORT_MANIFEST = "manifest.json"
-# class_names, image_shape and resize.
+# What a Description says.
 DESCRIPTION = f"{EXTRAS}/model.json"
 
 
-def read_description(directory: str | pathlib.Path) -> dict[str, Any] | None:
+class Description(pydantic.BaseModel):
+    """What lies beside a model and tells its classes; all else that is called so is somebody else's."""
+
+    class_names: list[str]
+    image_shape: tuple[int, int, Literal[1, 3]]
+    resize: Literal["crop", "resize"] = "crop"
+
+
+def read_description(directory: str | pathlib.Path) -> Description | None:
     """What a version directory says of itself; None if it says nothing, as one that was made elsewhere."""
     try:
-        described = json.loads((pathlib.Path(directory) / DESCRIPTION).read_text(encoding="utf-8"))
+        return Description.model_validate_json((pathlib.Path(directory) / DESCRIPTION).read_bytes())
     except (OSError, ValueError):
         return None
-    return described if isinstance(described, dict) and {"class_names", "image_shape"} <= set(described) else None
 
 
 def load_answering(directory: str | pathlib.Path) -> "Callable[[np.ndarray], np.ndarray]":

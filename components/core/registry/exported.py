@@ -43,7 +43,9 @@ def read_export(directory: str | pathlib.Path) -> Exported:
     if EXPORT_MANIFEST in extras:
         try:
             facts = json.loads(extras[EXPORT_MANIFEST].read_text(encoding="utf-8"))
-        except ValueError as error:
+            if not isinstance(facts, dict):
+                raise ValueError("a value that is no object")
+        except (ValueError, RecursionError) as error:
             raise StorageError(f"expected JSON in {extras[EXPORT_MANIFEST]}, received {error}; export again") from None
         # The version's own manifest lists the files, by the paths they have there.
         facts = {name: value for name, value in facts.items() if name != "files"}

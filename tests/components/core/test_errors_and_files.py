@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from components.core.errors import PipelineError, nearest, one_line, one_line_errors
+from components.core.errors import PipelineError, nearest, one_line, one_line_errors, shown
 from components.core.files import sha256_of, whole_directory, whole_file, write_json
 
 
@@ -18,6 +18,18 @@ def test_an_expected_failure_ends_the_process_with_one_line(capsys):
         raise PipelineError("expected a, received b; try c")
     assert ended.value.code == 1
     assert capsys.readouterr().err == "error: expected a, received b; try c\n"
+
+
+def test_an_error_moves_no_terminal(capsys):
+    """What a file or a class is called may be anybody's."""
+    with pytest.raises(SystemExit), one_line_errors():
+        raise PipelineError("expected a picture, received \x1b]0;title\x07\x1b[2Jü.png")
+    assert capsys.readouterr().err == "error: expected a picture, received \\x1b]0;title\\x07\\x1b[2Jü.png\n"
+
+
+@pytest.mark.parametrize("url", ["https://me:pass@host/a", "https://me:p@ss@host/a", "https://token@host/a"])
+def test_no_password_is_repeated(url):
+    assert shown(url) == "'https://host/a'"
 
 
 def test_a_defect_keeps_its_traceback():

@@ -16,6 +16,7 @@ from components.core.artifacts.picture_hashes import (
     split_hashes,
     write_hashes,
 )
+from components.core.artifacts.served_model import Description
 from components.core.errors import PipelineError
 from components.evaluate.comparing import LEAST_ASKED, differently_made
 from components.evaluate.run import evaluate
@@ -190,7 +191,8 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
 )
 def test_a_champion_is_asked_pictures_made_as_it_is_served_them(linear, described, found, said):
     info = DatasetInfo.model_validate(read_info(linear.dataset).model_dump() | found)
-    assert differently_made({"image_shape": [8, 8, 1]} | described, info) == said
+    served = Description.model_validate({"class_names": [], "image_shape": [8, 8, 1]} | described)
+    assert differently_made(served, info) == said
 
 
 def test_what_a_model_has_learned_from_is_known_without_its_pictures(linear):

@@ -137,9 +137,10 @@ def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge
     registry = str(tmp_path / "registry")
     for wanted, said in (
         ({"image_shape": [16, 16, 3]}, "it takes pictures of 16 x 16 x 3, this data set has 8 x 8 x 1"),
+        ({"class_names": 7}, "it has no assets.extra/model.json, which names its classes"),
         (None, "it has no assets.extra/model.json, which names its classes"),
     ):
-        other = tmp_path / said[:12]
+        other = tmp_path / str(wanted)[:16]
         shutil.copytree(saved(MUCH), other)
         description = other / "assets.extra" / "model.json"
         if wanted:

@@ -144,6 +144,18 @@ def test_something_else_than_a_hub(registry, publish, told, capsys, server, said
     assert said in capsys.readouterr().out
 
 
+def test_a_version_that_says_odd_things_of_itself_holds_up_no_other(registry, publish, told, tmp_path, capsys):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "saved_model.pb").write_text("odd")
+    registry.publish("digits", tmp_path / "odd", {}, {"metrics": True, "decision": [1]})
+    publish(0.97)
+    hub = ModelRegistry()
+    with hub.serving() as url:
+        assert told(url)
+        assert hub.properties("2")["accuracy"] == 0.97
+    assert "warning: version 1 of digits does not say of itself what an export does: " in capsys.readouterr().out
+
+
 def test_what_others_keep_in_the_hub_is_theirs(registry, publish, told, capsys):
     """Labels of people on what is ours, a version that somebody wrote by hand, and a model of another registry."""
     hub = ModelRegistry()

@@ -136,6 +136,27 @@ def test_weights_are_told_in_thousands_and_settings_as_they_are_typed(typed, exp
     assert all(re.search(f" {text}\n", shown) for text in ("weights +1,234,567", "trained +2,000", "batch_size=1000"))
 
 
+@pytest.mark.parametrize("odd", [None, True, 7, "\x1b[2J\ngate: passed", [1], {"a": 1}])
+def test_what_others_say_of_their_versions_is_shown_as_text_or_left_out(typed, export, odd):
+    """Who may write to a bucket may say anything of a version there, in any form."""
+    told = {"metrics", "decision", "training", "versions", "formats", "pictures", "class_names", "image_shape", "loss"}
+    for name in (*told, "accuracy", "dataset", "source_uri", "licence"):
+        (export / "manifest.json").write_text(json.dumps({name: odd}))
+        typed("publish", "digits", str(export), "--champion")
+    (export / "manifest.json").write_text(json.dumps(dict.fromkeys(("macro_f1", "accuracy_interval_95"), odd)))
+    lines = typed("list", "digits").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["version", *map(str, range(1, 14))]
+    assert typed("list").code == 0
+    for number in range(1, 14):
+        shown = typed("show", "digits", str(number))
+        assert shown.code == 0 and "\x1b" not in shown.out and "\ngate: passed" not in shown.out
+        assert "assets.extra/MODEL_CARD.md" in shown.out
+    (export / "manifest.json").write_text("[1]")
+    assert "manifest.json, received a value that is no object; " in typed("publish", "digits", str(export)).err
+    version = typed("show", "digits", "13", "--json")
+    assert json.loads(version.out)["facts"]["licence"] == odd
+
+
 def test_names_of_classes_that_hold_commas_are_quoted(typed, export):
     facts = {"class_names": ["rote bälle", "weiß, #3", "Äpfel grün"], "files": []}
     (export / "manifest.json").write_text(json.dumps(facts))
