@@ -161,6 +161,27 @@ def test_the_cores_of_this_process():
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, 64),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({}, 64),
+    ],
+)
+def test_a_containers_limit_counts_with_either_version_of_cgroups(tmp_path, monkeypatch, files, cores):
+    """A process for each of a node's 64 cores has no place in a pod of 2."""
+    monkeypatch.setattr("components.core.cores.CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_cores() == cores
+
+
 def test_a_file_grows_too_large(tmp_path, raw, command, environment):
     """A limit on the size of files, as a quota would set it, met by the largest shard."""
     dataset = tmp_path / "out" / "dataset"
