@@ -1,4 +1,5 @@
-"""The message to a team's webhook, in the JSON that Slack, Mattermost, Rocket.Chat and Discord (with /slack) read.
+"""The message to a team's webhook, in the JSON that Slack, Mattermost, Rocket.Chat and Discord (with /slack) read, or
+as the card that workflows of Microsoft Teams read: they say 202 to anything, and post nothing else.
 
 The webhook's URL is a secret: whoever has it can post. So it is no pipeline parameter, which KFP would show and keep;
 it reaches the pod as an environment variable from a Kubernetes secret, and no line printed here contains it.
@@ -6,6 +7,7 @@ it reaches the pod as an environment variable from a Kubernetes secret, and no l
 
 import dataclasses
 import os
+import re
 import time
 import urllib.parse
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ TRIES = 3
 TIMEOUT_S = 10.0
 LONGEST_CAUSE = 500
 TOO_MANY = "HTTP 429"
+TEAMS = re.compile(r"\.(logic\.azure|powerplatform)\.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +39,32 @@ class Outcome:
 
 def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
     """The JSON body: one readable `text`. `ui` is where people open Kubeflow Pipelines, for the link."""
-    first = f"{_plain(outcome.run_name)}: {outcome.outcome}"
+    *said, where = _lines(outcome, ui)
+    return {"text": "\n".join([*map(_plain, said), where])}
+
+
+def card(outcome: Outcome, ui: str = "") -> dict[str, Any]:
+    """The same for Teams: an Adaptive Card."""
+    *said, where = _lines(outcome, ui)
+    texts = [*said, f"[{where}]({where})" if ui else where]
+    blocks = [{"type": "TextBlock", "text": text, "wrap": True} for text in texts]
+    content = {"type": "AdaptiveCard", "version": "1.4", "body": blocks}
+    attached = {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}
+    return {"type": "message", "attachments": [attached]}
+
+
+def _lines(outcome: Outcome, ui: str) -> list[str]:
+    """What is said, a line each; the last one is where to look."""
+    first = f"{one_line(outcome.run_name)}: {one_line(outcome.outcome)}"
     if outcome.accuracy is not None:
         first += f", test accuracy {outcome.accuracy:.4f}"
     if outcome.balanced_accuracy is not None:
         first += f", balanced accuracy {outcome.balanced_accuracy:.4f}"
     lines = [first]
     if outcome.cause or outcome.step:
-        cause = _plain(outcome.cause, LONGEST_CAUSE) or "no cause given"
+        cause = one_line(outcome.cause, LONGEST_CAUSE) or "no cause given"
         lines.append(f"{outcome.step}: {cause}" if outcome.step else cause)
-    lines.append(f"{ui.rstrip('/')}/#/runs/details/{outcome.run_id}" if ui else f"run {outcome.run_id}")
-    return {"text": "\n".join(lines)}
+    return [*lines, f"{ui.rstrip('/')}/#/runs/details/{outcome.run_id}" if ui else f"run {outcome.run_id}"]
 
 
 def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
@@ -64,7 +82,7 @@ def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s:
         return False
     if not _is_url(url):
         raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
-    body = message(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
+    body = (card if is_teams(url) else message)(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
     for attempt in range(TRIES):
         if attempt:
             time.sleep(pause_s * attempt)
@@ -86,6 +104,11 @@ def _is_url(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
+def is_teams(url: str) -> bool:
+    """Whether it is a workflow of Microsoft Teams (Power Automate)."""
+    return bool(TEAMS.search(urllib.parse.urlsplit(url).hostname or ""))
+
+
 def _post(url: str, body: dict[str, Any]) -> str:
     """Why the webhook did not take it, or nothing. Names the kind of an error only: its text would hold the URL."""
     import requests
@@ -98,6 +121,6 @@ def _post(url: str, body: dict[str, Any]) -> str:
     return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
 
 
-def _plain(text: str, longest: int | None = None) -> str:
-    """One line, cut, without the three characters that Slack reads as markup."""
-    return one_line(text, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _plain(line: str) -> str:
+    """Without the three characters that Slack reads as markup."""
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

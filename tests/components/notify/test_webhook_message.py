@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.notify.message import LONGEST_CAUSE, Outcome, message, tell
+from components.notify.message import LONGEST_CAUSE, Outcome, card, is_teams, message, tell
 from tests.servers.http_api import Api
 
 PATH = "/services/T000/B000/s3cret"
@@ -29,6 +29,32 @@ def test_a_failure_tells_its_cause_on_one_line_without_markup():
     assert lines[2] == "run run-1"
     cut = message(Outcome("nightly", "run-1", "failed", cause="x" * (LONGEST_CAUSE - 1) + "<b>"))["text"]
     assert "x&lt;\nrun" in cut  # not amid the sign's name, which Slack would show
+
+
+def test_teams_gets_a_card():
+    """Its workflows answer 202 to a plain text too, and then show nothing."""
+    sent = card(Outcome("nightly", "run-1", "failed", cause="a & b", step="train"), "https://kfp.example")
+    [attached] = sent["attachments"]
+    assert (sent["type"], attached["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+    link = "https://kfp.example/#/runs/details/run-1"
+    assert [block["text"] for block in attached["content"]["body"]] == [
+        "nightly: failed",
+        "train: a & b",
+        f"[{link}]({link})",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "teams"),
+    [
+        ("prod-12.westeurope.logic.azure.com:443", True),
+        ("default1234.56.environment.api.powerplatform.com", True),
+        ("hooks.slack.com", False),
+        ("chat.example.com", False),
+    ],
+)
+def test_teams_is_known_by_its_host(host, teams):
+    assert is_teams(f"https://{host}/workflows/1/triggers/manual/paths/invoke?sig=x") == teams
 
 
 def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
