@@ -5,7 +5,7 @@ import pathlib
 import platform
 import re
 import statistics
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +67,7 @@ def train(
     tensorboard_path: str,
     tensorboard_artifact: str = "",
     varied: Collection[str] = (),
+    hand_on: Callable[[], None] = lambda: None,
 ) -> TrainingResult:
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
@@ -75,8 +76,9 @@ def train(
 
     A run that was killed goes on where it was (the rules are in checkpoint.py), from its checkpoint below
     `settings.checkpoints`, which is deleted once the model is there.
-
     `varied` names the settings that a sweep varies: what TensorBoard's HParams tab shows of them.
+
+    `hand_on` is called by the process that writes when all is there, and before the checkpoint is deleted.
 
     Raises:
         SettingsError: the settings ask for what can't be done, or lead to a loss that is NaN.
@@ -122,6 +124,7 @@ def train(
         if device.leads:
             record = training_record(fit, history, result, started_from)
             _write_model(fit, model_path, best.weights, record, _learned(dataset_path, info, ancestor))
+            hand_on()
     return result
 
 

@@ -75,6 +75,22 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
     assert [entry["epoch"] for entry in history(tmp_path)] == list(range(1, 13))
 
 
+def test_the_checkpoint_stays_until_the_result_is_stored(start, digits: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "result").write_text("in the way of a directory")
+    job = describe(tmp_path, digits, epochs=2, batch_size=500)
+    (node,) = start(job, 1)
+    said, errors = node.communicate()
+    assert node.returncode == 1, said
+    assert "result" in errors.splitlines()[-1]
+
+    (tmp_path / "result").unlink()
+    (node,) = start(job, 1)
+    said, errors = node.communicate()
+    assert node.returncode == 0, errors
+    assert "resumed from " in said
+    assert not list((tmp_path / "checkpoints").rglob("*.npz"))
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_node_that_never_comes_is_told(start, digits: str, tmp_path: pathlib.Path, number: int) -> None:
     (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=1), 2, numbers=(number,))
