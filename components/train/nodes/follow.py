@@ -1,6 +1,7 @@
 """One TrainJob from its making to its end: found or made, followed with reasons and log, taken away."""
 
 import contextlib
+import re
 import time
 from typing import Any
 
@@ -14,8 +15,8 @@ from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes
 COMPLETE = "Complete"
 QUEUED = "suspended: the nodes wait in their queue"
 DEADLINE = "DeadlineExceeded"
-EPOCH = "epoch "  # how the first node's line of a finished epoch begins
-# Losses in a row, without an epoch between them, after which new nodes are not tried any more.
+EPOCH = re.compile(r"epoch +(\d+)/")  # how the first node's line of a finished epoch begins
+# Losses in a row after which new nodes are not tried any more, if none of these got further than any before.
 LOSSES = 3
 LOOK_S = 5.0
 # A node pool may have to grow first, but a whole hour says that something is wrong.
@@ -31,12 +32,12 @@ class NodesFailedError(Exception):
 
     Attributes:
         lost: whether a node went away, so that new ones can go on.
-        went_on: whether an epoch was finished before.
+        epoch: the last one that was finished; 0: none.
     """
 
-    def __init__(self, said: str, lost: bool = False, went_on: bool = False):
+    def __init__(self, said: str, lost: bool = False, epoch: int = 0):
         super().__init__(said)
-        self.lost, self.went_on = lost, went_on
+        self.lost, self.epoch = lost, epoch
 
 
 def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
@@ -66,20 +67,23 @@ def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, 
     Raises:
         NodesFailedError: it is not going to be.
     """
-    pods, told, waits_since, hopeless_since, went_on = NodePods(kube, name), "", None, None, False
+    pods, told, waits_since, hopeless_since, epoch = NodePods(kube, name), "", None, None, 0
+    silent = job.settings.get("verbose") == "0"
     while True:
         state = _state(kube, name)
         pods.look()
         for line in pods.new_lines():
-            print(line, flush=True)
-            went_on |= line.startswith(EPOCH)
+            finished = EPOCH.match(line)
+            epoch = int(finished[1]) if finished else epoch
+            if not (silent and finished):
+                print(line, flush=True)
         if state == COMPLETE:
             return
         if state is None:
             raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state not in ("", QUEUED):
             failure = _why(job.named(name), pods, state)
-            raise NodesFailedError(failure.said, failure.lost, went_on)
+            raise NodesFailedError(failure.said, failure.lost, epoch)
         now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
         news = state or "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
         if news != told:
@@ -101,16 +105,17 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
         The job as the TrainJob did it that came to the end.
 
     Raises:
-        NodesFailedError: a node failed for a reason of its own, or nodes are lost again and again with nothing done.
+        NodesFailedError: a node failed for a reason of its own, or nodes are lost again and again and get no further.
     """
-    losses = 0
+    losses = furthest = 0
     while True:
         name = obtain(kube, job, nodes)
         try:
             follow(kube, job, name, nodes.count, look_s)
             return job.named(name)
         except NodesFailedError as failed:
-            losses = 1 if failed.went_on else losses + 1
+            losses = 1 if failed.epoch > furthest else losses + 1
+            furthest = max(furthest, failed.epoch)
             if not failed.lost or losses > LOSSES:
                 raise
             print(f"lost: {failed}; all nodes are made anew and go on from the last checkpoint", flush=True)

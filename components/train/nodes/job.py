@@ -35,10 +35,12 @@ class Job(pydantic.BaseModel):
 
     @property
     def checked_settings(self) -> TrainSettings:
-        """The settings, with a place for checkpoints that outlives the nodes, and JAX, which they train by."""
+        """The settings, with a place for checkpoints that outlives the nodes, JAX, which they train by, and a line an
+        epoch, by which the step knows how far they got."""
         settings = TrainSettings.checked(**self.settings)
         checkpoints = settings.checkpoints or self.place("checkpoints")
-        return settings.model_copy(update={"checkpoints": checkpoints, "backend": "jax"})
+        verbose = "2" if settings.verbose == "0" else settings.verbose
+        return settings.model_copy(update={"checkpoints": checkpoints, "backend": "jax", "verbose": verbose})
 
     def named(self, name: str) -> "Job":
         """The same as one TrainJob does it."""

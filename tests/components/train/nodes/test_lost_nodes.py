@@ -110,14 +110,35 @@ def test_a_node_lost_while_it_stored_the_result_leaves_the_next_a_place(
     [(), (node_pod(0, "Failed", exit_code=LOST),), (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137))],
     ids=["pods gone", "missed by another", "killed"],
 )
-def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api: TrainerApi, launch, capfd, pods: tuple) -> None:
+@pytest.mark.parametrize("verbose", ["auto", "0"])
+def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api, launch, capfd, pods: tuple, verbose: str) -> None:
+    told_verbose = []
+
+    def made(train_job: dict) -> None:
+        told_verbose.append(told(train_job).checked_settings.verbose)
+        leave_result(train_job)
+        api.logs = {"job-node-0-0": f"epoch  {len(told_verbose)}/9  loss 1.0"}
+
+    api.made = made
     running = (node_pod(0, "Running"), node_pod(1, "Running"))
-    api.logs = {"job-node-0-0": "epoch 1/9  loss 1.0"}
     going_on = [Scene(), Scene(pods=running), Scene("Failed", "a node was lost", pods)]
     api.story = [*going_on * 6, Scene(), Scene("Complete")]
-    launch()
+    launch(result=False, verbose=verbose)
+    said = capfd.readouterr().out
     assert len(api.created()) == 7
-    assert capfd.readouterr().out.count("all nodes are made anew and go on from the last checkpoint") == 6
+    assert said.count("all nodes are made anew and go on from the last checkpoint") == 6
+    assert ("epoch  6/9" in said) == (verbose == "auto")
+    assert "0" not in told_verbose
+
+
+def test_nodes_that_finish_the_same_epoch_again_and_again_are_given_up(api: TrainerApi, launch) -> None:
+    """For instance as they run out of memory each time when they write the first checkpoint."""
+    api.logs = {"job-node-0-0": "epoch 1/9  loss 1.0"}
+    running = (node_pod(0, "Running"), node_pod(1, "Running"))
+    api.story = [*[Scene(), Scene(pods=running), Scene("Failed", "a node was lost")] * 6, Scene(), Scene("Complete")]
+    with pytest.raises(PipelineError, match="a node was lost"):
+        launch()
+    assert len(api.created()) == 1 + following.LOSSES
 
 
 def test_nodes_that_are_lost_again_and_again_with_nothing_done_are_given_up(api: TrainerApi, launch) -> None:
