@@ -39,7 +39,6 @@ def connect(scheme: str, bucket: str, limits: Limits) -> Any:
         # is understood by all of them, and the Store compares the whole object's CRC-32C.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path"} if endpoint else None,
     )
     client = patiently(
         lambda: _client(endpoint, config, _credentials(scheme)),

@@ -110,3 +110,14 @@ def test_a_profiles_region_counts_too(s3, monkeypatch, tmp_path):
     (tmp_path / "config").write_text("[default]\nregion = ap-south-1\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     assert open_store(s3.uri, SMALL).backend.client.meta.region_name == "ap-south-1"
+
+
+@pytest.mark.parametrize(("style", "host"), [("", "store.example.com/team/"), ("virtual", "team.store.example.com/")])
+def test_buckets_of_an_endpoint_are_addressed_as_the_users_settings_say(s3, monkeypatch, tmp_path, style, host):
+    """Alibaba's OSS takes a bucket in the host's name alone, other stores in the path."""
+    (tmp_path / "config").write_text(f"[default]\ns3 =\n    addressing_style = {style}\n" if style else "")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://store.example.com")
+    client = open_store("s3://team", SMALL).backend.client
+    asked = client.generate_presigned_url("get_object", Params={"Bucket": "team", "Key": "photos/1.jpg"})
+    assert asked.startswith(f"https://{host}photos/1.jpg?")
