@@ -19,6 +19,7 @@ import tenacity
 import urllib3
 
 from components.core.progress import Progress, amount, duration
+from components.core.wording import printable
 from components.download.cache import Origin, Partial, url_digest
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
 from components.download.places import public
@@ -151,8 +152,9 @@ def _accept(response: requests.Response, url: str, partial: Partial, to_fetch: F
         BrokenOffError, RefusedError: the answer is none, or not of the file that was begun.
     """
     status = response.status_code
+    said = printable(f"HTTP {status} {response.reason or ''}".rstrip())
     if status in WORTH_ANOTHER_TRY or status >= 500:
-        raise BrokenOffError(f"HTTP {status} {response.reason or ''}".rstrip(), _retry_after(response))
+        raise BrokenOffError(said, _retry_after(response))
     if status == 416:
         partial.discard()
         raise BrokenOffError("the server has fewer bytes than it sent before")
@@ -174,7 +176,7 @@ def _accept(response: requests.Response, url: str, partial: Partial, to_fetch: F
         print(f"fetching {to_fetch.name} from {public(url)}, continued at {amount(partial.size, 'B')}", flush=True)
         return total
     if status != 200:
-        raise RefusedError(f"HTTP {status} {response.reason or ''}".rstrip())
+        raise RefusedError(said)
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
     if to_fetch.bytes is not None and total not in (None, to_fetch.bytes):

@@ -26,6 +26,7 @@ class Answer:
     """What the server does with one request. By default: serves the file, in part where a Range is asked for."""
 
     status: int = 0
+    reason: str | None = None
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     body: bytes | None = None
     knows_ranges: bool = True
@@ -101,7 +102,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
                 status, data = 206, data[start:]
         seen.status = status
-        self.send_response(status)
+        self.send_response(status, answer.reason)
         if answer.chunked:
             headers["Transfer-Encoding"] = "chunked"
         elif answer.length is not None:

@@ -273,6 +273,13 @@ def test_no_secret_is_written_or_said(server, fetch_pictures, tmp_path, cache, c
     assert not any("hush" in text or "bWU6" in text for text in everything)
 
 
+def test_what_a_server_says_moves_no_terminal(server, place, fetch_known, capsys):
+    server.answers = [Answer(status=503, body=b"", reason="\x1b[2Jaway")]
+    fetch_known(original(DATA, place))
+    said = capsys.readouterr().out
+    assert "HTTP 503 \\x1b[2Jaway; trying again in " in said and "\x1b" not in said
+
+
 def test_mirrors_are_tried_in_turn(server, second_server, fetch_known, tmp_path, capsys):
     second_server.files["/good"] = DATA
     server.answers = [Answer(status=404, body=b""), Answer(body=DATA[::-1])]
