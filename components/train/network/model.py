@@ -87,6 +87,7 @@ def build_model(
             raise SettingsError(
                 f"{where} expected one output with something left in it, received {values}; take a layer out"
             )
+        _try_rules(where, layer)
         built.append(layer)
     if len(values.shape) != 2 or values.shape[1] is None:
         raise FitsNoPicturesError(
@@ -106,6 +107,18 @@ def build_model(
         return (model_class or keras.Model)(pictures, answer, name="classifier")
     except ValueError as error:  # a name that Keras gave to another layer by itself
         raise SettingsError(f"architecture: {_reason(error)}") from None
+
+
+def _try_rules(where: str, layer: "keras.layers.Layer") -> None:
+    """Refuses regularizers and constraints that can't compute with a layer's weights: Keras asks them as it trains."""
+    ops = load_keras().ops
+    for weight in layer.trainable_weights:
+        for rule in filter(None, (weight.regularizer, weight.constraint)):
+            try:
+                rule(ops.zeros(weight.shape))
+            except Exception as error:  # Keras and its backends raise many kinds
+                name, shape = type(rule).__name__, " x ".join(map(str, weight.shape))
+                raise SettingsError(f"{where}: {name} can't take weights of {shape}: {_reason(error)}") from None
 
 
 def _takes_another_rank(layer: "keras.layers.Layer", values: Any) -> bool:
@@ -156,13 +169,15 @@ def build_layer(
         from components.train.fused import fused_batch_normalization
 
         cls = fused_batch_normalization()
-    accepted = [
-        name
+    defaults = {
+        name: parameter.default
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
-    ]
-    accepted = sorted({*accepted, *COMMON_ARGUMENTS})
-    for name in spec.arguments:
+    }
+    accepted = sorted({*defaults, *COMMON_ARGUMENTS})
+    for name, value in spec.arguments.items():
+        if isinstance(defaults.get(name), bool) and isinstance(value, str):  # "false" would count as true
+            raise SettingsError(f"{where}: {name}: expected true or false, received the text {value!r}")
         if name not in accepted:
             told = [known for known in accepted if known not in hidden]
             raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")

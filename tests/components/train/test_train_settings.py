@@ -72,8 +72,11 @@ def test_the_known_optimizers_are_kerass() -> None:
     import keras
 
     helpers = {"multioptimizer", "lossscaleoptimizer", "optimizer", "optimizermap"}
+    refused = {"schedulefreeadamw"}
     classes = {name.lower() for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
-    assert set(OPTIMIZERS) == classes - helpers
+    assert set(OPTIMIZERS) == classes - helpers - refused
+    with pytest.raises(PipelineError, match="optimizer: ScheduleFreeAdamW trains an average .* try AdamW"):
+        parse_optimizer('{"ScheduleFreeAdamW": {"warmup_steps": 5}}')
 
 
 def test_several_gpus_by_tensorflow_are_refused_by_name() -> None:

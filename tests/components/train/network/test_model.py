@@ -180,6 +180,13 @@ def test_other_layers_train(layers: list[Any]) -> None:
         ([{"MaxPooling2D": {"pool_size": 20}}, "Flatten"], "layer 1 (MaxPooling2D)"),
         ([{"Conv2D": {"filters": 4, "kernel_size": 3}}], "received 10 x 10 x 4 from layer 1 (Conv2D); add Flatten"),
         ([{"Normalization": {"mean": 0.5}}, "Flatten"], "layer 1 (Normalization): expected mean and variance"),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 3, "kernel_regularizer": "OrthogonalRegularizer"}}, "Flatten"],
+         "layer 1 (Conv2D): OrthogonalRegularizer can't take weights of 3 x 3 x"),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 3, "bias_constraint": {"MaxNorm": {"max_value": "2"}}}}, "Flatten"],
+         "layer 1 (Conv2D): MaxNorm can't take weights of 4: "),
+        (["Flatten", {"Dense": {"units": 4, "bias_constraint": {"UnitNorm": {"axis": 1}}}}],
+         "layer 2 (Dense): UnitNorm can't take weights of 4: "),
+        (["Flatten", {"Dense": {"units": 4, "use_bias": "false"}}], "use_bias: expected true or false, received"),
         ([{"StringLookup": {"vocabulary": "/etc/passwd"}}], "layer 1 (StringLookup) can't be used in an architecture"),
     ],
 )  # fmt: skip
