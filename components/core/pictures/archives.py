@@ -260,7 +260,7 @@ def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
                     yield name, member.file_size, None, source
     if guesses:
         told = f"{path.name} does not say in which alphabet {guesses:,} of its names are"
-        print(f"{told}: if classes have wrong names in the data report, pack it anew, as a .tar", flush=True)
+        print(f"{told}: if they come out wrong, pack it anew, as a .tar", flush=True)
 
 
 def _zip_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
