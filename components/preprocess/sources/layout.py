@@ -18,11 +18,13 @@ Folder = tuple[str, ...]
 class Layout:
     """Class names in alphabetical order, and for each folder of pictures its (label, split).
 
-    Pictures in folders that are not in `places` belong to no class.
+    Pictures in folders that are not in `places` belong to no class. `notices` are what looks like a mistake, each a
+    sentence without its end.
     """
 
     class_names: list[str]
     places: dict[Folder, tuple[int, int]]
+    notices: list[str] = dataclasses.field(default_factory=list)
 
 
 def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str, int]] | None = None) -> Layout:
@@ -68,7 +70,15 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     class_names = _agreed_classes(found, holds)
     labels = {name: label for label, name in enumerate(class_names)}
     placed = {folder: at for folder, count in pictures.items() if count and (at := place(folder))}
-    return Layout(class_names, {folder: (labels[name], split) for folder, (split, name) in placed.items()})
+    above = {folder: depth + (0 if not splits else 2 if folder[depth] in again else 1) for folder in placed}
+    inside: dict[str, set[str]] = collections.defaultdict(set)
+    for folder, (_, name) in placed.items():
+        inside[name].add("/".join(folder[above[folder] + 1 :][:1]))
+    return Layout(
+        class_names,
+        {folder: (labels[name], split) for folder, (split, name) in placed.items()},
+        [] if within else _alike_inside(inside),
+    )
 
 
 def depth_of_all(pictures: Mapping[Folder, int]) -> int:
@@ -150,6 +160,17 @@ def _refuse_once_more_inside(folders: list[Folder]) -> None:
                 f"expected class folders, received {listed(sorted(classes))}, of which {listed([name])} holds the "
                 "others once more; remove one of the two"
             )
+
+
+def _alike_inside(inside: Mapping[str, set[str]]) -> list[str]:
+    """The notice that all classes hold the same folders, as fold1/cat, fold1/dog, fold2/cat and fold2/dog do."""
+    same = next(iter(inside.values()))
+    if len(same) < 2 or "" in same or any(found != same for found in inside.values()):
+        return []
+    return [
+        f"the classes are {listed(sorted(inside))}, and each holds the folders {listed(sorted(same))}: if those are "
+        "the classes, or not all of them are to be learned from, sort them otherwise"
+    ]
 
 
 def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[int, str], dict[str, int]]) -> list[str]:

@@ -103,6 +103,7 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
     layout = read_layout(pictures_in, others_in)
     labels = Labels(parts, unlabelled=UNSORTED)
     labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}
+    labels.notices += layout.notices
     for part, depth, start in zip(parts, depths, labels.starts, strict=True):
         places = [layout.places.get(folder[depth:], (-1, 0)) for folder in part.folder_numbers]
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)

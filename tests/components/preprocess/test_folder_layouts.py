@@ -100,6 +100,19 @@ def test_folders_are_understood(folders, places):
     assert understood.class_names == sorted(understood.class_names)
 
 
+@pytest.mark.parametrize("above", ["", "train/", "train/train/"])
+def test_classes_that_all_hold_the_same_folders_are_noticed(above):
+    """As folds, original and augmented pictures, or pictures and masks do: their folders look like classes."""
+    folders = [f"{above}{fold}/{name}" for fold in ("fold1", "fold2") for name in ("cat", "dog")]
+    assert layout(*folders).notices == [
+        "the classes are fold1, fold2, and each holds the folders cat, dog: if those are the classes, or not all of "
+        "them are to be learned from, sort them otherwise"
+    ]
+    for others in ([f"{above}fold1"], [f"{above}fold2/fox"], [f"{above}fold3"]):
+        assert layout(*folders, *others).notices == []
+    assert layout("cat/train", "cat/test", "dog/train", "dog/test").notices == []
+
+
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
