@@ -34,9 +34,10 @@ def load_keras(backend: str = "") -> Any:
         chosen = backend or "tensorflow"
         require_backend(chosen)
         os.environ["KERAS_BACKEND"] = chosen
-        os.environ["KERAS_HOME"] = (
-            os.devnull
-        )  # a user's own keras.json would make other models: channels first, float16
+        # A user's own keras.json would make other models (channels first, float16), and these two shorter trainings.
+        os.environ["KERAS_HOME"] = os.devnull
+        for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+            os.environ.pop(name, None)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         if chosen != "tensorflow":
             sys.meta_path.insert(0, _WithoutTensorFlow())

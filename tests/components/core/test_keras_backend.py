@@ -20,10 +20,10 @@ def test_the_parameter_decides_and_no_variable_nor_file(asked: str, found: str, 
     own = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "torch"}
     (tmp_path / "keras.json").write_text(json.dumps(own))
     code = f"from components.core.framework import load_keras; keras = load_keras({asked!r}); b = keras.backend; "
-    code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format())"
-    environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
+    code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format(), keras.config.max_epochs())"
+    environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.stdout == f"{found} float32 1e-07 channels_last\n", done.stderr
+    assert done.stdout == f"{found} float32 1e-07 channels_last None\n", done.stderr
 
 
 def test_a_backend_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
