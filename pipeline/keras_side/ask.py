@@ -14,19 +14,24 @@ from typing import Any
 from components.core.errors import ERROR_PREFIX, PipelineError
 from pipeline import ROOT
 
-# Starts a process and gives what waits for its exit status, as start_python does.
+# Starts a process and gives what waits for its exit status.
 StartPython = Callable[[list[str], Mapping[str, str], int], Callable[[], int]]
 
 
-def start_python(command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
-    """Starts a Python of its own; gives what waits for its exit status.
+def python_process(command: list[str], environment: Mapping[str, str], output: int) -> subprocess.Popen:
+    """Starts a Python of its own.
 
     Args:
         command: what follows `python` on a command line.
         output: a descriptor, for standard output and errors.
     """
     alone = [sys.executable, *command]
-    return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment).wait
+    return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment)
+
+
+def start_python(command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
+    """The same; gives what waits for its exit status."""
+    return python_process(command, environment, output).wait
 
 
 def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[str, Any]:

@@ -89,12 +89,14 @@ def one_pass(
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(configuration, outputs, console, sweep)
-            end = functools.partial(remove_containers, outputs) if runner == "docker" else _nothing
-            # A process that these end has its step end too, at the next line that it prints.
-            signals = {signal.SIGTERM, signal.SIGHUP} if runner == "docker" else set()
+            end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()
-                with run.interruptible({signal.SIGINT, *signals}, end):
+                # Ctrl-C reaches a step that is a process by itself.
+                with (
+                    run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
+                    run.interruptible({signal.SIGINT}, end if runner == "docker" else _nothing),
+                ):
                     failure = run.go(parameters, runner, image, warm.start, cached)
             finally:
                 end()
@@ -113,4 +115,4 @@ def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepO
 
 
 def _nothing() -> None:
-    """Ends nothing: processes end with this one."""
+    """Ends nothing."""

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from components.core.framework import load_keras
-from pipeline.keras_side.ask import start_python
+from pipeline.keras_side.ask import python_process
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
 VARIABLE = "_CONV2D_WARM"
@@ -57,6 +57,7 @@ class WarmProcess:
         self.place = os.environ.get(VARIABLE, "")
         self.shared = bool(self.place)
         self.process: subprocess.Popen | None = None
+        self.running = 0  # the process id of the step that runs
         self.ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -68,6 +69,12 @@ class WarmProcess:
     def end(self) -> None:
         """Ends it before the context does."""
         self.ends.close()
+
+    def interrupt_step(self) -> None:
+        """Interrupts the step that runs, if there is one, as Ctrl-C does."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.running, signal.SIGINT)
 
     def start(self, step: str, command: list[str], environment: Mapping[str, str], output: int) -> Callable[[], int]:
         """Starts a step's process: forked if that is possible, else a Python of its own.
@@ -84,10 +91,21 @@ class WarmProcess:
             with contextlib.suppress(OSError):  # the path is longer than a socket's may be, 108 bytes
                 self.process = self.ends.enter_context(warm_process(self.place, environment))
         if (self.shared or step in self.steps) and (forked := fork(self.place, command, environment, output)):
-            return forked.wait
+            return self._waiting(forked)
         if self.process and step in self.steps and self._was_interrupted(self.process):
             return lambda: -signal.SIGINT
-        return start_python(command, environment, output)
+        return self._waiting(python_process(command, environment, output))
+
+    def _waiting(self, started: "Forked | subprocess.Popen") -> Callable[[], int]:
+        self.running = started.pid
+
+        def wait() -> int:
+            try:
+                return started.wait()
+            finally:
+                self.running = 0
+
+        return wait
 
     @staticmethod
     def _was_interrupted(process: subprocess.Popen) -> bool:

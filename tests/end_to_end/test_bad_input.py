@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -94,23 +96,60 @@ def writers(outputs: pathlib.Path) -> set[int]:
     return found
 
 
-def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
-    """As the memory killer does it: no line of the step's own, signal 9."""
-    outputs = tmp_path / "outputs"
+@contextlib.contextmanager
+def training(command_line, outputs: pathlib.Path) -> Iterator[tuple[subprocess.Popen, int]]:
+    """A run whose first epoch is done, and its step's process."""
+    # Below `nohup` the tests ignore a closed terminal, and so would what they start.
+    command = ["env", "--default-signal", sys.executable, "-m", "pipeline", "run-local", "--runner", "process"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "run-local", "--runner", "process", "--outputs", str(outputs), "EPOCHS=500"],
+        [*command, "--outputs", str(outputs), "EPOCHS=5000"],
         cwd=command_line.checkout,
         env=command_line.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    for line in process.stdout:
-        if "epoch 1/" in line or line.startswith("  epoch"):
-            break
-    [step] = writers(outputs)
-    os.kill(step, signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    try:
+        assert any(line.startswith("  epoch") for line in process.stdout)
+        [step] = writers(outputs)
+        yield process, step
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_leaves_no_step(command_line, tmp_path, number):
+    """By `timeout`, by a CI, by a terminal that is closed: the training went on until it printed next."""
+    with training(command_line, tmp_path / "outputs") as (process, step):
+        os.kill(step, signal.SIGSTOP)  # so that it prints nothing by which it could end
+        while "State:\tT" not in status(step):
+            time.sleep(0.05)
+        process.send_signal(number)
+        while not is_interrupted(step):
+            time.sleep(0.05)
+        os.kill(step, signal.SIGCONT)
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said.strip().splitlines()[-1]) == (1, "Aborted!")
+        assert writers(tmp_path / "outputs") == set()
+
+
+def status(process: int) -> str:
+    return pathlib.Path(f"/proc/{process}/status").read_text()
+
+
+def is_interrupted(stopped: int) -> bool:
+    """Whether SIGINT waits for a process that is stopped."""
+    waiting = int(status(stopped).partition("ShdPnd:")[2].split()[0], 16)
+    return bool(waiting >> (signal.SIGINT - 1) & 1)
+
+
+def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
+    """As the memory killer does it: no line of the step's own, signal 9."""
+    outputs = tmp_path / "outputs"
+    with training(command_line, outputs) as (process, step):
+        os.kill(step, signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert said.startswith("error: train was killed (signal 9), likely for want of memory: ")
     assert said.count("\n") == 1
