@@ -13,6 +13,7 @@ from typing import Any, Literal
 from components.core.errors import first_line
 from components.core.files import whole_file
 from pipeline.console import StepOutput
+from pipeline.local import kept
 from pipeline.local.board_links import BOARD, BoardLinks
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
 from pipeline.local.links import lead
@@ -57,6 +58,7 @@ class LocalRun:
         # How the process or container of the step that runs has ended, as subprocess says it.
         self.exit_status = 0
         self.stopped = False
+        self.cache = outputs / ".cache"
         self.changed: Callable[[str], bool] = lambda step: False
         self.without_cache: Callable[[], None] = lambda: None
 
@@ -102,7 +104,7 @@ class LocalRun:
             runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
             # A process and a container of the same code are not the same environment: neither answers for the other.
-            cache_root=str(self.outputs / ".cache" / runner),
+            cache_root=str(self.cache / runner),
         )
         init(enable_caching=cached)
         if runner == "process":  # a container has the code of the run's begin
@@ -148,8 +150,13 @@ class LocalRun:
         task_directory = self.outputs / pipeline_resource_name / task_name
         if name := self._board_name(step):
             self.board.show(name, task_directory / "tensorboard")
+        execute = functools.partial(execute, task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
         try:
-            outputs, state = execute(task_name=task_name, pipeline_resource_name=pipeline_resource_name, **rest)
+            outputs, state = execute()
+            if not task_directory.exists() and (earlier := _earlier(outputs, task_name)) and not kept.is_whole(earlier):
+                self.console.say(f"  note: not all is there that {earlier} had; made anew")
+                kept.forget(self.cache, earlier)
+                outputs, state = execute()
         except Exception as error:  # an engine that stopped answering, an image that went away
             self.console.last_error = first_line(error)
             outputs, state = {}, status.Status.FAILURE
@@ -161,7 +168,10 @@ class LocalRun:
         if step.cached:
             if name:
                 self.board.hide(name)
-            _lead_to_earlier(outputs, task_directory)
+            if earlier := _earlier(outputs, task_name):  # `latest` has what a run came to
+                lead(task_directory, earlier)
+        elif outputs:
+            kept.note(task_directory)
         step.outputs = outputs
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
         if step.status == "failed":
@@ -219,11 +229,10 @@ def steps_with_tensorflow(parameters: Parameters) -> frozenset[str]:
     return frozenset({"evaluate", "export", *(["train"] if parameters.backend == "tensorflow" else [])})
 
 
-def _lead_to_earlier(outputs: dict[str, Any], directory: pathlib.Path) -> None:
-    """Links a step's directory to that of the earlier run which answers for it: `latest` has what a run came to."""
+def _earlier(outputs: dict[str, Any], task_name: str) -> pathlib.Path | None:
+    """The directory of the step of an earlier run that answers for this one's."""
     paths = (pathlib.Path(found.path) for found in outputs.values() if hasattr(found, "path"))
-    if earlier := next((path.parent for path in paths if path.parent.name == directory.name), None):
-        lead(directory, earlier)
+    return next((path.parent for path in paths if path.parent.name == task_name), None)
 
 
 def page_with_ending(page: str) -> pathlib.Path:
