@@ -50,7 +50,8 @@ def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | N
             (entry for entry in scanned if not hidden([entry.name], "")), key=lambda entry: os.fsencode(entry.name)
         )
     for entry in entries:
-        name = f"{prefix}{entry.name}"
+        # UTF-8 also on a machine with an older alphabet (LC_ALL=en_US.ISO-8859-1).
+        name = f"{prefix}{os.fsencode(entry.name).decode('utf-8', 'surrogateescape')}"
         if entry.is_dir(follow_symlinks=False):
             yield name, None
             yield from _entries(root, entry.path, f"{name}/")

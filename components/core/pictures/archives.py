@@ -208,7 +208,7 @@ def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterato
     with gzip.open(path) if kind == "tar.gz" else path.open("rb") as file:
         counted: Any = _Counted(path, file, allowed)
         # A stream ("r|"): the other mode seeks, and a backward seek in gzip decompresses from the start again.
-        with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader) as opened:
+        with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader, encoding="utf-8") as opened:
             tar: Any = opened  # its types lack members, and the file of a stream
             while (member := tar.next()) is not None:
                 tar.members.clear()  # else it keeps every header it ever read

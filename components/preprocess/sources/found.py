@@ -96,7 +96,7 @@ class Found:
             others = sum(self.others_in.values(), collections.Counter())
             advice = "check what was packed, or convert the files to .jpg or .png"
             if others.keys() & ARCHIVES:
-                advice = "unpack what is packed in there: archives in an archive or a folder are not read"
+                advice = "archives in there are not read: unpack them, or name them as the source, several as a list"
             raise PipelineError(
                 f"expected pictures ({' '.join(sorted(SUFFIXES))}) in {self.called}, received "
                 f"{endings(others) or 'no files'}; {advice}"

@@ -1,8 +1,10 @@
 """Folders as tar and zip pack them: links, names in any spelling, members of one name."""
 
+import os
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -12,6 +14,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.download.packing import pack
+from pipeline import ROOT
 from tests.components.preprocess.sources import archive, class_folders, png, read_folders
 
 
@@ -160,3 +163,17 @@ def test_zip_r_of_a_folder_with_an_umlaut(tmp_path):
         (tmp_path / "food" / name).write_bytes(data)
     subprocess.run(["zip", "-qr", "../a.zip", "."], cwd=tmp_path / "food", check=True)
     assert read_folders(tmp_path / "a.zip", tmp_path).class_names == ["Brot", "Käse"]
+
+
+def test_names_are_the_same_whatever_the_alphabet_of_the_machine(tmp_path):
+    """With an older locale a class was called otherwise, and the data set another one."""
+    with tarfile.open(tmp_path / "gnu.tar", "w", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar:
+        tar.addfile(tarfile.TarInfo("Käse/1.png"))
+    program = (
+        "import pathlib, sys; from components.core.pictures.archives import iter_members; "
+        "print(ascii([name for name, _, _ in iter_members(pathlib.Path(sys.argv[1]))]))"
+    )
+    older = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", program, str(tmp_path / "gnu.tar")]
+    ended = subprocess.run(command, env=older, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "['K\\xe4se/1.png']\n"
