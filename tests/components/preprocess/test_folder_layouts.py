@@ -222,7 +222,7 @@ def test_an_archive_without_pictures(tmp_path):
 def test_archives_in_an_archive_are_to_be_unpacked(tmp_path):
     """As Kaggle packs them."""
     packed = archive(tmp_path / "a.zip", {"train.zip": b"PK", "test1.zip": b"PK", "sampleSubmission.csv": b"id,label"})
-    with pytest.raises(PipelineError, match=r"received 2 \.zip and 1 \.csv; archives in there are not read: unpack them"):
+    with pytest.raises(PipelineError, match=r"received 2 \.zip and 1 \.csv; archives in there are not read"):
         read_folders(packed, tmp_path)
 
 
