@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from pipeline import ROOT
+from pipeline.images.names import READ_BY_CHECK
 
 SOURCES = sorted(
     path.relative_to(ROOT) for folder in ("components", "pipeline") for path in ROOT.glob(f"{folder}/**/*.py")
@@ -128,6 +129,13 @@ def test_a_file_in_core_serves_two_steps_or_more():
         if module.startswith("components.core.") and path.name != "__init__.py" and len(steps) < 2:
             alone[module] = steps
     assert alone == {}
+
+
+def test_the_tag_of_checks_image_covers_all_that_it_reads():
+    read = {MODULES[module] for module in reached("components.check.run")}
+    assert {path.relative_to("components").as_posix() for path in read if "core" not in path.parts} == set(
+        READ_BY_CHECK
+    )
 
 
 @pytest.mark.parametrize("step", STEPS)

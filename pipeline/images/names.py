@@ -21,6 +21,13 @@ COMPONENTS = ("check", "download", "preprocess", "train", "choose", "evaluate", 
 Target = Literal["cpu", "gpu", "jax"]
 # They handle files and need no framework: their image, the Dockerfile's stage `data`, has a third of the others' size.
 WITHOUT_FRAMEWORK = ("check", "download", "preprocess", "choose", "notify")
+# What check reads in other folders: the settings, and what they import (tests/test_house_rules.py follows that).
+READ_BY_CHECK = (
+    *("download/places.py", "download/settings.py", "preprocess/settings.py", "evaluate/settings.py"),
+    *("export/settings.py", "export/formats/formats.py", "train/settings.py", "train/class_weight.py"),
+    *("train/errors.py", "train/json_or_yaml.py", "train/optimizer_spec.py", "train/network/architecture.py"),
+    "train/network/augmentation.py",
+)
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 RECIPE = ("Dockerfile", "install.py", "install.sh", "strip_symbols.py")
 
@@ -30,7 +37,8 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
 
     A component without a framework has the same image for every target. Reads the sources (1 ms), asks no engine. The
     hash covers the component's directory, components/core, the Dockerfile and its scripts, the locked requirements, and
-    the base image as recorded, with its digest; file names and contents, neither times nor modes.
+    the base image as recorded, with its digest, for check READ_BY_CHECK too; file names and contents, neither times nor
+    modes.
 
     Args:
         root: the directory that holds components/ and docker/; by default this project's.
@@ -78,13 +86,15 @@ def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, 
     locks = {"data", stage(component, target), "kfp", "uv"}
     files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in locks}
     files["components/__init__.py"] = root / "components/__init__.py"
-    reads = ("download", "preprocess", "train", "evaluate", "export") if component == "check" else ()  # their settings
-    for package in (component, "core", *reads):
-        for path in (root / "components" / package).rglob("*"):
-            name = path.relative_to(root)
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
-            if not hidden and path.suffix != ".pyc" and path.is_file():
-                files[name.as_posix()] = path
+    folder = root / "components"
+    paths = [path for package in (component, "core") for path in (folder / package).rglob("*")]
+    if component == "check":
+        paths += [folder / name for name in READ_BY_CHECK]
+    for path in paths:
+        name = path.relative_to(root)
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
+        if not hidden and path.suffix != ".pyc" and path.is_file():
+            files[name.as_posix()] = path
     return sorted(files.items())
 
 
