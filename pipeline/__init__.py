@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import pathlib
 import sys
 
@@ -19,6 +20,7 @@ def conv2d() -> None:
     """The command line, `conv2d` and `python -m pipeline`; what goes wrong before click is there is a line too."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # what a terminal of another encoding has no sign for is escaped
         sys.stdout.reconfigure(errors="backslashreplace")
+    os.environ["PYTHONIOENCODING"] = "utf-8"  # what steps and other processes of ours write is read as that
     try:
         command_line = importlib.import_module("pipeline.commands.main")
     except ModuleNotFoundError as missing:

@@ -20,7 +20,7 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
     """
     trials = [read_trial(path) for path in models]
     for row in [TRIAL_COLUMNS, *trial_rows(trials)]:
-        print(_markdown([row]).encode("ascii", "backslashreplace").decode(), end="", flush=True)
+        print(_markdown([row]), end="", flush=True)
     with whole_file(table_path) as table:
         table.write_text(_markdown([TRIAL_COLUMNS, ("---",) * len(TRIAL_COLUMNS), *trial_rows(trials)]), "utf-8")
     best = best_trial(trials)
@@ -30,8 +30,10 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
     accuracy = trials[best].val_accuracy
     assert accuracy is not None, "the best one was measured"
     failed = sum(bool(trial.failed) for trial in trials)
-    said = trials[best].changes.encode("ascii", "backslashreplace").decode()
-    print(f"best of {counted(len(trials), 'trial')} ({failed} failed): trial {best + 1}, {said}", flush=True)
+    print(
+        f"best of {counted(len(trials), 'trial')} ({failed} failed): trial {best + 1}, {trials[best].changes}",
+        flush=True,
+    )
     return {"best_val_accuracy": accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
 
 

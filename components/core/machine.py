@@ -46,7 +46,7 @@ def lack(error: Exception) -> str | None:
         return f"out of memory{said}; try a smaller batch_size or image_size, or a machine with more memory"
     # Exceptions of packages that derive from OSError (requests' do) have words of their own.
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno is not None:
-        where = ascii(error.filename) if error.filename else "files"
+        where = repr(error.filename) if error.filename else "files"
         return f"expected to read and write {where}, but {_trouble(error)}"
     if "CA certificate bundle" in text:  # requests'
         return "expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none"

@@ -24,8 +24,8 @@ def isolated(text: str) -> str:
 
 
 def listed(names: list[str], most: int = 5) -> str:
-    """Names for one line of ASCII, the first few of them."""
-    shown = ", ".join(printable(name).encode("ascii", "backslashreplace").decode("ascii") for name in names[:most])
+    """Names for one line, the first few of them."""
+    shown = ", ".join(map(printable, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 

@@ -16,7 +16,7 @@ from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
-from components.core.storage.errors import ascii_only
+from components.core.storage.errors import encodable
 from components.train.errors import SettingsError
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
@@ -55,7 +55,7 @@ def run_trial(
         result = train(settings, dataset_path, model_path, tensorboard_path, tensorboard_artifact, varied)
     except SettingsError as error:
         reason = one_line(error, 300)
-        print(f"trial failed: {ascii_only(reason)}", flush=True)
+        print(f"trial failed: {encodable(reason)}", flush=True)
         _show_failure(tensorboard_path, settings, changes)
         with whole_directory(model_path) as directory:
             write_trial(directory, Trial(changes=changes, failed=reason))

@@ -4,21 +4,21 @@
 from components.core.errors import PipelineError
 
 
-def ascii_only(text: str) -> str:
-    """The text with every other character written as its escape: logs that are cut between bytes stay readable."""
-    return text.encode("ascii", "backslashreplace").decode()
+def encodable(text: str) -> str:
+    """The text with bytes of a name that are no UTF-8 as their escapes: no log would take them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def tell(text: str) -> None:
     """Prints a line for whoever watches the log."""
-    print(ascii_only(text), flush=True)
+    print(encodable(text), flush=True)
 
 
 class StorageError(PipelineError):
-    """Any failure of a store with a known cause. Its text is ASCII, like all that goes to a container's log."""
+    """Any failure of a store with a known cause."""
 
     def __init__(self, text: str):
-        super().__init__(ascii_only(text))
+        super().__init__(encodable(text))
 
 
 class NotFound(StorageError):
