@@ -51,8 +51,9 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     On a cluster a step of its own takes that look (pipeline/training.py).
 
     Raises:
-        PipelineError: a local source does not exist, or its store can't be asked.
+        PipelineError: a local source does not exist, its store can't be asked, or the run would write into it.
     """
+    _refuse_inside_the_source(parameters, outputs)
     places = {name: getattr(parameters, name) for name in STORE_PLACES}
     places["checkpoints"] = places["checkpoints"] or str(outputs / CHECKPOINTS)
     absolute = {name: str(path) for name, place in places.items() if (path := _local_directory(place))}
@@ -66,6 +67,18 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     registry = absolute.get("publish_uri", parameters.publish_uri)
     version = look_at_start(start, parameters.start_sha256, parameters.start_version, registry)
     return parameters.model_copy(update={**absolute, **seen, "start_from": start, "start_version": version})
+
+
+def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> None:
+    """Refuses what would put folders among the pictures: the next run would take them for classes."""
+    written = {name: path for name in STORE_PLACES if (path := _local_directory(getattr(parameters, name)))}
+    for source in local_sources(parameters):
+        for name, place in {"outputs": outputs, **written}.items():
+            if place.resolve().is_relative_to(source.resolve()):
+                raise PipelineError(
+                    f"{name}: expected a place outside of the source {str(source)!a}, received {str(place)!a}, so that "
+                    "runs would write among the pictures"
+                )
 
 
 def _start(start_from: str) -> str:

@@ -37,6 +37,21 @@ def test_a_missing_local_source_is_refused(tmp_path):
         with_places(Parameters(dataset="image_folder", source="/no/such/place"), tmp_path)
 
 
+def test_a_run_that_would_write_among_the_pictures_is_refused_before_anything_is_written(tmp_path):
+    """The registry's folder was a class in the next run, and a link of the runs stopped each later one."""
+    photos, outputs = tmp_path / "photos", tmp_path / "outputs"
+    photos.mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    for outside in (str(tmp_path), "gs://bucket/registry", str(tmp_path / "photos.registry")):
+        with_places(Parameters(dataset="image_folder", source=str(photos), publish_uri=outside), outputs)
+    for inside in (photos, photos / "registry", tmp_path / "link" / "registry"):
+        own = Parameters(dataset="image_folder", source=str(photos), publish_uri=str(inside))
+        with pytest.raises(PipelineError, match="^publish_uri: expected a place outside of the source"):
+            with_places(own, outputs)
+        with pytest.raises(PipelineError, match="^outputs: expected a place outside of the source"):
+            with_places(Parameters(dataset="image_folder", source=str(photos)), inside)
+
+
 def test_places_to_write_to_become_absolute_and_are_known(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = Parameters(publish_uri="registry", tensorboard_uri=f"file://{tmp_path}/a%20b", checkpoints="gs://bucket/x")
