@@ -6,6 +6,7 @@ was made for. A data set of other pictures is no fair test of it (comparing.py).
 
 import contextlib
 import dataclasses
+import difflib
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, 
 from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_served, read_description
 from components.core.errors import PipelineError, one_line
 from components.core.registry import Registry
-from components.core.storage import Corrupted, NotFound
+from components.core.storage import Corrupted, NotFound, StorageError
 from components.evaluate.comparing import Asked, asked_pictures, differently_made
 from components.evaluate.looks import count_look
 from components.evaluate.measure import measures
@@ -78,6 +79,7 @@ def fetched_champion(
     registry = Registry(settings.publish_uri)
     pointer = registry.champion(settings.model_name)
     if pointer is None:
+        _tell_of_a_name_like_it(registry, settings)
         yield None
         return
     name = f"{settings.model_name} version {pointer.version}"
@@ -170,6 +172,20 @@ def short_list(names: list[str]) -> str:
     """`a, b, c, d, e and 95 more`, for a line of text."""
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     return ", ".join(map(str, names[:LISTED])) + more
+
+
+def _tell_of_a_name_like_it(registry: Registry, settings: EvaluateSettings) -> None:
+    """A source that is called otherwise each month gives each month's model a name of its own, which no gate holds."""
+    try:
+        names = registry.names()
+    except StorageError:  # rights may end at the model's own folder
+        return
+    close = difflib.get_close_matches(settings.model_name, names, n=1)
+    if close and settings.model_name not in names:
+        advice = f"model_name={close[0]} compares with that, if they are one task"
+        print(
+            f"note: {settings.model_name} is new to {settings.publish_uri}, which has {close[0]}: {advice}", flush=True
+        )
 
 
 def _incident(settings: EvaluateSettings, name: str, error: Exception) -> PipelineError:

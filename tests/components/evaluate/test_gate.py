@@ -16,9 +16,8 @@ from components.core.registry import Registry
 from components.core.storage import StorageError
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
+from tests.components.evaluate.conftest import MUCH
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
-
-MUCH = 8.0  # a bias that ruins a model
 
 
 def reasons(decision: Decision) -> str:
@@ -70,6 +69,18 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biase
         "that significance 0.05 leaves after 0 challengers were compared on these pictures",
         reasons(decision),
     )
+
+
+@pytest.mark.parametrize(("name", "told"), [("digits-2026-12", True), ("photos", False), ("digits", False)])
+def test_a_name_that_is_nearly_that_of_a_model_in_the_registry_is_told(
+    linear, saved, crowned, tmp_path, capsys, name, told
+):
+    registry, outputs = str(tmp_path / "registry"), [str(tmp_path / each) for each in ("evaluation", "report", "board")]
+    crowned(registry, saved(0.0))
+    settings = EvaluateSettings(behaviour="off", publish_uri=registry, model_name=name)
+    evaluate(settings, linear.dataset, linear.model, *outputs)
+    said = "which has digits: model_name=digits compares with that"
+    assert (said in capsys.readouterr().out) is told
 
 
 def test_what_is_not_better_is_kept(judge, linear, biased, saved, crowned, slight, tmp_path):
