@@ -66,7 +66,8 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
 say "making $image from $ID $suite (about 40 s)"
-debootstrap --variant=minbase --include="$packages" --components="$components" \
+# On a host without the keys of its release debootstrap would go on, and take what any network hands out.
+debootstrap --force-check-gpg --variant=minbase --include="$packages" --components="$components" \
     "$suite" "$root" "$mirror" >"$work/log" 2>&1 || {
     { grep -vE "^I: (Retrieving|Validating|Extracting|Unpacking|Configuring)" "$work/log" || true; } | tail -5 >&2
     fail "debootstrap could not install $packages of $suite; its last words are above"

@@ -87,6 +87,12 @@ def installed():
     return dict(importlib.metadata.packages_distributions())
 
 
+def test_ci_runs_what_was_looked_at():
+    """A tag of an action may be moved to other code, a commit not."""
+    used = re.findall(r"uses: (\S+)", (ROOT / ".github/workflows/ci.yaml").read_text())
+    assert used and all(re.search(r"@[0-9a-f]{40}$", action) for action in used)
+
+
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_what_is_imported_is_declared(folder, installed):
     undeclared = {
