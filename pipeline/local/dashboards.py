@@ -34,7 +34,8 @@ def serve(directory: pathlib.Path, port: int) -> int:
     logging.getLogger("tensorboard").setLevel(logging.CRITICAL)  # it prints its errors too
     program._DATA_SERVER_ADVISORY_MESSAGE = ""  # the reader of event files that it has taken since 2021
     board = program.TensorBoard(plugins=tensorboard.default.get_plugins())
-    board.configure(("tensorboard", "--logdir", str(directory), "--port", str(port)))
+    # The host is the default; given, it is not advised to pass --bind_all, which make has no word for.
+    board.configure(("tensorboard", "--logdir", str(directory), "--host", "localhost", "--port", str(port)))
     return board.main()
 
 

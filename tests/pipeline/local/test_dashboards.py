@@ -25,10 +25,9 @@ def test_it_prints_its_address_and_shows_the_runs(tmp_path):
                 told.append(board.stdout.readline())
         finally:
             board.send_signal(signal.SIGINT)
-    nothing_yet, *before, address = told
+    nothing_yet, address = told  # and no advice to pass --bind_all, which make takes for no option
     assert nothing_yet == f"no runs in {tmp_path} yet; what runs from now on will be shown\n"
     assert address.startswith("TensorBoard ") and " at http://localhost:" in address
-    assert all(line.startswith("Serving TensorBoard on localhost") for line in before)
     assert (tmp_path / "tensorboard").is_dir()
 
 
