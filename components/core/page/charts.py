@@ -7,7 +7,7 @@ dashes are the style sheet's (page.css), the markup is chart.html's.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 # Line styles differ in dash and marker, not only in colour: accent is solid with discs, ink dashed with squares,
@@ -53,7 +53,7 @@ class Bar:
 class Chart:
     """What is drawn. `name` is unique on the page; `description` says in words what a sighted reader sees.
 
-    `mark` is a labelled vertical line at an x value. A legend is drawn if there is more than one line.
+    `mark` is a labelled vertical line at an x value. A legend names the lines.
     """
 
     name: str
@@ -74,14 +74,15 @@ def share_axis(label: str, marks: Sequence[float] = (0, 0.25, 0.5, 0.75, 1)) -> 
     return Axis(label, 0, 1, [(value, f"{100 * value:g} %") for value in marks])
 
 
-def axis(label: str, values: Sequence[float], show: Callable[[float], str] = "{:.6g}".format) -> Axis:
-    """An axis with about five round ticks that holds all the values."""
+def axis(label: str, values: Sequence[float], percent: bool = False) -> Axis:
+    """An axis with about five round ticks that holds all the values, no two of which read alike."""
     low, high = min(values), max(values)
     if low == high:
         low, high = sorted((0.0, low or 1.0))  # down to 0: an accuracy that stays at 100 % has no 150 % above it
     step = _round_step((high - low) / 4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return Axis(label, first * step, last * step, [(i * step, show(i * step)) for i in range(first, last + 1)])
+    ticks = [i * step for i in range(first, last + 1)]
+    return Axis(label, ticks[0], ticks[-1], [(at, f"{100 * at:.6g} %" if percent else f"{at:.6g}") for at in ticks])
 
 
 def count_axis(label: str, last: int) -> Axis:

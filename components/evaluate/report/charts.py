@@ -30,7 +30,7 @@ def learning_charts(facts: EvaluationFacts) -> list[Chart]:
                 title,
                 f"{title} by epoch, from the first to the last: {said}.",
                 count_axis("epoch", max(len(curve) for curve in curves.values())),
-                axis("", [value for curve in curves.values() for value in curve], show),
+                axis("", [value for curve in curves.values() for value in curve], percent=show is _percent),
                 [Line(label, list(enumerate(curve, 1)), LOOKS[label]) for label, curve in curves.items()],
                 mark=mark,
             )
@@ -56,9 +56,10 @@ def _rate_chart(points: list[tuple[float, float]], mark: tuple[float, str] | Non
             "Learning rate",
             f"Learning rate by epochs done: {said}.",
             dataclasses.replace(count_axis("epochs done", max(last, 2)), low=0, high=last),
-            axis("", [0, *rates], show),
+            axis("", [0, *rates]),
             [Line("learning rate", points, LOOKS["learning rate"], markers=False)],
             mark=mark if len(points) > 1 else None,
+            legend=False,
         )
     ]
 
@@ -125,7 +126,7 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
         "Pictures, by stated probability",
         f"Share of the test pictures in each bin: {'; '.join(_percent(b.count / total) for b in bins)}.",
         x,
-        axis("", [0, max(b.count / total for b in bins)], _percent),
+        axis("", [0, max(b.count / total for b in bins)], percent=True),
         bars=[Bar(b.lower, b.upper, b.count / total) for b in bins],
         height=140,
     )

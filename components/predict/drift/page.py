@@ -169,7 +169,7 @@ def chart(drift: Drift, served: Served) -> Chart:
         drift.name.capitalize(),
         f"Shares of the new pictures: {said}.",
         Axis("", 0, len(kept), ticks),
-        axis("", [0, float(max(known[kept].max(), new[kept].max()))], lambda share: f"{100 * share:.3g} %"),
+        axis("", [0, float(max(known[kept].max(), new[kept].max()))], percent=True),
         [Line("what it knows", line, "ink", markers=False)],
         [Bar(place + 0.1, place + 0.9, float(new[at])) for place, at in enumerate(kept)],
     )

@@ -125,6 +125,7 @@ def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, c
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, history=history, best_epoch=None))
     assert page.count("section") == sections
     assert page.count("figure", "chart") == charts + 2 * 4 + 2
+    assert ("Loss training" in page.text) == bool(charts), "one line alone is named too: it is not validation's"
     assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
 
 

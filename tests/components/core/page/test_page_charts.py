@@ -28,9 +28,19 @@ def test_an_axis_holds_its_values_and_has_few_round_ticks(values):
     assert [float(label) for _, label in found.ticks] == pytest.approx(places, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("values", "percent", "one"),
+    [([0.972, 0.98], True, "97.4 %"), ([2.30258, 2.30266], False, "2.30262"), ([0, 1], True, "50 %")],
+)
+def test_no_two_ticks_of_an_axis_read_alike(values, percent, one):
+    """From 97.2 to 98 % they read 97 %, 97 %, 98 %, 98 %, 98 %."""
+    labels = [label for _, label in axis("", values, percent=percent).ticks]
+    assert one in labels and len(set(labels)) == len(labels)
+
+
 @pytest.mark.parametrize("share", [1.0, 0.0])
 def test_a_share_that_stays_all_or_nothing_is_drawn_between_0_and_100_percent(share):
-    assert [label for _, label in axis("", [share] * 3, "{:.0%}".format).ticks] == ["0%", "50%", "100%"]
+    assert [label for _, label in axis("", [share] * 3, percent=True).ticks] == ["0 %", "50 %", "100 %"]
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 7, 25, 100, 1234])
