@@ -13,6 +13,7 @@ from typing import Any, Literal
 from components.core.errors import first_line
 from components.core.files import whole_file
 from pipeline.console import StepOutput
+from pipeline.keras_side.ask import start_python
 from pipeline.local import kept
 from pipeline.local.board_links import BOARD, BoardLinks
 from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
@@ -60,7 +61,8 @@ class LocalRun:
         self.stopped = False
         self.cache = outputs / ".cache"
         self.changed: Callable[[str], bool] = lambda step: False
-        self.without_cache: Callable[[], None] = lambda: None
+        self.begin_anew: Callable[[], None] = lambda: None
+        self.start: StartStep = lambda _, *asked: start_python(*asked)
 
     @contextlib.contextmanager
     def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
@@ -116,8 +118,13 @@ class LocalRun:
                 except OSError:  # a file that goes this moment
                     return True
 
-            self.changed = changed
-            self.without_cache = functools.partial(init, enable_caching=False)
+            anew = self.start
+
+            def begin_anew() -> None:
+                init(enable_caching=False)
+                self.start = anew
+
+            self.changed, self.begin_anew, self.start = changed, begin_anew, start
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
@@ -125,7 +132,7 @@ class LocalRun:
                 if runner == "docker":
                     stack.enter_context(containers)
                 stack.enter_context(observed_tasks(self._step))
-                stack.enter_context(own_processes(self._ended, start, containers.run))
+                stack.enter_context(own_processes(self._ended, lambda *asked: self.start(*asked), containers.run))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)
@@ -142,9 +149,10 @@ class LocalRun:
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
-        if self.changed(task_name):  # else the cache would take what comes of it for the old code's
+        if self.changed(task_name):
+            # The cache would take what comes of it for the old code's, and the warm process has half of that imported.
             self.console.say("  note: its code was changed since the run began; no later run takes the result")
-            self.without_cache()
+            self.begin_anew()
         self.exit_status = 0
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
