@@ -92,8 +92,8 @@ def answered(
 
         def answer(batch: Sequence[Item], seen: list[Seen]) -> Batch[Item]:
             found = [one for one in seen if not one.reason]
-            pictures = np.frombuffer(b"".join(one.pixels for one in found), np.uint8)
-            pictures = pictures.reshape(len(found), *target.shape)
+            pixels = b"".join(one.pixels for one in found)
+            pictures = np.frombuffer(pixels, np.uint8).reshape(len(found), *target.shape)
             heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
             probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
             numbers = np.all(np.isfinite(probabilities), axis=1)
