@@ -1,12 +1,14 @@
 """Every odd kind of picture ends as the pixels it should, and what can't be read says why."""
 
 import io
+import os
 import struct
+import types
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps
 
 from components.core.pictures import jpeg
 from components.core.pictures.decode import Target, decode, quiet_pillow, read_header, reason_of
@@ -301,6 +303,17 @@ def test_unreadable_pictures_say_why(payload, said):
     assert reason
     assert "\n" not in reason
     assert "0x" not in reason
+
+
+def test_a_picture_has_one_thread_however_many_cores_the_machine_has(monkeypatch):
+    asked, decoder = [], AvifImagePlugin._avif.AvifDecoder
+    seen = types.SimpleNamespace(AvifDecoder=lambda *given: asked.append(given[2]) or decoder(*given))
+    payload = encoded(Image.fromarray(noise(1)), "AVIF")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(AvifImagePlugin, "_avif", seen)
+    pixels(payload, RGB)
+    Image.open(io.BytesIO(payload)).close()
+    assert asked == [1, 64], "and Pillow is left as it was"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
