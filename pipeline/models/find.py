@@ -103,7 +103,8 @@ def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
     """The export of the newest run that exported anything; a later one may have failed at the gate."""
     # `latest` leads to one of the others.
     runs = [file.parent for file in outputs.glob(f"*/{SUMMARY}") if not file.parent.is_symlink()]
-    runs.sort(key=_ended, reverse=True)
+    latest = (outputs / "latest").resolve()  # of which none is newer, whatever a clock that was put back says
+    runs.sort(key=lambda run: (run.resolve() == latest, _ended(run)), reverse=True)
     if exported := next((run for run in runs if "saved_model" in _artifacts(run)), None):
         print(f"model: exported by {exported}")
         return _of_run(exported)

@@ -1,5 +1,6 @@
 """What MODEL= may name: runs, paths, and versions of registries, which are fetched and proven."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -84,6 +85,14 @@ def test_a_copy_of_the_runs_answers_by_itself_and_by_its_own_times(tmp_path):
     shutil.rmtree(outputs)
     assert find_model(str(copy / "training-1"), copy) == copy / "training-1" / "export" / "exported"
     assert trained_in(copy / "training-1") == copy / "training-1" / "train" / "model"
+
+
+def test_the_latest_run_is_the_newest_though_the_clock_was_put_back(tmp_path):
+    for number, year in ((1, 2038), (2, 2026)):
+        directory = run(tmp_path, f"training-{number}", saved_model=f"/runs/{number}/export/exported/saved_model")
+        os.utime(directory / "summary.json", (0, datetime.datetime(year, 1, 1).timestamp()))  # noqa: DTZ001
+    (tmp_path / "latest").symlink_to("training-2")
+    assert find_model("", tmp_path) == pathlib.Path("/runs/2/export/exported")
 
 
 def test_a_run_that_exported_nothing_answers_only_when_it_is_named(tmp_path, capsys):
