@@ -40,15 +40,18 @@ class Events:
         self._write(scalar_pb(tag, value), step)
 
     def image(self, tag: str, picture: np.ndarray, step: int, description: str = "") -> None:
-        """A picture, uint8 [height, width, 3], stored as PNG."""
+        """A picture, uint8 [height, width, 3], stored as PNG or, if that is smaller, as JPEG: a sheet of 24 photographs
+        has 126 kB then in place of 674, ten of which each run has, and TensorBoard keeps all of them in its memory."""
         from PIL import Image
         from tensorboard.plugins.image import metadata
 
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "PNG")
+        files = {kind: io.BytesIO() for kind in ("PNG", "JPEG")}
+        for kind, file in files.items():
+            Image.fromarray(picture).save(file, kind, quality=85)
+        smaller = min((file.getvalue() for file in files.values()), key=len)
         height, width = picture.shape[:2]
         # What its plugin reads: width, height, and a file a picture.
-        values = [str(width).encode(), str(height).encode(), file.getvalue()]
+        values = [str(width).encode(), str(height).encode(), smaller]
         described = metadata.create_summary_metadata(display_name=None, description=description)
         self._write(_summary(tag, np.array(values, dtype=object), described), step)
 
