@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import Table
 from components.preprocess.sources.labelled import Labels
 from components.preprocess.sources.layout import Folder, depth_of_all, read_layout
+from components.preprocess.sources.names import splits_named
 from components.preprocess.sources.payloads import Several
-from components.preprocess.sources.source import Source
+from components.preprocess.sources.source import TRAIN, Source
 
 UNSORTED = "not inside a class folder"
 ENDINGS_TOLD = 12
@@ -73,8 +75,15 @@ def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
         for part, found in own:
             labels.take(found, [part])
     else:
-        labels = _by_folders(parts)
+        return _by_folders(parts)
+    if not labels.splits.any() and (called := _called_as_splits(parts)):
+        labels.splits = np.repeat(np.array(called, np.int8), [len(part) for part in parts])
+        labels.notices.append(_by_names(parts))
     return labels
+
+
+def _by_names(parts: Sequence[Found]) -> str:
+    return f"splits are by the sources' names: {listed([part.called for part in parts])}"
 
 
 def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> dict[str, int]:
@@ -93,22 +102,38 @@ def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> di
 def _by_folders(parts: Sequence[Found]) -> Labels:
     """Class folders, of all parts as if they lay in one."""
     depths = _depths(parts) if len(parts) > 1 else [0]
+    called = _called_as_splits(parts)
+    inside = (folder[depth:] for part, depth in zip(parts, depths, strict=True) for folder in part.pictures_in)
+    tops = {folder[0] for folder in inside if folder}
+    if set(splits_named(sorted(tops))) == tops:  # they hold splits themselves
+        called = []
+    splits: list[Folder] = [(SPLITS[split],) for split in called] or [()] * len(parts)
     pictures_in: collections.Counter[Folder] = collections.Counter()
     others_in: dict[Folder, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for part, depth in zip(parts, depths, strict=True):
+    for part, split, depth in zip(parts, splits, depths, strict=True):
         for folder, count in part.pictures_in.items():
-            pictures_in[folder[depth:]] += count
+            pictures_in[split + folder[depth:]] += count
         for folder, endings in part.others_in.items():
-            others_in[folder[depth:]].update(endings)
+            others_in[split + folder[depth:]].update(endings)
     layout = read_layout(pictures_in, others_in)
     labels = Labels(parts, unlabelled=UNSORTED)
     labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}
     labels.notices += layout.notices
-    for part, depth, start in zip(parts, depths, labels.starts, strict=True):
-        places = [layout.places.get(folder[depth:], (-1, 0)) for folder in part.folder_numbers]
+    if called:
+        labels.notices.append(_by_names(parts))
+    for part, split, depth, start in zip(parts, splits, depths, labels.starts, strict=True):
+        places = [layout.places.get(split + folder[depth:], (-1, 0)) for folder in part.folder_numbers]
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)
         labels.labels[start : start + len(part)], labels.splits[start : start + len(part)] = of_folder[folders].T
     return labels
+
+
+def _called_as_splits(parts: Sequence[Found]) -> list[int]:
+    """The split that each part is by its name; empty if they are not called so, as train.zip and test.zip are."""
+    names = [part.called.rstrip("/").rpartition("/")[2].partition(".")[0] for part in parts]
+    found = splits_named(sorted(set(names)))
+    of_all = set(found) == set(names) and {TRAIN} < set(found.values())
+    return [found[name] for name in names] if of_all else []
 
 
 def _depths(parts: Sequence[Found]) -> list[int]:

@@ -259,6 +259,62 @@ def test_several_sources_are_one_data_set(bucket, made, tmp_path):  # noqa: F811
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("names", "inside", "tested"),
+    [
+        (["train.tar", "test.zip"], "", True),
+        (["pets-train", "pets-test.tar.gz"], "photos/", True),
+        (["train-1.zip", "train-2.zip", "testing"], "", True),
+        (["train", "more-tests.zip"], "", False),
+        (["train-1.zip", "train-2.zip"], "", False),
+    ],
+)
+def test_sources_that_are_called_as_splits_are_those(made, tmp_path, capsys, names, inside, tested):
+    """What train.zip and test.zip hold was one heap, of which a part was tested on."""
+    sources = []
+    for number, name in enumerate(names):
+        count = 4 if name == names[-1] else 12
+        members = class_folders({f"{inside}cat": count, f"{inside}dog": count}, start=100 * number)
+        (tmp_path / str(number)).mkdir()
+        path = tmp_path / str(number) / name
+        sources.append(archive(path, members) if path.suffix else tree(path, members))
+    info = made(*sources)
+    assert ("splits are by the sources' names" in capsys.readouterr().out) == tested
+    if tested:
+        assert info.splits["test"].per_class == [4, 4]
+    assert counts(info) == {"cat": 12 * len(names) - 8, "dog": 12 * len(names) - 8}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_sources_with_tables_that_are_called_as_splits_are_those(made, tmp_path, own):
+    lines = {
+        name: f"{name},{'cat' if number % 2 else 'dog'}" for number, name in enumerate(f"{n}.png" for n in range(24))
+    }
+    tables = {"train": list(lines)[:16], "test": list(lines)[16:]}
+    for split, names in tables.items():
+        table = "\n".join(lines[name] for name in names)
+        members = {name: png(int(name.removesuffix(".png"))) for name in names}
+        tree(tmp_path / split, members | ({"labels.csv": table} if own else {}))
+    named = {} if own else {"labels": tree(tmp_path, {"all.csv": "\n".join(lines.values())}) / "all.csv"}
+    assert made(tmp_path / "train", tmp_path / "test", **named).splits["test"].per_class == [4, 4]
+    if own:  # what a table says itself counts more
+        said = "\n".join(
+            f"{lines[name]},{'val' if number < 6 else 'train'}" for number, name in enumerate(tables["train"])
+        )
+        tree(tmp_path / "train", {"labels.csv": said})
+        assert made(tmp_path / "train", tmp_path / "test").splits["validation"].per_class == [3, 3]
+
+
+def test_splits_inside_sources_of_such_names_count_as_before(made, tmp_path):
+    """And a class may be called as a split."""
+    for name in ("train", "test"):
+        tree(tmp_path / "inside" / name, class_folders({f"{name}/cat": 6, f"{name}/dog": 6}, start=len(name) * 50))
+        tree(tmp_path / "class" / name, class_folders({"bus": 6, "train": 6}, start=len(name) * 50))
+    for kind in ("inside", "class"):
+        info = made(tmp_path / kind / "train", tmp_path / kind / "test")
+        assert info.splits["test"].per_class == [6, 6]
+
+
 def test_a_source_of_one_class_that_is_sorted_further_adds_to_that_class(made, tmp_path):
     """More cats, by day and by night: they were two classes more, day and night."""
     both = tree(tmp_path / "both", class_folders({"cat": 9, "dog": 9}))
