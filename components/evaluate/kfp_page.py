@@ -39,7 +39,11 @@ def most_confused(class_names: list[str], confusion: np.ndarray) -> tuple[list[s
 
     Every picture is counted once, as in the whole matrix. A matrix that is no larger is returned as it is.
     """
-    names = [name[:LONGEST_NAME] for name in class_names]
+    # KFP finds a row by its name, and would take two that are cut alike for one.
+    shown = (
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}... {k}" for k, name in enumerate(class_names)
+    )
+    names = list(shown)
     if len(names) <= MOST_CLASSES:
         return names, confusion.tolist()
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)

@@ -54,6 +54,13 @@ def test_the_metadata_is_bounded_whatever_the_classes(send, tmp_path, classes):
     assert (tmp_path / "classification").stat().st_size < MOST_BYTES
 
 
+def test_classes_whose_names_begin_alike_have_rows_of_their_own(tmp_path):
+    """The first one had the second one's pictures, and that one none."""
+    artifact = ClassificationMetrics(name="classification", uri=str(tmp_path / "classification"), metadata={})
+    log_classification(artifact, ["x" * 100 + "a", "x" * 100 + "b", "c"], confused(3), dict.fromkeys(ROC, []))
+    assert [row["row"] for row in artifact.metadata["confusionMatrix"]["rows"]] == confused(3).tolist()
+
+
 def test_the_server_refuses_what_the_real_one_refused(send):
     with pytest.raises(grpc.RpcError, match=r"Received message larger than max \(11053869 vs\. 4194304\)"):
         send(b"x" * 11_053_869)
