@@ -49,7 +49,7 @@ class Phase:
             loss=make_loss(settings.label_smoothing, mixed),
             metrics=[make_accuracy(mixed)],
             steps_per_execution=steps,
-            jit_compile=compiles(augmented=bool(settings.augmentation)),
+            jit_compile=compiles(model, augmented=bool(settings.augmentation)),
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 

@@ -38,7 +38,7 @@ CASES = {
     "even": {"batch_size": 200},  # 1,000 pictures: all batches are as large, so that the step is compiled once
     "uneven": {"batch_size": 333},  # which four don't divide; the last batch is of 1 picture, fewer than the devices
     "mixed, weighed and frozen": {
-        "augmentation": '[{"MixUp": {"alpha": 0.4}}, {"RandomContrast": {"factor": 0.2}}]',
+        "augmentation": '[{"MixUp": {"alpha": 0.4}}, {"RandomRotation": {"factor": 0.1}}]',
         "class_weight": "balanced",
         "freeze": "2",
         "freeze_epochs": 1,
