@@ -11,6 +11,7 @@ from components.core.progress import Progress
 from components.download.room import check_room
 
 BLOCK = tarfile.BLOCKSIZE
+BEHIND = ""
 
 
 def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
@@ -37,22 +38,29 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
         tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as tar,
         Progress("pack", total, "B") as progress,
     ):
+        behind = 0
         for name, path in _entries(root, root, ""):
             before = tar.offset
-            _add(tar, name, path)
+            if path == BEHIND:
+                behind += 1
+            else:
+                _add(tar, name, path)
             progress.advance(tar.offset - before)
+    if behind:
+        print(f"{behind:,} files or folders stay behind, which are hidden or left by programs", flush=True)
 
 
 def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | None]]:
-    """Yields (name from the root, path of the file) for all under `folder`, sorted by name; a folder has no path."""
+    """Yields (name from the root, path of the file) for all under `folder`, sorted by name; a folder has no path, and
+    BEHIND is that of what stays behind."""
     with os.scandir(folder) as scanned:
-        entries = sorted(
-            (entry for entry in scanned if not hidden([entry.name], "")), key=lambda entry: os.fsencode(entry.name)
-        )
+        entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))
     for entry in entries:
         # UTF-8 also on a machine with an older alphabet (LC_ALL=en_US.ISO-8859-1).
         name = f"{prefix}{os.fsencode(entry.name).decode('utf-8', 'surrogateescape')}"
-        if entry.is_dir(follow_symlinks=False):
+        if hidden([entry.name], ""):
+            yield name, BEHIND
+        elif entry.is_dir(follow_symlinks=False):
             yield name, None
             yield from _entries(root, entry.path, f"{name}/")
         elif entry.is_file() and (not entry.is_symlink() or pathlib.Path(entry.path).resolve().is_relative_to(root)):

@@ -92,7 +92,7 @@ def test_a_hidden_link_to_nowhere_refuses_nothing(folder):
     assert {name for name, _, _ in iter_members(folder.parent / "out.tar")} == set(FILES)
 
 
-def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder):
+def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder, capsys):
     first = packed(folder)
     for name in (".git/objects/1.jpg", ".venv/bin/1", "train/cat/.DS_Store", "lost+found/1.jpg", "train/@eaDir/1.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +100,7 @@ def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder):
     (folder / ".venv/bin/python").symlink_to("/usr/bin/python3")
     os.mkfifo(folder / ".git/fsmonitor--daemon.ipc")
     assert packed(folder) == first
+    assert capsys.readouterr().out == "5 files or folders stay behind, which are hidden or left by programs\n"
 
 
 def test_a_pipe_is_refused(folder):
