@@ -71,6 +71,14 @@ def test_files_that_are_named_exist(document: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("document", (*DOCUMENTS, *sorted(str(path) for path in ROOT.glob("k8s/overlays/*/runs.env"))))
+def test_what_the_environment_brings_is_typed_with_its_place(document: str) -> None:
+    """`kfp` is in .venv, which is on nobody's PATH."""
+    code = re.findall(r"^(?: {4}|#  +)(\S.*)$", (ROOT / document).read_text(), re.MULTILINE)
+    assert code or document.endswith("local/runs.env")
+    assert [line for line in code if re.search(r"(^|[;&|] *)(kfp|tensorboard|python) ", line)] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_options_of_our_own_command_line_exist(document: str) -> None:
     for command, rest in re.findall(r"python -m pipeline ([a-z-]+)([^`\n]*)", (ROOT / document).read_text()):

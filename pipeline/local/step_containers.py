@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from components.core.errors import PipelineError
+from pipeline.console import option
 from pipeline.images.engine import address, short
 from pipeline.local.warm import LOADED
 
@@ -130,7 +131,7 @@ class StepContainers:
             return StepContainer(client, image, command, options)
         except (errors.DockerException, OSError) as error:
             said = short(error)
-            far = "; an engine on another machine does not see this one's files: RUNNER=process"
+            far = f"; an engine on another machine does not see this one's files: {option('runner', 'process')}"
             raise PipelineError(
                 f"expected the engine at {address()} to start a container, received: {said}"
                 f"{far if 'path does not exist' in said else ''}"

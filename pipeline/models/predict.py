@@ -80,7 +80,7 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
         PipelineError: none is named, one does not exist, or a folder holds no picture.
     """
     if not images:
-        raise PipelineError("expected pictures, received none; name a file or a folder: IMAGE=cat.png")
+        raise PipelineError("expected pictures, received none; name a file or a folder (with make: IMAGE=cat.png)")
     found: list[pathlib.Path] = []
     left_out: collections.Counter[str] = collections.Counter()
     links: list[str] = []
@@ -107,7 +107,7 @@ def _here(given: str) -> pathlib.Path:
     """A path on this machine. A store's place would be one too, below a folder called `gs:`."""
     if "://" in given:
         raise PipelineError(
-            f"expected a path on this machine, received {given}; make predict-all takes places in stores: "
+            f"expected a path on this machine, received {given}; predict-all takes places in stores: "
             "SOURCE=gs://bucket/new OUT=gs://bucket/answers"
         )
     return location.local_path(given) if given.startswith("~") else pathlib.Path(given)

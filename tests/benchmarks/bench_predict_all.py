@@ -6,7 +6,6 @@
 MODEL is an export or a model artifact; FOLDER is of pictures. Without them the pictures are noise, as JPEG, and the
 model is the article's, which has seen 250 of them. Plain is the least that can be done: each file read and decoded to
 the model's shape, and the model asked in batches of the same size. The two take turns; the ratio is of medians.
-
 """
 
 import os

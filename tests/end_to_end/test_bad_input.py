@@ -102,7 +102,7 @@ def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     process = command_line.run_local(tmp_path / "outputs", runner="docker")
     assert process.returncode == 1
-    assert "RUNNER=process" in process.stderr
+    assert "use --runner process" in process.stderr
     assert process.stderr.count("\n") == 1
 
 

@@ -11,6 +11,7 @@ from components.core.errors import PipelineError
 from pipeline import docker_folder
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.console import option
 
 LOCK = docker_folder() / "requirements" / "local.txt"
 PYTHONS = ((3, 11), (3, 13))
@@ -76,7 +77,8 @@ def check_docker(setup: Setup) -> Check:
         version = engine().version()
     except PipelineError as error:
         said = str(error).partition("; ")[0]
-        return warning("docker", said, "install and start Docker to build images; runs need none: RUNNER=process")
+        mend = f"install and start Docker to build images; runs need none: {option('runner', 'process')}"
+        return warning("docker", said, mend)
     return ok("docker", f"{version.get('Version', 'unknown')} at {address()}")
 
 

@@ -200,7 +200,7 @@ def test_no_engine_is_one_line_with_a_way_out(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     for act in (build.build, build.missing, build.push, build.show):
         with pytest.raises(
-            PipelineError, match="expected a Docker engine at unix://.*No such file.*RUNNER=process"
+            PipelineError, match="expected a Docker engine at unix://.*No such file.*use --runner process"
         ) as e:
             act()
         assert "\n" not in str(e.value)
