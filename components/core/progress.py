@@ -28,13 +28,18 @@ class Progress:
         total: the whole amount in `unit`s; None if it is not known.
         unit: "B" prints sizes in powers of 1000; anything else prints plain counts.
         start: the amount that was there already, for instance of a resumed download; it does not count into the rate.
+        log_every_s: between two lines in a log, if LOG_INTERVAL_S is too often.
+
+    Attributes:
+        interval_s: how often it shows something.
     """
 
-    def __init__(self, label: str, total: int | None, unit: str, start: int = 0):
+    def __init__(self, label: str, total: int | None, unit: str, start: int = 0, log_every_s: float = 0.0):
         self.label, self.total, self.unit, self.done, self.start = label, total, unit, start, start
         self.began = self.last_shown = time.monotonic()
         self.live = os.environ.get(LIVE_VARIABLE) == "1"
         self.terminal = can_redraw(sys.stdout)
+        self.interval_s = REDRAW_INTERVAL_S if self.live or self.terminal else log_every_s or LOG_INTERVAL_S
         self.note = ""
         self.lock = threading.Lock()
 
@@ -45,8 +50,7 @@ class Progress:
             self.done += amount
             self.note = note
             now = time.monotonic()
-            drawn = self.live or self.terminal
-            if now - self.last_shown >= (REDRAW_INTERVAL_S if drawn else LOG_INTERVAL_S):
+            if now - self.last_shown >= self.interval_s:
                 self.last_shown = now
                 self._show()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from components.core import progress
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
@@ -23,6 +22,8 @@ CallbackList: Any = keras.callbacks.CallbackList
 
 # Points of a curve by step, over all epochs: each asks the device for its numbers, and so waits for it.
 POINTS = 200
+# In a log, where a line ends each epoch: a sign of life in those that take long.
+LOG_EVERY_S = 60.0
 # Training that is killed loses so much of its work, and an epoch.
 EVERY_S = 60.0
 
@@ -63,15 +64,15 @@ class EpochLog(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began = time.perf_counter()
-        self.last_step, self.loss, self.loss_read = -1, math.nan, -math.inf
+        self.last_step, self.loss, self.loss_read = -1, math.nan, time.monotonic()
         if self.bar:
-            self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images")
+            self.progress = Progress(f"epoch {epoch + 1}/{self.epochs}", self.count, "images", log_every_s=LOG_EVERY_S)
             self.progress.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.progress:
             now = time.monotonic()
-            if now - self.loss_read >= progress.REDRAW_INTERVAL_S:  # reading it waits for the device
+            if now - self.loss_read >= self.progress.interval_s:  # reading it waits for the device
                 self.loss, self.loss_read = float(logs["loss"]), now
             before, after = (min((step + 1) * self.batch_size, self.count) for step in (self.last_step, batch))
             self.progress.advance(after - before, f"loss {self.loss:.4f}")

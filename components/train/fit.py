@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import os
-import sys
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,6 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import MappedSplit, split_count
-from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.core.wording import counted
 from components.train.checkpoint import Checkpoint, restore_model_state
 from components.train.data import Feed, make_feed
@@ -71,7 +68,8 @@ class Fit:
 
         settings, device = self.settings, self.device
         training, validation = self._feeds(dataset_path)
-        bar, line = _verbosity(settings.verbose if device.leads else "0")
+        verbose = settings.verbose if device.leads else "0"
+        bar, line = verbose in ("auto", "1"), verbose != "0"
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
         best = BestWeights(settings.early_stopping_patience, device.leads, settings.freeze_epochs, settings.end_below)
         shown = hyperparameters(settings, self.policy, self.varied)
@@ -175,9 +173,3 @@ def curve_of(rate: LearningRate, trained: int, epochs: int) -> list[list[float]]
     steps = rate.steps // epochs
     chosen = np.unique(np.linspace(0, trained * steps - 1, RATE_POINTS).round())
     return [[round(float(step) / steps, 4), float(rate.at(step))] for step in chosen]
-
-
-def _verbosity(verbose: str) -> tuple[bool, bool]:
-    """Whether to draw a bar, and whether to print a line an epoch."""
-    drawn = can_redraw(sys.stdout) or os.environ.get(LIVE_VARIABLE) == "1"
-    return {"0": (False, False), "1": (True, True), "2": (False, True), "auto": (drawn, True)}[verbose]

@@ -92,7 +92,7 @@ class TrainSettings(Settings):
     )
     verbose: Literal["auto", "0", "1", "2"] = Field(
         "auto",
-        description="0: silent, 1: a bar and a line an epoch, 2: a line an epoch, auto: a bar if it can be drawn",
+        description="0: silent, 2: a line an epoch, 1 and auto: also a bar or, in a log, a line a minute",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of initial weights, the order of pictures, and dropout")
     backend: Literal["tensorflow", "jax"] = Field(

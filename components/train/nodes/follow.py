@@ -15,7 +15,7 @@ from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes
 COMPLETE = "Complete"
 QUEUED = "suspended: the nodes wait in their queue"
 DEADLINE = "DeadlineExceeded"
-EPOCH = re.compile(r"epoch +(\d+)/")  # how the first node's line of a finished epoch begins
+EPOCH = re.compile(r"epoch +(\d+)/\d+(?![\d:])")  # how the first node's line of a finished epoch begins
 # Losses in a row after which new nodes are not tried any more, if none of these got further than any before.
 LOSSES = 3
 LOOK_S = 5.0

@@ -18,6 +18,7 @@ from components.core.progress import LIVE_PREFIX
 from components.train.callbacks import BestWeights, StopAtNaN
 from components.train.device import Device
 from components.train.errors import SettingsError
+from components.train.nodes.follow import EPOCH
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
@@ -147,6 +148,21 @@ def test_a_bar_is_drawn_where_someone_looks(
     assert len(drawn) == 20
     assert "100%  1,000 of 1,000 images" in drawn[-1]
     assert "loss " in drawn[-1]
+
+
+def test_a_log_has_a_line_now_and_then_within_a_long_epoch(
+    run: Callable[..., TrainingResult],
+    unjudged_digits: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """It said nothing for as long as the epoch took; and such a line is no finished epoch for who follows nodes."""
+    monkeypatch.setattr("components.train.callbacks.LOG_EVERY_S", 1e-9)
+    run(unjudged_digits, epochs=1, batch_size=500)
+    *within, ended = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch 1/1")]
+    assert len(within) == 2 and within[0].startswith("epoch 1/1: 50%, 500 of 1,000 images, ")
+    assert "loss nan" not in within[0] and ended.startswith("epoch 1/1  loss ")
+    assert [bool(EPOCH.match(line)) for line in (*within, ended)] == [False, False, True]
 
 
 def test_without_a_validation_split_the_last_epoch_counts(
