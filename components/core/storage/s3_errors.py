@@ -29,6 +29,15 @@ RETRIED_CODES = {
     "RequestLimitExceeded", "OperationAborted", "ConditionalRequestConflict", "RequestTimeoutException",
     "TooManyRequests",
 }  # fmt: skip
+# None were given, whoever gives them failed, or the login by a browser (`aws sso login`, `aws login`) has expired.
+NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.SSOError,
+    boto.TokenRetrievalError,
+    boto.LoginError,
+)
 REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
 BROKEN_CONNECTION = (
@@ -115,7 +124,7 @@ def explain_setup(error: Exception, bucket: str) -> Exception:
     of_agent = isinstance(error, boto.CredentialRetrievalError) and error.kwargs.get("provider") == "container-role"
     if of_agent and "non 200 response 4" not in str(error):
         return Transient("no answer from who gives the credentials")
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+    if isinstance(error, NO_CREDENTIALS):
         return Denied(f"no usable credentials found for {bucket}; {_log_in(bucket)}")
     if isinstance(error, ValueError) and "endpoint" in str(error):
         return StorageError("expected AWS_ENDPOINT_URL to be an http:// or https:// URL, received another value")

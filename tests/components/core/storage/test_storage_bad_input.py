@@ -1,5 +1,7 @@
 """What a person can get wrong about storage: one clear line each."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -91,7 +93,8 @@ def test_no_google_credentials(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     # No home with a login in it, and no metadata server to ask.
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    # The variable for that is read as the module is loaded, and would count for all later tests.
+    monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
     with pytest.raises(Denied, match="no Google credentials found for gs://bucket; run `gcloud auth"):
         open_store("gs://bucket")
 
@@ -112,6 +115,29 @@ def test_no_keys(s3, scheme, variable, monkeypatch):
         monkeypatch.delenv(name)
     with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://bucket; set {variable}"):
         open_store(f"{scheme}://bucket", SMALL).read_bytes("key")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    "profile", ["sso_session = team", "sso_start_url = https://team/start\nsso_region = eu-west-1"]
+)
+def test_a_login_by_a_browser_that_is_none_or_has_expired_is_told_as_that(s3, monkeypatch, tmp_path, profile, begun):
+    """As it does every day: it was `can't work with the settings (TokenRetrievalError)`."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".aws/sso/cache").mkdir(parents=True)
+    session = "[sso-session team]\nsso_start_url = https://team/start\nsso_region = eu-west-1\n"
+    profile = f"[default]\nsso_account_id = 1\nsso_role_name = reader\n{profile}\n"
+    (tmp_path / ".aws/config").write_text(profile + session)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / ".aws/config"))
+    if begun:
+        expired = {"accessToken": "t", "expiresAt": "2020-01-01T00:00:00Z"}
+        for key in ("team", "https://team/start"):
+            name = hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest()
+            (tmp_path / f".aws/sso/cache/{name}.json").write_text(json.dumps(expired))
+    with pytest.raises(Denied, match="no usable credentials found for s3://bucket; .* log in with `aws sso login`"):
+        open_store("s3://bucket", SMALL).read_bytes("key")
 
 
 def test_an_endpoint_that_is_none(s3, monkeypatch):
