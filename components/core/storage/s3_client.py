@@ -16,6 +16,7 @@ from components.core.storage.retry import patiently
 from components.core.storage.s3_errors import explain_setup, refuse_redirect
 
 CONNECT_TIMEOUT_S = 10.0
+METADATA_TRIES = 3
 # Where Kubeflow Pipelines keeps its own store, for minio:// if neither MINIO_ENDPOINT_URL nor AWS_ENDPOINT_URL is set.
 IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
 
@@ -56,6 +57,9 @@ def _client(endpoint: str | None, config: botocore.config.Config, credentials: d
     hooks = copy.copy(_hooks())
     session = botocore.session.Session(event_hooks=hooks, include_builtin_handlers=False)
     session.register_component("data_loader", _service_descriptions())
+    # EC2 gives a machine its credentials, as busy as it may be; boto3 asks once, for a second, and takes it for no EC2.
+    tries = max(session.get_config_variable("metadata_service_num_attempts"), METADATA_TRIES)
+    session.set_config_variable("metadata_service_num_attempts", tries)
     # boto3 knows AWS_DEFAULT_REGION and profiles, other SDKs' AWS_REGION not. Signing needs one, also where it means
     # nothing to a store of one's own.
     region = os.environ.get("AWS_REGION") or session.get_config_variable("region")

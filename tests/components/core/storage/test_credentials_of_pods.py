@@ -60,6 +60,28 @@ def test_an_agent_of_eks_that_has_no_role_for_a_pod_is_not_asked_again(s3, of_ag
     assert len(agent.requests) == 3
 
 
+class Machine(Api):
+    """EC2's metadata server, too busy for its first answers."""
+
+    def handle(self, method: str, path: str, *request: Any) -> tuple[int, Any]:
+        if len(self.requests) <= 2:
+            return 503, ""
+        if path.endswith("token"):
+            return 200, ("token", {})
+        return 200, ("role", {}) if path.endswith("/") else KEYS | {"Code": "Success"}
+
+
+def test_a_busy_ec2_machine_is_asked_again(s3, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+    with Machine().serving() as url:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        store = open_store(s3.uri, SMALL)
+        store.write_bytes("key", b"x")
+    assert store.read_bytes("key") == b"x"
+
+
 @pytest.mark.parametrize(("status", "failure"), [(503, Unreachable), (404, Denied)])
 def test_googles_metadata_server_is_waited_for_unless_it_answers(gcs, monkeypatch, tmp_path, status, failure):
     monkeypatch.delenv("STORAGE_EMULATOR_HOST")
