@@ -95,6 +95,11 @@ def step_output() -> Iterator[StepOutput]:
         yield output
 
 
+def notes_aside(for_a_program: bool) -> contextlib.AbstractContextManager:
+    """What is told on the way, such as that a store is asked again, goes to standard error beside JSON."""
+    return contextlib.redirect_stdout(sys.stderr) if for_a_program else contextlib.nullcontext()
+
+
 def program() -> str:
     """This command line's name, as the user typed it."""
     return "conv2d" if os.path.basename(sys.argv[0]) == "conv2d" else "python -m pipeline"  # noqa: PTH119

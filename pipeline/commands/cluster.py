@@ -9,7 +9,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
-from pipeline.console import option, table
+from pipeline.console import notes_aside, option, table
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -216,7 +216,8 @@ def doctor_command(as_json: bool, **setup: Any) -> None:
     from pipeline.cluster.doctor.examine import examine, show
     from pipeline.cluster.doctor.setup import Setup
 
-    found = examine(Setup(**setup))
+    with notes_aside(as_json):
+        found = examine(Setup(**setup))
     show(found, as_json)
     if any(check.state == "failed" for check in found):
         raise SystemExit(1)

@@ -9,7 +9,7 @@ import click
 from components.core.errors import ODD_JSON, PipelineError
 from components.core.progress import amount
 from pipeline.commands import options
-from pipeline.console import option, table
+from pipeline.console import notes_aside, option, table
 from pipeline.models.lineage import lineage, published
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def list_command(uri: str, name: str) -> None:
 @click.pass_obj
 def show_command(uri: str, name: str, version: int | None, as_json: bool) -> None:
     """Shows a version (the champion by default): its figures, files, and lineage back to the source's bytes."""
-    shown = _open(uri).show(name, version)
+    with notes_aside(as_json):
+        shown = _open(uri).show(name, version)
     if as_json:
         fields = {"name": shown.name, "version": shown.number, "uri": shown.uri, "champion": shown.champion}
         files = {path: file.model_dump() for path, file in shown.files.items()}

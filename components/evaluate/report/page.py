@@ -64,7 +64,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         bands=band_rows(facts),
         roc_charts=roc_charts(facts),
         precision_recall_charts=precision_recall_charts(facts),
-        purpose=card_words.purpose(facts.data.image_shape, facts.class_names),
+        purpose=card_words.purpose(facts.data.image_shape, facts.class_names, isolated),
         limits=_limits(facts),
         calibration_charts=calibration_charts(facts.calibration),
         bins_drawn=len(drawn_bins(facts.calibration)),

@@ -14,6 +14,7 @@ import yaml
 from components.core.errors import one_line_errors
 from pipeline.commands.models import models
 from pipeline.models import serving
+from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
 from tests.servers.model_registry import ModelRegistry
 
 
@@ -46,6 +47,15 @@ def export(tmp_path) -> pathlib.Path:
     (directory / "MODEL_CARD.md").write_text("# digits")
     (directory / "manifest.json").write_text(json.dumps({"accuracy": 0.97, "source_sha256": "ab" * 32, "files": []}))
     return directory
+
+
+def test_json_is_all_that_a_program_reads_also_if_the_store_is_asked_again(typed, export, gcs, monkeypatch):  # noqa: F811
+    typed("publish", "digits", str(export), uri=gcs.uri)
+    monkeypatch.setattr("components.core.storage.retry.TOLD_PAUSE_S", 0.0)
+    gcs.proxy.fail("status:503", method="GET")
+    shown = typed("show", "digits", "1", "--json", uri=gcs.uri)
+    assert json.loads(shown.out)["facts"]["accuracy"] == 0.97
+    assert "again in" in shown.err
 
 
 def test_a_models_life(typed, export, tmp_path):
