@@ -95,9 +95,9 @@ def step_output() -> Iterator[StepOutput]:
         yield output
 
 
-def notes_aside(for_a_program: bool) -> contextlib.AbstractContextManager:
-    """What is told on the way, such as that a store is asked again, goes to standard error beside JSON."""
-    return contextlib.redirect_stdout(sys.stderr) if for_a_program else contextlib.nullcontext()
+def notes_aside(kept: bool) -> contextlib.AbstractContextManager:
+    """What is told on the way goes to standard error, if the output may be `kept`: answers, or JSON for a program."""
+    return contextlib.redirect_stdout(sys.stderr) if kept else contextlib.nullcontext()
 
 
 def program() -> str:

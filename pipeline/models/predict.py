@@ -15,6 +15,7 @@ from components.core.progress import Progress
 from components.core.storage import location
 from components.core.wording import counted, listed, printable
 from components.predict.source import linked_folders, not_followed
+from pipeline.console import notes_aside
 from pipeline.models.find import find_model
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
     names = classifier.class_names
     rows: list[tuple[str, list[tuple[str, float]], str]] = []
     unreadable: list[Answered] = []
-    with Progress("predict", total=len(files), unit="pictures") as progress:
+    with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
         for answered in classify(classifier, files):
             if answered.probabilities is None:
                 unreadable.append(answered)

@@ -58,6 +58,14 @@ def test_a_picture_is_answered_on_the_terminal(model, pictures):
     assert float(lines[0].split("%")[0]) > 99
 
 
+def test_answers_that_are_kept_in_a_file_are_answers_alone(model, pictures, tmp_path, capsys, monkeypatch):
+    """A line of progress every ten seconds stood before them."""
+    monkeypatch.setattr("components.core.progress.LOG_INTERVAL_S", 0.0)
+    predict(model, [str(pictures / "a.jpg")], "", 2, tmp_path)
+    said = capsys.readouterr()
+    assert "predict: 100%, 1 of 1 pictures" in said.err and "predict:" not in said.out
+
+
 def test_a_class_that_the_terminal_has_no_signs_for_is_escaped(model, pictures, tmp_path):
     shutil.copy(f"{model}/model.keras", tmp_path)
     names = ["dunkel", "naïve", "明るい"]
@@ -106,9 +114,9 @@ def test_a_tilde_is_the_home(model, pictures, tmp_path, monkeypatch, capsys):
         (
             "a.jpg",
             "gs://bucket/answers.csv",
-            "a path on this machine, received gs://bucket/answers.csv; make predict-all",
+            "a path on this machine, received gs://bucket/answers.csv; (make )?predict-all",
         ),
-        ("s3://bucket/a.jpg", "", "a path on this machine, received s3://bucket/a.jpg; make predict-all"),
+        ("s3://bucket/a.jpg", "", "a path on this machine, received s3://bucket/a.jpg; (make )?predict-all"),
         ("a.jpg", "below/", "a CSV file to write, received the folder below/; give below/answers.csv"),
         ("~no-such-user/a.jpg", "", "the home folder of a user not known here"),
     ],
