@@ -18,7 +18,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import (
@@ -37,11 +37,11 @@ from PIL import (
 
 from components.core.pictures import tiff, values
 from components.core.pictures.jpeg import decode_plain_jpeg, refuse_endless_jpeg
+from components.core.pictures.plain import GREY_MODES, plain_pixels
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 ANIMATED = {"GIF", "PNG", "WEBP", "AVIF", "TIFF"}
-GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
@@ -165,8 +165,7 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
         kind = "greyscale" if image.mode in GREY_MODES else KINDS.get(image.mode, image.mode)
-        pixels = np.asarray(_plain(image, changes))
-        return Opened(pixels.reshape(*pixels.shape[:2], -1), height, width, kind, tuple(changes))
+        return Opened(plain_pixels(image, changes), height, width, kind, tuple(changes))
 
 
 def bring_to(target: Target, opened: Opened) -> Decoded:
@@ -175,7 +174,8 @@ def bring_to(target: Target, opened: Opened) -> Decoded:
     if (opened.kind == "greyscale") != (target.channels == 1) or opened.kind not in ("greyscale", "colour"):
         changes.append(f"{opened.kind} to {'greyscale' if target.channels == 1 else 'RGB'}")
     if pixels.shape != target.shape:
-        image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).convert(target.mode)
+        image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+        image = image if image.mode == target.mode else image.convert(target.mode)
         if (opened.height, opened.width) != (target.height, target.width):
             changes.append("resized" if target.resize == "resize" else "resized and cropped")
             box = None if target.resize == "resize" else _centre(image.width, image.height, target)
@@ -265,21 +265,3 @@ def _centre(width: int, height: int, target: Target) -> tuple[float, float, floa
     # Rounding makes (225 / 224) x 224 a little more than 225, and Pillow takes no box that begins outside.
     left, top = (max(0.0, (w - scale * t) / 2) for w, t in ((width, target.width), (height, target.height)))
     return left, top, width - left, height - top
-
-
-def _plain(image: Image.Image, changes: list[str]) -> Image.Image:
-    """The same picture in mode L, if it is grey and opaque, or RGB."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels: nothing says which value is white")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        image = values.eight_bits(image, changes)
-    if image.has_transparency_data:
-        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
-        opacity: Any = image.getchannel("A").getextrema()
-        if opacity[0] < 255:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            changes.append("transparency laid on white")
-        return image.convert("RGB")
-    if image.mode in ("L", "RGB"):
-        return image
-    return image.convert("L" if image.mode in GREY_MODES else "RGB")

@@ -39,15 +39,20 @@ def eight_bits(image: Image.Image, changes: list[str]) -> Image.Image:
     if tiff.inverted(image):
         values = 65535 - values
     changes.append(_said_of(values.max()))
-    # In place from here on: a picture of 80 megapixels takes 0.7 GB in all, and took 1.5.
+    result = Image.fromarray(_scaled(values))
+    if "transparency" in image.info:  # a PNG's one value, which others near it would become one with
+        opaque = values != image.info["transparency"]
+        result.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
+    return result
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Values of 16 bits as of 8, rounded. In place: a picture of 80 megapixels takes 0.7 GB in all, and took 1.5."""
     scaled = values.astype(np.uint32)
     scaled *= 255
     scaled += 32767
     scaled //= 65535
-    result = Image.fromarray(scaled.astype(np.uint8))
-    if "transparency" in image.info:  # a PNG's one value, which others near it would become one with
-        result.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
-    return result
+    return scaled.astype(np.uint8)
 
 
 def _said_of(brightest: int) -> str:
