@@ -10,7 +10,7 @@ import numpy as np
 from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
-from components.core.wording import listed, printable
+from components.core.wording import listed
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import Line, Table
 from components.preprocess.sources.source import OddLines
@@ -29,7 +29,8 @@ class Labels:
         labels: int32 [n], a number in `class_numbers`; -1 for none.
         splits: int8 [n].
         unlabelled: what a picture without a label is.
-        notices: what was understood, in words.
+        tables: the names of the tables that were understood alike, by how, in words.
+        notices: what else was understood.
     """
 
     def __init__(self, parts: Sequence[Found], unlabelled: str = NO_LINE):
@@ -39,6 +40,7 @@ class Labels:
         self.labels, self.splits = np.full(count, -1, np.int32), np.zeros(count, np.int8)
         self.class_numbers: dict[str, int] = {}
         self.odd_lines = OddLines()
+        self.tables: dict[str, list[str]] = {}
         self.notices: list[str] = []
 
     def take(self, table: Table, parts: Sequence[Found]) -> None:
@@ -70,7 +72,11 @@ class Labels:
                 differing.add(picture)
                 self.odd_lines.add(where, f"{line.path} is {_said(line)}, and not so in line {said_in[picture]}")
         self.labels[list(differing)] = -1
-        self.notices.append(f"labels are from {printable(table.name)}: {words}")
+        self.tables.setdefault(words, []).append(table.name)
+
+    def told(self) -> list[str]:
+        """What was understood, in sentences without their ends."""
+        return [f"labels are from {listed(names)}: {words}" for words, names in self.tables.items()] + self.notices
 
     def settle(self) -> list[str]:
         """Numbers the classes in the order of their names, and returns those.

@@ -54,7 +54,7 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
         name_sums=np.concatenate([np.frombuffer(part.name_sums, np.uint32) for part in parts])[kept],
         ignored=_ignored(parts, labels, left_out),
         odd_lines=labels.odd_lines,
-        notices=labels.notices,
+        notices=labels.told(),
     )
 
 
