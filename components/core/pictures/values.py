@@ -22,7 +22,7 @@ def of_eight_bits(image: Image.Image, payload: bytes) -> list[str]:
     if image.format == "PNG" and "transparency" in image.info:
         _scale_transparency(image, bits)
     if bits == 16 and image.mode in ("RGB", "RGBA"):
-        extremes: Any = image.convert("RGB").getextrema()
+        extremes: Any = image.getextrema()[:3]
         return [_said_of(max(highest for _, highest in extremes) << 8)]
     return []
 
