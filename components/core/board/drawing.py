@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections import Counter
 from itertools import filterfalse
 from typing import NamedTuple
 
@@ -31,11 +32,14 @@ class Shown(NamedTuple):
 def drawn_names(class_names: list[str]) -> tuple[list[str], str]:
     """The names as Pillow's own font can draw them, which has ASCII alone, and what to say below the picture.
 
-    A font for all scripts would be 20 MB. `Käse` is drawn as Kase, and what has no such letters as its place: `#7`.
+    A font for all scripts would be 20 MB. `Käse` is drawn as Kase; a name without such letters, or with those of
+    another, as its place: `#7`.
     """
     letters = (filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", name)) for name in class_names)
-    plain = map("".join, letters)
-    drawn = [name if name and name.isascii() else f"#{place}" for place, name in enumerate(plain)]
+    plain = ["".join(each) for each in letters]
+    times = Counter(plain)
+    alone = (bool(name) and name.isascii() and times[name] == 1 for name in plain)
+    drawn = [name if fits else f"#{place}" for place, (name, fits) in enumerate(zip(plain, alone, strict=True))]
     legend = [f"{sign}: {name}" for sign, name in zip(drawn, class_names, strict=True) if sign[0] == "#" != name[0]]
     return drawn, f"Class {'; '.join(legend)}" if legend else ""
 

@@ -56,6 +56,7 @@ def test_names_that_the_font_lacks_are_drawn_as_their_places_and_told_below():
     assert drawn == ["cat", "Kase", "#1", "#3", "#4"]
     assert legend == "Class #3: 日本; #4: кошка"
     assert drawn_names(["cat", "dog"]) == (["cat", "dog"], "")
+    assert drawn_names(["Käse", "Kase"])[0] == ["#0", "#1"]
 
 
 def test_the_true_class_below_a_picture_is_seen_whatever_the_answer_is_called():
