@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 from components.core.errors import PipelineError, first_line
+from components.core.pictures.names import hidden
 from components.core.pictures.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
 
 ArchiveKind = Literal["tar", "tar.gz", "zip"]
@@ -71,8 +72,8 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
 
     Args:
         folders: also yields the folders the archive names, as `name/` with nothing in it.
-        links: also yields hard and symbolic links, with nothing in them; their file's `link` names the member, before
-            or after them, whose bytes they mean.
+        links: also yields hard and symbolic links that are not hidden, with nothing in them; their file's `link` names
+            the member, before or after them, whose bytes they mean.
 
     Raises:
         PipelineError: not such an archive, truncated or damaged, encrypted, larger than allowed, or it holds a name
@@ -91,6 +92,8 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
                 )
             name = inside(path, name)
             if target is not None:
+                if hidden(name.split("/"), ""):  # of a `.venv`: no picture, wherever it leads
+                    continue
                 target = inside(path, target)
                 skipped += not links
                 if links:

@@ -124,6 +124,14 @@ def test_links_that_lead_outside_are_refused(tmp_path, link):
         read_all(write_tar(tmp_path / "a.tar", link))
 
 
+@pytest.mark.parametrize("links", [False, True])
+def test_a_hidden_link_refuses_nothing(tmp_path, links):
+    """As the tar of a folder with a .venv or a .git has them; a folder is packed without."""
+    hidden = [member(".venv/bin/python", tarfile.SYMTYPE, "/usr/bin/python3"), member("train/.x", tarfile.SYMTYPE, "/")]
+    packed = write_tar(tmp_path / "a.tar", *hidden)
+    assert [name for name, _, _ in iter_members(packed, links=links)] == [*FILES]
+
+
 @pytest.mark.parametrize(("target", "refused"), [("../dog/2.jpg", False), ("../../../x", True), ("/etc/passwd", True)])
 def test_links_in_a_zip(tmp_path, target, refused):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
