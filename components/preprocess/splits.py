@@ -144,11 +144,12 @@ def lasting_order(source: Source, hashes: np.ndarray) -> np.ndarray:
     """All pictures in an order that stays the same however they are packed: int64 [n].
 
     Pixels keep that of the published files. What order picture files have in an archive, a folder or a store is chance:
-    they are sorted by their hashes.
+    they are sorted by their hashes; by their names those that have one, as large JPEGs turned otherwise do.
     """
     if source.shape:
         return np.arange(len(source))
-    return np.lexsort((source.sizes, source.labels, hashes))
+    assert source.name_sums is not None, "encoded pictures have names"
+    return np.lexsort((source.name_sums, source.sizes, source.labels, hashes))
 
 
 def shuffled(order: np.ndarray, splits: np.ndarray, split: int, seed: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from components.core.pictures.decode import LARGE, Target, open_picture, quiet_p
 from components.preprocess.identity import HASH_BYTES, identity
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
+from tests.components.preprocess.conftest import make_raw
 from tests.components.preprocess.sources import archive, class_folders, encoded, noise
 
 SMALL, OTHER = Target(8, 8, 3), Target(30, 40, 1, "resize")
@@ -122,6 +123,18 @@ def test_more_pictures_under_other_names_move_none_that_was_there(tmp_path, raw_
     for split in SPLITS:
         old, new = (set(split_hashes(place, read_info(place), split).tolist()) for place in (before, after))
         assert old <= new
+
+
+def test_pictures_of_one_hash_have_one_order_however_they_are_packed(tmp_path):
+    """A large photograph and the same turned by its EXIF alone have one hash and one size."""
+    picture = Image.fromarray(noise(6, 30, 40)).resize((2000, 1500))
+    members = class_folders({"cat": 10, "dog": 10}, 32, 32)
+    members |= {f"cat/turned-{orientation}.jpg": jpeg(picture, orientation) for orientation in (1, 3, 6, 8)}
+    found = set()
+    for number, packed in enumerate((members, dict(reversed(members.items())))):
+        raw = make_raw(tmp_path / f"raw-{number}", archive(tmp_path / f"{number}.tar", packed))
+        found.add(read_info(made(tmp_path, raw, f"made-{number}", image_size="32")).fingerprint)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-8], lambda data: data[:-1] + b"x", lambda data: b"", None])

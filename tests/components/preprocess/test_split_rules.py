@@ -146,7 +146,8 @@ def test_splits_that_are_given_stay_and_the_others_are_made(given_test, given_va
 
 def test_the_last_of_picture_files_are_the_same_in_whatever_order_they_are_packed():
     """And are not one class, as in a folder, whose classes lie one after another."""
-    found, packed = hashes(200), dataclasses.replace(source([0] * 100 + [1] * 100), shape=None)
+    names = np.arange(200, dtype=np.uint32)
+    found, packed = hashes(200), dataclasses.replace(source([0] * 100 + [1] * 100), shape=None, name_sums=names)
     validating = []
     for order in (np.arange(200), np.random.default_rng(0).permutation(200)):
         shuffled_source = dataclasses.replace(packed, labels=packed.labels[order])
