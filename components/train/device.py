@@ -174,9 +174,9 @@ def compiles(model: Any, augmented: bool) -> bool | str:
     return True
 
 
-def make_deterministic() -> None:
-    """Same bits run after run; to be called before the device is looked at."""
-    if load_keras().backend.backend() == "jax":
+def make_deterministic(backend: str) -> None:
+    """Same bits run after run; to be called before the device is looked at, as XLA reads its flags once."""
+    if backend == "jax":
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     else:
         import tensorflow as tf

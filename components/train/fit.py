@@ -71,7 +71,7 @@ class Fit:
         verbose = settings.verbose if device.leads else "0"
         bar, line = verbose in ("auto", "1"), verbose != "0"
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
-        best = BestWeights(settings.early_stopping_patience, device.leads, settings.freeze_epochs, settings.end_below)
+        best = BestWeights(settings.early_stopping_patience, line, settings.freeze_epochs, settings.end_below)
         shown = hyperparameters(settings, self.policy, self.varied)
         board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
         callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]

@@ -91,7 +91,7 @@ def train(
     weights = class_weights(settings.class_weight, info)
     keras = load_keras(settings.backend)
     if settings.deterministic:
-        make_deterministic()
+        make_deterministic(settings.backend)
     device = find_device(settings.gpus)
     policy = choose_policy(settings.precision, device)
     batch = min(settings.batch_size, split_count(info, "train"))

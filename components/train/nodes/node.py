@@ -25,7 +25,7 @@ import pydantic
 from components.core.errors import ERROR_PREFIX, PipelineError, one_line, one_line_errors
 from components.core.machine import lack
 from components.core.storage import Limits, StorageError, Unreachable, location, open_store
-from components.train.device import NodeLostError
+from components.train.device import NodeLostError, make_deterministic
 from components.train.nodes.job import LOST, Job
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -104,6 +104,8 @@ def train_here(job: Job, place: Place) -> None:
         with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained(job, place):
             settings = job.checked_settings
             dataset = fetch(job.dataset, f"{scratch}/dataset")
+            if settings.deterministic:
+                make_deterministic(settings.backend)
             join(job, place)
             if place.number == 0 and job.watched:
                 threading.Thread(target=end_if_abandoned, args=[job], daemon=True).start()

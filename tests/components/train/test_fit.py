@@ -173,10 +173,11 @@ def test_without_a_validation_split_the_last_epoch_counts(
     assert (result.best_epoch, result.best_val_accuracy, result.val_loss) == (2, None, None)
 
 
-def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., TrainingResult]) -> None:
-    result = run(early_stopping_patience=2, epochs=30, learning_rate=1e-12)
+def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., TrainingResult], capsys: Any) -> None:
+    result = run(early_stopping_patience=2, epochs=30, learning_rate=1e-12, verbose="0")
     assert result.epochs < 30
     assert result.epochs == result.best_epoch + 2
+    assert capsys.readouterr().out == ""
 
 
 def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(

@@ -1,6 +1,7 @@
 """Nodes as real processes that form one JAX cluster over loopback."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.storage import open_store
+from components.train.device import NodeLostError
 from components.train.nodes import launch, node
 from components.train.nodes.job import LOST, Job
 
@@ -127,6 +129,30 @@ def test_outside_of_kubeflow_trainer_it_says_what_is_missing(monkeypatch: pytest
 
 class EndedError(BaseException):
     """Stands for the end of the process."""
+
+
+def test_xla_is_told_to_be_deterministic_before_it_reads_its_flags(
+    digits: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so once, when the nodes meet and tell each other of their devices."""
+    flags = []
+
+    def join(*_: object) -> None:
+        flags.append(os.environ["XLA_FLAGS"])
+        raise NodeLostError("no other node")
+
+    def end(code: int) -> None:
+        raise EndedError(code)
+
+    monkeypatch.setattr(node, "join", join)
+    monkeypatch.setattr(node.os, "_exit", end)
+    for name, value in (("XLA_FLAGS", ""), ("JAX_PLATFORMS", "cpu")):
+        monkeypatch.setenv(name, value)
+    job = describe(tmp_path, digits, epochs=1)
+    job.settings["deterministic"] = True
+    with pytest.raises(EndedError):
+        node.train_here(job, node.Place("", 2, 0))
+    assert flags == ["--xla_gpu_deterministic_ops=true"]
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["", "under retention"])
