@@ -35,6 +35,7 @@ def installed(tmp_path_factory):
         command = [place / environment / "bin/conv2d", *arguments]
         return subprocess.run(command, cwd=place / "elsewhere", env=clean, capture_output=True, text=True)
 
+    run.elsewhere = place / "elsewhere"
     return run
 
 
@@ -50,6 +51,20 @@ def test_it_compiles_and_calls_itself_by_its_name(installed):
     assert done.returncode == 0, done.stderr
     by_hand = subprocess.run([sys.executable, "-m", "pipeline", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert by_hand.stdout.startswith("Usage: python -m pipeline ")
+
+
+def test_a_users_folders_of_our_names_are_not_taken_for_ours(installed):
+    """Steps, and what asks Keras, ran the user's `components` in place of ours: a web page's have that name too."""
+    for name in ("components", "pipeline"):
+        package = installed.elsewhere / name / "__init__.py"
+        package.parent.mkdir()
+        package.write_text("raise SystemExit('not ours')\n")
+    done = installed("model", "show")
+    assert done.returncode == 0 and "parameters" in done.stdout, done.stderr
+    (installed.elsewhere / "photos/cat").mkdir(parents=True)
+    (installed.elsewhere / "photos/cat/1.png").write_bytes(b"no picture")
+    done = installed("run-local", "--runner", "process", "--", "SOURCE=photos")
+    assert "preprocess failed" in done.stderr and "not ours" not in done.stderr
 
 
 def test_what_needs_the_checkout_says_so_in_a_line(installed):

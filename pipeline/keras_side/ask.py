@@ -14,6 +14,8 @@ from typing import Any
 from components.core.errors import ERROR_PREFIX, PipelineError
 from pipeline import ROOT
 
+# It looks for no module in the folder that it runs in: a user's own may hold a `components` or a numpy.py.
+PYTHON = (sys.executable, "-P")
 # Starts a process and gives what waits for its exit status.
 StartPython = Callable[[list[str], Mapping[str, str], int], Callable[[], int]]
 
@@ -25,7 +27,7 @@ def python_process(command: list[str], environment: Mapping[str, str], output: i
         command: what follows `python` on a command line.
         output: a descriptor, for standard output and errors.
     """
-    alone = [sys.executable, *command]
+    alone = [*PYTHON, *command]
     return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
 

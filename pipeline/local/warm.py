@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from components.core.framework import load_keras
-from pipeline.keras_side.ask import python_process
+from pipeline.keras_side.ask import PYTHON, python_process
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
 VARIABLE = "_CONV2D_WARM"
@@ -126,7 +126,7 @@ def warm_process(place: str, environment: Mapping[str, str], backend: str = "ten
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
         listening.listen()
-        command = [sys.executable, "-m", "pipeline.local.warm", str(listening.fileno()), backend]
+        command = [*PYTHON, "-m", "pipeline.local.warm", str(listening.fileno()), backend]
         quiet: Any = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, env=environment, pass_fds=[listening.fileno()], **quiet
@@ -224,7 +224,6 @@ def _step(connection: socket.socket, before: dict[str, str], interrupt: Any) -> 
         os.close(stream)
     signal.signal(signal.SIGINT, interrupt)
     os.chdir(asked["folder"])
-    sys.path[0] = asked["folder"]
     made = {name: value for name, value in os.environ.items() if name not in before}
     os.environ.clear()
     os.environ.update(made | asked["environment"])

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from pipeline import ROOT
 from pipeline.local.warm import WarmProcess, fork, warm_process
 from tests.warm import command, environment, run
 
@@ -32,7 +33,7 @@ def test_it_has_its_own_environment_folder_arguments_and_no_thread(warm, tmp_pat
     assert said == {
         "arguments": ["python3", "it's & $HOME"],
         "folder": str(tmp_path),
-        "path": str(tmp_path),
+        "path": str(ROOT),
         "set": "a b'$",
         "unset": None,
         "scratch": str(tmp_path),
