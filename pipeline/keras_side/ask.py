@@ -14,7 +14,7 @@ from typing import Any
 from components.core.errors import ERROR_PREFIX, PipelineError
 from pipeline import ROOT
 
-# It looks for no module in the folder that it runs in: a user's own may hold a `components` or a numpy.py.
+# It looks for no module in the folder that it runs in: a user's own may hold a `components` too.
 PYTHON = (sys.executable, "-P")
 # Starts a process and gives what waits for its exit status.
 StartPython = Callable[[list[str], Mapping[str, str], int], Callable[[], int]]

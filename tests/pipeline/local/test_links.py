@@ -3,12 +3,11 @@
 import errno
 import os
 import pathlib
-import types
 
 import pytest
 
 from pipeline.local.board_links import BoardLinks
-from pipeline.local.run import _lead_to_earlier
+from pipeline.local.links import lead
 from pipeline.local.summary import _point_latest
 
 
@@ -23,8 +22,7 @@ def all_links(run: pathlib.Path) -> list[pathlib.Path]:
     """Makes every link that a run makes."""
     board = BoardLinks(run.parent / "tensorboard" / "digits")
     board.show("fit", run / "train" / "tensorboard")
-    earlier = types.SimpleNamespace(path=str(run.parent / "training-1" / "train" / "model"))
-    _lead_to_earlier({"model": earlier}, run / "train")
+    lead(run / "train", run.parent / "training-1" / "train")
     _point_latest(run)
     board.tidy()
     return [path for path in run.parent.rglob("*") if path.is_symlink()]
