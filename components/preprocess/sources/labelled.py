@@ -76,7 +76,8 @@ class Labels:
 
     def told(self) -> list[str]:
         """What was understood, in sentences without their ends."""
-        return [f"labels are from {listed(names)}: {words}" for words, names in self.tables.items()] + self.notices
+        tables = ((listed(list(dict.fromkeys(names))), words) for words, names in self.tables.items())
+        return [f"labels are from {names}: {words}" for names, words in tables] + self.notices
 
     def settle(self) -> list[str]:
         """Numbers the classes in the order of their names, and returns those.
