@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator
 
+from components.core.pictures.names import hidden
 from components.core.storage import location
 from components.core.storage.backend import Limits, Stored
 from components.core.storage.errors import NotFound, StorageError
@@ -28,8 +29,14 @@ class StoreSource:
     file: Stored | None
 
     def objects(self) -> Iterator[Stored]:
-        """All of it, with keys below the bucket, without the empty objects that stand for a directory."""
-        yield from [self.file] if self.file else without_markers(self.store.list(self.key))
+        """All of it, with keys below the bucket, without the empty objects that stand for a directory, and without what
+        is hidden or left by programs: a .DS_Store that came with the pictures trains nothing anew."""
+        if self.file:
+            yield self.file
+            return
+        for stored in without_markers(self.store.list(self.key)):
+            if not hidden(self.below(stored).split("/"), ""):
+                yield stored
 
     def below(self, stored: Stored) -> str:
         """An object's name below the prefix."""

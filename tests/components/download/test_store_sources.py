@@ -162,6 +162,9 @@ def test_the_state_of_a_source_changes_with_its_objects(bucket):
     folder, file = f"{bucket.uri}/photos", f"{bucket.uri}/photos/cat/1.png"
     before = objects.state(folder), objects.state(file)
     assert before == (objects.state(folder), objects.state(file))
+    for left in (".DS_Store", "cat/@eaDir/1.png", ".git/HEAD"):
+        store.write_bytes(f"photos/{left}", b"no picture")
+    assert objects.state(folder) == before[0], "nobody's pictures train nothing anew"
     store.write_bytes("photos/cat/1.png", b"two")
     assert objects.state(folder) != before[0]
     assert objects.state(file) != before[1]
