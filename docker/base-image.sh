@@ -3,8 +3,8 @@
 #
 #     sudo docker/base-image.sh [NAME]        NAME is a repository name, conv2d-python-base by default
 #
-# A minimal Debian (or Ubuntu) of the host's release, from the mirror in the host's apt sources, with python3, venv and
-# CA certificates: on bookworm that is Python 3.11 in about 150 MB and 40 seconds. SUITE names another release on the
+# A minimal Debian (or Ubuntu) of the host's release with its security updates, from the host's apt sources, with python3,
+# venv and CA certificates: on bookworm that is Python 3.11 in about 150 MB and a minute. SUITE names another release on the
 # same mirror: SUITE=trixie brings Python 3.13, as the recorded base has, also on bookworm. The host's own CA certificates
 # and pip settings (never credentials, nor paths of this host) go in too, so that packages install inside as they do
 # outside. The tag is a hash of the recipe: where that image exists already, nothing is done. Its name is the only
@@ -23,29 +23,34 @@ command -v debootstrap >/dev/null || fail "expected debootstrap; try: apt-get in
 command -v docker >/dev/null || fail "expected the docker command; try: apt-get install docker.io"
 docker version >/dev/null 2>&1 || fail "expected a Docker engine that answers; start one (systemctl start docker)"
 
-# Where the host's own packages come from, and which parts of it (main, or main and universe).
+# Where the host's own packages and their updates come from, and which parts of it (main, or main and universe).
 . /etc/os-release
 host=${VERSION_CODENAME:-}
 suite=${SUITE:-$host}
 apt_sources() {
     apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-        grep -i "^$ID|$host|" | sort -u
+        grep -iE "^$ID\|$host(-updates|-security)?\|" | sort -u
+}
+first() { # the place, or the first of a file of mirrors, as GitHub's machines have it
+    local list=${1#mirror+file:}
+    if [ "$list" = "$1" ]; then echo "$1"; else grep -m 1 -oE '^[a-z]+://[^[:space:]]+' "${list%/}" || true; fi
 }
 sources=$(apt_sources || { apt-get update -qq && apt_sources; } 2>/dev/null || true)
-mirror=$(head -1 <<<"$sources" | cut -d'|' -f4)
-# A file of mirrors, as GitHub's machines have it: debootstrap takes the first.
-list=${mirror#mirror+file:}
-[ "$list" = "$mirror" ] || mirror=$(grep -m 1 -oE '^[a-z]+://[^[:space:]]+' "${list%/}" || true)
-components=$(cut -d'|' -f3 <<<"$sources" | paste -sd,)
+released=$(grep -F "|$host|" <<<"$sources" || true)
+mirror=$(first "$(head -1 <<<"$released" | cut -d'|' -f4)")
+components=$(cut -d'|' -f3 <<<"$released" | paste -sd,)
+updates=$(while IFS='|' read -r _ release component place; do
+    [ "$release" = "$host" ] || [ -z "$release" ] || echo "deb $(first "$place") $suite${release#"$host"} $component"
+done <<<"$sources")
 [ -n "$host" ] && [ -n "$mirror" ] ||
     fail "expected a Debian or Ubuntu host with apt sources, found none for '$ID ${host:-?}'; try: apt-get update"
-[[ $mirror != *@* ]] ||
+[[ $mirror$updates != *@* ]] ||
     fail "expected an apt source without credentials, which would end in the image; put them into /etc/apt/auth.conf.d"
 
 pip_conf=$(python3 "$(dirname "$0")/pip_settings.py")
 certificates=$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null | sort)
 
-recipe=$({ cat "$0"; echo "$ID $suite $components $(dpkg --print-architecture)"; echo "$pip_conf"
+recipe=$({ cat "$0"; echo "$ID $suite $components $(dpkg --print-architecture)"; echo "$updates"; echo "$pip_conf"
            [ -z "$certificates" ] || xargs -d '\n' cat <<<"$certificates"; } | sha256sum | cut -c1-12)
 image=$name:$suite-$recipe
 if docker image inspect "$image" >/dev/null 2>&1; then
@@ -65,7 +70,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
-say "making $image from $ID $suite (about 40 s)"
+say "making $image from $ID $suite (about a minute)"
 # On a host without the keys of its release debootstrap would go on, and take what any network hands out.
 debootstrap --force-check-gpg --variant=minbase --include="$packages" --components="$components" \
     "$suite" "$root" "$mirror" >"$work/log" 2>&1 || {
@@ -77,6 +82,14 @@ if [ -n "$certificates" ]; then
     xargs -d '\n' cp -t "$root/usr/local/share/ca-certificates" <<<"$certificates"
     chroot "$root" update-ca-certificates >"$work/log" 2>&1 ||
         fail "expected update-ca-certificates to take this host's certificates: $(tail -1 "$work/log")"
+fi
+# debootstrap takes the release as it was published.
+if [ -n "$updates" ]; then
+    echo "$updates" >"$root/etc/apt/sources.list.d/updates.list"
+    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c "apt-get -q update && apt-get -qy dist-upgrade" >"$work/log" 2>&1 || {
+        tail -5 "$work/log" >&2
+        fail "expected the updates of $suite from this host's apt sources; what apt said last is above"
+    }
 fi
 echo "$pip_conf" >"$root/etc/pip.conf"
 

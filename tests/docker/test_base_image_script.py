@@ -10,6 +10,8 @@ from pipeline import ROOT
 # What apt-get indextargets answers in the script's format, of a `URIs: mirror+file:...` (Debian's apt 2.6).
 ANSWER = '$(. /etc/os-release; echo "$ID|$VERSION_CODENAME")|main|mirror+file:{file}/'
 
+FOLDERS = "etc/apt/sources.list.d usr/local/share/ca-certificates"
+
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root makes a base image")
 def test_debootstrap_is_given_a_mirror_out_of_apts_list(tmp_path):
@@ -29,3 +31,27 @@ def test_debootstrap_is_given_a_mirror_out_of_apts_list(tmp_path):
     asked = (tmp_path / "asked").read_text().split()
     assert asked[-1] == "http://azure.example/ubuntu/"
     assert "--force-check-gpg" in asked  # else it goes on where the release's keys are missing
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes a base image")
+def test_security_updates_are_in_it(tmp_path):
+    """debootstrap takes a release as it was published: OpenSSL and Python were months behind the host's."""
+    of_host = '. /etc/os-release; for kind in "" -updates -security; do echo "$ID|$VERSION_CODENAME$kind|main|{}"; done'
+    scripts = {
+        "apt-get": of_host.format("http://archive.example$kind/debian/"),
+        "docker": '[ "$1" = version ]',
+        "debootstrap": f'while [ $# -gt 2 ]; do shift; done; mkdir -p "$1" && cd "$1" && mkdir -p {FOLDERS}',
+        "chroot": f'[ "$2" = sh ] || exit 0; (echo "$4"; cat "$1"/etc/apt/sources.list.d/*) >{tmp_path}/asked; exit 1',
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "SUITE": "newer"}
+    made = subprocess.run([ROOT / "docker/base-image.sh"], env=environment, capture_output=True, text=True)
+    asked, *updates = (tmp_path / "asked").read_text().splitlines()
+    assert "dist-upgrade" in asked
+    assert updates == [
+        "deb http://archive.example-security/debian/ newer-security main",
+        "deb http://archive.example-updates/debian/ newer-updates main",
+    ]
+    assert "error: expected the updates of newer from this host's apt sources" in made.stderr
