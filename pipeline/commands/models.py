@@ -100,7 +100,10 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
 @click.option("--over", type=click.IntRange(min=0), help="Only if this one is the champion now (0: none).")
 @click.pass_obj
 def champion_command(uri: str, name: str, version: int | None, over: int | None) -> None:
-    """Makes a version the champion, also one that was rolled back; without one, tells which is."""
+    """Makes a version the champion, also one that was rolled back; without one, tells which is.
+
+    If it was champion before, those since are rolled back.
+    """
     registry = _open(uri)
     if version is None:
         shown = registry.show(name)

@@ -132,7 +132,10 @@ class Watcher:
             over = self.doing["over"]
             assert over is None or before["version"] == over, f"{self.doing} won over {before['version']}"
             assert named or model not in self.off, f"{self.doing}: {model} was rolled back, and nobody named it"
-            self.off.discard(model)
+            if named and before and version in before["history"]:
+                since = [*before["history"][before["history"].index(version) + 1 :], before["version"]]
+                self.off |= {self.model_of(there, number) for number in since if number not in self.damaged}
+            self.off -= {model, ""}
         self.ever.add(version)
 
     def published(self, number: int, model: str) -> None:

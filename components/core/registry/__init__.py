@@ -20,7 +20,8 @@ What is kept, whoever is killed between whichever two requests, and however many
    champions at once one is told, and who promotes a challenger names the champion that it was compared with. Deleting
    first says so there. So a promotion and a deletion of one version never both succeed, and nothing is ever put back.
 5. What was rolled back, or an identical model (the same model.keras, weights or files; the last 200 are remembered), is
-   refused until an operator names it: `models champion NAME VERSION`.
+   refused until an operator names it: `models champion NAME VERSION`. To name an earlier champion is to roll
+   back those since: the next run brings their model again.
 6. Promote, rollback and fetch prove every file by its SHA-256, show by name and size.
 7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't be read the answer
    to "which is the champion", until one is named. Then what servers see counts as the champions before, and what was

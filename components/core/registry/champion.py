@@ -62,10 +62,10 @@ class Champion(pydantic.BaseModel):
         left = [each for each in self.rolled_back if not each.speaks_against(version, marks)]
         return self.model_copy(update={"version": version, "history": history[-HISTORY:], "rolled_back": left})
 
-    def gave_way(self, off: RolledBack, at: int) -> "Champion":
-        """The state after this one once the champion, now `off`, has given way to `history[at]`."""
-        others = [each for each in self.rolled_back if each.version != off.version]
-        rolled_back = [*others, off][-ROLLED_BACK:]
+    def gave_way(self, off: list[RolledBack], at: int) -> "Champion":
+        """The state after this one once all that were champion since `history[at]` have given way to that."""
+        others = [each for each in self.rolled_back if each.version not in {gone.version for gone in off}]
+        rolled_back = [*others, *off][-ROLLED_BACK:]
         update = {"version": self.history[at], "history": self.history[:at], "rolled_back": rolled_back}
         return self.model_copy(update=update)
 

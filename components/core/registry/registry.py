@@ -141,7 +141,7 @@ class Registry:
             over: the champion that it was compared with, 0 for none; refused where another has taken its place since.
                 None: whatever it was.
             named: an operator has named it: so it may be one that was rolled back, and, without `over`, replace a
-                champion.json that can't be read.
+                champion.json that can't be read. If it was champion before, those since are rolled back.
 
         Raises:
             NotFound, Corrupted: no such version, or it is not as it was published; names the file. All of it is read.
@@ -151,9 +151,10 @@ class Registry:
         """
 
         proven: Found | None = None
+        back: list[int] = []
 
         def crowned(champion: Champion) -> Champion:
-            nonlocal proven
+            nonlocal proven, back
             if champion.version == version:
                 return champion
             if over is not None and champion.version != over:
@@ -168,11 +169,17 @@ class Registry:
                 found = proven = prove_bytes(self.store, name, version, champion)
             if version not in champion.crowned and found.directory != place(name, version):
                 refuse_foreign_files(self.store, name, version)
+            if named and version in champion.history:
+                at = champion.history.index(version)
+                back = [*champion.history[at + 1 :], champion.version]
+                champion = self._rolled_back(name, champion, back, at)
             return champion.promoted(version, marks(found.manifest))
 
         if named and over is None and self._replaced_unreadable(name, version):
             return read_champion(self.store, name)[0]
         champion = change_champion(self.store, name, crowned, any_champion=over is not None)
+        if off := [str(each.version) for each in champion.rolled_back if each.version in back]:
+            tell(f"rolled back: version {listed(off)} of {name}, champion since; refused until it is named")
         serve(self.store, name, version)
         return champion
 
@@ -192,8 +199,7 @@ class Registry:
                 except (NotFound, Corrupted) as damage:
                     tell(f"version {earlier} of {name} is passed over: {damage}")
                     continue
-                off = RolledBack(version=champion.version, marks=self._marks(name, champion), when=now())
-                return champion.gave_way(off, at)
+                return self._rolled_back(name, champion, [champion.version], at)
             raise StorageError(f"expected an earlier champion of {name} to go back to, received none that is whole")
 
         champion = change_champion(self.store, name, back)
@@ -257,10 +263,15 @@ class Registry:
             received = f"none, and no model at all at {self.store.uri('')}; check the registry's place"
         return NotFound(f"expected a champion of {name}, received {received}")
 
-    def _marks(self, name: str, champion: Champion) -> list[str]:
-        """The marks of the champion's model; none if its manifest can't be read."""
+    def _rolled_back(self, name: str, champion: Champion, since: list[int], at: int) -> Champion:
+        """The state once the champions `since` have given way to `history[at]`."""
+        off = [RolledBack(version=number, marks=self._marks(name, number, champion), when=now()) for number in since]
+        return champion.gave_way(off, at)
+
+    def _marks(self, name: str, version: int, champion: Champion) -> list[str]:
+        """The marks of a version's model; none if its manifest can't be read."""
         try:
-            return marks(find(self.store, name, champion.version, champion).manifest)
+            return marks(find(self.store, name, version, champion).manifest)
         except (NotFound, Corrupted):
             return []
 

@@ -212,6 +212,23 @@ def test_what_was_rolled_back_comes_back_only_by_name(anywhere, saved_model, tmp
     assert anywhere.promote("digits", same.number, over=2).version == same.number
 
 
+def test_to_name_an_earlier_champion_is_to_roll_back_those_since(anywhere, saved_model, capfd):
+    """The next run brought the model that somebody had gone back from, and made it champion again."""
+    for number in (1, 2, 3):
+        (saved_model / "fingerprint.pb").write_bytes(b"%d" % number)
+        anywhere.publish("digits", saved_model)
+        anywhere.promote("digits", number)
+    champion = anywhere.promote("digits", 1, named=True)
+    assert (champion.version, champion.history, [off.version for off in champion.rolled_back]) == (1, [], [2, 3])
+    assert "rolled back: version 2, 3 of digits, champion since; refused until it is named" in capfd.readouterr().out
+    with pytest.raises(RolledBackError, match="this model, as version 3, was rolled back"):
+        anywhere.publish("digits", saved_model, challenger=True)
+    with pytest.raises(RolledBackError, match="version 2 of digits was rolled back"):
+        anywhere.promote("digits", 2, over=1)
+    champion = anywhere.promote("digits", 3, named=True)
+    assert (champion.version, champion.history, [off.version for off in champion.rolled_back]) == (3, [1], [2])
+
+
 def test_a_rollback_is_asked_for_before_any_file_is_read(registry, saved_model):
     for number in (1, 2):
         registry.publish("digits", saved_model)
