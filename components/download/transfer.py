@@ -121,6 +121,8 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
             raise RefusedError(reason) from None
         raise BrokenOffError(reason) from None
     with response:
+        if to_fetch.checksum is None and _is_led_astray(response):
+            raise RefusedError("a redirect from https to plain http, where anybody may change it; give source_sha256")
         total = _accept(response, url, partial, to_fetch)
         check_room(partial.path.parent, (total or 0) - partial.size)
         with partial.path.open("ab") as file, Progress(to_fetch.name, total, "B", start=partial.size) as progress:
@@ -143,6 +145,12 @@ def _usable_origin(url: str, partial: Partial, to_fetch: FileToFetch) -> Origin 
     if to_fetch.checksum is None and (origin.url != url_digest(url) or not origin.validator):
         return None
     return origin
+
+
+def _is_led_astray(response: requests.Response) -> bool:
+    """Whether what was asked for over https came over http, at any turn of the way."""
+    first, *others = (step.url.partition(":")[0].lower() for step in (*response.history, response))
+    return first == "https" and "http" in others
 
 
 def _accept(response: requests.Response, url: str, partial: Partial, to_fetch: FileToFetch) -> int | None:

@@ -17,6 +17,8 @@ import pytest
 from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
 from tests.components.download.faulty_server import PATIENCE, Answer, original, tar_gz
+from tests.servers.certificate import certificate, tls_of  # noqa: F401
+from tests.servers.http_api import Api
 
 DATA = tar_gz()
 HALF = len(DATA) // 2
@@ -242,6 +244,33 @@ def test_redirects_are_followed(server, place, fetch_known, tmp_path):
     info = fetch_known(original(DATA, server.url("/here")))
     assert fetched(tmp_path) == DATA
     assert info.uri == server.url("/here")
+
+
+class Elsewhere(Api):
+    """Leads to the place."""
+
+    def __init__(self, place: str):
+        super().__init__()
+        self.place = place
+
+    def handle(self, *request):
+        return 302, ({}, {"Location": self.place})
+
+
+def test_a_redirect_from_https_to_http_is_followed_only_to_what_is_proven(
+    certificate,  # noqa: F811
+    place,
+    fetch_pictures,
+    monkeypatch,
+):
+    """Who asks for https is not to be handed what anybody on the way may change."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with Elsewhere(place).serving(tls_of(certificate)) as url:
+        with pytest.raises(
+            PipelineError, match="received: a redirect from https to plain http, .*; give source_sha256"
+        ):
+            fetch_pictures(f"{url}/small.tar.gz")
+        assert fetch_pictures(f"{url}/small.tar.gz", source_sha256=hashlib.sha256(DATA).hexdigest()).bytes == len(DATA)
 
 
 def test_redirects_without_end_are_given_up(server, place, fetch_known):

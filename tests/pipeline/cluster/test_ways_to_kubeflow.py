@@ -1,14 +1,8 @@
 """Kubeflow as companies have it: below an authority of their own, behind proxies, in any namespace, for many users."""
 
-import datetime
-import ipaddress
 import json
-import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, connect
@@ -16,6 +10,7 @@ from pipeline.cluster.schedule import schedules
 from pipeline.cluster.submit import obtain_experiment, pods_namespace
 from pipeline.cluster.upload import upload
 from tests.pipeline.cluster.submitting import STORY, run
+from tests.servers.certificate import certificate, tls_of  # noqa: F401
 from tests.servers.kfp_api import KfpApi, error
 from tests.servers.kube_api import kubeconfig
 
@@ -33,28 +28,8 @@ def no_proxies(monkeypatch):
 # Certificates and proxies.
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A file with a certificate for localhost that no public authority knows, and its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("certificate") / "own.pem"
-    encoding = serialization.Encoding.PEM
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(made.public_bytes(encoding) + key.private_bytes(encoding, *plain))
-    return path
-
-
-def test_a_certificate_of_ones_own_authority_is_trusted_by_the_usual_variable(certificate, monkeypatch):
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with KfpApi().serving(tls) as url:
+def test_a_certificate_of_ones_own_authority_is_trusted_by_the_usual_variable(certificate, monkeypatch):  # noqa: F811
+    with KfpApi().serving(tls_of(certificate)) as url:
         with pytest.raises(PipelineError, match="no secure connection .* set REQUESTS_CA_BUNDLE to a file") as caught:
             connect(Endpoint(url))
         assert "\n" not in str(caught.value) and "port-forward" not in str(caught.value)
