@@ -29,9 +29,13 @@ class Events:
     """
 
     def __init__(self, directory: str | os.PathLike):
+        from tensorboard.compat.proto import event_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self.writer = EventFileWriter(str(directory), max_queue_size=100, flush_secs=FLUSH_INTERVAL_S)
+        # A TensorBoard that has read an earlier file of this run forgets it: it would draw the history twice.
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self.writer.add_event(event_pb2.Event(wall_time=time.time(), step=0, session_log=start))
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """A point of a curve."""

@@ -14,8 +14,6 @@ from components.core.board.drawing import (
     drawn_names,
     picture_sheet,
 )
-from components.core.board.events import Events
-from tests.components.train.board_files import tensors
 
 
 @pytest.mark.parametrize("classes", [2, 41, 800, 1_000, 2_400])
@@ -34,20 +32,6 @@ def test_neighbours_are_counted_together_if_there_are_more_classes_than_pixels()
     assert picture.shape[0] == 800
     darkness = np.array(PAPER).sum() - picture[0].sum(axis=1)
     assert darkness[0] == pytest.approx(3 * darkness[-1], rel=0.05) and not darkness[1:-1].any()
-
-
-def test_what_tensorboard_keeps_in_its_memory_is_small_and_sharp_where_it_can_be(tmp_path):
-    from sklearn.datasets import load_sample_images
-
-    photographs = load_sample_images().images[0][:384, :640]
-    digits = np.kron(np.random.default_rng(0).integers(0, 2, (48, 80), np.uint8) * 255, np.ones((8, 8), np.uint8))
-    events = Events(tmp_path)
-    events.image("photographs", photographs, 1)
-    events.image("digits", np.stack([digits] * 3, axis=-1), 1)
-    events.close()
-    kept = {tag: bytes(values[1][2]) for tag, values in tensors(tmp_path).items()}
-    assert kept["photographs"][:3] == b"\xff\xd8\xff" and len(kept["photographs"]) < 120_000  # 418 kB as PNG
-    assert kept["digits"][:4] == b"\x89PNG"
 
 
 def test_names_that_the_font_lacks_are_drawn_as_their_places_and_told_below():
