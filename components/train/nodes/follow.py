@@ -75,7 +75,7 @@ def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, 
         for line in pods.new_lines():
             finished = EPOCH.match(line)
             epoch = int(finished[1]) if finished else epoch
-            if not (silent and finished):
+            if not (silent and line.startswith("epoch ")):
                 print(line, flush=True)
         if state == COMPLETE:
             return
