@@ -55,8 +55,13 @@ def first_line(error: BaseException) -> str:
 
 def shown(value: object, longest: int = 200) -> str:
     """A value that was received, as an error may repeat it: in quotes, cut, and without the password of a URL."""
-    text = re.sub(r"//[^/\s]+@", "//", repr(value))
+    text = without_password(repr(value))
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def without_password(text: str) -> str:
+    """A text without what stands before the @ of a URL in it."""
+    return re.sub(r"//[^/\s]+@", "//", text)
 
 
 def nearest(word: str, known: list[str]) -> str:
