@@ -21,6 +21,7 @@ TRIES = 3
 TIMEOUT_S = 10.0
 LONGEST_CAUSE = 500
 TOO_MANY = "HTTP 429"
+CALL_OR_LINK = re.compile(r"\](?=[(\[])|@(?=(?:all|channel|everyone|here)\b)")
 TEAMS = re.compile(r"\.(logic\.azure|powerplatform)\.")
 
 
@@ -46,9 +47,12 @@ def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
 def card(outcome: Outcome, ui: str = "") -> dict[str, Any]:
     """The same for Teams: an Adaptive Card."""
     *said, where = _lines(outcome, ui)
-    texts = [*said, f"[{where}]({where})" if ui else where]
-    blocks = [{"type": "TextBlock", "text": text, "wrap": True} for text in texts]
-    content = {"type": "AdaptiveCard", "version": "1.4", "body": blocks}
+    # A text block is Markdown, and what is said may hold anybody's names: those would be links of ours.
+    blocks: list[dict[str, Any]] = [
+        {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": line}]} for line in said
+    ]
+    link = {"type": "TextBlock", "text": f"[{where}]({where})" if ui else where, "wrap": True}
+    content = {"type": "AdaptiveCard", "version": "1.4", "body": [*blocks, link]}
     attached = {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}
     return {"type": "message", "attachments": [attached]}
 
@@ -122,5 +126,7 @@ def _post(url: str, body: dict[str, Any]) -> str:
 
 
 def _plain(line: str) -> str:
-    """Without the three characters that Slack reads as markup."""
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Without the three characters that Slack reads as markup, and what Mattermost, Rocket.Chat and Discord take for a
+    link under another name, a picture, or a call to everybody: a space of no width parts it."""
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return CALL_OR_LINK.sub(lambda found: f"{found[0]}\u200b", line)

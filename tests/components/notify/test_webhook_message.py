@@ -31,17 +31,28 @@ def test_a_failure_tells_its_cause_on_one_line_without_markup():
     assert "x&lt;\nrun" in cut  # not amid the sign's name, which Slack would show
 
 
+def test_a_files_name_is_no_link_and_calls_nobody():
+    """Errors name pictures, which may be anybody's."""
+    name = "[log in again](https://evil.example) ![](https://evil.example/seen.png) @everyone @channel digits@champion"
+    outcome = Outcome("nightly", "run-1", "failed", cause=name, step="preprocess")
+    said = message(outcome)["text"]
+    assert "](" not in said and "@everyone" not in said and "@channel" not in said
+    assert said.replace("\u200b", "").split("\n")[1] == f"preprocess: {name}" and "digits@champion" in said
+    [attached] = card(outcome)["attachments"]
+    first, second, last = attached["content"]["body"]
+    assert second == {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": f"preprocess: {name}"}]}
+    assert (first["type"], last["text"]) == ("RichTextBlock", "run run-1")
+
+
 def test_teams_gets_a_card():
     """Its workflows answer 202 to a plain text too, and then show nothing."""
     sent = card(Outcome("nightly", "run-1", "failed", cause="a & b", step="train"), "https://kfp.example")
     [attached] = sent["attachments"]
     assert (sent["type"], attached["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
     link = "https://kfp.example/#/runs/details/run-1"
-    assert [block["text"] for block in attached["content"]["body"]] == [
-        "nightly: failed",
-        "train: a & b",
-        f"[{link}]({link})",
-    ]
+    *said, last = attached["content"]["body"]
+    assert [block["inlines"][0]["text"] for block in said] == ["nightly: failed", "train: a & b"]
+    assert last["text"] == f"[{link}]({link})"
 
 
 @pytest.mark.parametrize(
