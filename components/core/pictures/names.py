@@ -12,6 +12,7 @@ SUFFIXES = frozenset(
 # Folders that programs leave among people's own, in lower case: macOS's zip, Synology's thumbnails, bins, snapshots.
 LEFT_BY_PROGRAMS = {"__macosx", "@eadir", "system volume information", "lost+found"}
 LEFT_BY_PROGRAMS |= {"$recycle.bin", "recycler", "#recycle", "@recycle", "#snapshot", "~snapshot"}
+LEFT_BY_PROGRAMS |= {"icon\r"}  # a file, with which a Mac shows a folder's icon; a key that is refused otherwise
 HIDDEN = "hidden"
 
 

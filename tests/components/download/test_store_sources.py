@@ -95,6 +95,16 @@ def test_a_key_that_is_no_path_is_refused_by_name(bucket, fetch_pictures, tmp_pa
     assert not (tmp_path / "raw").exists()
 
 
+def test_the_icon_of_a_folder_on_a_mac_refuses_nothing(bucket, fetch_pictures):
+    """`aws s3 sync` sends it along, with the control character in its name."""
+    if bucket.scheme != "s3":
+        pytest.skip("one server is enough")
+    open_store(bucket.uri).write_bytes("photos/cat/1.png", b"cat")
+    name, _, prefix = bucket.uri.removeprefix("s3://").partition("/")
+    bucket.server.client.put_object(Bucket=name, Key=f"{prefix}/photos/cat/Icon\r", Body=b"")
+    assert fetch_pictures(f"{bucket.uri}/photos").files[0].listing.objects == 1
+
+
 def test_a_place_with_any_characters_is_told_as_it_is(gcs, fetch_pictures):
     open_store(gcs.uri).write_bytes("a@b?c#d/cat/1.png", b"cat")
     info = fetch_pictures(f"{gcs.uri}/a@b?c#d")
