@@ -113,7 +113,7 @@ def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[
 
 def _architecture_name(training: dict[str, Any]) -> str:
     name = str(training.get("settings", {}).get("architecture", "model"))
-    return name if len(name) <= 20 else "own layers"
+    return name if name.isidentifier() else "own layers"
 
 
 def _training_table(training: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.gather import _architecture_name
 from components.evaluate.report.charts import drawn_bins
 from components.evaluate.report.facts import (
     Band,
@@ -50,6 +51,11 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
         assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
     assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
     assert page.count("figure", "chart") == 2 + 2 * 4 + 2  # learning (the rate never changed), curves, calibration
+
+
+@pytest.mark.parametrize(("given", "shown"), [("article", "article"), ("[{Flatten: {}}]", "own layers")])
+def test_a_list_of_layers_is_no_name_for_the_title_however_short(given, shown):
+    assert _architecture_name({"settings": {"architecture": given}}) == shown
 
 
 def test_frequent_confusions_count_off_the_diagonal():
