@@ -30,6 +30,15 @@ def test_a_log_gets_a_plain_line_now_and_then(capsys, monkeypatch):
     assert "left" in said
 
 
+def test_what_was_there_already_counts_for_the_share_and_not_for_the_speed(capsys, monkeypatch):
+    """A download that goes on at 900 of 1,000 B, and fetches 10 in a second, takes 9 more."""
+    clock = iter((0.0, 1.0, 1.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Progress("fetch", total=1000, unit="B", start=900, log_every_s=1.0) as shown:
+        shown.advance(10)
+    assert capsys.readouterr().out == "fetch: 91%, 910 B of 1.0 kB, 10 B/s, 9 s left\n"
+
+
 def test_a_log_is_not_flooded(capsys):
     with Progress("decode", total=200, unit="pictures") as shown:
         for _ in range(200):
