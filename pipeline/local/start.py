@@ -4,10 +4,11 @@ import contextlib
 import functools
 import pathlib
 import signal
+import tempfile
 import time
 
 from components.core.errors import PipelineError
-from pipeline.console import StepOutput, step_output
+from pipeline.console import StepOutput, option, step_output
 from pipeline.keras_side.check import check_model
 from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
@@ -85,7 +86,7 @@ def one_pass(
         runner, image = choose_runner(choice, parameters)
         if runner == "docker":
             warm.end()
-        outputs.mkdir(parents=True, exist_ok=True)
+        _make(outputs)
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(configuration, outputs, console, sweep)
@@ -101,6 +102,19 @@ def one_pass(
             finally:
                 end()
     return run, runner, failure
+
+
+def _make(outputs: pathlib.Path) -> None:
+    """Makes the directory, and sees that it can be written to: after a run by sudo it can't be."""
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=outputs):
+            pass
+    except OSError as error:
+        raise PipelineError(
+            f"expected to write to {outputs}, received: {error.strerror}; change its rights, or name another folder: "
+            + option("outputs", "FOLDER")
+        ) from None
 
 
 def warm_for(parameters: Parameters) -> WarmProcess:

@@ -98,6 +98,16 @@ def test_classes_are_named_as_they_are_and_escaped_where_a_terminal_has_no_signs
     assert f"for instance {shown}/x.png" in process.stderr
 
 
+def test_outputs_that_nobody_may_write_to(command_line):
+    """As after a run by sudo: the first step ended in a traceback, and a summary was named that was not there."""
+    done = command_line.run("run-local", "--runner", "process", "--outputs", "/sys")  # root can't either
+    assert done.stderr == (
+        "error: expected to write to /sys, received: Permission denied; change its rights, or name another folder: "
+        "--outputs FOLDER\n"
+    )
+    assert done.stdout == "runner: processes, as asked\n"
+
+
 def test_docker_asked_for_but_not_there(command_line, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     process = command_line.run_local(tmp_path / "outputs", runner="docker")
