@@ -47,7 +47,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
                 _add(tar, name, path)
             progress.advance(tar.offset - before)
     if behind:
-        print(f"{behind:,} files or folders stay behind, which are hidden or left by programs", flush=True)
+        print(f"left behind, as hidden or left by programs: {behind:,}", flush=True)
 
 
 def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | None]]:

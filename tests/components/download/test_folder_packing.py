@@ -100,7 +100,7 @@ def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder, 
     (folder / ".venv/bin/python").symlink_to("/usr/bin/python3")
     os.mkfifo(folder / ".git/fsmonitor--daemon.ipc")
     assert packed(folder) == first
-    assert capsys.readouterr().out == "5 files or folders stay behind, which are hidden or left by programs\n"
+    assert capsys.readouterr().out == "left behind, as hidden or left by programs: 5\n"
 
 
 def test_a_pipe_is_refused(folder):
