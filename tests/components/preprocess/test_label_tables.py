@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import tracemalloc
 
 import pytest
 
@@ -130,6 +131,20 @@ def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns
     words, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
     assert words == f"picture from {columns}"
     assert [(one.path, one.label, one.split) for one in lines] == [line]
+
+
+@pytest.mark.parametrize("begin", [b"", b"{", b"image,label\n"])
+def test_a_line_without_an_end_is_not_held(tmp_path, begin):
+    """A megabyte of archive may hold one of a gigabyte."""
+    with (tmp_path / "labels").open("wb") as file:
+        file.write(begin + b"x" * 1024)
+        file.truncate(1 << 30)  # zeros
+    tracemalloc.start()
+    said = refused(lambda: list(LabelTable(tmp_path / "labels", "labels.csv").lines()[1]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert said.startswith("expected lines of at most 1,048,576 characters in labels.csv, received a longer one")
+    assert peak < 32 << 20
 
 
 def test_a_label_that_is_no_number_in_json_is_none(tmp_path):
