@@ -127,8 +127,8 @@ class LabelTable:
         while line := file.readline(LONGEST_LINE):
             if len(line) == LONGEST_LINE:
                 raise PipelineError(
-                    f"expected lines of at most {LONGEST_LINE:,} characters in {self.name}, received a longer one; is it "
-                    "a table of labels?"
+                    f"expected lines of at most {LONGEST_LINE:,} characters in {self.name}, received a longer one; is "
+                    "it a table of labels?"
                 )
             yield line
 
