@@ -81,13 +81,13 @@ def _compare(wanted: dict[str, Arrays], given: dict[str, Arrays], name: str, sam
     if not kept:
         raise SettingsError(
             f"start_from: no layer of {name} fits: {_difference(anew[0], wanted, given) if anew else 'there is none'}; "
-            "give the architecture that it was trained with"
+            "give the architecture and image_size that it was trained with"
         )
     fits_again = [layer for layer in anew[1:] if _agree(wanted[layer], given.get(layer))]
     if fits_again:
         raise SettingsError(
             f"start_from: {_difference(anew[0], wanted, given)} of {name}, but {fits_again[0]} after it fits; give the "
-            "architecture that it was trained with, at least up to there"
+            "architecture and image_size that it was trained with, at least up to there"
         )
     if not anew and same_classes and _agree(wanted[head], given.get(head)):
         return Taken([*kept, head], [])

@@ -104,7 +104,8 @@ def test_layers_are_kept_up_to_the_first_that_differs(start, ancestor):
 
 def test_a_model_that_shares_no_layer_is_refused_by_name(start, ancestor):
     with pytest.raises(
-        SettingsError, match=r"no layer of .* fits: layer conv2d has weights of 5 x 5 x 1 x 4, not the 3"
+        SettingsError,
+        match=r"no layer of .* fits: layer conv2d has weights of 5 x 5 x 1 x 4, not the 3.* and image_size that",
     ):
         start(ancestor, [{"Conv2D": {"filters": 4, "kernel_size": 5}}, "Flatten"])
     with pytest.raises(
