@@ -1,4 +1,4 @@
-"""`docker build -f docker/Dockerfile .`, as its first lines tell it: .dockerignore lets in what the Dockerfiles copy."""
+"""`docker build -f docker/Dockerfile .` by hand: .dockerignore lets in what the Dockerfiles copy."""
 
 import re
 
