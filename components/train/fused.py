@@ -54,7 +54,7 @@ def fused_batch_normalization() -> type:
 
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
             fits = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center and mask is None
-            plain = not self.renorm and not self.synchronized and self.compute_dtype != "float64"
+            plain = not self.renorm and not self.synchronized and self.variable_dtype == "float32"
             if not (training and self.trainable and fits and plain):
                 return super().call(inputs, training=training, mask=mask)
             result = tf.raw_ops.FusedBatchNormV3(

@@ -38,7 +38,7 @@ def test_batch_normalization_is_kerass(policy: str, tolerance: float) -> None:
     "options",
     [
         *({"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"trainable": False}),
-        {"dtype": "float64"},
+        *({"dtype": "float64"}, {"dtype": "bfloat16"}, {"dtype": "float16"}),
     ],
 )
 def test_what_the_kernel_cannot_do_is_left_to_keras(options: dict) -> None:
