@@ -1,4 +1,5 @@
-"""The model as it trains: its batches are changed, and weighed by class, before they reach it."""
+"""The model as it trains: its batches are changed, and weighed by class, before they reach it; what regularizers add to
+the loss is of the loss's type."""
 
 from typing import Any
 
@@ -9,7 +10,7 @@ from components.train.network.augment import Augmentation
 
 
 def training_model_class(augmentation: Augmentation | None, class_weights: np.ndarray | None) -> type:
-    """The class of the model to train: keras.Model itself if its batches stay as they are.
+    """The class of the model to train.
 
     A training step augments its batch, and multiplies the loss of each picture by the weight of its class; a picture
     that is of several classes (MixUp, CutMix) has the mean of their weights, by their shares. The mean over the batch
@@ -19,12 +20,19 @@ def training_model_class(augmentation: Augmentation | None, class_weights: np.nd
         class_weights: float32 [classes].
     """
     keras = load_keras()
-    if augmentation is None and class_weights is None:
-        return keras.Model
     ops = keras.ops
     base: Any = keras.Model
 
-    class TrainingModel(base):
+    class Regularized(base):
+        @property
+        def losses(self) -> list[Any]:
+            """In float32: Keras on TensorFlow adds no bfloat16, a layer's activity regularizer's, to the loss."""
+            return [ops.cast(loss, "float32") for loss in super().losses]
+
+    if augmentation is None and class_weights is None:
+        return Regularized
+
+    class TrainingModel(Regularized):
         def __init__(self, *arguments: Any, **named: Any):
             super().__init__(*arguments, **named)
             # Keras finds in here the seeds, which are a part of the model's state.

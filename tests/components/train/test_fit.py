@@ -194,6 +194,17 @@ def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(
     assert json.loads((tmp_path / "model" / "training.json").read_text())["class_weights"] == weights
 
 
+def test_an_activity_regularizer_counts_in_any_precision(
+    run: Callable[..., TrainingResult], unjudged_digits: str
+) -> None:
+    """Hardly any step is taken, so that the losses are those of the same weights."""
+    layers = '[{"Conv2D": {"filters": 4, "kernel_size": 3, "activity_regularizer": {"L2": {"l2": 0.1}}}}, "Flatten"]'
+    still = {"architecture": layers, "epochs": 1, "batch_size": 500, "learning_rate": 1e-9}
+    full, half = (run(unjudged_digits, precision=name, **still).loss for name in ("float32", "bfloat16"))
+    assert half == pytest.approx(full, rel=0.02)
+    assert full > 3  # of which 2.4 without it
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_a_picture_taken_for_another_with_all_certainty_still_teaches(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, unjudged_digits: str, smoothing: float
