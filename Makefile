@@ -13,8 +13,8 @@ PYTHON3 = python3
 WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The environment is our own and keeps its bytecode, whatever this machine's habit: without, each start of TensorFlow
-# compiles its Python again, 11 seconds in place of 4. And it finds `pipeline` in this folder.
-unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH
+# compiles its Python again, 11 seconds in place of 4. It finds `pipeline` in this folder, and no other Python's packages.
+unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH PYTHONPATH PYTHONHOME
 
 VENV   = .venv
 PYTHON = $(VENV)/bin/python

@@ -30,7 +30,8 @@ def make(tmp_path):
     (venv / "bin").mkdir(parents=True)
     python = venv / "bin" / "python"
     python.write_text(
-        f"#!{sys.executable}\nimport json, sys\nassert not sys.dont_write_bytecode and not sys.flags.safe_path\n"
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "assert not [name for name in os.environ if name.startswith('PYTHON')]\n"
         "print(json.dumps(sys.argv[1:]))\n"
     )
     python.chmod(0o755)
@@ -76,8 +77,9 @@ def test_no_value_is_run(make, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH"])
-def test_the_environment_keeps_its_bytecode_and_finds_the_checkout(make, habit):
+@pytest.mark.parametrize("habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONHOME"])
+def test_the_environment_is_our_own_whatever_this_machines_habits(make, habit):
+    """Its bytecode is kept, the checkout is found; the packages of ROS's or Spark's Python ended in an ImportError."""
     assert make("config", **{habit: "1"})[0] == "config"
 
 
