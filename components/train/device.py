@@ -210,7 +210,7 @@ def device_errors(batch_size: int) -> Iterator[None]:
                 f"expected layers that this device can run, received: {_first_line(error)[:300]}; "
                 "try data_format channels_last, or another device"
             ) from None
-        if isinstance(error, TypeError | ValueError) and said.partition(" ")[2].startswith(IN_A_LAYER):
+        if isinstance(error, TypeError | ValueError | LookupError) and said.partition(" ")[2].startswith(IN_A_LAYER):
             raise SettingsError(f"expected layers that can train, received: {one_line(error, 300)}") from None
         if isinstance(error, RuntimeError | ValueError) and LOST_NODE.search(said):
             raise NodeLostError(
