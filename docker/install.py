@@ -57,7 +57,7 @@ def main() -> None:
                 return
         print("installing with pip, which takes a minute longer: uv did not do it", file=sys.stderr)
         command = [*PIP, "--python", given.into, "install", "--quiet", "--no-compile", *what]
-        sys.exit(subprocess.run(command).returncode)
+        sys.exit(subprocess.run(command, env=pip_environment()).returncode)
 
 
 def pins(file: pathlib.Path) -> dict[str, str]:
@@ -75,7 +75,14 @@ def pins(file: pathlib.Path) -> dict[str, str]:
 def has_uv(lock: pathlib.Path) -> bool:
     """Installs the locked uv beside pip; False if the index lacks it, or has none for this machine."""
     command = [*PIP, "install", "--quiet", "--no-compile", *LOCKED, "--requirement", str(lock)]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    done = subprocess.run(command, env=pip_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+def pip_environment() -> dict[str, str]:
+    """This process's, but for where to install: a `user = true`, or a place, is a habit of machines that many share."""
+    places = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    return {name: value for name, value in os.environ.items() if name not in places} | {"PIP_USER": "0"}
 
 
 def uv_environment() -> dict[str, str]:

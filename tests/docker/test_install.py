@@ -63,7 +63,7 @@ def install(index, tmp_path):
     packages = next((tmp_path / "fresh/lib").glob("python*/site-packages"))
 
     def run(
-        uv_lock: str, digest: str = "", *options: str | pathlib.Path
+        uv_lock: str, digest: str = "", *options: str | pathlib.Path, **variables: str
     ) -> tuple[subprocess.CompletedProcess, pathlib.Path]:
         digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
         (tmp_path / "uv.txt").write_text(uv_lock)
@@ -79,7 +79,7 @@ def install(index, tmp_path):
                 *options,
                 tmp_path / "tiny.txt",
             ],
-            env=clean | outside,
+            env=clean | outside | variables,
             capture_output=True,
             text=True,
         )
@@ -100,6 +100,19 @@ def test_packages_come_from_the_index_that_pip_knows_with_uv_or_without(install,
     assert (packages / "tiny_thing-1.0.dist-info/INSTALLER").read_text().strip() == installer
     assert ("installing with pip" in done.stderr) == (installer == "pip")
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
+@pytest.mark.parametrize("habit", ["user", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"])
+def test_a_habit_of_installing_elsewhere_is_not_heeded(install, tmp_path, uv_lock, habit):
+    """As on machines that many share: pip refused, or installed where nothing looks."""
+    if habit == "user":
+        with (tmp_path / "pip.conf").open("a") as settings:
+            settings.write("[install]\nuser = true\n")
+    given = {} if habit == "user" else {habit: "1" if habit == "PIP_USER" else str(tmp_path / "elsewhere")}
+    done, packages = install(uv_lock, **given)
+    assert done.returncode == 0, done.stderr
+    assert (packages / "tiny_thing.py").is_file()
 
 
 @pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
