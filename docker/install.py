@@ -80,9 +80,10 @@ def has_uv(lock: pathlib.Path) -> bool:
 
 
 def pip_environment() -> dict[str, str]:
-    """This process's, but for where to install: a `user = true`, or a place, is a habit of machines that many share."""
-    places = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
-    return {name: value for name, value in os.environ.items() if name not in places} | {"PIP_USER": "0"}
+    """This process's, but for where to install what: a `user = true`, or a place, is a habit of machines that many
+    share, and NVIDIA's containers name constraints for what they hold."""
+    habits = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_CONSTRAINT")
+    return {name: value for name, value in os.environ.items() if name not in habits} | {"PIP_USER": "0"}
 
 
 def uv_environment() -> dict[str, str]:

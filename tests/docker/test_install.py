@@ -116,6 +116,15 @@ def test_a_habit_of_installing_elsewhere_is_not_heeded(install, tmp_path, uv_loc
 
 
 @pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
+def test_constraints_of_this_machine_are_not_heeded(install, tmp_path, uv_lock):
+    """NVIDIA's containers name some, for the packages that they hold."""
+    (tmp_path / "constraint.txt").write_text("tiny-thing==0.9\nuv==0.1\n")
+    done, packages = install(uv_lock, PIP_CONSTRAINT=str(tmp_path / "constraint.txt"))
+    assert done.returncode == 0, done.stderr
+    assert (packages / "tiny_thing.py").is_file()
+
+
+@pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
 def test_a_file_with_another_hash_is_not_installed(install, uv_lock):
     done, packages = install(uv_lock, digest="0" * 64)
     assert done.returncode != 0 and "hash" in done.stderr.lower()
