@@ -166,7 +166,7 @@ def _counted(count: int, name: str) -> str:
 def compiles(model: Any, augmented: bool) -> bool | str:
     """What Keras is told of compiling a model's steps by XLA: it decides by device and layers, but for Keras's layers
     that augment. TensorFlow doesn't compile all of these, JAX does. Keras marks them for both, and JAX would then take
-    a step operation by operation, with RandomRotation 5 times slower, with RandAugment 20 times."""
+    a step operation by operation, with RandomRotation 3 times slower on a CPU."""
     if load_keras().backend.backend() != "jax":
         return False if augmented else "auto"
     for layer in model._flatten_layers():
