@@ -52,7 +52,7 @@ def export(tmp_path) -> pathlib.Path:
 def test_json_is_all_that_a_program_reads_also_if_the_store_is_asked_again(typed, export, gcs, monkeypatch):  # noqa: F811
     typed("publish", "digits", str(export), uri=gcs.uri)
     monkeypatch.setattr("components.core.storage.retry.TOLD_PAUSE_S", 0.0)
-    gcs.proxy.fail("status:503", method="GET")
+    gcs.proxy.fail("status:503", method="GET", path="manifest.json")
     shown = typed("show", "digits", "1", "--json", uri=gcs.uri)
     assert json.loads(shown.out)["facts"]["accuracy"] == 0.97
     assert "again in" in shown.err
