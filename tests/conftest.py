@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("MAKELEVEL", "MAKEFLAGS", "MAKEOVERRIDES"):  # `make test` is not how the tests type their commands
         os.environ.pop(name, None)
+    os.environ["PYTHONIOENCODING"] = "utf-8"  # as the command line sets it: else no step could be forked from `warm`
     os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / "build" / "jax-cache"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
