@@ -13,13 +13,13 @@ from typing import Any, Literal
 from components.core.errors import first_line
 from components.core.files import whole_file
 from pipeline.console import StepOutput
-from pipeline.keras_side.ask import start_python
 from pipeline.local import kept
 from pipeline.local.board_links import BOARD, BoardLinks
-from pipeline.local.kfp_hooks import StartStep, left_everything, observed_tasks, own_processes
+from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
 from pipeline.local.links import lead
 from pipeline.local.runner import RunnerName, kfp_runner
 from pipeline.local.step_containers import StepContainers
+from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.summary import PLACES
@@ -60,9 +60,9 @@ class LocalRun:
         self.exit_status = 0
         self.stopped = False
         self.cache = outputs / ".cache"
+        # Whether a step has other code than when the run began, and what lets it run all the same.
         self.changed: Callable[[str], bool] = lambda step: False
         self.begin_anew: Callable[[], None] = lambda: None
-        self.start: StartStep = lambda _, *asked: start_python(*asked)
 
     @contextlib.contextmanager
     def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
@@ -89,12 +89,12 @@ class LocalRun:
                 signal.signal(number, handler)
 
     def go(
-        self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], start: StartStep, cached: bool
+        self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], warm: WarmProcess, cached: bool
     ) -> str:
         """Runs the pipeline; returns why it failed, or an empty string.
 
         Args:
-            start: starts a step that is to be a process.
+            warm: starts a step that is to be a process.
             cached: whether steps may take earlier runs' results.
         """
         from kfp import local
@@ -118,13 +118,11 @@ class LocalRun:
                 except OSError:  # a file that goes this moment
                     return True
 
-            anew = self.start
-
             def begin_anew() -> None:
                 init(enable_caching=False)
-                self.start = anew
+                warm.outdated = True
 
-            self.changed, self.begin_anew, self.start = changed, begin_anew, start
+            self.changed, self.begin_anew = changed, begin_anew
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
@@ -132,7 +130,7 @@ class LocalRun:
                 if runner == "docker":
                     stack.enter_context(containers)
                 stack.enter_context(observed_tasks(self._step))
-                stack.enter_context(own_processes(self._ended, lambda *asked: self.start(*asked), containers.run))
+                stack.enter_context(own_processes(self._ended, warm.start, containers.run))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)

@@ -98,7 +98,7 @@ def one_pass(
                     run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
                     run.interruptible({signal.SIGINT}, end if runner == "docker" else _nothing),
                 ):
-                    failure = run.go(parameters, runner, image, warm.start, cached)
+                    failure = run.go(parameters, runner, image, warm, cached)
             finally:
                 end()
     return run, runner, failure

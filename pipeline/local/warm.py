@@ -58,6 +58,7 @@ class WarmProcess:
         self.shared = bool(self.place)
         self.process: subprocess.Popen | None = None
         self.running = 0  # the process id of the step that runs
+        self.outdated = False  # another code than it has imported is to run: each step imports for itself
         self.ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -86,6 +87,8 @@ class WarmProcess:
         Returns:
             What waits for its exit status, as subprocess gives it.
         """
+        if self.outdated:
+            return self._waiting(python_process(command, environment, output))
         if not self.place and can_fork():
             self.place = str(pathlib.Path(self.ends.enter_context(tempfile.TemporaryDirectory()), "socket"))
             with contextlib.suppress(OSError):  # the path is longer than a socket's may be, 108 bytes

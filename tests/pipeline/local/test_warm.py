@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -112,6 +113,22 @@ def test_steps_that_load_no_tensorflow_do_not_wait_and_nothing_is_left(tmp_path,
         assert place.is_socket()
     assert not place.parent.exists()
     assert fork(str(place), ["-m", "this"], environment(), 1) is None
+
+
+def test_a_step_of_other_code_imports_for_itself_and_is_interrupted_too(warm, tmp_path, monkeypatch):
+    monkeypatch.setenv("_CONV2D_WARM", warm)
+    with WarmProcess(["train"]) as process:
+        assert started(process, "train", tmp_path) == (0, True)
+        process.outdated = True
+        assert started(process, "train", tmp_path) == (0, False)
+        with (tmp_path / "said").open("w+") as output:
+            code = "import time; print('begun', flush=True); time.sleep(600)"
+            wait = process.start("train", command(code), environment(), output.fileno())
+            while "begun" not in (tmp_path / "said").read_text():
+                time.sleep(0.05)
+            process.interrupt_step()
+            assert wait() == -signal.SIGINT
+            process.interrupt_step()  # none runs: nothing is done
 
 
 def test_an_interrupt_that_ends_the_warm_process_ends_the_step(tmp_path, monkeypatch):
