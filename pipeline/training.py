@@ -9,7 +9,6 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from components.check.component import check
-from components.check.run import STEPS as CHECKED
 from components.choose.component import choose
 from components.core.settings import Settings
 from components.core.start_place import is_pinned
@@ -64,7 +63,7 @@ def training_pipeline(
         with webhook.tells_the_end():
             if cluster:
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
-                given = {name: value for settings in CHECKED for name, value in of(settings).items()}
+                given = {name: values[name] for name in check.component_spec.inputs}
                 checked = check(**given).set_display_name("Check")
                 place(checked, "check")
 

@@ -19,10 +19,11 @@ def learning_charts(facts: EvaluationFacts) -> list[Chart]:
     history = {key: values for key, values in facts.history.items() if len(values) > 1}
     mark = (facts.best_epoch, f"kept: epoch {facts.best_epoch}") if facts.best_epoch else None
 
-    def chart(name: str, title: str, keys: dict[str, str], show: Callable[[float], str]) -> list[Chart]:
+    def chart(name: str, title: str, keys: dict[str, str], shares: bool) -> list[Chart]:
         curves = {label: history[key] for key, label in keys.items() if key in history}
         if not curves:
             return []
+        show: Callable[[float], str] = _percent if shares else "{:.4g}".format
         said = "; ".join(f"{label} from {show(curve[0])} to {show(curve[-1])}" for label, curve in curves.items())
         return [
             Chart(
@@ -30,15 +31,15 @@ def learning_charts(facts: EvaluationFacts) -> list[Chart]:
                 title,
                 f"{title} by epoch, from the first to the last: {said}.",
                 count_axis("epoch", max(len(curve) for curve in curves.values())),
-                axis("", [value for curve in curves.values() for value in curve], percent=show is _percent),
+                axis("", [value for curve in curves.values() for value in curve], percent=shares),
                 [Line(label, list(enumerate(curve, 1)), LOOKS[label]) for label, curve in curves.items()],
                 mark=mark,
             )
         ]
 
     return [
-        *chart("accuracy", "Accuracy", {"val_accuracy": "validation", "accuracy": "training"}, _percent),
-        *chart("loss", "Loss", {"val_loss": "validation", "loss": "training"}, "{:.4g}".format),
+        *chart("accuracy", "Accuracy", {"val_accuracy": "validation", "accuracy": "training"}, shares=True),
+        *chart("loss", "Loss", {"val_loss": "validation", "loss": "training"}, shares=False),
         *_rate_chart(facts.learning_rate, mark),
     ]
 
