@@ -17,6 +17,11 @@ from components.core.storage import Store, open_store
 from components.notify.message import Outcome
 
 SUCCEEDED = ("SUCCEEDED", "COMPLETE")
+# Until KFP 2.17 a run with a loop in it, as a sweep has, stays RUNNING for who is told of its end (kubeflow/pipelines
+# #13321); one whose pod never started does so later too.
+UNDECIDED = "RUNNING"
+# What the last step leaves, and only if it succeeds.
+LAST_OUTPUT = re.compile(r"(export|predict)/[^/]+/(exported|answered)/")
 LOGS = "executor-logs"
 # STEP/ID/OUTPUT, by which an output's place says where the run's is.
 LEVELS = 3
@@ -36,12 +41,14 @@ def find_outcome(state: str, message: str, own_output: str, run_name: str, run_i
         message: KFP's own reason, which is empty on a real cluster.
         own_output: the URI of any output of the asking task.
     """
-    succeeded = state in SUCCEEDED
-    word = "succeeded" if succeeded else "failed" if state == "FAILED" else state.lower()
+    words = dict.fromkeys(SUCCEEDED, "succeeded") | {UNDECIDED: "ended"}
+    word = words.get(state, state.lower())
     try:
         store = open_store(own_output.rsplit("/", LEVELS)[0])
         folders = _folders(store)
-        if succeeded:
+        if state == UNDECIDED:
+            word = "succeeded" if any(LAST_OUTPUT.match(key) for keys in folders.values() for key in keys) else "failed"
+        if word == "succeeded":
             return _success(store, folders, Outcome(run_name, run_id, word))
         step, cause = _failure(store, folders)
     except PipelineError as error:

@@ -98,6 +98,24 @@ CASES = {
         LEFT | LOOKED,
         "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
     ),
+    "a sweep that succeeded": (
+        "RUNNING",
+        EVALUATED | {"train/3/executor-logs-0": b"", "export/3/exported/decision.json": b"{}"},
+        "nightly: not exported, test accuracy 0.7500\n",
+    ),
+    "answers, left undecided": (
+        "RUNNING",
+        {
+            "predict/1/answered/answered.json": b'{"pictures": 9, "unreadable": 0, "pictures_per_second": 3.0, '
+            b'"place": "gs://b/answers/digits-1", "said": "answered 9 pictures"}'
+        },
+        "nightly: answered 9 pictures\ngs://b/answers/digits-1\nrun run-1",
+    ),
+    "a pod that never was, left undecided": (
+        "RUNNING",
+        EVALUATED,
+        "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
+    ),
     "a look that failed": (
         "FAILED",
         {"look/0/executor-logs-0": b"error: no such bucket\n"},
