@@ -1,5 +1,6 @@
 """Compiles the pipeline to the YAML that Kubeflow runs."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -7,6 +8,7 @@ import tempfile
 import urllib.parse
 from collections.abc import Iterator
 
+import yaml
 from kfp import compiler
 
 from components.core.errors import PipelineError
@@ -29,6 +31,10 @@ from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipelin
 NO_OPTIONS = ClusterOptions()
 # KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
 LARGEST_TRIALS = 96 * 1024
+# What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 4839e27, 0o17.
+NUMBER_OR_DATE = re.compile(
+    r"[-+]?(([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?|0[bBoOxX][0-9a-fA-F_]+)$|[0-9]{4}-[0-9]"
+)
 
 
 def compile_pipeline(
@@ -65,7 +71,7 @@ def compile_pipeline(
         pipeline = training_pipeline(defaults, images.__getitem__, cluster, sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own, _numbers_in_quotes():
         compiled = pathlib.Path(own) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(compiled))
         if manifest_of:
@@ -80,6 +86,17 @@ def compile_pipeline(
                 pipeline, str(compiled), kubernetes_manifest_options=options, kubernetes_manifest_format=True
             )
         compiled.replace(path)
+
+
+@contextlib.contextmanager
+def _numbers_in_quotes() -> Iterator[None]:
+    """Has the compiler's PyYAML put text in quotes that is a number to another reader: a model called 09, as the folder
+    of a month may be, would be the model 9 on the Pipelines page."""
+    yaml.Dumper.add_implicit_resolver("number or date", NUMBER_OR_DATE, list("-+.0123456789"))
+    try:
+        yield
+    finally:
+        del yaml.Dumper.yaml_implicit_resolvers  # its own, a copy of what it inherits
 
 
 def check_places(parameters: Parameters | PredictionParameters) -> None:
