@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import yaml
 from kfp import compiler
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, shown
 from components.core.start_place import named_version
 from components.core.storage import location
 from components.download.places import places_of, public, scheme_of
@@ -56,6 +56,7 @@ def compile_pipeline(
             layers that don't fit; a digest that is asked for and can't be had.
     """
     check_places(defaults)
+    _check_texts(defaults)
     if isinstance(defaults, Parameters):
         check_gpus(defaults.gpus)
         if sweep is None or "architecture" not in sweep.names:
@@ -97,6 +98,16 @@ def _numbers_in_quotes() -> Iterator[None]:
         yield
     finally:
         del yaml.Dumper.yaml_implicit_resolvers  # its own, a copy of what it inherits
+
+
+def _check_texts(parameters: Parameters | PredictionParameters) -> None:
+    """Refuses what Kubernetes changes in the arguments of a container: $$ becomes $, and $(NAME) a variable's value."""
+    for name, value in parameters:
+        if isinstance(value, str) and ("$$" in value or "$(" in value):
+            raise PipelineError(
+                f"{name}: expected a value without $$ and $(, which Kubernetes puts something in the place of, "
+                f"received {shown(value)}; rename what it names"
+            )
 
 
 def check_places(parameters: Parameters | PredictionParameters) -> None:

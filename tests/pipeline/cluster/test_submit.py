@@ -152,6 +152,9 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (["TENSORBOARD_URI=file:///boards"], "tensorboard_uri: "),
         (["MIRROR=~/mirror"], "mirror: "),
         (["PUBLISH_URI=s3:bucket/models"], "expected s3://, received"),
+        # In a container's arguments Kubernetes makes gs://bucket/a$b of the first, and an address of the other.
+        (["PUBLISH_URI=gs://bucket/a$$b"], "publish_uri: expected a value without $$ and $(, "),
+        (["SOURCE_VERSION=$(KUBERNETES_SERVICE_HOST)"], "source_version: expected a value without $$ and $(, "),
         (
             [f"SOURCE={json.dumps([f'gs://bucket/{number}' for number in range(1000)])}"],
             "source: expected parameters of at most 20,000 bytes in all",
