@@ -23,7 +23,7 @@ What is kept, whoever is killed between whichever two requests, and however many
    refused until an operator names it: `models champion NAME VERSION`. To name an earlier champion is to roll
    back those since: the next run brings their model again.
 6. Promote, rollback and fetch prove every file by its SHA-256, show by name and size.
-7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't be read the answer
+7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't or is gone the answer
    to "which is the champion", until one is named. Then what servers see counts as the champions before, and what was
    rolled back is forgotten, which is told.
 

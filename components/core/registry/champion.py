@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pydantic
 
 from components.core.errors import first_line
-from components.core.registry.layout import home, now
+from components.core.registry.layout import home, now, numbers, place
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
+from components.core.storage.bundle import MANIFEST
 
 # Champions that are remembered: a rollback reaches back as far, and deleting is guarded as far.
 HISTORY = 1000
@@ -77,25 +78,39 @@ def read_champion(store: Store, name: str) -> tuple[Champion, str | None]:
     """The state and the generation to change it over; version 0 and None if there is no champion.json yet.
 
     Raises:
-        Corrupted: what is there is no champion.json.
+        Corrupted: what is there is no champion.json, or it is gone: a version comes to where servers look after it.
     """
-    key = _key(name)
+    key, served = _key(name), 0
+    while True:
+        try:
+            data, stored = store.read(key)
+            return Champion.model_validate_json(data), stored.generation
+        except NotFound:
+            if served:  # and was not promoted between the first read and the look
+                raise _unreadable(store, name, f"none, though version {served} was champion") from None
+            found = (
+                number for number in numbers(store, home(name)) if store.exists(f"{place(name, number)}/{MANIFEST}")
+            )
+            served = next(found, 0)
+            if not served:
+                return NO_CHAMPION, None
+        except ValueError as error:
+            raise _unreadable(store, name, f"something else ({first_line(error)})") from None
+
+
+def _unreadable(store: Store, name: str, received: str) -> Corrupted:
+    return Corrupted(
+        f"expected a champion in {store.uri(_key(name))}, received {received}; name one: make models "
+        f"ARGS='champion {name} VERSION'"
+    )
+
+
+def champion_generation(store: Store, name: str) -> str | None:
+    """The generation of a champion.json that can't be read; None if it is gone."""
     try:
-        data, stored = store.read(key)
+        return store.stat(_key(name)).generation
     except NotFound:
-        return NO_CHAMPION, None
-    try:
-        return Champion.model_validate_json(data), stored.generation
-    except ValueError as error:
-        raise Corrupted(
-            f"expected a champion in {store.uri(key)}, received something else ({first_line(error)}); name one: make "
-            f"models ARGS='champion {name} VERSION'"
-        ) from None
-
-
-def champion_generation(store: Store, name: str) -> str:
-    """The generation of a champion.json that can't be read."""
-    return store.stat(_key(name)).generation
+        return None
 
 
 def write_champion(store: Store, name: str, champion: Champion, over: str | None) -> Champion:

@@ -121,13 +121,18 @@ def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
     assert registry.champion("digits").history == [2]
 
 
-def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhere, saved_model):
+@pytest.mark.parametrize("pointer", [b"{}", None])
+def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhere, saved_model, pointer):
     for number in (1, 2, 3):
         anywhere.publish("digits", saved_model)
         if number < 3:
             anywhere.promote("digits", number)
     # In no way the same as a registry without a champion, which the next challenger would win unseen.
-    anywhere.store.write_bytes("models/digits/champion.json", b"{}")
+    key, received = (
+        "models/digits/champion.json",
+        "something else .*" if pointer else "none, though version 1 was champion",
+    )
+    anywhere.store.write_bytes(key, pointer) if pointer else anywhere.store.delete(key)
     for ask in (
         anywhere.champion,
         anywhere.show,
@@ -135,9 +140,9 @@ def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhe
         lambda name: anywhere.promote(name, 1),
         lambda name: anywhere.promote(name, 1, over=0, named=True),
     ):
-        with pytest.raises(Corrupted, match="champion.json, received something else .*ARGS='champion digits VERSION'"):
+        with pytest.raises(Corrupted, match=f"champion.json, received {received}; .*ARGS='champion digits VERSION'"):
             ask("digits")
-    assert anywhere.store.read_bytes("models/digits/champion.json") == b"{}"
+    assert not pointer or anywhere.store.read_bytes(key) == pointer
     assert anywhere.promote("digits", 3, named=True).version == anywhere.champion("digits").version == 3
     # What servers see counts as what was champion before.
     assert anywhere.champion("digits").history == [1, 2]
