@@ -214,6 +214,8 @@ def reason_of(error: Exception) -> str:
     """Why a picture could not be read, in one line without memory addresses: the same in every run."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not a picture of a known format, or damaged from its start"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS:,} pixels; make it smaller"
     text = str(error).strip().splitlines()
     return text[0] if text and " at 0x" not in text[0] else type(error).__name__
 
