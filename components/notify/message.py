@@ -68,7 +68,11 @@ def _lines(outcome: Outcome, ui: str) -> list[str]:
     if outcome.cause or outcome.step:
         cause = one_line(outcome.cause, LONGEST_CAUSE) or "no cause given"
         lines.append(f"{outcome.step}: {cause}" if outcome.step else cause)
-    return [*lines, f"{ui.rstrip('/')}/#/runs/details/{outcome.run_id}" if ui else f"run {outcome.run_id}"]
+    if not ui:
+        return [*lines, f"run {outcome.run_id}"]
+    page = urllib.parse.urlsplit(ui)  # copied from a browser, it has a page of its own, and Kubeflow's ?ns=
+    of_run = page._replace(path=f"{page.path.rstrip('/')}/", fragment=f"/runs/details/{outcome.run_id}")
+    return [*lines, of_run.geturl()]
 
 
 def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:

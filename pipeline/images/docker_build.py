@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
-from pipeline.console import option
 from pipeline.images.base_image import recorded
 from pipeline.images.engine import address, held_images, short
 
@@ -41,7 +40,7 @@ def obtain_base(client: "docker.DockerClient", base: str) -> str:
     except (errors.DockerException, OSError) as error:
         raise PipelineError(
             f"expected to pull the base image {base}, received: {short(error)}; make one with docker/base-image.sh, "
-            f"name one that is here with BASE_IMAGE=, or use {option('runner', 'process')}"
+            "or name one that is here with BASE_IMAGE="
         ) from None
     return base
 
@@ -93,10 +92,7 @@ def builder() -> tuple[list[str], dict[str, str]]:
     commands = [str(pathlib.Path(place or ".") / "docker") for place in os.get_exec_path()]
     commands = [command for command in dict.fromkeys(commands) if os.access(command, os.X_OK)]
     if not commands:
-        raise PipelineError(
-            "expected the docker command on the PATH, found none; try: apt-get install docker.io, or use "
-            + option("runner", "process")
-        )
+        raise PipelineError("expected the docker command on the PATH, found none; try: apt-get install docker.io")
     environment = os.environ | {
         # The engine that the SDK talks to, whatever context or builder the command line would choose.
         "DOCKER_HOST": address(),

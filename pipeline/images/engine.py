@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, one_line
-from pipeline.console import option
 
 if TYPE_CHECKING:
     import docker
@@ -28,9 +27,7 @@ def engine() -> "docker.DockerClient":
     except (docker.errors.DockerException, OSError) as error:
         said = short(error)
         mend = "start one" if said != os.strerror(errno.EACCES) else "have yourself added to its group (docker)"
-        raise PipelineError(
-            f"expected a Docker engine at {address()}, received: {said}; {mend}, or use {option('runner', 'process')}"
-        ) from None
+        raise PipelineError(f"expected a Docker engine at {address()}, received: {said}; {mend}") from None
     client.api.timeout = 600  # pulls and pushes are silent for minutes
     return client
 

@@ -12,6 +12,7 @@ from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
 from components.download.places import local_path, places_of
 from pipeline import ROOT
+from pipeline.console import option
 from pipeline.local import container
 from pipeline.local.places import read_places, written_places
 from pipeline.local.step_containers import labels
@@ -40,7 +41,7 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
             build(list(dict.fromkeys(["cpu", trains_in])))
         except PipelineError as reason:
             if choice == "docker":
-                raise
+                raise PipelineError(f"{reason}, or use {option('runner', 'process')}") from None
             print(f"runner: processes, since Docker can't run the steps here: {reason}")
         else:
             print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")

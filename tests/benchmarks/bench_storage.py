@@ -52,7 +52,7 @@ def main() -> None:
 
 def sizes(arguments: argparse.Namespace) -> tuple[int, ...]:
     """Sizes of the single files whose transfer's memory is measured, in MB: less than the transfer window, and more."""
-    return SMALL_MB, arguments.large_mb, 2 * arguments.large_mb
+    return tuple(sorted({SMALL_MB, arguments.large_mb, 2 * arguments.large_mb}))
 
 
 def measure(place: pathlib.Path, url: str, arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import secrets
 from components.core.errors import PipelineError
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.refusals import public
 from pipeline.console import option
 
 
@@ -69,17 +70,18 @@ def check_tensorboard(setup: Setup) -> Check:
         return skipped("tensorboard", f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
 
+    shown = public(setup.tensorboard)
     fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
     try:
         answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
         version = answer.json()["version"] if answer.status_code == 200 else ""
     except requests.ConnectionError:
-        return failed("tensorboard", f"nothing answers at {setup.tensorboard}", fix)
+        return failed("tensorboard", f"nothing answers at {shown}", fix)
     except (requests.RequestException, ValueError, KeyError, TypeError):
         version = ""
     if not version:
-        return failed("tensorboard", f"what answers at {setup.tensorboard} is not TensorBoard", fix)
-    return ok("tensorboard", f"{version} at {setup.tensorboard}")
+        return failed("tensorboard", f"what answers at {shown} is not TensorBoard", fix)
+    return ok("tensorboard", f"{version} at {shown}")
 
 
 def check_hub(setup: Setup) -> Check:

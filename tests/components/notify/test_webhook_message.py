@@ -44,12 +44,20 @@ def test_a_files_name_is_no_link_and_calls_nobody():
     assert (first["type"], last["text"]) == ("RichTextBlock", "run run-1")
 
 
-def test_teams_gets_a_card():
+@pytest.mark.parametrize(
+    ("ui", "page"),
+    [
+        ("https://kfp.example", "https://kfp.example/"),
+        ("https://kfp.example/#/experiments", "https://kfp.example/"),
+        ("https://kubeflow.example/_/pipeline/?ns=team#/runs", "https://kubeflow.example/_/pipeline/?ns=team"),
+    ],
+)
+def test_teams_gets_a_card(ui, page):
     """Its workflows answer 202 to a plain text too, and then show nothing."""
-    sent = card(Outcome("nightly", "run-1", "failed", cause="a & b", step="train"), "https://kfp.example")
+    sent = card(Outcome("nightly", "run-1", "failed", cause="a & b", step="train"), ui)
     [attached] = sent["attachments"]
     assert (sent["type"], attached["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
-    link = "https://kfp.example/#/runs/details/run-1"
+    link = f"{page}#/runs/details/run-1"
     *said, last = attached["content"]["body"]
     assert [block["inlines"][0]["text"] for block in said] == ["nightly: failed", "train: a & b"]
     assert last["text"] == f"[{link}]({link})"

@@ -321,7 +321,8 @@ def test_tensorboard_and_what_is_not():
         assert stores.check_tensorboard(Setup(tensorboard=f"{url}/")).found == f"2.21.0 at {url}/"
         found = stores.check_tensorboard(Setup(tensorboard=f"{url}/other"))
         assert (found.state, "is not TensorBoard" in found.found) == ("failed", True)
-    assert "nothing answers" in stores.check_tensorboard(Setup(tensorboard=url)).found
+    url = url.replace("//", "//user:s3cret@")
+    assert "nothing answers at http://127.0.0.1" in stores.check_tensorboard(Setup(tensorboard=url)).found
 
 
 SMALL = {"cpu": "1930m", "memory": "3Gi"}
