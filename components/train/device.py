@@ -12,6 +12,7 @@ import logging
 import os
 import pathlib
 import platform
+import random
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -182,6 +183,16 @@ def make_deterministic(backend: str) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def set_seed(seed: int) -> None:
+    """Has Keras draw the seeds of its layers from numbers of its own. It takes Python's, of which every thread draws
+    that asks a store again: one that did while the model was made gave it other first weights."""
+    import keras
+    from keras.src.random import seed_generator
+
+    keras.utils.set_random_seed(seed)
+    seed_generator.python_random = random.Random(seed)  # noqa: S311
 
 
 def choose_policy(precision: str, device: Device) -> str:

@@ -22,7 +22,7 @@ from components.core.revision import code_revision
 from components.train.board.live import live_board
 from components.train.checkpoint import Checkpoint
 from components.train.class_weight import class_weights
-from components.train.device import choose_policy, find_device, make_deterministic
+from components.train.device import choose_policy, find_device, make_deterministic, set_seed
 from components.train.errors import SettingsError
 from components.train.fit import Fit, curve_of
 from components.train.network.architecture import parse_architecture
@@ -89,7 +89,7 @@ def train(
     steps = -(-split_count(info, "train") // settings.batch_size)
     _check_gathered(settings, steps)
     weights = class_weights(settings.class_weight, info)
-    keras = load_keras(settings.backend)
+    load_keras(settings.backend)
     if settings.deterministic:
         make_deterministic(settings.backend)
     device = find_device(settings.gpus)
@@ -105,8 +105,7 @@ def train(
         saved = checkpoint.load() if checkpoint else None
         rate = LearningRate.of(settings, settings.epochs * steps)
         fit = Fit(settings, info, device, policy, rate, key, varied, weights)
-        # Not earlier: what waits and asks a store again draws from the same random numbers.
-        keras.utils.set_random_seed(settings.seed)
+        set_seed(settings.seed)
         with device.scope():
             model = _training_model(fit)
             if not saved:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.board.live import live_board
 from components.train.callbacks import SaveCheckpoint
+from components.train.network.augment import make_augmentation
 from components.train.run import train
 from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import StoredCheckpoint, checkpoint_place, open_checkpoint, run_key
@@ -100,11 +102,19 @@ def test_checkpoints_that_their_store_keeps_cost_no_model(bucket, unjudged_digit
     assert len([stored for stored in kept if stored.key.endswith("manifest.json")]) == 3
 
 
-def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, unjudged_digits, tmp_path):
-    """Pauses between tries are drawn by chance, from the numbers that Keras's first weights come from."""
+def test_what_the_store_had_to_be_asked_again_changes_no_weight(gcs, unjudged_digits, tmp_path, monkeypatch):
+    """Pauses between tries are drawn by chance, from the numbers that Keras's seeds come from; threads draw them too,
+    also while the model is made."""
     chosen = settings(epochs=1, checkpoints=f"{gcs.uri}/checkpoints")
     fault = gcs.proxy.fail("status:503")
-    train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
+
+    def meanwhile(*given):
+        random.random()
+        return make_augmentation(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("components.train.run.make_augmentation", meanwhile)
+        train(chosen, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
     assert fault.seen
     train(chosen, unjudged_digits, str(tmp_path / "calm" / "model"), str(tmp_path / "calm" / "board"))
     troubled, calm = (load_model(model_file(place / "model")).get_weights() for place in (tmp_path, tmp_path / "calm"))
