@@ -46,6 +46,7 @@ KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RG
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
 HEIC = b"ftyphe"  # from the fifth byte on
+GZIP = b"\x1f\x8b"
 MAX_BYTES = 1 << 28  # of one encoded picture; a larger file is passed over instead of read into memory
 # Pixels of a picture above which it is refused: Pillow's limit, 89 million.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -228,6 +229,8 @@ def _opened(payload: bytes) -> Image.Image:
     except Image.UnidentifiedImageError:
         if payload[4:10] == HEIC:
             raise ValueError("HEIC, whatever its name; convert it to JPEG or PNG") from None
+        if payload.startswith(GZIP):
+            raise ValueError("stored gzipped (Content-Encoding: gzip); store it as it is") from None
         if payload.startswith(tiff.STARTS):
             raise ValueError("a TIFF of bands, numbers or a compression that can't be read, or damaged") from None
         raise

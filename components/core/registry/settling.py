@@ -9,7 +9,7 @@ import uuid
 
 from components.core.artifacts.served_model import SAVED_MODEL
 from components.core.registry.champion import Champion, change_champion, read_champion
-from components.core.registry.layout import claimed, now, place, staged, staged_place
+from components.core.registry.layout import claimed, home, now, numbers, place, staged, staged_place
 from components.core.registry.versions import HAD, files_in_staging, split_served
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
@@ -87,7 +87,11 @@ def remove_files(store: Store, name: str, number: int) -> None:
 
 
 def settle(store: Store, name: str) -> None:
-    """Finishes promotions and deletions that were begun; one that can't be finished is told, and holds up no other."""
+    """Finishes promotions and deletions that were begun; one that can't be finished is told, and holds up no other.
+
+    A champion that gave way to another before the first of its files was copied stays where no server looks: it might
+    have the highest number.
+    """
     try:
         champion, _ = read_champion(store, name)
     except Corrupted:
@@ -98,7 +102,8 @@ def settle(store: Store, name: str) -> None:
             tell(f"removed what was left of version {number} of {name}, which is deleted")
         except Denied as refused:
             tell(f"what is left of version {number} of {name}, which is deleted, stays: {refused}")
-    for number in sorted(champion.crowned.intersection(staged(store, name)) - set(champion.deleting)):
+    begun = {champion.version, *numbers(store, home(name))} & champion.crowned
+    for number in sorted(begun.intersection(staged(store, name)) - set(champion.deleting)):
         try:
             serve(store, name, number)
         except (NotFound, PreconditionFailed, Corrupted) as damage:

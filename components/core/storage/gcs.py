@@ -47,6 +47,9 @@ class GcsBackend:
             raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
         except google.auth.exceptions.GoogleAuthError as error:
             raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
+        # For traces, which nobody takes here, the client asks for the bucket beside the first request and after each
+        # answer that there is no such object: in threads of its own, and with a right that our roles do not have.
+        self.client._bucket_metadata_cache = None
         self.wire = _Wire(limits)
         session = self.client._http
         if not session.is_mtls:

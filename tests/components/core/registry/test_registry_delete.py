@@ -92,19 +92,38 @@ def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other
     assert registry.store.directories("models/digits") == ["1", "3"]
 
 
-def test_a_promotion_that_comes_late_brings_nothing_back(registry, other, saved_model):
-    """It looked before the deletion began, and copies while the deletion removes: staging goes first."""
-    for _ in range(3):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+def promote_and_be_killed(registry: Registry, number: int) -> None:
+    """Names the champion, and copies none of its files."""
 
     def killed(*_, **__):
         raise KeyboardInterrupt
 
     copy, registry.store.copy = registry.store.copy, killed
     with pytest.raises(KeyboardInterrupt):
-        registry.promote("digits", 2)
+        registry.promote("digits", number)
     registry.store.copy = copy
+
+
+def test_a_champion_that_gave_way_before_a_server_saw_it_is_not_brought_there(registry, saved_model):
+    """The next publisher had servers that follow the highest number serve what was rolled back, and told nobody."""
+    for _ in range(2):
+        registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+    promote_and_be_killed(registry, 2)
+    assert registry.champion("digits").version == 2
+    registry.rollback("digits")
+    registry.publish("digits", saved_model)
+    assert registry.highest("digits") == 1
+    registry.promote("digits", 2, named=True)
+    assert registry.highest("digits") == 2 and registry.show("digits").served
+
+
+def test_a_promotion_that_comes_late_brings_nothing_back(registry, other, saved_model):
+    """It looked before the deletion began, and copies while the deletion removes: staging goes first."""
+    for _ in range(3):
+        registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+    promote_and_be_killed(registry, 2)
     registry.promote("digits", 3)
     meanwhile(registry, "write_bytes", ".staging/digits/2/manifest.json", lambda: serve(other.store, "digits", 2))
     registry.delete("digits", 2, force=True)

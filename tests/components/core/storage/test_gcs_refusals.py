@@ -36,3 +36,11 @@ def test_any_other_refusal_repeats_googles_word_for_it(gcs):
     gcs.server.state.refusals.append((400, "userProjectMissing"))
     with pytest.raises(StorageError, match="refused the request for .* with status 400 userProjectMissing"):
         open_store(gcs.uri, SMALL).stat("key")
+
+
+def test_nothing_is_asked_beside_what_is_wanted(gcs):
+    """The client asked for the bucket, for its traces: beside the first request, and after each missing object."""
+    store = open_store(gcs.uri, SMALL)
+    store.write_bytes("key", b"x")
+    assert not store.exists("none")
+    assert [request.partition(" ")[0] for request in gcs.proxy.requests] == ["POST", "GET"]
