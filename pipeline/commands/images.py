@@ -8,11 +8,11 @@ from pipeline.images.names import Target, names
 
 
 @click.command("images")
-@click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "list", "names"]), default="build")
+@click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
 @click.option("--sign", "key", default="", help="At a push: cosign's key, a KMS address, or keyless.")
 def images_command(action: str, target: Target, key: str) -> None:
-    """Builds, pushes or lists the container images; `names` asks no Docker engine."""
+    """Builds or pushes the container images, or prints their names."""
     from pipeline.images import build
 
     if key and action != "push":
@@ -23,7 +23,7 @@ def images_command(action: str, target: Target, key: str) -> None:
     if action == "push":
         build.push([target], key)
     else:
-        {"build": build.build, "list": build.show}[action]([target])
+        build.build([target])
 
 
 COMMANDS = (images_command,)

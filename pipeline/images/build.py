@@ -112,17 +112,6 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
     return pushed
 
 
-def show(targets: Sequence[Target] = get_args(Target)) -> None:
-    """Says each image's name, and its size if the engine holds it.
-
-    Raises:
-        PipelineError: no engine answers.
-    """
-    held = held_images(engine(), repository())
-    for name in names(targets):
-        print(f"{name}  {_size(held[name]) if name in held else 'not built'}")
-
-
 @contextlib.contextmanager
 def _copied_sources() -> Iterator[pathlib.Path]:
     """A copy of all that is built from (0.5 MB), so that an edit during a build can't get under the wrong tag."""

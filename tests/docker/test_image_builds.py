@@ -71,14 +71,3 @@ def test_credentials_of_this_machine_reach_neither_the_image_nor_the_output(engi
     image = engine.images.get(names.image("train"))
     for place in (image.history(), image.attrs, said, (docker_build.LOGS / "image-cpu.log").read_text()):
         assert "hunter" not in str(place)
-
-
-def test_the_list_says_what_is_built(small, capsys):
-    build.show(["cpu"])
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == len(names.COMPONENTS) and all(line.endswith("not built") for line in said)
-    build.build(["cpu"])
-    capsys.readouterr()
-    build.show(["cpu"])
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == len(names.COMPONENTS) and all(line.endswith(" GB") for line in said)

@@ -135,19 +135,6 @@ def test_another_base_image_is_another_name(tree, monkeypatch):
     assert changed(default, tags(tree)) == {"cpu": EVERY, "gpu": EVERY}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"component": "trian"}, "did you mean 'train'"),
-        ({"component": "train", "target": "tpu"}, "unknown image target 'tpu'"),
-    ],
-)
-def test_an_unknown_image_is_refused_in_one_line(arguments, said):
-    with pytest.raises(PipelineError, match=said) as refusal:
-        names.image(**arguments)
-    assert "\n" not in str(refusal.value)
-
-
 @pytest.mark.parametrize("repository", ["Conv2D", "conv2d:latest"])
 def test_an_impossible_repository_is_refused_in_one_line(repository, monkeypatch):
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", repository)
@@ -200,7 +187,7 @@ def test_names_are_made_without_loading_the_docker_sdk():
 
 def test_no_engine_is_one_line_with_a_way_out(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    for act in (build.build, build.missing, build.push, build.show):
+    for act in (build.build, build.missing, build.push):
         # Not the way out of a run, which needs no image: `make images` and `make cluster-up` do.
         with pytest.raises(PipelineError, match="^expected a Docker engine at unix://.*No such file.*; start one$"):
             act()
