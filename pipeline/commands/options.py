@@ -231,20 +231,15 @@ def not_empty(context: click.Context, parameter: click.Parameter, value: str) ->
 
 
 def watched(command: Callable) -> Callable:
-    """Adds how to follow a run; hands it on as `watching`."""
+    """Adds how to follow a run; hands it on as `watching`. VERBOSE=1 shows Kubeflow's and Argo's lines too."""
 
     @click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks.")
-    @click.option("--patience", default=600.0, show_default=True, help="Seconds the connection may be gone.")
-    @click.option("--stuck-after", default=1200.0, show_default=True, help="Seconds that steps may wait to start.")
     @click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]")
-    @click.option("--all-lines", is_flag=True, help="Kubeflow's and Argo's lines too; also VERBOSE=1.")
     @functools.wraps(command)
-    def wrapped(
-        interval: float, patience: float, stuck_after: float, timeout: float, all_lines: bool, **rest: Any
-    ) -> Any:
+    def wrapped(interval: float, timeout: float, **rest: Any) -> Any:
         from pipeline.cluster.follow import Watch
 
-        verbose = all_lines or os.environ.get("VERBOSE") == "1"
-        return command(watching=Watch(interval, patience, stuck_after, timeout, verbose=verbose), **rest)
+        watching = Watch(interval, timeout=timeout, verbose=os.environ.get("VERBOSE") == "1")
+        return command(watching=watching, **rest)
 
     return wrapped
