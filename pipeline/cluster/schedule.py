@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
-from pipeline.cluster.submit import check_size, obtain_experiment
+from pipeline.cluster.submit import obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
 from pipeline.images.names import COMPONENTS, names
@@ -133,7 +133,6 @@ def _make(
     # KFP names an object of Kubernetes by what is left of it.
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
         raise PipelineError(f"expected a name with a letter (a to z) or digit before its first dash, received {name!r}")
-    check_size(parameters)
     client = connect(endpoint)
     if any(known.display_name == name for known in schedules(endpoint, client)):
         another = option("name")
