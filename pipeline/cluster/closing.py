@@ -5,7 +5,6 @@ steps print, places in the input that the KFP executor logs, reasons in a step's
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
@@ -22,9 +21,8 @@ ANSWERED = re.compile(r"answered [\d,]+ pictures|nothing new")
 OUTCOME = re.compile(r"(not )?exported\b")
 ALL_CACHED = "every step came from the cache: its figures and places are in the run that made them"
 LACKING = re.compile(r"expected an? .*artifact with ")
-# In a place that Kubeflow chose: .../<pipeline>/<run's id>/<step>/...
-RUN_ID = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
-WITHOUT_CACHE = "CACHE=0 (--no-cache but for make)"
+# A run without the cache leaves nothing in it; what a run left in it goes with that run.
+ANEW = "run with CACHE=0 (--no-cache but for make), or for good, delete the run that made them: kfp run delete ID"
 LOGS_GONE = "figures and places are in the UI only: the logs of its pods are gone"
 NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
 
@@ -68,26 +66,10 @@ def why(story: Story, run: Any) -> str:
         return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
     cause = _cause(story.pods, failed)
     cached = [state.title for state in story.states if state.cached]
-    if cached and story.pods and LACKING.match(cause):
-        uris = story.pods.log((failed.name, failed.number)).uris
-        cause += _after_cache(cached, _made_by(uris.values()) - {run.run_id})
+    if cached and LACKING.match(cause):
+        # Kubeflow looks at no artifact that it takes from its cache.
+        cause += f"; {listed(cached)} came from the cache, and what earlier runs made may be deleted: {ANEW}"
     return f"{failed.title} failed: {cause}"
-
-
-def _after_cache(cached: list[str], runs: set[str]) -> str:
-    """What to do about an artifact that is not there: Kubeflow looks at none that it takes from its cache.
-
-    A run without the cache leaves nothing in it, so that the next one with it would fail again; what a run left in it
-    goes with that run.
-    """
-    said = f"; {listed(cached)} came from the cache, and what earlier runs made may be deleted"
-    forgetting = f", or for good, delete the run that made it: kfp run delete {', '.join(sorted(runs))}" if runs else ""
-    return f"{said}: run with {WITHOUT_CACHE}{forgetting}"
-
-
-def _made_by(uris: Iterable[str]) -> set[str]:
-    """The ids of the runs in whose places these artifacts lie."""
-    return {found[1] for uri in uris if (found := RUN_ID.search(uri))}
 
 
 def _cause(pods: Pods | None, state: StepState) -> str:

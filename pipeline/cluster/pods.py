@@ -204,7 +204,9 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
 
-    logging.getLogger().addFilter(_SaidOnce())
+    # Kubernetes' client logs with each request that a kubeconfig's command gives it no login: once is enough.
+    said: set[str] = set()
+    logging.getLogger().addFilter(lambda line: line.module != "kube_config" or _is_new(line.getMessage(), said))
     try:
         api = kubernetes_api(client.Configuration())
         pods = Pods(client.CoreV1Api(api), client.CustomObjectsApi(api), namespace or "kubeflow", run_id)
@@ -214,18 +216,10 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
     return pods
 
 
-class _SaidOnce(logging.Filter):
-    """Kubernetes' client logs with each request that a kubeconfig's command gives it no login: once is enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage() if record.module == "kube_config" else ""
-        again = message in self.said
-        self.said |= {message} - {""}
-        return not again
+def _is_new(message: str, said: set[str]) -> bool:
+    new = message not in said
+    said.add(message)
+    return new
 
 
 def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
