@@ -1,4 +1,4 @@
-"""Checks of this machine: Python, packages, SDK, Docker, clock."""
+"""Checks of this machine: Python, packages, Docker, clock."""
 
 import datetime
 import email.utils
@@ -53,22 +53,6 @@ def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
     return warning("packages", "; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
 
 
-def check_sdk(setup: Setup) -> Check:
-    """The KFP SDK and its Kubernetes part, which must be of one version."""
-    versions = {}
-    for name in ("kfp", "kfp-kubernetes"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return failed(
-                "sdk", f"{name} is not installed", "make clean, and any make target makes the environment anew"
-            )
-    found = ", ".join(f"{name} {version}" for name, version in versions.items())
-    if len({version.rpartition(".")[0] for version in versions.values()}) > 1:
-        return failed("sdk", found, "both must be of one minor version: make clean, then any make target")
-    return ok("sdk", found)
-
-
 def check_docker(setup: Setup) -> Check:
     """Whether an engine answers that builds images."""
     from pipeline.images.engine import address, engine
@@ -106,7 +90,6 @@ def check_clock(setup: Setup) -> Check:
 CHECKS = {
     "python": check_python,
     "packages": check_packages,
-    "sdk": check_sdk,
     "docker": check_docker,
     "clock": check_clock,
 }

@@ -385,29 +385,6 @@ def test_each_steps_limits_are_compared_with_the_quota_too(cluster, hard, said):
 
 
 @pytest.mark.parametrize(
-    ("bound", "said", "fix"),
-    [
-        ({"max": {"memory": "2.5Gi"}}, "allows 2.5 GiB, export has 3 GiB", "give export_memory less"),
-        ({"max": {"cpu": "1"}}, "allows 1 CPUs, preprocess has 2 CPUs", "give preprocess_cpu less"),
-        ({"min": {"cpu": "250m"}}, "wants 0.25 CPUs at least, download asks for 0.1 CPUs", "give cpu_request more"),
-        ({"maxLimitRequestRatio": {"cpu": "4"}},
-         "allows limits of 4 times the request, download has 1 CPUs of 0.1 CPUs",
-         "give cpu_request more, or download_cpu less"),
-        ({"max": {"memory": "6Gi"}, "min": {"cpu": "50m"}, "maxLimitRequestRatio": {"cpu": "20"}}, "", ""),
-        ({"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}}, "", ""),
-    ],
-)  # fmt: skip
-def test_each_step_is_compared_with_what_one_container_may_have(cluster, bound, said, fix):
-    """Kubernetes refuses its pod, and a run waits on for it: `must be less than or equal to cpu limit`."""
-    ranges = [{"metadata": {"name": "team"}, "spec": {"limits": [{"type": "Container", **bound}]}}]
-    cluster.objects["/api/v1/namespaces/kubeflow/limitranges"] = {"items": ranges}
-    found = check("limit ranges")
-    expected = ("failed", f"team {said}") if said else ("ok", "allow what each step asks for")
-    assert (found.state, found.found) == expected
-    assert found.fix.startswith(fix)
-
-
-@pytest.mark.parametrize(
     ("data", "state", "said"),
     [
         (None, "skipped", "no config map conv2d-site"),
