@@ -11,9 +11,6 @@ from typing import Any
 
 from components.core.errors import one_line
 
-# Values of a text. A few lines of aliases of aliases come to billions, and fill the memory.
-LARGEST = 100_000
-
 
 @functools.cache
 def loader() -> Any:
@@ -22,12 +19,6 @@ def loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def get_single_node(self) -> yaml.Node | None:
-            node = super().get_single_node()
-            if node and _size(node, {}) > LARGEST:
-                raise yaml.YAMLError(f"aliases of aliases, which come to more than {LARGEST:,} values")
-            return node
-
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             self.flatten_mapping(node)
             for name, _ in node.value:
@@ -38,16 +29,6 @@ def loader() -> Any:
     number = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     return Loader
-
-
-def _size(node: Any, known: dict[int, int]) -> int:
-    """How many values a node of YAML comes to, with what its aliases stand for. Of each node once, kept in `known`."""
-    if id(node) not in known:
-        known[id(node)] = 1  # as long as it is not known, which is for ever in one that holds itself
-        inner = [] if isinstance(node.value, str) else node.value
-        pairs = [each if isinstance(each, tuple) else (each,) for each in inner]
-        known[id(node)] = 1 + sum(_size(value, known) for pair in pairs for value in pair)
-    return known[id(node)]
 
 
 def parse(text: str) -> Any:

@@ -157,19 +157,6 @@ def test_a_profile_that_is_no_mapping_is_refused(tmp_path, text):
         configure(str(path), environment={})
 
 
-@pytest.mark.parametrize("inside", ["", "architecture:\n"])
-def test_a_profile_of_aliases_of_aliases_is_refused(tmp_path, inside):
-    """Eight lines come to 43 million values, which filled the memory."""
-    lines = ["- &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"- &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]" for number in range(1, 8)]
-    path = tmp_path / "bomb.yaml"
-    path.write_text(inside + "\n".join(lines))
-    with pytest.raises(PipelineError, match="received: aliases of aliases, which come to more than 100,000 values"):
-        configure(str(path), environment={})
-    with pytest.raises(PipelineError, match="architecture: .*: aliases of aliases, which come to more than"):
-        configure(command_line=["architecture=" + "\n".join(lines)], environment={})
-
-
 def test_an_alias_means_what_it_stands_for(tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text("architecture:\n- &dense {Dense: {units: 8}}\n- *dense\n")
