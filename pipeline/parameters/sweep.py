@@ -10,7 +10,7 @@ from components.core.artifacts.trial import as_change, parse_axes, split, unquot
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
 from pipeline.parameters.known_classes import refuse_unknown_classes
-from pipeline.parameters.own_pictures import may_bring_validation
+from pipeline.parameters.own_pictures import PICTURES
 from pipeline.parameters.parameters import Configuration, Parameters
 
 # All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
@@ -70,10 +70,9 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
     own = parameters.dataset, parameters.source, parameters.labels
-    if parameters.validation_split == 0 and not may_bring_validation(*own):
+    if parameters.validation_split == 0 and parameters.dataset != PICTURES:  # own pictures may bring such: see trial.py
         raise PipelineError(
-            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0 "
-            "and no folder of validation pictures"
+            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
         )
     # A backend is the image's, and all trials have one.
     known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]
