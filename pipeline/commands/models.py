@@ -97,9 +97,8 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
 @models.command("champion")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@click.option("--over", type=click.IntRange(min=0), help="Only if this one is the champion now (0: none).")
 @click.pass_obj
-def champion_command(uri: str, name: str, version: int | None, over: int | None) -> None:
+def champion_command(uri: str, name: str, version: int | None) -> None:
     """Makes a version the champion, also one that was rolled back; without one, tells which is.
 
     If it was champion before, those since are rolled back.
@@ -109,7 +108,7 @@ def champion_command(uri: str, name: str, version: int | None, over: int | None)
         shown = registry.show(name)
         print(f"version {shown.number} is the champion of {name}, at {shown.uri}")
         return
-    registry.promote(name, version, over=over, named=True)
+    registry.promote(name, version, named=True)
     print(f"version {version} is the champion of {name}")
     _tell_served(registry, name)
     _register(uri, name)
@@ -189,19 +188,6 @@ def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) ->
     registry.delete(name, version, force=force)
     print(f"deleted version {version} of {name}")
     _register(uri, name)
-
-
-@models.command("clean")
-@click.argument("name")
-@click.option("--older-than-hours", type=click.FloatRange(min=0), default=24.0, show_default=True)
-@click.pass_obj
-def clean_command(uri: str, name: str, older_than_hours: float) -> None:
-    """Finishes promotions and deletions that were cut off, and removes what is left of publications that were.
-
-    Publishing does it too.
-    """
-    if not _open(uri).sweep(name, older_than_hours * 3600):
-        print("nothing to remove")
 
 
 @models.command("register")

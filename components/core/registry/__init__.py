@@ -28,7 +28,7 @@ What is kept, whoever is killed between whichever two requests, and however many
    rolled back is forgotten, which is told.
 
 Between the pointer's move and the last copy the champion lies in .staging, where our own readers find it as well;
-servers go on with the one before. Killed there, whoever publishes, promotes it again, or calls `models clean` finishes
+servers go on with the one before. Killed there, whoever publishes, or promotes it again, finishes
 it. The other order would show servers a version that then loses against a quicker one.
 
 What servers need. TensorFlow Serving lists the children of models/NAME/, leaves out what is no number, and tries to

@@ -80,7 +80,7 @@ def test_a_models_life(typed, export, tmp_path):
     assert "published by hand" in shown
     assert typed("show", "digits").out.startswith("digits version 2, the champion\n")
     assert json.loads(typed("show", "digits", "--json").out)["facts"]["accuracy"] == 0.97
-    typed("champion", "digits", "1", "--over", "2")
+    typed("champion", "digits", "1")
     assert "version 1 is the champion of digits, at " in typed("champion", "digits").out
     assert "version 2 is the champion of digits again" in typed("rollback", "digits").out
     typed("fetch", "digits", str(tmp_path / "fetched"))
@@ -89,7 +89,6 @@ def test_a_models_life(typed, export, tmp_path):
     assert len(typed("list", "digits").out.splitlines()) == 3
     assert typed("delete", "digits", "1", answer="y\n").code == 0
     assert len(typed("list", "digits").out.splitlines()) == 2
-    assert typed("clean", "digits", "--older-than-hours", "0").out == "nothing to remove\n"
 
 
 def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_path):
@@ -190,7 +189,6 @@ def test_a_fetched_version_is_published_elsewhere(typed, export, tmp_path):
         (["show", "digits", "9"], "expected version 9 of digits, received none; there: 1, 2"),
         (["show", "digit", "2"], "expected version 2 of digit, received no model of that name; list the models"),
         (["show", "cats"], "expected a champion of cats, received no such model; there: digits"),
-        (["champion", "digits", "1", "--over", "1"], "expected version 1 as the champion of digits, received 2"),
         (["rollback", "digits"], "expected an earlier champion of digits to go back to"),
         (["delete", "digits", "2", "--yes"], "version 2 is the champion of digits, never deleted"),
         (["publish", "digits", "."], "expected an export with one saved_model/VERSION/saved_model.pb"),
