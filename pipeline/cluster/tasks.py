@@ -210,7 +210,7 @@ def _tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             ordered.append((name, tasks[name]))
             take(components.get(tasks[name]["componentRef"]["name"], {}))
 
-        for name in tasks:
+        for name in sorted(tasks):  # KFP's SDK hands them on in an order of chance
             if name not in taken:
                 take_one(name)
 
