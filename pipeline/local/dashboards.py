@@ -2,11 +2,7 @@
 
 import logging
 import pathlib
-import socket
 import sys
-
-from components.core.errors import PipelineError
-from pipeline.console import option
 
 
 def serve(directory: pathlib.Path, port: int) -> int:
@@ -14,15 +10,7 @@ def serve(directory: pathlib.Path, port: int) -> int:
 
     Returns:
         The exit code.
-
-    Raises:
-        PipelineError: nobody can listen at the port.
     """
-    if refused := _refused(port):
-        raise PipelineError(
-            f"expected a port to listen at, received {port}: {refused}; another is given as "
-            f"{option('port', str(port + 1 if 1024 <= port < 65535 else 6006))}"
-        )
     # It would load TensorFlow for names of types, with 4 s and a screen of chatter. The cluster's has none either.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import tensorboard.default
@@ -37,16 +25,3 @@ def serve(directory: pathlib.Path, port: int) -> int:
     # The host is the default; given, it is not advised to pass --bind_all, which make has no word for.
     board.configure(("tensorboard", "--logdir", str(directory), "--host", "localhost", "--port", str(port)))
     return board.main()
-
-
-def _refused(port: int) -> str:
-    """Why nobody can listen there; empty if one can."""
-    with socket.socket() as asking, socket.socket() as listening:
-        if port and asking.connect_ex(("localhost", port)) == 0:
-            return f"something answers there, such as an earlier make tensorboard (http://localhost:{port})"
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("localhost", port))
-        except OSError as error:  # ports below 1024 are root's on some machines
-            return (error.strerror or str(error)).lower()
-    return ""
