@@ -55,8 +55,8 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
     from made_dataset import write_info
 
     from components.core.artifacts.dataset import Shard, SplitInfo, read_info
-    from components.core.artifacts.dataset_reading import load_split
     from components.core.artifacts.tfrecord import RecordWriter, record
+    from tests.split import load_split
 
     counts = {"train": count, "validation": count // 4} | ({"test": test} if test else {})
     if source:
@@ -160,7 +160,7 @@ def train_article(dataset: str, epochs: int, turns: Any) -> None:
     from article import article
 
     from components.core.artifacts.dataset import read_info
-    from components.core.artifacts.dataset_reading import load_split
+    from tests.split import load_split
 
     splits = [load_split(dataset, read_info(dataset), split) for split in ("train", "validation")]
     images, labels = (np.concatenate(parts) for parts in zip(*splits, strict=True))

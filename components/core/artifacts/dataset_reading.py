@@ -88,16 +88,6 @@ class MappedSplit:
             self.maps[part].madvise(mmap.MADV_WILLNEED, page, start + self.layout.record - page)
 
 
-def load_split(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """A whole split: uint8 pictures [n, height, width, channels] and int64 labels [n], in the artifact's order.
-
-    Raises:
-        PipelineError: a shard is not what dataset.json says.
-    """
-    found = MappedSplit(directory, info, split)
-    return found.pictures(np.arange(len(found))), found.labels
-
-
 def batches(
     directory: str | pathlib.Path, info: DatasetInfo, split: Split, batch_size: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

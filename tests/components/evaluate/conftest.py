@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.evaluation import Decision, read_decision
 from components.core.artifacts.model import load_model
 from components.core.artifacts.picture_hashes import LEARNED_FILE, learned_hashes, write_hashes
@@ -20,6 +19,7 @@ from components.export.formats.saved_model import write_saved_model
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import Trained
+from tests.split import load_split
 
 MUCH = 8.0  # a bias that ruins a model
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
 from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
+from tests.split import load_split
 
 
 @pytest.fixture(scope="module")

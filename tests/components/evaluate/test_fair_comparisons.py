@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.model import load_model
 from components.core.artifacts.picture_hashes import (
     HASHES_FILE,
@@ -23,6 +22,7 @@ from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
+from tests.split import load_split
 
 
 @pytest.fixture

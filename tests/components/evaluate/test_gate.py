@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.evaluation import Decision
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
@@ -18,6 +17,7 @@ from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
+from tests.split import load_split
 
 
 def reasons(decision: Decision) -> str:

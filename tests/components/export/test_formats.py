@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from components.core.artifacts.dataset import INFO_FILE, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.export.formats import formats as known
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
@@ -19,6 +18,7 @@ from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import evaluated
 from tests.servers.open_inference import OpenInference
+from tests.split import load_split
 
 needs_all = pytest.mark.skipif(
     any(known.importlib.util.find_spec(package) is None for kind in FORMATS.values() for package in kind.packages),

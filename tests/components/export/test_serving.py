@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import BYTES, DESCRIPTION, PICTURES
 from components.core.errors import PipelineError
@@ -21,6 +20,7 @@ from components.core.pictures.decode import Target, decode, quiet_pillow
 from components.export.formats.encoded import decode_picture
 from components.export.formats.saved_model import write_saved_model
 from components.export.smoke import smoke_test
+from tests.split import load_split
 
 
 @pytest.fixture(scope="module")

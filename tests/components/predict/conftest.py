@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import DatasetInfo, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.reference import REFERENCE_FILE
 from components.core.errors import PipelineError
 from components.core.registry import Registry
@@ -18,6 +17,7 @@ from components.core.storage import open_store
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
 from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
+from tests.split import load_split
 
 # Elsewhere it is the same, which the first test shows.
 in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)

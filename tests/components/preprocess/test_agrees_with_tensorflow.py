@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import SPLITS
-from components.core.artifacts.dataset_reading import load_split
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.splits import last
 from tests.components.preprocess.sources import archive, class_folders
+from tests.split import load_split
 
 tf = pytest.importorskip("tensorflow")
 

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import SPLITS, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
 from components.core.errors import PipelineError
 from components.core.pictures.decode import LARGE, Target, open_picture, quiet_pillow
@@ -16,6 +15,7 @@ from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.conftest import make_raw
 from tests.components.preprocess.sources import archive, class_folders, encoded, noise
+from tests.split import load_split
 
 SMALL, OTHER = Target(8, 8, 3), Target(30, 40, 1, "resize")
 

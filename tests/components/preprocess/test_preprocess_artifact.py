@@ -10,7 +10,6 @@ from PIL import Image
 
 from components.core.artifacts import tfrecord
 from components.core.artifacts.dataset import SPLITS, DatasetInfo, fingerprint_of, read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.preprocess import run as build
 from components.preprocess.run import preprocess
@@ -24,6 +23,7 @@ from tests.components.preprocess.sources import (
     noise,
     png,
 )
+from tests.split import load_split
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from tensorboard.plugins.hparams import metadata
 
-from components.core.artifacts.dataset_reading import load_split
 from components.core.board.events import empty
 from components.core.errors import PipelineError
 from components.train import callbacks
 from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
+from tests.split import load_split
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 THREE_EPOCHS = {"architecture": SMALL, "epochs": 3, "gpus": "auto", "schedule": "linear"}

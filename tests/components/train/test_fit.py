@@ -12,7 +12,6 @@ import pytest
 from scipy.special import logsumexp
 
 from components.core.artifacts.dataset import read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.core.progress import LIVE_PREFIX
 from components.train.callbacks import BestWeights, StopAtNaN
@@ -22,6 +21,7 @@ from components.train.nodes.follow import EPOCH
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
+from tests.split import load_split
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 

@@ -108,8 +108,8 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
     import numpy as np
 
     from components.core.artifacts.dataset import read_info
-    from components.core.artifacts.dataset_reading import load_split
     from components.core.artifacts.model import load_model
+    from tests.split import load_split
 
     images, labels = load_split(digits, read_info(digits), "validation")
     answers = load_model(tmp_path / "model" / "model.keras").predict(images, verbose=0)

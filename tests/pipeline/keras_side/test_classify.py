@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import read_info
-from components.core.artifacts.dataset_reading import load_split
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target, decode
 from pipeline.keras_side.classify import classify, open_classifier
+from tests.split import load_split
 
 
 @pytest.fixture(scope="module")

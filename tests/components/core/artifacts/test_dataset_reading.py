@@ -10,6 +10,7 @@ from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
 from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
 from components.core.machine import at_once
+from tests.split import load_split
 
 SHAPE = (3, 5, 2)
 
@@ -49,7 +50,7 @@ def artifact(tmp_path: pathlib.Path) -> tuple[pathlib.Path, DatasetInfo, np.ndar
 def test_a_split_comes_back_as_it_was_written(artifact, chunk, monkeypatch) -> None:
     directory, info, images, labels = artifact
     monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
-    read_images, read_labels = reading.load_split(directory, info, "train")
+    read_images, read_labels = load_split(directory, info, "train")
     assert read_images.dtype == np.uint8
     assert read_labels.dtype == np.int64
     assert np.array_equal(read_images, images)
@@ -125,5 +126,5 @@ def test_a_damaged_shard_is_named(artifact, damage) -> None:
     path.write_bytes(data)
     assert hashlib.sha256(data).hexdigest() != info.splits["train"].shards[2].sha256
     with pytest.raises(PipelineError, match="train-00002-of-00003") as refused:
-        reading.load_split(directory, info, "train")
+        load_split(directory, info, "train")
     assert "run preprocess again" in str(refused.value)
