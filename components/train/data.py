@@ -161,10 +161,10 @@ def _for_jax(gather: _Gather) -> "keras.utils.PyDataset":
     return Batches()
 
 
-def read_ahead(batches: Iterator[Batch], count: int = READ_AHEAD_BATCHES) -> Iterator[Batch]:
-    """The same batches, taken by a thread that is up to `count` ahead; an error in it is raised here. Closing the
+def read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, taken by a thread that is READ_AHEAD_BATCHES ahead; an error in it is raised here. Closing the
     iterator ends the thread."""
-    taken: queue.Queue[Batch | Exception | None] = queue.Queue(count)
+    taken: queue.Queue[Batch | Exception | None] = queue.Queue(READ_AHEAD_BATCHES)
     closed = threading.Event()
 
     def put(item: Batch | Exception | None) -> None:

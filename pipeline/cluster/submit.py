@@ -30,7 +30,6 @@ def prepared(
     configuration: Configuration | PredictionConfiguration,
     options: ClusterOptions,
     check: bool = True,
-    say: Say = print,
     sweep: Sweep | None = None,
 ) -> Iterator[pathlib.Path]:
     """Checks all that can be known without a cluster, and compiles to a file of this submission's own.
@@ -60,7 +59,7 @@ def prepared(
         compile_pipeline(parameters, compiled, options, sweep)
         if check:
             for note in check_images(image for _, image in step_images(parameters, options, sweep)):
-                say(f"note: {note}")
+                print(f"note: {note}")
         yield compiled
         compiled.replace(kept)
 

@@ -188,8 +188,8 @@ def join(job: Job, place: Place) -> None:
         ) from None
 
 
-def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABANDONED_S) -> None:
-    """Ends this process, and so the training, when `alive/` has been the same for `abandoned_s`.
+def end_if_abandoned(job: Job) -> None:
+    """Ends this process, and so the training, when `alive/` has been the same for ABANDONED_S.
 
     A step that was killed can't take its nodes away, and they would go on at the price of their GPUs. What counts is
     this machine's clock alone. A store that doesn't answer says nothing about anybody, and no time counts meanwhile.
@@ -198,7 +198,7 @@ def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABAN
     seen: list[str] = []
     since = time.monotonic()
     while True:
-        time.sleep(look_s)
+        time.sleep(LOOK_S)
         try:
             beats = [beat.key for beat in store.list()]
         except StorageError:
@@ -206,8 +206,8 @@ def end_if_abandoned(job: Job, look_s: float = LOOK_S, abandoned_s: float = ABAN
             continue
         if beats != seen:
             seen, since = beats, time.monotonic()
-        elif time.monotonic() - since > abandoned_s:
-            waited = f"{abandoned_s / 60:.0f} minutes"
+        elif time.monotonic() - since > ABANDONED_S:
+            waited = f"{ABANDONED_S / 60:.0f} minutes"
             print(f"{ERROR_PREFIX}nobody has waited for this training for {waited}: ended", file=sys.stderr)
             _leave(1)
 
