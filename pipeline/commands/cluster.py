@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -10,9 +9,7 @@ import click
 from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.console import notes_aside, option, table
-from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.placement_settings import ClusterOptions
-from pipeline.parameters.sweep import Sweep
 
 
 @click.command("compile")
@@ -28,27 +25,17 @@ from pipeline.parameters.sweep import Sweep
     help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
 )
 @options.compiled(with_cache=True)
-@options.swept
-@options.configured_for
 def compile_command(
-    configuration: Configuration,
-    to: pathlib.Path | None,
-    mask_images: bool,
-    kubernetes_manifest: bool,
-    cluster: ClusterOptions,
-    plan: Callable[[Configuration], Sweep | None],
+    pipeline: options.Pipeline, to: pathlib.Path | None, mask_images: bool, kubernetes_manifest: bool
 ) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline.cluster import compile as compiling
-    from pipeline.cluster.version import pipeline_name
 
-    parameters = configuration.parameters
-    sweep = plan(configuration)
-    to = to or pathlib.Path(
-        f"build/{compiling.kind_of(parameters, sweep)}.{'manifest.' if kubernetes_manifest else ''}yaml"
-    )
-    name = pipeline_name(configuration.title, bool(sweep)) if kubernetes_manifest else ""
-    compiling.compile_pipeline(parameters, to, cluster, sweep, name)
+    parameters = pipeline.configuration.parameters
+    kind = compiling.kind_of(parameters, pipeline.sweep)
+    to = to or pathlib.Path(f"build/{kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
+    name = pipeline.name if kubernetes_manifest else ""
+    compiling.compile_pipeline(parameters, to, pipeline.cluster, pipeline.sweep, name)
     if mask_images:
         to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
@@ -56,57 +43,45 @@ def compile_command(
 
 @click.command("upload")
 @options.compiled(with_cache=True)
-@options.swept
+@options.check_images
 @options.endpoint
-@options.configured_to_send
-def upload_command(
-    configuration: Configuration,
-    check_images: bool,
-    cluster: ClusterOptions,
-    plan: Callable[[Configuration], Sweep | None],
-    endpoint: Any,
-) -> None:
+def upload_command(pipeline: options.Pipeline, check_images: bool, endpoint: Any) -> None:
     """Puts the pipeline onto Kubeflow's Pipelines page, from where others start it, as a version named for the code."""
     from pipeline.cluster.submit import prepared
     from pipeline.cluster.upload import upload
-    from pipeline.cluster.version import pipeline_name, version_of
+    from pipeline.cluster.version import version_of
 
-    sweep = plan(configuration)
-    name = pipeline_name(configuration.title, bool(sweep))
-    with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
+    with prepared(pipeline.configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
         version = version_of(compiled)
-        known, page = upload(name, version, compiled, endpoint)
-    print(f"version {version} of pipeline {name} {'is there already' if known else 'uploaded'}")
+        known, page = upload(pipeline.name, version, compiled, endpoint)
+    print(f"version {version} of pipeline {pipeline.name} {'is there already' if known else 'uploaded'}")
     if page:
         print(f"  {page}")
 
 
 @click.command("submit")
 @options.compiled(with_cache=True)
-@options.swept
+@options.check_images
+@options.experiment
+@options.service_account
 @options.endpoint
 @options.watched
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
-@options.configured_to_run
 def submit_command(
-    configuration: Configuration,
+    pipeline: options.Pipeline,
+    check_images: bool,
     experiment: str,
     service_account: str,
-    check_images: bool,
-    cluster: ClusterOptions,
-    plan: Callable[[Configuration], Sweep | None],
     endpoint: Any,
     watching: Any,
     watch: bool,
 ) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
     from pipeline.cluster.submit import pods_namespace, prepared, submit
-    from pipeline.cluster.version import pipeline_name
 
-    sweep = plan(configuration)
-    name = pipeline_name(configuration.title, bool(sweep))
-    with prepared(configuration, cluster, check_images, sweep=sweep) as compiled:
-        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=name)
+    configuration = pipeline.configuration
+    with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
+        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=pipeline.name)
     if watch:
         _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint, run_id))
     else:
@@ -131,21 +106,20 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 @click.command("schedule")
 @click.argument("cron")
 @options.compiled(with_cache=False)  # else every run after the first would train nothing
-@options.swept
+@options.check_images
+@options.experiment
+@options.service_account
 @options.endpoint
 @click.option("--name", default="", help="The schedule's name; else the profile's.")
 @click.option("--version", default="", help="Run this version of the Pipelines page, or the `newest` there is now.")
-@options.configured_to_run
 @click.pass_context
 def schedule_command(
     context: click.Context,
     cron: str,
-    configuration: Configuration,
+    pipeline: options.Pipeline,
+    check_images: bool,
     experiment: str,
     service_account: str,
-    check_images: bool,
-    cluster: ClusterOptions,
-    plan: Callable[[Configuration], Sweep | None],
     endpoint: Any,
     name: str,
     version: str,
@@ -153,18 +127,17 @@ def schedule_command(
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule, schedule_version
     from pipeline.cluster.submit import prepared
-    from pipeline.cluster.version import pipeline_name
 
-    kfp_cron = check_cron(cron)
+    kfp_cron, configuration = check_cron(cron), pipeline.configuration
     if version:
         _refuse_compiled(context)
-        pipeline = pipeline_name(configuration.title)
         made, identity, version = schedule_version(
-            configuration, pipeline, version, cron, endpoint, experiment, name, service_account
+            configuration, pipeline.name, version, cron, endpoint, experiment, name, service_account
         )
-        print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), version {version} of pipeline {pipeline}")
+        of = f"version {version} of pipeline {pipeline.name}"
+        print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {of}")
         return
-    with prepared(configuration, cluster, check_images, sweep=plan(configuration)) as compiled:
+    with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
         made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
     print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), in UTC unless this KFP is set otherwise")
 

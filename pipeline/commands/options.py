@@ -16,7 +16,7 @@ from pipeline.console import option
 from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
-from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
+from pipeline.parameters.sweep import Sweep, plan_sweep, refuse_given_twice
 
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 # What a person may set as NAME=VALUE, for one command or another.
@@ -134,24 +134,30 @@ def configured_for(command: Callable) -> Callable:
     return wrapped
 
 
-def configured_to_run(command: Callable) -> Callable:
-    """Adds what a run on a cluster and a schedule have in common; hands on the `configuration` and the rest."""
-    command = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")(command)
-    account = click.option(
-        "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
-    )
-    return configured_to_send(account(command))
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """What is to be compiled.
 
+    Attributes:
+        configuration: of a training or a prediction.
+        cluster: what is fixed about a cluster at compile time.
+        sweep: the trials if the best of several trainings is wanted.
+    """
 
-def configured_to_send(command: Callable) -> Callable:
-    """Adds what everything sent to a cluster has in common; hands on the `configuration` and the rest."""
-    asked = "--check-images/--no-check-images"
-    check = click.option(asked, default=True, help="Ask the registry for the images first.")
-    return configured_for(check(command))
+    configuration: Any
+    cluster: ClusterOptions
+    sweep: Sweep | None
+
+    @property
+    def name(self) -> str:
+        """The name that KFP finds it by."""
+        from pipeline.cluster.version import pipeline_name
+
+        return pipeline_name(self.configuration.title, bool(self.sweep))
 
 
 def compiled(with_cache: bool) -> Callable:
-    """Adds the options that are fixed at compile time; hands them on as `cluster`.
+    """Adds the configuration, and all that is fixed at compile time; hands them on as `pipeline`.
 
     Args:
         with_cache: whether steps may take earlier runs' results if the user does not say.
@@ -175,38 +181,42 @@ def compiled(with_cache: bool) -> Callable:
             show_default=True,
             help="Name the images by their digests in the registry, too.",
         )
+        @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
+        @trials
+        @click.option(
+            "--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]"
+        )
+        @configured_for
         @functools.wraps(command)
-        def wrapped(**given: Any) -> Any:
+        def wrapped(configuration: Any, grid: str, trials: int, parallel: int | None, **given: Any) -> Any:
             fixed = {field.name: given.pop(field.name) for field in dataclasses.fields(ClusterOptions)}
-            return command(cluster=ClusterOptions(**fixed), **given)
+            sweep = _planned(configuration, grid, trials, parallel)
+            return command(pipeline=Pipeline(configuration, ClusterOptions(**fixed), sweep), **given)
 
         return wrapped
 
     return decorated
 
 
-def swept(command: Callable) -> Callable:
-    """Adds the options of a sweep on a cluster; hands on `plan`, which makes a Sweep of a configuration, or None."""
+def _planned(configuration: Any, grid: str, trials: int, parallel: int | None) -> Sweep | None:
+    if not grid and (trials or parallel):
+        given = option("trials" if trials else "parallel")
+        raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
+    if not grid:
+        return None
+    if not isinstance(configuration.parameters, Parameters):
+        raise PipelineError("grid: expected none of a prediction, which trains nothing")
+    refuse_given_twice(configuration, grid)
+    return plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
 
-    @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
-    @trials
-    @click.option("--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]")
-    @functools.wraps(command)
-    def wrapped(grid: str, trials: int, parallel: int | None, **rest: Any) -> Any:
-        def plan(configuration: Any) -> Any:
-            if not grid and (trials or parallel):
-                given = option("trials" if trials else "parallel")
-                raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
-            if not grid:
-                return None
-            if not isinstance(configuration.parameters, Parameters):
-                raise PipelineError("grid: expected none of a prediction, which trains nothing")
-            refuse_given_twice(configuration, grid)
-            return plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
 
-        return command(plan=plan, **rest)
-
-    return wrapped
+experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
+service_account = click.option(
+    "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
+)
+check_images = click.option(
+    "--check-images/--no-check-images", default=True, help="Ask the registry for the images first."
+)
 
 
 def endpoint(command: Callable) -> Callable:
