@@ -213,9 +213,7 @@ def test_without_a_registry(typed):
     )
 
 
-@pytest.mark.parametrize(
-    "arguments", [["list"], ["show", "digits"], ["delete", "digits", "1", "--yes"], ["clean", "digits"]]
-)
+@pytest.mark.parametrize("arguments", [["list"], ["show", "digits"], ["delete", "digits", "1", "--yes"]])
 def test_a_registry_whose_name_is_mistyped(typed, tmp_path, arguments):
     for uri in (str(tmp_path / "stroe"), f"file://{tmp_path}/stroe"):
         done = typed(*arguments, uri=uri)
