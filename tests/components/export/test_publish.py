@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from components.core.artifacts.evaluation import Decision, DecisionReason, write_decision
+from components.core.artifacts.evaluation import write_decision
 from components.core.errors import PipelineError
 from components.core.registry import Registry
 from components.export.publish import publish
 from components.export.settings import ExportSettings
+from tests.decisions import decision
 from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
 
 
@@ -35,22 +36,10 @@ def decided(tmp_path, place):  # noqa: F811
     """Makes an evaluation artifact whose decision was taken against that champion."""
 
     def make(champion: int, **changes) -> str:
-        decision = Decision(
-            passed=True,
-            reasons=[DecisionReason(said="it is better", holds=True)],
-            accuracy=0.9,
-            pictures=100,
-            gate="beat_champion",
-            min_accuracy=0.0,
-            min_improvement=0.0,
-            significance=0.05,
-            model_name="digits",
-            registry=place.uri,
-            champion=champion,
-        )
+        made = decision(True, "it is better", registry=place.uri, champion=champion)
         directory = tmp_path / f"evaluation-{champion}"
         directory.mkdir(exist_ok=True)
-        write_decision(directory, decision.model_copy(update=changes))
+        write_decision(directory, made.model_copy(update=changes))
         return str(directory)
 
     return make

@@ -2,36 +2,20 @@
 
 import pytest
 
-from components.core.artifacts.evaluation import Decision, DecisionReason
 from components.core.storage import open_store
 from components.notify.findings import find_outcome
 from components.notify.message import message
+from tests.decisions import decision
 
 EXECUTOR = '[KFP Executor 2026-11-26 13:24:41,406 INFO]: Got executor_input:\n{\n    "inputs": {}\n}\n'
 
 
-def decision(passed: bool) -> bytes:
-    return (
-        Decision(
-            passed=passed,
-            reasons=[DecisionReason(said="test accuracy 0.7500 is below min_accuracy 0.8", holds=passed)],
-            accuracy=0.75,
-            pictures=100,
-            gate="beat_champion",
-            min_accuracy=0.8,
-            min_improvement=0.0,
-            significance=0.05,
-            model_name="digits",
-            registry="",
-            champion=0,
-        )
-        .model_dump_json()
-        .encode()
-    )
+def stored(passed: bool) -> bytes:
+    return decision(passed, "test accuracy 0.7500 is below min_accuracy 0.8").model_dump_json().encode()
 
 
 LEFT = {"download/1/executor-logs-0": b"digits: here", "download/1/raw/source.json": b"{}"}
-EVALUATED = LEFT | {"evaluate/2/executor-logs-0": b"Test loss", "evaluate/2/evaluation/decision.json": decision(False)}
+EVALUATED = LEFT | {"evaluate/2/executor-logs-0": b"Test loss", "evaluate/2/evaluation/decision.json": stored(False)}
 LOOKED = {"look/0/executor-logs-0": b"generation 7"}
 CASES = {
     "refused by the gate": (
@@ -43,7 +27,7 @@ CASES = {
     "exported": (
         "COMPLETE",
         {
-            "evaluate/2/evaluation/decision.json": decision(True),
+            "evaluate/2/evaluation/decision.json": stored(True),
             "export/3/executor-logs-0": EXECUTOR.encode() + b"exported and published as version 3, the champion",
         },
         "nightly: exported and published as version 3, the champion, test accuracy 0.7500\n"
@@ -51,7 +35,7 @@ CASES = {
     ),
     "without logs": (
         "SUCCEEDED",
-        {"evaluate/2/evaluation/decision.json": decision(True)},
+        {"evaluate/2/evaluation/decision.json": stored(True)},
         "nightly: exported, test accuracy 0.7500\n",
     ),
     "cached": ("COMPLETE", {}, "nightly: succeeded\nan earlier run's results were taken: nothing is new\nrun run-1"),

@@ -9,7 +9,7 @@ from kfp.dsl.executor import Executor
 from components.core.storage import open_store
 from components.notify.component import notify
 from pipeline import ROOT
-from tests.components.notify.test_findings import EVALUATED, EXECUTOR, decision
+from tests.components.notify.test_findings import EVALUATED, EXECUTOR, stored
 from tests.pipeline.cluster.replay import recorded_log
 from tests.servers.http_api import Api
 
@@ -67,7 +67,7 @@ ENDS = {
         "COMPLETE",
         "quickstart 2026-11-26",
         {
-            "evaluate/2/evaluation/decision.json": decision(True),
+            "evaluate/2/evaluation/decision.json": stored(True),
             "export/3/executor-logs-0": EXECUTOR.encode() + EXPORTED,
         },
         "quickstart 2026-11-26: exported and published as version 3, the champion, test accuracy 0.7500\n"
