@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from components.core.catalog import DATASETS
 from components.download.places import name_of, places_of
+from components.train.class_weight import parse_class_weight, refuse_other_classes
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
@@ -35,3 +37,15 @@ def model_name_of(dataset: str, source: str) -> str:
         return dataset
     plain = unicodedata.normalize("NFKD", name_of(places_of(source)[0])).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
+
+
+def refuse_unknown_classes(class_weight: str, dataset: str, source: str) -> None:
+    """Refuses a table of weights for other classes than a known data set's. Those of own pictures are known in train.
+
+    Raises:
+        PipelineError: names one.
+    """
+    wanted, known = parse_class_weight(class_weight), DATASETS[dataset]
+    names_its_own = source and known.format == "cifar_binary"  # an archive laid out so
+    if isinstance(wanted, dict) and dataset != PICTURES and not names_its_own:
+        refuse_other_classes(wanted, list(known.class_names))
