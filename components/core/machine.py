@@ -1,8 +1,11 @@
-"""Shortages of the machine, a line each: room on a disk, rights to a file, memory. None of them is a defect of ours.
-And how many pictures a model may be asked at once, so that it has memory for them.
+"""What this machine has, cores and memory for pictures, and what it lacks, in a line: room on a disk, rights to a file,
+memory. None of these is a defect of ours.
 """
 
+import contextlib
 import errno
+import os
+import pathlib
 import re
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
@@ -23,6 +26,20 @@ OUT_OF_MEMORY = re.compile(
 )  # fmt: skip
 LONGEST = 200
 MOST_AT_ONCE, MOST_PIXELS = 256, 1 << 20
+CGROUP = pathlib.Path("/sys/fs/cgroup")
+# Where a container's limit of CPUs stands, by the version of cgroups. EKS with Amazon Linux 2 has the first still.
+CPU_LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+NO_LIMIT = ("max", "-1")
+
+
+def usable_cores() -> int:
+    """The cores this process may use: of the machine, of its CPU mask, or of its container's limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in CPU_LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = " ".join((CGROUP / file).read_text(encoding="ascii") for file in files).split()
+            return cores if quota in NO_LIMIT else max(1, min(cores, round(int(quota) / int(period))))
+    return cores
 
 
 def at_once(image_shape: tuple[int, ...]) -> int:

@@ -8,8 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError
+from components.core.machine import usable_cores
 from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
 
 # Threads that decode. Each holds a batch, and the model takes the cores as well.

@@ -21,9 +21,9 @@ from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, fingerprin
 from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import DATASETS
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError
 from components.core.files import remove, whole_directory, write_json
+from components.core.machine import usable_cores
 from components.core.progress import amount
 from components.preprocess.channels import Channels
 from components.preprocess.decoding import decode_all

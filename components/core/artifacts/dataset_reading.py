@@ -16,9 +16,8 @@ import numpy as np
 
 from components.core.artifacts import tfrecord
 from components.core.artifacts.dataset import DatasetInfo, Shard, Split
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError
-from components.core.machine import at_once
+from components.core.machine import at_once, usable_cores
 
 CHUNK_BYTES = 4 << 20
 ALIGNMENT = 64

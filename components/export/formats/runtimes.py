@@ -7,8 +7,8 @@ import numpy as np
 
 from components.core.artifacts.model import load_model
 from components.core.artifacts.served_model import load_answering
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError, one_line
+from components.core.machine import usable_cores
 
 # uint8 [n, height, width, channels] -> float32 probabilities [n, classes]
 Answer = Callable[[np.ndarray], np.ndarray]

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from components.core.artifacts.dataset import read_info
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError
+from components.core.machine import usable_cores
 from components.preprocess.processes import Processes
 from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
@@ -174,7 +174,7 @@ def test_the_cores_of_this_process():
 )
 def test_a_containers_limit_counts_with_either_version_of_cgroups(tmp_path, monkeypatch, files, cores):
     """A process for each of a node's 64 cores has no place in a pod of 2."""
-    monkeypatch.setattr("components.core.cores.CGROUP", tmp_path)
+    monkeypatch.setattr("components.core.machine.CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
