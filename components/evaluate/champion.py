@@ -19,13 +19,13 @@ from components.core.artifacts.served_model import DESCRIPTION, EXTRAS, load_ser
 from components.core.errors import PipelineError, one_line
 from components.core.registry import Registry
 from components.core.storage import Corrupted, NotFound, StorageError
+from components.core.wording import listed
 from components.evaluate.comparing import Asked, asked_pictures, differently_made
 from components.evaluate.looks import count_look
 from components.evaluate.measure import measures
 from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.settings import EvaluateSettings
 
-LISTED = 5
 LEARNED = f"{EXTRAS}/{LEARNED_FILE}"
 NO_RECORD = f"it has no {LEARNED}, which says what pictures it learned from"
 UNKNOWN_START = (
@@ -153,7 +153,7 @@ def _other_task(path: pathlib.Path, info: DatasetInfo) -> str:
     if described is None:
         return f"it has no {DESCRIPTION}, which names its classes"
     if described.class_names != info.class_names:
-        return f"it answers other classes: {short_list(described.class_names)}"
+        return f"it answers other classes: {listed(described.class_names)}"
     return differently_made(described, info)
 
 
@@ -166,12 +166,6 @@ def _learned(settings: EvaluateSettings, name: str, path: pathlib.Path) -> np.nd
         return read_hashes(file)
     except (OSError, ValueError) as error:
         raise _incident(settings, name, error) from None
-
-
-def short_list(names: list[str]) -> str:
-    """`a, b, c, d, e and 95 more`, for a line of text."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(map(str, names[:LISTED])) + more
 
 
 def _tell_of_a_name_like_it(registry: Registry, settings: EvaluateSettings) -> None:

@@ -22,7 +22,8 @@ from components.core.artifacts.picture_hashes import model_learned
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
-from components.evaluate.champion import champion_answers, count_as_look, fetched_champion, short_list
+from components.core.wording import listed
+from components.evaluate.champion import champion_answers, count_as_look, fetched_champion
 from components.evaluate.comparing import class_not_asked
 from components.evaluate.gate import Duel, both_answered, decide
 from components.evaluate.measure import measures
@@ -141,14 +142,14 @@ def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
     learned = training.get("class_names", info.class_names)
     if learned != info.class_names:
         raise PipelineError(
-            f"expected a model of this data set's classes, {short_list(info.class_names)}, received one of "
-            f"{short_list(learned)}; train on this data set"
+            f"expected a model of this data set's classes, {listed(info.class_names)}, received one of "
+            f"{listed(learned)}; train on this data set"
         )
     if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
         print("note: the model was trained on another state of the data set than it is measured on")
     per_class = info.splits["test"].per_class
     if absent := [name for name, count in zip(info.class_names, per_class, strict=True) if not count]:
-        print(f"warning: the test split has no picture of {short_list(absent)}: nothing tells how it does on those")
+        print(f"warning: the test split has no picture of {listed(absent)}: nothing tells how it does on those")
 
 
 def _uneven(info: DatasetInfo) -> bool:
