@@ -132,7 +132,7 @@ def _by_make() -> bool:
 
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:
-    """Plain text columns, as wide as their widest cell, but for cells of over WIDEST, which push their own line on."""
+    """Plain text columns. Cells longer than WIDEST overflow."""
     header, *rows = [tuple(map(printable, row)) for row in (header, *rows)]
     widths = [
         max(len(row[i]) for row in [header, *rows] if len(row[i]) <= WIDEST or row is header)

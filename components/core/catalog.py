@@ -30,7 +30,7 @@ class KnownDataset:
 
     format: RawFormat
     originals: tuple[Original, ...]
-    # Empty where folders name the classes. CIFAR's own files name theirs too, and count more.
+    # Empty if folders name the classes. CIFAR's own files name theirs too, and count more.
     class_names: tuple[str, ...] = ()
     # How validation pictures are chosen if the user does not say: the article takes Keras's way, the last fraction.
     validation: Literal["stratified", "last"] = "stratified"

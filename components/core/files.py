@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all, also where several processes write the same one.
+"""Files and directories that appear whole or not at all, also if several processes write the same one.
 
 Each writer has a partial file or directory of its own, `.NAME.TOKEN.partial` beside the target, and holds a lock on it
 for as long as it lives. What carries no lock is left from a dead writer, and the next writer of that target removes it:

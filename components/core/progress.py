@@ -24,7 +24,7 @@ class Progress:
     A context manager: `with Progress("decode", total=60_000, unit="pictures") as progress: progress.advance(500)`.
 
     Args:
-        label: what is being done, one word where possible.
+        label: what is being done, one word if possible.
         total: the whole amount in `unit`s; None if it is not known.
         unit: "B" prints sizes in powers of 1000; anything else prints plain counts.
         start: the amount that was there already, for instance of a resumed download; it does not count into the rate.

@@ -21,7 +21,7 @@ class EvaluateSettings(RegistrySettings):
     )
     gate: GateName = Field(
         "beat_champion",
-        description="beat_champion: where publish_uri is set, export only what is better than the champion there; "
+        description="beat_champion: if publish_uri is set, export only what is better than the champion there; "
         "min_accuracy: export whatever reaches that, and let it replace any champion",
     )
     min_improvement: float = Field(

@@ -12,7 +12,7 @@ from components.core.artifacts.reference import DIGITS, Example, Histogram, Refe
 from components.core.pictures.looks import LOOKS, SIZE_EDGES, looks_of
 from components.core.pictures.thumbnail import packed
 
-# Of so many training pictures, which lie in a random order: a tenth of them is known to 0.6 points.
+# So many training pictures, which lie in a random order, are looked at: a tenth of them is known to 0.6 points.
 PICTURES = 20_000
 # Training pictures that are shown for what is gone, of each class and of each bin; a few hundred kilobytes in all.
 MOST_EXAMPLES = 300

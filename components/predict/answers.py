@@ -8,7 +8,7 @@
 
 A file of answers appears whole, under a name that follows from the pictures in it, and only if there is none of that
 name; its record is written before, and counts from that moment on. So a run that is killed goes on with the file that
-it was at. Of runs that answer the same pictures at once one writes each file; the others have worked in vain.
+it was at. If several runs answer the same pictures at once, one writes each file; the others have worked in vain.
 Runs that began on different listings can both answer a picture, if they are at it in the same minute: the two answers
 are equal.
 

@@ -21,7 +21,7 @@ from components.core.storage import NotFound, PreconditionFailed, Store, Stored,
 from components.core.wording import counted, listed, printable
 from components.predict.answering import batches_of, refuse_films
 
-# Of an archive, whose members can only be read in their order, so many bytes are in memory at once.
+# So many bytes of an archive, whose members can only be read in their order, are in memory at once.
 BATCH_BYTES = 64 << 20
 
 

@@ -117,7 +117,7 @@ def numbers(hashes: np.ndarray, seed: int, split: int) -> np.ndarray:
 def share_of_each_class(labels: np.ndarray, numbers: np.ndarray, share: float) -> np.ndarray:
     """Whether each picture's number is below the share: bool [n].
 
-    Of a class of two or more different pictures at least one is taken, unless that is all that another class has, and
+    At least one of a class of two or more different pictures is taken, unless that is all that another class has, and
     never all; of a single one, none.
     """
     taken = numbers < share

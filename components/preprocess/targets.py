@@ -11,7 +11,7 @@ from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.sources.source import Source
 
 SAMPLE = 1000
-# Of each picture of the sample, at first: photographs in a store are not fetched twice for the sake of their sizes.
+# What is read of each picture of the sample, at first: photographs in a store are not fetched twice for their sizes.
 START_BYTES = 256 << 10
 JPEG_START = b"\xff\xd8"
 ENOUGH = 0.5

@@ -63,7 +63,7 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
 
 
 def _digest(about: dict[str, Any]) -> str:
-    """Of all that the answer follows from: what is asked, our code, and the version of Keras."""
+    """The digest of all that the answer follows from: what is asked, our code, and the version of Keras."""
     code = [file.read_text("utf-8") for file in sorted(pathlib.Path(__file__).parent.glob("*.py"))]
     known = [about, code, code_revision(), importlib.metadata.version("keras")]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()

@@ -114,7 +114,7 @@ class PlacementSettings(Settings):
 
 
 def _check_texts(value: Any, key: str = "") -> None:
-    """Refuses a number, a true or a false where Kubernetes takes text alone: such labels and taints need quotes."""
+    """Refuses a number, a true or a false if Kubernetes takes text alone: such labels and taints need quotes."""
     if isinstance(value, dict):
         for name, inner in value.items():
             _check_texts(inner, name)

@@ -56,7 +56,7 @@ LARGE = 1 << 21
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The shape every picture gets, and how it gets there where sizes differ."""
+    """The shape every picture gets, and how it gets there if sizes differ."""
 
     height: int
     width: int

@@ -36,5 +36,5 @@ def bits(image: Any) -> int:
 
 
 def inverted(image: Any) -> bool:
-    """Whether the largest value is black. Of up to 8 bits Pillow has turned them already."""
+    """Whether the largest value is black. Pillow has turned those of up to 8 bits already."""
     return image.format == "TIFF" and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO

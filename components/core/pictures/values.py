@@ -16,7 +16,7 @@ NEARLY_BLACK = "16-bit to 8-bit without a value above 4,095 of 65,535: nearly bl
 def of_eight_bits(image: Image.Image, payload: bytes) -> list[str]:
     """Ends what Pillow begins as it loads a picture, and returns what was done to it.
 
-    Of colours of 16 bits it keeps the upper byte; of fewer bits it leaves a PNG's transparent value as it was.
+    It keeps the upper byte of colours of 16 bits; of fewer bits it leaves a PNG's transparent value as it was.
     """
     bits = payload[PNG_BITS] if image.format == "PNG" else tiff.bits(image) if image.format == "TIFF" else 8
     if image.format == "PNG" and "transparency" in image.info:
@@ -63,7 +63,7 @@ def _said_of(brightest: int) -> str:
 def _scale_transparency(image: Image.Image, bits: int) -> None:
     """Brings the transparent value of a PNG to the 8 bits that Pillow brings the pixels to, and them alone.
 
-    Of colours of 16 bits it keeps the upper byte, so that others with the same one are transparent too.
+    It keeps the upper byte of colours of 16 bits, so that others with the same one are transparent too.
     """
     if image.mode in ("1", "L"):
         image.info["transparency"] *= 255 // (2**bits - 1)

@@ -95,9 +95,9 @@ def difference_interval(
 ) -> tuple[float, float]:
     """The interval that holds the true difference of two models on the same pictures with the given confidence.
 
-    Of their accuracies if one number is given each, of their mean recalls if one a class is. Agresti and Min (2005),
-    "Simple improved confidence intervals for comparing matched proportions": Wald's interval after half a picture was
-    added to each of the four ways in which two models can be right or wrong.
+    It is that of their accuracies if one number is given each, of their mean recalls if one a class is. Agresti and Min
+    (2005), "Simple improved confidence intervals for comparing matched proportions": Wald's interval after half a
+    picture was added to each of the four ways in which two models can be right or wrong.
 
     Args:
         better: pictures that only the first model gets right.

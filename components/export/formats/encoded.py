@@ -83,7 +83,7 @@ def _png(payload: Any) -> Any:
     # decode_png would take some GIF, BMP and WebP files, which preprocess brings to pixels otherwise.
     is_png = tf.debugging.Assert(tf.strings.substr(start, 0, len(PNG)) == PNG, ["expected a JPEG or PNG file"])
     with tf.control_dependencies([is_png, _refuse_too_many(sides)]):
-        # Of colours Pillow takes the upper byte of 16 bits, as TensorFlow does; grey is rounded.
+        # Pillow takes of colours the upper byte of 16 bits, as TensorFlow does; grey is rounded.
         values = tf.cond(
             grey & (bits == 16), lambda: _eight_bits(payload), lambda: tf.io.decode_png(payload, channels=4)
         )

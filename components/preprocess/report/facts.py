@@ -61,7 +61,7 @@ class DataFacts:
         test: the same for the test split.
         original_height, original_width: of the pictures in the source, after EXIF rotation, before resizing.
         conversions: what had to be done to pictures, change -> number of pictures, for instance
-            {"greyscale to RGB": 12, "resized": 9000}. Empty where every picture was taken as it is.
+            {"greyscale to RGB": 12, "resized": 9000}. Empty if every picture was taken as it is.
         seconds: wall time of the whole step up to the report.
         pictures_per_second: all pictures of the source over `seconds`.
     """

@@ -16,7 +16,7 @@ from components.preprocess.sources.label_table import Line, Table
 from components.preprocess.sources.source import OddLines
 
 NO_LINE = "not in the table of labels"
-# Of a table's first lines, by which it is decided what stands before the pictures' names in its paths.
+# A table's first lines, by which it is decided what stands before the pictures' names in its paths.
 LOOKED_AT = 1000
 TWICE = -2
 

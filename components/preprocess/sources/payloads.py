@@ -21,9 +21,9 @@ from components.core.artifacts.raw import Listed, listed_at
 from components.core.errors import PipelineError
 from components.core.storage import NotFound, PreconditionFailed, Store, Stored, open_store
 
-# Of the objects fetched ahead of the picture that is decoded; a larger one is fetched alone. A process holds no more.
+# What is fetched ahead of the picture that is decoded; a larger one is fetched alone. A process holds no more.
 AHEAD_BYTES = 32 << 20
-# Of an offset within one of several sources: files of up to 280 TB.
+# Bits of an offset within one of several sources: files of up to 280 TB.
 PART_BITS = 48
 
 

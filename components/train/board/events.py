@@ -45,7 +45,7 @@ def _short(text: str) -> str:
 class EventFiles(Callback):
     """Writes the event files while training runs.
 
-    A run that is resumed, or started afresh where an earlier one was killed, writes its whole history anew, so that no
+    A run that is resumed, or started afresh after an earlier one was killed, writes its whole history anew, so that no
     epoch is drawn twice. Pictures and histograms are not kept for that: they begin anew.
 
     Args:

@@ -17,7 +17,7 @@ KILLED, TERMINATED = 137, 143
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """What keeps a node from starting; `hopeless` where waiting doesn't help."""
+    """What keeps a node from starting; `hopeless` if waiting doesn't help."""
 
     node: str
     reason: str

@@ -65,9 +65,7 @@ def check_service_account(setup: Setup, kube: Kube) -> Check:
 
 def check_store_secret(setup: Setup, kube: Kube) -> Check:
     """The key to KFP's own store. Where artifacts are in a bucket of one's own, there is none."""
-    fix = (
-        "it is KFP's own; not needed where kfp-launcher's defaultPipelineRoot is gs:// or s3:// with workload identity"
-    )
+    fix = "it is KFP's own; not needed if kfp-launcher's defaultPipelineRoot is gs:// or s3:// with workload identity"
     found = _there("store's secret", STORE_SECRET, lambda: _read_secret(kube, STORE_SECRET), fix)
     return dataclasses.replace(found, state="warning") if found.state == "failed" else found
 
