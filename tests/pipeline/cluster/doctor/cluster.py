@@ -1,0 +1,28 @@
+"""A small cluster to examine, and a check of it."""
+
+from pipeline.cluster.doctor import kubernetes_side, room, workloads
+from pipeline.cluster.doctor.check import Check
+from pipeline.cluster.doctor.setup import Setup
+
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+TOLERATION = '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
+
+
+def point_at(path, monkeypatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    # The client reads KUBECONFIG once, when it is imported.
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+
+
+def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | None = None) -> dict:
+    allocatable = {"cpu": "8", "memory": "32Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
+    return {
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"taints": taints or []},
+        "status": {"allocatable": allocatable},
+    }
+
+
+def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
+    kube, _ = kubernetes_side.reach(setup)
+    return (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name](setup, kube)
