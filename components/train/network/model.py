@@ -16,7 +16,6 @@ the softmax by itself).
 """
 
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import nearest, one_line
@@ -35,6 +34,8 @@ REFUSED = {
     "RNN", "SpectralNormalization", "StackedRNNCells", "StringLookup", "TFSMLayer", "TextVectorization",
     "TimeDistributed", "TorchModuleWrapper", "Wrapper",
 }  # fmt: skip
+# What Keras's modules have that is no initializer, regularizer, constraint, or activation of one value.
+NOT_ONE = ("get", "serialize", "deserialize", "glu", "threshold")
 # What every Keras layer takes besides its own arguments.
 COMMON_ARGUMENTS = ("activity_regularizer", "dtype", "name", "trainable")
 
@@ -204,9 +205,7 @@ def _argument(name: str, value: Any) -> Any:
         if not name.endswith(kind) or value is None:
             continue
         module = getattr(keras, f"{kind}s")
-        known = [
-            key for key in vars(module) if not key.startswith("_") and key not in ("get", "serialize", "deserialize")
-        ]
+        known = [key for key in vars(module) if not key.startswith("_") and key not in NOT_ONE]
         if isinstance(value, str):
             chosen, arguments = value, None
         elif isinstance(value, dict) and len(value) == 1:
@@ -215,8 +214,6 @@ def _argument(name: str, value: Any) -> Any:
             raise ValueError(f"{name}: expected a name, or one name with its arguments, received {value!r}")
         if chosen not in known:
             raise ValueError(f"{name}: unknown {kind} {chosen!r}; {nearest(str(chosen), known)}")
-        if kind == "activation" and not _keeps_shapes(getattr(module, chosen)):
-            raise ValueError(f"{name}: expected a function of one value, received {chosen!r}; take relu, for instance")
         if arguments is None:
             return chosen
         if kind == "activation" or any(isinstance(part, dict) for part in arguments.values()):
@@ -225,16 +222,6 @@ def _argument(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         raise ValueError(f"{name}: expected a plain value, received {value!r}")
     return tuple(value) if isinstance(value, list) else value
-
-
-def _keeps_shapes(activation: Callable[[Any], Any]) -> bool:
-    """Whether it gives as many values as it takes: Keras believes that of all of them until it trains. glu does not,
-    and threshold takes more than values."""
-    given = load_keras().ops.zeros((1, 2))
-    try:
-        return activation(given).shape == given.shape
-    except TypeError:
-        return False
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:
