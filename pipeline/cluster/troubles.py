@@ -7,10 +7,9 @@ from typing import Any
 from components.core.errors import one_line
 
 # The kubelet's (pkg/kubelet/images, pkg/kubelet/kuberuntime).
-UNSIGNED, AWAY = "SignatureValidationFailed", "RegistryUnavailable"
 IMAGE_REASONS = (
     "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
-    UNSIGNED, AWAY,
+    "SignatureValidationFailed", "RegistryUnavailable",
 )  # fmt: skip
 CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 # What Argo says of pods that are just starting.
@@ -20,8 +19,6 @@ IMAGE_ADVICE = (
     "push it (make images ACTION=push), name the repository that has it (CONV2D_IMAGE_REPOSITORY), or give the pods' "
     "service account the registry's pull secret"
 )
-UNSIGNED_ADVICE = "the nodes want another signature: sign it (make images ACTION=push SIGN=cosign.key)"
-AWAY_ADVICE = "its registry does not answer: is it up, and do the nodes reach it?"
 # As where a cluster reaches its own registry alone: its images are in each of a run's pods, before and beside ours.
 KUBEFLOWS_ADVICE = (
     "it is Kubeflow's own: copy it to a registry that the nodes reach, and name it there (V2_DRIVER_IMAGE and "
@@ -71,10 +68,6 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
             advice = IMAGE_ADVICE if ours else KUBEFLOWS_ADVICE
             if OTHER_PROCESSOR in message:
                 advice = PROCESSOR_ADVICE
-            elif waiting.reason == UNSIGNED or UNSIGNED in message:
-                advice = UNSIGNED_ADVICE
-            elif waiting.reason == AWAY:
-                advice = AWAY_ADVICE
             return Trouble(name, "image", _image(message, status.image), advice, hopeless=True)
         if waiting and waiting.reason in CONFIGURATION_REASONS:
             return Trouble(name, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)

