@@ -96,9 +96,6 @@ class Answers:
     def __init__(self, out: str, model: AnsweringModel, form: Form):
         self.store, self.folder = open_store(out), f"{model.name}-{model.version}"
         known = _settled(self.store, FORM_FILE, form)
-        if known != form and not answered_before(out):  # whoever settled that has answered nothing
-            self.store.write_bytes(FORM_FILE, _settling(form))
-            known = form
         if known.class_names != form.class_names:
             raise PipelineError(
                 f"expected a model of the classes of the answers in {self.store.uri()}, {listed(known.class_names)}, "
@@ -169,14 +166,10 @@ def answered_before(out: str) -> bool:
 def _settled(store: Store, key: str, wanted: Known) -> Known:
     """What the object says; if there is none it is made, to say what is wanted. Every later run finds the same."""
     try:
-        store.write_bytes(key, _settling(wanted), if_absent=True)
+        store.write_bytes(key, wanted.model_dump_json(indent=2).encode() + b"\n", if_absent=True)
         return wanted
     except PreconditionFailed:
         return _parsed(store, key, type(wanted))
-
-
-def _settling(wanted: pydantic.BaseModel) -> bytes:
-    return wanted.model_dump_json(indent=2).encode() + b"\n"
 
 
 def _parsed(store: Store, key: str, kind: type[Known]) -> Known:

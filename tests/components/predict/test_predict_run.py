@@ -140,17 +140,6 @@ def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noq
     assert predict(settings(answers_as="csv", top=12)).pictures == 0
 
 
-def test_a_run_that_answered_nothing_settles_no_form(made, tmp_path, digits):
-    made().publish(str(tmp_path / "registry"))
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    (tmp_path / "rubbish").mkdir()
-    (tmp_path / "rubbish" / "1.png").write_text("no picture")
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "out": str(tmp_path / "answers")}
-    assert "nothing was answered" in refusal(PredictSettings(**given, source=str(tmp_path / "rubbish")))
-    assert predict(PredictSettings(**given, source=str(folder), answers_as="csv")).pictures == 2
-    assert "expected answers_as=csv top=3" in refusal(PredictSettings(**given, source=str(folder)))
-
-
 class Killed(BaseException):
     """What no handler catches: the process is gone."""
 
