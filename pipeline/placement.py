@@ -200,30 +200,24 @@ def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
     _kubernetes().add_node_affinity(task, match_expressions=without, weight=100)
 
 
-class Webhook:
-    """Tells the team's webhook how a run ended: one message, whatever the end.
+@contextlib.contextmanager
+def told_at_its_end(placement: Placement, group: str = "Training") -> Iterator[None]:
+    """Has the steps in its body end in one message to the team's webhook, whatever the end.
 
     Args:
-        name: of the group that the steps lie in.
+        group: the name of the group that the steps lie in.
 
     Off (no secret named, or not on a cluster) it adds nothing at all; on, it costs three pods a run: the steps then lie
     in a group of their own, below an exit handler, since KFP has no other way to start a task after a failure.
     """
-
-    def __init__(self, placement: Placement, name: str = "Training"):
-        self.placement, self.name = placement, name
-        self.secret = placement.cluster.webhook_secret if placement.cluster else ""
-
-    @contextlib.contextmanager
-    def tells_the_end(self) -> Iterator[None]:
-        """Tells how the steps in its body ended."""
-        if not self.secret:
-            yield
-            return
-        told = notify(run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-        self.placement.place(told.set_display_name("Tell of the end"), "notify")
-        told.set_caching_options(False)
-        # optional: a secret that is not there means that nobody is told, not that the run fails.
-        _kubernetes().use_secret_as_env(told, self.secret, SECRET_KEYS, optional=True)
-        with dsl.ExitHandler(told, name=self.name):
-            yield
+    secret = placement.cluster.webhook_secret if placement.cluster else ""
+    if not secret:
+        yield
+        return
+    told = notify(run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    placement.place(told.set_display_name("Tell of the end"), "notify")
+    told.set_caching_options(False)
+    # optional: a secret that is not there means that nobody is told, not that the run fails.
+    _kubernetes().use_secret_as_env(told, secret, SECRET_KEYS, optional=True)
+    with dsl.ExitHandler(told, name=group):
+        yield

@@ -10,7 +10,7 @@ from components.predict.component import predict
 from components.predict.settings import PredictSettings
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters
-from pipeline.placement import Placement, Webhook
+from pipeline.placement import Placement, told_at_its_end
 from pipeline.training import signature
 
 
@@ -27,7 +27,7 @@ def prediction_pipeline(
     def prediction(*channels: Any) -> None:
         values = dict(zip(PredictionParameters.model_fields, channels, strict=True))
         placement = Placement(image, cluster, values)
-        with Webhook(placement, "Prediction").tells_the_end():
+        with told_at_its_end(placement, "Prediction"):
             answered = predict(**{name: values[name] for name in PredictSettings.model_fields})
             placement.place(answered.set_display_name("Predict"), "predict")
             # What is new, and who is the champion, is another matter each time.

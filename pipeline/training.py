@@ -26,7 +26,7 @@ from components.train.settings import TrainSettings
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
-from pipeline.placement import Placement, Webhook
+from pipeline.placement import Placement, told_at_its_end
 
 STEPS = ("download", "preprocess", "train", "evaluate", "export")
 SWEEP_STEPS = ("download", "preprocess", "train", "choose", "evaluate", "export")
@@ -58,9 +58,9 @@ def training_pipeline(
             return {name: values[name] for name in settings.model_fields}
 
         placement = Placement(image, cluster, values, on_nodes=defaults.nodes > 1)
-        place, webhook = placement.place, Webhook(placement)
+        place = placement.place
 
-        with webhook.tells_the_end():
+        with told_at_its_end(placement):
             if cluster:
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
                 given = {name: values[name] for name in check.component_spec.inputs}

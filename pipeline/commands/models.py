@@ -48,7 +48,7 @@ def list_command(uri: str, name: str) -> None:
     rows = [
         (str(each.number), "unreadable", "", "", "", "")
         if isinstance(each, Unreadable)
-        else (str(each.number), _role(each), _accuracy(each), _decided(each), published(each), _size(each))
+        else (str(each.number), _role(each), _accuracy(each), _decided(each), published(each), amount(each.bytes, "B"))
         for each in found
     ]
     print(table(rows, ("version", "", "accuracy", "decided by", "published (UTC)", "size")))
@@ -278,7 +278,3 @@ def _decided(found: "Version") -> str:
         return metric if metric in ("", "accuracy") else f"{metric} {decision[metric]:.4f}"
     except ODD_JSON:
         return "?"
-
-
-def _size(found: "Version") -> str:
-    return amount(found.bytes, "B")

@@ -96,7 +96,7 @@ def one_pass(
                 # Ctrl-C reaches a step that is a process by itself.
                 with (
                     run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
-                    run.interruptible({signal.SIGINT}, end if runner == "docker" else _nothing),
+                    run.interruptible({signal.SIGINT}, end if runner == "docker" else lambda: None),
                 ):
                     failure = run.go(parameters, runner, image, warm, cached)
             finally:
@@ -126,7 +126,3 @@ def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepO
     if sweep:
         return SweepRun(outputs, console, configuration, sweep)
     return LocalRun(outputs, console, f"{configuration.title}-{time.strftime('%m-%d-%H%M%S')}")
-
-
-def _nothing() -> None:
-    """Ends nothing."""

@@ -15,10 +15,6 @@ from components.core.storage.store import Store, open_store
 INTERVAL_S = 30.0
 
 
-def nothing() -> None:
-    """Asks for no upload, if there is none."""
-
-
 @contextlib.contextmanager
 def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[], None]]:
     """Mirrors `directory` to a store while the block runs; yields what asks for an upload now.
@@ -35,7 +31,7 @@ def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[
     """
     uri = given or (artifact if "://" in artifact else "")
     if not uri:
-        yield nothing
+        yield lambda: None
         return
     try:
         sync = DirectorySync(directory, uri, INTERVAL_S)
@@ -44,7 +40,7 @@ def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[
         if given:
             raise
         print(f"note: TensorBoard shows this run only when it has ended: {failure}", flush=True)
-        yield nothing
+        yield lambda: None
         return
     if given:
         print(f"event files go to {sync.store.uri()} while it trains", flush=True)
