@@ -4,13 +4,14 @@ Polls by itself: the SDK's wait never ends if a run is cancelled, stuck, or the 
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary, why
-from pipeline.cluster.kubeflow import Endpoint, patiently, quiet, run_page
+from pipeline.cluster.kubeflow import Endpoint, patiently, run_page
 from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
@@ -85,8 +86,7 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, h
         from kfp_server_api import ApiException
 
         try:
-            with quiet():
-                return client.get_run(run_id)
+            return client.get_run(run_id)
         except ApiException as error:
             if error.status == 404 and said_by_kfp(error):
                 return None
@@ -107,10 +107,7 @@ def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any, watch: Watch, 
     if run.pipeline_spec or not version:
         return run.pipeline_spec or {}
 
-    def read() -> Any:
-        with quiet():
-            return client.get_pipeline_version(version.pipeline_id, version.pipeline_version_id)
-
+    read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
     try:
         return patiently(read, endpoint, watch.patience).pipeline_spec or {}
     except PipelineError as error:

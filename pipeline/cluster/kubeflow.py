@@ -8,7 +8,7 @@ import os
 import pathlib
 import urllib.parse
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError
@@ -128,7 +128,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
 
     def answered() -> kfp.Client:
         try:
-            with warnings.catch_warnings(), quiet():
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # By its argument `namespace` the SDK would look for Kubeflow's own service.
                 client = Client(endpoint.url or None, existing_token=endpoint.token or None, credentials=renewed)
@@ -163,6 +163,8 @@ def patiently(
 ) -> Result:
     """Calls, and again after failures that may pass, each pause twice the last, until the patience is used up.
 
+    What the SDK prints of itself, links for a notebook, is left out.
+
     Args:
         patience_s: if not the endpoint's.
         again: told each failure that is followed by another try.
@@ -177,6 +179,10 @@ def patiently(
         if again and isinstance(failure, Exception):
             again(failure)
 
+    def quietly() -> Result:
+        with contextlib.redirect_stdout(None):
+            return call()
+
     patience_s = endpoint.patience_s if patience_s is None else patience_s
     first = min(1.0, patience_s / 10)
     retrying = tenacity.Retrying(
@@ -187,7 +193,7 @@ def patiently(
         reraise=True,
     )
     try:
-        return retrying(call)
+        return retrying(quietly)
     except PipelineError:
         raise
     except Exception as error:
@@ -199,8 +205,7 @@ def unless_there(make: Callable[[], Result]) -> Result | None:
     from kfp_server_api import ApiException
 
     try:
-        with quiet():
-            return make()
+        return make()
     except ApiException as error:
         if error.status == 409:
             return None
@@ -224,13 +229,6 @@ def pages_of(client: "kfp.Client") -> str:
     except requests.RequestException:
         return ""
     return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Leaves out the links that the client prints of itself."""
-    with contextlib.redirect_stdout(None):
-        yield
 
 
 def _by_the_environment(configuration: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently
 from pipeline.cluster.submit import obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
@@ -139,20 +139,17 @@ def _make(
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
     pipeline = what(client)
     experiment_id = obtain_experiment(client, endpoint, experiment)
-
-    def make() -> Any:
-        with quiet():
-            return client.create_recurring_run(
-                experiment_id,
-                name,
-                cron_expression=kfp_cron,
-                max_concurrency=1,
-                no_catchup=True,
-                params=parameters,
-                **pipeline,
-                service_account=service_account or None,
-            )
-
+    make = functools.partial(
+        client.create_recurring_run,
+        experiment_id,
+        name,
+        cron_expression=kfp_cron,
+        max_concurrency=1,
+        no_catchup=True,
+        params=parameters,
+        **pipeline,
+        service_account=service_account or None,
+    )
     return name, patiently(make, endpoint, 0.0).recurring_run_id
 
 

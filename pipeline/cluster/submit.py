@@ -2,14 +2,15 @@
 
 import contextlib
 import datetime
+import functools
 import pathlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, quiet, run_page, unless_there
+from pipeline.cluster.kubeflow import Endpoint, connect, patiently, run_page, unless_there
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
@@ -105,15 +106,14 @@ def submit(
         if tried and (found := _run_named(client, experiment_id, name)):
             return found
         tried.append(name)
-        with quiet():
-            run = client.run_pipeline(
-                experiment_id,
-                name,
-                **what,
-                # All of them, though the file has them as defaults: the UI shows what a run was given.
-                params=configuration.parameters.model_dump(),
-                service_account=service_account or None,
-            )
+        run = client.run_pipeline(
+            experiment_id,
+            name,
+            **what,
+            # All of them, though the file has them as defaults: the UI shows what a run was given.
+            params=configuration.parameters.model_dump(),
+            service_account=service_account or None,
+        )
         return run.run_id
 
     run_id = patiently(start, endpoint)
@@ -125,25 +125,17 @@ def submit(
 
 def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str) -> str:
     """The id of the experiment of that name, made if need be."""
-
-    def obtain() -> Any:
-        with quiet():
-            return client.create_experiment(name)  # which looks before it makes one
-
+    obtain = functools.partial(client.create_experiment, name)  # which looks before it makes one
     return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint)
 
 
 def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str:
     """Where a run's pods are: the namespace that was given, that of the run's experiment, or KFP's own."""
-
-    def read() -> str:
-        with quiet():
-            return client.get_experiment(client.get_run(run_id).experiment_id).namespace
-
     if endpoint.namespace:
         return endpoint.namespace
     with contextlib.suppress(PipelineError):  # which whoever follows the run is told
-        return patiently(read, endpoint) or "kubeflow"
+        run = patiently(lambda: client.get_run(run_id), endpoint)
+        return patiently(lambda: client.get_experiment(run.experiment_id), endpoint).namespace or "kubeflow"
     return client.get_user_namespace() or "kubeflow"
 
 
