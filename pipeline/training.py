@@ -2,13 +2,14 @@
 
 import contextlib
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from components.check.component import check
+from components.check.component import COMPILED, check
 from components.choose.component import choose
 from components.core.settings import Settings
 from components.core.start_place import is_pinned
@@ -63,8 +64,10 @@ def training_pipeline(
         with told_at_its_end(placement):
             if cluster:
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
-                given = {name: values[name] for name in check.component_spec.inputs}
-                checked = check(**given).set_display_name("Check")
+                compiled = {"backend": defaults.backend, "gpus": int(defaults.gpus) > 0, "nodes": defaults.nodes > 1}
+                compiled["looks"] = is_looked_at(defaults)
+                given = {name: values[name] for name in check.component_spec.inputs if name != COMPILED}
+                checked = check(**{COMPILED: json.dumps(compiled)}, **given).set_display_name("Check")
                 place(checked, "check")
 
             if is_looked_at(defaults):

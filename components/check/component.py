@@ -1,24 +1,29 @@
-"""The KFP face of check. Its parameters are those of all steps, read off their settings."""
+"""The KFP face of check. Its parameters are those of all steps, read off their settings, and what was compiled."""
 
 import inspect
 from typing import Any
 
 from kfp import dsl
 
-from components.check.run import STEPS
+from components.check.run import READ_BY_ITS_DRIVER, STEPS
 
-TYPES = {name: type(field.default) for settings in STEPS for name, field in settings.model_fields.items()}
+COMPILED = "compiled"
+FIELDS = {name: field for settings in STEPS for name, field in settings.model_fields.items()}
+TYPES = {name: type(field.default) for name, field in FIELDS.items() if name not in READ_BY_ITS_DRIVER}
 
 
-def _check(*values: Any) -> dsl.ContainerSpec:
+def _check(compiled: str, *values: Any) -> dsl.ContainerSpec:
     """Refuses what can't be among the parameters of any step, before the steps that come first cost an hour."""
     given = [text for pair in zip(TYPES, values, strict=True) for text in pair]
-    return dsl.ContainerSpec(image="check", command=["python3", "-m", "components.check.run"], args=given)
+    return dsl.ContainerSpec(image="check", command=["python3", "-m", "components.check.run"], args=[compiled, *given])
 
 
 # KFP reads them here.
 _check.__name__ = "check"
 _check.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, annotation=kind) for name, kind in TYPES.items()]
+    [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY, annotation=kind)
+        for name, kind in {COMPILED: str, **TYPES}.items()
+    ]
 )
 check = dsl.container_component(_check)

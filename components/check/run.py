@@ -1,36 +1,65 @@
 """The check of a run's parameters on a cluster, where whoever starts a run may give any.
 
-python -m components.check.run NAME VALUE [NAME VALUE ...]
+python -m components.check.run COMPILED NAME VALUE [NAME VALUE ...]
 """
 
+import json
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-from components.core.errors import one_line_errors
+from components.check.settings import PlacementSettings, check_gpus
+from components.core.errors import PipelineError, one_line_errors
 from components.core.settings import Settings
+from components.core.start_place import is_pinned
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.preprocess.settings import PreprocessSettings
 from components.train.settings import TrainSettings
 
-STEPS: list[type[Settings]] = [DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings]
+STEPS: list[type[Settings]] = [
+    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings,
+]  # fmt: skip
+# The pod of check asks for it too, so that no driver gets farther with another. KFP calls that request so as well, and
+# would hand on the request in place of the parameter.
+READ_BY_ITS_DRIVER = {"cpu_request": "1"}
 
 
-def check(values: Mapping[str, str]) -> None:
+def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     """Reads the parameters of all steps as each of them will.
 
     Args:
         values: as Kubeflow writes them into an argument: 0.001, true.
+        compiled: what images and tasks of the pipeline are made for: its `backend`, whether for `gpus` and several
+            `nodes`, and whether it `looks` at the model to start from.
 
     Raises:
         PipelineError: the first value that can't be.
     """
     for settings in STEPS:
-        settings.among(values)
+        settings.among({**READ_BY_ITS_DRIVER, **values})
+    train = TrainSettings.among(values)
+    check_gpus(train.gpus)
+    alone = not compiled["nodes"]
+    # JAX's image has NVIDIA's libraries, whatever it is compiled for.
+    on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]
+    seen = compiled["looks"] or is_pinned(train.start_from, train.start_sha256, train.start_version)
+    for name, fits, expected in (
+        ("nodes", train.nodes == 1 or not alone, "1"),
+        ("backend", train.backend == compiled["backend"] or not alone, compiled["backend"]),
+        ("gpus", int(train.gpus) == 0 or not on_cpus, "0"),
+        ("start_from", seen, "none"),
+    ):
+        if not fits:
+            received = getattr(train, name)
+            raise PipelineError(
+                f"{name}: expected {expected}, for which this pipeline was compiled, received {received}; compile it "
+                f"with {name.upper()}={received}"
+            )
 
 
 if __name__ == "__main__":
     with one_line_errors():
-        check(dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True)))
+        check(dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True)), json.loads(sys.argv[1]))
         print("every step can take its parameters", flush=True)

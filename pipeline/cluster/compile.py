@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import yaml
 from kfp import compiler
 
+from components.check.settings import check_gpus
 from components.core.errors import PipelineError, shown
 from components.core.start_place import named_version
 from components.core.storage import location
@@ -20,7 +21,7 @@ from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
 from pipeline.parameters.parameters import Parameters, store_places
-from pipeline.parameters.placement_settings import ClusterOptions, check_gpus
+from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
+from components.check.settings import PlacementSettings
 from components.core.errors import PipelineError, nearest, shown
 from components.core.settings import Settings, StorePlace
 from components.core.storage import location
@@ -24,7 +25,6 @@ from components.train.json_or_yaml import loader
 from components.train.settings import TrainSettings
 from pipeline import ROOT
 from pipeline.parameters.own_pictures import OF_ITS_DATASET, PICTURES, dataset_of, model_name_of, refuse_unknown_classes
-from pipeline.parameters.placement_settings import PlacementSettings
 
 PROFILES = ROOT / "pipeline" / "profiles"
 DEFAULT_PROFILE = "quickstart"

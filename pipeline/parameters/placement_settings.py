@@ -1,148 +1,13 @@
-"""What a user may choose about where a run happens, and what is refused before anything is submitted."""
+"""What a user may choose about a cluster when a pipeline is compiled, and files of placement settings."""
 
 import dataclasses
-import json
 import pathlib
 import re
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
-
-from components.core.errors import PipelineError, nearest
-from components.core.settings import Settings
+from components.check.settings import LABEL_VALUE
+from components.core.errors import PipelineError
 from components.core.storage import location
-
-NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
-LABEL_VALUE = re.compile(rf"({NAME})?")
-# The steps whose CPU and memory are parameters: all that meet the data.
-SIZED = ("download", "preprocess", "train", "choose", "evaluate", "export")
-EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-NUMBERS = ("tolerationSeconds", "weight")  # all else is text
-TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
-AFFINITY_KEYS = ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
-
-
-def _text_of(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-_NumberOrText = Annotated[str, BeforeValidator(_text_of)]
-# Kubernetes' notations, as text; a plain number is taken too.
-Cpus = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$")]
-Memory = Annotated[_NumberOrText, Field(pattern=r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$")]
-
-
-class PlacementSettings(Settings):
-    """The run-time parameters that place the steps; kfp.local ignores them.
-
-    Memory is requested whole, since a pod that takes more than it asked for is the first to be evicted. CPUs are not: a
-    step uses what is idle, up to its limit, and a node of two CPUs takes it beside Kubeflow's own pods.
-
-    The mappings and lists may be given as JSON text. They keep their types in the pipeline: KFP's back end refuses a
-    toleration that is a string, and takes a count or an amount only as a string. `kfp run create` makes a number of
-    gpus=1 (the pod then gets no GPU, and the step says so and ends) and of train_cpu=4: write gpus='"1"' there.
-    """
-
-    cpu_request: Cpus = Field(
-        "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
-    )
-    download_cpu: Cpus = Field("1", description="CPUs the download's pod may use")
-    download_memory: Memory = Field("1Gi", description="memory of the download's pod")
-    preprocess_cpu: Cpus = Field("2", description="CPUs that preprocessing may use")
-    preprocess_memory: Memory = Field("2Gi", description="memory of the preprocessing pod")
-    train_cpu: Cpus = Field("2", description="CPUs that training may use")
-    train_memory: Memory = Field("6Gi", description="memory the training pod gets, /dev/shm included")
-    choose_cpu: Cpus = Field("1", description="CPUs that a sweep's choosing may use")
-    choose_memory: Memory = Field("1Gi", description="memory of a sweep's choosing pod")
-    evaluate_cpu: Cpus = Field("2", description="CPUs that evaluation may use")
-    evaluate_memory: Memory = Field(
-        "4Gi", description="memory of the evaluation pod; grows with test pictures times classes"
-    )
-    export_cpu: Cpus = Field("2", description="CPUs that exporting may use")
-    export_memory: Memory = Field("4Gi", description="memory of the export pod, two models at once")
-    accelerator: str = Field(
-        "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
-    )
-    node_selector: dict[str, str] = Field({}, description="labels that the training pod's node must have, as JSON")
-    tolerations: list[dict[str, Any]] = Field([], description="taints that the training pod tolerates, as JSON")
-    node_affinity: dict[str, Any] = Field({}, description="Kubernetes nodeAffinity of the training pod, as JSON")
-
-    @field_validator("accelerator")
-    @classmethod
-    def _an_extended_resource(cls, name: str) -> str:
-        if "/" not in name or not LABEL_KEY.fullmatch(name):
-            raise ValueError("expected a resource such as nvidia.com/gpu")
-        return name
-
-    @field_validator("node_selector", "tolerations", "node_affinity", mode="before")
-    @classmethod
-    def _from_json(cls, value: Any, field: ValidationInfo) -> Any:
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"expected JSON: {error.msg} at character {error.pos + 1}") from None
-        return [value] if field.field_name == "tolerations" and isinstance(value, dict) else value
-
-    @field_validator("node_selector")
-    @classmethod
-    def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
-        for key, value in labels.items():
-            if not LABEL_KEY.fullmatch(key) or not LABEL_VALUE.fullmatch(value):
-                raise ValueError(f'expected labels such as {{"pool": "gpu"}}, not {key!r}: {value!r}')
-        return labels
-
-    @field_validator("tolerations")
-    @classmethod
-    def _tolerations(cls, tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for toleration in tolerations:
-            _check_toleration(toleration)
-        return tolerations
-
-    @field_validator("node_affinity")
-    @classmethod
-    def _affinity(cls, affinity: dict[str, Any]) -> dict[str, Any]:
-        for key, value in affinity.items():
-            if key not in AFFINITY_KEYS:
-                raise ValueError(f"unknown key {key!r}; {nearest(key, list(AFFINITY_KEYS))}")
-            kind: type = dict if key.startswith("required") else list
-            if not isinstance(value, kind):
-                raise ValueError(f"expected {'an object' if kind is dict else 'a list'} under {key}")
-        _check_texts(affinity)
-        return affinity
-
-
-def _check_texts(value: Any, key: str = "") -> None:
-    """Refuses a number, a true or a false if Kubernetes takes text alone: such labels and taints need quotes."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _check_texts(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_texts(inner, key)
-    elif isinstance(value, bool) or (isinstance(value, int | float) and key not in NUMBERS):
-        raise ValueError(f'expected text under {key}, "{json.dumps(value)}" in quotes, not {json.dumps(value)}')
-
-
-def _check_toleration(toleration: dict[str, Any]) -> None:
-    """Refuses what Kubernetes would refuse, when the pod is made and the run already fails."""
-    for key in toleration:
-        if key not in TOLERATION_KEYS:
-            raise ValueError(f"unknown key {key!r} in a toleration; {nearest(key, list(TOLERATION_KEYS))}")
-    operator, effect = toleration.get("operator", "Equal"), toleration.get("effect", "")
-    if operator not in ("Exists", "Equal"):
-        raise ValueError(f"expected operator Exists or Equal in a toleration, not {operator!r}")
-    if operator == "Exists" and toleration.get("value"):
-        raise ValueError("a toleration with operator Exists has no value")
-    if operator == "Equal" and not toleration.get("key"):
-        raise ValueError("a toleration without a key has operator Exists")
-    if effect and effect not in EFFECTS:
-        raise ValueError(f"expected effect {', '.join(EFFECTS)} or none in a toleration, not {effect!r}")
-    _check_texts(toleration)
-    seconds = toleration.get("tolerationSeconds")
-    if seconds is not None and (effect != "NoExecute" or not isinstance(seconds, int)):
-        raise ValueError("tolerationSeconds is a whole number, with effect NoExecute only")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,13 +64,3 @@ def placement_file(path: str | pathlib.Path) -> list[str]:
             quoted = re.fullmatch(r'"([^"\\]*)"', value)
             settings.append(f"{name}={quoted[1]}" if quoted else line)
     return settings
-
-
-def check_gpus(gpus: str) -> None:
-    """Refuses a GPU count that a cluster can't schedule by, `auto` among them.
-
-    Raises:
-        PipelineError: no whole number.
-    """
-    if not (gpus.isascii() and gpus.isdecimal()):
-        raise PipelineError(f"gpus: expected a number on a cluster, such as 0 or 1, received {gpus!r}")

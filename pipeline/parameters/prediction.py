@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
+from components.check.settings import Cpus, Memory
 from components.core.errors import PipelineError, nearest, shown
 from components.predict.settings import PredictSettings
 from pipeline.parameters.parameters import Parameters, from_command_line, from_environment
-from pipeline.parameters.placement_settings import Cpus, Memory
 
 # The registry that trainings publish to is the one that predictions read.
 PUBLISHED_TO = "publish_uri"

@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 from kubernetes.utils.quantity import parse_quantity
 
+from components.check.settings import SIZED, PlacementSettings
 from components.core.errors import PipelineError
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
@@ -18,7 +19,7 @@ from pipeline.cluster.tasks import trial_settings
 from pipeline.commands.main import main
 from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import SIZED, ClusterOptions, PlacementSettings, placement_file
+from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.placement import PLACES, SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES
 from pipeline.training import STEPS
 

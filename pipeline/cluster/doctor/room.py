@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from components.check.settings import SIZED
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
 from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, Kube, all_nodes, nodes_for
 from pipeline.cluster.doctor.setup import Setup
-from pipeline.parameters.placement_settings import SIZED
 
 Amounts = dict[str, Decimal]
 # What Argo's own container takes beside a step, by the LimitRange of k8s/base.

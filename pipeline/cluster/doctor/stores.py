@@ -28,9 +28,9 @@ def check_registry(setup: Setup) -> Check:
 
 def check_images(setup: Setup) -> Check:
     """Whether the images of the code as it is are in the registry."""
+    from components.check.settings import check_gpus
     from pipeline.cluster.compile import NO_OPTIONS, step_images
     from pipeline.images.lookup import check_images as ask
-    from pipeline.parameters.placement_settings import check_gpus
 
     check_gpus(setup.parameters.gpus)
     try:

@@ -1,6 +1,7 @@
 """The check of a run's parameters: the command of the compiled pipeline, with the values as Kubeflow writes them."""
 
 import decimal
+import json
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ def written(value: object) -> str:
     """A parameter in an argument, as KFP's launcher writes it (`getPlaceholders` in its launcher_v2.go)."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict | list):
+        return json.dumps(value)
     return format(decimal.Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
@@ -25,7 +28,14 @@ def checked(**changed: object) -> subprocess.CompletedProcess:
     compiled = next(yaml.load_all(GOLDEN.read_text(encoding="utf-8"), yaml.CSafeLoader))
     container = compiled["deploymentSpec"]["executors"]["exec-check"]["container"]
     values = configure("quickstart", environment={}).parameters.model_dump() | changed
-    places = {f"{{{{$.inputs.parameters['{name}']}}}}": written(value) for name, value in values.items()}
+    task = compiled["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"]
+    given = {
+        name: values[source["componentInputParameter"]]
+        if "componentInputParameter" in source
+        else source["runtimeValue"]["constant"]
+        for name, source in task.items()
+    }
+    places = {f"{{{{$.inputs.parameters['{name}']}}}}": written(value) for name, value in given.items()}
     assert container["command"][0] == "python3"
     command = [sys.executable, *container["command"][1:], *(places.get(given, given) for given in container["args"])]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -47,6 +57,15 @@ def test_what_every_profile_gives_passes(profile):
         ("image_size", "1 x", "image_size"),
         ("dataset", "cifar11", "cifar11"),
         ("end_below", "$(rm -rf /)\n", "end_below"),
+        # What a driver of Kubeflow's can't read, as the step's turn comes.
+        ("train_memory", "8 GB", "train_memory"),
+        ("tolerations", [{"key": "a", "effect": "NoShedule"}], "tolerations: expected effect"),
+        ("gpus", "auto", "gpus: expected a number on a cluster"),
+        # What the file was not compiled for: its image, its tasks.
+        ("gpus", "1", "gpus: expected 0, for which this pipeline was compiled, received 1; compile it with GPUS=1"),
+        ("backend", "jax", "compile it with BACKEND=jax"),
+        ("nodes", 2, "compile it with NODES=2"),
+        ("start_from", "digits@champion", "compile it with START_FROM=digits@champion"),
     ],
 )
 def test_what_a_later_step_would_refuse_is_refused_by_it(name, value, said):
