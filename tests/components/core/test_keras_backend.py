@@ -19,11 +19,16 @@ def test_the_parameter_decides_and_no_variable_nor_file(asked: str, found: str, 
     """With such a file the article's convolutions take a picture's rows for its colours, and its loss is in float16."""
     own = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "torch"}
     (tmp_path / "keras.json").write_text(json.dumps(own))
-    code = f"from components.core.framework import load_keras; keras = load_keras({asked!r}); b = keras.backend; "
-    code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format(), keras.config.max_epochs())"
+    (tmp_path / "cpu.max").write_text("100000 100000")  # a container's limit of one CPU
+    code = f"import os, pathlib; from components.core import cores; cores.CGROUP = pathlib.Path({str(tmp_path)!r}); "
+    code += f"from components.core.framework import load_keras; keras = load_keras({asked!r}); b = keras.backend; "
+    code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format(), keras.config.max_epochs(), "
+    code += "os.environ['TF_NUM_INTRAOP_THREADS'], os.environ['NPROC'])"
     environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "1"}
+    for name in ("TF_NUM_INTRAOP_THREADS", "NPROC"):
+        environment.pop(name, None)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert done.stdout == f"{found} float32 1e-07 channels_last None\n", done.stderr
+    assert done.stdout == f"{found} float32 1e-07 channels_last None 1 1\n", done.stderr
 
 
 def test_a_backend_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
