@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from components.core.cores import usable_cores
 from components.core.errors import PipelineError
+from components.core.machine import usable_cores
 
 # TensorFlow 2.21 logs these before its own log level is read (TF_CPP_MIN_LOG_LEVEL does not reach them): information
 # lines of glog's shape, and the remark that comes in front of the first.

@@ -20,7 +20,9 @@ def test_the_parameter_decides_and_no_variable_nor_file(asked: str, found: str, 
     own = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "torch"}
     (tmp_path / "keras.json").write_text(json.dumps(own))
     (tmp_path / "cpu.max").write_text("100000 100000")  # a container's limit of one CPU
-    code = f"import os, pathlib; from components.core import cores; cores.CGROUP = pathlib.Path({str(tmp_path)!r}); "
+    code = (
+        f"import os, pathlib; from components.core import machine; machine.CGROUP = pathlib.Path({str(tmp_path)!r}); "
+    )
     code += f"from components.core.framework import load_keras; keras = load_keras({asked!r}); b = keras.backend; "
     code += "print(b.backend(), b.floatx(), b.epsilon(), b.image_data_format(), keras.config.max_epochs(), "
     code += "os.environ['TF_NUM_INTRAOP_THREADS'], os.environ['NPROC'])"
