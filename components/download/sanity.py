@@ -12,7 +12,7 @@ import zipfile
 
 from components.core.artifacts.raw import RawFormat
 from components.core.errors import PipelineError
-from components.core.pictures.archives import ArchiveKind, archive_kind, damage_named, iter_members
+from components.core.pictures.archives import ArchiveKind, Unpacked, archive_kind, damage_named, iter_members
 from components.download.file_to_fetch import CHUNK
 
 PYTHON_FILE = re.compile(r"data_batch_[0-9]+|test_batch|batches\.meta|train|test|meta")
@@ -55,7 +55,8 @@ def _check_gzip(path: pathlib.Path, raw_format: RawFormat) -> None:
     if start != b"\x1f\x8b":
         what = "a web page" if start.lstrip()[:1] == b"<" else "something else"
         raise PipelineError(f"expected a .gz file in {path}, received {what}; check the source")
-    with damage_named(path), gzip.open(path) as unpacked:
+    with damage_named(path), gzip.open(path) as file:
+        unpacked = Unpacked(path, file)
         start = unpacked.read(4)
         while unpacked.read(CHUNK):
             pass
@@ -83,10 +84,11 @@ def _check_whole(path: pathlib.Path, kind: ArchiveKind) -> None:
                 empty = not archive.infolist()
         else:
             with gzip.open(path) if kind == "tar.gz" else path.open("rb") as file:
-                end = start = file.read(TAR_END)
+                unpacked = Unpacked(path, file)
+                end = start = unpacked.read(TAR_END)
                 if kind == "tar":
                     file.seek(max(0, path.stat().st_size - TAR_END))
-                while chunk := file.read(CHUNK):
+                while chunk := unpacked.read(CHUNK):
                     end = (end + chunk)[-TAR_END:]
             if end.strip(b"\0"):
                 raise EOFError("no end mark")

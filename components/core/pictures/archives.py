@@ -81,10 +81,9 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
     """
     path = pathlib.Path(path)
     kind = archive_kind(path)
-    allowed = max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size)
     skipped = 0
     with damage_named(path):
-        entries = _zip_entries(path, allowed) if kind == "zip" else _tar_entries(path, kind, allowed)
+        entries = _zip_entries(path) if kind == "zip" else _tar_entries(path, kind)
         for count, (name, size, target, source) in enumerate(entries, start=1):
             if count > MAX_MEMBERS:
                 raise PipelineError(
@@ -189,17 +188,22 @@ class MemberFile(io.RawIOBase):
         return len(data)
 
 
-class _Counted:
-    """The decompressed stream of a tar, which refuses to grow past what is allowed."""
+def allowed_bytes(path: pathlib.Path) -> int:
+    """What may come out of a packed file."""
+    return max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size)
 
-    def __init__(self, path: pathlib.Path, file: Readable, allowed: int):
-        self.path, self.file, self.allowed, self.left = path, file, allowed, allowed
+
+class Unpacked:
+    """What comes out of a packed file, which refuses to grow past what is allowed."""
+
+    def __init__(self, path: pathlib.Path, file: Readable):
+        self.path, self.file, self.left = path, file, allowed_bytes(path)
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
         self.left -= len(data)
         if self.left < 0:
-            raise PipelineError(_bomb(self.path, self.allowed))
+            raise PipelineError(_bomb(self.path))
         return data
 
 
@@ -207,9 +211,9 @@ class _Counted:
 _Entry = tuple[str, int, str | None, Readable | None]
 
 
-def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterator[_Entry]:
+def _tar_entries(path: pathlib.Path, kind: ArchiveKind) -> Iterator[_Entry]:
     with gzip.open(path) if kind == "tar.gz" else path.open("rb") as file:
-        counted: Any = _Counted(path, file, allowed)
+        counted: Any = Unpacked(path, file)
         # A stream ("r|"): the other mode seeks, and a backward seek in gzip decompresses from the start again.
         with tarfile.open(fileobj=counted, mode="r|", tarinfo=StrictHeader, encoding="utf-8") as opened:
             tar: Any = opened  # its types lack members, and the file of a stream
@@ -233,11 +237,11 @@ def _tar_entries(path: pathlib.Path, kind: ArchiveKind, allowed: int) -> Iterato
                     raise EOFError("more data after the end mark")
 
 
-def _zip_entries(path: pathlib.Path, allowed: int) -> Iterator[_Entry]:
+def _zip_entries(path: pathlib.Path) -> Iterator[_Entry]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        if sum(member.file_size for member in members) > allowed:
-            raise PipelineError(_bomb(path, allowed))
+        if sum(member.file_size for member in members) > allowed_bytes(path):
+            raise PipelineError(_bomb(path))
         guesses = 0
         for member in members:
             if member.flag_bits & 0x1:
@@ -295,5 +299,5 @@ def _link_target(name: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
 
 
-def _bomb(path: pathlib.Path, allowed: int) -> str:
-    return f"expected at most {allowed:,} bytes out of {path}, received more; it looks like an archive bomb"
+def _bomb(path: pathlib.Path) -> str:
+    return f"expected at most {allowed_bytes(path):,} bytes out of {path}, received more; it looks like an archive bomb"

@@ -12,7 +12,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core.errors import PipelineError, one_line
-from components.core.pictures.archives import ALWAYS_ALLOWED_BYTES, MAX_EXPANSION
+from components.core.pictures.archives import allowed_bytes
 from components.core.start_place import WHOLE_MODEL
 from components.train.errors import SettingsError
 
@@ -116,7 +116,7 @@ def _weights_file(file: pathlib.Path, scratch: pathlib.Path) -> pathlib.Path:
     if file.suffix != WHOLE_MODEL:
         return file
     with zipfile.ZipFile(file) as archive:
-        if archive.getinfo(WEIGHTS_IN_KERAS).file_size > max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * file.stat().st_size):
+        if archive.getinfo(WEIGHTS_IN_KERAS).file_size > allowed_bytes(file):
             raise ValueError("weights that unpack to far more than their file; it looks like an archive bomb")
         return pathlib.Path(archive.extract(WEIGHTS_IN_KERAS, scratch))
 

@@ -13,6 +13,7 @@ import pytest
 
 from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
+from components.core.pictures import archives
 from components.core.pictures.archives import iter_members
 from components.download.file_to_fetch import Checksum, FileToFetch, Sums, check_sums
 from components.download.run import download
@@ -53,6 +54,14 @@ def test_the_same_source_gives_the_same_artifact(archive, fetch_pictures, tmp_pa
     os.utime(archive, (1, 1))
     fetch_pictures(archive)
     assert (tmp_path / "raw/source.json").read_bytes() == first
+
+
+def test_an_archive_bomb_is_not_unpacked_to_its_end(archive, fetch_pictures, monkeypatch):
+    monkeypatch.setattr(archives, "ALWAYS_ALLOWED_BYTES", 2 << 20)
+    monkeypatch.setattr(archives, "MAX_EXPANSION", 0)
+    archive.write_bytes(gzip.compress(gzip.decompress(DATA) + bytes(5 << 20)))
+    with pytest.raises(PipelineError, match=f"{archive}, received more; it looks like an archive bomb"):
+        fetch_pictures(archive)
 
 
 @pytest.mark.parametrize(
