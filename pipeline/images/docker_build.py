@@ -32,7 +32,8 @@ def obtain_base(client: "docker.DockerClient", base: str) -> str:
     stand_ins = held_images(client, STAND_IN_BASE) if base == recorded() else {}
     if stand_ins:
         newest = max(stand_ins, key=lambda name: stand_ins[name]["Created"])
-        print(f"{base} is not here: building on {newest}, which docker/base-image.sh made")
+        made = time.strftime("%Y-%m-%d", time.gmtime(stand_ins[newest]["Created"]))
+        print(f"{base} is not here: building on {newest}, which docker/base-image.sh made with the updates of {made}")
         return newest
     print(f"pulling {base}")
     try:
