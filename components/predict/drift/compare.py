@@ -14,11 +14,12 @@ and the new ones. They are compared as two samples, so that a small reference is
   Its interval holds for all measures together (Bonferroni); the lower end has `chance` taken off, the most by which
   the estimate can be too high, since a mean of |x| exceeds |mean of x| most where that mean is 0.
 
-With many pictures everything is significant, and with few much has moved by chance: what counts is what is both, no
-chance and more than `max_drift`.
+With many pictures everything is significant, and with few, or in many bins, much has moved by chance: what counts is
+what is both, no chance and more than `max_drift` beyond it.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy import stats
@@ -55,8 +56,12 @@ class Drift:
     chance: float
 
     def exceeds(self, max_drift: float) -> bool:
-        """Whether more than that share lies elsewhere, and not by chance."""
-        return self.different and self.moved > max_drift
+        """Whether more than that share lies elsewhere, and not by chance.
+
+        What has moved adds to what chance alone comes to, which is much for a thousand classes, about as squares do:
+        5,000 pictures of which 10 % had moved, to one class, counted as 23 %.
+        """
+        return self.different and self.moved > math.hypot(max_drift, self.chance)
 
 
 def compare(reference: Reference, found: dict[str, np.ndarray], significance: float) -> list[Drift]:

@@ -116,6 +116,17 @@ def test_with_many_pictures_the_smallest_difference_is_no_chance_but_moves_littl
     assert drift.different and drift.moved == pytest.approx(0.016) and not drift.exceeds(0.05)
 
 
+def test_what_chance_moves_among_many_classes_fails_no_run():
+    """A tenth is one class now, where chance alone comes to 17 %."""
+    random = np.random.default_rng(0)
+    shares = np.full(1000, 1 / 1000)
+    for moved, exceeds in ((0.1, False), (0.3, True)):
+        others = shares * (1 - moved) + moved * (np.arange(1000) == 0)
+        reference = Reference(measures={}, classes=random.multinomial(10_000, shares).tolist())
+        [drift] = compare(reference, {CLASSES: random.multinomial(5_000, others)}, 0.01)
+        assert drift.different and drift.moved > 0.2 and drift.exceeds(0.2) == exceeds
+
+
 @pytest.mark.parametrize(
     ("known", "new"), [([0, 20, 0], [0, 40, 0]), ([0, 0], [5, 5]), ([1, 1], [1, 0]), ([9] * 100, [1] * 100)]
 )
