@@ -7,7 +7,7 @@ their answers depend on each other. Tian and Ramdas (2021), "Online control of t
 alpha spending. What it costs: the 200th must lead by three times as many pictures as a single one.
 
     models/.looks/NAME.npz   times: uint64 [n], how often each of `pictures` was asked (by hash, ascending)
-                             comparisons, looks: uint64 [m], the last comparisons made and the look that each was
+                             comparisons, looks: uint64 [m], the comparisons made and the look that each was
 
 A comparison is known by its outcome, picture by picture: made again, since the step was killed or the same model was
 trained once more, it is the same look. It is none if both are right on the same pictures, as no luck can come of it:
@@ -26,7 +26,6 @@ import numpy as np
 
 from components.core.storage import NotFound, PreconditionFailed, StorageError, Store
 
-REMEMBERED = 1000
 TRIES = 20
 
 
@@ -88,13 +87,8 @@ def _counted(found: Looks, asked: np.ndarray, comparison: np.uint64) -> tuple[Lo
     places = np.searchsorted(pictures, np.unique(asked))
     times[places] += np.uint64(1)
     look = int(times[places].max())
-    counted = Looks(
-        pictures,
-        times,
-        np.append(found.comparisons, comparison)[-REMEMBERED:],
-        np.append(found.looks, np.uint64(look))[-REMEMBERED:],
-    )
-    return counted, look
+    comparisons, looks = np.append(found.comparisons, comparison), np.append(found.looks, np.uint64(look))
+    return Looks(pictures, times, comparisons, looks), look
 
 
 def _comparison(asked: np.ndarray, outcome: np.ndarray, champion: int) -> np.uint64:

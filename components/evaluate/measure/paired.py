@@ -48,8 +48,8 @@ def mean_recall_test(better: np.ndarray, worse: np.ndarray, pictures: np.ndarray
     class has chances of its own of winning and of losing a picture: those that explain the answers best among all under
     which the mean recalls are equal. What a few pictures could not show is in them. For one class this is Tango's
     "Equivalence test and confidence interval for the difference in proportions for the paired-sample design" (1998).
-    The answer is how often these chances give such a lead, by Lugannani and Rice's saddlepoint formula (1980),
-    which holds far into the tail, where many looks lead, and draws nothing.
+    The answer is how often these chances give such a lead, by the saddlepoint formula of Lugannani and Rice (1980) in
+    Barndorff-Nielsen's form (1986), which holds far into the tail, where many looks lead, and draws nothing.
 
     Args:
         better: (..., classes), pictures of the class that only the first model gets right.

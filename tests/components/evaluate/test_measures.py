@@ -101,7 +101,12 @@ def test_the_micro_averaged_curve_is_that_of_scikit_learn(digits):
     curve = measures.micro_roc(labels, probabilities)
     assert curve.auc == pytest.approx(roc_auc_score(truth, probabilities.ravel()), rel=1e-9)
     x, y, _ = roc_curve(truth, probabilities.ravel(), drop_intermediate=False)
-    assert curve.true_positive_rate == pytest.approx(np.interp(curve.false_positive_rate, x, y), abs=1e-3)
+    found_x, found_y = np.array(curve.false_positive_rate), np.array(curve.true_positive_rate)
+    assert found_y == pytest.approx(np.interp(found_x, x, y), abs=1e-3)
+    assert np.interp(x + y, found_x + found_y, found_y) == pytest.approx(y, abs=0.01)  # between its points, too
+    for place in range(1, len(found_x), 20):
+        yes = probabilities.ravel() >= curve.thresholds[place]
+        assert (yes[~truth].mean(), yes[truth].mean()) == pytest.approx((found_x[place], found_y[place]))
     assert len(curve.thresholds) <= measures.CURVE_POINTS
     ends = [values[end] for values in (curve.false_positive_rate, curve.true_positive_rate) for end in (0, -1)]
     assert ends == [0, 1, 0, 1]
@@ -181,8 +186,6 @@ def test_mistakes_and_successes_come_in_order(answers):
     ("labels", "probabilities", "said"),
     [
         ([], np.zeros((0, 3)), "test split"),
-        ([0, 1], [[0.5, 0.5]], "belong together"),
-        ([0, 3], [[0.5, 0.5], [0.5, 0.5]], "received 0 to 3"),
         ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "NaN or infinity for 1 of 2"),
         ([0, 1], [[2.5, -1.5], [0.5, 0.5]], "softmax"),
         ([0, 1], [[2.5, 1.5], [0.5, 0.5]], "softmax"),
@@ -246,6 +249,7 @@ def test_balanced_accuracy_reaches_what_each_class_reaches():
             labels = np.repeat(np.arange(classes), of)
             found = measures.balanced_accuracy(labels, np.tile(np.arange(of) < right, classes))
             assert found == round(right / of, 12)
+    assert measures.balanced_accuracy(np.array([0, 0, 1]), np.array([True, False, False])) == 0.25
 
 
 def test_the_interval_of_balanced_accuracy_holds_it_as_often_as_it_says():

@@ -1,10 +1,12 @@
 """The gate's paired tests: each promotes no better a model than it says, and finds one that is."""
 
+import functools
 from fractions import Fraction
 from math import comb
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from components.core.errors import PipelineError
@@ -77,6 +79,39 @@ def test_of_classes_of_one_size_it_says_what_mcnemar_says():
     for better, worse in ((35, 18), (30, 25), (100, 60)):
         halves = np.array([better] * 2), np.array([worse] * 2), np.array([500, 500])
         assert mean_recall_test(*halves) == pytest.approx(mcnemar(2 * better, 2 * worse), rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "pictures"),
+    [
+        ([7], [0], [50]), ([2], [2], [30]), ([1], [3], [30]), ([40, 9], [8, 0], [200, 30]),
+        ([1, 6], [20, 0], [300, 20]), ([50, 2], [30, 0], [500, 3]), ([2, 2, 2], [0, 0, 0], [6, 6, 6]),
+        ([1, 0], [0, 1], [2, 3]),  # the lead, less half a step, is 0
+    ],
+)  # fmt: skip
+def test_it_is_the_exact_sum_under_the_likeliest_chances_of_equal_mean_recalls(better, worse, pictures):
+    """The chances by an optimizer, the sum over all outcomes."""
+    better, worse, pictures = np.array(better), np.array(worse), np.array(pictures)
+    classes, given = len(pictures), np.stack([better + 0.5, worse + 0.5, pictures - better - worse + 1])
+    start = given / given.sum(axis=0)
+    found = minimize(
+        lambda x: -(given * np.log(x.reshape(3, -1))).sum(),
+        start.ravel(),
+        bounds=[(1e-6, 1)] * 3 * classes,
+        constraints=[
+            {"type": "eq", "fun": lambda x: x.reshape(3, -1).sum(axis=0) - 1},
+            {"type": "eq", "fun": lambda x: (x[:classes] - x[classes : 2 * classes]).sum()},
+        ],
+        options={"maxiter": 500},
+    )
+    assert found.success
+    leads, chances = np.zeros(1), np.ones(1)
+    for won, lost, neither, count in zip(*found.x.reshape(3, -1), pictures, strict=True):
+        of_class = functools.reduce(np.convolve, [[lost, neither, won]] * count)
+        leads = (leads[:, None] + np.arange(-count, count + 1) / count).ravel()
+        chances = (chances[:, None] * of_class).ravel()
+    exact = chances[leads >= ((better - worse) / pictures).sum() - 1e-9].sum()
+    assert mean_recall_test(better, worse, pictures) == pytest.approx(exact, rel=0.12)
 
 
 def test_far_into_the_tail_and_at_the_ends_it_is_a_probability():
@@ -153,9 +188,9 @@ def test_balanced_accuracy_is_not_compared_without_a_class():
 
 
 def test_by_class_counts_what_tells_the_two_apart():
-    labels, better = np.array([0, 0, 2, 2, 2]), np.array([True, False, True, True, False])
+    labels, better = np.array([0, 0, 2, 2, 2, 3]), np.array([True, False, True, True, False, False])
     found = by_class(labels, better, ~better)
-    assert [each.tolist() for each in found] == [[1, 2], [1, 1], [2, 3]]
+    assert [each.tolist() for each in found] == [[1, 2, 0], [1, 1, 1], [2, 3, 1]]
 
 
 def test_the_interval_of_the_mean_recalls_holds_the_truth_as_often_as_it_says():

@@ -21,15 +21,16 @@ from tests.components.train.board_files import accumulated, hyperparameters, plu
 from tests.split import load_split
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
-THREE_EPOCHS = {"architecture": SMALL, "epochs": 3, "gpus": "auto", "schedule": "linear"}
+ONE_LAYER = '["Flatten"]'
+THREE_EPOCHS = {"architecture": ONE_LAYER, "epochs": 3, "gpus": "auto", "schedule": "linear"}
 
 
 @pytest.fixture
 def run(tmp_path: pathlib.Path, digits: str) -> Callable[..., TrainingResult]:
-    """Trains a small model on the digits, 20 steps an epoch, into tmp_path/model and tmp_path/board."""
+    """Trains one layer on the digits, 20 steps an epoch, into tmp_path/model and tmp_path/board."""
 
     def run(path: str = digits, **settings: Any) -> TrainingResult:
-        checked = TrainSettings.checked(**{"architecture": SMALL, "epochs": 3, "gpus": "auto", **settings})
+        checked = TrainSettings.checked(**{"architecture": ONE_LAYER, "epochs": 3, "gpus": "auto", **settings})
         return train(checked, path, str(tmp_path / "model"), str(tmp_path / "board"))
 
     return run
@@ -97,7 +98,7 @@ def test_a_run_started_again_draws_nothing_twice(
 def test_the_graph_is_the_models_layers(
     run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
 ) -> None:
-    run(unjudged_digits, precision="bfloat16", epochs=1, batch_size=500, augment_shift=1)
+    run(unjudged_digits, architecture=SMALL, precision="bfloat16", epochs=1, batch_size=500, augment_shift=1)
     nodes = {node.name: node for node in accumulated(tmp_path / "board/train").Graph().node}
     assert list(nodes["scale"].input) == ["pictures"]
     assert len(nodes) == 5
@@ -134,7 +135,7 @@ def test_a_failed_training_says_so(
     run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises(PipelineError):
-        run(unjudged_digits, optimizer="sgd", learning_rate=1e30)
+        run(unjudged_digits, optimizer="sgd", learning_rate=1e38)
     assert ended(tmp_path / "board/result") == "STATUS_FAILURE"
 
 
@@ -145,10 +146,10 @@ def pictures(directory: pathlib.Path, tag: str) -> dict[int, Image.Image]:
 def test_validation_pictures_are_drawn_while_it_trains(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path
 ) -> None:
-    run(epochs=12, batch_size=500, learning_rate=0.01)
+    run(epochs=10, batch_size=500, learning_rate=0.01)
     for tag in ("confusion matrix", "predictions"):
         drawn = pictures(tmp_path / "board/validation", tag)
-        assert list(drawn) == [1, 2, 4, 6, 8, 10, 12]
+        assert list(drawn) == [1, 2, 4, 6, 8, 10]
         width, height, _ = tensors(tmp_path / "board/validation")[tag][1]
         assert drawn[1].size == (int(width), int(height))
     # The model learns: more of the captions below the pictures are green (right), fewer are red.
@@ -161,13 +162,14 @@ def test_the_last_epoch_is_drawn_wherever_it_ends(run: Callable[..., TrainingRes
     assert max(pictures(tmp_path / "board/validation", "predictions")) == result.epochs < 40
 
 
-def test_without_a_validation_split_there_are_no_pictures(
+def test_without_a_validation_split_the_last_epoch_counts_and_there_are_no_pictures(
     run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str, tmp_path: pathlib.Path
 ) -> None:
     from components.core.artifacts.dataset import read_info
 
     images, labels = load_split(digits, read_info(digits), "train")
-    run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
+    result = run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
+    assert (result.best_epoch, result.best_val_accuracy, result.val_loss) == (3, None, None)
     assert accumulated(tmp_path / "board/validation").Tags()["tensors"] == []
     assert "result/val_accuracy" not in tensors(tmp_path / "board/result")
 
@@ -175,7 +177,7 @@ def test_without_a_validation_split_there_are_no_pictures(
 def test_histograms_are_there_on_request(
     run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path
 ) -> None:
-    run(unjudged_digits, epochs=4, batch_size=500, histograms=2)
+    run(unjudged_digits, architecture=SMALL, epochs=4, batch_size=500, histograms=2)
     found = tensors(tmp_path / "board/train")
     kernels = [tag for tag in found if tag.endswith("kernel")]
     assert len(kernels) == 2

@@ -51,7 +51,7 @@ def test_patience_without_validation_pictures_is_refused_and_trains_nothing(
 def test_a_model_artifact_holds_what_was_learnt(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
-    result = run(architecture="article", epochs=4, batch_size=50)
+    result = run(batch_size=50, learning_rate=0.01)
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
 
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
@@ -64,12 +64,13 @@ def test_a_model_artifact_holds_what_was_learnt(
 
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     history = record["history"]
-    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+    assert [entry["epoch"] for entry in history] == [1, 2]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second", "seconds"):
         assert all(entry[name] > 0 for entry in history), name
     best = max(history, key=lambda entry: entry["val_accuracy"])
     assert (record["best_epoch"], record["best_val_accuracy"]) == (best["epoch"], best["val_accuracy"])
-    assert record["settings"] == TrainSettings(architecture="article", epochs=4, gpus="auto").model_dump()
+    given = {"architecture": SMALL, "epochs": 2, "batch_size": 50, "learning_rate": 0.01, "gpus": "auto"}
+    assert record["settings"] == TrainSettings(**given).model_dump()
     assert record["dataset_fingerprint"] == "1" * 64
     assert set(record["versions"]) == {"python", "keras", "tensorflow", "numpy"}
     assert record["precision"] == "float32"
@@ -81,7 +82,7 @@ def test_no_step_waits_until_its_loss_is_a_number(
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(StopAtNaN, "on_train_batch_end", lambda self, batch, logs: seen.append(logs["loss"]))
-    run(unjudged_digits, epochs=1, verbose="0")
+    run(unjudged_digits, architecture='["Flatten"]', epochs=1, verbose="0")
     assert seen
     assert not [loss for loss in seen if isinstance(loss, float)]
 
@@ -103,7 +104,7 @@ def test_same_seed_same_weights(
     """Also with dropout, and where the earlier run was killed and left event files and half a model."""
 
     def weights(seed: int) -> list[np.ndarray]:
-        layers = '[{"Dropout": {"rate": 0.3}}, "Flatten", {"Dense": {"units": 16}}]'
+        layers = '[{"Dropout": {"rate": 0.3}}, "Flatten"]'
         run(unjudged_digits, architecture=layers, seed=seed)
         return keras.models.load_model(tmp_path / "model" / "model.keras").get_weights()
 
@@ -115,15 +116,8 @@ def test_same_seed_same_weights(
     assert not (tmp_path / ".model.partial").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
-def test_other_optimizers_train(run: Callable[..., TrainingResult], unjudged_digits: str, optimizer: str) -> None:
-    assert run(unjudged_digits, optimizer=optimizer, epochs=1, batch_size=50).accuracy > 0.1
-
-
-def test_the_log_has_a_line_an_epoch(
-    run: Callable[..., TrainingResult], unjudged_digits: str, capfd: pytest.CaptureFixture
-) -> None:
-    run(verbose="auto")
+def test_the_log_has_a_line_an_epoch(run: Callable[..., TrainingResult], capfd: pytest.CaptureFixture) -> None:
+    run(architecture='["Flatten"]', verbose="auto")
     out, _ = capfd.readouterr()
     lines = [line for line in out.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
@@ -131,8 +125,6 @@ def test_the_log_has_a_line_an_epoch(
     for word in ("  accuracy ", "  val_loss ", "  val_accuracy ", " images/s  "):
         assert word in lines[0]
     assert out.isascii()
-    run(unjudged_digits, verbose="0")
-    assert "epoch" not in capfd.readouterr().out
 
 
 def test_a_bar_is_drawn_where_someone_looks(
@@ -143,7 +135,7 @@ def test_a_bar_is_drawn_where_someone_looks(
 ) -> None:
     monkeypatch.setenv("CONV2D_LIVE_PROGRESS", "1")
     monkeypatch.setattr("components.core.progress.REDRAW_INTERVAL_S", 0.0)
-    run(unjudged_digits, epochs=1, batch_size=50)
+    run(unjudged_digits, architecture='["Flatten"]', epochs=1, batch_size=50)
     drawn = [line for line in capfd.readouterr().out.split("\n") if line.startswith(f"{LIVE_PREFIX}epoch 1/1")]
     assert len(drawn) == 20
     assert "100%  1,000 of 1,000 images" in drawn[-1]
@@ -158,23 +150,15 @@ def test_a_log_has_a_line_now_and_then_within_a_long_epoch(
 ) -> None:
     """It said nothing for as long as the epoch took; and such a line is no finished epoch for who follows nodes."""
     monkeypatch.setattr("components.train.callbacks.LOG_EVERY_S", 1e-9)
-    run(unjudged_digits, epochs=1, batch_size=500)
+    run(unjudged_digits, architecture='["Flatten"]', epochs=1, batch_size=500)
     *within, ended = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch 1/1")]
     assert len(within) == 2 and within[0].startswith("epoch 1/1: 50%, 500 of 1,000 images, ")
     assert "loss nan" not in within[0] and ended.startswith("epoch 1/1  loss ")
     assert [bool(EPOCH.match(line)) for line in (*within, ended)] == [False, False, True]
 
 
-def test_without_a_validation_split_the_last_epoch_counts(
-    run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str
-) -> None:
-    images, labels = load_split(digits, read_info(digits), "train")
-    result = run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
-    assert (result.best_epoch, result.best_val_accuracy, result.val_loss) == (2, None, None)
-
-
 def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., TrainingResult], capsys: Any) -> None:
-    result = run(early_stopping_patience=2, epochs=30, learning_rate=1e-12, verbose="0")
+    result = run(architecture='["Flatten"]', early_stopping_patience=2, epochs=30, learning_rate=1e-12, verbose="0")
     assert result.epochs < 30
     assert result.epochs == result.best_epoch + 2
     assert capsys.readouterr().out == ""
@@ -185,7 +169,8 @@ def test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone(
 ) -> None:
     """One step of hardly any length, so that the losses are those of the model that it ends with."""
     weights = {f"class {index}": 1.0 + index for index in range(10)}
-    result = run(class_weight=json.dumps(weights), batch_size=1000, epochs=1, optimizer="sgd", learning_rate=1e-9)
+    still = {"architecture": '["Flatten"]', "batch_size": 1000, "epochs": 1, "optimizer": "sgd", "learning_rate": 1e-9}
+    result = run(class_weight=json.dumps(weights), **still)
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
     for split, found in (("train", result.loss), ("validation", result.val_loss)):
         images, labels = load_split(digits, read_info(digits), split)
@@ -225,7 +210,7 @@ def test_mixed_pictures_train_with_weights_and_smoothing(run: Callable[..., Trai
     """Their loss is that of mixed labels; validation, whose labels are plain, tells that the model learns."""
     mixing = '[{"MixUp": {"alpha": 0.2}}, {"CutMix": {}}]'
     settings = {"augmentation": mixing, "class_weight": "balanced", "label_smoothing": 0.1}
-    result = run(**settings, epochs=4, batch_size=50, learning_rate=0.003)
+    result = run(**settings, batch_size=50, learning_rate=0.01)
     assert result.best_val_accuracy > 0.8
     assert 0.3 < result.accuracy < 0.98
 
@@ -292,9 +277,10 @@ def test_several_steps_a_call_change_nothing(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU is given; 7 steps an epoch don't divide by 3, and the last batch is a smaller one."""
-    one = run(model="one", batch_size=150)
+    settings = {"architecture": '[{"Dropout": {"rate": 0.3}}, "Flatten"]', "batch_size": 150}
+    one = run(model="one", **settings)
     monkeypatch.setattr(Device, "steps_a_call", 3)
-    three = run(model="three", batch_size=150)
+    three = run(model="three", **settings)
     assert (three.loss, three.val_loss) == pytest.approx((one.loss, one.val_loss))
     weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "three")]
     for first, second in zip(*weights, strict=True):
@@ -302,9 +288,10 @@ def test_several_steps_a_call_change_nothing(
 
 
 def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., TrainingResult], capsys: Any) -> None:
-    assert run(epochs=3, end_below="1:1.0").epochs == 1
+    flat = {"architecture": '["Flatten"]'}
+    assert run(**flat, epochs=3, end_below="1:1.0").epochs == 1
     assert "below 1: stopped after epoch 1" in capsys.readouterr().out
-    assert run(epochs=2, end_below="1:0.01", model="good", batch_size=2000).epochs == 2
+    assert run(**flat, epochs=2, end_below="1:0.01", model="good", batch_size=2000).epochs == 2
     assert "batch 2000, 1 step an epoch" in capsys.readouterr().out
 
 

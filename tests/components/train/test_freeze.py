@@ -9,7 +9,6 @@ import pytest
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
 from components.train.network.architecture import frozen_places, layer_names, parse_architecture
-from components.train.network.model import build_model
 from components.train.optimizer import LearningRate
 from components.train.phases import Phase, phases_after
 from components.train.run import train
@@ -22,25 +21,30 @@ BODY = (
 COMMON = {"architecture": BODY, "batch_size": 250, "verbose": "2", "seed": 5, "learning_rate": 0.01}
 
 
-def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(unjudged_digits, tmp_path, capsys):
+def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(
+    unjudged_digits, tmp_path, capsys, monkeypatch
+):
     """BatchNormalization keeps its statistics while it is frozen."""
+    before_each_phase, prepare = [], Phase.prepare
 
-    def trained(epochs: int) -> list[np.ndarray]:
-        settings = TrainSettings(**COMMON, epochs=epochs, freeze="2", freeze_epochs=1, unfreeze_rate=0.25)
-        train(settings, unjudged_digits, str(tmp_path / str(epochs)), str(tmp_path / "board"))
-        return load_model(tmp_path / str(epochs) / "model.keras").get_weights()
+    def noted(phase: Phase, model: keras.Model, *arguments) -> None:
+        before_each_phase.append(model.get_weights())
+        prepare(phase, model, *arguments)
 
-    keras.utils.set_random_seed(5)
-    fresh = build_model(parse_architecture(BODY), (8, 8, 1), 10).get_weights()
-    frozen, thawed = trained(1), trained(2)
+    monkeypatch.setattr(Phase, "prepare", noted)
+    settings = TrainSettings(**COMMON, epochs=2, freeze="2", freeze_epochs=1, unfreeze_rate=0.25)
+    train(settings, unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board"))
+    fresh, frozen = before_each_phase
+    thawed = load_model(tmp_path / "model" / "model.keras").get_weights()
     said = capsys.readouterr().out
     # Kernel and bias, then scale, offset and two statistics: the first six arrays are those of the frozen layers.
-    assert all(np.array_equal(a, b) for a, b in zip(fresh[:6], frozen[:6], strict=True))
+    changed = [not np.array_equal(a, b) for a, b in zip(fresh, frozen, strict=True)]
+    assert changed == [*[False] * 8, *[True] * 4]
     changed = [not np.array_equal(a, b) for a, b in zip(frozen, thawed, strict=True)]
     assert changed == [*[True] * 6, False, False, *[True] * 4]  # a layer that is never to be trained stays so
     assert "frozen to the end of epoch 1: conv2d, batch_normalization" in said
     assert "all layers train from epoch 2 on, at 0.25 of the rate" in said
-    history = json.loads((tmp_path / "2" / "training.json").read_text())["history"]
+    history = json.loads((tmp_path / "model" / "training.json").read_text())["history"]
     assert [entry["learning_rate"] for entry in history] == [0.01, 0.0025]
     assert len(list((tmp_path / "board" / "train").iterdir())) == 1  # one run in TensorBoard, not one a phase
 

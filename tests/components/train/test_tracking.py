@@ -17,8 +17,6 @@ from tests.components.train.conftest import BACKEND
 from tests.servers.http_api import Api
 from tests.servers.mlflow_api import MLflowApi
 
-SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
-
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
@@ -50,7 +48,9 @@ def test_a_training_leaves_its_curves(tmp_path, digits, monkeypatch):
     with mlflow.serving() as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         monkeypatch.setenv("MLFLOW_RUN_ID", "0a1b")
-        settings = TrainSettings.checked(architecture=SMALL, epochs=3, batch_size=500, gpus="auto", backend=BACKEND)
+        settings = TrainSettings.checked(
+            architecture='["Flatten"]', epochs=3, batch_size=500, gpus="auto", backend=BACKEND
+        )
         train(settings, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     history = json.loads(pathlib.Path(tmp_path / "model" / "training.json").read_text())["history"]
     for name in tracking.CURVES:

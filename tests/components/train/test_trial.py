@@ -21,8 +21,8 @@ from components.train.stored_checkpoint import checkpoint_place
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
 
-SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
-SETTINGS = TrainSettings(architecture=SMALL, epochs=1, batch_size=200, gpus="auto", optimizer="sgd", learning_rate=0.01)
+ONE_LAYER = {"architecture": '["Flatten"]', "batch_size": 200, "epochs": 1, "optimizer": "sgd"}
+SETTINGS = TrainSettings(**ONE_LAYER, gpus="auto", learning_rate=0.01)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ("learning_rate=1e30", "expected a finite loss"),
+        ("learning_rate=1e38", "expected a finite loss"),
         ('architecture=[{"Conv2D":{"filters":4,"kernel_size":9}},"Flatten"]', "layer 1 (Conv2D)"),
         ('architecture=["Flatten",{"Dense":{"units":4,"kernel_initializer":"Zebra"}}]', "layer 2 (Dense)"),
         ('architecture=["Flatten",{"Dropout":{"rate":0.5,"noise_shape":[3,4]}}]', "calling Dropout.call()"),

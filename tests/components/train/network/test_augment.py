@@ -7,6 +7,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
+from components.train.device import set_seed
 from components.train.network import augmentation
 from components.train.network.augment import make_augmentation
 from components.train.settings import TrainSettings
@@ -113,7 +114,7 @@ def test_each_layer_changes_each_picture_by_itself_from_its_seed_alone(name: str
     keras = load_keras()
 
     def steps() -> list[np.ndarray]:
-        keras.utils.set_random_seed(int(random.integers(1000)))
+        set_seed(int(random.integers(1000)))
         change = make_augmentation(TrainSettings.checked(augmentation=listed({name: arguments}), seed=5), SHAPE)
         return [keras.ops.convert_to_numpy(change(given, np.zeros(24, np.int64), 4)[0]) for _ in range(2)]
 

@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
@@ -121,6 +122,15 @@ def test_weights_come_from_a_file_that_is_proven(tmp_path):
         loaded(sha256_of(file), alpha=0.5)
 
 
+@pytest.fixture
+def eagerly():
+    """Its few steps operation by operation: to trace so many layers costs ten times as much."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_a_backbone_is_started_from_frozen_trained_and_loaded(dataset, tmp_path, monkeypatch):
     """BatchNormalization in it keeps its statistics while it is frozen; bfloat16; a head of other layers after it."""
     random = np.random.default_rng(1)

@@ -142,9 +142,8 @@ def test_no_argument_of_conv2d_is_left_out() -> None:
 )  # fmt: skip
 def test_other_layers_train(layers: list[Any]) -> None:
     model = build(layers)
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
-    history = model.fit(pictures(), np.arange(5) % 3, verbose=0)
-    assert np.isfinite(history.history["loss"][0])
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    assert np.isfinite(model.train_on_batch(pictures(), np.arange(5) % 3))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""What is decided by the device: arithmetic, steps a call, where the pictures lie. No GPU is asked."""
+
+import pytest
+
+from components.train.device import Device, _gpu_arithmetic, choose_policy
+
+
+@pytest.mark.parametrize(
+    ("capability", "arithmetic", "policy"),
+    [
+        ((6, 1), ("float32",), "float32"),  # P40
+        ((7, 0), ("float16", "float32"), "mixed_float16"),  # V100
+        ((7, 5), ("float16", "float32"), "mixed_float16"),  # T4
+        ((8, 0), ("bfloat16", "float32"), "mixed_bfloat16"),  # A100
+        ((9, 0), ("bfloat16", "float32"), "mixed_bfloat16"),  # H100
+    ],
+)
+def test_auto_is_the_fastest_that_a_gpu_has_units_for(capability, arithmetic, policy) -> None:
+    assert _gpu_arithmetic(capability) == arithmetic
+    device = Device("a GPU", 1, arithmetic)
+    assert (choose_policy("auto", device), choose_policy("float32", device)) == (policy, "float32")
+    assert choose_policy("bfloat16", device) == "mixed_bfloat16"
+
+
+def test_pictures_lie_on_one_gpu_if_they_take_a_quarter_of_it_at_most() -> None:
+    def room(pictures: int, gpus: int = 1, count: int = 1, memory: int | None = 400) -> bool:
+        return Device("a GPU", gpus, ("float32",), count, memory=memory).has_room_for(pictures)
+
+    assert (room(100), room(101), room(100, gpus=0), room(100, gpus=2, count=2)) == (True, False, False, False)
+    assert not room(1, memory=None)
+
+
+def test_a_gpu_gets_several_steps_a_call_and_the_first_process_leads() -> None:
+    assert [Device("x", gpus, ("float32",)).steps_a_call for gpus in (0, 1, 4)] == [1, 10, 10]
+    assert [Device("x", 1, ("float32",), 2, process, 2).leads for process in (0, 1)] == [True, False]
