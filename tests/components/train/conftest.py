@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -70,6 +70,16 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
 def unjudged_digits(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The same to train on, and none to validate on, which costs as much as training: no pictures are drawn of them."""
     return _digits(tmp_path_factory.mktemp("unjudged"), train=slice(0, 1000))
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """TensorFlow takes steps operation by operation: for a few steps of many layers, which cost more to trace."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def _digits(directory: pathlib.Path, **splits: slice) -> str:

@@ -27,7 +27,7 @@ from tests.components.train.test_checkpoint import Interruption
 from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
 
 BODY = [{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dense": {"units": 8}}]
-COMMON = {"epochs": 1, "batch_size": 250, "gpus": "auto", "backend": BACKEND, "verbose": "2"}
+COMMON = {"epochs": 1, "batch_size": 500, "gpus": "auto", "backend": BACKEND, "verbose": "2"}
 
 
 def settings(layers=BODY, **changes) -> TrainSettings:
@@ -44,7 +44,7 @@ def ancestor(unjudged_digits, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def start(unjudged_digits, tmp_path):
+def start(unjudged_digits, tmp_path, eagerly):
     """Trains from a model with a learning rate that changes next to nothing; gives the artifact."""
 
     def run(start_from, layers=BODY, dataset=unjudged_digits, name="model", **changes) -> pathlib.Path:

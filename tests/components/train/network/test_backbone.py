@@ -6,7 +6,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
@@ -120,14 +119,6 @@ def test_weights_come_from_a_file_that_is_proven(tmp_path):
         loaded("0" * 64)
     with pytest.raises(SettingsError, match=r"layer 1 \(MobileNet\): .*mine.weights.h5 doesn't fit: "):
         loaded(sha256_of(file), alpha=0.5)
-
-
-@pytest.fixture
-def eagerly():
-    """Its few steps operation by operation: to trace so many layers costs ten times as much."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.usefixtures("eagerly")
