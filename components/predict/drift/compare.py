@@ -101,7 +101,7 @@ def _pooled(reference: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.nd
     Neighbours, whatever is in them: an order by the counts of either sample would make differences of its own.
     """
     table = np.stack([reference, found]).astype(np.float64)
-    expected = table.sum(axis=0) * table.sum(axis=1).min() / max(table.sum(), 1)
+    expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
     starts, held = [0], 0.0
     for place, share in enumerate(expected.tolist()):
         if held >= LEAST_EXPECTED:
@@ -115,7 +115,7 @@ def _pooled(reference: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _p_value(reference: np.ndarray, found: np.ndarray) -> float:
-    if len(reference) < 2 or not reference.sum() or not found.sum():
+    if len(reference) < 2:
         return 1.0
     return float(stats.chi2_contingency([reference, found], correction=False).pvalue)
 
@@ -123,8 +123,6 @@ def _p_value(reference: np.ndarray, found: np.ndarray) -> float:
 def _moved(reference: np.ndarray, found: np.ndarray, significance: float) -> tuple[float, float, float, float]:
     """The share that lies elsewhere, its interval, and what chance alone comes to."""
     n, m = reference.sum(), found.sum()
-    if not n or not m:
-        return 0.0, 0.0, 1.0, 0.0
     p, q = reference / n, found / m
     moved = float(np.abs(p - q).sum() / 2)
     scatter = np.sqrt(p * (1 - p) / n + q * (1 - q) / m)
