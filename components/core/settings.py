@@ -13,6 +13,8 @@ from components.core.storage import location
 def _store_place(uri: str) -> str:
     if uri:
         location.parse(uri)
+        if "://" in uri and uri != uri.strip():  # as pasted: another place, a registry without a champion
+            raise ValueError("expected a place without blanks before or behind it")
     return uri
 
 
