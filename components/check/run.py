@@ -10,7 +10,7 @@ from typing import Any
 
 from components.check.settings import PlacementSettings, check_gpus
 from components.core.errors import PipelineError, one_line_errors
-from components.core.settings import Settings
+from components.core.settings import Settings, refuse_places_here
 from components.core.start_place import is_pinned
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
@@ -38,7 +38,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         PipelineError: the first value that can't be.
     """
     for settings in STEPS:
-        settings.among({**READ_BY_ITS_DRIVER, **values})
+        refuse_places_here(settings.among({**READ_BY_ITS_DRIVER, **values}))
     train = TrainSettings.among(values)
     check_gpus(train.gpus)
     alone = not compiled["nodes"]

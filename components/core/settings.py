@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Self, get_args
 
 import pydantic
 
@@ -102,3 +103,25 @@ class RegistrySettings(Settings):
         description="a gs, s3 or minio URI or a directory: the model registry whose champion a model must beat to be "
         "exported, and to which it is then published",
     )
+
+
+def store_places(kind: type[Settings]) -> tuple[str, ...]:
+    """The parameters that name a place for objects."""
+    return tuple(name for name, field in kind.model_fields.items() if set(get_args(StorePlace)) & set(field.metadata))
+
+
+def refuse_places_here(settings: Settings, others: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Refuses paths: to a pod they mean its own file system, which vanishes with it.
+
+    Args:
+        others: places besides those of the settings.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
+    for name, place in {**{name: getattr(settings, name) for name in store_places(type(settings))}, **others}.items():
+        if place and location.parse(place).scheme == "file":
+            raise PipelineError(
+                f"{name}: expected a place that the cluster's pods can reach, such as gs://bucket/prefix, received "
+                f"{place!r}, a path on this machine"
+            )

@@ -28,10 +28,13 @@ def predict(
     with one_line_errors():
         from components.core.artifacts.answered import write_answered
         from components.core.kfp_metrics import log_metrics
+        from components.core.settings import refuse_places_here
         from components.predict.run import predict
         from components.predict.settings import PredictSettings
 
-        done = predict(PredictSettings.among(given), report.path)
+        settings = PredictSettings.among(given)
+        refuse_places_here(settings)
+        done = predict(settings, report.path)
         write_answered(answered.path, done)
         log_metrics(metrics, done.model_dump(include={"pictures", "unreadable", "pictures_per_second", "drift"}))
         return done.said

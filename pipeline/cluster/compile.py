@@ -12,15 +12,15 @@ from kfp import compiler
 
 from components.check.settings import check_gpus
 from components.core.errors import PipelineError, shown
+from components.core.settings import refuse_places_here
 from components.core.start_place import named_version
-from components.core.storage import location
 from components.download.places import places_of, public, scheme_of
 from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
-from pipeline.parameters.parameters import Parameters, store_places
+from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
@@ -112,16 +112,11 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
     Raises:
         PipelineError: names the parameter.
     """
-    places = {name: getattr(parameters, name) for name in store_places(type(parameters))}
-    if isinstance(parameters, Parameters):
-        _check_sources(parameters)
-        places |= _trained_places(parameters)
-    for name, place in places.items():
-        if place and location.parse(place).scheme == "file":
-            raise PipelineError(
-                f"{name}: expected a place that the cluster's pods can reach, such as gs://bucket/prefix, received "
-                f"{place!r}, a path on this machine"
-            )
+    if isinstance(parameters, PredictionParameters):
+        refuse_places_here(parameters)
+        return
+    _check_sources(parameters)
+    refuse_places_here(parameters, _trained_places(parameters))
 
 
 def _trained_places(parameters: Parameters) -> dict[str, str]:

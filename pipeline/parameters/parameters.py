@@ -9,13 +9,13 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from components.check.settings import PlacementSettings
 from components.core.errors import PipelineError, nearest, shown
-from components.core.settings import Settings, StorePlace
+from components.core.settings import Settings, store_places
 from components.core.storage import location
 from components.download.settings import DownloadSettings
 from components.evaluate.settings import EvaluateSettings
@@ -42,11 +42,6 @@ class Parameters(
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
 ):
     """Every component's settings, flat, and where training runs on a cluster."""
-
-
-def store_places(kind: type[Settings]) -> tuple[str, ...]:
-    """The parameters that name a place for objects."""
-    return tuple(name for name, field in kind.model_fields.items() if set(get_args(StorePlace)) & set(field.metadata))
 
 
 STORE_PLACES = store_places(Parameters)

@@ -48,7 +48,9 @@ def _keras(path: str) -> Answer:
 def _onnx(path: str) -> Answer:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda pictures: session.run(["probabilities"], {"images": pictures})[0]
 
 

@@ -57,6 +57,7 @@ def test_what_every_profile_gives_passes(profile):
         ("image_size", "1 x", "image_size"),
         ("dataset", "cifar11", "cifar11"),
         ("end_below", "$(rm -rf /)\n", "end_below"),
+        ("publish_uri", "/models", "publish_uri: expected a place that the cluster's pods can reach"),
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory"),

@@ -248,15 +248,17 @@ class Metrics(types.SimpleNamespace):
         self.logged[name] = value
 
 
-def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(here, tmp_path, digits):
-    write_pictures(tmp_path / "new", digits.splits["validation"][0][:40])
-    settings = here(tmp_path / "new")
+@in_a_bucket
+def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(place, settings, tmp_path):  # noqa: F811
     metrics = Metrics(path=str(tmp_path / "metrics"), logged={})
     outputs = [types.SimpleNamespace(path=str(tmp_path / name)) for name in ("answered", "report")]
-    said = component.python_func(*outputs, metrics, **settings.model_dump())
-    assert said.startswith("answered 40 pictures; drift: ")
+    said = component.python_func(*outputs, metrics, **settings().model_dump())
+    assert re.match("answered [0-9]+ pictures, 1 of them unreadable; drift: ", said)
     assert json.loads((tmp_path / "answered" / "answered.json").read_text())["said"] == said
-    assert metrics.logged["pictures"] == 40 and (tmp_path / "report").read_text().startswith("<!DOCTYPE html>")
+    assert metrics.logged["unreadable"] == 1 and (tmp_path / "report").read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(SystemExit):  # answers on the pod's disk are gone with it
+        component.python_func(*outputs, metrics, **settings(out=str(tmp_path / "answers")).model_dump())
+    assert not (tmp_path / "answers").exists()
 
 
 def test_marks_tell_pictures_and_their_states_apart():
