@@ -17,7 +17,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.archives import iter_members
 from components.core.pictures.decode import MAX_BYTES
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
-from components.core.storage import NotFound, PreconditionFailed, Store, Stored, location, open_store
+from components.core.storage import NotFound, PreconditionFailed, StorageError, Store, Stored, location, open_store
 from components.core.wording import counted, listed, printable
 from components.predict.answering import batches_of, refuse_films
 
@@ -91,6 +91,10 @@ class Source:
                 if not isinstance(error, FileNotFoundError):
                     self.refused[picture.key] = error.strerror or str(error)
                 raise
+        try:
+            location.check_key(picture.key)
+        except StorageError as odd:  # one such name among all would end every run
+            raise ValueError(str(odd)) from None
         try:
             return self.store.read_as_listed(Stored(picture.key, picture.size, picture.generation))
         except (NotFound, PreconditionFailed) as gone:

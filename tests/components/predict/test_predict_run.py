@@ -116,6 +116,11 @@ def test_a_damaged_picture_that_alone_is_new_fails_no_run(place, settings):  # n
     store.write_bytes("new/cut-off.jpg", b"no picture")
     assert (done := predict(settings())).unreadable == 1 and done.said == "answered 1 picture, 1 of them unreadable"
     assert "not a picture" in next(row for row in rows(place.uri) if row["picture"].endswith("cut-off.jpg"))["error"]
+    bucket, _, prefix = place.uri.removeprefix("gs://").partition("/")
+    live = place.server.state.buckets[bucket]
+    live[f"{prefix}/new/a\tb.png".lstrip("/")] = live[f"{prefix}/new/cut-off.jpg".lstrip("/")]
+    assert predict(settings()).unreadable == 1
+    assert "without control characters" in next(row for row in rows(place.uri) if "b.png" in row["picture"])["error"]
     assert predict(settings()).pictures == 0
     for number in range(run.SUSPICIOUS):
         store.write_bytes(f"new/{number}.jpg", b"no picture")
