@@ -40,7 +40,7 @@ class S3Server:
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
         largest_copy: bytes of an object that one request copies, as S3 says it.
-        refused: a status and a code with which every request is refused; None: none is.
+        refused: a status, a code and perhaps why, with which every request is refused; None: none is.
     """
 
     def __init__(self, *buckets: str):
@@ -49,7 +49,7 @@ class S3Server:
         self.profiles: set[str] = set()
         self.hides = False
         self.largest_copy = 5 << 30
-        self.refused: tuple[int, str] | None = None
+        self.refused: tuple[int | str, ...] | None = None
         self.lock = threading.Lock()
         # S3 wants parts of 5 MiB; tests want small ones.
         moto.s3.models.S3_UPLOAD_PART_MIN_SIZE = 1
@@ -139,7 +139,7 @@ class _Quiet(MotoRequestHandler):
         pass
 
 
-def _error(status: int, code: str) -> Response:
-    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} for {SECRET_KEY}</Message></Error>"
+def _error(status: int, code: str, why: str = "") -> Response:
+    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} {why} for {SECRET_KEY}</Message></Error>"
     region = {"x-amz-bucket-region": "eu-central-1"} if status == 301 else None
     return Response(text, status, region, content_type="application/xml")

@@ -110,7 +110,9 @@ def _explain_status(
             f"{uri} may not be changed or deleted yet: a retention policy or a hold keeps it; choose another bucket"
         )
     if status == 403:
-        return Denied(f"no permission for {uri}; grant roles/storage.objectUser on {bucket}")
+        # Billing that ended, or a perimeter around the project: no role helps.
+        told = "" if reason in ("", "forbidden") else f" ({reason})"
+        return Denied(f"no permission for {uri}{told}; grant roles/storage.objectUser on {bucket}")
     if status == 400 and any(word in message.lower() for word in ("crc32c", "md5", "digest", "hash")):
         return Transient("the store received other bytes than were sent")
     # A partial content that isn't one, a redirect: the answer was damaged on its way.

@@ -23,6 +23,7 @@ BAD_CREDENTIALS = {
     "401", "Unauthorized", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
     "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired", "InvalidClientTokenId",
 }  # fmt: skip
+RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
 DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "XAmzContentChecksumMismatch"}
 RETRIED_CODES = {
     "SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling", "ThrottlingException",
@@ -92,7 +93,9 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
     if code in NOT_THERE or status == 404:
         return NotFound(f"expected an object {uri}, received none; check the name")
     if code in REFUSED or status == 403:
-        return Denied(f"no permission for {uri}; allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket")
+        of_key = "kms:" in error.response.get("Error", {}).get("Message", "")
+        rights = "kms:Decrypt and kms:GenerateDataKey on the key of the bucket" if of_key else RIGHTS
+        return Denied(f"no permission for {uri}; allow {rights}")
     if code in DAMAGED:
         return Transient("the store received other bytes than were sent")
     if status is None or status < 400:

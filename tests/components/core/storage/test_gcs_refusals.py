@@ -36,6 +36,9 @@ def test_any_other_refusal_repeats_googles_word_for_it(gcs):
     gcs.server.state.refusals.append((400, "userProjectMissing"))
     with pytest.raises(StorageError, match="refused the request for .* with status 400 userProjectMissing"):
         open_store(gcs.uri, SMALL).stat("key")
+    gcs.server.state.refusals.append((403, "accountDisabled"))
+    with pytest.raises(Denied, match=r"no permission for gs://.*/key \(accountDisabled\); grant roles/"):
+        open_store(gcs.uri, SMALL).stat("key")
 
 
 def test_nothing_is_asked_beside_what_is_wanted(gcs):

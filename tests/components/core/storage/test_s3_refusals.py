@@ -5,7 +5,7 @@ import re
 import pytest
 from moto.s3.responses import S3Response
 
-from components.core.storage import NotFound, StorageError, open_store
+from components.core.storage import Denied, NotFound, StorageError, open_store
 from components.download import store_source
 from tests.servers.small import SMALL
 
@@ -29,6 +29,13 @@ def test_a_refusal_is_told_at_once_also_of_a_question_whose_answer_has_no_body(
     with pytest.raises(StorageError, match=said):
         getattr(open_store(s3.uri, SMALL), method)("key")
     assert len(s3.proxy.requests) <= 5, "what will be refused again is not worth many tries"
+
+
+def test_a_key_that_may_not_be_used_is_told_as_that(s3, monkeypatch):
+    """No right on the bucket helps."""
+    monkeypatch.setattr(s3.server, "refused", (403, "AccessDenied", "is not authorized to perform: kms:Decrypt"))
+    with pytest.raises(Denied, match="no permission for .*/prefix/key; allow kms:Decrypt and kms:GenerateDataKey on"):
+        open_store(s3.uri, SMALL).read_bytes("key")
 
 
 def test_where_rights_end_at_a_prefix_what_is_not_there_is_found_out(s3, monkeypatch):
