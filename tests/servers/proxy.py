@@ -14,6 +14,7 @@ What can happen to a request (the `deed`):
     stall           half of the answer's body, then silence
     corrupt         one byte of the answer's body is another one
     corrupt-upload  one byte of the request's body is another one
+    slow            takes 4 s for a body of 8 MB
     hold            waits until `proxy.released` is set, then goes on as if nothing had been
 """
 
@@ -22,6 +23,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 import urllib.parse
 
 PIECE = 1 << 18
@@ -163,7 +165,9 @@ class _Connection(socketserver.BaseRequestHandler):
             client.send(_refusal(deed, method))
             return True
         store.send(head.bytes(b"expect:"))
-        client.pump(store, head, damage=deed == "corrupt-upload")
+        if deed == "slow":
+            client.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
+        client.pump(store, head, damage=deed == "corrupt-upload", pause_s=0.125 if deed == "slow" else 0)
         answer = store.head()
         if answer is None or deed == "lose":
             if answer is not None:
@@ -219,7 +223,9 @@ class Stream:
         line, _, self.buffer = self.buffer.partition(b"\r\n")
         return line
 
-    def pump(self, to: "Stream | None", head: Head, damage: bool = False, bodiless: bool = False) -> None:
+    def pump(
+        self, to: "Stream | None", head: Head, damage: bool = False, bodiless: bool = False, pause_s: float = 0
+    ) -> None:
         """Passes a body on (to nobody where `to` is None), with one byte in its middle changed on request."""
         if bodiless:
             return
@@ -248,6 +254,7 @@ class Stream:
                 data = _damaged(bytes(data), victim - at)
             if to:
                 to.send(data)
+            time.sleep(pause_s * len(data) / PIECE)
             at += len(data)
             left -= len(data)
 

@@ -191,7 +191,7 @@ class _Wire(requests.adapters.HTTPAdapter):
     """What the client's session is missing:
 
     - room for every worker's connection: a session keeps 10, and drops and re-opens the others each time
-    - a stall limit on the requests that pass none, which are the parts of an upload
+    - a stall limit on the requests that pass none, which are the parts of an upload, and on each piece that is sent
     - the bytes of parts that have arrived, for the progress bar
     """
 
@@ -211,7 +211,14 @@ class _Wire(requests.adapters.HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **settings: Any) -> requests.Response:
         settings["timeout"] = (CONNECT_TIMEOUT_S, self.stall_s)
-        response = super().send(request, *arguments, **settings)
+        body = request.body
+        if isinstance(body, bytes):
+            # Sent in pieces, each of which has that time: all of it at once would have it for a whole part.
+            request.body = io.BytesIO(body)  # type: ignore[assignment]
+        try:
+            response = super().send(request, *arguments, **settings)
+        finally:
+            request.body = body
         if self.listeners and request.method == "PUT" and response.ok:
             sent = self.listeners.get(urllib.parse.unquote(urllib.parse.urlsplit(request.url).path))
             if sent:
