@@ -66,6 +66,7 @@ def training_pipeline(
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
                 compiled = {"backend": defaults.backend, "gpus": int(defaults.gpus) > 0, "nodes": defaults.nodes > 1}
                 compiled["looks"] = is_looked_at(defaults)
+                compiled["tried"] = {name: getattr(defaults, name) for name in (sweep.names if sweep else ())}
                 given = {name: values[name] for name in check.component_spec.inputs if name != COMPILED}
                 checked = check(**{COMPILED: json.dumps(compiled)}, **given).set_display_name("Check")
                 place(checked, "check")

@@ -32,7 +32,8 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     Args:
         values: as Kubeflow writes them into an argument: 0.001, true.
         compiled: what images and tasks of the pipeline are made for: its `backend`, whether for `gpus` and several
-            `nodes`, and whether it `looks` at the model to start from.
+            `nodes`, whether it `looks` at the model to start from, and what a sweep's trials set, with their defaults:
+            `tried`.
 
     Raises:
         PipelineError: the first value that can't be.
@@ -50,12 +51,13 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         ("backend", train.backend == compiled["backend"] or not alone, compiled["backend"]),
         ("gpus", int(train.gpus) == 0 or not on_cpus, "0"),
         ("start_from", seen, "none"),
+        *((name, getattr(train, name) == default, default) for name, default in compiled["tried"].items()),
     ):
         if not fits:
             received = getattr(train, name)
             raise PipelineError(
                 f"{name}: expected {expected}, for which this pipeline was compiled, received {received}; compile it "
-                f"with {name.upper()}={received}"
+                f"with {'GRID=' if name in compiled['tried'] else f'{name.upper()}={received}'}"
             )
 
 

@@ -2,6 +2,7 @@
 
 import decimal
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from pipeline import ROOT
 from pipeline.parameters.parameters import configure, profile_names
 
 GOLDEN = ROOT / "tests" / "pipeline" / "training.golden.yaml"
+SWEEP = GOLDEN.with_name("sweep.golden.yaml")
 
 
 def written(value: object) -> str:
@@ -23,9 +25,9 @@ def written(value: object) -> str:
     return format(decimal.Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
-def checked(**changed: object) -> subprocess.CompletedProcess:
+def checked(file: pathlib.Path = GOLDEN, **changed: object) -> subprocess.CompletedProcess:
     """Runs the step of the compiled pipeline with a run's values: the profile's, and what somebody typed."""
-    compiled = next(yaml.load_all(GOLDEN.read_text(encoding="utf-8"), yaml.CSafeLoader))
+    compiled = next(yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader))
     container = compiled["deploymentSpec"]["executors"]["exec-check"]["container"]
     values = configure("quickstart", environment={}).parameters.model_dump() | changed
     task = compiled["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"]
@@ -74,6 +76,14 @@ def test_what_a_later_step_would_refuse_is_refused_by_it(name, value, said):
     done = checked(**{name: value})
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_value_that_the_trials_of_a_sweep_set_is_not_left_out_in_silence():
+    assert checked(SWEEP).returncode == 0
+    done = checked(SWEEP, learning_rate=0.01)
+    assert done.stderr.startswith(
+        "error: learning_rate: expected 0.002, for which this pipeline was compiled, received"
+    )
 
 
 def test_it_waits_for_nothing_and_preprocess_waits_for_it():
