@@ -228,6 +228,7 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
     Raises:
         ConfigException, OSError, TypeError: there is neither, or it can't be used.
     """
+    import urllib3
     from kubernetes import client, config
 
     configuration.retries = 0  # a cluster that is not there should not cost a minute
@@ -235,6 +236,8 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
         config.load_incluster_config(configuration)
     except config.ConfigException:
         config.load_kube_config(client_configuration=configuration)
+    if not configuration.verify_ssl:  # the kubeconfig wants it so; urllib3 would say so at every request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return client.ApiClient(configuration)
 
 
