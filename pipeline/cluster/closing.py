@@ -44,7 +44,7 @@ def summary(story: Story) -> dict[str, Any]:
     said += [f"the model {verdict.string}"] if verdict else []
     known["outcome"] = "; ".join(said)
     if story.pods:
-        known["artifacts"] = _places(story.pods)
+        known["artifacts"] = _places(story.pods, {state.name for state in story.states if word(state) == "succeeded"})
         if outcome and outcome[1]:
             known["artifacts"].pop("saved_model", None)
     if not known["outcome"] and story.states and all(state.cached for state in story.states):
@@ -92,10 +92,12 @@ def _cause(pods: Pods | None, state: StepState) -> str:
     return next(reversed(pods.events()), "Kubernetes does not say why, and it left no log")
 
 
-def _places(pods: Pods) -> dict[str, str]:
+def _places(pods: Pods, succeeded: set[str]) -> dict[str, str]:
+    """Of steps that succeeded: what another was to make is not stored."""
     found = {}
     for name, (step, output, file) in PLACES.items():
-        uri = pods.log((step, 0)).uris.get(output, "") or _as_input(pods, output)
+        made = pods.log((step, 0)).uris.get(output, "") or _as_input(pods, output)
+        uri = made if step in succeeded else ""
         if uri:
             found[name] = f"{uri.rstrip('/')}/{file}" if file else uri
     return found

@@ -18,7 +18,7 @@ from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import step_of
-from pipeline.cluster.troubles import Trouble, is_driver, pod_trouble, refused_pod, step_title
+from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod, step_title
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -69,7 +69,14 @@ class Pods:
         found = [trouble for pod in self.pods if (trouble := pod_trouble(step_of(_node(pod)), pod))]
         # Pods that could not even be made (quota, admission) show in the workflow only.
         waiting = [node for node in self.nodes if node["name"] not in there and node.get("phase") == "Pending"]
-        return found + [trouble for node in waiting if (trouble := refused_pod(step_of(node["name"]), node))]
+        found += [trouble for node in waiting if (trouble := refused_pod(step_of(node["name"]), node))]
+        # What their node lacks for them (a network, a volume) is in events only: asked for if nothing else is known.
+        pending = {pod.metadata.name: step_of(_node(pod)) for pod in self.pods if pod.status.phase == "Pending"}
+        if pending and not found:
+            warnings = [event for event in self._warnings() if event.involved_object.name in pending]
+            held = {pending[event.involved_object.name]: event for event in warnings}  # of each the latest
+            found += [trouble for step, event in held.items() if (trouble := held_back(step, event))]
+        return found
 
     def started(self) -> set[str]:
         """The titles of the steps whose newest pod does not wait."""
@@ -141,12 +148,15 @@ class Pods:
 
     def events(self) -> list[str]:
         """The warnings about the run's pods, oldest first: asked only when nothing else tells what is wrong."""
+        return [one_line(event.message or "") for event in self._warnings()]
+
+    def _warnings(self) -> list[Any]:
         names = {pod.metadata.name for pod in self.pods}
         with unless_unreachable():
             listed = self.core.list_namespaced_event(
                 self.namespace, field_selector="type=Warning", _request_timeout=TIMEOUT_S
             ).items
-            return [one_line(event.message or "") for event in listed if event.involved_object.name in names]
+            return [event for event in listed if event.involved_object.name in names]
         return []
 
     def _newest(self, step: Step) -> Any:

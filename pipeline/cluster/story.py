@@ -52,7 +52,8 @@ class Story:
         """What keeps steps from starting, each with the seconds since it began. Says each once, and each new kind."""
         found = self.pods.troubles() if self.pods else []
         now = time.monotonic()
-        for step in self.pods.started() if self.pods else ():  # what it waits for later is another wait
+        waiting = {trouble.step for trouble in found}
+        for step in self.pods.started() - waiting if self.pods else ():  # what it waits for later is another wait
             self._kinds.pop(step, None)
         for trouble in found:
             if self._kinds.get(trouble.step, ("", 0.0))[0] != trouble.kind:

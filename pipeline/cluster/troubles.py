@@ -12,6 +12,10 @@ IMAGE_REASONS = (
     "SignatureValidationFailed", "RegistryUnavailable",
 )  # fmt: skip
 CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+# The kubelet warns of what a pod needs before its containers. It tries again every ten seconds or so, and the first
+# tries of a healthy start fail too.
+HELD_REASONS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+HELD_TIMES = 3
 # What Argo says of pods that are just starting.
 HEALTHY = ("PodInitializing", "ContainerCreating")
 LONGEST = 300
@@ -90,6 +94,13 @@ def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
     if not message or message.split(":")[0] in HEALTHY:
         return None
     return Trouble(step_title(step), "refused", f"its pod is refused: {message}")
+
+
+def held_back(step: tuple[str, int], event: Any) -> Trouble | None:
+    """What a node lacks for a pod that it has, such as a network or a volume; None if that may just take its time."""
+    if event.reason not in HELD_REASONS or (event.count or 1) < HELD_TIMES:
+        return None
+    return Trouble(step_title(step), "held back", f"its node can't start its pod: {_line(event.message)}")
 
 
 def _image(message: str, image: str) -> str:

@@ -20,7 +20,7 @@ class KubeApi(Api):
         now: what the nodes take the time to be, by which a log's `sinceSeconds` goes; None: as it is.
         argo_nodes: what Argo says of a run's pods: (whole name, phase, message).
         is_large: whether the workflow is so large that Argo compresses its nodes.
-        warnings: (pod, message).
+        warnings: (pod, message), and if they count, the reason and how often.
         missing: beginnings of paths of no API.
     """
 
@@ -31,7 +31,7 @@ class KubeApi(Api):
         self.now: datetime.datetime | None = None
         self.argo_nodes: list[tuple[str, str, str]] = []
         self.is_large = False
-        self.warnings: list[tuple[str, str]] = []
+        self.warnings: list[tuple] = []
         self.objects: dict[str, Any] = {}
         self.forbidden: set[str] = set()
         self.missing: set[str] = set()
@@ -79,8 +79,9 @@ def _node(name: str, phase: str, message: str) -> dict[str, Any]:
     return {"type": "Pod", "name": name, "phase": phase, "message": message}
 
 
-def _event(pod_name: str, message: str) -> dict[str, Any]:
-    return {"metadata": {}, "involvedObject": {"kind": "Pod", "name": pod_name}, "type": "Warning", "message": message}
+def _event(pod_name: str, message: str, reason: str = "Failed", count: int = 1) -> dict[str, Any]:
+    about = {"metadata": {}, "involvedObject": {"kind": "Pod", "name": pod_name}}
+    return about | {"type": "Warning", "reason": reason, "message": message, "count": count}
 
 
 def status(code: int, reason: str, message: str) -> dict[str, Any]:

@@ -115,9 +115,8 @@ def check_cpu_nodes(setup: Setup, kube: Kube) -> Check:
     free = [node for node in nodes if not _hard_taints(node)]
     if free:
         return ok("CPU nodes", f"{len(free)} of {len(nodes)} nodes without taints")
-    return failed(
-        "CPU nodes", f"each of {len(nodes)} nodes has a taint", "keep an untainted pool: KFP's drivers run there"
-    )
+    found = f"each of {len(nodes)} nodes has a taint" if nodes else "there is no node"
+    return failed("CPU nodes", found, "keep an untainted pool: KFP's drivers run there")
 
 
 def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:

@@ -97,8 +97,27 @@ def test_an_image_of_kubeflows_own_is_none_to_push(quickstart_compiled, kube, co
     assert "ACTION=push" not in error
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("FailedCreatePodSandBox", "Failed to create pod sandbox: rpc error: no IP addresses available in range set"),
+        ("FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'),
+    ],
+)
+def test_what_a_node_lacks_for_a_pod_is_told(quickstart_compiled, kube, reason, message):
+    """Its status says ContainerCreating for ever: for twenty minutes nothing was said."""
+    kube.pods = [pod("train", "Pending", ("ContainerCreating", ""))]
+    kube.warnings = [(kube.pods[0]["metadata"]["name"], message, reason, 3), ("another", "x", reason, 9)]
+    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
+    lines, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, stuck_after=0.05))
+    assert [line for line in lines if "waiting" in line] == [f"waiting: train: its node can't start its pod: {message}"]
+    assert f"nothing has moved for 0.05 s: train: its node can't start its pod: {message}. The run is left" in error
+
+
 def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
     kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
+    early = 'MountVolume.SetUp failed for volume "kube-api-access" : configmap "kube-root-ca.crt" not found'
+    kube.warnings = [(kube.pods[0]["metadata"]["name"], early, "FailedMount", 2)]
     kube.argo_nodes = [("training-x7k2p(0).root(0).evaluate(0).executor(0)", "Pending", "ContainerCreating")]
     lines, error = followed(quickstart_compiled, [*[Moment("RUNNING", tasks("PENDING"))] * 3, STORY[-1]])
     assert error == ""
@@ -133,6 +152,18 @@ def test_a_step_that_waits_again_after_it_ran_waits_from_then_on(kube):
         told = story.troubles()
     assert told[0][1] <= time.monotonic() - began
     assert lines == ["waiting: train: its image x can't be pulled: not found"] * 2
+
+
+def test_a_pod_that_is_refused_is_told_once(kube):
+    """It is not there; KFP's driver of its step, which is, has long ended: the refusal was told at every look."""
+    lines = []
+    story = Story(find_pods("run-2", ""), lines.append)
+    kube.pods = [pod("train", "Succeeded", driver=True)]
+    kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
+    for _ in range(3):
+        story.pods.look()
+        story.troubles()
+    assert lines == ["waiting: train: its pod is refused: exceeded quota"]
 
 
 @pytest.mark.parametrize("is_large", [False, True], ids=["", "of a large sweep, which is compressed"])
@@ -321,6 +352,19 @@ def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, k
         "model:       minio://b/train/model/model.keras",
         "the run succeeded",
     ]
+
+
+def test_what_a_failed_step_was_to_make_is_no_place(quickstart_compiled, kube):
+    """A model was named that nobody had stored."""
+    left = ("preprocess", "Succeeded", ("dataset",)), ("train", "Failed", ("model", "tensorboard"))
+    for step, phase, outputs in left:
+        kube.pods.append(pod(step, phase))
+        lines = enumerate(executor_input(step, *outputs).split("\n"))
+        stamped = [f"2026-01-01T00:00:01.{number:03}Z {line}" for number, line in lines]
+        kube.logs[kube.pods[-1]["metadata"]["name"]] = "\n".join(stamped)
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    lines, _ = followed(quickstart_compiled, [failed])
+    assert [line for line in lines if "minio://" in line] == ["dataset:     minio://b/preprocess/dataset"]
 
 
 def test_a_sweep_ends_with_the_table_of_its_trials(kube):

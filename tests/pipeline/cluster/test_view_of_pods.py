@@ -3,13 +3,15 @@
 import json
 import os
 import pathlib
+import warnings
 
 import pytest
 
 from pipeline.cluster.pods import find_pods
 from tests.pipeline.cluster.submitting import STORY, followed, tasks
+from tests.servers.certificate import certificate, tls_of  # noqa: F401
 from tests.servers.kfp_runs import Moment
-from tests.servers.kube_api import pod
+from tests.servers.kube_api import KubeApi, kubeconfig, pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 
@@ -66,3 +68,16 @@ def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, ku
     for _ in range(3):
         pods.look()
     assert [record.getMessage().strip() for record in caplog.records] == ["exec: process returned 1. expired"]
+
+
+def test_a_certificate_that_nobody_checks_is_not_complained_of(tmp_path, monkeypatch, certificate):  # noqa: F811
+    """As a kubeconfig may ask for: urllib3 wrote two lines at each of the requests, and nothing else could be read."""
+    with KubeApi().serving(tls_of(certificate)) as url:
+        path = kubeconfig(tmp_path / "kubeconfig", url)
+        config = json.loads(path.read_text())
+        config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+        path.write_text(json.dumps(config))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        with warnings.catch_warnings(record=True) as said:
+            find_pods("run-2", "").look()
+    assert [str(one.message) for one in said] == []

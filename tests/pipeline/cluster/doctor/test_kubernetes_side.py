@@ -69,10 +69,14 @@ def test_tolerations_that_fit_and_the_one_that_would(cluster, tolerations, state
         assert check("tolerations", Setup(settings=("GPUS=1", f"TOLERATIONS={fixed}"))).state == "ok"
 
 
-def test_a_cluster_of_tainted_nodes_only(cluster):
-    cluster.objects["/api/v1/nodes"] = {"items": [node("gpu-1", 4, taints=[TAINT])]}
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [([node("gpu-1", 4, taints=[TAINT])], "each of 1 nodes has a taint"), ([], "there is no node")],
+)
+def test_a_cluster_without_a_node_for_drivers(cluster, nodes, said):
+    cluster.objects["/api/v1/nodes"] = {"items": nodes}
     found = check("CPU nodes")
-    assert (found.state, found.fix) == ("failed", "keep an untainted pool: KFP's drivers run there")
+    assert (found.state, found.found, found.fix) == ("failed", said, "keep an untainted pool: KFP's drivers run there")
 
 
 RUNTIME = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/kubeflow/trainingruntimes/conv2d-jax"
