@@ -5,7 +5,8 @@ import pathlib
 import re
 import tempfile
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import yaml
 from kfp import compiler
@@ -54,7 +55,7 @@ def compile_pipeline(
             layers that don't fit; a digest that is asked for and can't be had.
     """
     check_places(defaults)
-    _check_texts(defaults)
+    _check_texts([*defaults, *(("grid", trial) for trial in (sweep.trials if sweep else ()))])
     if isinstance(defaults, Parameters):
         check_gpus(defaults.gpus)
         if sweep is None or "architecture" not in sweep.names:
@@ -96,9 +97,9 @@ def _numbers_in_quotes() -> Iterator[None]:
         del yaml.Dumper.yaml_implicit_resolvers  # its own, a copy of what it inherits
 
 
-def _check_texts(parameters: Parameters | PredictionParameters) -> None:
+def _check_texts(values: Iterable[tuple[str, Any]]) -> None:
     """Refuses what Kubernetes changes in the arguments of a container: $$ becomes $, and $(NAME) a variable's value."""
-    for name, value in parameters:
+    for name, value in values:
         if isinstance(value, str) and ("$$" in value or "$(" in value):
             raise PipelineError(
                 f"{name}: expected a value without $$ and $(, which Kubernetes puts something in the place of, "

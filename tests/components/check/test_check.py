@@ -3,12 +3,15 @@
 import decimal
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from components.check.run import check
+from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.parameters.parameters import configure, profile_names
 
@@ -25,29 +28,39 @@ def written(value: object) -> str:
     return format(decimal.Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
-def checked(file: pathlib.Path = GOLDEN, **changed: object) -> subprocess.CompletedProcess:
-    """Runs the step of the compiled pipeline with a run's values: the profile's, and what somebody typed."""
+def command(file: pathlib.Path = GOLDEN, **changed: object) -> list[str]:
+    """The step of a compiled pipeline with a run's values: the profile's, and what somebody typed."""
     compiled = next(yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader))
     container = compiled["deploymentSpec"]["executors"]["exec-check"]["container"]
     values = configure("quickstart", environment={}).parameters.model_dump() | changed
-    task = compiled["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"]
     given = {
         name: values[source["componentInputParameter"]]
         if "componentInputParameter" in source
         else source["runtimeValue"]["constant"]
-        for name, source in task.items()
+        for name, source in compiled["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"].items()
     }
     places = {f"{{{{$.inputs.parameters['{name}']}}}}": written(value) for name, value in given.items()}
-    assert container["command"][0] == "python3"
-    command = [sys.executable, *container["command"][1:], *(places.get(given, given) for given in container["args"])]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return [*container["command"], *(places.get(argument, argument) for argument in container["args"])]
+
+
+def checked(file: pathlib.Path = GOLDEN, **changed: object) -> None:
+    """What the command does, in this process."""
+    python, option, module, compiled, *pairs = command(file, **changed)
+    assert (python, option, module) == ("python3", "-m", "components.check.run")
+    check(dict(zip(pairs[::2], pairs[1::2], strict=True)), json.loads(compiled))
 
 
 @pytest.mark.parametrize("profile", profile_names())
 def test_what_every_profile_gives_passes(profile):
-    values = configure(profile, environment={}).parameters.model_dump() | {"learning_rate": 1e-7}
-    done = checked(**values)
-    assert (done.returncode, done.stderr) == (0, "")
+    checked(**configure(profile, environment={}).parameters.model_dump() | {"learning_rate": 1e-7})
+
+
+@pytest.mark.parametrize(("name", "value", "status"), [("seed", 7, 0), ("end_below", "$(rm -rf /)\n", 1)])
+def test_the_command_ends_in_one_line(name, value, status):
+    _, *rest = command(**{name: value})
+    done = subprocess.run([sys.executable, *rest], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (status, status)
+    assert done.stderr.startswith(f"error: {name}: " if status else "")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,6 @@ def test_what_every_profile_gives_passes(profile):
         ("architecture", "articel", "article"),
         ("image_size", "1 x", "image_size"),
         ("dataset", "cifar11", "cifar11"),
-        ("end_below", "$(rm -rf /)\n", "end_below"),
         ("publish_uri", "/models", "publish_uri: expected a place that the cluster's pods can reach"),
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
@@ -73,17 +85,14 @@ def test_what_every_profile_gives_passes(profile):
     ],
 )
 def test_what_a_later_step_would_refuse_is_refused_by_it(name, value, said):
-    done = checked(**{name: value})
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and said in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(PipelineError, match=re.escape(said)):
+        checked(**{name: value})
 
 
 def test_a_value_that_the_trials_of_a_sweep_set_is_not_left_out_in_silence():
-    assert checked(SWEEP).returncode == 0
-    done = checked(SWEEP, learning_rate=0.01)
-    assert done.stderr.startswith(
-        "error: learning_rate: expected 0.002, for which this pipeline was compiled, received"
-    )
+    checked(SWEEP)
+    with pytest.raises(PipelineError, match="learning_rate: expected 0.002, for which this pipeline was compiled, "):
+        checked(SWEEP, learning_rate=0.01)
 
 
 def test_it_waits_for_nothing_and_preprocess_waits_for_it():
