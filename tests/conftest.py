@@ -15,12 +15,10 @@ import pytest
 import yaml
 
 import components.export.fresh
-from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, Shard, SplitInfo
-from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
-from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
+from tests.datasets import write_dataset
 from tests.warm import importing, shared_by_workers
 
 # The folders with files of half a minute of a core and more.
@@ -118,37 +116,21 @@ def digits_with_test(tmp_path_factory) -> str:
     bundle = load_digits()
     pictures = np.round(bundle.images * (255 / 16)).astype(np.uint8)[..., None]
     labels = bundle.target.astype(np.int64)
-    directory = tmp_path_factory.mktemp("digits") / "dataset"
-    directory.mkdir()
-    splits = {}
-    for split, chosen in {"train": slice(0, 1000), "validation": slice(1000, 1297), "test": slice(1297, None)}.items():
-        name = f"{split}-00000-of-00001.tfrecord"
-        with (directory / name).open("wb") as file:
-            writer = RecordWriter(file)
-            for picture, label in zip(pictures[chosen], labels[chosen], strict=True):
-                writer.append(record(picture.tobytes(), int(label)))
-        shard = Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest())
-        per_class = np.bincount(labels[chosen], minlength=10).tolist()
-        splits[split] = SplitInfo(count=writer.count, per_class=per_class, shards=[shard])
-    info = DatasetInfo(
-        dataset="digits",
-        title="pen strokes",
-        image_shape=(8, 8, 1),
-        class_names=[str(digit) for digit in range(10)],
-        splits=splits,
-        mean=[0.3],
-        std=[0.4],
-        seed=0,
-        split_seed=0,
-        hashes_sha256=write_hashes(directory / HASHES_FILE, hashes_of(pictures)),
-        resized=0,
-        quarantined=0,
-        source_uri="package:digits",
-        source_sha256="0" * 64,
-        fingerprint="1" * 64,
+    chosen = {"train": slice(0, 1000), "validation": slice(1000, 1297), "test": slice(1297, None)}
+    return str(
+        write_dataset(
+            tmp_path_factory.mktemp("digits") / "dataset",
+            {split: (pictures[part], labels[part]) for split, part in chosen.items()},
+            hashes=hashes_of(pictures),
+            dataset="digits",
+            title="pen strokes",
+            class_names=[str(digit) for digit in range(10)],
+            mean=[0.3],
+            std=[0.4],
+            split_seed=0,
+            source_uri="package:digits",
+        )
     )
-    pathlib.Path(directory / INFO_FILE).write_text(info.model_dump_json())
-    return str(directory)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def article_accuracy(part: str, whole: str, epochs: int, seed: int) -> float:
     from article import article
 
     from components.core.artifacts.dataset import read_info
-    from tests.split import load_split
+    from tests.datasets import load_split
 
     keras.utils.set_random_seed(seed)
     splits = [load_split(part, read_info(part), split) for split in ("train", "validation")]
@@ -78,7 +78,7 @@ def our_accuracy(part: str, whole: str, place: str, given: dict) -> float:
     from components.core.framework import load_keras
     from components.train.run import train
     from components.train.settings import TrainSettings
-    from tests.split import load_split
+    from tests.datasets import load_split
 
     settings = TrainSettings.checked(**given, precision="auto", verbose="0", gpus="auto")
     train(settings, part, f"{place}/model", f"{place}/board")

@@ -47,7 +47,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(pathlib.Path(__file__).parent)]
 
 FEW, SEEDS = 50, 5
-SHAPE = (32, 32, 3)
 COMMON = {"architecture": "fast", "batch_size": 20, "augment_flip": True, "augment_shift": 2, "precision": "auto"}
 SCRATCH = {"epochs": 50, "learning_rate": 0.001}
 STARTED = {"epochs": 30, "learning_rate": 0.01, "freeze": "23", "freeze_epochs": 25, "unfreeze_rate": 0.01}
@@ -199,24 +198,15 @@ def read_pictures(archive: str, counts: dict[str, int]) -> Pictures:
 
 def learn(model: pathlib.Path, classes: list[np.ndarray], settings: dict[str, Any]) -> None:
     """Trains on pictures by class; the model artifact is at `model`."""
-    from made_dataset import write_info
-
-    from components.core.artifacts.dataset import Shard, SplitInfo
-    from components.core.artifacts.tfrecord import RecordWriter, record
     from components.train.run import train
     from components.train.settings import TrainSettings
+    from tests.datasets import write_dataset
 
-    dataset = model.with_name(f"{model.name}-dataset")
-    dataset.mkdir(parents=True)
-    with (dataset / "train.tfrecord").open("wb") as file:
-        writer = RecordWriter(file)
-        for label, pictures in enumerate(classes):
-            for picture in pictures:
-                writer.append(record(picture.tobytes(), label))
-    shard = Shard(name="train.tfrecord", count=writer.count, sha256=writer.digest.hexdigest())
-    counts = [len(pictures) for pictures in classes]
-    split = SplitInfo(count=writer.count, per_class=counts, shards=[shard])
-    write_info(dataset, SHAPE, len(classes), {"train": split})
+    labels = np.repeat(np.arange(len(classes)), [len(pictures) for pictures in classes])
+    splits = {"train": (np.concatenate(classes), labels)}
+    dataset = write_dataset(
+        model.with_name(f"{model.name}-dataset"), splits, len(classes), hashes=np.arange(len(labels))
+    )
     train(TrainSettings.checked(**settings, verbose="0"), str(dataset), str(model), f"{model}-board")
 
 

@@ -52,11 +52,8 @@ def main() -> None:
 
 def write_pictures(target: pathlib.Path, source: str | None, count: int, test: int = 0) -> None:
     """An artifact of the first `count` training pictures of `source`, a quarter as many to validate, and `test`."""
-    from made_dataset import write_info
-
-    from components.core.artifacts.dataset import Shard, SplitInfo, read_info
-    from components.core.artifacts.tfrecord import RecordWriter, record
-    from tests.split import load_split
+    from components.core.artifacts.dataset import read_info
+    from tests.datasets import load_split, write_dataset
 
     counts = {"train": count, "validation": count // 4} | ({"test": test} if test else {})
     if source:
@@ -70,18 +67,7 @@ def write_pictures(target: pathlib.Path, source: str | None, count: int, test: i
             split: (rng.integers(0, 256, (size, 32, 32, 3), np.uint8), rng.integers(0, 10, size))
             for split, size in counts.items()
         }
-    target.mkdir()
-    splits = {}
-    for split, (images, labels) in pictures.items():
-        with (target / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
-            writer = RecordWriter(file)
-            for image, label in zip(images, labels, strict=True):
-                writer.append(record(image.tobytes(), int(label)))
-        shard = Shard(name=file.name.rpartition("/")[2], count=writer.count, sha256=writer.digest.hexdigest())
-        splits[split] = SplitInfo(
-            count=writer.count, per_class=np.bincount(labels, minlength=10).tolist(), shards=[shard]
-        )
-    write_info(target, (32, 32, 3), 10, splits)
+    write_dataset(target, pictures, hashes=np.arange(sum(counts.values())))
 
 
 def race(directory: str, epochs: int) -> dict[str, dict]:
@@ -160,7 +146,7 @@ def train_article(dataset: str, epochs: int, turns: Any) -> None:
     from article import article
 
     from components.core.artifacts.dataset import read_info
-    from tests.split import load_split
+    from tests.datasets import load_split
 
     splits = [load_split(dataset, read_info(dataset), split) for split in ("train", "validation")]
     images, labels = (np.concatenate(parts) for parts in zip(*splits, strict=True))

@@ -57,7 +57,7 @@ def test_the_saved_model_reads_digits(quickstart, summary_of):
     import tensorflow as tf
 
     from components.core.artifacts.dataset import read_info
-    from tests.split import load_split
+    from tests.datasets import load_split
 
     artifacts = summary_of(quickstart[0])["artifacts"]
     info = read_info(artifacts["dataset"])

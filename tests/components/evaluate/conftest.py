@@ -19,7 +19,7 @@ from components.export.formats.saved_model import write_saved_model
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import Trained
-from tests.split import load_split
+from tests.datasets import load_split
 
 MUCH = 8.0  # a bias that ruins a model
 

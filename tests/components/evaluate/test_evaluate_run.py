@@ -10,11 +10,10 @@ import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
-from components.core.artifacts.tfrecord import RecordWriter, record
 from components.core.errors import PipelineError
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
-from tests.split import load_split
+from tests.datasets import load_split, write_split
 
 
 @pytest.fixture(scope="module")
@@ -158,17 +157,8 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     kept = labels != 4
     dataset = tmp_path / "without-fours"
     shutil.copytree(trained.dataset, dataset)
-    [shard] = info.splits["test"].shards
-    with (dataset / shard.name).open("wb") as file:
-        writer = RecordWriter(file)
-        for picture, label in zip(pictures[kept], labels[kept], strict=True):
-            writer.append(record(picture.tobytes(), int(label)))
     document = json.loads((dataset / INFO_FILE).read_text())
-    document["splits"]["test"] = {
-        "count": writer.count,
-        "per_class": np.bincount(labels[kept], minlength=10).tolist(),
-        "shards": [{"name": shard.name, "count": writer.count, "sha256": writer.digest.hexdigest()}],
-    }
+    document["splits"]["test"] = write_split(dataset, "test", pictures[kept], labels[kept], 10).model_dump()
     hashes = [split_hashes(dataset, info, split) for split in SPLITS]
     document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.concatenate([*hashes[:2], hashes[2][kept]]))
     (dataset / INFO_FILE).write_text(json.dumps(document))

@@ -21,8 +21,8 @@ from components.evaluate.comparing import LEAST_ASKED, differently_made
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
+from tests.datasets import load_split
 from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
-from tests.split import load_split
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from components.export.verify import FormatProof
 from components.train.run import train
 from components.train.settings import TrainSettings
 from tests.conftest import evaluated
+from tests.datasets import load_split
 from tests.servers.open_inference import OpenInference
-from tests.split import load_split
 
 needs_all = pytest.mark.skipif(
     any(known.importlib.util.find_spec(package) is None for kind in FORMATS.values() for package in kind.packages),

@@ -20,7 +20,7 @@ from components.core.pictures.decode import Target, decode, quiet_pillow
 from components.export.formats.encoded import decode_picture
 from components.export.formats.saved_model import write_saved_model
 from components.export.smoke import smoke_test
-from tests.split import load_split
+from tests.datasets import load_split
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from components.core.registry import Registry
 from components.core.storage import open_store
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
+from tests.datasets import load_split
 from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
-from tests.split import load_split
 
 # Elsewhere it is the same, which the first test shows.
 in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)

@@ -8,7 +8,7 @@ from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.splits import last
 from tests.components.preprocess.sources import archive, class_folders
-from tests.split import load_split
+from tests.datasets import load_split
 
 tf = pytest.importorskip("tensorflow")
 

@@ -15,7 +15,7 @@ from components.preprocess.run import preprocess
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.conftest import make_raw
 from tests.components.preprocess.sources import archive, class_folders, encoded, noise
-from tests.split import load_split
+from tests.datasets import load_split
 
 SMALL, OTHER = Target(8, 8, 3), Target(30, 40, 1, "resize")
 

@@ -23,7 +23,7 @@ from tests.components.preprocess.sources import (
     noise,
     png,
 )
-from tests.split import load_split
+from tests.datasets import load_split
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from components.train import callbacks
 from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
-from tests.split import load_split
+from tests.datasets import load_split
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 ONE_LAYER = '["Flatten"]'

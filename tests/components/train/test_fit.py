@@ -21,7 +21,7 @@ from components.train.nodes.follow import EPOCH
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 from tests.components.train.conftest import BACKEND
-from tests.split import load_split
+from tests.datasets import load_split
 
 SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
 

@@ -109,7 +109,7 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
 
     from components.core.artifacts.dataset import read_info
     from components.core.artifacts.model import load_model
-    from tests.split import load_split
+    from tests.datasets import load_split
 
     images, labels = load_split(digits, read_info(digits), "validation")
     answers = load_model(tmp_path / "model" / "model.keras").predict(images, verbose=0)

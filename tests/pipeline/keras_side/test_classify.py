@@ -12,7 +12,7 @@ from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target, decode
 from pipeline.keras_side.classify import classify, open_classifier
-from tests.split import load_split
+from tests.datasets import load_split
 
 
 @pytest.fixture(scope="module")

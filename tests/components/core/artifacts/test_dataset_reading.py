@@ -6,11 +6,10 @@ import pytest
 
 from components.core import machine
 from components.core.artifacts import dataset_reading as reading
-from components.core.artifacts.dataset import DatasetInfo, Shard, SplitInfo
-from components.core.artifacts.tfrecord import RecordWriter, record
+from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.core.machine import at_once
-from tests.split import load_split
+from tests.datasets import load_split, write_dataset
 
 SHAPE = (3, 5, 2)
 
@@ -22,28 +21,8 @@ def artifact(tmp_path: pathlib.Path) -> tuple[pathlib.Path, DatasetInfo, np.ndar
     images = rng.integers(0, 256, (70, *SHAPE), np.uint8)
     images[0] = 255
     labels = rng.choice([0, 5, 127, 128, 300, 16_383, 16_384, 40_000], 70)
-    shards = []
-    for number, chosen in enumerate(np.array_split(np.arange(70), 3)):
-        name = f"train-{number:05d}-of-00003.tfrecord"
-        with (tmp_path / name).open("wb") as file:
-            writer = RecordWriter(file)
-            for index in chosen:
-                writer.append(record(images[index].tobytes(), int(labels[index])))
-        shards.append(Shard(name=name, count=writer.count, sha256=writer.digest.hexdigest()))
-    info = DatasetInfo(
-        dataset="tiny",
-        image_shape=SHAPE,
-        class_names=[],
-        splits={"train": SplitInfo(count=70, per_class=[], shards=shards)},
-        mean=[],
-        std=[],
-        seed=0,
-        quarantined=0,
-        source_uri="",
-        source_sha256="",
-        fingerprint="",
-    )
-    return tmp_path, info, images, labels
+    directory = write_dataset(tmp_path / "dataset", {"train": (images, labels)}, 40_001, shard_count=3)
+    return directory, read_info(directory), images, labels
 
 
 @pytest.mark.parametrize("chunk", [7, 100, 1 << 20])
