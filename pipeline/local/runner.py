@@ -76,9 +76,8 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
     places = (*parameters.model_dump().values(), *places_of(parameters.source))
-    on_loopback = container.names_this_machine([*variables.values(), *places])
-    if network := os.environ.get("CONV2D_DOCKER_NETWORK") or ("host" if on_loopback else ""):
-        options["network_mode"] = network
+    if container.names_this_machine([*variables.values(), *places]):
+        options["network_mode"] = "host"
     return local.DockerRunner(
         # What the containers write belongs to whoever ran make, also with an engine that remaps users.
         user=f"{os.getuid()}:{os.getgid()}",

@@ -30,12 +30,7 @@ PROFILES = ROOT / "pipeline" / "profiles"
 DEFAULT_PROFILE = "quickstart"
 ENVIRONMENT_PREFIX = "CONV2D_"
 # CONV2D_* variables that set how things run here, not what is trained; no parameters.
-HOST_VARIABLES = {
-    "CONV2D_DOCKER_NETWORK",
-    "CONV2D_DOWNLOAD_CACHE",
-    "CONV2D_IMAGE_REPOSITORY",
-    "CONV2D_LIVE_PROGRESS",
-}
+HOST_VARIABLES = {"CONV2D_DOWNLOAD_CACHE", "CONV2D_IMAGE_REPOSITORY", "CONV2D_LIVE_PROGRESS"}
 
 
 class Parameters(

@@ -11,9 +11,6 @@ import pytest
 from pipeline import ROOT
 from pipeline.local.warm import VARIABLE
 
-# Set by the machine, not by the person: a run in a test needs them as any run does.
-MACHINE_VARIABLES = ("CONV2D_DOCKER_NETWORK",)
-
 
 class CommandLine:
     """`python -m pipeline` in a checkout, as the Makefile calls it."""
@@ -39,11 +36,7 @@ class CommandLine:
 
     def environment(self) -> dict[str, str]:
         """This process's, without settings of the pipeline that somebody made for themselves."""
-        own = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("CONV2D_") or name in MACHINE_VARIABLES
-        }
+        own = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_")}
         return own | ({VARIABLE: self.warm} if self.warm else {})
 
 
