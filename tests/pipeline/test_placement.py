@@ -20,7 +20,8 @@ from pipeline.commands.main import main
 from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
-from pipeline.placement import PLACES, SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES
+from pipeline.parameters.sweep import Sweep
+from pipeline.placement import PLACES, SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET
 from pipeline.training import STEPS
 
 TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -31,9 +32,9 @@ EVERYTHING = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", 
 def compile_to(tmp_path_factory):
     """Compiles; returns the pipeline's document and its executors' Kubernetes settings by step."""
 
-    def compiled(*settings: str, cluster: ClusterOptions = ClusterOptions()):  # noqa: B008
+    def compiled(*settings: str, cluster: ClusterOptions = ClusterOptions(), sweep: Sweep | None = None):  # noqa: B008
         path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-        compile_pipeline(configure("quickstart", settings, {}).parameters, path, cluster)
+        compile_pipeline(configure("quickstart", settings, {}).parameters, path, cluster, sweep)
         pipeline, platform = yaml.load_all(path.read_text(), yaml.CSafeLoader)
         executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         return pipeline, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
@@ -214,10 +215,11 @@ def test_queue_and_priority_are_kueues_labels_on_gpu_steps_only(compile_to):
     assert [step for step in platform if "podMetadata" in platform[step]] == ["train"]
 
 
+@pytest.mark.parametrize("sweep", [None, Sweep(("seed=1", "seed=2"), ("seed",))], ids=["one", "sweep"])
 @pytest.mark.parametrize("cluster", [ClusterOptions(), EVERYTHING])
-def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(compile_to, cluster):
+def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(compile_to, cluster, sweep):
     """KFP's compiler does not see to that below an exit handler; the step would fail as it starts."""
-    pipeline, platform = compile_to("GPUS=1", cluster=cluster)
+    pipeline, platform = compile_to("GPUS=1", cluster=cluster, sweep=sweep)
     for group in groups(pipeline):
         given = set(group.get("inputDefinitions", {}).get("parameters", {}))
         for name, task in group["dag"]["tasks"].items():
@@ -281,17 +283,12 @@ def test_a_sweep_is_fourteen_pods_and_three_a_trial():
     assert 14 + 3 * len(trial_settings(sweep)) == 26
 
 
-def test_steps_that_speak_to_a_store_themselves_have_its_keys(plain):
-    _, platform = plain
-    with_keys = {step for step in STEPS if "secretAsEnv" in platform[step]}
-    assert with_keys == set(STEPS)
-
-
 def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(plain):
     """An S3 of its own, a proxy, its authority's certificate: pods had no way to any of them."""
     for step in STEPS:
         [given], [folder] = plain[1][step]["configMapAsEnv"], plain[1][step]["configMapAsVolume"]
-        _, secret = plain[1][step]["secretAsEnv"]
+        store, secret = plain[1][step]["secretAsEnv"]
+        assert store["secretName"] == STORE_SECRET
         assert {entry["configMapKey"] for entry in given["keyToEnv"]} == set(SITE_VARIABLES)
         assert {entry["secretKey"] for entry in secret["keyToEnv"]} == set(SITE_SECRETS)
         assert (given["configMapName"], secret["secretName"], folder["configMapName"]) == (SITE,) * 3

@@ -7,8 +7,6 @@ import yaml
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
-from components.predict.component import predict
-from components.predict.settings import PredictSettings
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.commands.main import main
 from pipeline.parameters.placement_settings import ClusterOptions
@@ -51,15 +49,6 @@ def test_a_webhook_is_told_of_its_end(tmp_path):
     assert len(pipeline["deploymentSpec"]["executors"]) == 2
     assert set(pipeline["root"]["dag"]["tasks"]) == {"exit-handler-1", "notify"}
     assert pipeline["root"]["dag"]["tasks"]["exit-handler-1"]["taskInfo"]["name"] == "Prediction"
-
-
-def test_the_component_takes_what_its_settings_hold():
-    taken = {
-        name: annotation
-        for name, annotation in predict.python_func.__annotations__.items()
-        if annotation in (str, int, float, bool) and name != "return"
-    }
-    assert taken == {name: type(value) for name, value in PredictSettings()}
 
 
 @pytest.mark.parametrize("setting", ["SOURCE=new", "OUT=/tmp/answers", "REGISTRY=registry"])

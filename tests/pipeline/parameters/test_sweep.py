@@ -13,7 +13,7 @@ from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
-from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
+from pipeline.parameters.sweep import MOST_TRIALS, plan_sweep
 from pipeline.training import SWEEP_STEPS
 
 GOLDEN = ROOT / "tests" / "pipeline" / "sweep.golden.yaml"
@@ -132,24 +132,6 @@ def test_the_trials_loop_around_training_alone(compiled):
     # The test pictures are looked at once, by evaluate, when the choice is made.
     assert tasks["evaluate"]["inputs"]["artifacts"]["model"]["taskOutputArtifact"]["producerTask"] == "choose"
     assert "dataset" not in tasks["choose"]["inputs"]["artifacts"]
-
-
-def test_every_option_of_a_cluster_compiles(parameters, tmp_path):
-    options = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="hook")
-    compile_pipeline(parameters, tmp_path / "sweep.yaml", options, Sweep(("seed=1", "seed=2"), ("seed",)))
-    pipeline, platform = yaml.load_all((tmp_path / "sweep.yaml").read_text(), yaml.CSafeLoader)
-    placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert {"exec-train", "exec-choose", "exec-notify"} <= set(placed)
-    # Every input that a step below the loop and the exit handler refers to is handed down to it.
-    for component in pipeline["components"].values():
-        given = set(component.get("inputDefinitions", {}).get("parameters", {}))
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            used = {
-                value["componentInputParameter"]
-                for value in task.get("inputs", {}).get("parameters", {}).values()
-                if "componentInputParameter" in value
-            }
-            assert used <= given
 
 
 def test_a_sweep_is_submitted_from_a_file_of_its_own(monkeypatch, tmp_path):
