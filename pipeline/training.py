@@ -64,11 +64,8 @@ def training_pipeline(
         with told_at_its_end(placement):
             if cluster:
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
-                compiled = {"backend": defaults.backend, "gpus": int(defaults.gpus) > 0, "nodes": defaults.nodes > 1}
-                compiled["looks"] = is_looked_at(defaults)
-                compiled["tried"] = {name: getattr(defaults, name) for name in (sweep.names if sweep else ())}
                 given = {name: values[name] for name in check.component_spec.inputs if name != COMPILED}
-                checked = check(**{COMPILED: json.dumps(compiled)}, **given).set_display_name("Check")
+                checked = check(**{COMPILED: compiled_for(defaults, sweep)}, **given).set_display_name("Check")
                 place(checked, "check")
 
             if is_looked_at(defaults):
@@ -124,6 +121,19 @@ def is_looked_at(parameters: Parameters) -> bool:
     """Whether a look is taken when a run begins: at the source, or at the model to start from."""
     named = (parameters.start_from, parameters.start_sha256, parameters.start_version)
     return can_change(parameters) or not is_pinned(*named)
+
+
+def compiled_for(defaults: Parameters, sweep: Sweep | None) -> str:
+    """What is fixed in a compiled file, as JSON: check refuses a run that is given another."""
+    return json.dumps(
+        {
+            "backend": defaults.backend,
+            "gpus": int(defaults.gpus) > 0,
+            "nodes": defaults.nodes > 1,
+            "looks": is_looked_at(defaults),
+            "tried": {name: getattr(defaults, name) for name in (sweep.names if sweep else ())},
+        }
+    )
 
 
 @contextlib.contextmanager
