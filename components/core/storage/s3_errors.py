@@ -96,6 +96,11 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
         of_key = "kms:" in error.response.get("Error", {}).get("Message", "")
         rights = "kms:Decrypt and kms:GenerateDataKey on the key of the bucket" if of_key else RIGHTS
         return Denied(f"no permission for {uri}; allow {rights}")
+    if status == 413:
+        return StorageError(
+            f"what stands before the store of {bucket} takes no 8 MiB at once; raise its limit (nginx: "
+            "client_max_body_size, an ingress: proxy-body-size)"
+        )
     if code in DAMAGED:
         return Transient("the store received other bytes than were sent")
     if status is None or status < 400:

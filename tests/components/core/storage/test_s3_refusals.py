@@ -18,6 +18,7 @@ from tests.servers.small import SMALL
         (403, "RequestTimeTooSkewed", "the clock here is more than 15 minutes off"),
         (403, "AccessDenied", "no permission for .*/prefix/key"),
         (403, "NotNamedAnywhere", "no permission for .*/prefix/key"),
+        (413, "", "takes no 8 MiB at once; raise its limit"),
         (301, "PermanentRedirect", "region of s3://bucket-.*, eu-central-1, received another's; set AWS_REGION"),
     ],
 )
