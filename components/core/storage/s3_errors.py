@@ -39,6 +39,8 @@ NO_CREDENTIALS = (
     boto.TokenRetrievalError,
     boto.LoginError,
 )
+# OpenSSL's words, of several releases, for an answer in plain text.
+NO_TLS = ("wrong version number", "record layer failure")
 REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
 BROKEN_CONNECTION = (
@@ -61,8 +63,11 @@ def explain(error: Exception, bucket: str, key: str) -> Exception:
     if isinstance(error, boto.ClientError):
         return _explain_code(error, bucket, f"{bucket}/{key}")
     if isinstance(error, BROKEN_CONNECTION):
-        if "certificate" in str(error).lower():
+        said = str(error).lower()
+        if "certificate" in said:
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set AWS_CA_BUNDLE")
+        if any(words in said for words in NO_TLS):
+            return StorageError(f"the endpoint of {bucket} speaks http, not https; write http:// in AWS_ENDPOINT_URL")
         return Transient(_reason(error))
     if isinstance(error, boto.BotoCoreError):
         return explain_setup(error, bucket)

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -144,6 +146,22 @@ def test_an_endpoint_that_is_none(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "seaweedfs:9000")
     with pytest.raises(StorageError, match="expected AWS_ENDPOINT_URL to be an http"):
         open_store("s3://bucket", SMALL)
+
+
+def test_an_endpoint_without_tls(s3, monkeypatch):
+    """It was a broken connection, for five minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_in_plain_text() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer_in_plain_text, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(StorageError, match="endpoint of s3://bucket speaks http, not https; write http:// in AWS_"):
+            open_store("s3://bucket", SMALL).read_bytes("key")
 
 
 class Answering(Api):
