@@ -27,8 +27,9 @@ LOGS = "executor-logs"
 LEVELS = 3
 OUTCOME = re.compile(r"(not )?exported\b")
 ANSWERED_BEFORE = "an earlier run's results were taken: nothing is new"
-# A step that leaves no more than a log also if it succeeds: only an error in that tells that it failed.
-LEAVES_A_LOG = "look"
+# Steps that leave no more than a log also if they succeed: only an error in it tells that one failed. The notice itself
+# has left one if the run is retried.
+LEAVE_A_LOG = ("check", "look", "notify")
 KILLED = "killed, likely for want of memory; give the step more"
 NO_CAUSE = "it left no log, as a pod that was deleted or never started does not"
 
@@ -89,7 +90,7 @@ def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:
     for step, cause, certain in reversed(found):
         if certain:
             return step, cause
-    others = [(step, cause) for step, cause, _ in found if step != LEAVES_A_LOG]
+    others = [(step, cause) for step, cause, _ in found if step not in LEAVE_A_LOG]
     return others[-1] if others else ("", NO_CAUSE)
 
 

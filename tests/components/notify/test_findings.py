@@ -14,7 +14,12 @@ def stored(passed: bool) -> bytes:
     return decision(passed, "test accuracy 0.7500 is below min_accuracy 0.8").model_dump_json().encode()
 
 
-LEFT = {"download/1/executor-logs-0": b"digits: here", "download/1/raw/source.json": b"{}"}
+LEFT = {
+    "download/1/executor-logs-0": b"digits: here",
+    "download/1/raw/source.json": b"{}",
+    "check/9/executor-logs-0": b"every step can take its parameters\n",
+    "notify/9/executor-logs-0": b"the webhook took the message\n",  # of the run before it was retried
+}
 EVALUATED = LEFT | {"evaluate/2/executor-logs-0": b"Test loss", "evaluate/2/evaluation/decision.json": stored(False)}
 LOOKED = {"look/0/executor-logs-0": b"generation 7"}
 CASES = {
