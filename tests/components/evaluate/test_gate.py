@@ -227,8 +227,8 @@ def test_a_registry_that_does_not_answer_fails_the_step(judge, linear, tmp_path)
 
 def test_behaviour_counts_only_where_that_was_asked(linear, tmp_path):
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
-    for mode, passed in (("warn", True), ("fail", False)):
-        settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0)
+    for mode, kept, certain, passed in (("warn", 0.8, 0.0, True), ("fail", 0.0, 1.0, True), ("fail", 0.8, 0.0, False)):
+        settings = EvaluateSettings(behaviour=mode, behaviour_kept=kept, behaviour_certain=certain)
         decision = evaluate(settings, linear.dataset, linear.model, *outputs).decision
         assert decision.passed is passed
     assert "behaviour: a black, grey or white picture answered with a certainty of" in decision.said

@@ -88,8 +88,9 @@ def test_a_warm_up_of_nearly_all_steps_rises_to_the_end(schedule: str, steps: in
     assert found == pytest.approx([0.1 * (step + 1) / steps for step in range(steps)])
 
 
-def test_a_training_of_one_step_has_the_whole_height() -> None:
+def test_a_training_of_one_step_has_the_whole_height_and_one_of_two_falls_from_it() -> None:
     assert rates(1, schedule="linear") == pytest.approx([0.1])
+    assert rates(2, schedule="linear") == pytest.approx([0.1, 0])
 
 
 def test_float16_scales_the_loss() -> None:
