@@ -124,10 +124,14 @@ def test_an_argument_that_cannot_be_is_refused(arguments: str) -> None:
         make_optimizer(TrainSettings(optimizer=f'{{"SGD": {arguments}}}'), steps=1)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "muon", "lion"])
-def test_other_names_are_kerass(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [("adam", "components.train.fused"), ("muon", "components.train.muon"), ("adamw", "keras"), ("lion", "keras")],
+)
+def test_names_are_kerass_but_for_two(name: str, whose: str) -> None:
     made = make_optimizer(TrainSettings(optimizer=name), steps=1)
     assert type(made).__name__.lower().removeprefix("fused") == name
+    assert type(made).__module__.startswith(whose)
 
 
 def test_a_smoothed_loss_is_the_papers() -> None:
