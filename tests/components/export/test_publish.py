@@ -12,6 +12,9 @@ from components.export.settings import ExportSettings
 from tests.decisions import decision
 from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
 
+# By S3 it is the same, which the first test shows, and takes twice as long.
+in_two_places = pytest.mark.parametrize("place", ["file", "gs"], indirect=True)
+
 
 @pytest.fixture
 def exported(tmp_path):
@@ -56,6 +59,7 @@ def test_each_winner_is_a_version_and_the_champion(place, exported, decided, cap
     assert capsys.readouterr().out.splitlines()[-1] == "exported and published as version 2, the champion"
 
 
+@in_two_places
 def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(place, exported, decided):  # noqa: F811
     publish(place.uri, "digits", exported("first"), decided(0))
     publish(place.uri, "digits", exported("second"), decided(1))
@@ -71,6 +75,7 @@ def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(
     assert registry.champion("digits").version == 2
 
 
+@in_two_places
 def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, decided, monkeypatch, capsys):  # noqa: F811
     publish(place.uri, "digits", exported("first"), decided(0))
     late, promote = exported("late"), Registry.promote
@@ -117,6 +122,7 @@ def test_what_can_not_be_withdrawn_fails_no_step(exported, decided, bucket, monk
     assert "what is left of version 2 of digits, which is deleted, stays: no permission" in capsys.readouterr().out
 
 
+@in_two_places
 def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, decided):  # noqa: F811
     """The identical job once more, judged against the champion that came back: refused before anything is sent."""
     publish(place.uri, "digits", exported("first"), decided(0))
@@ -136,6 +142,7 @@ def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, de
     assert registry.champion("digits").version == 2
 
 
+@in_two_places
 def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, decided):  # noqa: F811
     """Killed after it had made its version champion, and run again after the next one has replaced that."""
     publish(place.uri, "digits", exported("first"), decided(0))
@@ -150,6 +157,7 @@ def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, 
     assert [version.number for version in Registry(place.uri).versions("digits")] == [1, 2, 3]
 
 
+@in_two_places
 def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, exported, decided, monkeypatch):  # noqa: F811
     publish(place.uri, "digits", exported("first"), decided(0))
     promote = Registry.promote
@@ -166,6 +174,7 @@ def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, ex
     assert [version.number for version in registry.versions("digits")] == [1, 3]
 
 
+@in_two_places
 @pytest.mark.parametrize("died", ["before it was promoted", "after it was promoted"])
 def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, decided, died, monkeypatch):  # noqa: F811
     artifact, evaluation = exported("first"), decided(0)
@@ -186,6 +195,7 @@ def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, d
     assert registry.champion("digits").version == 1
 
 
+@in_two_places
 def test_a_version_knows_where_it_came_from(place, exported, decided):  # noqa: F811
     publish(place.uri, "digits", exported(), decided(0))
     shown = Registry(place.uri).show("digits", 1)
@@ -197,6 +207,7 @@ def test_without_a_registry_nothing_is_published(exported, decided):
     assert publish("", "digits", exported(), decided(0)) == (0, False, "exported")
 
 
+@in_two_places
 def test_a_decision_about_another_champion_is_refused(place, exported, decided):  # noqa: F811
     with pytest.raises(PipelineError, match="on cats in .*, received one on digits in .*; run evaluate with the same"):
         publish(place.uri, "cats", exported(), decided(0))
