@@ -13,7 +13,7 @@ import botocore.session
 
 from components.core.storage.backend import Limits
 from components.core.storage.retry import patiently
-from components.core.storage.s3_errors import explain_setup, refuse_redirect
+from components.core.storage.s3_errors import explain_setup, refuse_others
 
 CONNECT_TIMEOUT_S = 10.0
 METADATA_TRIES = 3
@@ -48,7 +48,7 @@ def connect(scheme: str, bucket: str, limits: Limits) -> Any:
         limits,
     )
     if endpoint:
-        refuse = functools.partial(refuse_redirect, f"{scheme}://{bucket}")
+        refuse = functools.partial(refuse_others, f"{scheme}://{bucket}")
         client.meta.events.register("before-parse.s3", refuse)
     return client
 

@@ -41,6 +41,8 @@ NO_CREDENTIALS = (
 )
 # OpenSSL's words, of several releases, for an answer in plain text.
 NO_TLS = ("wrong version number", "record layer failure")
+# Go's and nginx's words for a request that came by http.
+WANT_TLS = (b"to an HTTPS server", b"to HTTPS port")
 REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504}
 BROKEN_CONNECTION = (
@@ -113,13 +115,21 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
     return StorageError(f"{bucket} refused the request for {uri} with status {status} {code}")
 
 
-def refuse_redirect(bucket: str, response_dict: dict, **_: Any) -> None:
-    """Refuses an answer that sends elsewhere, as an ingress does to https or a proxy to its login.
+def refuse_others(bucket: str, response_dict: dict, **_: Any) -> None:
+    """Refuses what no store answers: that it wants https, a web page, as MinIO's console has for all, and the way
+    elsewhere, as an ingress has to https and a proxy to its login.
 
-    S3's own name a region. The client would go in circles, or take it for a broken connection.
+    S3's own redirects name a region. The client would go in circles, miss what is not there, or take it for a broken
+    connection.
     """
-    headers = response_dict["headers"]
-    if response_dict["status_code"] not in REDIRECTS or "x-amz-bucket-region" in headers:
+    headers, status = response_dict["headers"], response_dict["status_code"]
+    if status == 400 and any(words in response_dict["body"] for words in WANT_TLS):
+        raise StorageError(f"the endpoint of {bucket} speaks https; write https:// in AWS_ENDPOINT_URL")
+    if status == 200 and "ETag" not in headers and headers.get("Content-Type", "").startswith("text/html"):
+        raise StorageError(
+            f"the endpoint of {bucket} answers with a web page; set AWS_ENDPOINT_URL to the store's own address"
+        )
+    if status not in REDIRECTS or "x-amz-bucket-region" in headers:
         return
     place = urllib.parse.urlsplit(headers.get("Location", ""))
     elsewhere = f"{place.scheme}://{place.netloc.rpartition('@')[2]}" if place.netloc else "another place"
