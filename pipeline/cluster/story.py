@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.core.artifacts.trial import TRIAL_ROW
+from components.core.wording import listed
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.tasks import ENDED, StepState, has_running_pod, most_tries, step_states, trial_settings
 from pipeline.cluster.troubles import Trouble
@@ -31,6 +32,7 @@ class Story:
         self._kinds: dict[str, tuple[str, float]] = {}
         self._speaker: Step | None = None
         self._lost = ""
+        self._rest = False
 
     def tell(self, run: Any) -> None:
         """Says what is new: steps that began, their lines, lost pods, and how steps ended."""
@@ -47,6 +49,7 @@ class Story:
             self._tell_step(run, state, new.pop((state.name, state.number), []))
         for step, lines in new.items():  # of a step that KFP does not list yet
             self._speak(step, step[0], lines)
+        self._tell_rest()
 
     def troubles(self) -> list[tuple[Trouble, float]]:
         """What keeps steps from starting, each with the seconds since it began. Says each once, and each new kind."""
@@ -73,6 +76,13 @@ class Story:
                 f"without logs; look at its context, or give the run's {option('namespace')}"
             )
             self.pods = None
+
+    def _tell_rest(self) -> None:
+        """Says once what a run that has failed waits for: Argo stops no step that runs beside the one that failed."""
+        rest = [state.title for state in self.states if state.state == "RUNNING" and state.name != "notify"]
+        if rest and not self._rest and any(state.state == "FAILED" for state in self.states):
+            self._rest = True
+            self.say(f"note: no step begins any more; the run has failed when {listed(rest)} has ended")
 
     def _tell_step(self, run: Any, state: StepState, lines: list[str]) -> None:
         step = state.name, state.number

@@ -44,6 +44,19 @@ def test_any_other_end_is_an_error_with_its_reason(quickstart_compiled, last, sa
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_that_has_failed_and_goes_on_says_for_what(quickstart_compiled):
+    """Argo's DAG runs until all that it began has ended: an hour's download held up the word that a value can't be."""
+    refused = {"check": "FAILED", "download": "RUNNING"}
+    moments = [*[Moment("RUNNING", refused)] * 3, Moment("FAILED", {**refused, "download": "SUCCEEDED"})]
+    lines = []
+    with KfpApi(moments).serving() as url:
+        client, run_id = submit(configure(environment={}), quickstart_compiled, Endpoint(url), say=lines.append)
+        with pytest.raises(PipelineError, match="^check failed"):
+            follow(client, Endpoint(url), run_id, FAST, None, lines.append)
+    said = "note: no step begins any more; the run has failed when download has ended"
+    assert [line for line in lines if line.startswith("note")] == [said]
+
+
 def test_a_run_that_was_cancelled_and_then_retried_is_no_cancelled_one(quickstart_compiled):
     """KFP's page has a button for it; the history keeps both."""
     before = ("RUNNING", "CANCELING", "FAILED", "RUNNING")
