@@ -51,8 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         xml = False
         try:
             if self.state.refusals:
-                status, reason = self.state.refusals.pop()
-                raise RefusedError(status, "User Rate Limit Exceeded", reason)
+                status, reason, *why = self.state.refusals.pop()
+                raise RefusedError(status, *(why or ["User Rate Limit Exceeded"]), reason)
             if self.state.token and self.headers.get("Authorization") != f"Bearer {self.state.token}":
                 raise RefusedError(401, "Invalid Credentials")
             if match := REWRITE.fullmatch(url.path):

@@ -44,7 +44,7 @@ class State:
     Attributes:
         forbidden: buckets on which the caller has no permission.
         kept: buckets with a retention policy: nothing in them is removed or overwritten.
-        refusals: a status and Google's word for it, with which the next requests are refused, one each.
+        refusals: a status, Google's word for it and perhaps why, with which the next requests are refused, one each.
         token: the only bearer token accepted; None accepts any caller.
         page: objects a page of a listing.
         max_parts: parts of one upload, as https://cloud.google.com/storage/quotas#requests says.
@@ -55,7 +55,7 @@ class State:
         self.buckets: dict[str, dict[str, Object]] = {name: {} for name in buckets}
         self.forbidden: set[str] = set()
         self.kept: set[str] = set()
-        self.refusals: list[tuple[int, str]] = []
+        self.refusals: list[tuple[int | str, ...]] = []
         self.token: str | None = None
         self.page = PAGE
         self.max_parts = 10_000

@@ -109,6 +109,9 @@ def _explain_status(
         return Denied(
             f"{uri} may not be changed or deleted yet: a retention policy or a hold keeps it; choose another bucket"
         )
+    if status == 403 and "serviceusage" in message:
+        project = "gcloud auth application-default set-quota-project PROJECT, with one of yours"
+        return Denied(f"this login may not use the project that its requests are billed to, for {bucket}; {project}")
     if status == 403:
         # Billing that ended, or a perimeter around the project: no role helps.
         told = "" if reason in ("", "forbidden") else f" ({reason})"

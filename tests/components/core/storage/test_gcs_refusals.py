@@ -41,6 +41,16 @@ def test_any_other_refusal_repeats_googles_word_for_it(gcs):
         open_store(gcs.uri, SMALL).stat("key")
 
 
+def test_a_quota_project_that_may_not_be_used_is_told_as_that(gcs):
+    """gcloud's login sends one along; no right on the bucket helps."""
+    why = "me@example.com does not have serviceusage.services.use access to the Google Cloud project."
+    gcs.server.state.refusals.append((403, "forbidden", why))
+    with pytest.raises(
+        Denied, match="billed to, for gs://bucket-.*; gcloud auth application-default set-quota-project"
+    ):
+        open_store(gcs.uri, SMALL).stat("key")
+
+
 def test_nothing_is_asked_beside_what_is_wanted(gcs):
     """The client asked for the bucket, for its traces: beside the first request, and after each missing object."""
     store = open_store(gcs.uri, SMALL)
