@@ -68,6 +68,10 @@ def explain(error: Exception, bucket: str, key: str) -> Exception:
         said = str(error).lower()
         if "certificate" in said:
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set AWS_CA_BUNDLE")
+        if "invalid header value" in said:
+            return Denied(
+                f"the key for {bucket}, its token or its region has a line break in it; write it anew (echo -n)"
+            )
         if any(words in said for words in NO_TLS):
             return StorageError(f"the endpoint of {bucket} speaks http, not https; write http:// in AWS_ENDPOINT_URL")
         return Transient(_reason(error))

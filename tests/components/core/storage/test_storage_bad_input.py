@@ -119,6 +119,13 @@ def test_no_keys(s3, scheme, variable, monkeypatch):
         open_store(f"{scheme}://bucket", SMALL).read_bytes("key")
 
 
+def test_a_key_with_a_line_break_is_told_as_that(s3, monkeypatch):
+    """As a Secret has it that was made by `echo`: it was a broken connection, for five minutes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key\n")
+    with pytest.raises(Denied, match="the key for s3://bucket, its token or its region has a line break in it"):
+        open_store("s3://bucket", SMALL).read_bytes("key")
+
+
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize(
     "profile", ["sso_session = team", "sso_start_url = https://team/start\nsso_region = eu-west-1"]
