@@ -42,6 +42,7 @@ def load_keras(backend: str = "") -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         # Both start a thread for each core of the node, whatever the container's limit: 64 for a limit of 2 took a
         # quarter more of its CPU by TensorFlow, and 420 MB more of its memory by JAX, which has no variable of its own.
+        # And how many there are decides a sum's last bits: a pod that is tried again may be on a larger node.
         for name in ("TF_NUM_INTRAOP_THREADS", "NPROC"):
             os.environ.setdefault(name, str(usable_cores()))
         if chosen != "tensorflow":
