@@ -9,6 +9,7 @@ from typing import Any
 
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
 from components.core.wording import listed
+from pipeline.cluster.endings import KILLED, killed
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepState, failed_driver
@@ -81,6 +82,8 @@ def _cause(pods: Pods | None, state: StepState) -> str:
     only_status = re.search(r"Error \(exit code (\d+)\)$", ending)
     if log.last_error or (ending and not only_status):
         return log.last_error or ending
+    if log.exit_status == KILLED:
+        return killed(state.name)
     if log.launcher:
         return f"Kubeflow's launcher: {log.launcher[:300]}"
     if log.traced:

@@ -23,9 +23,12 @@ def container_ending(step: str, pod: Any) -> str:
     if ended and ended.reason == "OOMKilled":
         limit = ((main.resources and main.resources.limits) or {}).get("memory", "")
         return f"out of memory{f' at its limit of {limit}' if limit else ''} (OOMKilled){_more(step)}"
-    if ended and ended.exit_code == KILLED:
-        return f"killed (exit code {KILLED}), likely for want of memory on its node{_more(step)}"
-    return ""
+    return killed(step) if ended and ended.exit_code == KILLED else ""
+
+
+def killed(step: str) -> str:
+    """A step that ended by SIGKILL, and not at its own limit."""
+    return f"killed (exit code {KILLED}), likely for want of memory on its node{_more(step)}"
 
 
 def _told(said: Any) -> str:

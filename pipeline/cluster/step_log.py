@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from components.core.progress import LIVE_PREFIX
+from pipeline.cluster.endings import KILLED
 from pipeline.last_words import LastWords
 
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\] ")
@@ -15,7 +16,7 @@ BODY = re.compile(r"\s|[{}\[\]],?$")
 CLOSING = ("}", "]")
 INPUT_HEADER = "Got executor_input:"
 FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
-STATUS = re.compile(r"exit status (\d+)$")
+STATUS = re.compile(r"exit status (\d+)$|signal: killed$")
 
 
 class StepLog(LastWords):
@@ -58,7 +59,7 @@ class StepLog(LastWords):
         self._body = ["{"] if line.endswith("{") else None
         self._is_input = False
         if status := STATUS.search(line):
-            self.exit_status = int(status[1])
+            self.exit_status = int(status[1] or KILLED)
         elif fatal := FATAL.match(line):
             self.launcher = fatal[1]
 
