@@ -198,20 +198,16 @@ def _read_metrics(evaluation_path: str, info: DatasetInfo) -> dict:
     """
     try:
         metrics = json.loads((pathlib.Path(evaluation_path) / METRICS_FILE).read_text(encoding="utf-8"))
-        answered = read_probabilities(evaluation_path).shape
+        read_probabilities(evaluation_path)
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(
             f"expected an evaluation artifact with {METRICS_FILE} and {PREDICTIONS_FILE}, received: {error}; "
             "run evaluate first"
         ) from None
-    count = split_count(info, "test")
-    if not count:
+    if not split_count(info, "test"):
         raise PipelineError("expected test pictures to prove the export on, received none; set test_split above 0")
-    if answered != (count, len(info.class_names)) or metrics.get("dataset_fingerprint") != info.fingerprint:
-        raise PipelineError(
-            f"expected the evaluation of {count:,} test pictures of {len(info.class_names)} classes of this data set, "
-            f"received one of {answered[0]:,} pictures of {answered[-1]} classes; run evaluate on this data set"
-        )
+    if metrics.get("dataset_fingerprint") != info.fingerprint:
+        raise PipelineError("expected the evaluation of this data set, received that of another; run evaluate on it")
     return metrics
 
 

@@ -187,7 +187,7 @@ def altered_dataset(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
 
 def test_an_evaluation_of_other_data_is_refused(trained, evaluation, tmp_path):
     other = altered_metrics(evaluation, tmp_path, dataset_fingerprint="2" * 64)
-    with pytest.raises(PipelineError, match="run evaluate on this data set"):
+    with pytest.raises(PipelineError, match="received that of another; run evaluate on it"):
         export(ExportSettings(), trained.dataset, trained.model, other, str(tmp_path / "exported"))
 
 

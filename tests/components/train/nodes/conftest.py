@@ -21,7 +21,7 @@ from tests.servers.trainer_api import TrainerApi, kill_node
 
 RUNTIME = yaml.safe_load((ROOT / "k8s/components/multi-node/runtime.yaml").read_text())
 IMAGE = "registry.example.com/team/conv2d:train-jax-0123456789ab"
-SMALL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "Flatten"]'
+SMALL = '["Flatten"]'
 COMMAND = ["-m", "components.train.nodes.node"]
 RESULT = {
     "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,

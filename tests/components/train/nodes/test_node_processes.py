@@ -16,7 +16,7 @@ from components.train.nodes import launch, node
 from components.train.nodes.job import LOST, Job
 
 pytest.importorskip("jax")
-SMALL = '[{"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
+SMALL = '["Flatten"]'
 
 
 def describe(work: pathlib.Path, dataset: str, epochs: int, batch_size: int = 50, **rest) -> Job:
