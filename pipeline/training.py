@@ -131,6 +131,7 @@ def compiled_for(defaults: Parameters, sweep: Sweep | None) -> str:
             "gpus": int(defaults.gpus) > 0,
             "nodes": defaults.nodes > 1,
             "looks": is_looked_at(defaults),
+            "called": [defaults.dataset, defaults.model_name],
             "tried": {name: getattr(defaults, name) for name in (sweep.names if sweep else ())},
         }
     )

@@ -32,8 +32,8 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     Args:
         values: as Kubeflow writes them into an argument: 0.001, true.
         compiled: what images and tasks of the pipeline are made for: its `backend`, whether for `gpus` and several
-            `nodes`, whether it `looks` at the model to start from, and what a sweep's trials set, with their defaults:
-            `tried`.
+            `nodes`, whether it `looks` at the model to start from, what a sweep's trials set, with their defaults:
+            `tried`, and how the model of its data set is `called`.
 
     Raises:
         PipelineError: the first value that can't be.
@@ -59,6 +59,12 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
                 f"{name}: expected {expected}, for which this pipeline was compiled, received {received}; compile it "
                 f"with {'GRID=' if name in compiled['tried'] else f'{name.upper()}={received}'}"
             )
+    dataset, name = compiled["called"]
+    if values["dataset"] != dataset and values["model_name"] == name:
+        raise PipelineError(
+            f"model_name: expected one for dataset={values['dataset']}, received {name}, that of {dataset}, for which "
+            "this pipeline was compiled; give model_name, and min_accuracy"
+        )
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("gpus", "1", "gpus: expected 0, for which this pipeline was compiled, received 1; compile it with GPUS=1"),
         ("backend", "jax", "compile it with BACKEND=jax"),
         ("nodes", 2, "compile it with NODES=2"),
+        ("dataset", "cifar10", "model_name: expected one for dataset=cifar10, received digits, that of digits"),
         ("start_from", "digits@champion", "compile it with START_FROM=digits@champion"),
     ],
 )
