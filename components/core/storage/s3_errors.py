@@ -112,6 +112,11 @@ def _explain_code(error: boto.ClientError, bucket: str, uri: str) -> Exception:
             f"what stands before the store of {bucket} takes no 8 MiB at once; raise its limit (nginx: "
             "client_max_body_size, an ingress: proxy-body-size)"
         )
+    if status == 501 and error.operation_name == "PutObject":
+        return StorageError(
+            f"the store of {bucket} knows no preconditions of writes (If-None-Match, If-Match), which keep two writers "
+            "apart; update it or choose another"
+        )
     if code in DAMAGED:
         return Transient("the store received other bytes than were sent")
     if status is None or status < 400:

@@ -32,6 +32,13 @@ def test_a_refusal_is_told_at_once_also_of_a_question_whose_answer_has_no_body(
     assert len(s3.proxy.requests) <= 5, "what will be refused again is not worth many tries"
 
 
+def test_a_store_that_knows_no_conditions_is_told_as_that(s3, monkeypatch):
+    """It was `status 501 NotImplemented`."""
+    monkeypatch.setattr(s3.server, "refused", (501, "NotImplemented"))
+    with pytest.raises(StorageError, match="the store of s3://bucket-.* knows no preconditions of writes"):
+        open_store(s3.uri, SMALL).write_bytes("key", b"x", if_absent=True)
+
+
 def test_a_key_that_may_not_be_used_is_told_as_that(s3, monkeypatch):
     """No right on the bucket helps."""
     monkeypatch.setattr(s3.server, "refused", (403, "AccessDenied", "is not authorized to perform: kms:Decrypt"))
