@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from components.core.pictures.names import hidden
@@ -18,7 +19,7 @@ class StoreSource:
     """Objects that a URI stands for.
 
     Attributes:
-        uri: as given, without a slash at its end.
+        uri: as given, without a slash at its end, and with accents as the store spells them.
         key: the object, or the prefix that is taken as a directory, below the bucket.
         file: the object; None for a prefix.
     """
@@ -62,17 +63,18 @@ def find(uri: str, limits: Limits | None = None) -> StoreSource:
     place = location.parse(uri)
     if place.scheme not in location.BUCKET_SCHEMES:
         raise StorageError(f"expected gs://, s3:// or minio://bucket/key, received {uri!r}")
-    store, key = open_store(f"{place.scheme}://{place.bucket}", limits), place.prefix
-    stored = None
-    if key and not uri.endswith("/"):
-        with contextlib.suppress(NotFound):
-            stored = store.stat(key)
-    if not (stored and stored.size):
-        if next(store.list(key), None) is not None:
-            return StoreSource(place.uri(), store, key, None)
-        if not stored:
-            raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
-    return StoreSource(place.uri(), store, key, stored)
+    store = open_store(f"{place.scheme}://{place.bucket}", limits)
+    # macOS takes accents apart: what was uploaded there has another name than what is typed, and looks the same.
+    for key in dict.fromkeys((place.prefix, *(unicodedata.normalize(form, place.prefix) for form in ("NFC", "NFD")))):
+        spelt, stored = dataclasses.replace(place, prefix=key).uri(), None
+        if key and not uri.endswith("/"):
+            with contextlib.suppress(NotFound):
+                stored = store.stat(key)
+        if not (stored and stored.size) and next(store.list(key), None) is not None:
+            return StoreSource(spelt, store, key, None)
+        if stored:
+            return StoreSource(spelt, store, key, stored)
+    raise NotFound(f"expected an object {place.uri()} or objects below it, received none; check the name")
 
 
 def without_markers(objects: Iterable[Stored]) -> Iterator[Stored]:

@@ -104,6 +104,9 @@ def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
         find(f"{bucket.uri}/phot", SMALL)
     with pytest.raises(StorageError, match="expected gs://, s3:// or minio://bucket/key"):
         find("/a/path")
+    # What was uploaded from macOS looks as it is typed, and is another name.
+    store.write_bytes("Ga\u0308rten/1.jpg", b"x")
+    assert find(f"{bucket.uri}/G\u00e4rten", SMALL).uri == f"{bucket.uri}/Ga\u0308rten"
 
 
 def save(checkpoints: Checkpoints, step: int, directory: pathlib.Path) -> None:
