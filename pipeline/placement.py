@@ -52,10 +52,11 @@ class Place:
     memory: str = ""
 
 
-# Every step is safe to run again, and goes on where it was. Tried again is what vanished: a pod whose node went away
-# (spot), was drained or lost. A step that ended with a status of its own is not: Kubeflow's Argo has `retryPolicy:
-# OnError` as its default, and KFP's compiled file has no field for another. So what can be mended by going on (a store
-# that is away, a node of several that is lost) is mended inside the step; what can't be, a second try would not mend.
+# Every step is safe to run again, and goes on where it was. Tried again is what vanished: a pod whose node was drained
+# or lost. One that is there, as failed (by its own status, evicted, on a node that shut down), is not: Kubeflow's Argo
+# has `retryPolicy: OnError` as its default, and KFP's compiled file has no field for another. So what can be mended by
+# going on (a store that is away, a node of several that is lost) is mended inside the step; what can't be, a second try
+# would not mend.
 PLACES = {
     "check": Place(hours=1, retries=3, cpu="500m", memory="512Mi"),
     "look": Place(hours=1, retries=3, cpu="500m", memory="1Gi"),

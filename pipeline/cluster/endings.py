@@ -7,12 +7,19 @@ from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters
 
 KILLED = 137  # by SIGKILL, mostly for memory
+# Why the kubelet ends a pod that is still there then, as failed: to Argo that is none that vanished, to be tried again.
+# Terminated is said on a spot node that is given time to shut down.
+TAKEN = ("Evicted", "Terminated", "NodeShutdown")
+AGAIN = (
+    "; Kubeflow does not try that again: start the run once more, which takes what is done from the cache, and trains "
+    "on from the last checkpoint if `checkpoints` names a store"
+)
 
 
 def container_ending(step: str, pod: Any) -> str:
     """One line; empty if the status says no more than an exit code."""
     if pod.status.reason:  # Evicted, DeadlineExceeded, Preempted
-        return _told(pod.status)
+        return _told(pod.status) + (AGAIN if pod.status.reason in TAKEN else "")
     for condition in pod.status.conditions or []:
         if condition.type == "DisruptionTarget" and condition.status == "True":  # a drain, another pod's priority
             return f"its pod was taken away: {_told(condition)}"

@@ -150,11 +150,20 @@ def test_a_container_that_never_started_says_why(quickstart_compiled, kube):
     assert f"its container could not start: StartError: {said}" in followed(quickstart_compiled, [failed])[1]
 
 
-def test_an_evicted_pod_is_told_as_such(quickstart_compiled, kube):
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("Evicted", "The node was low on resource: memory."),
+        ("Terminated", "Pod was terminated in response to imminent node shutdown."),
+    ],
+)
+def test_a_pod_that_its_node_gave_up_is_not_tried_again(quickstart_compiled, kube, reason, message):
+    """It is there, as failed (a spot node's, for instance): Argo does not count it among those that vanished."""
     kube.pods = [pod("train", "Failed")]
-    kube.pods[0]["status"] |= {"reason": "Evicted", "message": "The node was low on resource: memory."}
+    kube.pods[0]["status"] |= {"reason": reason, "message": message}
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    assert "train failed: Evicted: The node was low on resource: memory." in followed(quickstart_compiled, [failed])[1]
+    said = f"train failed: {reason}: {message}; Kubeflow does not try that again: start the run once more"
+    assert said in followed(quickstart_compiled, [failed])[1]
 
 
 PRINTED = {
