@@ -158,9 +158,7 @@ def _layer_class() -> type:
                 )
             super().build(shape)
 
-        def call(self, pictures: Any, training: bool = False) -> Any:
-            if not training:
-                return pictures
+        def call(self, pictures: Any) -> Any:
             count = ops.shape(pictures)[0]
             _, height, width, channels = pictures.shape
             rows = _reflected(ops.arange(height) + self._offsets(count), height)

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from components.core.files import sha256_of
 from components.export import verify
 from components.export.card import write_card
 from components.export.formats import runtimes
-from components.export.run import export
+from components.export.run import _weights_sha256, export
 from components.export.settings import ExportSettings
 
 
-def test_what_is_exported_is_listed_and_proved(exported):
+def test_what_is_exported_is_listed_and_proved(exported, trained):
     manifest, place = exported
+    assert manifest.model_sha256 == sha256_of(pathlib.Path(trained.model, "model.keras"))
     assert json.loads((place / "manifest.json").read_text()) == manifest.model_dump(mode="json")
     files = {file.path: file.sha256 for file in manifest.files}
     assert {"saved_model/7/saved_model.pb", "model.keras", "MODEL_CARD.md", "learned.npy"} <= set(files)
@@ -149,10 +151,19 @@ def test_a_model_that_answers_otherwise_than_measured_is_not_exported(trained, e
     shutil.copytree(evaluation, copy)
     with np.load(copy / "predictions.npz") as predictions:
         labels, probabilities = predictions["labels"], predictions["probabilities"]
-    np.savez(copy / "predictions.npz", labels=labels, probabilities=np.roll(probabilities, 1, axis=1))
+    probabilities[0] = np.roll(probabilities[0], 1)  # in the first of two batches
+    np.savez(copy / "predictions.npz", labels=labels, probabilities=probabilities)
     with pytest.raises(PipelineError, match="saved_model export to answer test pictures as evaluate measured"):
         export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation"]
+
+
+def test_other_weights_have_another_sha256():
+    one, same, other, longer = (
+        _weights_sha256(SimpleNamespace(get_weights=lambda given=given: [np.array(given)]))
+        for given in ([1.0, 2.0], [1.0, 2.0], [1.0, 3.0], [[1.0], [2.0]])
+    )
+    assert one == same and len({one, other, longer}) == 3
 
 
 def test_without_an_evaluation_nothing_is_exported(trained, tmp_path):
