@@ -25,7 +25,7 @@ LACKING = re.compile(r"expected an? .*artifact with ")
 # A run without the cache leaves nothing in it; what a run left in it goes with that run.
 ANEW = "run with CACHE=0 (--no-cache but for make), or for good, delete the run that made them: kfp run delete ID"
 LOGS_GONE = "figures and places are in the UI only: the logs of its pods are gone"
-NO_ACCESS = "figures and places are in the UI only: there is no access to the cluster's pods from here"
+NO_ACCESS = "figures and places are in the UI only: there is no access to the pods' logs from here"
 
 
 def summary(story: Story) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def summary(story: Story) -> dict[str, Any]:
             known["artifacts"].pop("saved_model", None)
     if not known["outcome"] and story.states and all(state.cached for state in story.states):
         known["outcome"] = ALL_CACHED
-    elif not story.pods:
+    elif not story.pods or story.pods.unread:
         known["outcome"] = NO_ACCESS
     elif not story.pods.logs and all(word(state) == "succeeded" for state in story.states):
         known["outcome"] = LOGS_GONE
@@ -88,11 +88,11 @@ def _cause(pods: Pods | None, state: StepState) -> str:
         return f"Kubeflow's launcher: {log.launcher[:300]}"
     if log.traced:
         return log.last_line[:300]
+    unread = f"its log can't be read from here ({pods.unread})" if pods.unread else ""
     if code := log.exit_status or pods.exit_code(step) or (int(only_status[1]) if only_status else 0):
-        return f"its container ended with exit code {code}" + (
-            f"; its last line: {log.last_line[:200]}" if log.last_line else ""
-        )
-    return next(reversed(pods.events()), "Kubernetes does not say why, and it left no log")
+        more = f"its last line: {log.last_line[:200]}" if log.last_line else unread
+        return f"its container ended with exit code {code}{more and '; '}{more}"
+    return next(reversed(pods.events()), f"Kubernetes does not say why, and {unread or 'it left no log'}")
 
 
 def _places(pods: Pods, succeeded: set[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 TIMEOUT_S = (5, 20)
+FORBIDDEN = 403
 # What is asked for twice of a log, so that nothing is lost between two looks.
 OVERLAP_S = 5
 # As (name, trial).
@@ -37,6 +38,7 @@ class Pods:
 
     Attributes:
         lost: why the last look saw nothing, such as a login that has expired; empty: it did not fail.
+        unread: why the pods' logs are refused, which is a right of its own; empty: they are not.
     """
 
     def __init__(self, core: "client.CoreV1Api", custom: "client.CustomObjectsApi", namespace: str, run_id: str):
@@ -47,7 +49,7 @@ class Pods:
         self.seen: dict[str, str] = {}
         self.asked: dict[str, float] = {}
         self.ended: set[str] = set()
-        self.lost = ""
+        self.lost = self.unread = ""
 
     def look(self) -> None:
         """Asks again; what can't be asked stays as it was."""
@@ -95,7 +97,7 @@ class Pods:
             # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
             if is_driver(pod) or phase in ("Pending", None) or name in self.ended:
                 continue
-            with unless_unreachable():
+            with unless_unreachable(), self._telling_refusal():
                 log = self.logs.setdefault(name, StepLog())
                 for line in self._log_lines(name):
                     own = log.read(line)
@@ -158,6 +160,16 @@ class Pods:
             ).items
             return [event for event in listed if event.involved_object.name in names]
         return []
+
+    @contextlib.contextmanager
+    def _telling_refusal(self) -> Iterator[None]:
+        from kubernetes.client import ApiException
+
+        try:
+            yield
+        except ApiException as error:
+            self.unread = f"{error.status} {error.reason}" if error.status == FORBIDDEN else self.unread
+            raise
 
     def _newest(self, step: Step) -> Any:
         pods = [pod for pod in self.pods if not is_driver(pod) and step_of(_node(pod)) == step]

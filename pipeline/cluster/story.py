@@ -31,7 +31,7 @@ class Story:
         self._told: dict[Step, StepState] = {}
         self._kinds: dict[str, tuple[str, float]] = {}
         self._speaker: Step | None = None
-        self._lost = ""
+        self._lost = self._unread = ""
         self._rest = False
 
     def tell(self, run: Any) -> None:
@@ -44,6 +44,9 @@ class Story:
                 if self.verbose or step[0] != "choose" or not line.startswith(TRIAL_ROW):
                     new.setdefault(step, []).append(line)
                 self.lines.setdefault(step, []).append(line)
+            if self.pods.unread and not self._unread:
+                self._unread = self.pods.unread
+                self.say(f"note: the pods' logs can't be read: {self._unread}; states only, without lines and figures")
         self.states = step_states(run)
         for state in self.states:
             self._tell_step(run, state, new.pop((state.name, state.number), []))

@@ -24,7 +24,7 @@ def test_a_kubeconfig_of_another_cluster_is_told(quickstart_compiled, kube):
         line for line in lines if line.startswith("note: the kubeconfig's cluster has no pod of this run in namesp")
     ]
     assert len(told) == 1 and "--namespace" in told[0]
-    assert "figures and places are in the UI only: there is no access to the cluster's pods from here" in lines
+    assert "figures and places are in the UI only: there is no access to the pods' logs from here" in lines
 
 
 def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compiled, kube):
@@ -47,6 +47,18 @@ def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compi
         "note: the cluster's pods can't be seen: 401 Unauthorized; states only, without logs, until they can"
     ]
     assert lines.count("  epoch 1") == 1
+
+
+def test_logs_that_may_not_be_read_are_told_of(quickstart_compiled, kube):
+    """A right of its own: a role for pods has it not, and a failed step was said to have left no log."""
+    kube.pods = [pod("train", "Failed")]
+    kube.forbidden.add(f"/api/v1/namespaces/kubeflow/pods/{kube.pods[0]['metadata']['name']}/log")
+    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
+    lines, error = followed(quickstart_compiled, [failed])
+    said = "note: the pods' logs can't be read: 403 Forbidden; states only, without lines and figures"
+    assert [line for line in lines if line.startswith("note")] == [said]
+    assert "figures and places are in the UI only: there is no access to the pods' logs from here" in lines
+    assert "its container ended with exit code 1; its log can't be read from here (403 Forbidden)" in error
 
 
 def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, kube, monkeypatch, caplog):
