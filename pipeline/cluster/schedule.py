@@ -3,7 +3,6 @@
 import functools
 import pathlib
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
@@ -54,82 +53,27 @@ def check_cron(cron: str) -> str:
 
 def schedule(
     configuration: Configuration | PredictionConfiguration,
-    compiled: pathlib.Path,
-    cron: str,
-    endpoint: Endpoint,
-    experiment: str,
-    name: str = "",
-    service_account: str = "",
-) -> tuple[str, str]:
-    """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
-
-    Returns:
-        The schedule's name and id.
-
-    Raises:
-        PipelineError: an impossible time, a name that is taken, or KFP refuses.
-    """
-    return _make(
-        configuration.parameters.model_dump(),
-        lambda client: {"pipeline_package_path": str(compiled)},
-        cron,
-        endpoint,
-        experiment,
-        name or configuration.title,
-        service_account,
-    )
-
-
-def schedule_version(
-    configuration: Configuration | PredictionConfiguration,
-    pipeline: str,
-    version: str,
+    what: pathlib.Path | tuple[str, str],
     cron: str,
     endpoint: Endpoint,
     experiment: str,
     name: str = "",
     service_account: str = "",
 ) -> tuple[str, str, str]:
-    """As `schedule`, of a version on the Pipelines page. It keeps the defaults it was uploaded with, but for what was
-    given on the command line or by the environment.
+    """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
+
+    Args:
+        what: a compiled file, or a pipeline and a version on the Pipelines page, by their names. A version keeps the
+            defaults it was uploaded with, but for what was given on the command line or by the environment.
 
     Returns:
-        The schedule's name and id, and the version's name.
+        The schedule's name and id, and the version's name; empty: it is of a file.
 
     Raises:
-        PipelineError: as `schedule`; no such pipeline or version; a parameter that the version does not have.
+        PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
+            given, or KFP refuses.
     """
-    given = {
-        name: value for name, value in configuration.parameters.model_dump().items() if configuration.is_given(name)
-    }
-    chosen: list[str] = []
-
-    def of_the_version(client: "kfp.Client") -> dict[str, Any]:
-        found = find_version(client, endpoint, pipeline, version)
-        taken = parameters_of(found)
-        for parameter in given:
-            if parameter not in taken:
-                raise PipelineError(f"version {found.display_name} of {pipeline} has no parameter {parameter!r}; "
-                                    f"{nearest(parameter, sorted(taken))}")  # fmt: skip
-        chosen.append(found.display_name)
-        return {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
-
-    name = name or configuration.title
-    made, identity = _make(given, of_the_version, cron, endpoint, experiment, name, service_account)
-    return made, identity, chosen[0]
-
-
-def _make(
-    parameters: dict[str, Any],
-    what: Callable[["kfp.Client"], dict[str, Any]],
-    cron: str,
-    endpoint: Endpoint,
-    experiment: str,
-    name: str,
-    service_account: str,
-) -> tuple[str, str]:
-    """Has KFP start runs of `what`, the SDK's name for a file or for a version."""
-    kfp_cron = check_cron(cron)
+    kfp_cron, name = check_cron(cron), name or configuration.title
     # KFP names an object of Kubernetes by what is left of it.
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
         raise PipelineError(f"expected a name with a letter (a to z) or digit before its first dash, received {name!r}")
@@ -137,11 +81,21 @@ def _make(
     if any(known.display_name == name for known in schedules(endpoint, client)):
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
-    pipeline = what(client)
-    experiment_id = obtain_experiment(client, endpoint, experiment)
+    parameters, version = configuration.parameters.model_dump(), ""
+    if isinstance(what, pathlib.Path):
+        pipeline = {"pipeline_package_path": str(what)}
+    else:
+        found = find_version(client, endpoint, *what)
+        version, taken = found.display_name, parameters_of(found)
+        parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
+        if unknown := [given for given in parameters if given not in taken]:
+            raise PipelineError(
+                f"version {version} of {what[0]} has no parameter {unknown[0]!r}; {nearest(unknown[0], sorted(taken))}"
+            )
+        pipeline = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
     make = functools.partial(
         client.create_recurring_run,
-        experiment_id,
+        obtain_experiment(client, endpoint, experiment),
         name,
         cron_expression=kfp_cron,
         max_concurrency=1,
@@ -150,7 +104,7 @@ def _make(
         **pipeline,
         service_account=service_account or None,
     )
-    return name, patiently(make, endpoint, 0.0).recurring_run_id
+    return name, patiently(make, endpoint, 0.0).recurring_run_id, version
 
 
 def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[Any]:

@@ -125,21 +125,20 @@ def schedule_command(
     version: str,
 ) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
-    from pipeline.cluster.schedule import check_cron, schedule, schedule_version
+    from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
     kfp_cron, configuration = check_cron(cron), pipeline.configuration
+    where = (cron, endpoint, experiment, name, service_account)
     if version:
         _refuse_compiled(context)
-        made, identity, version = schedule_version(
-            configuration, pipeline.name, version, cron, endpoint, experiment, name, service_account
-        )
-        of = f"version {version} of pipeline {pipeline.name}"
-        print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {of}")
-        return
-    with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
-        made, identity = schedule(configuration, compiled, cron, endpoint, experiment, name, service_account)
-    print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), in UTC unless this KFP is set otherwise")
+        made, identity, version = schedule(configuration, (pipeline.name, version), *where)
+        told = f"version {version} of pipeline {pipeline.name}"
+    else:
+        with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
+            made, identity, _ = schedule(configuration, compiled, *where)
+        told = "in UTC unless this KFP is set otherwise"
+    print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {told}")
 
 
 @click.command("schedules")

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint
-from pipeline.cluster.schedule import check_cron, schedule, schedule_version, schedules, unschedule
+from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
 from pipeline.cluster.upload import upload
 from pipeline.commands.main import main
 from pipeline.parameters.parameters import configure
@@ -57,7 +57,7 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
     with api.serving() as url:
         place = Endpoint(url, patience_s=0.5)
         configuration = configure("quickstart", ["EPOCHS=3"], {})
-        name, identity = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
+        name, identity, _ = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
         schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
         assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
@@ -100,7 +100,7 @@ def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
         schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
         schedule(configuration, older, "30 2 * * *", place, "conv2d", name="old")
         upload("quickstart", "abc-1", older, place)
-        schedule_version(configuration, "quickstart", "abc-1", "30 2 * * *", place, "conv2d", name="of-a-version")
+        schedule(configuration, ("quickstart", "abc-1"), "30 2 * * *", place, "conv2d", name="of-a-version")
         made = api.recurring["schedule-2"]
         plain = {"deploymentSpec": {"executors": {"exec-a": {"container": {"image": "python:3.13"}}}}}
         theirs = {"pipeline_spec": plain, "display_name": "theirs", "recurring_run_id": "other"}
