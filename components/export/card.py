@@ -5,7 +5,6 @@ from typing import Any
 
 from components.core import card_words
 from components.core.artifacts.evaluation import METRIC_WORDS
-from components.core.artifacts.model import read_training
 from components.core.errors import one_line
 from components.core.pictures.decode import MAX_PIXELS
 from components.core.wording import counted
@@ -16,7 +15,7 @@ def write_card(
     path: pathlib.Path,
     manifest: Manifest,
     metrics: dict[str, Any],
-    model_path: str,
+    training: dict[str, Any],
     copies: int | None,
     registry: str = "",
 ) -> None:
@@ -24,11 +23,10 @@ def write_card(
 
     Args:
         metrics: the evaluation's metrics.json.
-        model_path: the model artifact, whose training.json says how it was trained.
+        training: the model's training.json.
         copies: test pictures that it has learned from; None: nobody knows.
         registry: where the export is published, and gets its number; empty: nowhere.
     """
-    training = read_training(model_path)
     parts = [
         _purpose(manifest, registry),
         _scores(manifest, metrics, card_words.doubt(copies, training, _text)),

@@ -115,7 +115,7 @@ def export(
         )
         learned = model_learned(model_path, training, dataset_path, info)
         copies = copies_in_test(dataset_path, info, learned)
-        write_card(directory / CARD_FILE, manifest, metrics, model_path, copies, settings.publish_uri)
+        write_card(directory / CARD_FILE, manifest, metrics, training, copies, settings.publish_uri)
         if learned is not None:
             write_hashes(directory / LEARNED_FILE, learned)
         reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)

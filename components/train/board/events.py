@@ -1,6 +1,6 @@
 """What TensorBoard shows of training: curves by epoch and by step, the layers, the hyperparameters with their result.
 
-train/        loss, accuracy, learning rate, images a second; the graph; histograms and the profile on request
+train/        loss, accuracy, learning rate, images a second; the graph; histograms on request
 validation/   loss and accuracy, drawn into the same charts; the confusion matrix and sample predictions
 result/       what the HParams tab shows in this run's row
 """

@@ -10,6 +10,7 @@ import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
 from components.core.artifacts.evaluation import DecisionReason, read_decision, write_decision
+from components.core.artifacts.model import read_training
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
@@ -96,17 +97,16 @@ def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(exported, 
     assert copied in (tmp_path / "exported" / "MODEL_CARD.md").read_text()
     assert "on\n500 pictures that were not used for training." in (exported[1] / "MODEL_CARD.md").read_text()
 
-    training = json.loads((model / "training.json").read_text())
-    (model / "training.json").write_text(json.dumps(training | {"started_from": {"name": "a*b", "sha256": "0"}}))
+    training = read_training(model) | {"started_from": {"name": "a*b", "sha256": "0"}}
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
-    write_card(tmp_path / "card.md", exported[0], metrics, str(model), None)
+    write_card(tmp_path / "card.md", exported[0], metrics, training, None)
     assert "It was started from a\\*b, which may have learned from test" in (tmp_path / "card.md").read_text()
 
 
 def test_the_card_of_what_is_published_claims_no_number(exported, trained, evaluation, tmp_path):
     """The registry gives the number afterwards: every version's card said version 1."""
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
-    write_card(tmp_path / "card.md", exported[0], metrics, trained.model, 0, "gs://bucket")
+    write_card(tmp_path / "card.md", exported[0], metrics, read_training(trained.model), 0, "gs://bucket")
     card, unpublished = (tmp_path / "card.md").read_text(), (exported[1] / "MODEL_CARD.md").read_text()
     name = exported[0].model_name
     assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
@@ -121,7 +121,8 @@ def test_the_card_has_a_known_data_sets_licence_and_no_other_and_names_no_class_
     for score in metrics["per_class"]:
         score["recall"] = 1.0
     own = exported[0]  # in the format of the digits, and called otherwise
-    write_card(tmp_path / "card.md", own.model_copy(update={"dataset_title": own.dataset}), metrics, trained.model, 0)
+    own = own.model_copy(update={"dataset_title": own.dataset})
+    write_card(tmp_path / "card.md", own, metrics, read_training(trained.model), 0)
     card = (tmp_path / "card.md").read_text()
     assert "- data set: digits\n- licence: CC BY 4.0" in card
     assert "- Each class was found in all of its test pictures.\n" in card and "Found least often" not in card
@@ -130,7 +131,7 @@ def test_the_card_has_a_known_data_sets_licence_and_no_other_and_names_no_class_
 def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
-    write_card(tmp_path / "card.md", exported[0], metrics, trained.model, 0)
+    write_card(tmp_path / "card.md", exported[0], metrics, read_training(trained.model), 0)
     card = (tmp_path / "card.md").read_text()
     assert "| 4 | - | - | - | 0 |" in card
     assert "Not tested at all, for want of test pictures: 4." in card
@@ -140,7 +141,7 @@ def test_class_names_stay_text(exported, trained, evaluation, tmp_path):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     names = ["a|b", "<script>", "[x](y)", "a&lt;b", *metrics["class_names"][4:]]
     manifest = exported[0].model_copy(update={"class_names": names})
-    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, trained.model, 0)
+    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, read_training(trained.model), 0)
     card = (tmp_path / "card.md").read_text()
     assert "| a\\|b |" in card and "\\<script\\>" in card and "\\[x\\](y)" in card
     assert "<script>" not in card and "a\\&lt;b" in card
