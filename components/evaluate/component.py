@@ -39,6 +39,6 @@ def evaluate(
         from components.evaluate.settings import EvaluateSettings
 
         settings = EvaluateSettings.among(given)
-        result = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
-        log_metrics(metrics, result.metrics())
-        log_classification(classification, result.class_names, result.confusion, result.roc)
+        facts, roc = evaluate(settings, dataset.path, model.path, evaluation.path, report.path, tensorboard.path)
+        log_metrics(metrics, facts.metrics())
+        log_classification(classification, facts.class_names, facts.confusion, roc)

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from components.core.files import write_json
+from components.evaluate.report.facts import RocCurve
 
 MOST_CLASSES = 50
 LONGEST_NAME = 100
 OTHERS = "(all others)"
 
 
-def log_classification(
-    artifact: Any, class_names: list[str], confusion: np.ndarray, roc: dict[str, list[float]]
-) -> None:
+def log_classification(artifact: Any, class_names: list[str], confusion: np.ndarray, roc: RocCurve) -> None:
     """Logs a confusion matrix and one ROC curve on a KFP ClassificationMetrics artifact, and writes them to its file.
 
     The file matters locally: kfp.local's cache takes an artifact without a file for one that was deleted.
@@ -25,13 +24,12 @@ def log_classification(
     Args:
         artifact: a kfp.dsl.ClassificationMetrics, handed in so that nothing here imports kfp.
         confusion: integers, (classes, classes), rows are the true class.
-        roc: "fpr", "tpr" and "threshold", equally long and finite; empty lists if the curve is undefined.
     """
     names, matrix = most_confused(class_names, confusion)
     artifact.log_confusion_matrix(names, matrix)
-    if roc["fpr"]:
-        artifact.log_roc_curve(roc["fpr"], roc["tpr"], roc["threshold"])
-    write_json(artifact.path, {"class_names": names, "confusion": matrix, "roc": roc})
+    curve = {"fpr": roc.false_positive_rate, "tpr": roc.true_positive_rate, "threshold": roc.thresholds}
+    artifact.log_roc_curve(*curve.values())
+    write_json(artifact.path, {"class_names": names, "confusion": matrix, "roc": curve})
 
 
 def most_confused(class_names: list[str], confusion: np.ndarray) -> tuple[list[str], list[list[int]]]:

@@ -13,7 +13,6 @@ from components.core.artifacts.evaluation import (
     METRICS_FILE,
     PREDICTIONS_FILE,
     REPORT_FILE,
-    Decision,
     figures_line,
     write_decision,
 )
@@ -30,38 +29,11 @@ from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import Check, behaviour_checks, most_pictures
 from components.evaluate.measure.gather import gather
 from components.evaluate.measure.predict import predict_test_split, predictor
-from components.evaluate.report.facts import EvaluationFacts
+from components.evaluate.report.facts import EvaluationFacts, RocCurve
 from components.evaluate.report.page import write_report
 from components.evaluate.settings import EvaluateSettings
 
 CONFUSION_FILE = "confusion.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What the KFP page shows. `confusion` has the true class in rows; `roc` is micro-averaged over the classes."""
-
-    accuracy: float
-    balanced_accuracy: float
-    loss: float
-    class_names: list[str]
-    confusion: np.ndarray
-    roc: dict[str, list[float]]
-    macro_f1: float
-    calibration_error: float
-    pictures: int
-    decision: Decision
-
-    def metrics(self) -> dict[str, int | float]:
-        """The scalars, for the KFP Metrics artifact."""
-        return {
-            "accuracy": self.accuracy,
-            "balanced_accuracy": self.balanced_accuracy,
-            "loss": self.loss,
-            "macro_f1": self.macro_f1,
-            "calibration_error": self.calibration_error,
-            "test_pictures": self.pictures,
-        }
 
 
 def evaluate(
@@ -71,12 +43,15 @@ def evaluate(
     evaluation_path: str,
     report_path: str,
     tensorboard_path: str,
-) -> Evaluation:
+) -> tuple[EvaluationFacts, RocCurve]:
     """Evaluates the model artifact on the dataset artifact's test split, and decides whether it is to be exported.
 
     Writes the evaluation artifact whole or not at all (metrics.json; decision.json; predictions.npz with `labels` int64
     (n,) and `probabilities` float32 (n, classes), in the order of the test shards; report.html), the same report at
     `report_path` for the KFP page, and event files for TensorBoard.
+
+    Returns:
+        What the report shows, and the ROC curve micro-averaged over the classes, for the KFP page.
 
     Raises:
         PipelineError: an artifact is not what it should be, model and data set don't fit together, or the champion that
@@ -102,24 +77,11 @@ def evaluate(
     decision = decide(settings, labels, probabilities, behaviour, champion, duel, uneven=_uneven(info))
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path, learned)
     facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))
-    roc = measures.micro_roc(labels, probabilities)
-    result = Evaluation(
-        accuracy=facts.accuracy,
-        balanced_accuracy=facts.balanced_accuracy,
-        loss=loss,
-        class_names=info.class_names,
-        confusion=facts.confusion,
-        roc={"fpr": roc.false_positive_rate, "tpr": roc.true_positive_rate, "threshold": roc.thresholds},
-        macro_f1=measures.macro_f1(facts.per_class),
-        calibration_error=facts.calibration.error,
-        pictures=len(labels),
-        decision=decision,
-    )
     with whole_directory(evaluation_path) as directory:
         write_report(directory / REPORT_FILE, facts)
         np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)
-        write_json(directory / METRICS_FILE, _metrics_document(result, facts, info, settings))
-        _write_confusion(directory / CONFUSION_FILE, info.class_names, result.confusion)
+        write_json(directory / METRICS_FILE, _metrics_document(facts, info, settings))
+        _write_confusion(directory / CONFUSION_FILE, info.class_names, facts.confusion)
         write_decision(directory, decision)
         with whole_file(report_path) as copy:
             copy.write_bytes((directory / REPORT_FILE).read_bytes())
@@ -129,9 +91,9 @@ def evaluate(
     for check in behaviour:
         if not check.passed:
             print(f"warning: behaviour: {check.said}")
-    print(figures_line(loss, result.accuracy, decision.balanced_accuracy))
+    print(figures_line(loss, facts.accuracy, decision.balanced_accuracy))
     print(decision.said)
-    return result
+    return facts, measures.micro_roc(labels, probabilities)
 
 
 def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
@@ -182,12 +144,10 @@ def _write_confusion(path: pathlib.Path, class_names: list[str], confusion: np.n
             rows.writerow((class_names[true], class_names[predicted], confusion[true, predicted]))
 
 
-def _metrics_document(
-    result: Evaluation, facts: EvaluationFacts, info: DatasetInfo, settings: EvaluateSettings
-) -> dict[str, Any]:
+def _metrics_document(facts: EvaluationFacts, info: DatasetInfo, settings: EvaluateSettings) -> dict[str, Any]:
     low, high = measures.wilson_interval(facts.correct, facts.count)
     return {
-        **result.metrics(),
+        **facts.metrics(),
         "accuracy_interval_95": [low, high],
         "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.per_class)),
         "class_names": info.class_names,

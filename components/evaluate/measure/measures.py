@@ -82,11 +82,6 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]
     return [ClassScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
 
 
-def macro_f1(per_class: list[ClassScore]) -> float:
-    """The mean F1 over the classes that have test pictures: of the others nothing is known."""
-    return float(np.mean([score.f1 for score in per_class if score.support]))
-
-
 def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> float:
     """The mean recall over the classes that have pictures, 0 to 1: each class counts the same.
 

@@ -148,6 +148,11 @@ class Answered:
         """The mean recall over the classes that had pictures, 0 to 1: each class counts the same."""
         return float(np.mean([score.recall for score in self.per_class if score.support]))
 
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 over the classes that had pictures: of the others nothing is known."""
+        return float(np.mean([score.f1 for score in self.per_class if score.support]))
+
 
 @dataclasses.dataclass(frozen=True)
 class BothAnswered:
@@ -188,3 +193,14 @@ class EvaluationFacts(Answered):
     def balanced(self) -> bool:
         """Whether balanced accuracy leads: classes are uneven, or the gate goes by it."""
         return self.decision is not None and self.decision.balanced_accuracy is not None
+
+    def metrics(self) -> dict[str, int | float]:
+        """The figures of metrics.json, and of the KFP page."""
+        return {
+            "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "loss": self.loss,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration.error,
+            "test_pictures": self.count,
+        }

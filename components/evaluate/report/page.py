@@ -15,7 +15,7 @@ from components.core.board.drawing import confusion_shades
 from components.core.page import Section, write_page
 from components.core.page.numbers import require_finite
 from components.core.wording import isolated
-from components.evaluate.measure.measures import macro_auc, macro_f1, mean_recall_interval, wilson_interval
+from components.evaluate.measure.measures import macro_auc, mean_recall_interval, wilson_interval
 from components.evaluate.report.charts import (
     calibration_charts,
     drawn_bins,
@@ -50,7 +50,6 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         _sections(facts),
         facts=facts,
         lead=_lead(facts),
-        macro_f1=macro_f1(facts.per_class),
         macro_auc=macro_auc(facts.roc),
         absent=absent,
         confusions=confusions,

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.wording import beside
-from components.evaluate.measure.measures import macro_f1, wilson_interval
+from components.evaluate.measure.measures import wilson_interval
 from components.evaluate.measure.paired import TESTS
 from components.evaluate.report.facts import Band, EvaluationFacts, Slice
 
@@ -98,8 +98,8 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         "test": TESTS[comparison.metric],
         "champion_interval": wilson_interval(champion.correct, count),
         "challenger_interval": wilson_interval(challenger.correct, count),
-        "champion_f1": macro_f1(champion.per_class),
-        "challenger_f1": macro_f1(challenger.per_class),
+        "champion_f1": champion.macro_f1,
+        "challenger_f1": challenger.macro_f1,
         "p_value": beside(comparison.p_value, comparison.p_allowed, ".2g"),
         "p_allowed": beside(comparison.p_allowed, comparison.p_value, ".2g"),
         "both": challenger.correct - better,

@@ -112,9 +112,9 @@ def judge(linear, tmp_path):
     def judged(model: str, registry: str = "", dataset: str = "", **settings) -> Decision:
         outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
         chosen = EvaluateSettings(behaviour="off", publish_uri=registry, model_name="digits", **settings)
-        result = evaluate(chosen, dataset or linear.dataset, model, *outputs)
+        facts, _ = evaluate(chosen, dataset or linear.dataset, model, *outputs)
         decision = read_decision(outputs[0])
-        assert decision == result.decision
+        assert decision == facts.decision
         return decision
 
     return judged

@@ -20,7 +20,7 @@ from tests.datasets import load_split, write_split
 def evaluated(trained, tmp_path_factory):
     """The trained model's evaluation: the result, and where it was written."""
     place = tmp_path_factory.mktemp("evaluated")
-    result = evaluate(
+    result, _ = evaluate(
         EvaluateSettings(),
         trained.dataset,
         trained.model,
@@ -48,14 +48,14 @@ def test_the_artifact_holds_metrics_predictions_and_the_report(evaluated):
     assert metrics["accuracy"] == result.accuracy
     low, high = metrics["balanced_accuracy_interval_95"]
     assert low < metrics["balanced_accuracy"] == result.metrics()["balanced_accuracy"] < high
-    assert metrics["test_pictures"] == result.pictures
+    assert metrics["test_pictures"] == result.count
     with (place / "evaluation" / "confusion.csv").open(encoding="utf-8", newline="") as file:
         cells = list(csv.DictReader(file))
     names = metrics["class_names"]
     told = np.zeros_like(result.confusion)
     for cell in cells:
         told[names.index(cell["true"]), names.index(cell["predicted"])] = int(cell["pictures"])
-    assert (told == result.confusion).all() and told.sum() == result.pictures
+    assert (told == result.confusion).all() and told.sum() == result.count
     low, high = metrics["accuracy_interval_95"]
     assert low < result.accuracy < high
     with np.load(place / "evaluation" / "predictions.npz", allow_pickle=False) as predictions:
@@ -80,7 +80,7 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
 
 
 def test_it_prints_what_the_article_prints(trained, tmp_path, capsys):
-    result = evaluate(
+    result, _ = evaluate(
         EvaluateSettings(),
         trained.dataset,
         trained.model,
@@ -163,8 +163,8 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.concatenate([*hashes[:2], hashes[2][kept]]))
     (dataset / INFO_FILE).write_text(json.dumps(document))
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
-    result = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
-    assert result.pictures == kept.sum() < len(labels)
+    result, _ = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
+    assert result.count == kept.sum() < len(labels)
     assert capsys.readouterr().out.count("warning: the test split has no picture of 4: nothing tells") == 1
     assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["per_class"][4]["support"] == 0
     assert "The test split has no picture of 4" in (tmp_path / "report").read_text()

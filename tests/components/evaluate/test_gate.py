@@ -229,7 +229,7 @@ def test_behaviour_counts_only_where_that_was_asked(linear, tmp_path):
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     for mode, kept, certain, passed in (("warn", 0.8, 0.0, True), ("fail", 0.0, 1.0, True), ("fail", 0.8, 0.0, False)):
         settings = EvaluateSettings(behaviour=mode, behaviour_kept=kept, behaviour_certain=certain)
-        decision = evaluate(settings, linear.dataset, linear.model, *outputs).decision
+        decision = evaluate(settings, linear.dataset, linear.model, *outputs)[0].decision
         assert decision.passed is passed
     assert "behaviour: a black, grey or white picture answered with a certainty of" in decision.said
 

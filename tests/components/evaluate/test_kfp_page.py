@@ -11,9 +11,10 @@ from kfp.dsl import ClassificationMetrics
 
 from components.evaluate.kfp_page import MOST_CLASSES, OTHERS, log_classification, most_confused
 from components.evaluate.measure.measures import CURVE_POINTS
+from components.evaluate.report.facts import RocCurve
 
 MOST_BYTES = 1_000_000
-ROC = {name: [0.123456789] * CURVE_POINTS for name in ("fpr", "tpr", "threshold")}
+ROC = RocCurve(*[[0.123456789] * CURVE_POINTS] * 3, auc=0.9)
 
 
 class Store(grpc.GenericRpcHandler):
@@ -57,7 +58,7 @@ def test_the_metadata_is_bounded_whatever_the_classes(send, tmp_path, classes):
 def test_classes_whose_names_begin_alike_have_rows_of_their_own(tmp_path):
     """The first one had the second one's pictures, and that one none."""
     artifact = ClassificationMetrics(name="classification", uri=str(tmp_path / "classification"), metadata={})
-    log_classification(artifact, ["x" * 100 + "a", "x" * 100 + "b", "c"], confused(3), dict.fromkeys(ROC, []))
+    log_classification(artifact, ["x" * 100 + "a", "x" * 100 + "b", "c"], confused(3), ROC)
     assert [row["row"] for row in artifact.metadata["confusionMatrix"]["rows"]] == confused(3).tolist()
 
 
