@@ -103,8 +103,9 @@ def test_a_profiles_namespace_keeps_its_own_pipelines(tmp_path, quickstart_compi
     assert sorted(pipeline["namespace"] for pipeline in api.pipelines.values()) == ["ana", "ben"]
 
 
-def test_a_schedule_runs_a_version(api):
+def test_a_schedule_runs_a_version(api, monkeypatch):
     """With the version's own defaults, but for what was typed: nothing is compiled, and no image is asked for."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)  # which a test before this one may have loaded
     command = ("upload", "--endpoint", api.url, "--no-check-images")
     for epochs in "123":
         said_by(*command, f"EPOCHS={epochs}")
