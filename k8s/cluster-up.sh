@@ -52,6 +52,8 @@ kind load docker-image --name "$name" "$tensorboard" "$@" >/dev/null 2>&1 ||
 
 say "applying k8s/overlays/local"
 k apply --server-side --force-conflicts --kustomize k8s/overlays/local >/dev/null
+# Made from a base image of your own it has another tag than the overlay says.
+k --namespace kubeflow set image deployment/tensorboard "tensorboard=$tensorboard" >/dev/null
 k --namespace kubeflow rollout status deployment/tensorboard --timeout 5m >/dev/null ||
     fail "TensorBoard did not start; look: $look describe pods --selector app.kubernetes.io/name=tensorboard"
 

@@ -60,7 +60,10 @@ def test_up_makes_a_cluster_once_and_down_removes_it(tmp_path):
         "local",
     ]
     (loaded,) = machine.told("kind load docker-image")
-    assert "conv2d-tensorboard:" in loaded
+    tensorboard = loaded.split()[-2]
+    assert tensorboard.startswith("conv2d-tensorboard:")
+    (runs,) = [line for line in machine.told("kubectl") if " set image " in line]
+    assert runs.endswith(f"--namespace kubeflow set image deployment/tensorboard tensorboard={tensorboard}")
     assert loaded.endswith("conv2d-pipeline:train-0123456789ab")
     again = machine.run("cluster-up.sh")
     assert again.returncode == 0
