@@ -16,6 +16,7 @@ from components.core.pictures.thumbnail import unpacked
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, LEAST_PICTURES, Drift, _moved, compare, holm
 from components.predict.drift.page import changes, chart, class_shares
 from components.predict.drift.page import shown as value
+from components.predict.drift.tally import Counts, Odd
 
 SIGNIFICANCE = 0.05
 DRAWS = 200
@@ -169,6 +170,14 @@ def test_half_of_a_thousand_classes_that_are_gone_are_no_chance_and_none_gone_is
     assert alarms <= 19
     [drift] = compare(reference, {CLASSES: random.multinomial(300, left)}, 0.01)
     assert drift.different and drift.exceeds(0.4)
+
+
+def test_of_two_batches_the_pictures_least_like_the_reference_are_kept():
+    batches = [
+        Counts(odd=[Odd(name="x", measure="size", value=0, distance=distance, png="") for distance in distances])
+        for distances in ([4, 1], [5, 3, 2])
+    ]
+    assert [odd.distance for odd in batches[0].plus(batches[1]).odd] == [5, 4, 3]
 
 
 def test_what_was_never_seen_has_a_bin_of_its_own():

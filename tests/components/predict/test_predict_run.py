@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from components.core import machine
-from components.core.storage import open_store
-from components.predict import answers, run
+from components.core.storage import Store, open_store
+from components.predict import run
 from components.predict.answering import answered
 from components.predict.component import predict as component
+from components.predict.drift.compare import LEAST_PICTURES
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
 from pipeline import ROOT
@@ -38,6 +39,7 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     right = [row.get("class") == str(label) for row, label in zip(found, digits.splits["validation"][1], strict=False)]
     assert sum(right) > 30
     assert all(len(row["probabilities"]) == 3 for row in found[:36])
+    assert any(round(share, 4) != share for row in found[:36] for share in row["probabilities"].values())
     assert {(row["model"], row["version"]) for row in found} == {("digits", "1")}
     assert found[36]["picture"].endswith("damaged.png") and "not a picture of a known format" in found[36]["error"]
     said = capsys.readouterr().out
@@ -151,22 +153,21 @@ class Killed(BaseException):
 
 @in_a_bucket
 def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(run, "FILE_PICTURES", 12)
-    write, written = answers.Answers.commit, []
+    monkeypatch.setattr(run, "FILE_PROBABILITIES", 36)  # of three classes each
+    write, written = Store.write_bytes, []
 
-    def commit(self, *given):
-        if len(written) == 2:
-            # The record is there, the answers are not.
-            self.store.write_bytes(f"{self.folder}/records/{'0' * 16}.json", b"torn")
+    def killed(self, key, *given, **conditions):
+        done = write(self, key, *given, **conditions)
+        if "/answers-" in key and (written.append(key) or len(written) == 2):
+            # Of the next file the record is there, the answers are not.
+            write(self, f"digits-1/records/{'0' * 16}.json", b"torn")
             raise Killed
-        written.append(given)
-        return write(self, *given)
+        return done
 
-    monkeypatch.setattr(answers.Answers, "commit", commit)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Store, "write_bytes", killed)
         predict(settings())
     assert len(rows(place.uri)) == 24
-    monkeypatch.setattr(answers.Answers, "commit", write)
     done = predict(settings())
     found = rows(place.uri)
     assert done.pictures == 13 and len(found) == len({row["picture"] for row in found}) == 37
@@ -222,9 +223,16 @@ def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, 
     assert predict(wanted).pictures == 0
 
 
-def test_one_picture_alone(here, tmp_path, digits):
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+def test_one_picture_alone_and_as_many_as_a_report_takes(here, tmp_path, digits):
+    pictures = digits.splits["validation"][0]
+    folder = write_pictures(tmp_path / "new", pictures[: LEAST_PICTURES - 1])
     assert predict(here(folder / "0001.png")).pictures == 1
+    (folder / "damaged.png").write_bytes(b"no picture")
+    done = predict(here(folder))  # one too few that can be read: they wait for the next report
+    assert (done.pictures, done.unreadable, done.report) == (LEAST_PICTURES - 1, 1, "")
+    write_pictures(folder, pictures[LEAST_PICTURES - 1 : LEAST_PICTURES], LEAST_PICTURES)
+    done = predict(here(folder, max_drift=0.01))  # what has moved by chance is no drift
+    assert (done.pictures, done.drift) == (1, 0) and done.report
 
 
 def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_path, digits, capsys):
@@ -234,7 +242,11 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     done = predict(PredictSettings(**given, out=str(tmp_path / "answers")))
     assert (done.pictures, done.report) == (60, "")
     assert "no drift report: digits version 1 has no reference.json" in capsys.readouterr().out
-    assert not (tmp_path / "answers" / "digits-1" / "drift").exists()
+    folder = tmp_path / "answers" / "digits-1"
+    assert not (folder / "drift").exists()
+    (folder / "model.json").write_text((folder / "model.json").read_text().replace('"sha256": "', '"sha256": "0'))
+    other = PredictSettings(**given, out=str(tmp_path / "answers"))
+    assert "expected digits version 1 with sha256 0" in refusal(other)
 
 
 def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, digits):
