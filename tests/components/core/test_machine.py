@@ -71,7 +71,7 @@ def test_the_lack_is_named_and_a_defect_is_not(error, said):
 
 
 def test_numpy_and_python_really_say_so():
-    for allocate in (lambda: np.ones((10**7, 10**7)), lambda: mmap.mmap(-1, 1 << 46), lambda: bytearray(1 << 60)):
+    for allocate in (lambda: np.ones((10**7, 10**7)), lambda: mmap.mmap(-1, 1 << 50), lambda: bytearray(1 << 60)):
         with pytest.raises((MemoryError, OSError)) as raised:
             allocate()
         assert lack(raised.value).startswith("out of memory")
