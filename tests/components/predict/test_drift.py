@@ -137,9 +137,7 @@ def test_what_chance_moves_among_many_classes_fails_no_run():
         assert drift.different and drift.moved > 0.2 and drift.exceeds(0.2) == exceeds
 
 
-@pytest.mark.parametrize(
-    ("known", "new"), [([0, 20, 0], [0, 40, 0]), ([0, 0], [5, 5]), ([1, 1], [1, 0]), ([9] * 100, [1] * 100)]
-)
+@pytest.mark.parametrize(("known", "new"), [([0, 20, 0], [0, 40, 0]), ([1, 1], [1, 0]), ([9] * 100, [1] * 100)])
 def test_nothing_to_compare_is_no_drift(known, new):
     assert LEAST_EXPECTED == 5
     reference = Reference(measures={"size": Histogram(edges=list(range(1, len(known))), counts=known)}, classes=[])
