@@ -13,7 +13,6 @@ from components.core.errors import PipelineError, nearest
 from components.train import json_or_yaml
 
 # keras.optimizers' classes in lower case, spelled out so that a mistake is found without the import; a test compares.
-# Without ScheduleFreeAdamW: Keras hands its average out to nobody, and on TensorFlow it is another than its paper's.
 OPTIMIZERS = (
     "adadelta",
     "adafactor",
@@ -45,6 +44,11 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
         raise PipelineError(
             'optimizer: expected a name, or one name with its arguments such as {"SGD": {"momentum": 0.9}}, '
             f"received {text!r}"
+        )
+    if name.lower() == "schedulefreeadamw":
+        raise PipelineError(
+            "optimizer: ScheduleFreeAdamW trains an average that Keras does not hand out, and that on TensorFlow is "
+            "another one than its paper's; try AdamW with schedule=cosine"
         )
     if name.lower() not in OPTIMIZERS:
         raise PipelineError(f"optimizer: unknown optimizer {name!r}; {nearest(name, list(OPTIMIZERS))}")

@@ -33,6 +33,8 @@ from components.train.network.model import build_model
 from components.train.network.take_over import take_over
 from components.train.network.training_model import training_model_class
 from components.train.optimizer import LearningRate
+from components.train.optimizer_spec import parse_optimizer
+from components.train.phases import phases_after
 from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.start import Ancestor, found_ancestor
 from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
@@ -85,6 +87,7 @@ def train(
     info = read_info(dataset_path)
     _check_pictures(settings, info, dataset_path)
     steps = -(-split_count(info, "train") // settings.batch_size)
+    _check_gathered(settings, steps)
     weights = class_weights(settings.class_weight, info)
     load_keras(settings.backend)
     if settings.deterministic:
@@ -144,6 +147,21 @@ def _check_pictures(settings: TrainSettings, info: DatasetInfo, dataset_path: st
         raise SettingsError(
             "early_stopping_patience: expected validation pictures to judge epochs by, received a data set without; "
             "set it to 0, or validation_split to a share above 0"
+        )
+
+
+def _check_gathered(settings: TrainSettings, steps: int) -> None:
+    """Refuses an optimizer that gathers gradients over more steps than a phase has: no weight would ever change.
+
+    Args:
+        steps: of an epoch.
+    """
+    gathered = parse_optimizer(settings.optimizer)[1].get("gradient_accumulation_steps")
+    there = steps * min(phase.end - phase.first for phase in phases_after(settings, 0))
+    if isinstance(gathered, int) and gathered > there:
+        raise SettingsError(
+            f"optimizer: expected gradient_accumulation_steps of at most {there:,}, as many steps as there are, "
+            f"received {gathered:,}; with it no weight would change: give fewer, or more epochs"
         )
 
 

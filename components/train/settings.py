@@ -171,6 +171,15 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_rate_to_divide_by(self) -> Self:
+        if parse_optimizer(self.optimizer)[0] == "ftrl" and self.schedule != "constant":
+            raise PipelineError(
+                f"schedule: expected constant with optimizer=ftrl, received {self.schedule}; its steps divide by "
+                "the learning rate, which would fall to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_gpu_by_tensorflow(self) -> Self:
         if self.backend == "tensorflow" and self.nodes == 1 and self.gpus.isdecimal() and int(self.gpus) > 1:
             raise PipelineError(

@@ -30,13 +30,16 @@ FIELDS = (
 EXAMPLE = "'30 2 * * 1' is 02:30 UTC each Monday"
 # An image's: its component, for what it was made, the hash of its code.
 TAG = re.compile(rf"((?:{'|'.join(COMPONENTS)})(?:-gpu|-jax)?)-[0-9a-f]{{12}}")
+# February has its 29th within the five years that KFP's scheduler looks ahead.
+LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
 
 def check_cron(cron: str) -> str:
     """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are.
 
     Raises:
-        PipelineError: names the field that can't be.
+        PipelineError: names the field that can't be; or no day is ever meant: KFP's scheduler would hang over it, and
+            with it everybody's schedules.
     """
     fields = cron.split()
     if len(fields) == 6 and re.fullmatch("[0-5]?[0-9]", fields[0]):
@@ -45,9 +48,16 @@ def check_cron(cron: str) -> str:
         seconds = "0"
     else:
         raise PipelineError(f"expected CRON as minute, hour, day, month, weekday; received {cron!r}; {EXAMPLE}")
+    meant = []
     for text, (name, smallest, largest, words) in zip(fields, FIELDS, strict=True):
-        if not all(_can_be(part, smallest, largest, words) for part in text.lower().split(",")):
+        parts = [_values(part, smallest, largest, words) for part in text.lower().split(",")]
+        if not all(parts):
             raise PipelineError(f"expected {smallest} to {largest} as the {name} of CRON, received {text!r}; {EXAMPLE}")
+        meant.append({value for part in parts for value in part})
+    _, _, days, months, _ = meant
+    # With a weekday too, either of the two is enough.
+    if fields[4][0] in "*?" and all(min(days) > LONGEST_MONTHS.get(month, 31) for month in months):
+        raise PipelineError(f"expected a day that comes in CRON, received day {fields[2]} of month {fields[3]}")
     return " ".join((seconds, *fields))
 
 
@@ -160,14 +170,15 @@ def unschedule(name: str, endpoint: Endpoint) -> str:
     return found[0].recurring_run_id
 
 
-def _can_be(part: str, smallest: int, largest: int, names: tuple[str, ...]) -> bool:
-    """Whether this is `*`, `?`, `5`, `1-5`, `*/15`, `5/15`, `1-5/2` or a name."""
+def _values(part: str, smallest: int, largest: int, names: tuple[str, ...]) -> range:
+    """The values that `*`, `?`, `5`, `1-5`, `*/15`, `5/15`, `1-5/2` or a name stands for; empty if it is none such."""
     span, slash, step = part.partition("/")
     ends = [smallest, largest] if span in ("*", "?") else [_value(end, smallest, names) for end in span.split("-")]
     every = _value(step, smallest, ()) if slash else 1
     # A step that is longer than the field would be taken for none: */90 minutes is every hour.
-    within = all(smallest <= end <= largest for end in ends) and ends == sorted(ends)
-    return len(ends) <= 2 and within and 0 < every <= largest - smallest
+    if len(ends) > 2 or not all(smallest <= end <= largest for end in ends) or not 0 < every <= largest - smallest:
+        return range(0)
+    return range(ends[0], (largest if slash and len(ends) == 1 else ends[-1]) + 1, every)
 
 
 def _value(text: str, smallest: int, names: tuple[str, ...]) -> int:

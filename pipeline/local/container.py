@@ -1,6 +1,7 @@
 """What the containers of a local run are given of this machine: the logins, proxies, certificates and folders that a
 plain process has. Credentials can be read there, not written."""
 
+import json
 import pathlib
 import re
 import urllib.parse
@@ -74,6 +75,7 @@ def mounts(
         written: folders to write to; they are made.
     """
     files = [pathlib.Path(given[name]) for name in FILES if given.get(name)]
+    files += [token for file in files if (token := _federated_token(file))]
     seen = {str(path): (path, False) for path in (*files, *read)}
     seen |= {f"{HOME}/{login}": (home / login, False) for login in (AWS_LOGIN, HTTP_LOGIN)}
     seen = {place: (path, writable) for place, (path, writable) in seen.items() if path.exists()}
@@ -90,3 +92,11 @@ def names_this_machine(values: Iterable[object]) -> bool:
         for value in values
         if isinstance(value, str) and re.match(r"https?://[^\s\[]|https?://\[::1\]", value)
     )
+
+
+def _federated_token(file: pathlib.Path) -> pathlib.Path | None:
+    """The file that Google's credentials take another provider's token from (workload identity federation)."""
+    try:
+        return local_path(json.loads(file.read_bytes())["credential_source"]["file"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -36,7 +36,7 @@ from PIL import (
 )
 
 from components.core.pictures import tiff, values
-from components.core.pictures.jpeg import decode_plain_jpeg
+from components.core.pictures.jpeg import decode_plain_jpeg, refuse_endless_jpeg
 from components.core.pictures.plain import GREY_MODES, plain_pixels
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
@@ -154,6 +154,7 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
         changes = ["first of several frames"] if _several_frames(image) else []
         orientation = _orientation(image)
         width, height = image.size
+        refuse_endless_jpeg(payload, width * height)
         if orientation in SIDES_SWAPPED:
             width, height = height, width
         by = target.reduction(height, width)

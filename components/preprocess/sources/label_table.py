@@ -14,7 +14,7 @@ import math
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
@@ -34,6 +34,7 @@ VERTEX_LABEL = ("classificationAnnotation", "displayName")
 VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
 # What says that a line has no split: Vertex AI's word, and none.
 NO_SPLIT = ("", "unassigned")
+LONGEST_LINE = 1 << 20
 # What tables are written as that are read by no one here, by their first bytes, and how to write them instead.
 OTHERS = {
     b"\xff\xfe": ("UTF-16", "save it as CSV UTF-8"),
@@ -121,12 +122,22 @@ class LabelTable:
 
         return words, lines()
 
+    def _read(self, file: TextIO) -> Iterator[str]:
+        """The lines of a file. None is held that is as long as an archive lets one be, a gigabyte."""
+        while line := file.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE:
+                raise PipelineError(
+                    f"expected lines of at most {LONGEST_LINE:,} characters in {self.name}, received a longer one; is "
+                    "it a table of labels?"
+                )
+            yield line
+
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The rows that have something in them, each with the number of its line."""
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = next(line for line in file if line.strip())
+            first = next(line for line in self._read(file) if line.strip())
             file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
+            reader = csv.reader(self._read(file), delimiter=max(",;\t", key=first.count), skipinitialspace=True)
             try:
                 for row in reader:
                     if any(cell.strip() for cell in row):
@@ -186,7 +197,7 @@ class LabelTable:
     def _objects(self) -> Iterator[tuple[int, Any]]:
         """The JSON value of each line, None if it is none."""
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(self._read(file), start=1):
                 if line.strip():
                     try:
                         yield number, json.loads(line)

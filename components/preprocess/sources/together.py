@@ -101,8 +101,7 @@ def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> di
 
 def _by_folders(parts: Sequence[Found]) -> Labels:
     """Class folders, of all parts as if they lay in one."""
-    # How many folders lie above the classes of each part.
-    depths = [depth_of_all(part.pictures_in) for part in parts] if len(parts) > 1 else [0]
+    depths = _depths(parts) if len(parts) > 1 else [0]
     called = _called_as_splits(parts)
     inside = (folder[depth:] for part, depth in zip(parts, depths, strict=True) for folder in part.pictures_in)
     tops = {folder[0] for folder in inside if folder}
@@ -135,3 +134,21 @@ def _called_as_splits(parts: Sequence[Found]) -> list[int]:
     found = splits_named(sorted(set(names)))
     of_all = set(found) == set(names) and {TRAIN} < set(found.values())
     return [found[name] for name in names] if of_all else []
+
+
+def _depths(parts: Sequence[Found]) -> list[int]:
+    """How many folders lie above the classes of each part. If all its pictures are of one class and sorted further, as
+    in cat/day and cat/night, only the classes of the other parts tell that cat is one."""
+    depths = [depth_of_all(part.pictures_in) for part in parts]
+    classes = [
+        {folder[depth] for folder in part.pictures_in if len(folder) > depth}
+        for part, depth in zip(parts, depths, strict=True)
+    ]
+    found = list(depths)
+    for number, part in enumerate(parts):
+        others = set[str]().union(*classes[:number], *classes[number + 1 :])
+        above = max(part.pictures_in, key=len)[: depths[number]]
+        known = [place for place, name in enumerate(above) if name in others]
+        if known and not classes[number] & others:
+            found[number] = known[-1]
+    return found

@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import tracemalloc
 
 import pytest
 
@@ -130,6 +131,20 @@ def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns
     words, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
     assert words == f"picture from {columns}"
     assert [(one.path, one.label, one.split) for one in lines] == [line]
+
+
+@pytest.mark.parametrize("begin", [b"", b"{", b"image,label\n"])
+def test_a_line_without_an_end_is_not_held(tmp_path, begin):
+    """A megabyte of archive may hold one of a gigabyte."""
+    with (tmp_path / "labels").open("wb") as file:
+        file.write(begin + b"x" * 1024)
+        file.truncate(1 << 30)  # zeros
+    tracemalloc.start()
+    said = refused(lambda: list(LabelTable(tmp_path / "labels", "labels.csv").lines()[1]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert said.startswith("expected lines of at most 1,048,576 characters in labels.csv, received a longer one")
+    assert peak < 32 << 20
 
 
 def test_a_label_that_is_no_number_in_json_is_none(tmp_path):
@@ -313,6 +328,19 @@ def test_splits_inside_sources_of_such_names_count_as_before(made, tmp_path):
     for kind in ("inside", "class"):
         info = made(tmp_path / kind / "train", tmp_path / kind / "test")
         assert info.splits["test"].per_class == [6, 6]
+
+
+def test_a_source_of_one_class_that_is_sorted_further_adds_to_that_class(made, tmp_path):
+    """More cats, by day and by night: they were two classes more, day and night."""
+    both = tree(tmp_path / "both", class_folders({"cat": 9, "dog": 9}))
+    cats = class_folders({"cat/day": 6, "cat/night": 6}, start=100)
+    more = tree(tmp_path / "more", {f"new/{name}": data for name, data in cats.items()})
+    assert counts(made(both, more)) == {"cat": 21, "dog": 9}
+    # A folder above all classes may be called as one of them.
+    again = tree(
+        tmp_path / "again", {f"dog/{name}": data for name, data in class_folders({"cat": 2, "dog": 2}).items()}
+    )
+    assert counts(made(both, again)) == {"cat": 11, "dog": 11}
 
 
 def test_several_sources_with_a_table_each_or_one_for_all(made, tmp_path):

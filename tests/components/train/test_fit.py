@@ -227,6 +227,18 @@ def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path:
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(("frozen", "there"), [({}, 10), ({"freeze": "1", "freeze_epochs": 1}, 5)])
+def test_gradients_that_are_gathered_beyond_the_end_are_refused(
+    run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path, frozen: dict[str, Any], there: int
+) -> None:
+    """5 steps an epoch, 2 epochs: the model was published as it was made."""
+    optimizer = f'{{"SGD": {{"gradient_accumulation_steps": {there + 1}}}}}'
+    said = f"^optimizer: expected gradient_accumulation_steps of at most {there}, .* received {there + 1}; "
+    with pytest.raises(SettingsError, match=said):
+        run(unjudged_digits, optimizer=optimizer, **frozen)
+    assert not (tmp_path / "model").exists()
+
+
 def test_weights_that_the_last_step_lost_are_no_model(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, unjudged_digits: str
 ) -> None:

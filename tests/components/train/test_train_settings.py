@@ -37,6 +37,15 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, value: object, said: s
     assert "\n" not in str(refused.value)
 
 
+def test_an_optimizer_that_divides_by_the_rate_takes_no_schedule_that_ends_at_0() -> None:
+    assert TrainSettings.checked(optimizer="ftrl", warmup=0.1).schedule == "constant"
+    for schedule in ("linear", "cosine"):
+        with pytest.raises(
+            PipelineError, match="^schedule: expected constant with optimizer=ftrl, received " + schedule
+        ):
+            TrainSettings.checked(optimizer='{"Ftrl": {"beta": 0.1}}', schedule=schedule)
+
+
 def test_an_architecture_that_is_none_is_told_in_one_sentence() -> None:
     with pytest.raises(PipelineError) as refused:
         TrainSettings.checked(architecture="resnet")
@@ -66,6 +75,8 @@ def test_the_known_optimizers_are_kerass() -> None:
     refused = {"schedulefreeadamw"}
     classes = {name.lower() for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
     assert set(OPTIMIZERS) == classes - helpers - refused
+    with pytest.raises(PipelineError, match="optimizer: ScheduleFreeAdamW trains an average .* try AdamW"):
+        parse_optimizer('{"ScheduleFreeAdamW": {"warmup_steps": 5}}')
 
 
 def test_several_gpus_by_tensorflow_are_refused_by_name() -> None:

@@ -21,6 +21,8 @@ from tests.servers.kfp_api import KfpApi, error
         ("*/15 8-18 1,15 jan-jun MON-FRI", "0 */15 8-18 1,15 jan-jun MON-FRI"),
         ("15 30 2 * * ?", "15 30 2 * * ?"),
         ("5/15 2 29 2 *", "0 5/15 2 29 2 *"),
+        ("0 2 31 2 mon", "0 0 2 31 2 mon"),
+        ("0 2 31 feb,mar *", "0 0 2 31 feb,mar *"),
     ],
 )
 def test_five_fields_become_kfps_six(cron, sent):
@@ -50,6 +52,13 @@ def test_an_impossible_time_names_its_field(cron, said):
     with pytest.raises(PipelineError, match=said) as caught:
         check_cron(cron)
     assert "UTC" in str(caught.value) or said.startswith("minute,")
+
+
+@pytest.mark.parametrize("cron", ["0 2 31 2 *", "0 2 30,31 feb *", "0 2 31 4-6/2 ?", "0 2 31/1 9,nov */2"])
+def test_a_day_that_never_comes_is_refused(cron):
+    """KFP's scheduler takes the time that robfig/cron does not find for one long ago, and looks on from it for ever."""
+    with pytest.raises(PipelineError, match="expected a day that comes in CRON, received day"):
+        check_cron(cron)
 
 
 def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):

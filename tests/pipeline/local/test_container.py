@@ -1,5 +1,6 @@
 """A container of a local run is given what a plain process has: logins, proxies, certificates, folders."""
 
+import json
 import pathlib
 
 import pytest
@@ -29,10 +30,13 @@ def test_the_logins_of_gcloud_and_aws_are_seen_and_can_not_be_written(home):
 
 def test_credentials_that_are_named_come_first(home, tmp_path):
     named = tmp_path / "key.json"
-    named.touch()
+    token = tmp_path / "token"
+    named.write_text(json.dumps({"type": "external_account", "credential_source": {"file": str(token)}}))
+    token.touch()
     given = container.variables({"GOOGLE_APPLICATION_CREDENTIALS": str(named)}, home)
     assert given["GOOGLE_APPLICATION_CREDENTIALS"] == str(named)
-    assert container.mounts(given, home, [], [])[str(named)] == (named, False)
+    seen = container.mounts(given, home, [], [])
+    assert (seen[str(named)], seen[str(token)]) == ((named, False), (token, False))
 
 
 def test_another_folder_of_gclouds(home, tmp_path):
