@@ -18,17 +18,16 @@ def plain_pixels(image: Image.Image, changes: list[str]) -> np.ndarray:
         image = values.eight_bits(image, changes)
     mode = "L" if image.mode in GREY_MODES and not image.has_transparency_data else "RGB"
     if image.has_transparency_data:
-        image, opaque = _on_white(image)
-        if not opaque:
-            changes.append("transparency laid on white")
+        image = _on_white(image, changes)
     plain = image if image.mode == mode else image.convert(mode)
     return np.asarray(plain).reshape(image.height, image.width, len(mode))
 
 
-def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
-    """A picture with transparency on white, and whether there is none of it after all."""
+def _on_white(image: Image.Image, changes: list[str]) -> Image.Image:
+    """A picture with transparency, laid on white; unless it is opaque after all."""
     image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
     opacity: Any = image.getchannel("A").getextrema()
     if opacity[0] == 255:
-        return image, True
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image), False
+        return image
+    changes.append("transparency laid on white")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
