@@ -1,13 +1,12 @@
 """What follows from whose pictures they are: a data set, a model's name, and that a profile's gate is for its own."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from components.core.catalog import DATASETS
-from components.download.places import name_of, places_of
-from components.train.class_weight import parse_class_weight, refuse_other_classes
+from components.download.places import local_path, name_of, places_of, scheme_of
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
@@ -39,13 +38,21 @@ def model_name_of(dataset: str, source: str) -> str:
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
 
 
-def refuse_unknown_classes(class_weight: str, dataset: str, source: str) -> None:
-    """Refuses a table of weights for other classes than a known data set's. Those of own pictures are known in train.
+def may_bring_validation(dataset: str, source: str, labels: str) -> bool:
+    """Whether a source may bring validation pictures of its own: no known data set does, nor folders of this machine
+    if none is called so and no table of labels is there. What archives, stores and tables hold is not known before they
+    are read."""
+    if dataset != PICTURES or labels:
+        return dataset == PICTURES
+    if not all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
+        return True
+    from components.preprocess.sources.names import SPLIT_WORDS, TABLES
+    from components.preprocess.sources.source import VALIDATION
 
-    Raises:
-        PipelineError: names one.
-    """
-    wanted, known = parse_class_weight(class_weight), DATASETS[dataset]
-    names_its_own = source and known.format == "cifar_binary"  # an archive laid out so
-    if isinstance(wanted, dict) and dataset != PICTURES and not names_its_own:
-        refuse_other_classes(wanted, list(known.class_names))
+    for place in places_of(source):
+        for _, folders, files in os.walk(local_path(place)):
+            words = re.findall(r"[a-z]+", " ".join(folders).lower())
+            labelled = any(file.lower() in TABLES for file in files)
+            if labelled or any(SPLIT_WORDS.get(word) == VALIDATION for word in words):
+                return True
+    return False

@@ -9,7 +9,8 @@ from typing import Any
 from components.core.artifacts.trial import as_change, parse_axes, split, unquoted
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
-from pipeline.parameters.own_pictures import PICTURES, refuse_unknown_classes
+from pipeline.parameters.known_classes import refuse_unknown_classes
+from pipeline.parameters.own_pictures import may_bring_validation
 from pipeline.parameters.parameters import Configuration, Parameters
 
 # All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
@@ -68,9 +69,11 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
-    if parameters.validation_split == 0 and parameters.dataset != PICTURES:  # own pictures may bring such: see trial.py
+    own = parameters.dataset, parameters.source, parameters.labels
+    if parameters.validation_split == 0 and not may_bring_validation(*own):
         raise PipelineError(
-            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
+            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0 "
+            "and no folder of validation pictures"
         )
     # A backend is the image's, and all trials have one.
     known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]
@@ -95,7 +98,7 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
             f"grid: expected at most {MOST_TRIALS} trials, received {count:,}; TRIALS=20 tries 20 of them at random"
         )
     for weights in axes.get("class_weight", []):
-        refuse_unknown_classes(weights, parameters.dataset, parameters.source)
+        refuse_unknown_classes(weights, *own)
     draw, places = random.Random(parameters.seed), set[int]()  # noqa: S311 - no secret
     while len(places) < count:  # one by the other, so that a larger sample trains only what is missing
         places.add(draw.randrange(total))

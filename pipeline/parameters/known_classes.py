@@ -1,0 +1,68 @@
+"""The classes of the pictures, as far as they are known before anything runs."""
+
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+from components.core.catalog import DATASETS
+from components.download.places import local_path, places_of, scheme_of
+from components.train.class_weight import parse_class_weight, refuse_other_classes
+from pipeline.parameters.own_pictures import PICTURES
+
+if TYPE_CHECKING:
+    from components.preprocess.sources.found import Found
+
+
+def refuse_unknown_classes(class_weight: str, dataset: str, source: str, labels: str) -> None:
+    """Refuses a table of weights for other classes than the pictures'.
+
+    Raises:
+        PipelineError: names one; or the pictures' folders or their table of labels can't be understood.
+    """
+    wanted = parse_class_weight(class_weight)
+    if not isinstance(wanted, dict):
+        return
+    known = DATASETS[dataset]
+    if dataset != PICTURES:
+        if not (source and known.format == "cifar_binary"):  # an archive laid out so names its classes itself
+            refuse_other_classes(wanted, list(known.class_names))
+        return
+    # What reads pictures needs NumPy: a tenth of a second that other commands do without.
+    from components.preprocess.sources.label_table import LabelTable
+    from components.preprocess.sources.together import together
+
+    table = None
+    if labels:
+        if scheme_of(labels) != "file" or not local_path(labels).is_file():
+            return
+        table = LabelTable(local_path(labels), local_path(labels).name)
+    if all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
+        parts = [_found(local_path(place)) for place in places_of(source)]
+        refuse_other_classes(wanted, together(parts, table).class_names)
+    elif table:
+        named = dict.fromkeys((line.label for line in table.lines()[1] if not line.odd), 1.0)
+        refuse_other_classes(named | wanted, list(named))  # whether each has a picture is not known
+
+
+def _found(folder: pathlib.Path) -> "Found":
+    """What lies in a folder of this machine, by its names alone: as preprocess finds it in what download packs."""
+    from components.preprocess.sources.beside import is_label
+    from components.preprocess.sources.found import Found, is_table
+    from components.preprocess.sources.payloads import InFile
+
+    found, names = Found(folder.name), list[str]()
+    for top, folders, files in os.walk(folder):
+        below = pathlib.PurePath(top).relative_to(folder)
+        for name in (str(below / name) for name in files):
+            inside = found.picture_in(name)
+            if inside is not None:
+                found.add(name, inside, 0, 0)
+                names.append(name)
+            elif is_table(name):
+                found.tables[name] = folder / name
+            elif is_label(name):
+                found.beside.add(name, (folder / name).stat().st_size, (folder / name).read_bytes)
+        for name in folders:
+            found.picture_in(f"{below / name}/")
+    found.close(InFile(folder), lambda first, last: iter(names[first:last]))
+    return found
