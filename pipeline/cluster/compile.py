@@ -1,6 +1,7 @@
 """Compiles the pipeline to the YAML that Kubeflow runs."""
 
 import contextlib
+import json
 import pathlib
 import re
 import tempfile
@@ -30,6 +31,8 @@ from pipeline.prediction import prediction_pipeline
 from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipeline
 
 NO_OPTIONS = ClusterOptions()
+# KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
+LARGEST_TRIALS = 96 * 1024
 # What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 4839e27, 0o17.
 NUMBER_OR_DATE = re.compile(
     r"[-+]?(([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?|0[bBoOxX][0-9a-fA-F_]+)$|[0-9]{4}-[0-9]"
@@ -60,6 +63,8 @@ def compile_pipeline(
         check_gpus(defaults.gpus)
         if sweep is None or "architecture" not in sweep.names:
             check_model(defaults)
+    if sweep:
+        _check_size(sweep)
     images = dict(step_images(defaults, cluster, sweep))
     if cluster.digests:
         images = {step: with_digest(image) for step, image in images.items()}
@@ -146,6 +151,15 @@ def _check_sources(parameters: Parameters) -> None:
                 f"{name}: expected a URL without a user or password, as a pipeline is read by all who may see its "
                 f"runs, received one for {public(told[0])}; put it into a bucket"
             )
+
+
+def _check_size(sweep: Sweep) -> None:
+    size = len(json.dumps(json.dumps(sweep.trials)))  # as it is in the tasks' JSON, itself text
+    if size > LARGEST_TRIALS:
+        raise PipelineError(
+            f"grid: expected trials of at most {LARGEST_TRIALS:,} bytes in all, which a driver of Kubeflow's takes, "
+            f"received {size:,} in {len(sweep.trials)}; give TRIALS= of them or shorter values"
+        )
 
 
 def kind_of(defaults: Parameters | PredictionParameters, sweep: Sweep | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently
-from pipeline.cluster.submit import obtain_experiment
+from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
 from pipeline.images.names import COMPONENTS, names
@@ -92,12 +92,13 @@ def schedule(
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
     parameters, version = configuration.parameters.model_dump(), ""
-    if isinstance(what, pathlib.Path):
+    if isinstance(what, pathlib.Path):  # whose parameters fit: see submit.prepared
         pipeline = {"pipeline_package_path": str(what)}
     else:
+        parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
+        check_size(parameters)
         found = find_version(client, endpoint, *what)
         version, taken = found.display_name, parameters_of(found)
-        parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(
                 f"version {version} of {what[0]} has no parameter {unknown[0]!r}; {nearest(unknown[0], sorted(taken))}"

@@ -3,11 +3,12 @@
 import contextlib
 import datetime
 import functools
+import json
 import pathlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, connect, patiently, run_page, unless_there
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
 BUILD = pathlib.Path("build")
+# What KFP takes of a run's parameters, all of them as JSON, from 2.16 on; before it was half of this.
+LARGEST_PARAMETERS = 20_000
 
 
 @contextlib.contextmanager
@@ -46,13 +49,14 @@ def prepared(
         The compiled pipeline.
 
     Raises:
-        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, an
-            image that the registry lacks.
+        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, more
+            than KFP takes, an image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, kind_of, step_images
     from pipeline.images.lookup import check_images
 
     parameters = configuration.parameters
+    check_size(parameters.model_dump())
     kept = BUILD / f"{kind_of(parameters, sweep)}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
@@ -137,6 +141,18 @@ def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str
         run = patiently(lambda: client.get_run(run_id), endpoint)
         return patiently(lambda: client.get_experiment(run.experiment_id), endpoint).namespace or "kubeflow"
     return client.get_user_namespace() or "kubeflow"
+
+
+def check_size(parameters: dict[str, Any]) -> None:
+    """Raises PipelineError if KFP would refuse that much; names the longest parameter."""
+    sizes = {name: len(json.dumps(value, ensure_ascii=False).encode()) for name, value in parameters.items()}
+    total = len(json.dumps(parameters, ensure_ascii=False, separators=(",", ":")).encode())
+    if total > LARGEST_PARAMETERS:
+        longest = max(sizes, key=sizes.__getitem__)
+        raise PipelineError(
+            f"{longest}: expected parameters of at most {LARGEST_PARAMETERS:,} bytes in all, which Kubeflow Pipelines "
+            f"takes, received {total:,}, {sizes[longest]:,} of them in this one; make it shorter"
+        )
 
 
 def _run_named(client: "kfp.Client", experiment_id: str, name: str) -> str | None:

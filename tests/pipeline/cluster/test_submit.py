@@ -1,5 +1,6 @@
 """Submission against a real HTTP server that speaks KFP's API: what it refuses, and what is refused before."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -10,10 +11,12 @@ import yaml
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.cluster.compile import LARGEST_TRIALS
 from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.sweep import Sweep
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi, error
@@ -152,6 +155,10 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         # In a container's arguments Kubernetes makes gs://bucket/a$b of the first, and an address of the other.
         (["PUBLISH_URI=gs://bucket/a$$b"], "publish_uri: expected a value without $$ and $(, "),
         (["SOURCE_VERSION=$(KUBERNETES_SERVICE_HOST)"], "source_version: expected a value without $$ and $(, "),
+        (
+            [f"SOURCE={json.dumps([f'gs://bucket/{number}' for number in range(1000)])}"],
+            "source: expected parameters of at most 20,000 bytes in all",
+        ),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):
@@ -161,6 +168,21 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_more_trials_than_a_driver_takes_are_refused(tmp_path, monkeypatch):
+    """Linux takes no longer argument, and the root's driver is given them all in one."""
+    monkeypatch.chdir(tmp_path)
+    configuration = configure("quickstart", environment={})
+    layers = (json.dumps([{"Dense": {"units": units}}] * 60) for units in range(100))
+    many = Sweep(tuple(f"architecture={one} seed=1" for one in layers), ("seed",))
+    said = "grid: expected trials of at most .* in 100; give TRIALS= of them"
+    with pytest.raises(PipelineError, match=said), prepared(configuration, ClusterOptions(), False, sweep=many):
+        pass
+    few = Sweep(many.trials[:40], many.names)
+    with prepared(configuration, ClusterOptions(), check=False, sweep=few) as compiled:
+        root = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["root"]
+    assert LARGEST_TRIALS * 0.5 < len(json.dumps(root)) < 128 * 1024
 
 
 @pytest.mark.parametrize(

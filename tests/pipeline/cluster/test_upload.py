@@ -1,5 +1,6 @@
 """The Pipelines page: named versions on a real HTTP server that speaks KFP's API, schedules of them, and manifests."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -19,6 +20,7 @@ from tests.servers.kfp_api import KfpApi, error
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 UPLOAD = "/apis/v2beta1/pipelines/upload_version"
+MANY = f"SOURCE={json.dumps([f'gs://bucket/{number}' for number in range(1000)])}"
 
 
 def said_by(*arguments: str) -> str:
@@ -123,6 +125,7 @@ def test_a_schedule_runs_a_version(api, monkeypatch):
     def refused(*arguments: str) -> str:
         return str(CliRunner().invoke(main, [*schedule, *arguments, "--name", "third"]).exception)
 
+    assert "source: expected parameters of at most 20,000 bytes" in refused("--version", "newest", MANY)
     typo = f"{versions[0]['display_name']}0"
     assert f"did you mean '{versions[0]['display_name']}'" in refused("--version", typo)
     assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
