@@ -13,10 +13,13 @@ def write(directory, steps: int) -> None:
     events.close()
 
 
-def test_a_tensorboard_that_is_open_while_a_run_is_resumed_draws_its_history_once(tmp_path):
+def test_a_tensorboard_that_is_open_while_a_run_is_resumed_draws_its_history_once(tmp_path, monkeypatch):
     """The curve ran to where the run was killed, back to its first epoch, and on."""
     from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator  # the server's
+    from tensorboard.summary.writer import event_file_writer
 
+    # Files of one second are told apart by their number in this process, of which 100 sorts before 99.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1))
     write(tmp_path, 3)
     board = EventAccumulator(str(tmp_path))
     board.Reload()
