@@ -1,12 +1,12 @@
 """The team's own copies of originals: a slow origin is paid for once a team, not once a run.
 
 originals/CHECKSUM/SHA256/NAME    the bytes, under their own checksum, so that two writers can't mix theirs
-originals/CHECKSUM/manifest.json  which of them counts: the first that was kept
+originals/CHECKSUM/manifest.json  which of them counts: the last that was kept, so that a damaged one is mended
 """
 
 import pathlib
 
-from components.core.storage import Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
+from components.core.storage import Limits, NotFound, StorageError, bundle, open_store
 from components.core.storage.errors import tell
 from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
 
@@ -41,8 +41,7 @@ class Mirror:
         return sums
 
     def keep(self, to_fetch: FileToFetch, path: pathlib.Path, origin: str) -> None:
-        """Gives the team a copy of proven bytes, unless it has one. One that can't be given is told, and costs this run
-        nothing.
+        """Gives the team a copy of proven bytes. One that can't be given is told, and costs this run nothing.
 
         Args:
             origin: where it came from, without credentials.
@@ -57,9 +56,7 @@ class Mirror:
             # Same key, same bytes: also right if it repairs a damaged copy or meets another writer.
             self.store.upload_file(path, f"{prefix}/{name}", "mirror")
             manifest = described.model_copy(update={"files": {name: file}})
-            bundle.write_manifest(self.store, prefix, manifest, if_absent=True)
-        except PreconditionFailed:
-            return
+            bundle.write_manifest(self.store, prefix, manifest)
         except StorageError as failure:
             tell(f"mirror: {to_fetch.name} was not kept: {failure}")
 

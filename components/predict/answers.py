@@ -13,7 +13,8 @@ Runs that began on different listings can both answer a picture, if they are at 
 are equal.
 
 A new champion answers all pictures anew, in a folder of its own: answers of two models don't mix. The pictures of a
-file of answers that is removed are answered again; one that is packed, to `.jsonl.gz`, still counts.
+file of answers that is removed are answered again, and so are those whose record is; one that is packed, to
+`.jsonl.gz`, still counts.
 """
 
 import base64
@@ -26,7 +27,8 @@ import numpy as np
 import pydantic
 
 from components.core.errors import PipelineError, one_line
-from components.core.storage import PreconditionFailed, Store, open_store
+from components.core.storage import NotFound, PreconditionFailed, Store, open_store
+from components.core.storage.errors import tell
 from components.core.wording import listed
 from components.predict.drift.tally import Counts
 from components.predict.source import Picture
@@ -86,6 +88,7 @@ class Answers:
     Attributes:
         seen: uint64 [n], ascending: the marks of all pictures that were answered.
         records: what is remembered of each file of answers, by its digits.
+        lost: the digits of those of which nothing is remembered.
         folder: where this model's answers lie, below the place.
 
     Raises:
@@ -114,6 +117,7 @@ class Answers:
             )
         self.seen = np.empty(0, MARK)
         self.records: dict[str, Record] = {}
+        self.lost: set[str] = set()
         self.refresh()
 
     def uri(self, key: str = "") -> str:
@@ -124,10 +128,10 @@ class Answers:
         """Takes note of what others have answered since the last look."""
         there = (ANSWERS.fullmatch(stored.key.rpartition("/")[2]) for stored in self.store.files(self.folder))
         digits = {found[1] for found in there if found}
-        new = sorted(digits - set(self.records))
+        new = sorted(digits - set(self.records) - self.lost)
         self.store.for_each(new, self._remember)
-        if new:
-            self.seen = np.union1d(self.seen, np.concatenate([_marks(self.records[name]) for name in new]))
+        found = [_marks(self.records[name]) for name in new if name in self.records]
+        self.seen = np.union1d(self.seen, np.concatenate([self.seen, *found]))
 
     def unanswered(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Those of the pictures that this model has not answered as they are now."""
@@ -155,7 +159,12 @@ class Answers:
         return f"{self.folder}/records/{digits}.json"
 
     def _remember(self, digits: str) -> None:
-        self.records[digits] = _parsed(self.store, self._record(digits), Record)
+        key = self._record(digits)
+        try:
+            self.records[digits] = _parsed(self.store, key, Record)
+        except (NotFound, PipelineError):
+            self.lost.add(digits)
+            tell(f"{self.store.uri(key)} is lost: the pictures of answers-{digits} are answered again")
 
 
 def answered_before(out: str) -> bool:

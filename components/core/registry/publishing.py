@@ -4,21 +4,23 @@ import json
 import pathlib
 import uuid
 
-from components.core.registry.layout import claimed, claims, home, now, staged_place
+from components.core.registry.champion import Champion
+from components.core.registry.layout import claimed, claims, home, now, staged_place, staging
 from components.core.storage import PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import Manifest, check_listing, write_manifest
 
 
-def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Manifest) -> int:
+def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Manifest, champion: Champion) -> int:
     """Publishes files, by their paths below the version's directory, as the next version; returns its number.
 
     Args:
         manifest: of these files.
+        champion: the model's.
 
     Raises:
         StorageError: the store does not honour preconditions, or somebody took this publisher for dead (`clean`).
     """
-    number = claim(store, name)
+    number = claim(store, name, champion)
     directory = staged_place(name, number)
     store.upload_files([(path, f"{directory}/{below}") for below, path in files.items()], f"publish {name} {number}")
     check_listing(store, directory, manifest)
@@ -31,10 +33,15 @@ def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Man
     return number
 
 
-def claim(store: Store, name: str) -> int:
-    """Takes the next number for this publisher alone: above every number that was ever given out or lies there."""
-    taken = [int(child) for child in store.directories(home(name)) if child.isdecimal()]
-    number = max([0, *taken, *claimed(store, name)]) + 1
+def claim(store: Store, name: str, champion: Champion) -> int:
+    """Takes the next number for this publisher alone: above every number that was ever given out, or left a trace.
+
+    Claims may be lost, to a bucket's lifecycle rule or to a copy without hidden folders. Servers never load a number
+    anew that they have loaded, and an upload over another's files would mix two models.
+    """
+    there = [*store.directories(home(name)), *store.directories(staging(name))]
+    lying = [int(child) for child in there if child.isdecimal()]
+    number = max([0, *lying, *champion.crowned, *champion.deleting, *claimed(store, name)]) + 1
     while True:
         key = f"{claims(name)}/{number}.json"
         try:

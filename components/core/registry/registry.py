@@ -126,7 +126,7 @@ class Registry:
         manifest = bundle.describe(files, {**(facts or {}), "created": now()})
         if challenger:
             refuse_rolled_back(name, 0, marks(manifest), read_champion(self.store, name)[0])
-        number = stage(self.store, name, files, manifest)
+        number = stage(self.store, name, files, manifest, self._champion(name))
         try:
             self.sweep(name)
         except StorageError as failure:

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import pytest
 
 from components.core.storage import open_store
 from components.predict import run
@@ -97,6 +98,19 @@ def test_files_beside_the_answers_are_none(here, tmp_path, digits):
     (file.parent / "drift").mkdir()
     (file.parent / "drift" / "notes.json").write_text("[]")
     assert predict(settings).said == "no new pictures"
+
+
+@pytest.mark.parametrize("damage", [pathlib.Path.unlink, lambda path: path.write_text("{")])
+def test_a_lost_record_ends_no_run(here, tmp_path, digits, damage, capsys):
+    """It ended all that came after."""
+    settings = here(write_pictures(tmp_path / "new", digits.splits["validation"][0][:2]))
+    predict(settings)
+    [record] = (tmp_path / "answers" / "digits-1" / "records").iterdir()
+    damage(record)
+    predict(settings)
+    assert "is lost: the pictures of answers-" in capsys.readouterr().out
+    assert predict(settings).pictures == 0 and len(rows(str(tmp_path))) == 2
+    assert "is lost" not in capsys.readouterr().out
 
 
 def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, capsys):

@@ -45,6 +45,24 @@ def test_a_number_is_never_used_twice(registry, saved_model):
     assert registry.publish("digits", saved_model).number == 3
 
 
+def test_nor_after_its_claim_is_lost(registry, saved_model):
+    """To a bucket's lifecycle rule, for instance. The upload went over the files of a staged version."""
+
+    def next_number() -> int:
+        for key in keys(registry, "models/.claims"):
+            registry.store.delete(key)
+        return registry.publish("digits", saved_model).number
+
+    assert [next_number() for _ in range(3)] == [1, 2, 3]
+    for number in (1, 3):
+        registry.promote("digits", number)
+    registry.rollback("digits")
+    registry.delete("digits", 3)
+    registry.delete("digits", 2)
+    registry.store.delete("models/.staging/digits/2/manifest.json")
+    assert next_number() == 4
+
+
 def test_what_is_no_model_is_refused_before_a_number_is_taken(registry, saved_model, tmp_path):
     with pytest.raises(StorageError, match="expected a SavedModel directory with saved_model.pb"):
         registry.publish("digits", tmp_path)
