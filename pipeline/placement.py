@@ -89,7 +89,7 @@ SITE_VARIABLES = (
     "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
 SITE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-STORE_STEPS = ("look", "download", "preprocess", "train", "evaluate", "export", "predict", "notify")
+STORE_STEPS = ("look", "download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 

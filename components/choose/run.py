@@ -4,6 +4,8 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
+from components.core.artifacts.checkpoints import remove_checkpoints
+from components.core.artifacts.model import read_training
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW, best_trial, read_trial, trial_rows
 from components.core.files import whole_directory, whole_file
 from components.core.wording import counted
@@ -30,6 +32,7 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
     accuracy = trials[best].val_accuracy
     assert accuracy is not None, "the best one was measured"
     failed = sum(bool(trial.failed) for trial in trials)
+    remove_checkpoints(*(read_training(path) for path, trial in zip(models, trials, strict=True) if not trial.failed))
     print(
         f"best of {counted(len(trials), 'trial')} ({failed} failed): trial {best + 1}, {trials[best].changes}",
         flush=True,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.checkpoints import remove_checkpoints
 from components.core.artifacts.dataset import DatasetInfo, read_info, uneven
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import (
@@ -93,6 +94,7 @@ def evaluate(
             print(f"warning: behaviour: {check.said}")
     print(figures_line(loss, facts.accuracy, decision.balanced_accuracy))
     print(decision.said)
+    remove_checkpoints(training)
     return facts, measures.micro_roc(labels, probabilities)
 
 

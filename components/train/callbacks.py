@@ -207,10 +207,11 @@ class StopAtNaN(Callback):
 
 class SaveCheckpoint(Callback):
     """Has the checkpoint written after an epoch, once all else that the epoch's end does is done; by a thread, so that
-    training goes on meanwhile, and not again within EVERY_S seconds or while the last one is being written.
+    training goes on meanwhile, and not again within EVERY_S seconds or while the last one is being written. One that is
+    kept is always written after the last epoch.
 
-    The first one that can't be written ends the training: nobody would find out otherwise until it is needed. A later
-    one is told in a line, and tried again.
+    The first one that can't be written ends a training that has epochs ahead: nobody would find out otherwise until it
+    is needed. A later one is told in a line, and tried again.
     """
 
     def __init__(self, checkpoint: Checkpoint, log: EpochLog, best: BestWeights):
@@ -227,10 +228,14 @@ class SaveCheckpoint(Callback):
         return self.thread is not None and self.thread.is_alive()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if self.busy:
+        last = self.model.stop_training or epoch + 1 == self.log.epochs
+        in_any_case = last and self.checkpoint.kept
+        if in_any_case:
+            self.close()
+        elif self.busy:
             return
-        self._tell_failure()
-        if time.monotonic() - self.began < EVERY_S:
+        self._tell_failure(last)
+        if not in_any_case and time.monotonic() - self.began < EVERY_S:
             return
         arrays = {name: np.array(values) for name, values in model_state(self.model).items()}
         if self.best.epoch != epoch + 1:
@@ -253,9 +258,9 @@ class SaveCheckpoint(Callback):
         except BaseException as failure:  # for the main thread to deal with
             self.failure = failure
 
-    def _tell_failure(self) -> None:
+    def _tell_failure(self, last: bool) -> None:
         failure, self.failure = self.failure, None
-        if failure and not self.proven:
+        if failure and not self.proven and not last:
             raise failure
         if failure:
             print(f"note: the last checkpoint could not be written: {one_line(failure)}; training goes on", flush=True)

@@ -46,12 +46,14 @@ class Checkpoint:
 
     Attributes:
         place: where it lies, for people.
+        kept: whether it stays when training has ended, as the model has yet to be stored.
     """
 
     def __init__(self, directory: str | os.PathLike, identity: dict[str, Any]):
         self.path = pathlib.Path(directory) / FILE
         self.place = str(self.path)
         self.identity = json.loads(json.dumps(identity))
+        self.kept = False
 
     def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Writes arrays and plain values, whole or not at all."""

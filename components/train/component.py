@@ -62,14 +62,15 @@ def train(
         settings = TrainSettings.among(given)
         refuse_unseen_start(settings)
         paths = dataset.path, model.path, tensorboard.path
+        stored = {"tensorboard_artifact": tensorboard.uri, "keep_checkpoint": "://" in model.uri}
         if trial:
-            result = run_trial(settings, trial, *paths, tensorboard_artifact=tensorboard.uri)
+            result = run_trial(settings, trial, *paths, **stored)
         elif is_for_nodes(settings):
             result = train_on_nodes(
                 settings, dataset.uri, model.path, model.uri, tensorboard.path, tensorboard_uri=tensorboard.uri
             )
         else:
-            result = train(settings, *paths, tensorboard_artifact=tensorboard.uri)
+            result = train(settings, *paths, **stored)
         # KFP shows numbers only; without a validation split there are no figures of it.
         figures = result.model_dump(exclude={"device", "precision"}, exclude_none=True) if result else {}
         log_metrics(metrics, figures)

@@ -5,12 +5,13 @@ import pathlib
 import platform
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydantic
 
+from components.core.artifacts.checkpoints import checkpoint_place
 from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import split_count
 from components.core.artifacts.model import MODEL_FILE, TRAINING_FILE
@@ -37,7 +38,7 @@ from components.train.optimizer_spec import parse_optimizer
 from components.train.phases import phases_after
 from components.train.settings import OPERATIONAL, TrainSettings
 from components.train.start import Ancestor, found_ancestor
-from components.train.stored_checkpoint import checkpoint_place, open_checkpoint, run_key
+from components.train.stored_checkpoint import open_checkpoint, run_key
 
 if TYPE_CHECKING:
     import keras
@@ -67,7 +68,7 @@ def train(
     tensorboard_path: str,
     tensorboard_artifact: str = "",
     varied: Collection[str] = (),
-    hand_on: Callable[[], None] = lambda: None,
+    keep_checkpoint: bool = False,
 ) -> TrainingResult:
     """Trains on the dataset artifact and writes the model artifact, whole or not at all.
 
@@ -75,10 +76,9 @@ def train(
     `tensorboard_artifact`, if that is a store's URI.
 
     A run that was killed goes on where it was (the rules are in checkpoint.py), from its checkpoint below
-    `settings.checkpoints`, which is deleted once the model is there.
+    `settings.checkpoints`, which is deleted once the model is there. With `keep_checkpoint` it stays, as the model has
+    yet to be stored, and core/artifacts/checkpoints.py says who deletes it.
     `varied` names the settings that a sweep varies: what TensorBoard's HParams tab shows of them.
-
-    `hand_on` is called by the process that writes when all is there, and before the checkpoint is deleted.
 
     Raises:
         SettingsError: the settings ask for what can't be done, or lead to a loss that is NaN.
@@ -100,8 +100,9 @@ def train(
     with found_ancestor(settings) as ancestor:
         this_run = identity(settings, info, policy, ancestor)
         key = run_key(this_run)
-        place = checkpoint_place(settings.checkpoints, this_run)
-        checkpoint = open_checkpoint(place, this_run, pathlib.Path(model_path).parent) if place else None
+        place = checkpoint_place(settings.checkpoints, key)
+        scratch = pathlib.Path(model_path).parent
+        checkpoint = open_checkpoint(place, this_run, scratch, keep_checkpoint) if place else None
         saved = checkpoint.load() if checkpoint else None
         rate = LearningRate.of(settings, settings.epochs * steps)
         fit = Fit(settings, info, device, policy, rate, key, varied, weights)
@@ -123,20 +124,20 @@ def train(
         if device.leads:
             record = training_record(fit, history, result, started_from)
             _write_model(fit, model_path, best.weights, record, _learned(dataset_path, info, ancestor))
-            hand_on()
     return result
 
 
 @contextlib.contextmanager
 def _removed_at_the_end(checkpoint: Checkpoint | None, trial: bool) -> Iterator[None]:
-    """Removes the checkpoint when the model is there; a trial's also when its settings fail, as that is its result."""
+    """Removes the checkpoint when the model is there, unless it is kept; a trial's also when its settings fail, as that
+    is its result."""
     try:
         yield
     except SettingsError:
         if checkpoint and trial:
             checkpoint.delete()
         raise
-    if checkpoint:
+    if checkpoint and not checkpoint.kept:
         checkpoint.delete()
 
 

@@ -34,6 +34,7 @@ def run_trial(
     model_path: str,
     tensorboard_path: str,
     tensorboard_artifact: str = "",
+    keep_checkpoint: bool = False,
 ) -> TrainingResult | None:
     """Trains as fit.train does, with the settings changed; None if the settings were the cause that it failed.
 
@@ -50,9 +51,9 @@ def run_trial(
             "expected validation pictures to compare trials by, received a data set without; set validation_split, or "
             "bring a validation folder"
         )
-    varied = parse_changes(changes)
+    places = dataset_path, model_path, tensorboard_path, tensorboard_artifact
     try:
-        result = train(settings, dataset_path, model_path, tensorboard_path, tensorboard_artifact, varied)
+        result = train(settings, *places, varied=parse_changes(changes), keep_checkpoint=keep_checkpoint)
     except SettingsError as error:
         reason = one_line(error, 300)
         print(f"trial failed: {encodable(reason)}", flush=True)

@@ -16,7 +16,7 @@ class Job(pydantic.BaseModel):
     Below `work` lies what the nodes and the step that launched them leave for each other:
 
         alive/          a new name every few minutes while that step watches; node.py ends a training that nobody does
-        checkpoints/    unless the user named a place for them
+        checkpoints/    unless the user named a place for them; evaluate removes them
         NAME/           of one TrainJob, so that none meets what one before left, where nothing can be removed:
             failed      the first own error of a node, one line: written before that node ends, so before others miss it
             result/     the first node's: model/ and tensorboard/, once training has ended well

@@ -111,14 +111,13 @@ def train_here(job: Job, place: Place) -> None:
                 threading.Thread(target=end_if_abandoned, args=[job], daemon=True).start()
             from components.train.run import train
 
-            def store() -> None:  # until then the checkpoint is all that new nodes could go on from
+            board = job.tensorboard if place.number == 0 else ""
+            places = dataset, f"{scratch}/model", f"{scratch}/tensorboard"
+            train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
+            if place.number == 0:
                 result = open_store(job.own_place("result"))
                 for name in ("tensorboard", "model"):
                     result.upload_directory(f"{scratch}/{name}", name)
-
-            board = job.tensorboard if place.number == 0 else ""
-            places = dataset, f"{scratch}/model", f"{scratch}/tensorboard"
-            train(settings, *places, tensorboard_artifact=board, hand_on=store)
     except (NodeLostError, Unreachable) as error:
         print(f"{ERROR_PREFIX}{error}", file=sys.stderr)
         _leave(LOST)

@@ -1,12 +1,15 @@
 """Choosing: the best trial's model artifact, whole, and a table of all."""
 
+import hashlib
 import pathlib
 
 import pytest
 
 from components.choose.run import choose
+from components.core.artifacts.checkpoints import Checkpoints, checkpoint_place
 from components.core.artifacts.trial import Trial, read_trial, write_trial
 from components.core.errors import PipelineError
+from components.core.files import write_json
 
 
 def model(directory: pathlib.Path, accuracy: float | None, failed: str = "") -> str:
@@ -18,7 +21,15 @@ def model(directory: pathlib.Path, accuracy: float | None, failed: str = "") -> 
     )
     if not failed:
         (directory / "model.keras").write_text(f"model {accuracy}")
+        place = checkpoint_place(f"{directory.parent}/checkpoints", run_of(accuracy))
+        Checkpoints(place).save(directory, 2)
+        training = {"run": run_of(accuracy), "settings": {"checkpoints": f"{directory.parent}/checkpoints"}}
+        write_json(directory / "training.json", training)
     return str(directory)
+
+
+def run_of(accuracy: float | None) -> str:
+    return hashlib.sha256(str(accuracy).encode()).hexdigest()[:16]
 
 
 def test_the_best_model_is_handed_on(tmp_path):
@@ -28,7 +39,9 @@ def test_the_best_model_is_handed_on(tmp_path):
         model(tmp_path / "c", 0.9),
         model(tmp_path / "d", 0.7),
     ]
+    model(tmp_path / "of another run", 0.2)
     figures = choose(models, str(tmp_path / "model"), str(tmp_path / "table"))
+    assert [place.parent.name for place in tmp_path.glob("checkpoints/*/*")] == [run_of(0.2)]
     assert figures == {"best_val_accuracy": 0.9, "trial": 3, "trials": 4, "failed": 1}
     assert (tmp_path / "model/model.keras").read_text() == "model 0.9"
     assert read_trial(tmp_path / "model").changes == "lr=0.9"

@@ -8,9 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
+from components.core.artifacts.checkpoints import Checkpoints, checkpoint_place
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
+from components.core.artifacts.model import read_training
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
 from components.core.errors import PipelineError
+from components.core.files import write_json
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.datasets import load_split, write_split
@@ -79,16 +82,18 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
     assert float(tf.make_ndarray(score.tensor_proto)) == pytest.approx(result.accuracy)
 
 
-def test_it_prints_what_the_article_prints(trained, tmp_path, capsys):
-    result, _ = evaluate(
-        EvaluateSettings(),
-        trained.dataset,
-        trained.model,
-        str(tmp_path / "e"),
-        str(tmp_path / "r"),
-        str(tmp_path / "b"),
-    )
+def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(trained, tmp_path, capsys):
+    shutil.copytree(trained.model, tmp_path / "model")
+    training = read_training(trained.model)
+    training["settings"]["checkpoints"] = str(tmp_path / "checkpoints")
+    write_json(tmp_path / "model" / "training.json", training)
+    other = training | {"run": "0" * 16}
+    for each in (training, other):
+        Checkpoints(checkpoint_place(f"{tmp_path}/checkpoints", each["run"])).save(tmp_path / "model", 3)
+    places = [str(tmp_path / name) for name in ("model", "e", "r", "b")]
+    result, _ = evaluate(EvaluateSettings(), trained.dataset, *places)
     assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out
+    assert [place.parent.name for place in tmp_path.glob("checkpoints/*/*")] == [other["run"]]
 
 
 def altered(dataset: str, tmp_path: pathlib.Path, **changes) -> str:

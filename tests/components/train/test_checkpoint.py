@@ -196,6 +196,8 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
     written[:] = [0, 0]
     with pytest.raises(OSError, match="No space left"):
         train_plain("first")
+    written[:] = [0, 0]
+    train_plain("at its end", epochs=2)
 
 
 def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from components.core.artifacts.model import load_model, model_file
+from components.core.artifacts.checkpoints import checkpoint_place, remove_checkpoints
+from components.core.artifacts.model import load_model, model_file, read_training
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.board.live import live_board
@@ -20,7 +22,7 @@ from components.train.callbacks import SaveCheckpoint
 from components.train.network.augment import make_augmentation
 from components.train.run import train
 from components.train.settings import TrainSettings
-from components.train.stored_checkpoint import StoredCheckpoint, checkpoint_place, open_checkpoint, run_key
+from components.train.stored_checkpoint import StoredCheckpoint, open_checkpoint, run_key
 
 IDENTITY = {"seed": 1, "dataset_fingerprint": "abc"}
 
@@ -35,8 +37,8 @@ def test_a_run_has_one_key_and_no_other_run_has_it():
 
 
 def test_each_run_has_a_place_of_its_own_if_there_is_one_at_all():
-    assert checkpoint_place("", IDENTITY) == ""
-    assert checkpoint_place("gs://b/c/", IDENTITY) == f"gs://b/c/{run_key(IDENTITY)}"
+    assert checkpoint_place("", run_key(IDENTITY)) == ""
+    assert checkpoint_place("gs://b/c/", run_key(IDENTITY)) == f"gs://b/c/{run_key(IDENTITY)}"
 
 
 def test_a_checkpoint_in_a_store_outlives_the_machine(bucket, tmp_path):
@@ -85,6 +87,24 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, unjudg
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
 
 
+def test_a_model_that_is_lost_before_kfp_has_it_is_not_trained_again(bucket, unjudged_digits, tmp_path, capsys):
+    """Its pod vanished while KFP's launcher uploaded it, minutes after the last checkpoint by time."""
+    chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
+    places = unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board")
+    train(chosen, *places, keep_checkpoint=True)
+    lost = load_model(model_file(places[1])).get_weights(), read_training(places[1])
+    shutil.rmtree(places[1])
+    capsys.readouterr()
+    train(chosen, *places, keep_checkpoint=True)
+    assert not re.search("^epoch ", capsys.readouterr().out, re.MULTILINE)
+    assert all(map(np.array_equal, lost[0], load_model(model_file(places[1])).get_weights()))
+    assert read_training(places[1]) == lost[1]
+    store = open_store(chosen.checkpoints)
+    assert len(list(store.list())) == 2
+    remove_checkpoints(lost[1])
+    assert list(store.list()) == []
+
+
 def test_checkpoints_that_their_store_keeps_cost_no_model(bucket, unjudged_digits, tmp_path, capsys, monkeypatch):
     """A bucket with a retention policy, a role without the right to delete: both are made so that nothing gets lost."""
     state = bucket.server.state if bucket.scheme == "gs" else bucket.server
@@ -96,6 +116,8 @@ def test_checkpoints_that_their_store_keeps_cost_no_model(bucket, unjudged_digit
     assert (tmp_path / "model" / "model.keras").exists()
     said = capsys.readouterr().out
     assert said.count("checkpoints that are done with stay in ") == 1
+    remove_checkpoints(read_training(tmp_path / "model"))
+    assert "note: checkpoints that are done with stay in " in capsys.readouterr().out
     assert "could not be written" not in said
     kept = open_store(chosen.checkpoints).list()
     assert len([stored for stored in kept if stored.key.endswith("manifest.json")]) == 3

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from components.core.artifacts.checkpoints import checkpoint_place
 from components.core.artifacts.dataset import read_info
 from components.core.artifacts.trial import Trial, read_trial
 from components.core.errors import PipelineError
@@ -17,7 +18,7 @@ from components.train.device import device_errors
 from components.train.errors import SettingsError
 from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
-from components.train.stored_checkpoint import checkpoint_place
+from components.train.stored_checkpoint import run_key
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters
 
@@ -119,7 +120,7 @@ def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkey
 def test_a_damaged_checkpoint_is_no_result(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
     place = str(tmp_path / "checkpoints")
     this_run = run.identity(changed(SETTINGS, "seed=1"), read_info(digits), "float32")
-    damaged = pathlib.Path(checkpoint_place(place, this_run)) / FILE
+    damaged = pathlib.Path(checkpoint_place(place, run_key(this_run))) / FILE
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"no checkpoint")
     with pytest.raises(PipelineError, match="expected a whole checkpoint"):

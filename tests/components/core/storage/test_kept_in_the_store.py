@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from components.core.artifacts.checkpoints import Checkpoints
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.storage import NotFound, StorageError, Unreachable, open_store
@@ -16,7 +17,6 @@ from components.download.file_to_fetch import Checksum, FileToFetch
 from components.download.mirror import Mirror
 from components.download.store_source import find
 from components.train.board.live import DirectorySync
-from components.train.stored_checkpoint import Checkpoints
 from pipeline import ROOT
 from tests.servers.small import SMALL
 
@@ -146,7 +146,7 @@ def test_a_step_saved_again_does_not_touch_the_one_before(gcs, tmp_path):
     checkpoints = Checkpoints(gcs.uri, limits=SMALL)
     save(checkpoints, 5, tmp_path / "local")
     code = (
-        "import sys; from components.train.stored_checkpoint import Checkpoints\n"
+        "import sys; from components.core.artifacts.checkpoints import Checkpoints\n"
         "from tests.servers.small import SMALL\n"
         "Checkpoints(sys.argv[1], limits=SMALL).save(sys.argv[2], 5)"
     )

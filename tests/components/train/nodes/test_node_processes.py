@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import types
@@ -51,7 +52,7 @@ def test_two_nodes_train_as_one_does_and_the_first_alone_writes(start, digits: s
     assert "epoch" not in second
     assert {path.name for path in (two / "result").iterdir()} == {"model", "tensorboard"}
     assert {path.name for path in (two / "result" / "model").iterdir()} == {"model.keras", "training.json"}
-    assert not list((two / "checkpoints").rglob("*.npz"))
+    assert len(list((two / "checkpoints").rglob("*.npz"))) == 1
 
 
 def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
@@ -77,20 +78,13 @@ def test_a_killed_node_ends_all_with_a_line_and_the_next_try_goes_on(
     assert [entry["epoch"] for entry in history(tmp_path)] == list(range(1, 13))
 
 
-def test_the_checkpoint_stays_until_the_result_is_stored(start, digits: str, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "result").write_text("in the way of a directory")
-    job = describe(tmp_path, digits, epochs=2, batch_size=500)
-    (node,) = start(job, 1)
-    said, errors = node.communicate()
-    assert node.returncode == 1, said
-    assert "result" in errors.splitlines()[-1]
-
-    (tmp_path / "result").unlink()
-    (node,) = start(job, 1)
-    said, errors = node.communicate()
-    assert node.returncode == 0, errors
-    assert "resumed from " in said
-    assert not list((tmp_path / "checkpoints").rglob("*.npz"))
+def test_a_result_that_is_lost_is_not_trained_again(start, digits: str, tmp_path: pathlib.Path) -> None:
+    for _ in range(2):
+        (node,) = start(describe(tmp_path, digits, epochs=2, batch_size=500), 1)
+        said, errors = node.communicate()
+        assert node.returncode == 0, errors
+        shutil.rmtree(tmp_path / "result")
+    assert "resumed from " in said and "\nepoch " not in said
 
 
 @pytest.mark.parametrize("number", [0, 1])

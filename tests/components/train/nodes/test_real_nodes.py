@@ -13,7 +13,8 @@ import zipfile
 import h5py
 import pytest
 
-from components.core.storage import open_store
+from components.core.artifacts.checkpoints import remove_checkpoints
+from components.core.storage import bundle, open_store
 from tests.components.train.nodes.forked import Forked
 from tests.servers.trainer_api import TrainerApi
 
@@ -62,9 +63,12 @@ def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
     epochs = [line.split()[1] for line in said.splitlines() if line.startswith("epoch")]
     assert epochs == [f"{number}/14" for number in range(1, 15)]
     assert "2 of 2 nodes have started" in said
-    # Event files went to their artifact's place while it trained; nothing else is left behind.
-    left = [stored.key for stored in open_store(f"{launch_in_bucket.bucket}/train").list()]
-    assert left and all(key.startswith("tensorboard/") for key in left)
+    # Event files went to their artifact's place while it trained. Else the checkpoint is left, until KFP has the model.
+    store = open_store(f"{launch_in_bucket.bucket}/train")
+    left = {stored.key.rpartition("/checkpoints/")[0] or stored.key.split("/")[0] for stored in store.list()}
+    assert left == {"tensorboard", "model.work"}
+    remove_checkpoints(record)
+    assert {stored.key.split("/")[0] for stored in store.list()} == {"tensorboard"}
     assert (api.jobs, len(api.deleted)) == ({}, 1)
 
 
@@ -79,15 +83,19 @@ def test_nodes_lost_at_random_moments_change_no_bit_of_the_model(
     """Either node, twice, whatever it is doing; the result is that of a training that nothing happened to."""
     api.start_node = functools.partial(Forked, warm_jax)
     chance, losses = random.Random(7), []
+    checkpoints = open_store(f"{launch_in_bucket.bucket}/train/model.work/checkpoints")
 
     def lose_nodes() -> None:
         while len(losses) < 2 and not ended.is_set():
             number, epochs = chance.randrange(2), chance.randrange(1, 3)
-            if wait_for(lambda epochs=epochs: api.nodes and api.nodes[0][1].read_text().count("epoch ") >= epochs):
+            if wait_for(lambda epochs=epochs: saved() and api.nodes[0][1].read_text().count("epoch ") >= epochs):
                 losses.append(number)
                 api.lose(number)
                 made = len(api.created())
                 wait_for(lambda made=made: len(api.created()) > made)
+
+    def saved() -> bool:
+        return any(stored.key.endswith(bundle.MANIFEST) for stored in checkpoints.list())
 
     def wait_for(what) -> bool:
         while not ended.is_set():
