@@ -2,7 +2,8 @@
 
 A model answers a picture it has learned from better than it will answer any in use. So the pictures that the champion
 was trained or validated on are left out, whatever data set, split or seed it had them from, and so are copies of the
-challenger's own. What a model was started from has learned for it. All are known by the pictures' hashes.
+challenger's own. What a model was started from has learned for it. All are known by the pictures' hashes. Copies among
+the test pictures, as of a class that was filled up with them, count once: they are one chance, not several.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.picture_hashes import split_hashes
 from components.core.artifacts.served_model import Description
 
-# The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 5 pictures, 17 points, can
+# The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 6 pictures, 20 points, can
 # be told from chance on them. What is decided on fewer is decided by who took the photographs.
 LEAST_ASKED = 30
 
@@ -43,7 +44,9 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) ->
         PipelineError: the dataset artifact's hashes can't be read.
     """
     test = split_hashes(dataset_path, info, "test")
-    mask = ~np.isin(test, learned)
+    mask = np.zeros(len(test), bool)
+    mask[np.unique(test, return_index=True)[1]] = True
+    mask &= ~np.isin(test, learned)
     count, other = int(mask.sum()), ""
     if count < LEAST_ASKED:
         of_all = f" of {len(test):,}" if count < len(test) else ""

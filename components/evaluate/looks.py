@@ -51,7 +51,7 @@ def count_look(store: Store, name: str, asked: np.ndarray, outcome: np.ndarray, 
 
     Args:
         store: the registry's.
-        asked: uint64 [k], the pictures' hashes.
+        asked: uint64 [k], the pictures' hashes, each once.
         outcome: int8 [k], 1 for a picture that the challenger alone gets right, -1 for the champion alone, else 0.
         champion: its version.
 
@@ -84,7 +84,7 @@ def _counted(found: Looks, asked: np.ndarray, comparison: np.uint64) -> tuple[Lo
     pictures = np.union1d(found.pictures, asked)
     times = np.zeros(len(pictures), np.uint64)
     times[np.searchsorted(pictures, found.pictures)] = found.times
-    places = np.searchsorted(pictures, np.unique(asked))
+    places = np.searchsorted(pictures, asked)
     times[places] += np.uint64(1)
     look = int(times[places].max())
     comparisons, looks = np.append(found.comparisons, comparison), np.append(found.looks, np.uint64(look))

@@ -10,7 +10,7 @@ What is kept, whoever is killed between whichever two requests, and however many
 
 1. Only what this registry made is removed, and each removal is told. A numbered directory without a manifest that was
    never champion is somebody else's: never touched, its number is skipped. Nothing but `delete` removes a version, and
-   it spares the champion always, and without --force the last 1,000 champions.
+   it spares the champion always, and past champions without --force.
 2. A version is whole or invisible. It counts from its manifest on, which is created last, if there is none. Who
    clears an abandoned upload away first creates an empty manifest in that place: so either the publisher is first, or
    it is told.
@@ -19,9 +19,9 @@ What is kept, whoever is killed between whichever two requests, and however many
 4. champion.json is the only thing that decides. It changes by compare-and-set over what was read: of two who name
    champions at once one is told, and who promotes a challenger names the champion that it was compared with. Deleting
    first says so there. So a promotion and a deletion of one version never both succeed, and nothing is ever put back.
-5. What was rolled back, or an identical model (the same model.keras, weights or files; the last 200 are remembered), is
-   refused until an operator names it: `models champion NAME VERSION`. To name an earlier champion is to roll
-   back those since: the next run brings their model again.
+5. What was rolled back, or an identical model (the same model.keras, weights or files), is refused until an operator
+   names it: `models champion NAME VERSION`. To name an earlier champion is to roll back those since: the next run
+   brings their model again.
 6. Promote, rollback and fetch prove every file by its SHA-256, show by name and size.
 7. Damage stays local: a manifest that can't be read costs its version, a champion.json that can't or is gone the answer
    to "which is the champion", until one is named. Then what servers see counts as the champions before, and what was

@@ -14,10 +14,6 @@ from components.core.registry.layout import home, now, numbers, place
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST
 
-# Champions that are remembered: a rollback reaches back as far, and deleting is guarded as far.
-HISTORY = 1000
-# Rolled-back models that are remembered, and so refused.
-ROLLED_BACK = 200
 # A change that others were quicker than is tried anew, as long as nothing that it rests on has changed.
 TRIES = 20
 
@@ -61,13 +57,12 @@ class Champion(pydantic.BaseModel):
         """The state after this one once `version` is the champion. No rollback speaks against it from then on."""
         history = [number for number in (*self.history, self.version) if number not in (0, version)]
         left = [each for each in self.rolled_back if not each.speaks_against(version, marks)]
-        return self.model_copy(update={"version": version, "history": history[-HISTORY:], "rolled_back": left})
+        return self.model_copy(update={"version": version, "history": history, "rolled_back": left})
 
     def gave_way(self, off: list[RolledBack], at: int) -> "Champion":
         """The state after this one once all that were champion since `history[at]` have given way to that."""
         others = [each for each in self.rolled_back if each.version not in {gone.version for gone in off}]
-        rolled_back = [*others, *off][-ROLLED_BACK:]
-        update = {"version": self.history[at], "history": self.history[:at], "rolled_back": rolled_back}
+        update = {"version": self.history[at], "history": self.history[:at], "rolled_back": [*others, *off]}
         return self.model_copy(update=update)
 
 

@@ -7,7 +7,7 @@ import uuid
 from components.core.registry.champion import Champion
 from components.core.registry.layout import claimed, claims, home, now, staged_place, staging
 from components.core.storage import PreconditionFailed, StorageError, Store
-from components.core.storage.bundle import Manifest, check_listing, write_manifest
+from components.core.storage.bundle import Manifest, write_manifest
 
 
 def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Manifest, champion: Champion) -> int:
@@ -23,7 +23,6 @@ def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Man
     number = claim(store, name, champion)
     directory = staged_place(name, number)
     store.upload_files([(path, f"{directory}/{below}") for below, path in files.items()], f"publish {name} {number}")
-    check_listing(store, directory, manifest)
     try:
         write_manifest(store, directory, manifest, if_absent=True)
     except PreconditionFailed:

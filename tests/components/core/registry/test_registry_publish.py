@@ -84,11 +84,14 @@ def test_publishers_at_once_never_share_a_number(place, anywhere, saved_model):
         anywhere.show("digits", number)
 
 
-def test_a_store_that_ignores_conditions_is_refused(registry, saved_model, monkeypatch):
-    """Old S3-compatible stores: the second writer of a claim would not be told."""
+@pytest.mark.parametrize("ignored", ["if_absent", "if_generation"])
+def test_a_store_that_ignores_conditions_is_refused(registry, saved_model, monkeypatch, ignored):
+    """Old S3-compatible stores: the second writer of a claim, or of champion.json, would not be told."""
     write = registry.store.write_bytes
     monkeypatch.setattr(
-        registry.store, "write_bytes", lambda key, data, if_absent=False, if_generation=None: write(key, data)
+        registry.store,
+        "write_bytes",
+        lambda key, data, **conditions: write(key, data, **{k: v for k, v in conditions.items() if k != ignored}),
     )
     with pytest.raises(StorageError, match="ignores preconditions of writes"):
         registry.publish("digits", saved_model)
