@@ -100,7 +100,8 @@ def uv_environment() -> dict[str, str]:
 
 def pip_settings() -> dict[str, str]:
     """What pip's files and variables set, by option; `pip config list` has merged the files, later ones first."""
-    listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=True).stdout
+    command = [*PIP, "config", "list"]  # under PIP_USER=1 it would read the user's own file alone
+    listed = subprocess.run(command, env=pip_environment(), capture_output=True, text=True, check=True).stdout
     found = {}
     for section in ("global.", "install.", ":env:."):
         for line in listed.splitlines():

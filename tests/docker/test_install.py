@@ -102,26 +102,17 @@ def test_packages_come_from_the_index_that_pip_knows_with_uv_or_without(install,
     assert "hunter2" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
-@pytest.mark.parametrize("habit", ["user", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"])
-def test_a_habit_of_installing_elsewhere_is_not_heeded(install, tmp_path, uv_lock, habit):
-    """As on machines that many share: pip refused, or installed where nothing looks."""
-    if habit == "user":
-        with (tmp_path / "pip.conf").open("a") as settings:
-            settings.write("[install]\nuser = true\n")
-    given = {} if habit == "user" else {habit: "1" if habit == "PIP_USER" else str(tmp_path / "elsewhere")}
-    done, packages = install(uv_lock, **given)
-    assert done.returncode == 0, done.stderr
-    assert (packages / "tiny_thing.py").is_file()
-
-
-@pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
-def test_constraints_of_this_machine_are_not_heeded(install, tmp_path, uv_lock):
-    """NVIDIA's containers name some, for the packages that they hold."""
+@pytest.mark.parametrize(("uv_lock", "installer"), [(LOCKED_UV, "uv"), (NO_SUCH_UV, "pip")])
+def test_a_habit_of_installing_elsewhere_or_less_is_not_heeded(install, tmp_path, uv_lock, installer):
+    """As on machines that many share: pip refused, or installed where nothing looks. NVIDIA's containers name
+    constraints, for the packages that they hold. All habits at once: each that is heeded is seen."""
+    with (tmp_path / "pip.conf").open("a") as settings:
+        settings.write("[install]\nuser = true\n")
     (tmp_path / "constraint.txt").write_text("tiny-thing==0.9\nuv==0.1\n")
-    done, packages = install(uv_lock, PIP_CONSTRAINT=str(tmp_path / "constraint.txt"))
+    places = {name: str(tmp_path / name) for name in ("PIP_TARGET", "PIP_PREFIX")}
+    done, packages = install(uv_lock, PIP_USER="1", PIP_CONSTRAINT=str(tmp_path / "constraint.txt"), **places)
     assert done.returncode == 0, done.stderr
-    assert (packages / "tiny_thing.py").is_file()
+    assert (packages / "tiny_thing-1.0.dist-info/INSTALLER").read_text().strip() == installer
 
 
 @pytest.mark.parametrize("uv_lock", [LOCKED_UV, NO_SUCH_UV])
