@@ -148,6 +148,8 @@ NOBODY = {  # nobody answers at once, and nobody's logins are asked for
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ACCESS_KEY_ID": "a",
     "AWS_SECRET_ACCESS_KEY": "b",
+    "MINIO_ACCESS_KEY": "a",
+    "MINIO_SECRET_KEY": "b",
     "AWS_ENDPOINT_URL": "https://127.0.0.1:1",
     "STORAGE_EMULATOR_HOST": "https://127.0.0.1:1",
 }
@@ -171,8 +173,8 @@ def test_a_stores_variable_works_or_is_refused(variable, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name, value in NOBODY.items():
         monkeypatch.setenv(name, value)
+    # One client reads them for s3:// and minio://, but for the keys that only minio:// has.
+    scheme = {"AWS": "s3", "MINIO": "minio"}.get(variable.partition("_")[0], "gs")
     for value in SETTINGS_OF_MACHINES:
         monkeypatch.setenv(variable, value)
-        for uri in ("gs://bucket", "s3://bucket", "minio://bucket"):
-            if variable.startswith(("AWS", "MINIO")) != uri.startswith("gs:"):
-                one_line(lambda uri=uri: open_store(uri, LIMITS).read("x"), public=True)
+        one_line(lambda: open_store(f"{scheme}://bucket", LIMITS).read("x"), public=True)

@@ -49,12 +49,19 @@ def pictures(tmp_path) -> pathlib.Path:
     return folder
 
 
-def test_a_picture_is_answered_on_the_terminal(model, pictures):
+def test_a_picture_is_answered_on_the_terminal_and_a_class_that_it_has_no_signs_for_is_escaped(
+    model, pictures, tmp_path
+):
+    shutil.copy(f"{model}/model.keras", tmp_path)
+    names = ["trüb, naïve", "明るい", "hell"]
+    (tmp_path / "training.json").write_text(json.dumps({"class_names": names, "image_shape": [6, 4, 3]}))
+    model = str(tmp_path)
     command = [sys.executable, "-m", "pipeline", "predict", "--model", model, "--top", "2", str(pictures / "a.jpg")]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    said = subprocess.run(command, capture_output=True, encoding="latin-1", cwd=ROOT, env=environment)
     assert (said.returncode, said.stderr) == (0, "")
     lines = said.stdout.splitlines()
-    assert [line.split("%")[1].strip() for line in lines] == ["dark", "in between, neither"]
+    assert [line.split("%")[1].strip() for line in lines] == ["trüb, naïve", r"\u660e\u308b\u3044"]
     assert float(lines[0].split("%")[0]) > 99
 
 
@@ -64,21 +71,6 @@ def test_answers_that_are_kept_in_a_file_are_answers_alone(model, pictures, tmp_
     predict(model, [str(pictures / "a.jpg")], "", 2, tmp_path)
     said = capsys.readouterr()
     assert "predict: 100%, 1 of 1 pictures" in said.err and "predict:" not in said.out
-
-
-def test_a_class_that_the_terminal_has_no_signs_for_is_escaped(model, pictures, tmp_path):
-    shutil.copy(f"{model}/model.keras", tmp_path)
-    names = ["dunkel", "naïve", "明るい"]
-    (tmp_path / "training.json").write_text(json.dumps({"class_names": names, "image_shape": [6, 4, 3]}))
-    command = [sys.executable, "-m", "pipeline", "predict", "--model", str(tmp_path), str(pictures / "a.jpg")]
-    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
-    said = subprocess.run(command, capture_output=True, encoding="latin-1", cwd=ROOT, env=environment)
-    assert (said.returncode, said.stderr) == (0, "")
-    assert [line.split("%")[1].strip() for line in said.stdout.splitlines()] == [
-        "dunkel",
-        "naïve",
-        r"\u660e\u308b\u3044",
-    ]
 
 
 def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys):
@@ -146,27 +138,18 @@ def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys
     assert errors["film.png"].startswith("3,221,225,472 bytes are more than a picture has")
 
 
-@pytest.mark.parametrize("out", ["", "answers.csv"])
-def test_names_that_are_no_utf_8(model, tmp_path, out):
+def test_names_that_are_no_utf_8(model, tmp_path):
     folder = os.fsencode(tmp_path) + b"/k\xe4tze"
     os.mkdir(folder)  # noqa: PTH102, pathlib takes no bytes
     for name in (b"b\xff.png", b"caf\xe9.png"):
         Image.new("RGB", (9, 9), (5, 5, 5)).save(os.fsdecode(folder + b"/" + name))
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline",
-        "predict",
-        "--model",
-        model,
-        "--out",
-        str(tmp_path / out) if out else "",
-    ]
+    command = [sys.executable, "-m", "pipeline", "predict", "--model", model]
     environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
     said = subprocess.run([*command, folder], capture_output=True, cwd=ROOT, env=environment, text=True)
     assert (said.returncode, said.stderr) == (0, "")
-    told = (tmp_path / out).read_text(encoding="utf-8") if out else said.stdout
-    assert "k\\udce4tze/b\\udcff.png" in told
+    assert "k\\udce4tze/b\\udcff.png" in said.stdout
+    predict(model, [os.fsdecode(folder)], str(tmp_path / "answers.csv"), 1, tmp_path)
+    assert "k\\udce4tze/b\\udcff.png" in (tmp_path / "answers.csv").read_text(encoding="utf-8")
     missing = subprocess.run([*command, folder + b"/none"], capture_output=True, cwd=ROOT, env=environment, text=True)
     assert missing.returncode == 1
     assert missing.stderr.count("\n") == 1 and "which does not exist" in missing.stderr

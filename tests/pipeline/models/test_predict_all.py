@@ -1,7 +1,6 @@
 """make predict-all: any model that is found here answers, by the code of a cluster's step."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -39,21 +38,19 @@ def test_a_registrys_version_and_a_model_file_answer(made, digits, tmp_path, cap
     assert len([place for place in (tmp_path / "answers").iterdir() if place.is_dir()]) == 2
 
 
-def test_an_export_goes_by_its_models_name_and_is_loaded_only_for_what_is_new(exported, digits, tmp_path):  # noqa: F811
+def test_an_export_goes_by_its_models_name_and_is_loaded_only_for_what_is_new(exported, digits, tmp_path, capsys):  # noqa: F811
     folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:3])
+    given = {"source": str(folder), "out": str(tmp_path / "answers")}
+    predict_all(str(exported[1]), "", tmp_path, AnswerSettings(**given))
+    first = capsys.readouterr().out
     code = (
         "import pathlib, sys; from components.predict.settings import AnswerSettings as Settings\n"
         "from pipeline.models.predict_all import predict_all\n"
-        f"predict_all({str(exported[1])!r}, '', pathlib.Path(), Settings(source={str(folder)!r}, out='answers'))\n"
+        f"predict_all({str(exported[1])!r}, '', pathlib.Path(), Settings(**{given!r}))\n"
         "print('loaded', 'tensorflow' in sys.modules)"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    first, second = (
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    )
+    command = [sys.executable, "-c", code]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "answered 3 pictures" in first and f"answers/{exported[0].model_name}-" in first
     assert "nothing new: 3 pictures" in second and "loaded False" in second
 
