@@ -104,7 +104,7 @@ def test_mean_and_std_are_those_of_the_training_pictures(tmp_path, raw_artifact,
 
 
 def test_the_same_bytes_every_time_whatever_the_number_of_processes(tmp_path, raw_artifact, run, monkeypatch):
-    """With several chunks and shards, and with pictures that can't be read among them."""
+    """With several chunks, shards and blocks, and with pictures that can't be read among them."""
     monkeypatch.setattr("components.preprocess.decoding.CHUNK_PICTURES", 7)
     monkeypatch.setattr("components.preprocess.shards.SHARD_BYTES", 4000)
     members = class_folders({"cat": 60, "dog": 60})
@@ -112,7 +112,8 @@ def test_the_same_bytes_every_time_whatever_the_number_of_processes(tmp_path, ra
     members["dog/0003.png"] = members["dog/0003.png"][:90]
     raw = raw_artifact(archive(tmp_path / "a.zip", members))
     results = []
-    for place, workers in (("first", 1), ("again", 1), ("two", 2)):
+    for place, workers, block in (("first", 1, 4 << 20), ("again", 1, 600), ("two", 2, 192)):
+        monkeypatch.setattr("components.preprocess.shards.BLOCK_BYTES", block)
         info = run(raw, place, workers, max_unreadable=0.05, seed=7)
         results.append((info, files(tmp_path / place)))
     assert all(result == results[0] for result in results)
@@ -150,7 +151,8 @@ def test_odd_pictures_are_brought_to_one_shape(tmp_path, raw_artifact, run, caps
 )
 def test_the_shape_that_was_asked_for(tmp_path, raw_artifact, run, settings, shape):
     raw = raw_artifact(archive(tmp_path / "a.tar", class_folders({"cat": 9, "dog": 9})))
-    assert run(raw, **settings).image_shape == shape
+    info = run(raw, **settings)
+    assert (info.image_shape, info.resize) == (shape, settings.get("resize", "crop"))
 
 
 def test_grey_where_all_pictures_are(tmp_path, raw_artifact, run):
@@ -267,7 +269,7 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert {picture.shape for pictures in facts.samples.values() for picture in pictures} == {(160, 80, 3)}
     assert {picture.dtype for pictures in facts.samples.values() for picture in pictures} == {np.dtype("uint8")}
     assert facts.conversions == {"resized and cropped": 30}
-    assert info.resized == 30
+    assert (info.resized, info.split_seed) == (30, 5)
     assert facts.ignored == {"no picture by its ending: .txt": 1}
     assert (info.quarantined, [picture.name for picture in facts.quarantine]) == (1, ["dog/bad.png"])
     height = facts.original_height

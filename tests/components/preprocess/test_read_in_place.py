@@ -123,7 +123,7 @@ def test_damaged_pictures_are_left_out_by_name(gcs, made, tmp_path):  # noqa: F8
     assert read_info(tmp_path / "dataset") == info
 
 
-def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, monkeypatch):  # noqa: F811
+def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(targets, "START_BYTES", 2000)
     monkeypatch.setattr(payloads, "AHEAD_BYTES", 2000)
     pictures = {
@@ -139,3 +139,4 @@ def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, monkey
     reads = [request for request in gcs.proxy.requests if "alt=media" in request]
     assert len([read for read in reads if "bytes=0-1999" in read]) == 20
     assert len(reads) == 40
+    assert made(archive(tmp_path / "photos.tar", pictures)).fingerprint == info.fingerprint

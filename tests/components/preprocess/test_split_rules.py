@@ -262,7 +262,7 @@ def test_every_setting_says_what_it_is():
 
 
 def test_last_is_a_slice_to_the_end():
-    assert last(10, 0.2) == slice(8, 10)
+    assert last(11, 0.2) == slice(8, 11)
 
 
 def test_no_validation_pictures_if_none_are_asked_for() -> None:
