@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
 
     Raises:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
+        PipelineError: the disk takes the names of two objects for one.
     """
     folder = cache.folder / f"objects-{url_digest(place)}"
     with cache.locked(folder):
@@ -101,6 +103,12 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
         _forget_deleted({source.below(stored) for stored in objects}, folder)
         source.fetch(objects, folder)
         try:
+            if (files := sum(len(names) for *_, names in os.walk(folder))) < len(objects):
+                raise PipelineError(
+                    f"expected {len(objects):,} files in {folder}, received {files:,}: its disk takes names in "
+                    f"{source.uri} for one that differ in capitals or accents; rename some, or set "
+                    "CONV2D_DOWNLOAD_CACHE to another"
+                )
             yield folder
         finally:
             remove(folder)
@@ -116,10 +124,9 @@ def state(place: str) -> str:
 
 def _forget_deleted(there: set[str], folder: pathlib.Path) -> None:
     """Removes an earlier try's files that the store holds no more. What it holds and had come in part goes on."""
-    earlier = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    gone = {path for path in earlier if path.as_posix() not in there}
-    if gone:
-        gone -= {beside(pathlib.Path(name), ending) for name in there for ending in ("partial", "partial.done")}
-    if gone:
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    gone = {path for path in files if path.as_posix() not in there}
+    endings = ("partial", "partial.done")
+    if gone and not gone <= {beside(pathlib.Path(name), ending) for name in there for ending in endings}:
         shutil.rmtree(folder)
         folder.mkdir()

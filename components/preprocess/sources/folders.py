@@ -106,8 +106,8 @@ class _Pictures:
         replaced, broken = np.ones(count, bool), np.zeros(count, bool)
         replaced[count - 1 - np.unique(hashes[::-1], return_index=True)[1]] = False
         targets = dict.fromkeys(map(hash, self.links.values()), -1)
-        for picture in np.flatnonzero(np.isin(hashes, list(targets)) & ~replaced).tolist():
-            targets[self.name_hashes[picture]] = picture
+        for picture in np.flatnonzero(np.isin(hashes, list(targets))).tolist():
+            targets[self.name_hashes[picture]] = picture  # the last of a name stays
         for picture, target in self.links.items():
             seen = {picture}
             found = targets[hash(target)]

@@ -17,7 +17,7 @@ from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import Limits, open_store
 from components.download import objects
-from components.download.cache import Cache
+from components.download.cache import Cache, url_digest
 from components.download.transport import folder_at
 from pipeline import ROOT
 from tests.components.download.faulty_server import Server, original, tar_gz
@@ -248,6 +248,18 @@ def test_a_killed_download_of_a_folder_goes_on_where_it_was(bucket, tmp_path, mo
     store.write_bytes("1.tar", b"another")
     with folder_at(place, Cache(cache)) as folder:
         assert [path.name for path in folder.iterdir()] == ["1.tar"]
+
+
+def test_a_disk_that_takes_two_names_for_one_is_refused(gcs, fetch_pictures, cache):
+    """As macOS's does; a link does the same here. One of the two pictures was lost without a word."""
+    place = f"{gcs.uri}/photos"
+    for name in ("cat/1.png", "Cat/1.png"):
+        open_store(place).write_bytes(name, name.encode())
+    folder = cache / f"objects-{url_digest(place)}"
+    (folder / "cat").mkdir(parents=True)
+    (folder / "Cat").symlink_to("cat")
+    with pytest.raises(PipelineError, match="expected 2 files in .*, received 1: its disk takes names in .* for one"):
+        fetch_pictures(place, mirror=f"{gcs.uri}/mirror")
 
 
 def test_another_run_does_not_take_the_folder_away(gcs, tmp_path):

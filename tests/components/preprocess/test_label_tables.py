@@ -188,7 +188,8 @@ def test_a_split_column_gives_the_splits(made, tmp_path):
     text = "path,label,ml_use\n" + "".join(
         f"{name},{label},{words[number // 2 % 6]}\n" for number, (name, label) in enumerate(LABELS.items())
     )
-    info = made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))
+    no_line = {"images/000b.png": png(30)}
+    info = made(tree(tmp_path / "pets", FLAT | no_line | {"labels.csv": text}))
     assert {name: split.count for name, split in info.splits.items()} == {"train": 12, "validation": 8, "test": 4}
 
 
@@ -331,7 +332,9 @@ def test_splits_inside_sources_of_such_names_count_as_before(made, tmp_path):
     for name in ("train", "test"):
         tree(tmp_path / "inside" / name, class_folders({f"{name}/cat": 6, f"{name}/dog": 6}, start=len(name) * 50))
         tree(tmp_path / "class" / name, class_folders({"bus": 6, "train": 6}, start=len(name) * 50))
-    for kind in ("inside", "class"):
+        each = {f"{split}/{kind}": 3 for split in ("train", "test") for kind in ("cat", "dog")}
+        tree(tmp_path / "both" / name, class_folders(each, start=len(name) * 50))
+    for kind in ("inside", "class", "both"):
         info = made(tmp_path / kind / "train", tmp_path / kind / "test")
         assert info.splits["test"].per_class == [6, 6]
 

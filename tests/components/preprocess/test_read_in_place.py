@@ -125,7 +125,7 @@ def test_damaged_pictures_are_left_out_by_name(gcs, made, tmp_path):  # noqa: F8
 
 def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(targets, "START_BYTES", 2000)
-    monkeypatch.setattr(payloads, "AHEAD_BYTES", 2000)
+    monkeypatch.setattr(payloads, "AHEAD_BYTES", 12_000)
     pictures = {
         f"{name}/{number}.jpg": encoded(Image.fromarray(noise(number, 64, 64)), "JPEG", quality=95)
         for name, first in (("cat", 0), ("dog", 10))
