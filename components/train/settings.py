@@ -55,7 +55,7 @@ class TrainSettings(Settings):
     unfreeze_rate: float = Field(
         0.1, gt=0, description="what the learning rate is multiplied by from then on; of no meaning without freeze"
     )
-    epochs: int = Field(25, ge=1, description="passes over the training pictures")
+    epochs: int = Field(25, ge=1, le=1_000_000, description="passes over the training pictures")
     batch_size: int = Field(50, ge=1, description="pictures a step")
     learning_rate: float = Field(0.001, gt=0, description="the optimizer's learning rate")
     schedule: Literal["constant", "linear", "cosine"] = Field(

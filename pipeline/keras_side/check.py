@@ -1,5 +1,6 @@
 """Whether Keras can build the layers, the augmentation and the optimizer: asked before anything runs."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -58,8 +59,9 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
     print(f"checking {fit}: Keras takes some seconds to start", flush=True)
     ask("check", start, **about)
     if known:
-        known.parent.mkdir(parents=True, exist_ok=True)
-        known.touch()
+        with contextlib.suppress(OSError):  # a folder that can't be written to is told of by whoever needs it
+            known.parent.mkdir(parents=True, exist_ok=True)
+            known.touch()
 
 
 def _digest(about: dict[str, Any]) -> str:

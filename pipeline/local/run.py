@@ -118,11 +118,7 @@ class LocalRun:
                 except OSError:  # a file that goes this moment
                     return True
 
-            def begin_anew() -> None:
-                init(enable_caching=False)
-                warm.outdated = True
-
-            self.changed, self.begin_anew = changed, begin_anew
+            self.changed, self.begin_anew = changed, functools.partial(init, enable_caching=False)
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
@@ -148,7 +144,7 @@ class LocalRun:
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
         if self.changed(task_name):
-            # The cache would take what comes of it for the old code's, and the warm process has half of that imported.
+            # The cache would take what comes of it for the old code's.
             self.console.say("  note: its code was changed since the run began; no later run takes the result")
             self.begin_anew()
         self.exit_status = 0

@@ -1,11 +1,11 @@
 """The story of a run on this machine: check, choose a runner, run, sum up."""
 
 import contextlib
+import datetime
 import functools
 import pathlib
 import signal
 import tempfile
-import time
 
 from components.core.errors import PipelineError
 from pipeline.console import StepOutput, option, step_output
@@ -83,10 +83,10 @@ def one_pass(
     with contextlib.nullcontext(warm) if warm else warm_for(parameters) as warm:
         if sweep is None or "architecture" not in sweep.names:
             check_model(parameters, functools.partial(warm.start, CHECK), outputs / ".fitting")
+        _make(outputs)
         runner, image = choose_runner(choice, parameters)
         if runner == "docker":
             warm.end()
-        _make(outputs)
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(configuration, outputs, console, sweep)
@@ -125,4 +125,4 @@ def warm_for(parameters: Parameters) -> WarmProcess:
 def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
     if sweep:
         return SweepRun(outputs, console, configuration, sweep)
-    return LocalRun(outputs, console, f"{configuration.title}-{time.strftime('%m-%d-%H%M%S')}")
+    return LocalRun(outputs, console, f"{configuration.title}-{datetime.datetime.now():%m-%d-%H%M%S-%f}")

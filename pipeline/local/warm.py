@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from components.core.framework import load_keras
+from pipeline.images.names import names
 from pipeline.keras_side.ask import PYTHON, python_process
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
@@ -58,7 +59,7 @@ class WarmProcess:
         self.shared = bool(self.place)
         self.process: subprocess.Popen | None = None
         self.running = 0  # the process id of the step that runs
-        self.outdated = False  # another code than it has imported is to run: each step imports for itself
+        self.code = names(["cpu"])  # whose tags are hashes of what it imports
         self.ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -87,7 +88,7 @@ class WarmProcess:
         Returns:
             What waits for its exit status, as subprocess gives it.
         """
-        if self.outdated:
+        if not self._is_of_this_code():
             return self._waiting(python_process(command, environment, output))
         if not self.place and can_fork():
             self.place = str(pathlib.Path(self.ends.enter_context(tempfile.TemporaryDirectory()), "socket"))
@@ -109,6 +110,13 @@ class WarmProcess:
                 self.running = 0
 
         return wait
+
+    def _is_of_this_code(self) -> bool:
+        """Whether the code is what it was at the beginning: a search lasts for hours, in which people go on working."""
+        try:
+            return names(["cpu"]) == self.code
+        except OSError:  # a file that goes this moment
+            return False
 
     @staticmethod
     def _was_interrupted(process: subprocess.Popen) -> bool:

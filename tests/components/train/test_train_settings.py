@@ -17,6 +17,7 @@ def test_the_defaults_are_the_articles() -> None:
     ("name", "value", "said"),
     [
         ("epochs", 0, "epochs: input should be greater than or equal to 1; received 0"),
+        ("epochs", 10**15, "epochs: input should be less than or equal to 1000000; received 1000000000000000"),
         ("batch_size", -1, "batch_size: input should be greater than or equal to 1; received -1"),
         ("batch_size", "1" + 20 * "0", "batch_size: expected at most 9,007,199,254,740,992; received '1000"),
         ("seed", -(2**60), "seed: "),

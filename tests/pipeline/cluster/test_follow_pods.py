@@ -146,6 +146,8 @@ def test_a_pod_that_was_taken_away_has_no_want_of_memory(quickstart_compiled, ku
 def test_a_container_that_never_started_says_why(quickstart_compiled, kube):
     said = "failed to create containerd task: OCI runtime create failed: nvidia-container-cli: initialization error"
     kube.pods = [pod("train", "Failed", terminated={"exitCode": 128, "reason": "StartError", "message": said})]
+    kube.pods.append(pod("train", "Failed"))  # Kubernetes lists them by name; this one is that of the try before
+    kube.pods[1]["metadata"] |= {"name": "training-x7k2p-z", "creationTimestamp": "2025-12-31T23:59:59Z"}
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
     assert f"its container could not start: StartError: {said}" in followed(quickstart_compiled, [failed])[1]
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pipeline.cluster.follow import Watch
-from pipeline.cluster.pods import find_pods
+from pipeline.cluster.pods import NODE_NAME, find_pods
 from pipeline.cluster.story import Story
 from tests.pipeline.cluster.submitting import STORY, followed, tasks
 from tests.servers.kfp_runs import Moment
@@ -47,6 +47,7 @@ pytestmark = pytest.mark.usefixtures("bare_home")
 def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_compiled, kube, limit, stuck, said):
     """The other limit is minutes away: on a busy machine both would pass within one look."""
     kube.pods = [stuck]
+    kube.argo_nodes = [(stuck["metadata"]["annotations"][NODE_NAME], "Pending", "Unschedulable, or so")]
     moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
     lines, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, **{limit: 0.05}))
     assert said in error
@@ -58,7 +59,9 @@ def test_a_pod_that_waits_in_a_queue_is_not_stuck(quickstart_compiled, kube):
     said = "Scheduling is blocked due to non-empty scheduling gates"
     kube.pods = [pod("train", "Pending", unschedulable=said, unscheduled="SchedulingGated")]
     waits = Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))
-    lines, error = followed(quickstart_compiled, [waits] * 8 + STORY[-1:], Watch(0.02, 0.5, stuck_after=0.05))
+    lines, error = followed(
+        quickstart_compiled, [waits] * 8 + STORY[-1:], Watch(0.02, 0.5, stuck_after=0.05, hopeless_after=0)
+    )
     assert error == ""
     assert [line for line in lines if "waiting" in line] == ["waiting: train: its pod is kept in a queue: " + said]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,9 +118,12 @@ def test_steps_that_load_no_tensorflow_do_not_wait_and_nothing_is_left(tmp_path,
 
 def test_a_step_of_other_code_imports_for_itself_and_is_interrupted_too(warm, tmp_path, monkeypatch):
     monkeypatch.setenv("_CONV2D_WARM", warm)
+    for folder in ("components", "docker"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    monkeypatch.setattr("pipeline.images.names.ROOT", tmp_path)
     with WarmProcess(["train"]) as process:
         assert started(process, "train", tmp_path) == (0, True)
-        process.outdated = True
+        (tmp_path / "components" / "train" / "run.py").write_text("print('another branch')")
         assert started(process, "train", tmp_path) == (0, False)
         with (tmp_path / "said").open("w+") as output:
             code = "import time; print('begun', flush=True); time.sleep(600)"
