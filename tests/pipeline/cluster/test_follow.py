@@ -174,10 +174,17 @@ def test_a_run_that_is_not_there_is_told_as_that():
             follow(connect(place), place, "nightly", FAST, None)
 
 
-def test_a_token_that_expires_meanwhile_is_told(quickstart_compiled):
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (error(401, 16, "token is expired"), "token: missing, wrong or expired.*goes on"),
+        ((404, "default backend - 404"), "not found: .*goes on"),  # a gateway's, which knows of no run
+    ],
+)
+def test_a_token_or_a_way_that_ends_meanwhile_is_told(quickstart_compiled, fault, said):
     api = KfpApi([Moment("RUNNING")])
-    api.faults = [("GET", "/apis/v2beta1/runs/run-2", error(401, 16, "token is expired"))]
-    with pytest.raises(PipelineError, match="token: missing, wrong or expired.*goes on"):
+    api.faults = [("GET", "/apis/v2beta1/runs/run-2", fault)]
+    with pytest.raises(PipelineError, match=said):
         run(api, quickstart_compiled)
 
 

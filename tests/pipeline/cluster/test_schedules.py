@@ -78,6 +78,10 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
         with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
             unschedule("monthy", place)
         assert unschedule(name, place) == identity
+        api.recurring["another"] = {**sent, "recurring_run_id": "another", "display_name": "monthly"}  # KFP takes any
+        with pytest.raises(PipelineError, match="2 schedules are named 'monthly'; give an id: schedule-3, "):
+            unschedule("monthly", place)
+        assert unschedule("another", place) == "another"
         assert unschedule("schedule-3", place) == "schedule-3"
         assert schedules(place) == []
         with pytest.raises(PipelineError, match="there is none at all"):
@@ -140,9 +144,12 @@ def test_a_schedule_as_typed_takes_nothing_from_the_cache(tmp_path, monkeypatch)
     api = KfpApi()
     with api.serving() as url:
         options = ["--endpoint", url, "--no-check-images", "--webhook-secret", "conv2d-webhook", "--grid", "seed=1,2"]
+        options += ["--experiment", "ours", "--service-account", "conv2d-runner"]
         ended = CliRunner().invoke(main, ["schedule", "30 2 * * *", *options], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
     [sent] = api.recurring.values()
+    assert sent["service_account"] == "conv2d-runner"
+    assert [experiment["display_name"] for experiment in api.experiments.values()] == ["ours"]
     spec = sent["pipeline_spec"]["pipeline_spec"]
     groups = [spec["root"], *(component for component in spec["components"].values() if "dag" in component)]
     tasks = {name: task for group in groups for name, task in group["dag"]["tasks"].items()}

@@ -223,12 +223,16 @@ def typed(arguments: list[str], tmp_path: pathlib.Path, **environment: str) -> s
 
 
 def test_the_submit_command_exits_0_only_on_success(tmp_path):
+    where = ["--interval", "0.01", "--experiment", "ours", "--service-account", "conv2d-runner"]
     for moments, code in ((STORY, 0), ([Moment("CANCELED")], 1)):
-        with KfpApi(moments).serving() as url:
-            done = typed(["-m", "pipeline", "submit", "--endpoint", url, "--interval", "0.01", "EPOCHS=2"], tmp_path)
+        api = KfpApi(moments)
+        with api.serving() as url:
+            done = typed(["-m", "pipeline", "submit", "--endpoint", url, *where, "EPOCHS=2"], tmp_path)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         assert f"{url}/#/runs/details/run-2" in done.stdout
+        assert api.runs["run-2"]["service_account"] == "conv2d-runner"
+        assert [experiment["display_name"] for experiment in api.experiments.values()] == ["ours"]
     assert done.stderr == "error: the run was cancelled\n"
 
 
