@@ -77,13 +77,13 @@ def submit_command(
     watch: bool,
 ) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
-    from pipeline.cluster.submit import pods_namespace, prepared, submit
+    from pipeline.cluster.submit import prepared, submit
 
     configuration = pipeline.configuration
     with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
         client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=pipeline.name)
     if watch:
-        _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint, run_id))
+        _follow(client, endpoint, run_id, watching)
     else:
         print(f"follow it with: {endpoint.follow_command(run_id)}")
 
@@ -95,12 +95,11 @@ def submit_command(
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     """Follows a run that is there; exits 0 only if it succeeded."""
     from pipeline.cluster.kubeflow import connect, run_page
-    from pipeline.cluster.submit import pods_namespace
 
     client = connect(endpoint)
     if page := run_page(client, run_id):
         print(page)
-    _follow(client, endpoint, run_id, watching, pods_namespace(client, endpoint, run_id))
+    _follow(client, endpoint, run_id, watching)
 
 
 @click.command("schedule")
@@ -217,14 +216,15 @@ def _refuse_compiled(context: click.Context) -> None:
             )
 
 
-def _follow(client: Any, endpoint: Any, run_id: str, watching: Any, namespace: str) -> None:
+def _follow(client: Any, endpoint: Any, run_id: str, watching: Any) -> None:
     from pipeline.cluster.follow import follow
     from pipeline.cluster.pods import find_pods
+    from pipeline.cluster.submit import pods_namespace
 
-    pods = find_pods(run_id, namespace)
-    if pods is None:
-        print("note: no kubeconfig here, or no right to list the cluster's pods: states only, without logs")
     try:
+        pods = find_pods(run_id, pods_namespace(client, endpoint, run_id))
+        if pods is None:
+            print("note: no kubeconfig here, or no right to list the cluster's pods: states only, without logs")
         follow(client, endpoint, run_id, watching, pods)
     except KeyboardInterrupt:
         raise PipelineError(

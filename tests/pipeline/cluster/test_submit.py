@@ -3,17 +3,20 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.compile import LARGEST_TRIALS
 from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
+from pipeline.commands.main import main
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
@@ -234,6 +237,22 @@ def test_the_submit_command_exits_0_only_on_success(tmp_path):
         assert api.runs["run-2"]["service_account"] == "conv2d-runner"
         assert [experiment["display_name"] for experiment in api.experiments.values()] == ["ours"]
     assert done.stderr == "error: the run was cancelled\n"
+
+
+def test_an_interrupt_as_soon_as_the_run_is_there_says_that_it_goes_on(tmp_path, monkeypatch):
+    """Where its pods are was asked before it was followed: `Aborted!` was all that was said."""
+    monkeypatch.chdir(tmp_path)
+    api = KfpApi([Moment("RUNNING")])
+
+    def handle(method, path, *rest, original=api.handle):
+        if path.startswith("/apis/v2beta1/runs/"):
+            signal.raise_signal(signal.SIGINT)
+        return original(method, path, *rest)
+
+    api.handle = handle
+    with api.serving() as url:
+        done = CliRunner().invoke(main, ["submit", "--endpoint", url, "--no-check-images"])
+    assert str(done.exception).startswith("no longer followed; the run goes on: ")
 
 
 def test_kfps_own_command_takes_the_same_file(quickstart_compiled, tmp_path):
