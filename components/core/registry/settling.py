@@ -113,6 +113,9 @@ def settle(store: Store, name: str) -> None:
 def sweep(store: Store, name: str, older_than_s: float = ABANDONED_S) -> list[int]:
     """Removes what is left of publications that never finished, and tells it; returns their numbers.
 
+    Only in staging: what servers see may be a version all the same. A bucket that was copied during an upload has its
+    files there without a manifest, and so has one in which an earlier release was killed at the end of a publication.
+
     Args:
         older_than_s: how long ago a number must have been claimed. A publisher that is swept though it lives is told
             so, and publishes nothing.
@@ -122,18 +125,18 @@ def sweep(store: Store, name: str, older_than_s: float = ABANDONED_S) -> list[in
     for number in staged(store, name):
         if number not in given_out or time.time() - given_out[number] < older_than_s:
             continue
-        beside, ours = staged_place(name, number), files_in_staging(store, name, number)
+        beside = staged_place(name, number)
         try:
-            whole = bool(read_manifest(store, beside).files)
+            if read_manifest(store, beside).files:
+                continue
         except Corrupted:
             continue
         except NotFound:
             try:
-                _retire(store, beside, ours, if_absent=True)
+                _retire(store, beside, files_in_staging(store, name, number), if_absent=True)
             except PreconditionFailed:
                 continue
-            whole = False
-        if _clear_copies(store, name, number, ours) if whole else _clear_upload(store, name, number, ours):
+        if _empty(store, beside):
             tell(f"removed what was left of version {number} of {name}, whose publication never finished")
             swept.append(number)
     return swept
@@ -151,35 +154,6 @@ def _retire(store: Store, beside: str, had: dict[str, int], *, if_absent: bool =
     """
     nothing = Manifest(files={}, facts={"retired": now(), "token": uuid.uuid4().hex, HAD: had})
     write_manifest(store, beside, nothing, if_absent=if_absent)
-
-
-def _clear_upload(store: Store, name: str, number: int, ours: dict[str, int]) -> bool:
-    """Removes the files of a publication that can't become whole any more; says whether there were any.
-
-    Earlier releases copied to where servers look before anything was decided.
-    """
-    copies, _ = split_served(store, name, number, ours)
-    store.delete_files(copies)
-    return _empty(store, staged_place(name, number)) or bool(copies)
-
-
-def _clear_copies(store: Store, name: str, number: int, ours: dict[str, int]) -> bool:
-    """Removes a version of an earlier release that was killed while it copied; says whether it was such a one."""
-    copies, others = split_served(store, name, number, ours)
-    if not copies or others:
-        return False
-
-    def marked(champion: Champion) -> Champion:
-        if number in champion.crowned:
-            return champion
-        return champion.model_copy(update={"deleting": sorted({*champion.deleting, number})})
-
-    if f"{place(name, number)}/{MANIFEST}" in copies:
-        return False
-    if number not in change_champion(store, name, marked, any_champion=True).deleting:
-        return False
-    remove(store, name, number)
-    return True
 
 
 def _empty(store: Store, beside: str) -> bool:

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from components.core.registry import Registry, RolledBackError
+from components.core.registry import OvertakenError, Registry, RolledBackError
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, bundle
 from components.core.storage.errors import Transient
 from tests.servers.small import SMALL
@@ -67,7 +67,8 @@ def test_a_challenger_beats_only_the_champion_it_was_compared_with(registry, sav
     assert registry.champion("digits").version == 2
 
 
-def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model, place):
+@pytest.mark.parametrize(("over", "refused"), [(None, PreconditionFailed), (1, OvertakenError)])
+def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model, place, over, refused):
     for _ in range(3):
         anywhere.publish("digits", saved_model)
     anywhere.promote("digits", 1)
@@ -81,8 +82,8 @@ def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model,
         return found
 
     anywhere.store.read = overtaken
-    with pytest.raises(PreconditionFailed, match="champion of digits was moved by somebody else meanwhile"):
-        anywhere.promote("digits", 3)
+    with pytest.raises(refused, match="moved by somebody else meanwhile|received 2; compare"):
+        anywhere.promote("digits", 3, over=over)
     assert (other.champion("digits").version, other.champion("digits").history) == (2, [1])
     assert other.store.directories("models/digits") == ["1", "2"]
 
@@ -142,6 +143,9 @@ def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhe
     ):
         with pytest.raises(Corrupted, match=f"champion.json, received {received}; .*ARGS='champion digits VERSION'"):
             ask("digits")
+    anywhere.store.write_bytes("models/digits/1/variables/variables.index", b"?" * 13)
+    with pytest.raises(Corrupted, match="variables.index with sha256"):
+        anywhere.promote("digits", 1, named=True)
     assert not pointer or anywhere.store.read_bytes(key) == pointer
     assert anywhere.promote("digits", 3, named=True).version == anywhere.champion("digits").version == 3
     # What servers see counts as what was champion before.
@@ -161,6 +165,10 @@ def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, save
     with pytest.raises(StorageError, match="whether version 1 is the champion of digits is not known: .*--force"):
         registry.delete("digits", 1)
     registry.delete("digits", 1, force=True)
+    registry.store.write_bytes("models/digits/9/saved_model.pb", b"by hand")
+    with pytest.raises(StorageError, match="digits/9, which it did not make"):
+        registry.delete("digits", 9, force=True)
+    assert registry.store.exists("models/digits/9/saved_model.pb")
     assert [found.number for found in registry.versions("digits")] == [2, 3]
     assert registry.store.read_bytes("models/digits/champion.json") == b"{"
 

@@ -108,17 +108,17 @@ def test_a_killed_publisher_into_a_directory_leaves_nothing_that_counts(tmp_path
     assert registry.publish("digits", saved_model).number > max(listed)
 
 
-def test_sweeping_spares_publishers_at_work(registry, saved_model, capsys):
-    """And of an earlier release, which copied to where servers look before anything was decided."""
+def test_sweeping_spares_publishers_at_work_and_what_servers_see(registry, saved_model, capsys):
+    """A bucket that was copied while version 1 was uploaded has its files in staging, too: the sweep took both."""
     registry.publish("digits", saved_model)
     registry.promote("digits", 1)
     registry.store.write_bytes("models/.claims/digits/2.json", b"{}")
     for name in ("saved_model.pb", "fingerprint.pb"):
         registry.store.write_bytes(f"models/.staging/digits/2/{name}", b"on its way")
-    registry.store.write_bytes("models/digits/2/fingerprint.pb", b"on its way")
+        registry.store.copy(f"models/digits/1/{name}", f"models/.staging/digits/1/{name}")
     assert registry.sweep("digits") == []
-    assert registry.store.exists("models/digits/2/fingerprint.pb")
-    assert registry.sweep("digits", older_than_s=0) == [2]
-    assert capsys.readouterr().out == "removed what was left of version 2 of digits, whose publication never finished\n"
-    assert registry.store.directories("models/digits") == ["1"]
+    assert registry.sweep("digits", older_than_s=0) == [1, 2]
+    removed = "removed what was left of version {} of digits, whose publication never finished\n"
+    assert capsys.readouterr().out == removed.format(1) + removed.format(2)
+    assert registry.store.directories("models/digits") == ["1"] and registry.show("digits").served
     assert [found.number for found in registry.versions("digits")] == [1]
