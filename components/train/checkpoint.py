@@ -95,8 +95,8 @@ class Checkpoint:
 
     def delete(self) -> None:
         """Removes it, and its directory: what it was leading to is there."""
-        self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # another run of the same job may be writing there
+        with contextlib.suppress(OSError):  # another run of the same job may be writing there, or it is another user's
+            self.path.unlink(missing_ok=True)
             self.path.parent.rmdir()
 
     def _compare(self, header: dict[str, Any]) -> None:

@@ -249,6 +249,11 @@ def test_a_checkpoint_that_another_run_removes_this_moment_is_none(
     assert Checkpoint(tmp_path / "ended", {}).load() is None
 
 
+def test_a_checkpoint_that_cannot_be_removed_costs_no_model(tmp_path: pathlib.Path) -> None:
+    (tmp_path / FILE).mkdir()
+    Checkpoint(tmp_path, {}).delete()
+
+
 def test_two_runs_of_one_job_end_alike(two_runs: pathlib.Path) -> None:
     """At the same time, with one place for checkpoints, written after every epoch."""
     assert same(*(weights_below(two_runs / name) for name in ("one", "two")))

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace as Artifact
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from components.core.artifacts.checkpoints import checkpoint_place, remove_check
 from components.core.artifacts.model import load_model, model_file, read_training
 from components.core.errors import PipelineError
 from components.core.storage import open_store
+from components.train import component
 from components.train.board.live import live_board
 from components.train.callbacks import SaveCheckpoint
 from components.train.network.augment import make_augmentation
@@ -103,6 +105,16 @@ def test_a_model_that_is_lost_before_kfp_has_it_is_not_trained_again(bucket, unj
     assert len(list(store.list())) == 2
     remove_checkpoints(lost[1])
     assert list(store.list()) == []
+
+
+@pytest.mark.parametrize(("scheme", "trial", "left"), [("gs://b/", "", 1), ("gs://b/", "seed=1", 1), ("", "seed=1", 0)])
+def test_the_step_leaves_its_checkpoint_if_its_model_goes_to_a_store(gcs, digits, tmp_path, scheme, trial, left):
+    paths = {name: str(tmp_path / name) for name in ("model", "tensorboard", "metrics")}
+    made = {name: Artifact(path=path, uri=path, log_metric=print) for name, path in paths.items()}
+    made["model"].uri = f"{scheme}{paths['model']}"
+    chosen = settings(epochs=1, checkpoints=f"{gcs.uri}/checkpoints").model_dump()
+    component.train.python_func(dataset=Artifact(path=digits), trial=trial, **made, **chosen)
+    assert len([each for each in open_store(chosen["checkpoints"]).list() if each.key.endswith(".npz")]) == left
 
 
 def test_checkpoints_that_their_store_keeps_cost_no_model(bucket, unjudged_digits, tmp_path, capsys, monkeypatch):

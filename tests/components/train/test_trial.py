@@ -33,13 +33,14 @@ def tried(tmp_path: pathlib.Path, digits: str) -> Callable[[str], TrainingResult
 
 
 def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.Path) -> None:
-    result = tried("epochs=2 learning_rate=0.02")
+    result = tried("epochs=4 learning_rate=1.0")
+    assert result.best_epoch == 3 and result.best_val_accuracy > result.val_accuracy
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json", "trial.json"}
     assert read_trial(tmp_path / "model") == Trial(
-        changes="epochs=2 learning_rate=0.02",
+        changes="epochs=4 learning_rate=1.0",
         val_accuracy=result.best_val_accuracy,
-        best_epoch=result.best_epoch,
-        epochs=2,
+        best_epoch=3,
+        epochs=4,
         seconds=result.seconds,
     )
     assert set(hyperparameters(tmp_path / "board/result").hparams) == {"epochs", "learning_rate"}

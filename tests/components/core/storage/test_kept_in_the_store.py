@@ -117,6 +117,8 @@ def test_the_newest_checkpoint_comes_back(place, tmp_path):
     assert (tmp_path / "back" / "state.json").read_text() == "11"
     assert (tmp_path / "back" / "weights" / "w.bin").read_bytes() == (11).to_bytes(4, "big") * 50_000
     assert [child.partition("-")[0] for child in checkpoints.store.directories()] == ["0000000011"]
+    save(checkpoints, 2, tmp_path / "local")  # a run of the same job, some epochs behind
+    assert checkpoints.newest(tmp_path / "again") == 11
     checkpoints.delete()
     assert checkpoints.newest(tmp_path / "none") is None and not (tmp_path / "none").exists()
 
@@ -139,6 +141,22 @@ def test_one_that_was_cut_off_while_written_does_not_count(gcs, tmp_path):
     assert checkpoints.newest(tmp_path / "back") == 3
     save(checkpoints, 5, tmp_path / "local")
     assert checkpoints.newest(tmp_path / "again") == 5
+    assert len(checkpoints.store.directories()) == 2, "a run of the same job may be writing it"
+    checkpoints.delete()
+    assert checkpoints.store.directories() == []
+
+
+def test_one_that_is_removed_while_it_is_fetched_is_none(gcs, tmp_path, monkeypatch):
+    """A run of the same job has ended."""
+    checkpoints = Checkpoints(gcs.uri, limits=SMALL)
+    save(checkpoints, 3, tmp_path / "local")
+
+    def listed(prefix: str = "", listing=checkpoints.store.list):
+        Checkpoints(gcs.uri, limits=SMALL).delete()
+        return listing(prefix)
+
+    monkeypatch.setattr(checkpoints.store, "list", listed)
+    assert checkpoints.newest(tmp_path / "back") is None
 
 
 def test_a_step_saved_again_does_not_touch_the_one_before(gcs, tmp_path):
