@@ -237,7 +237,7 @@ class SaveCheckpoint(Callback):
         self._tell_failure(last)
         if not in_any_case and time.monotonic() - self.began < EVERY_S:
             return
-        arrays = {name: np.array(values) for name, values in model_state(self.model).items()}
+        arrays = model_state(self.model)  # Keras copies
         if self.best.epoch != epoch + 1:
             arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
         best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}

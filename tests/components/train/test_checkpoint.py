@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -208,6 +209,36 @@ def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
 ) -> None:
     interrupt_at(monkeypatch, 17)
     monkeypatch.setattr(callbacks, "EVERY_S", 3600)
+    with pytest.raises(Interruption):
+        train_plain("interrupted")
+    monkeypatch.undo()
+    capfd.readouterr()
+    assert same(train_plain("interrupted"), plain)
+    assert "after epoch 1" in capfd.readouterr().out
+
+
+def test_a_checkpoint_is_of_the_epoch_after_which_it_was_begun(
+    train_plain: Callable[..., list[np.ndarray]],
+    plain: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """The disk is so slow that two more epochs have ended when it is written."""
+    save, on_epoch_end, ended = Checkpoint.save, SaveCheckpoint.on_epoch_end, threading.Event()
+
+    def slow(self: Checkpoint, *given: Any) -> None:
+        assert ended.wait(60)
+        save(self, *given)
+
+    def end(self: SaveCheckpoint, epoch: int, logs: dict | None = None) -> None:
+        on_epoch_end(self, epoch, logs)
+        if epoch == 2:
+            ended.set()
+            raise Interruption
+
+    monkeypatch.setattr(callbacks, "EVERY_S", 0)
+    monkeypatch.setattr(Checkpoint, "save", slow)
+    monkeypatch.setattr(SaveCheckpoint, "on_epoch_end", end)
     with pytest.raises(Interruption):
         train_plain("interrupted")
     monkeypatch.undo()
