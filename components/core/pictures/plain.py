@@ -11,12 +11,12 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def plain_pixels(image: Image.Image, changes: list[str]) -> np.ndarray:
-    """The pixels, uint8 [height, width, 1] if the picture is grey and opaque, or [height, width, 3]."""
+    """The pixels, uint8 [height, width, 1] if the picture is grey, else [height, width, 3]."""
     if image.mode == "F":
         raise ValueError("floating-point pixels: nothing says which value is white")
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = values.eight_bits(image, changes)
-    mode = "L" if image.mode in GREY_MODES and not image.has_transparency_data else "RGB"
+    mode = "L" if image.mode in GREY_MODES else "RGB"
     if image.has_transparency_data:
         image = _on_white(image, changes)
     plain = image if image.mode == mode else image.convert(mode)

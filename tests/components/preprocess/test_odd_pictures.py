@@ -155,6 +155,8 @@ def test_grey_with_alpha_and_with_a_transparent_value():
     image = Image.merge("LA", [flat("L", 40), flat("L", 0)])
     assert set(pixels(encoded(image), GREY).flat) == {255}
     assert set(pixels(encoded(flat("L", 40), transparency=40), GREY).flat) == {255}
+    deep = encoded(Image.fromarray(np.array([[0, 300, 65535]], np.uint16)), transparency=300)
+    assert pixels(deep, Target(1, 3, 1)).flatten().tolist() == [0, 255, 255]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
