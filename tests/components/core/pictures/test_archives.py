@@ -5,6 +5,7 @@ import io
 import pathlib
 import random
 import stat
+import subprocess
 import tarfile
 import zipfile
 
@@ -181,6 +182,17 @@ def test_a_compression_that_python_can_not_read_is_named(tmp_path, number, calle
 def test_devices_are_refused(tmp_path, kind):
     with pytest.raises(PipelineError, match="a device"):
         read_all(write_tar(tmp_path / "a.tar", member("null", kind)))
+
+
+@pytest.mark.parametrize("kind", ["gnu", "posix"])
+def test_a_file_without_its_zeros_is_refused(tmp_path, kind):
+    """As `tar --sparse` packs it: what would be read is another picture."""
+    with (tmp_path / "a.bmp").open("wb") as file:
+        file.truncate(1 << 20)
+    packing = ["tar", "-C", str(tmp_path), f"--format={kind}", "--sparse", "-cf", str(tmp_path / "a.tar"), "a.bmp"]
+    subprocess.run(packing, check=True)
+    with pytest.raises(PipelineError, match="a sparse file"):
+        read_all(tmp_path / "a.tar")
 
 
 def test_more_bytes_than_allowed_are_refused_before_they_are_all_read(archive, monkeypatch):
