@@ -72,6 +72,7 @@ def test_a_picture_folder_from_end_to_end(tmp_path, raw_artifact, run, capsys):
     assert (info.dataset, info.seed, info.quarantined) == ("image_folder", 0, 0)
     assert info.source_uri == "file:///somewhere/pictures"
     assert info.fingerprint == fingerprint_of(info.image_shape, info.class_names, info.splits)
+    assert info.fingerprint != fingerprint_of(info.image_shape, ["cat", "cow"], info.splits)
     found = by_pixels(dataset, info)
     assert len(found) == 57
     for number, name in enumerate(members):

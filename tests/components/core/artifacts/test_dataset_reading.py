@@ -107,3 +107,16 @@ def test_a_damaged_shard_is_named(artifact, damage) -> None:
     with pytest.raises(PipelineError, match="train-00002-of-00003") as refused:
         load_split(directory, info, "train")
     assert "run preprocess again" in str(refused.value)
+
+
+def test_a_data_set_of_another_release_or_without_a_shard_is_refused(artifact) -> None:
+    directory, info, _, _ = artifact
+    path = directory / "dataset.json"
+    text = path.read_text()
+    path.write_text(text.replace('"format_version":2', '"format_version":1'))
+    with pytest.raises(PipelineError, match="of format version 2, received version 1 in .*; run preprocess again"):
+        read_info(directory)
+    path.write_text(text)
+    (directory / info.splits["train"].shards[1].name).unlink()
+    with pytest.raises(PipelineError, match="expected the shard train-00001-of-00003.tfrecord named in"):
+        read_info(directory)
