@@ -1,6 +1,7 @@
 """boto3's client for one bucket, as quick and as patient as it has to be."""
 
 import copy
+import datetime
 import functools
 import os
 from typing import Any
@@ -10,6 +11,7 @@ import botocore.config
 import botocore.hooks
 import botocore.loaders
 import botocore.session
+import botocore.utils
 
 from components.core.storage.backend import Limits
 from components.core.storage.retry import patiently
@@ -57,6 +59,7 @@ def _client(endpoint: str | None, config: botocore.config.Config, credentials: d
     hooks = copy.copy(_hooks())
     session = botocore.session.Session(event_hooks=hooks, include_builtin_handlers=False)
     session.register_component("data_loader", _service_descriptions())
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     # EC2 gives a machine its credentials, as busy as it may be; boto3 asks once, for a second, and takes it for no EC2.
     tries = max(session.get_config_variable("metadata_service_num_attempts"), METADATA_TRIES)
     session.set_config_variable("metadata_service_num_attempts", tries)
@@ -70,6 +73,14 @@ def _client(endpoint: str | None, config: botocore.config.Config, credentials: d
         config=config,
         **credentials,
     )
+
+
+def moment(text: str) -> datetime.datetime:
+    """What a date of S3 says; botocore's own way is three quarters of reading a listing, 70 s for a million objects."""
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except (TypeError, ValueError):  # in headers it has another form
+        return botocore.utils.parse_timestamp(text)
 
 
 @functools.cache

@@ -4,9 +4,11 @@ import concurrent.futures
 import os
 
 import pytest
+from botocore.utils import parse_timestamp
 from moto.s3.responses import S3Response
 
 from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
+from components.core.storage.s3_client import moment
 from tests.components.core.storage.claims import winners
 from tests.servers.s3 import MOTOS_OWN
 from tests.servers.small import SMALL
@@ -206,3 +208,8 @@ def test_the_s3_server_lists_as_moto_does(s3, monkeypatch):
     quickly = listed()
     monkeypatch.setattr(S3Response, "serialized", MOTOS_OWN)
     assert listed() == quickly
+
+
+@pytest.mark.parametrize("said", ["2026-11-26T18:00:00.000Z", "2026-11-26T18:00:00Z", "Thu, 26 Nov 2026 18:00:00 GMT"])
+def test_a_date_of_s3_is_what_botocore_takes_it_for(said):
+    assert moment(said) == parse_timestamp(said)
