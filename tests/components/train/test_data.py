@@ -62,6 +62,7 @@ def test_an_epochs_order_is_its_own_whatever_ran_before(split: MappedSplit) -> N
     assert an_epoch(feed, 0) == first
     assert an_epoch(make_feed(split, 10, seed=8), 0) != first
     assert sum(third, []) == order_of(7, 2, COUNT).tolist()
+    assert sum(third, []) != order_of(8, 1, COUNT).tolist()
 
 
 def test_without_a_seed_pictures_keep_the_artifacts_order(split: MappedSplit) -> None:

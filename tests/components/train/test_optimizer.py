@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ def weights_and_state(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]
 
 
 @pytest.mark.parametrize("settings", [{}, {"schedule": "linear"}, {"schedule": "cosine", "learning_rate": 0.1}])
-def test_adam_is_kerass_adam(settings: dict) -> None:
-    ours = make_optimizer(TrainSettings(**settings), steps=60)
-    theirs = keras.optimizers.Adam(LearningRate.of(TrainSettings(**settings), 60).for_keras())
+@pytest.mark.parametrize("arguments", [{}, {"amsgrad": True}, {"epsilon": 0.01, "beta_1": 0.8}])
+def test_adam_is_kerass_adam(settings: dict, arguments: dict) -> None:
+    checked = TrainSettings(**settings, optimizer=json.dumps({"Adam": arguments}))
+    ours = make_optimizer(checked, steps=60)
+    theirs = keras.optimizers.Adam(LearningRate.of(checked, 60).for_keras(), **arguments)
     assert type(ours) is not type(theirs)
     for our, their in zip(weights_and_state(ours), weights_and_state(theirs), strict=True):
         assert our == pytest.approx(
