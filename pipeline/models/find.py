@@ -53,19 +53,17 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
             )
         return _fetched(found["registry"], found["name"], _number(found["version"]), outputs)
     path = location.local_path(model) if model.startswith("~") else pathlib.Path(model)
-    if found and _in_registry(path, root := path.parents[2 if found["version"] else 1], found["name"]):
+    if found and _in_registry(root := path.parents[2 if found["version"] else 1], found["name"]):
         return _fetched(str(root), found["name"], _number(found["version"]), outputs)
     if registry and not path.exists() and "/" not in model:
         return _fetched(registry, model, None, outputs)
     return _of_run(path) if (path / SUMMARY).is_file() else path
 
 
-def _in_registry(path: pathlib.Path, root: pathlib.Path, name: str) -> bool:
-    """Whether the path is that of a model or a version in a registry; one that was never champion lies elsewhere."""
-    return (
-        any((path / file).is_file() for file in ("manifest.json", "champion.json"))
-        or (root / "models" / ".claims" / name).is_dir()
-    )
+def _in_registry(root: pathlib.Path, name: str) -> bool:
+    """Whether a directory is a registry that has a model of that name; one that was never champion lies elsewhere."""
+    top = root / "models"
+    return (top / name / "champion.json").is_file() or (top / ".claims" / name).is_dir()
 
 
 def trained_in(run: pathlib.Path) -> pathlib.Path | None:

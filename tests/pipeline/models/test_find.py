@@ -108,7 +108,10 @@ def test_a_run_that_exported_nothing_answers_only_when_it_is_named(tmp_path, cap
 def test_other_paths_are_taken_as_they_are(tmp_path, saved_model):
     assert find_model("my/model.keras", tmp_path) == pathlib.Path("my/model.keras")
     assert find_model(str(saved_model), tmp_path) == saved_model
-    assert find_model("/exports/models/digits/3", tmp_path) == pathlib.Path("/exports/models/digits/3")
+    for copied in ("models/digits", "models/digits/3"):  # an export, which a registry's manifest.json is called like
+        shutil.copytree(saved_model, tmp_path / copied)
+        (tmp_path / copied / "manifest.json").write_text("{}")
+        assert find_model(str(tmp_path / copied), tmp_path) == tmp_path / copied
 
 
 def test_a_version_is_fetched_by_name_by_uri_and_by_path(tmp_path, publish, gcs, capsys):  # noqa: F811
