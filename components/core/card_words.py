@@ -64,7 +64,7 @@ def limits(
 
 
 def doubt(copies: int | None, training: Mapping[str, Any], shown: Callable[[str], str] = str) -> str:
-    """Why the test pictures prove less than they seem to, as a sentence; empty: they don't.
+    """Why the test pictures prove less than they seem to, a sentence without its end; empty: they don't.
 
     Args:
         copies: test pictures that the model has learned from: a test split that the source gives may hold such, and so
@@ -73,8 +73,8 @@ def doubt(copies: int | None, training: Mapping[str, Any], shown: Callable[[str]
     """
     if copies is None:
         before = shown(training["started_from"]["name"])
-        return f"It was started from {before}, which may have learned from test pictures."
-    copied = f"{copies:,} of the test pictures are copies of pictures that it learned from, and prove nothing."
+        return f"it was started from {before}, which may have learned from test pictures"
+    copied = f"{copies:,} of the test pictures are copies of pictures that it learned from, and prove nothing"
     return copied if copies else ""
 
 

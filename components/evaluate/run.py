@@ -89,9 +89,8 @@ def evaluate(
     from components.evaluate.report.board import write_board
 
     write_board(tensorboard_path, facts, training.get("best_epoch") or 0)
-    for check in behaviour:
-        if not check.passed:
-            print(f"warning: behaviour: {check.said}")
+    for note in facts.notes:
+        print(f"warning: {note}")
     print(figures_line(loss, facts.accuracy, decision.balanced_accuracy))
     print(decision.said)
     remove_checkpoints(training)

@@ -7,7 +7,7 @@ from components.core import card_words
 from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.errors import one_line
 from components.core.pictures.decode import MAX_PIXELS
-from components.core.wording import counted
+from components.core.wording import counted, sentence
 from components.export.manifest import Manifest
 
 
@@ -56,7 +56,7 @@ def _scores(manifest: Manifest, metrics: dict[str, Any], doubt: str) -> str:
         for name, score in zip(manifest.class_names, metrics["per_class"], strict=True)
     ]
     pictures = counted(metrics["test_pictures"], "picture")
-    pictures += f". {doubt}" if doubt else " that were not used for training."
+    pictures += f". {sentence(doubt)}." if doubt else " that were not used for training."
     return f"""## How well
 
 Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), test loss {manifest.loss:.4f}, on

@@ -81,7 +81,7 @@ def gather(
         training=_training_table(training),
         notes=[
             *([doubt] if doubt else []),
-            *(f"Behaviour: {check.said}." for check in behaviour if not check.passed),
+            *(f"behaviour: {check.said}" for check in behaviour if not check.passed),
         ],
         slices=slices(looks, predicted == labels, pictures),
         behaviour=behaviour,

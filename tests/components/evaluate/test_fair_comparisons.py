@@ -94,12 +94,13 @@ def started(linear, tmp_path):
     return made
 
 
-def test_what_the_challenger_was_started_from_has_learned_for_it(judge, started, saved, crowned, hashes, tmp_path):
+def test_what_the_challenger_was_started_from_has_learned_for_it(judge, started, saved, crowned, hashes, tmp_path, capsys):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
     assert judge(started(hashes[:200]), registry).comparison.pictures == 300
     page = " ".join((tmp_path / "report").read_text().split())
-    assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
+    assert (said := "200 of the test pictures are copies of pictures that it learned from, and prove nothing") in page
+    assert f"warning: {said}\n" in capsys.readouterr().out  # who does not open the report takes the accuracy for true
 
 
 def test_a_challenger_started_from_what_does_not_say_what_it_learned_from(judge, started, saved, crowned, tmp_path):
