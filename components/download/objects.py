@@ -46,12 +46,12 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
     return sums
 
 
-def is_folder(place: str) -> bool:
-    """Whether objects lie below `place`, and none at it."""
-    try:
-        return find(place).file is None
-    except NotFound:
-        return False
+def folder_at(place: str) -> StoreSource | None:
+    """The objects below `place`; None if there are none, or one lies at it."""
+    with contextlib.suppress(NotFound):
+        source = find(place)
+        return None if source.file else source
+    return None
 
 
 def list_folder(place: str, target: pathlib.Path) -> Listing | None:
@@ -64,11 +64,8 @@ def list_folder(place: str, target: pathlib.Path) -> Listing | None:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
         PipelineError: there are more than a data set can have.
     """
-    try:
-        source = find(place)
-    except NotFound:
-        return None
-    return None if source.file else write_listing(target, source.uri, _listed(source))
+    source = folder_at(place)
+    return write_listing(target, source.uri, _listed(source)) if source else None
 
 
 def _listed(source: StoreSource) -> Iterator[Listed]:

@@ -39,10 +39,7 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
-        if not objects.is_folder(place):
-            yield None
-            return
-        with objects.fetched_folder(place, cache) as folder:
+        with objects.fetched_folder(place, cache) if objects.folder_at(place) else contextlib.nullcontext() as folder:
             yield folder
         return
     path = local_path(place) if scheme == "file" else None
