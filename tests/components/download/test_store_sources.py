@@ -18,6 +18,8 @@ from components.core.errors import PipelineError
 from components.core.storage import Limits, open_store
 from components.download import objects
 from components.download.cache import Cache, url_digest
+from components.download.file_to_fetch import Checksum, FileToFetch
+from components.download.mirror import Mirror
 from components.download.transport import folder_at
 from pipeline import ROOT
 from tests.components.download.faulty_server import Server, original, tar_gz
@@ -197,6 +199,17 @@ def test_the_mirror_is_filled_once_and_then_asked_first(bucket, server, fetch_kn
     assert len(server.seen) == asked, "the origin was not asked a second time"
     assert (tmp_path / "again" / "small.tar.gz").read_bytes() == data
     assert info.uri == server.url("/small.tar.gz"), "the artifact does not depend on who delivered"
+
+
+def test_a_copy_in_the_mirror_that_is_not_the_original_is_told_and_mended(gcs, server, fetch_known, tmp_path, capsys):
+    wanted = served(server, tar_gz())
+    (tmp_path / wanted.name).write_bytes(tar_gz(1000))
+    Mirror(gcs.uri).keep(FileToFetch(wanted.name, Checksum("md5", wanted.md5)), tmp_path / wanted.name, "elsewhere")
+    for said in ("fetching the original instead", "from the mirror"):
+        fetch_known(wanted, mirror=gcs.uri)
+        assert (tmp_path / "raw" / wanted.name).read_bytes() == tar_gz()
+        assert said in capsys.readouterr().out
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
 def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fetch_known, capsys):
