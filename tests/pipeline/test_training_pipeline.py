@@ -41,11 +41,11 @@ def test_the_pipelines_inputs_are_the_parameters(compiled):
 
 
 def test_text_that_is_a_number_to_another_reader_of_yaml_is_in_quotes(tmp_path):
-    """Kubeflow's, yaml.v3, made a model of September's pictures 9, and a short revision of git 4.839e+30."""
-    settings = ["SOURCE=gs://team/2026/09", "SOURCE_VERSION=4839e27"]
+    """Kubeflow's, yaml.v3, made a model of September's pictures 9 or 92026, and a short revision of git 4.839e+30."""
+    settings = ["SOURCE=gs://team/09_2026", "SOURCE_VERSION=4839e27", 'NODE_SELECTOR={"pool": "09"}']
     compile_pipeline(configure("quickstart", settings, {}).parameters, tmp_path / "x.yaml")
     text = (tmp_path / "x.yaml").read_text()
-    assert "defaultValue: '09'" in text and "defaultValue: '4839e27'" in text
+    assert "defaultValue: '09_2026'" in text and "defaultValue: '4839e27'" in text and "pool: '09'" in text
 
 
 def tasks(spec: dict) -> dict[str, dict]:
