@@ -93,6 +93,15 @@ def test_a_registry_that_can_not_be_asked_is_a_note():
     assert "name no registry" in check_images(["conv2d-pipeline:train-1"])[0]
 
 
+def test_a_login_goes_to_no_other_host_in_the_clear():
+    """The realm is the registry's word, as is whatever stands before it."""
+    registry = Registry({"train-1"}, "anonymous")
+    with registry.serving() as url:
+        registry.url = url.replace("127.0.0.1", "localhost")
+        assert "wants credentials" in check_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])[0]
+    assert registry.count("GET", "/token") == 0
+
+
 @pytest.mark.parametrize(
     ("image", "registry", "path"),
     [
