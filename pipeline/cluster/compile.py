@@ -33,7 +33,7 @@ from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipelin
 NO_OPTIONS = ClusterOptions()
 # KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
 LARGEST_TRIALS = 96 * 1024
-# What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 08_2026, 4839e27, 0o17.
+# What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 08_2026, 4839e27.
 NUMBER_OR_DATE = re.compile(
     r"[-+]?([.]?[0-9_]+|[0-9_]+[.][0-9_]*)([eE][-+]?[0-9_]+)?$|[-+]?0[bBoOxX][0-9a-fA-F_]+$|[0-9]{4}-[0-9]"
 )

@@ -104,9 +104,10 @@ def _run_module(module: str, arguments: list[str], variables: dict[str, str], st
             try:
                 for line in lines:
                     print(line, end="")
-            finally:
-                code = wait()
-        return code
+            except KeyboardInterrupt:  # which the step is told of, too
+                wait()
+                raise
+        return wait()
 
 
 def left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ import functools
 import pathlib
 import signal
 import tempfile
+import threading
+from collections.abc import Callable
 
 from components.core.errors import PipelineError
 from pipeline.console import StepOutput, option, step_output
@@ -23,6 +25,8 @@ from pipeline.parameters.sweep import Sweep
 
 # What the warm process knows the check of the model by, among the steps.
 CHECK = "check"
+# How long a step has for its end after Ctrl-C.
+PATIENCE_S = 3.0
 
 
 def run_local(
@@ -93,15 +97,23 @@ def one_pass(
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()
-                # Ctrl-C reaches a step that is a process by itself.
+                # Ctrl-C reaches a step that is a process by itself, and an interrupt of this process alone does not.
+                interrupted = end if runner == "docker" else functools.partial(_soon, end)
                 with (
                     run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
-                    run.interruptible({signal.SIGINT}, end if runner == "docker" else lambda: None),
+                    run.interruptible({signal.SIGINT}, interrupted),
                 ):
                     failure = run.go(parameters, runner, image, warm, cached)
             finally:
                 end()
     return run, runner, failure
+
+
+def _soon(end: Callable[[], None]) -> None:
+    """Ends the step that runs if it has not ended by itself."""
+    timer = threading.Timer(PATIENCE_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _make(outputs: pathlib.Path) -> None:

@@ -166,6 +166,19 @@ def test_a_run_that_is_ended_leaves_no_step(command_line, tmp_path, number):
         assert writers(tmp_path / "outputs") == set()
 
 
+@pytest.mark.parametrize("interrupted", [True, False], ids=["interrupted alone", "its pipe closed"])
+def test_a_run_that_ends_alone_leaves_no_step(command_line, tmp_path, interrupted):
+    """As an IDE ends it, and `| head`: it waited for the training, whose lines nobody read, for good."""
+    with training(command_line, tmp_path / "outputs") as (process, _):
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+        else:
+            process.stdout.close()
+        assert process.wait(timeout=60) != 0
+        while writers(tmp_path / "outputs"):
+            time.sleep(0.05)
+
+
 def status(process: int) -> str:
     return pathlib.Path(f"/proc/{process}/status").read_text()
 
