@@ -45,13 +45,12 @@ class Form(pydantic.BaseModel):
     """What answers.json says: what all answers look like.
 
     Attributes:
-        answers_as: None if a release of before has written it, which did not say; so with top.
         top: classes told of each picture.
     """
 
     class_names: list[str]
-    answers_as: Literal["jsonl", "csv"] | None = None
-    top: int | None = None
+    answers_as: Literal["jsonl", "csv"]
+    top: int
 
     @property
     def said(self) -> str:
@@ -105,9 +104,7 @@ class Answers:
                 f"expected a model of the classes of the answers in {self.store.uri()}, {listed(known.class_names)}, "
                 f"received one of {listed(form.class_names)}; give another OUT"
             )
-        if known.answers_as is None:
-            self.store.write_bytes(FORM_FILE, _written(form))
-        elif known != form:
+        if known != form:
             where = self.store.uri()
             raise PipelineError(
                 f"expected {known.said}, as the answers in {where} are, received {form.said}; give another OUT"
@@ -178,14 +175,10 @@ def answered_before(out: str) -> bool:
 def _settled(store: Store, key: str, wanted: Known) -> Known:
     """What the object says; if there is none it is made, to say what is wanted. Every later run finds the same."""
     try:
-        store.write_bytes(key, _written(wanted), if_absent=True)
+        store.write_bytes(key, wanted.model_dump_json(indent=2).encode() + b"\n", if_absent=True)
         return wanted
     except PreconditionFailed:
         return _parsed(store, key, type(wanted))
-
-
-def _written(known: pydantic.BaseModel) -> bytes:
-    return known.model_dump_json(indent=2).encode() + b"\n"
 
 
 def _parsed(store: Store, key: str, kind: type[Known]) -> Known:

@@ -145,11 +145,6 @@ def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noq
     for other in ({"top": 0}, {"answers_as": "csv", "top": 2}):  # "nothing new" hid that there are none of this form
         assert re.match(before, refusal(settings(**other)))
     assert predict(settings(answers_as="csv", top=12)).pictures == 0
-    form = open_store(f"{place.uri}/answers")
-    classes = {"class_names": json.loads(form.read_bytes("answers.json"))["class_names"]}
-    form.write_bytes("answers.json", json.dumps(classes).encode())  # as releases of before have left it
-    assert predict(settings(answers_as="csv", top=12)).pictures == 0
-    assert re.match(before, refusal(settings(top=0)))
 
 
 class Killed(BaseException):
