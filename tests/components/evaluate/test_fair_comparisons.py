@@ -94,7 +94,7 @@ def started(linear, tmp_path):
     return made
 
 
-def test_what_the_challenger_was_started_from_has_learned_for_it(judge, started, saved, crowned, hashes, tmp_path, capsys):
+def test_what_the_challenger_started_from_has_learned_for_it(judge, started, saved, crowned, hashes, tmp_path, capsys):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
     assert judge(started(hashes[:200]), registry).comparison.pictures == 300
