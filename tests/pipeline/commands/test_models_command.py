@@ -303,14 +303,16 @@ def test_kserve_follows_the_champion_in_either_protocol(typed, export, overlay, 
     assert fetched(overlay / "kserve") == (uri, "/mnt/models")
 
 
-def test_tensorflow_serving_is_not_told_to_read_s3(typed, overlay):
+@pytest.mark.parametrize("scheme", ["s3", "minio"])
+def test_tensorflow_serving_is_not_told_to_read_s3(typed, overlay, scheme):
     common = overlay / "common" / "kustomization.yaml"
-    common.write_text(re.sub(r"URI=\S+", "URI=s3://bucket/models/digits", common.read_text()))
+    common.write_text(re.sub(r"URI=\S+", f"URI={scheme}://bucket/models/digits", common.read_text()))
     said = typed("serve", "digits", "--newest", uri="").out.splitlines()
     assert said[1:3] == [
         "  k8s/overlays/serving: TensorFlow Serving reads no S3: take KServe",
         "  k8s/overlays/serving/kserve: KServe, in new pods",
     ]
+    assert fetched(overlay / "kserve") == ("s3://bucket/models/digits", "/mnt/models")
 
 
 def test_servers_that_do_not_follow_the_champion_are_told_of(typed, export):
