@@ -97,13 +97,11 @@ def _check_published(settings: DownloadSettings, known: KnownDataset, files: lis
     """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
     if not settings.source or settings.source_sha256:
         return
-    sums = {file.name: file.sums.md5 for file in files}
-    for original in known.originals:
-        md5 = sums.get(original.name, original.md5)
-        if original.md5 and md5 != original.md5:
+    for file, original in zip(files, known.originals, strict=False):
+        if original.md5 not in ("", file.sums.md5):
             raise PipelineError(
-                f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
-                f"data are meant, give source_sha256={info.sha256}"
+                f"expected {original.name} with md5 {original.md5}, received md5 {file.sums.md5} from {info.uri}; if "
+                f"these data are meant, give source_sha256={info.sha256}"
             )
 
 
@@ -212,8 +210,8 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
 
 def _published(known: KnownDataset, files: list[Brought]) -> bool:
     """Whether the files are those of the known data set, and not others in its format that the user's sum accepted."""
-    sums = {file.name: file.sums.md5 for file in files}
-    return bool(known.originals) and all(sums[one.name] == one.md5 for one in known.originals if one.md5)
+    each = zip(files, known.originals, strict=False)
+    return bool(known.originals) and all(original.md5 in ("", file.sums.md5) for file, original in each)
 
 
 def _title(dataset: str, own: list[str]) -> str:
