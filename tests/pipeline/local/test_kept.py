@@ -41,12 +41,15 @@ def train(tmp_path):
 
 @pytest.mark.parametrize("damage", [pathlib.Path.unlink, lambda file: file.write_text("a part")])
 def test_what_is_not_whole_any_more_is_made_anew_once(train, tmp_path, damage):
+    cache = LocalCache(str(tmp_path / ".cache" / "process"))
+    cache.put("another", {"model": dsl.Artifact("model", str(tmp_path))})
     assert [train(f"training-{number}")[0] for number in (1, 2)] == [False, True]
     damage(tmp_path / "training-1" / "train" / "model" / "file")
     cached, said = train("training-3")
     assert not cached
     assert f"  note: not all is there that {tmp_path}/training-1/train had; made anew\n" in said
     assert train("training-4")[0]
+    assert cache.get("another"), "what else is known stays known"
 
 
 def test_curves_that_were_removed_are_no_reason_to_train_again(train, tmp_path):

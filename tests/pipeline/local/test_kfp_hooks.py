@@ -1,6 +1,7 @@
 """kfp.local's word for a success is not enough: what a task left behind counts."""
 
 import io
+import signal
 import subprocess
 import sys
 import types
@@ -60,6 +61,15 @@ def test_the_engine_going_away_is_a_failed_step_with_its_reason(run):
     assert run.console.last_error == "no engine"
     assert (run.steps["train"].status, run.steps["train"].cached) == ("failed", False)
     assert run.steps["train"].failure == "train failed: no engine"
+
+
+def test_a_run_below_nohup_outlives_its_terminal(run):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with run.interruptible({signal.SIGHUP}, lambda: None):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_kfp_gets_its_own_function_back():
