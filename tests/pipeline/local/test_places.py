@@ -24,10 +24,15 @@ def test_a_local_path_becomes_absolute(tmp_path, monkeypatch):
     assert local_sources(Parameters(dataset="image_folder", source="gs://bucket/x")) == []
 
 
-def test_the_source_is_looked_at(tmp_path):
-    file = tmp_path / "photos.tar"
-    file.write_bytes(b"one")
+def test_the_source_its_labels_and_the_model_to_start_from_are_looked_at(tmp_path):
+    file, table, model = (tmp_path / name for name in ("photos.tar", "labels.csv", "model.keras"))
+    for place in (file, table, model):
+        place.write_bytes(b"one")
     assert with_places(Parameters(dataset="image_folder", source=str(file)), tmp_path).source_version == look(str(file))
+    all_of_it = Parameters(dataset="image_folder", source=str(file), labels=str(table), start_from=str(model))
+    placed = with_places(all_of_it, tmp_path)
+    assert placed.source_version == look(str(file), labels=str(table)) != look(str(file))
+    assert placed.start_version == look(str(model))
     own = Parameters(dataset="image_folder", source=str(file), source_version="of mine")
     assert with_places(own, tmp_path).source_version == "of mine"
 
