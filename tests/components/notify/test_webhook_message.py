@@ -100,7 +100,7 @@ def test_none_set_is_no_error(capsys):
         ((429, "slow"), 3, "HTTP 429"),
         ("drop", 3, "ConnectionError"),
         ((404, "no_team"), 1, "HTTP 404"),
-        ((302, ""), 3, "HTTP 302"),
+        ((307, ("", {"Location": "/another"})), 3, "HTTP 307"),
     ],
 )
 def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, said):
