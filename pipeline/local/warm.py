@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from components.core.framework import load_keras
-from pipeline.images.names import names
+from components.core.revision import code_revision
 from pipeline.keras_side.ask import PYTHON, python_process
 
 # The path of the socket of a warm process that is there already, for many runs: the tests have one.
@@ -59,7 +59,7 @@ class WarmProcess:
         self.shared = bool(self.place)
         self.process: subprocess.Popen | None = None
         self.running = 0  # the process id of the step that runs
-        self.code = names(["cpu"])  # whose tags are hashes of what it imports
+        self.code = code_revision()  # which it imports
         self.ends = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -114,7 +114,7 @@ class WarmProcess:
     def _is_of_this_code(self) -> bool:
         """Whether the code is what it was at the beginning: a search lasts for hours, in which people go on working."""
         try:
-            return names(["cpu"]) == self.code
+            return code_revision() == self.code
         except OSError:  # a file that goes this moment
             return False
 

@@ -118,12 +118,11 @@ def test_steps_that_load_no_tensorflow_do_not_wait_and_nothing_is_left(tmp_path,
 
 def test_a_step_of_other_code_imports_for_itself_and_is_interrupted_too(warm, tmp_path, monkeypatch):
     monkeypatch.setenv("_CONV2D_WARM", warm)
-    for folder in ("components", "docker"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    monkeypatch.setattr("pipeline.images.names.ROOT", tmp_path)
+    shutil.copytree(ROOT / "components", code := tmp_path / "components")
+    monkeypatch.setattr("components.core.revision.COMPONENTS", code)
     with WarmProcess(["train"]) as process:
         assert started(process, "train", tmp_path) == (0, True)
-        (tmp_path / "components" / "train" / "run.py").write_text("print('another branch')")
+        (code / "train" / "run.py").write_text("print('another branch')")
         assert started(process, "train", tmp_path) == (0, False)
         with (tmp_path / "said").open("w+") as output:
             code = "import time; print('begun', flush=True); time.sleep(600)"
