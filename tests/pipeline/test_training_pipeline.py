@@ -12,7 +12,7 @@ from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.parameters.parameters import Parameters, configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import plan_sweep
-from pipeline.training import STEPS
+from pipeline.training import STEPS, training_pipeline
 
 GOLDEN = pathlib.Path(__file__).with_name("training.golden.yaml")
 
@@ -71,6 +71,13 @@ def test_every_argument_is_passed_and_every_step_is_cached_and_named(compiled):
         # A run may name a registry when it starts, whose champion may be another one by then.
         assert found[name]["cachingOptions"] == ({} if name == "evaluate" else {"enableCache": True})
         assert found[name]["taskInfo"]["name"] == name.capitalize()
+
+
+def test_with_a_registry_each_local_run_decides_anew():
+    """The champion may be another one by then."""
+    for registry, cached in {"": True, "/registry": False}.items():
+        built = training_pipeline(Parameters(publish_uri=registry), "image:{}".format).pipeline_spec
+        assert built.root.dag.tasks["evaluate"].caching_options.enable_cache is cached
 
 
 def test_nothing_is_installed_when_a_pod_starts(compiled):
