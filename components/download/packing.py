@@ -35,7 +35,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
     check_room(target.parent, total)
     # PAX: names of any length and alphabet, files of any size.
     with (
-        tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as tar,
+        tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar,
         Progress("pack", total, "B") as progress,
     ):
         behind = 0

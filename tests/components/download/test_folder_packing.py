@@ -8,7 +8,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.core.pictures.archives import iter_members
-from components.download.packing import pack
+from components.download.packing import _add, pack
 
 FILES = {
     "train/cat/b.jpg": b"b" * 700,
@@ -17,6 +17,7 @@ FILES = {
     "train.txt": b"notes",
     f"train/dog/{'long' * 60}.jpg": b"long name",
     "train/dog/Käse.jpg": b"other alphabet",
+    "train/dog/K\udce4se.jpg": b"of an older disk",
 }
 
 
@@ -101,6 +102,11 @@ def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder, 
     os.mkfifo(folder / ".git/fsmonitor--daemon.ipc")
     assert packed(folder) == first
     assert capsys.readouterr().out == "left behind, as hidden or left by programs: 5\n"
+
+
+def test_a_file_that_goes_meanwhile_is_refused(folder):
+    with tarfile.open(folder / "a.tar", "w") as tar, pytest.raises(PipelineError, match="received a change of /no"):
+        _add(tar, "1.jpg", "/no/such/file")
 
 
 def test_a_pipe_is_refused(folder):

@@ -178,8 +178,12 @@ def test_the_state_of_a_source_changes_with_its_objects(bucket):
         store.write_bytes(f"photos/{left}", b"no picture")
     assert objects.state(folder) == before[0], "nobody's pictures train nothing anew"
     store.write_bytes("photos/cat/1.png", b"two")
-    assert objects.state(folder) != before[0]
+    changed = objects.state(folder)
+    assert changed != before[0]
     assert objects.state(file) != before[1]
+    store.copy("photos/cat/1.png", "photos/dog/1.png")  # of another class: on S3 of the same ETag
+    store.delete("photos/cat/1.png")
+    assert objects.state(folder) != changed
 
 
 def served(server: Server, data: bytes) -> Original:
