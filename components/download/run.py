@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterator
 
 from components.core.artifacts.raw import LABELS_FILE, LISTING_FILE, SOURCE_FILE, Listing, RawFile, RawInfo
-from components.core.catalog import DATASETS, KnownDataset
+from components.core.catalog import DATASETS, KnownDataset, Original
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
 from components.core.pictures.archives import archive_kind
@@ -95,14 +95,11 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
 
 def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
     """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
-    if not settings.source or settings.source_sha256:
-        return
-    for file, original in zip(files, known.originals, strict=False):
-        if original.md5 not in ("", file.sums.md5):
-            raise PipelineError(
-                f"expected {original.name} with md5 {original.md5}, received md5 {file.sums.md5} from {info.uri}; if "
-                f"these data are meant, give source_sha256={info.sha256}"
-            )
+    for original, md5 in _others(known, files) if settings.source and not settings.source_sha256 else ():
+        raise PipelineError(
+            f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
+            f"data are meant, give source_sha256={info.sha256}"
+        )
 
 
 def _run(
@@ -198,7 +195,7 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
     ]
     return RawInfo(
         dataset=settings.dataset,
-        title=_title(settings.dataset, [] if _published(known, files) else places),
+        title=_title(settings.dataset, [] if known.originals and not _others(known, files) else places),
         format=known.format,
         uri=", ".join(map(public, places)),
         labels=public(settings.labels) if settings.labels else "",
@@ -208,10 +205,10 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
     )
 
 
-def _published(known: KnownDataset, files: list[Brought]) -> bool:
-    """Whether the files are those of the known data set, and not others in its format that the user's sum accepted."""
-    each = zip(files, known.originals, strict=False)
-    return bool(known.originals) and all(original.md5 in ("", file.sums.md5) for file, original in each)
+def _others(known: KnownDataset, files: list[Brought]) -> list[tuple[Original, str]]:
+    """The known data set's files that are not the published ones, each with its MD5."""
+    each = zip(known.originals, files, strict=False)
+    return [(original, file.sums.md5) for original, file in each if original.md5 not in ("", file.sums.md5)]
 
 
 def _title(dataset: str, own: list[str]) -> str:
