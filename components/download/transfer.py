@@ -101,7 +101,7 @@ def _failure(state: tenacity.RetryCallState) -> BrokenOffError:
 
 
 def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
-    origin = _usable_origin(url, partial, to_fetch)
+    origin = _usable_origin(partial, to_fetch)
     if origin is None:
         partial.discard()
     elif origin.total == partial.size:
@@ -137,14 +137,13 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         raise BrokenOffError(f"{partial.size:,} of {total:,} bytes, then the end")
 
 
-def _usable_origin(url: str, partial: Partial, to_fetch: FileToFetch) -> Origin | None:
-    """The partial file's origin if its bytes may be continued from `url`, else None."""
+def _usable_origin(partial: Partial, to_fetch: FileToFetch) -> Origin | None:
+    """The partial file's origin if its bytes may be continued, else None."""
     origin = partial.origin
     if origin is None or (origin.total is not None and partial.size > origin.total):
         return None
-    if to_fetch.checksum is None and (origin.url != url_digest(url) or not origin.validator):
-        return None
-    return origin
+    # Without a checksum the partial file is this URL's alone.
+    return origin if to_fetch.checksum or origin.validator else None
 
 
 def _is_led_astray(response: requests.Response) -> bool:

@@ -159,11 +159,15 @@ def test_another_size_is_refused_before_it_is_fetched(server, place, fetch_known
 
 
 @pytest.mark.parametrize("if_range", [True, False], ids=["if-range known", "if-range ignored"])
-def test_a_file_that_changes_midway_is_not_glued(server, fetch_pictures, tmp_path, if_range):
-    """Without a checksum only the validator can tell."""
-    new = tar_gz(310_000)
+@pytest.mark.parametrize(
+    ("new", "etag"),
+    [(tar_gz(names=("a/3.jpg", "b/4.jpg")), None), (tar_gz(310_000), '"the same"')],
+    ids=["etag", "size"],
+)
+def test_a_file_that_changes_midway_is_not_glued(server, fetch_pictures, tmp_path, if_range, new, etag):
+    """Without a checksum only the validator can tell, and the size."""
     server.files["/p.tar.gz"] = new
-    server.answers = [Answer(body=DATA, stop_after=HALF), Answer(knows_if_range=if_range)]
+    server.answers = [Answer(body=DATA, stop_after=HALF, etag=etag), Answer(knows_if_range=if_range, etag=etag)]
     fetch_pictures(server.url("/p.tar.gz"))
     assert fetched(tmp_path, "pictures.tar.gz") == new
 
