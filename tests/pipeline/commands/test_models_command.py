@@ -89,6 +89,10 @@ def test_a_models_life(typed, export, tmp_path):
     assert len(typed("list", "digits").out.splitlines()) == 3
     assert typed("delete", "digits", "1", answer="y\n").code == 0
     assert len(typed("list", "digits").out.splitlines()) == 2
+    typed("publish", "digits", str(export))
+    typed("champion", "digits", "3")
+    assert "delete it with --force" in typed("delete", "digits", "2", "--yes").err
+    assert typed("delete", "digits", "2", "--yes", "--force").code == 0
 
 
 def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_path):
@@ -331,6 +335,8 @@ def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
     refused = typed("serve", "other")
     assert (refused.code, policy(overlay)) == (1, "{ latest { num_versions: 1 } }")
     assert "expected the serving overlay to read" in refused.err and "/models/other, received " in refused.err
+    (overlay / "models.config").write_text("model_version_policy {\n latest { num_versions: 1 }\n}\n")
+    assert "expected one line `model_version_policy { ... }` in " in typed("serve", "digits", "--newest").err
 
 
 def test_kubeflow_hub_hears_of_every_change(typed, export, monkeypatch):
