@@ -188,16 +188,16 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
 
     def flush(descriptor: int) -> None:
         written.append(descriptor)
-        if len(written) == 3:
+        if len(written) == 2:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.os, "fsync", flush)
     assert same(train_plain("later"), plain)
     assert "note: the last checkpoint could not be written: [Errno 28] No space left" in capfd.readouterr().out
-    written[:] = [0, 0]
+    written[:] = [0]
     with pytest.raises(OSError, match="No space left"):
         train_plain("first")
-    written[:] = [0, 0]
+    written[:] = [0]
     train_plain("at its end", epochs=2)
 
 
