@@ -316,3 +316,9 @@ def test_an_accuracy_of_just_what_is_asked_is_not_below_it() -> None:
         metric.update_state(np.full(1, right, np.float32))
         best.accuracy = float(metric.result())
         assert best.ends_after(1) == why
+
+
+def test_nothing_ends_while_layers_are_frozen() -> None:
+    for best, ends in ((BestWeights(2, since=5), 7), (BestWeights(0, since=5, end_below="1:0.9"), 6)):
+        best.epoch, best.accuracy = 1, 0.5
+        assert [epochs for epochs in range(1, 8) if best.ends_after(epochs)][0] == ends

@@ -89,10 +89,11 @@ def test_training_goes_on_from_the_store_and_leaves_nothing_there(bucket, unjudg
     assert list(open_store(f"{bucket.uri}/checkpoints").list()) == []
 
 
-def test_a_model_that_is_lost_before_kfp_has_it_is_not_trained_again(bucket, unjudged_digits, tmp_path, capsys):
+@pytest.mark.parametrize("ending", [{"epochs": 3}, {"early_stopping_patience": 1, "learning_rate": 1e-12}], ids=str)
+def test_a_model_that_is_lost_before_kfp_has_it_is_not_trained_again(gcs, digits, tmp_path, capsys, ending):
     """Its pod vanished while KFP's launcher uploaded it, minutes after the last checkpoint by time."""
-    chosen = settings(epochs=3, checkpoints=f"{bucket.uri}/checkpoints")
-    places = unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board")
+    chosen = settings(**ending, checkpoints=f"{gcs.uri}/checkpoints")
+    places = digits, str(tmp_path / "model"), str(tmp_path / "board")
     train(chosen, *places, keep_checkpoint=True)
     lost = load_model(model_file(places[1])).get_weights(), read_training(places[1])
     shutil.rmtree(places[1])
