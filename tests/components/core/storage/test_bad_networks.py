@@ -229,8 +229,10 @@ def test_a_foreign_partial_file_does_no_harm(bucket, tmp_path):
     for head in (f"{stored.generation} {stored.size} {SMALL.chunk}", "another 1 2", "", "\xff"):
         partial.write_bytes(os.urandom(6 * SMALL.chunk))
         journal.write_text(f"{head}\n0\n1\n2\nx\n77\n4")
+        bucket.proxy.requests.clear()
         store.download_file("payload", tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == data
+        assert len(chunks(bucket.proxy)) == (9 if head.startswith(stored.generation) else 6), "half, and then all anew"
         (tmp_path / "back").unlink()
 
 
