@@ -164,7 +164,7 @@ class Answers:
             self.records[digits] = _parsed(self.store, key, Record)
         except (NotFound, PipelineError):
             self.lost.add(digits)
-            tell(f"{self.store.uri(key)} is lost: the pictures of answers-{digits} are answered again")
+            tell(f"{self.store.uri(key)} is lost: pictures that only answers-{digits} has are answered again")
 
 
 def answered_before(out: str) -> bool:

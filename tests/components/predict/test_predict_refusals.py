@@ -108,7 +108,7 @@ def test_a_lost_record_ends_no_run(here, tmp_path, digits, damage, capsys):
     [record] = (tmp_path / "answers" / "digits-1" / "records").iterdir()
     damage(record)
     predict(settings)
-    assert "is lost: the pictures of answers-" in capsys.readouterr().out
+    assert "is lost: pictures that only answers-" in capsys.readouterr().out
     assert predict(settings).pictures == 0 and len(rows(str(tmp_path))) == 2
     assert "is lost" not in capsys.readouterr().out
 
