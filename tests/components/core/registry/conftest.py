@@ -16,7 +16,10 @@ def registry(tmp_path):
 
 @pytest.fixture
 def anywhere(place):  # noqa: F811
-    """A registry in every kind of store in turn."""
+    """A registry in every kind of store in turn, for what hangs on a store's conditions, copies and deletions.
+
+    What it makes of its files is the same everywhere; tests/soak/test_registry_protocol.py does all deeds on each.
+    """
     return Registry(place.uri, SMALL)
 
 

@@ -123,34 +123,34 @@ def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
 
 
 @pytest.mark.parametrize("pointer", [b"{}", None])
-def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(anywhere, saved_model, pointer):
+def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(registry, saved_model, pointer):
     for number in (1, 2, 3):
-        anywhere.publish("digits", saved_model)
+        registry.publish("digits", saved_model)
         if number < 3:
-            anywhere.promote("digits", number)
+            registry.promote("digits", number)
     # In no way the same as a registry without a champion, which the next challenger would win unseen.
     key, received = (
         "models/digits/champion.json",
         "something else .*" if pointer else "none, though version 1 was champion",
     )
-    anywhere.store.write_bytes(key, pointer) if pointer else anywhere.store.delete(key)
+    registry.store.write_bytes(key, pointer) if pointer else registry.store.delete(key)
     for ask in (
-        anywhere.champion,
-        anywhere.show,
-        anywhere.rollback,
-        lambda name: anywhere.promote(name, 1),
-        lambda name: anywhere.promote(name, 1, over=0, named=True),
+        registry.champion,
+        registry.show,
+        registry.rollback,
+        lambda name: registry.promote(name, 1),
+        lambda name: registry.promote(name, 1, over=0, named=True),
     ):
         with pytest.raises(Corrupted, match=f"champion.json, received {received}; .*ARGS='champion digits VERSION'"):
             ask("digits")
-    anywhere.store.write_bytes("models/digits/1/variables/variables.index", b"?" * 13)
+    registry.store.write_bytes("models/digits/1/variables/variables.index", b"?" * 13)
     with pytest.raises(Corrupted, match="variables.index with sha256"):
-        anywhere.promote("digits", 1, named=True)
-    assert not pointer or anywhere.store.read_bytes(key) == pointer
-    assert anywhere.promote("digits", 3, named=True).version == anywhere.champion("digits").version == 3
+        registry.promote("digits", 1, named=True)
+    assert not pointer or registry.store.read_bytes(key) == pointer
+    assert registry.promote("digits", 3, named=True).version == registry.champion("digits").version == 3
     # What servers see counts as what was champion before.
-    assert anywhere.champion("digits").history == [1, 2]
-    assert anywhere.rollback("digits").version == 2
+    assert registry.champion("digits").history == [1, 2]
+    assert registry.rollback("digits").version == 2
 
 
 def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, saved_model, tmp_path):
@@ -174,71 +174,71 @@ def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, save
 
 
 @pytest.mark.parametrize("damage", ["missing", "longer", "flipped", "no manifest"])
-def test_what_is_not_whole_is_not_promoted(anywhere, saved_model, damage):
-    anywhere.publish("digits", saved_model)
-    anywhere.promote("digits", 1)
-    anywhere.publish("digits", saved_model)
+def test_what_is_not_whole_is_not_promoted(registry, saved_model, damage):
+    registry.publish("digits", saved_model)
+    registry.promote("digits", 1)
+    registry.publish("digits", saved_model)
     key = "models/.staging/digits/2/variables/variables.index"
     if damage == "missing":
-        anywhere.store.delete(key)
+        registry.store.delete(key)
     elif damage == "longer":
-        anywhere.store.write_bytes(key, b"something longer than it was")
+        registry.store.write_bytes(key, b"something longer than it was")
     elif damage == "flipped":
-        anywhere.store.write_bytes(key, b"?" * 13)
+        registry.store.write_bytes(key, b"?" * 13)
     else:
-        anywhere.store.delete("models/.staging/digits/2/manifest.json")
+        registry.store.delete("models/.staging/digits/2/manifest.json")
     said = "expected version 2|digits/2/variables/variables.index (of 13 bytes|with sha256)"
     with pytest.raises(StorageError, match=said):
-        anywhere.promote("digits", 2, named=True)
-    assert anywhere.champion("digits").version == 1
-    assert anywhere.store.directories("models/digits") == ["1"]
+        registry.promote("digits", 2, named=True)
+    assert registry.champion("digits").version == 1
+    assert registry.store.directories("models/digits") == ["1"]
 
 
-def test_a_rollback_passes_over_a_version_with_another_byte(anywhere, saved_model, capfd):
+def test_a_rollback_passes_over_a_version_with_another_byte(registry, saved_model, capfd):
     for number in (1, 2, 3):
-        anywhere.publish("digits", saved_model)
-        anywhere.promote("digits", number)
-    anywhere.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
-    assert anywhere.rollback("digits").version == 1
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    registry.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
+    assert registry.rollback("digits").version == 1
     assert "version 2 of digits is passed over: expected " in capfd.readouterr().out
 
 
-def test_what_was_rolled_back_comes_back_only_by_name(anywhere, saved_model, tmp_path):
+def test_what_was_rolled_back_comes_back_only_by_name(registry, saved_model, tmp_path):
     """Neither that version, nor the same model once more, whatever else is in its directory."""
     for number in (1, 2):
         (saved_model / "fingerprint.pb").write_bytes(b"%d" % number)
-        anywhere.publish("digits", saved_model)
-        anywhere.promote("digits", number)
-    anywhere.rollback("digits")
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    registry.rollback("digits")
     card = tmp_path / "CARD.md"
     card.write_text("written later")
-    same = anywhere.publish("digits", saved_model, {"CARD.md": card})
+    same = registry.publish("digits", saved_model, {"CARD.md": card})
     said = r"version 2 of digits was rolled back at 20.* UTC; to serve it all the same, name it: .*'champion digits 2'"
     with pytest.raises(RolledBackError, match=said):
-        anywhere.promote("digits", 2, over=1)
+        registry.promote("digits", 2, over=1)
     with pytest.raises(RolledBackError, match="this model, as version 2, was rolled back"):
-        anywhere.promote("digits", same.number, over=1)
+        registry.promote("digits", same.number, over=1)
     with pytest.raises(RolledBackError, match="this model, as version 2, was rolled back"):
-        anywhere.publish("digits", saved_model, challenger=True)
-    assert anywhere.champion("digits").version == 1
-    assert anywhere.promote("digits", 2, named=True).version == 2
-    assert anywhere.promote("digits", same.number, over=2).version == same.number
+        registry.publish("digits", saved_model, challenger=True)
+    assert registry.champion("digits").version == 1
+    assert registry.promote("digits", 2, named=True).version == 2
+    assert registry.promote("digits", same.number, over=2).version == same.number
 
 
-def test_to_name_an_earlier_champion_is_to_roll_back_those_since(anywhere, saved_model, capfd):
+def test_to_name_an_earlier_champion_is_to_roll_back_those_since(registry, saved_model, capfd):
     """The next run brought the model that somebody had gone back from, and made it champion again."""
     for number in (1, 2, 3):
         (saved_model / "fingerprint.pb").write_bytes(b"%d" % number)
-        anywhere.publish("digits", saved_model)
-        anywhere.promote("digits", number)
-    champion = anywhere.promote("digits", 1, named=True)
+        registry.publish("digits", saved_model)
+        registry.promote("digits", number)
+    champion = registry.promote("digits", 1, named=True)
     assert (champion.version, champion.history, [off.version for off in champion.rolled_back]) == (1, [], [2, 3])
     assert "rolled back: version 2, 3 of digits, champion since; refused until it is named" in capfd.readouterr().out
     with pytest.raises(RolledBackError, match="this model, as version 3, was rolled back"):
-        anywhere.publish("digits", saved_model, challenger=True)
+        registry.publish("digits", saved_model, challenger=True)
     with pytest.raises(RolledBackError, match="version 2 of digits was rolled back"):
-        anywhere.promote("digits", 2, over=1)
-    champion = anywhere.promote("digits", 3, named=True)
+        registry.promote("digits", 2, over=1)
+    champion = registry.promote("digits", 3, named=True)
     assert (champion.version, champion.history, [off.version for off in champion.rolled_back]) == (3, [1], [2])
 
 

@@ -155,19 +155,19 @@ def test_a_deletion_that_was_killed_is_finished_by_whoever_comes(registry, saved
 
 
 @pytest.mark.parametrize("number", [1, 7, 20260101])
-def test_what_somebody_else_put_under_a_number_is_never_touched(anywhere, saved_model, number):
+def test_what_somebody_else_put_under_a_number_is_never_touched(registry, saved_model, number):
     """By hand for TensorFlow Serving: no claim and no manifest. Its number is skipped."""
     theirs = f"models/digits/{number}/saved_model.pb"
-    anywhere.store.write_bytes(theirs, b"by hand")
-    published = anywhere.publish("digits", saved_model)
+    registry.store.write_bytes(theirs, b"by hand")
+    published = registry.publish("digits", saved_model)
     assert published.number == number + 1
-    anywhere.promote("digits", published.number)
-    assert anywhere.sweep("digits", older_than_s=0) == []
+    registry.promote("digits", published.number)
+    assert registry.sweep("digits", older_than_s=0) == []
     with pytest.raises(StorageError, match=f"received .*models/digits/{number}, which it did not make"):
-        anywhere.delete("digits", number, force=True)
-    assert anywhere.store.read_bytes(theirs) == b"by hand"
-    assert [found.number for found in anywhere.versions("digits")] == [published.number]
-    unreadable = anywhere.inventory("digits")[0]
+        registry.delete("digits", number, force=True)
+    assert registry.store.read_bytes(theirs) == b"by hand"
+    assert [found.number for found in registry.versions("digits")] == [published.number]
+    unreadable = registry.inventory("digits")[0]
     assert (unreadable.number, unreadable.reason[:24]) == (number, "not of this registry: it")
 
 
