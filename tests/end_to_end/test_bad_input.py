@@ -80,10 +80,9 @@ def test_a_failing_step_fails_the_command(command_line, tmp_path, summary_of):
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"\u043a\u043e\u0442"), ("utf-8", "кот")])
 def test_classes_are_named_as_they_are_and_escaped_where_a_terminal_has_no_signs_for_them(
-    command_line, own_command_line, tmp_path, monkeypatch, encoding, shown
+    command_line, tmp_path, monkeypatch, encoding, shown
 ):
     """The preprocess step ended in a traceback in a terminal of another encoding, and errors had escapes in all."""
-    starts = command_line if encoding == "utf-8" else own_command_line  # of another encoding than the tests' own
     for place, name in enumerate(("кот", "dog")):
         (tmp_path / "src" / name).mkdir(parents=True)
         for number in range(6):
@@ -92,10 +91,10 @@ def test_classes_are_named_as_they_are_and_escaped_where_a_terminal_has_no_signs
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     settings = [f"SOURCE={tmp_path / 'src'}", "VALIDATION_SPLIT=0", "EARLY_STOPPING_PATIENCE=1", "IMAGE_SIZE=8"]
     command = ["run-local", "--runner", "process", "--outputs", tmp_path / "out", *settings]
-    process = starts.run(*command, "MAX_UNREADABLE=0.5")
+    process = command_line.run(*command, "MAX_UNREADABLE=0.5")
     assert "received a data set without; set it to 0" in process.stderr
     assert "Traceback" not in process.stdout and "fewer than 5" in process.stdout and f"{shown} (" in process.stdout
-    process = starts.run(*command)
+    process = command_line.run(*command)
     assert f"for instance {shown}/x.png" in process.stderr
 
 
