@@ -11,7 +11,7 @@ import types
 import pytest
 
 from components.core.errors import PipelineError
-from components.core.storage import open_store
+from components.core.storage import StorageError, open_store
 from components.train.device import NodeLostError
 from components.train.nodes import launch, node
 from components.train.nodes.job import LOST, Job
@@ -151,7 +151,8 @@ def test_xla_is_told_to_be_deterministic_before_it_reads_its_flags(
 
 @pytest.mark.parametrize("kept", [False, True], ids=["", "under retention"])
 def test_a_training_that_nobody_waits_for_ends(gcs, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
-    """The clock is the test's; the step beats for an hour and then no more."""
+    """The clock is the test's; the step beats for an hour and then no more, and the store is away for a while."""
+    away_s = 1200
     monkeypatch.setattr(gcs.server.state, "kept", {gcs.uri.split("/")[2]} if kept else set())
     job = Job(settings={}, dataset="", work=f"{gcs.uri}/model.work")
     clock, store, beats = [0.0], open_store(job.place("alive")), [""]
@@ -161,12 +162,19 @@ def test_a_training_that_nobody_waits_for_ends(gcs, monkeypatch: pytest.MonkeyPa
         if clock[0] <= 3600 and clock[0] % launch.BEAT_S == 0:
             beats.append(launch.beat(store, beats[-1]))
 
+    def listed() -> list:
+        if 3600 < clock[0] <= 3600 + away_s:
+            raise StorageError("away")
+        return list(store.list())
+
     def end(code: int) -> None:
         raise EndedError(code)
 
+    monkeypatch.setattr(node, "open_store", lambda _: types.SimpleNamespace(list=listed))
     monkeypatch.setattr(node, "time", types.SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     monkeypatch.setattr(node.os, "_exit", end)
     with pytest.raises(EndedError):
         node.end_if_abandoned(job)
     assert len(list(store.list())) == (len(beats) - 1 if kept else 1)
-    assert 3600 + node.ABANDONED_S < clock[0] <= 3600 + node.ABANDONED_S + 2 * node.LOOK_S
+    since = 3600 + away_s
+    assert since + node.ABANDONED_S < clock[0] <= since + node.ABANDONED_S + 2 * node.LOOK_S
