@@ -107,7 +107,11 @@ def test_a_node_lost_while_it_stored_the_result_leaves_the_next_a_place(
 
 @pytest.mark.parametrize(
     "pods",
-    [(), (node_pod(0, "Failed", exit_code=LOST),), (node_pod(0, "Running"), node_pod(1, "Failed", exit_code=137))],
+    [
+        (),
+        (node_pod(0, "Failed", exit_code=LOST),),
+        (node_pod(0, "Failed", exit_code=143), node_pod(1, "Failed", exit_code=137)),
+    ],
     ids=["pods gone", "missed by another", "killed"],
 )
 @pytest.mark.parametrize("verbose", ["auto", "0"])
