@@ -236,6 +236,15 @@ def test_a_foreign_partial_file_does_no_harm(bucket, tmp_path):
         (tmp_path / "back").unlink()
 
 
+def test_a_file_of_the_same_size_is_not_taken_for_the_object(bucket, tmp_path):
+    """S3's listings tell no checksums."""
+    store = open_store(bucket.uri, SMALL)
+    store.write_bytes("dir/1", b"new")
+    (tmp_path / "1").write_bytes(b"old")
+    store.download_directory("dir", tmp_path)
+    assert (tmp_path / "1").read_bytes() == b"new"
+
+
 def test_files_that_are_there_are_not_fetched_again(gcs, tmp_path):
     store = open_store(gcs.uri, SMALL)
     for number in range(5):
