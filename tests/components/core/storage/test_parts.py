@@ -1,5 +1,6 @@
 """Large objects: how many parts they are sent in, and how those of other tools are proven."""
 
+import datetime
 import os
 
 import pytest
@@ -53,6 +54,22 @@ def test_an_object_in_parts_is_fetched_from_a_store_that_does_not_know_them(s3, 
     open_store(s3.uri, SMALL).download_file("dir/payload", tmp_path / "payload")
     assert (tmp_path / "payload").read_bytes() == data
     assert asked.seen
+
+
+@pytest.mark.parametrize(
+    ("says", "proves"),
+    [
+        ({"ResponseMetadata": {}}, True),
+        ({"ResponseMetadata": {}, "ServerSideEncryption": "AES256"}, True),
+        ({"ResponseMetadata": {}, "ServerSideEncryption": "aws:kms"}, False),
+        ({"ResponseMetadata": {}, "SSECustomerAlgorithm": "AES256"}, False),
+        ({}, False),  # an item of a listing, which does not tell
+    ],
+)
+def test_an_etag_is_an_md5_only_of_an_object_that_no_key_encrypts(says, proves):
+    """Else no object of such a bucket could be read: it would never be what it is said to be."""
+    answer = {"ETag": f'"{"0" * 32}"', "Size": 1, "LastModified": datetime.datetime.now(datetime.UTC)}
+    assert s3_module._stored("key", answer | says).checksums == ({"md5": "0" * 32} if proves else {})
 
 
 @pytest.mark.parametrize("module", [gcs_module, s3_module])
