@@ -44,7 +44,9 @@ def check_images(setup: Setup) -> Check:
 def check_store(setup: Setup) -> Check:
     """Writes an object, reads it back and removes it."""
     if not setup.bucket:
-        return skipped("object store", f"no {option('bucket')} given")
+        return skipped(
+            "object store", f"no {option('bucket')} given, such as {setup.parameters.publish_uri or 'gs://bucket'}"
+        )
     from components.core.storage import Limits, open_store
 
     fix = "check the bucket's name, the credentials (gcloud auth application-default login, AWS_PROFILE) and the role"
