@@ -79,6 +79,8 @@ class Settings(pydantic.BaseModel):
             first = invalid.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"]) or "parameters"
             said = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "string_pattern_mismatch" and (like := cls.model_fields[name].default):
+                said = f"expected the like of {like}, by the pattern {first['ctx']['pattern']}"
             received = shown(first["input"])
             named = "received" in said or (isinstance(first["input"], str) and received in said)
             told = "" if named else f"; received {received}"

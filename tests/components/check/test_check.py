@@ -74,7 +74,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("publish_uri", "/models", "publish_uri: expected a place that the cluster's pods can reach"),
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
-        ("train_memory", "8 GB", "train_memory"),
+        ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
         ("tolerations", [{"key": "a", "effect": "NoShedule"}], "tolerations: expected effect"),
         ("gpus", "auto", "gpus: expected a number on a cluster"),
         # What the file was not compiled for: its image, its tasks.

@@ -71,7 +71,7 @@ def test_a_layer_list_in_a_profile_reaches_the_pipeline_as_text(tmp_path):
         (["ARCHITECTURE=artikle"], "did you mean 'article'"),
         (["MIN_ACCURACY=62"], "min_accuracy: "),
         (["DATASET=image_folder"], "source"),
-        (["MODEL_NAME=../up"], "model_name: "),
+        (["MODEL_NAME=../up"], "model_name: expected the like of classifier, "),
         (["epochs"], "expected NAME=VALUE"),
     ],
 )
