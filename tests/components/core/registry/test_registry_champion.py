@@ -151,6 +151,9 @@ def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(regist
     # What servers see counts as what was champion before.
     assert registry.champion("digits").history == [1, 2]
     assert registry.rollback("digits").version == 2
+    registry.store.write_bytes("models/digits/9/saved_model.pb", b"by hand")
+    registry.store.write_bytes(key, b"{")
+    assert registry.promote("digits", 2, named=True).history == [1, 3]
 
 
 def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, saved_model, tmp_path):

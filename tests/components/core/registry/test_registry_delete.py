@@ -92,6 +92,16 @@ def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other
     assert registry.store.directories("models/digits") == ["1", "3"]
 
 
+def test_a_publisher_that_is_quicker_than_who_takes_it_for_dead_keeps_its_version(registry, other, saved_model):
+    registry.publish("digits", saved_model)
+    key = "models/.staging/digits/1/manifest.json"
+    manifest = registry.store.read_bytes(key)
+    registry.store.delete(key)
+    meanwhile(registry, "write_bytes", key, lambda: other.store.write_bytes(key, manifest))
+    assert registry.sweep("digits", older_than_s=0) == []
+    assert registry.show("digits", 1).number == 1
+
+
 def promote_and_be_killed(registry: Registry, number: int) -> None:
     """Names the champion, and copies none of its files."""
 

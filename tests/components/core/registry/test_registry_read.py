@@ -91,6 +91,7 @@ def test_a_damaged_version_does_not_hide_the_others(registry, saved_model, tmp_p
     for _ in range(2):
         registry.publish("digits", saved_model)
     registry.store.write_bytes("models/.staging/digits/4/manifest.json", b"{")
+    assert registry.sweep("digits", older_than_s=0) == []
     assert [found.number for found in registry.versions("digits")] == [1, 3, 5]
     said = capsys.readouterr().out
     assert said.startswith("version 4 of digits is left out: expected a manifest in ") and said.count("\n") == 1
