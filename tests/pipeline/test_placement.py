@@ -250,7 +250,8 @@ def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compil
     assert told["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
     assert told["cachingOptions"] == {}
     assert "retryPolicy" not in told
-    *_, secret = platform["notify"]["secretAsEnv"]
+    store, *_, secret = platform["notify"]["secretAsEnv"]
+    assert store["secretName"] == STORE_SECRET, "it reads there why a step failed"
     assert (secret["secretName"], secret["optional"]) == ("conv2d-webhook", True)
     assert {entry["secretKey"]: entry["envVar"] for entry in secret["keyToEnv"]} == SECRET_KEYS
 
