@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.core.errors import one_line
+from components.core.errors import ODD_JSON, one_line
 
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
 # Names of their own: Kubeflow logs `loss` and so on too, as they were in the end.
@@ -78,7 +78,7 @@ class TrackedRun:
                 batch = {"run_id": self.run, "metrics": points[start : start + LARGEST_BATCH]}
                 self._answer(self.session.post(f"{self.api}/log-batch", json=batch, timeout=TIMEOUT_S))
             self.sent += len(epochs)
-        except (OSError, ValueError, LookupError) as failure:  # requests' own errors are OSErrors
+        except (OSError, *ODD_JSON) as failure:  # requests' own errors are OSErrors
             self.next_try = time.monotonic() + AFTER_A_FAILURE_S
             if not self.told:
                 print(f"note: MLflow does not take the curves: {one_line(failure, 200)}; training goes on", flush=True)

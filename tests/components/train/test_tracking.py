@@ -91,12 +91,18 @@ def test_the_password_of_the_server_is_not_told(log, capsys):
     assert capsys.readouterr().out.startswith("note: MLflow does not take the curves: HTTP 401 Unauthorized; ")
 
 
-class LoginPage(Api):
+class Says(Api):
+    """Another service, which has one answer to all."""
+
+    def __init__(self, answer: object):
+        super().__init__()
+        self.answer = answer
+
     def handle(self, *request):
-        return 200, "<html>log in</html>"
+        return 200, self.answer
 
 
-@pytest.mark.parametrize("server", [LoginPage(), MLflowApi("another")])
+@pytest.mark.parametrize("server", [Says("<html>log in</html>"), Says({}), Says([]), MLflowApi("another")])
 def test_something_else_than_the_run_costs_a_line(log, server, capsys):
     with server.serving() as url:
         trained(log, entry(1), entry(2), MLFLOW_TRACKING_URI=url, MLFLOW_RUN_ID="0a1b")
