@@ -211,8 +211,9 @@ def test_a_version_of_a_registry_is_pinned_and_proven(ancestor, tmp_path):
 
 
 def test_a_run_compiled_without_a_start_refuses_one_that_nobody_looked_at():
-    with pytest.raises(PipelineError, match="compile it with START_FROM="):
-        refuse_unseen_start(settings(start_from="gs://bucket/x.keras"))
+    for unseen in ({"start_from": "gs://bucket/x.keras"}, {"start_from": "digits@12", "start_sha256": "0" * 64}):
+        with pytest.raises(PipelineError, match="compile it with START_FROM="):
+            refuse_unseen_start(settings(**unseen))
     refuse_unseen_start(settings(start_from="gs://bucket/x.keras", start_version="0123"))
     refuse_unseen_start(settings(start_from="gs://bucket/x.keras", start_sha256="0" * 64))
 

@@ -122,7 +122,12 @@ def test_someone_elses_hand_is_told(api: TrainerApi, launch, monkeypatch: pytest
 
 def test_a_stumbling_api_is_asked_again(api: TrainerApi, launch) -> None:
     path = f"{TRAINER}/trainjobs"
-    api.faults = [("POST", path, "drop after"), ("GET", path, "drop"), ("GET", path, (503, "overloaded"))]
+    api.faults = [
+        ("POST", path, "drop after"),
+        ("GET", path, "drop"),
+        ("GET", path, (503, "overloaded")),
+        ("GET", path, (429, "later")),
+    ]
     api.story = [Scene(), Scene("Complete")]
     launch()
     assert api.faults == []
