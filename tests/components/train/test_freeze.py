@@ -25,11 +25,12 @@ def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(
     unjudged_digits, tmp_path, capsys, monkeypatch
 ):
     """BatchNormalization keeps its statistics while it is frozen."""
-    before_each_phase, prepare = [], Phase.prepare
+    before_each_phase, rates, prepare = [], [], Phase.prepare
 
     def noted(phase: Phase, model: keras.Model, *arguments) -> None:
         before_each_phase.append(model.get_weights())
         prepare(phase, model, *arguments)
+        rates.append(float(model.optimizer.learning_rate))
 
     monkeypatch.setattr(Phase, "prepare", noted)
     settings = TrainSettings(**COMMON, epochs=2, freeze="2", freeze_epochs=1, unfreeze_rate=0.25)
@@ -45,7 +46,7 @@ def test_layers_are_frozen_for_so_many_epochs_and_then_train_at_a_lower_rate(
     assert "frozen to the end of epoch 1: conv2d, batch_normalization" in said
     assert "all layers train from epoch 2 on, at 0.25 of the rate" in said
     history = json.loads((tmp_path / "model" / "training.json").read_text())["history"]
-    assert [entry["learning_rate"] for entry in history] == [0.01, 0.0025]
+    assert [entry["learning_rate"] for entry in history] == pytest.approx(rates) == [0.01, 0.0025]
     assert len(list((tmp_path / "board" / "train").iterdir())) == 1  # one run in TensorBoard, not one a phase
 
 
