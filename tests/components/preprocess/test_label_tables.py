@@ -336,6 +336,7 @@ def test_splits_inside_sources_of_such_names_count_as_before(made, tmp_path):
         tree(tmp_path / "both" / name, class_folders(each, start=len(name) * 50))
     for kind in ("inside", "class", "both"):
         info = made(tmp_path / kind / "train", tmp_path / kind / "test")
+        assert info.class_names == (["bus", "train"] if kind == "class" else ["cat", "dog"])
         assert info.splits["test"].per_class == [6, 6]
 
 
