@@ -131,6 +131,16 @@ def test_too_few_pictures_decide_nothing(judge, linear, saved, crowned, hashes, 
     assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
 
 
+def test_balanced_accuracy_is_asked_of_every_class_or_decides_nothing(judge, linear, saved, crowned, hashes, tmp_path):
+    registry = str(tmp_path / "registry")
+    _, labels = load_split(linear.dataset, read_info(linear.dataset), "test")
+    crowned(registry, saved(MUCH), hashes[labels == 3])
+    decision = judge(linear.model, registry, gate_metric="balanced_accuracy")
+    assert (decision.verdict, decision.comparison) == ("keep", None)
+    assert "none of the test pictures of 3 is one that neither has learned from" in decision.said
+    assert judge(linear.model, registry).verdict == "export"
+
+
 def test_a_champion_that_does_not_say_what_it_learned_from_is_not_compared_with(
     judge, linear, saved, crowned, tmp_path
 ):
