@@ -14,7 +14,7 @@ from components.core.framework import load_keras
 from pipeline import ROOT
 
 
-@pytest.mark.parametrize(("asked", "found"), [("", "tensorflow"), ("tensorflow", "tensorflow"), ("jax", "jax")])
+@pytest.mark.parametrize(("asked", "found"), [("", "tensorflow"), ("jax", "jax")])
 def test_the_parameter_decides_and_no_variable_nor_file(asked: str, found: str, tmp_path: pathlib.Path) -> None:
     """With such a file the article's convolutions take a picture's rows for its colours, and its loss is in float16."""
     own = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first", "backend": "torch"}

@@ -164,6 +164,7 @@ def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge
         assert said in decision.said
 
 
+@pytest.mark.parametrize("place", ["file", "gs"], indirect=True)  # by S3 as in the test above of a better one
 def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved, crowned, place):  # noqa: F811
     registry = crowned(place.uri, saved(MUCH))
     key = "models/digits/1/variables/variables.data-00000-of-00001"
