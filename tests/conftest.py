@@ -1,13 +1,16 @@
 """A small dataset artifact of real digits, a model trained on it, its evaluation and its export."""
 
 import contextlib
+import fcntl
 import functools
 import gc
 import multiprocessing
 import os
 import pathlib
+import pickle
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +24,8 @@ from pipeline import ROOT
 from tests.datasets import write_dataset
 from tests.warm import importing, shared_by_workers
 
-# The folders with files of half a minute of a core and more.
-LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/")
+# Where the files lie that take ten seconds of a core and more.
+LONGEST = ("tests/end_to_end/", "tests/components/train/", "tests/soak/", "tests/docker/test_install.py", "tests/test_")
 
 # Two thirds of XLA's compiling is what makes its code fast: worth nothing for networks of a few thousand weights. Nor
 # is it worth a sixth of the rest to compile by many threads. test_jax_backend.py has a training without these flags.
@@ -61,6 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What has been imported by now stays: to look through all of it again and again took 2 to 5 % of a worker."""
     gc.freeze()
+    # To rewrite a graph before it runs costs a tenth of a training of a few steps; steps of their own process do so.
+    if tensorflow := sys.modules.get("tensorflow"):
+        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +115,25 @@ def hashes_of(pictures: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def digits_with_test(tmp_path_factory) -> str:
+def of_all_workers(tmp_path_factory) -> pathlib.Path:
+    """A folder that is the same one for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def once(place: pathlib.Path, make: Callable[[], Any]) -> Any:
+    """Has the first worker that needs it make what lies at `place`; the others wait. Gives what `make` gave."""
+    with pathlib.Path(f"{place}.made").open("a+b") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)
+        made.seek(0)
+        if not (given := made.read()):
+            given = pickle.dumps(make())
+            made.write(given)
+    return pickle.loads(given)
+
+
+@pytest.fixture(scope="session")
+def digits_with_test(of_all_workers) -> str:
     """1,000 real digits to train on, 297 to validate, 500 to test, as a dataset artifact."""
     from sklearn.datasets import load_digits
 
@@ -117,9 +141,11 @@ def digits_with_test(tmp_path_factory) -> str:
     pictures = np.round(bundle.images * (255 / 16)).astype(np.uint8)[..., None]
     labels = bundle.target.astype(np.int64)
     chosen = {"train": slice(0, 1000), "validation": slice(1000, 1297), "test": slice(1297, None)}
-    return str(
-        write_dataset(
-            tmp_path_factory.mktemp("digits") / "dataset",
+    place = of_all_workers / "digits_with_test"
+    made = once(
+        place,
+        lambda: write_dataset(
+            place,
             {split: (pictures[part], labels[part]) for split, part in chosen.items()},
             hashes=hashes_of(pictures),
             dataset="digits",
@@ -129,19 +155,21 @@ def digits_with_test(tmp_path_factory) -> str:
             std=[0.4],
             split_seed=0,
             source_uri="package:digits",
-        )
+        ),
     )
+    return str(made)
 
 
 @pytest.fixture(scope="session")
-def trained(digits_with_test, tmp_path_factory) -> Trained:
+def trained(digits_with_test, of_all_workers) -> Trained:
     """The article's network after three epochs: good enough to be right mostly, and wrong sometimes."""
     from components.train.run import train
     from components.train.settings import TrainSettings
 
-    place = tmp_path_factory.mktemp("trained")
-    train(TrainSettings(epochs=3, verbose="0"), digits_with_test, str(place / "model"), str(place / "board"))
-    return Trained(digits_with_test, str(place / "model"))
+    place = of_all_workers / "trained"
+    settings, outputs = TrainSettings(epochs=3, verbose="0"), (str(place / "model"), str(place / "board"))
+    once(place, lambda: train(settings, digits_with_test, *outputs))
+    return Trained(digits_with_test, outputs[0])
 
 
 def evaluated(dataset: str, model: str, place: pathlib.Path, **settings: Any) -> str:
@@ -155,16 +183,18 @@ def evaluated(dataset: str, model: str, place: pathlib.Path, **settings: Any) ->
 
 
 @pytest.fixture(scope="session")
-def evaluation(trained, tmp_path_factory) -> str:
+def evaluation(trained, of_all_workers) -> str:
     """The evaluation artifact of the model `trained`."""
-    return evaluated(trained.dataset, trained.model, tmp_path_factory.mktemp("evaluated"))
+    place = of_all_workers / "evaluated"
+    return once(place, lambda: evaluated(trained.dataset, trained.model, place))
 
 
 @pytest.fixture(scope="session")
-def exported(trained, evaluation, tmp_path_factory):
+def exported(trained, evaluation, of_all_workers):
     """An export of `trained` in the default formats: its manifest, and where it lies."""
     from components.export.run import export
     from components.export.settings import ExportSettings
 
-    place = tmp_path_factory.mktemp("default") / "exported"
-    return export(ExportSettings(model_version=7), trained.dataset, trained.model, evaluation, str(place)), place
+    place = of_all_workers / "default" / "exported"
+    given = trained.dataset, trained.model, evaluation, str(place)
+    return once(place.parent, lambda: export(ExportSettings(model_version=7), *given)), place
