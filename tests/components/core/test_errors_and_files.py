@@ -153,6 +153,11 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
         partial.write_text("half")
         raise RuntimeError
     assert path.read_text() == "first"
+    with path.open() as reader:
+        with whole_file(path) as partial:
+            partial.write_text("second")
+        assert reader.read() == "first", "renamed, and not written into what others read"
+    assert path.read_text() == "second"
     assert list(path.parent.iterdir()) == [path]
 
 
