@@ -247,7 +247,7 @@ def test_the_report_has_the_decision_and_the_champion_beside_the_challenger(judg
 def test_a_model_of_other_classes_is_refused_even_if_as_many(judge, linear, tmp_path):
     dataset = tmp_path / "dataset"
     shutil.copytree(linear.dataset, dataset)
-    document = json.loads((dataset / INFO_FILE).read_text()) | {"class_names": list("abcdefghij")}
+    document = json.loads((dataset / INFO_FILE).read_text()) | {"class_names": list("9876543210")}
     (dataset / INFO_FILE).write_text(json.dumps(document))
-    with pytest.raises(PipelineError, match="a model of this data set's classes, a, b, .* received one of 0, 1, 2"):
+    with pytest.raises(PipelineError, match="a model of this data set's classes, 9, 8, .* received one of 0, 1, 2"):
         judge(linear.model, dataset=str(dataset))
