@@ -147,14 +147,21 @@ def test_class_names_stay_text(exported, trained, evaluation, tmp_path):
     assert "<script>" not in card and "a\\&lt;b" in card
 
 
-def test_a_model_that_answers_otherwise_than_measured_is_not_exported(trained, evaluation, tmp_path):
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        (lambda row: np.roll(row, 1), "saved_model export to answer test pictures as evaluate measured"),
+        (lambda row: row * np.nan, "saved_model export failed its check: expected finite probabilities, received NaN"),
+    ],
+)
+def test_a_model_that_answers_otherwise_than_measured_is_not_exported(trained, evaluation, tmp_path, answered, said):
     copy = tmp_path / "evaluation"
     shutil.copytree(evaluation, copy)
     with np.load(copy / "predictions.npz") as predictions:
         labels, probabilities = predictions["labels"], predictions["probabilities"]
-    probabilities[0] = np.roll(probabilities[0], 1)  # in the first of two batches
+    probabilities[0] = answered(probabilities[0])  # in the first of two batches
     np.savez(copy / "predictions.npz", labels=labels, probabilities=probabilities)
-    with pytest.raises(PipelineError, match="saved_model export to answer test pictures as evaluate measured"):
+    with pytest.raises(PipelineError, match=said):
         export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation"]
 
