@@ -385,11 +385,20 @@ def test_the_overlays_placements_are_valid(path):
 def test_what_is_compiled_with_a_placement_has_its_gpus_and_the_image_for_them(tmp_path):
     """Of a file that was compiled without, a run with the same lines had the image for CPUs, on a GPU's node."""
     lines, compiled = ROOT / "k8s/overlays/gke/runs.env", tmp_path / "training.yaml"
-    typed = ["compile", "--placement", str(lines), "--to", str(compiled), "epochs=3"]
+    typed = [
+        "compile",
+        "--placement",
+        str(lines),
+        "--to",
+        str(compiled),
+        "epochs=3",
+        "accelerator=nvidia.com/mig-1g.10gb",
+    ]
     assert CliRunner().invoke(main, typed, catch_exceptions=False).exit_code == 0
     pipeline = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
     defaults = {
         name: one.get("defaultValue") for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()
     }
     assert (defaults["gpus"], defaults["epochs"]) == ("1", 3)
+    assert defaults["accelerator"] == "nvidia.com/mig-1g.10gb", "what is typed counts more than a file"
     assert pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == image("train", "gpu")
