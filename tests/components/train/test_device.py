@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.train.device import Device, _gpu_arithmetic, choose_policy
+from components.train.device import Device, _cpu_arithmetic, _gpu_arithmetic, choose_policy
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,20 @@ def test_auto_is_the_fastest_that_a_gpu_has_units_for(capability, arithmetic, po
     device = Device("a GPU", 1, arithmetic)
     assert (choose_policy("auto", device), choose_policy("float32", device)) == (policy, "float32")
     assert choose_policy("bfloat16", device) == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "policy"),
+    [
+        ("GenuineIntel", {"avx512_bf16", "amx_bf16"}, "mixed_bfloat16"),
+        ("GenuineIntel", {"avx512_bf16"}, "float32"),  # AMX hidden by the hypervisor, or Cooper Lake
+        ("AuthenticAMD", {"avx512_bf16"}, "mixed_bfloat16"),
+        ("AuthenticAMD", {"avx512f"}, "float32"),
+        ("", set(), "float32"),  # no Linux, or no x86
+    ],
+)
+def test_auto_is_bfloat16_on_processors_that_it_is_quicker_on(vendor, flags, policy) -> None:
+    assert choose_policy("auto", Device("a CPU", 0, _cpu_arithmetic(vendor, flags))) == policy
 
 
 def test_pictures_lie_on_one_gpu_if_they_take_a_quarter_of_it_at_most() -> None:
