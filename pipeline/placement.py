@@ -35,7 +35,7 @@ HOUR = 3600
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class TaskLimits:
     """What one task gets.
 
     Attributes:
@@ -57,18 +57,18 @@ class Place:
 # has `retryPolicy: OnError` as its default, and KFP's compiled file has no field for another. So what can be mended by
 # going on (a store that is away, a node of several that is lost) is mended inside the step; what can't be, a second try
 # would not mend.
-PLACES = {
-    "check": Place(hours=1, retries=3, cpu="500m", memory="512Mi"),
-    "look": Place(hours=1, retries=3, cpu="500m", memory="1Gi"),
-    "download": Place(hours=3, retries=3),  # the slowest known origin takes an hour
-    "preprocess": Place(hours=2),
-    "train": Place(hours=48, retries=3),
-    "launch": Place(hours=48, retries=3, cpu="500m", memory="1Gi"),  # train, if it only has others do it
-    "choose": Place(hours=1),
-    "evaluate": Place(hours=1),
-    "export": Place(hours=1),
-    "predict": Place(hours=24, retries=3),
-    "notify": Place(hours=1, retries=0, cpu="500m", memory="256Mi"),
+TASK_LIMITS = {
+    "check": TaskLimits(hours=1, retries=3, cpu="500m", memory="512Mi"),
+    "look": TaskLimits(hours=1, retries=3, cpu="500m", memory="1Gi"),
+    "download": TaskLimits(hours=3, retries=3),  # the slowest known origin takes an hour
+    "preprocess": TaskLimits(hours=2),
+    "train": TaskLimits(hours=48, retries=3),
+    "launch": TaskLimits(hours=48, retries=3, cpu="500m", memory="1Gi"),  # train, if it only has others do it
+    "choose": TaskLimits(hours=1),
+    "evaluate": TaskLimits(hours=1),
+    "export": TaskLimits(hours=1),
+    "predict": TaskLimits(hours=24, retries=3),
+    "notify": TaskLimits(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }
 # Argo waits out one back-off also before it gives a step up that failed.
 BACKOFF = {"backoff_duration": "10s", "backoff_factor": 3.0, "backoff_max_duration": "600s"}
@@ -125,18 +125,18 @@ class Placement:
             # Here and not by the SDK's enable_caching, which reaches no task below an exit handler or in a loop.
             task.set_caching_options(False)
         launches = name == "train" and self.on_nodes
-        where = PLACES["launch" if launches else name]
+        limits = TASK_LIMITS["launch" if launches else name]
         if name in gpu_steps(self.cluster) and not launches:
             _on_gpu_node(task, self.values, self.cluster)
         else:
             _off_gpu_nodes(task)
-        cpu = where.cpu or self.values[f"{name}_cpu"]
-        _share(task, self.values["cpu_request"], cpu, where.memory or self.values[f"{name}_memory"])
+        cpu = limits.cpu or self.values[f"{name}_cpu"]
+        _share(task, self.values["cpu_request"], cpu, limits.memory or self.values[f"{name}_memory"])
         if launches:
             task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
             if labels := queue_labels(self.cluster):
                 task.set_env_variable(LABELS_VARIABLE, ",".join(f"{key}={value}" for key, value in labels.items()))
-        _kubernetes().set_timeout(task, where.hours * HOUR)
+        _kubernetes().set_timeout(task, limits.hours * HOUR)
         # What the namespace's Pod Security "restricted" asks for. As which user, the image says, by number, or the
         # namespace: OpenShift gives each a range of users, and refuses a pod that names one outside of it.
         _kubernetes().set_security_context(task, run_as_non_root=True)
@@ -146,8 +146,8 @@ class Placement:
             _kubernetes().use_config_map_as_env(task, SITE, {name: name for name in SITE_VARIABLES}, optional=True)
             _kubernetes().use_secret_as_env(task, SITE, {name: name for name in SITE_SECRETS}, optional=True)
             _kubernetes().use_config_map_as_volume(task, SITE, SITE_FOLDER, optional=True)
-        if where.retries:
-            task.set_retry(where.retries, **BACKOFF)
+        if limits.retries:
+            task.set_retry(limits.retries, **BACKOFF)
 
 
 def _kubernetes() -> ModuleType:

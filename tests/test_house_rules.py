@@ -173,6 +173,12 @@ def test_no_module_bears_the_name_of_a_dependency():
     assert tops & known == set()
 
 
+def test_no_two_classes_share_a_name():
+    trees = {path: ast.parse((ROOT / path).read_text()) for path in SOURCES}
+    names = [node.name for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert sorted(name for name in set(names) if names.count(name) > 1 and not name.startswith("_")) == []
+
+
 def test_tensorflow_is_loaded_only_where_it_is_needed():
     """In one process: the first that loads it is the one to look at."""
     loaded = "[m for m in ('tensorflow', 'keras', 'sklearn') if m in sys.modules]"

@@ -35,7 +35,7 @@ UNKNOWN_START = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Champion:
+class AskedChampion:
     """The champion as it was found.
 
     Attributes:
@@ -62,7 +62,7 @@ class Champion:
 @contextlib.contextmanager
 def fetched_champion(
     settings: EvaluateSettings, dataset_path: str, info: DatasetInfo, challenger_learned: np.ndarray | None
-) -> Iterator[Champion | None]:
+) -> Iterator[AskedChampion | None]:
     """Finds the champion, and fetches it for as long as the body runs if it is to be compared with.
 
     Gives None if no registry is named, or it has no champion of that model.
@@ -84,7 +84,7 @@ def fetched_champion(
         return
     name = f"{settings.model_name} version {pointer.version}"
     if settings.gate == "min_accuracy":
-        yield Champion(name, pointer.version)
+        yield AskedChampion(name, pointer.version)
         return
     with tempfile.TemporaryDirectory(prefix="champion-") as directory:
         path = pathlib.Path(directory) / "champion"
@@ -102,11 +102,11 @@ def fetched_champion(
                 other = asked.other
                 own = challenger_learned, split_hashes(dataset_path, info, "test")
                 stranger = not any(np.isin(learned, hashes).any() for hashes in own)
-        yield Champion(name, pointer.version, path, other, asked, stranger)
+        yield AskedChampion(name, pointer.version, path, other, asked, stranger)
 
 
 def champion_answers(
-    settings: EvaluateSettings, champion: Champion, dataset_path: str, info: DatasetInfo
+    settings: EvaluateSettings, champion: AskedChampion, dataset_path: str, info: DatasetInfo
 ) -> np.ndarray:
     """Its answers on the pictures that it is asked: float32 (k, classes), by the code that measures the challenger.
 
@@ -126,7 +126,11 @@ def champion_answers(
 
 
 def count_as_look(
-    settings: EvaluateSettings, champion: Champion, labels: np.ndarray, probabilities: np.ndarray, answers: np.ndarray
+    settings: EvaluateSettings,
+    champion: AskedChampion,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    answers: np.ndarray,
 ) -> int:
     """How many comparisons there are on these pictures, with this one.
 
@@ -142,7 +146,7 @@ def count_as_look(
     return count_look(store, settings.model_name, asked.hashes, right - champion_right, champion.version)
 
 
-def _asked(champion: Champion) -> Asked:
+def _asked(champion: AskedChampion) -> Asked:
     assert champion.asked is not None, "what is comparable is asked something"
     return champion.asked
 

@@ -33,11 +33,11 @@ import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
 from components.core.wording import beside, counted
-from components.evaluate.champion import Champion
+from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import LEAST_ASKED
 from components.evaluate.looks import share_of
 from components.evaluate.measure import measures, paired
-from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.report.facts import Answered, BothAnswered
 from components.evaluate.settings import EvaluateSettings
 
@@ -61,8 +61,8 @@ def decide(
     settings: EvaluateSettings,
     labels: np.ndarray,
     probabilities: np.ndarray,
-    behaviour: Sequence[Check],
-    champion: Champion | None = None,
+    behaviour: Sequence[BehaviourCheck],
+    champion: AskedChampion | None = None,
     duel: Duel | None = None,
     uneven: bool = False,
 ) -> Decision:
@@ -188,7 +188,7 @@ def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel | No
     return BothAnswered(champion, challenger)
 
 
-def _unmeasured(settings: EvaluateSettings, champion: Champion | None, tested: int) -> DecisionReason:
+def _unmeasured(settings: EvaluateSettings, champion: AskedChampion | None, tested: int) -> DecisionReason:
     """The reason when no champion was measured."""
     if champion is None:
         said = f"{settings.model_name} has no champion yet"

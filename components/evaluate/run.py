@@ -27,7 +27,7 @@ from components.evaluate.champion import champion_answers, count_as_look, fetche
 from components.evaluate.comparing import class_not_asked
 from components.evaluate.gate import Duel, both_answered, decide
 from components.evaluate.measure import measures
-from components.evaluate.measure.behaviour import Check, behaviour_checks, most_pictures
+from components.evaluate.measure.behaviour import BehaviourCheck, behaviour_checks, most_pictures
 from components.evaluate.measure.gather import gather
 from components.evaluate.measure.predict import predict_test_split, predictor
 from components.evaluate.report.facts import EvaluationFacts, RocCurve
@@ -124,7 +124,7 @@ def _uneven(info: DatasetInfo) -> bool:
 
 def _behaviour(
     settings: EvaluateSettings, model: Any, probabilities: np.ndarray, dataset_path: str, info: DatasetInfo
-) -> list[Check]:
+) -> list[BehaviourCheck]:
     """The behaviour tests; `probabilities` are the model's answers on the test pictures as they are."""
     if settings.behaviour == "off":
         return []

@@ -8,12 +8,12 @@ from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.errors import one_line
 from components.core.pictures.decode import MAX_PIXELS
 from components.core.wording import counted, sentence
-from components.export.manifest import Manifest
+from components.export.manifest import ExportManifest
 
 
 def write_card(
     path: pathlib.Path,
-    manifest: Manifest,
+    manifest: ExportManifest,
     metrics: dict[str, Any],
     training: dict[str, Any],
     copies: int | None,
@@ -39,13 +39,13 @@ def write_card(
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _purpose(manifest: Manifest, registry: str) -> str:
+def _purpose(manifest: ExportManifest, registry: str) -> str:
     purpose = card_words.purpose(manifest.image_shape, manifest.class_names, _text)
     version = f"made for {_text(registry)}" if registry else f"version {manifest.model_version}"
     return f"# {manifest.model_name}, {version}\n\n{purpose}\n"
 
 
-def _scores(manifest: Manifest, metrics: dict[str, Any], doubt: str) -> str:
+def _scores(manifest: ExportManifest, metrics: dict[str, Any], doubt: str) -> str:
     low, high = metrics["accuracy_interval_95"]
     rows = [
         (
@@ -66,7 +66,7 @@ Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), t
 """
 
 
-def _balanced(manifest: Manifest, metrics: dict[str, Any]) -> str:
+def _balanced(manifest: ExportManifest, metrics: dict[str, Any]) -> str:
     """Balanced accuracy, if it tells more than accuracy does, and by which of the two the gate went."""
     decision, said = manifest.decision, ""
     if decision and decision.balanced_accuracy is not None:
@@ -87,7 +87,7 @@ def _limits(metrics: dict[str, Any]) -> str:
     return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
 
 
-def _formats(manifest: Manifest, registry: str) -> str:
+def _formats(manifest: ExportManifest, registry: str) -> str:
     rows = [
         (
             name,
@@ -116,7 +116,7 @@ model that was evaluated. Times are of the machine that exported.
 """
 
 
-def _use(manifest: Manifest) -> str:
+def _use(manifest: ExportManifest) -> str:
     height, width, channels = manifest.image_shape
     return f"""## How to use it
 
@@ -132,7 +132,7 @@ up to {MAX_PIXELS:,} pixels.
 """
 
 
-def _data(manifest: Manifest) -> str:
+def _data(manifest: ExportManifest) -> str:
     facts = {
         "data set": _text(manifest.dataset_title),
         "licence": card_words.licence(manifest.dataset, manifest.dataset_title),
@@ -143,7 +143,7 @@ def _data(manifest: Manifest) -> str:
     return f"## Data\n\n{_facts(facts)}\n"
 
 
-def _training(manifest: Manifest, training: dict[str, Any]) -> str:
+def _training(manifest: ExportManifest, training: dict[str, Any]) -> str:
     settings = {name: _text(str(value)) for name, value in training["settings"].items()}
     started = training.get("started_from")
     facts = {

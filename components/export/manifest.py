@@ -26,7 +26,7 @@ class ExportedFormat(FormatProof):
     bytes: int
 
 
-class Manifest(pydantic.BaseModel):
+class ExportManifest(pydantic.BaseModel):
     """What manifest.json says: all it takes to go from a served model back to the bytes of its source.
 
     Attributes:
@@ -78,15 +78,15 @@ def size_of(path: pathlib.Path) -> int:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
-def write_manifest(directory: pathlib.Path, manifest: Manifest) -> None:
+def write_export_manifest(directory: pathlib.Path, manifest: ExportManifest) -> None:
     """Writes manifest.json into `directory`."""
     write_json(directory / EXPORT_MANIFEST, manifest.model_dump(mode="json"))
 
 
-def read_manifest(directory: pathlib.Path) -> Manifest:
+def read_export_manifest(directory: pathlib.Path) -> ExportManifest:
     """Reads the manifest of an export artifact.
 
     Raises:
         PipelineError: there is none, or it is not one.
     """
-    return read_json(Manifest, directory / EXPORT_MANIFEST, "an export")
+    return read_json(ExportManifest, directory / EXPORT_MANIFEST, "an export")

@@ -8,7 +8,7 @@ import numpy as np
 from components.core.artifacts.dataset import DatasetInfo, Split
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import read_probabilities
-from components.core.artifacts.reference import DIGITS, Example, Histogram, Reference, tenths
+from components.core.artifacts.reference import DIGITS, Histogram, Reference, ReferencePicture, tenths
 from components.core.pictures.looks import LOOKS, SIZE_EDGES, looks_of
 from components.core.pictures.thumbnail import packed
 
@@ -59,14 +59,16 @@ def _chosen(labels: np.ndarray, looks: dict[str, np.ndarray], measures: dict[str
     return chosen[:MOST_EXAMPLES]
 
 
-def _examples(dataset_path: str, info: DatasetInfo, looks: dict[str, np.ndarray], chosen: list[int]) -> list[Example]:
+def _examples(
+    dataset_path: str, info: DatasetInfo, looks: dict[str, np.ndarray], chosen: list[int]
+) -> list[ReferencePicture]:
     """The chosen training pictures."""
-    found: list[Example] = []
+    found: list[ReferencePicture] = []
     kind: Literal["PNG", "JPEG"] = "PNG" if max(info.image_shape[:2]) <= SMALL else "JPEG"
     start = 0
     for pictures, labels in batches(dataset_path, info, "train") if chosen else ():
         found += [
-            Example(
+            ReferencePicture(
                 label=int(labels[place - start]),
                 looks={name: round(float(values[place]), DIGITS) for name, values in looks.items()},
                 picture=packed(pictures[place - start], EXAMPLE_SIDE, kind),

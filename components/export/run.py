@@ -32,7 +32,7 @@ from components.export.formats.converted import write_litert, write_onnx, write_
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
 from components.export.formats.repository import write_repository
 from components.export.formats.saved_model import write_saved_model
-from components.export.manifest import ExportedFormat, Manifest, list_files, size_of, write_manifest
+from components.export.manifest import ExportedFormat, ExportManifest, list_files, size_of, write_export_manifest
 from components.export.reference import reference_of
 from components.export.settings import ExportSettings
 from components.export.verify import FormatProof, Verifier
@@ -49,7 +49,7 @@ SCALARS = (
 
 def export(
     settings: ExportSettings, dataset_path: str, model_path: str, evaluation_path: str, exported_path: str
-) -> Manifest:
+) -> ExportManifest:
     """Exports the model artifact in the formats that the settings name.
 
     The export artifact holds saved_model/<version>/ (signatures in saved_model.py), the other formats' files
@@ -82,7 +82,7 @@ def export(
         for name, proof in proofs.items():
             _judge(name, proof, settings.int8_tolerance)
             _say(name, proof)
-        manifest = Manifest(
+        manifest = ExportManifest(
             model_name=settings.model_name,
             model_version=settings.model_version,
             class_names=info.class_names,
@@ -121,7 +121,7 @@ def export(
         reference = reference_of(dataset_path, info, evaluation_path, settings.example_pictures)
         write_json(directory / REFERENCE_FILE, reference.model_dump(mode="json"))
         manifest = manifest.model_copy(update={"files": list_files(directory)})
-        write_manifest(directory, manifest)
+        write_export_manifest(directory, manifest)
     size = sum(file.bytes for file in manifest.files)
     # What is published gets its number from the registry.
     version = "" if settings.publish_uri else f" version {settings.model_version}"

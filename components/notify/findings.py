@@ -10,11 +10,11 @@ A step that an earlier run answered for has left nothing here.
 
 import re
 
-from components.core.artifacts.answered import ANSWERED_FILE, Answered
+from components.core.artifacts.answered import ANSWERED_FILE, PredictionSummary
 from components.core.artifacts.evaluation import DECISION_FILE, Decision
 from components.core.errors import ERROR_PREFIX, PipelineError
 from components.core.storage import Store, open_store
-from components.notify.message import Outcome
+from components.notify.message import RunOutcome
 
 SUCCEEDED = ("SUCCEEDED", "COMPLETE")
 # Until KFP 2.17 a run with a loop in it, as a sweep has, stays RUNNING for who is told of its end (kubeflow/pipelines
@@ -34,7 +34,7 @@ KILLED = "killed, likely for want of memory; give the step more"
 NO_CAUSE = "it left no log, as a pod that was deleted or never started does not"
 
 
-def find_outcome(state: str, message: str, own_output: str, run_name: str, run_id: str) -> Outcome:
+def find_outcome(state: str, message: str, own_output: str, run_name: str, run_id: str) -> RunOutcome:
     """How a run ended.
 
     Args:
@@ -50,11 +50,11 @@ def find_outcome(state: str, message: str, own_output: str, run_name: str, run_i
         if state == UNDECIDED:
             word = "succeeded" if any(LAST_OUTPUT.match(key) for keys in folders.values() for key in keys) else "failed"
         if word == "succeeded":
-            return _success(store, folders, Outcome(run_name, run_id, word))
+            return _success(store, folders, RunOutcome(run_name, run_id, word))
         step, cause = _failure(store, folders)
     except PipelineError as error:
-        return Outcome(run_name, run_id, word, cause=message or f"the artifact store does not tell why: {error}")
-    return Outcome(run_name, run_id, word, cause=cause if step else message or cause, step=step)
+        return RunOutcome(run_name, run_id, word, cause=message or f"the artifact store does not tell why: {error}")
+    return RunOutcome(run_name, run_id, word, cause=cause if step else message or cause, step=step)
 
 
 def _folders(store: Store) -> dict[str, list[str]]:
@@ -67,20 +67,20 @@ def _folders(store: Store) -> dict[str, list[str]]:
     return folders
 
 
-def _success(store: Store, folders: dict[str, list[str]], outcome: Outcome) -> Outcome:
+def _success(store: Store, folders: dict[str, list[str]], outcome: RunOutcome) -> RunOutcome:
     keys = [key for objects in folders.values() for key in objects]
     if answered := next((key for key in keys if re.fullmatch(rf"predict/.+/{re.escape(ANSWERED_FILE)}", key)), ""):
-        told = Answered.model_validate_json(store.read_bytes(answered))
-        return Outcome(outcome.run_name, outcome.run_id, told.said, cause=told.report or told.place)
+        told = PredictionSummary.model_validate_json(store.read_bytes(answered))
+        return RunOutcome(outcome.run_name, outcome.run_id, told.said, cause=told.report or told.place)
     decided = next((key for key in keys if re.fullmatch(rf"evaluate/.+/{re.escape(DECISION_FILE)}", key)), "")
     if not decided:
-        return Outcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)
+        return RunOutcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)
     decision = Decision.model_validate_json(store.read_bytes(decided))
     said = [line for key in keys if key.startswith("export/") and LOGS in key for line in _lines(store, key)]
     exported = next((line for line in reversed(said) if OUTCOME.match(line)), "")
     word = exported or ("exported" if decision.passed else "not exported")
     accuracies = decision.accuracy, decision.balanced_accuracy
-    return Outcome(outcome.run_name, outcome.run_id, word, *accuracies, cause=decision.said)
+    return RunOutcome(outcome.run_name, outcome.run_id, word, *accuracies, cause=decision.said)
 
 
 def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:

@@ -26,7 +26,7 @@ TEAMS = re.compile(r"\.(logic\.azure|powerplatform)\.")
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended, in a word or two; accuracies are those of the test pictures, None if there is none to tell."""
 
     run_name: str
@@ -38,13 +38,13 @@ class Outcome:
     step: str = ""
 
 
-def message(outcome: Outcome, ui: str = "") -> dict[str, Any]:
+def message(outcome: RunOutcome, ui: str = "") -> dict[str, Any]:
     """The JSON body: one readable `text`. `ui` is where people open Kubeflow Pipelines, for the link."""
     *said, where = _lines(outcome, ui)
     return {"text": "\n".join([*map(_plain, said), where])}
 
 
-def card(outcome: Outcome, ui: str = "") -> dict[str, Any]:
+def card(outcome: RunOutcome, ui: str = "") -> dict[str, Any]:
     """The same for Teams: an Adaptive Card."""
     *said, where = _lines(outcome, ui)
     # A text block is Markdown, and what is said may hold anybody's names: those would be links of ours.
@@ -57,7 +57,7 @@ def card(outcome: Outcome, ui: str = "") -> dict[str, Any]:
     return {"type": "message", "attachments": [attached]}
 
 
-def _lines(outcome: Outcome, ui: str) -> list[str]:
+def _lines(outcome: RunOutcome, ui: str) -> list[str]:
     """What is said, a line each; the last one is where to look."""
     first = f"{one_line(outcome.run_name)}: {one_line(outcome.outcome)}"
     if outcome.accuracy is not None:
@@ -75,7 +75,7 @@ def _lines(outcome: Outcome, ui: str) -> list[str]:
     return [*lines, of_run.geturl()]
 
 
-def tell(outcome: Outcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
+def tell(outcome: RunOutcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
     """Posts the message if a webhook is set. A webhook that is down must not fail a run: that is only printed.
 
     Returns:

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Collection, Iterator
 
-from components.core.artifacts.answered import Answered
+from components.core.artifacts.answered import PredictionSummary
 from components.core.errors import PipelineError
 from components.core.machine import at_once
 from components.core.progress import Progress
@@ -17,7 +17,7 @@ from components.predict.drift.report import Report, report_drift
 from components.predict.drift.tally import Counts, count
 from components.predict.rows import Rows
 from components.predict.settings import AnswerSettings, PredictSettings
-from components.predict.source import Picture, Source, not_followed, nothing_found, open_source
+from components.predict.source import Picture, PictureSource, not_followed, nothing_found, open_source
 
 # Pictures to a file of answers, and to what a killed run does again; fewer if many classes are told of each.
 FILE_PICTURES = 10_000
@@ -26,7 +26,7 @@ FILE_PROBABILITIES = 1_000_000
 SUSPICIOUS = 30
 
 
-def predict(settings: PredictSettings, page_path: str = "") -> Answered:
+def predict(settings: PredictSettings, page_path: str = "") -> PredictionSummary:
     """Has a version of the registry answer what is new at the source; see answers.py for what it leaves.
 
     Args:
@@ -40,7 +40,7 @@ def predict(settings: PredictSettings, page_path: str = "") -> Answered:
         return answer_all(served, settings, page_path)
 
 
-def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") -> Answered:
+def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") -> PredictionSummary:
     """`predict` by a version that is fetched."""
     began = time.monotonic()
     names = served.class_names
@@ -105,7 +105,7 @@ def _still_new(pictures: list[Picture], answers: Answers) -> Iterator[list[Pictu
         yield left
 
 
-def _answer(served: Served, source: Source, pictures: list[Picture], rows: Rows, progress: Progress) -> Counts:
+def _answer(served: Served, source: PictureSource, pictures: list[Picture], rows: Rows, progress: Progress) -> Counts:
     """Fills the rows of one file."""
     counts = Counts()
     classifier = served.load()
@@ -127,13 +127,13 @@ def _without(batch: Batch[Picture], refused: Collection[str]) -> Batch[Picture]:
     return dataclasses.replace(batch, items=[picture for picture, _ in kept], reasons=[reason for _, reason in kept])
 
 
-def _refused(source: Source) -> str:
+def _refused(source: PictureSource) -> str:
     """How many pictures the disk would not read, one of them, and why."""
     name, why = next(iter(source.refused.items()))
     return f"the disk would not read {counted(len(source.refused), 'picture')}, for instance {listed([name])}: {why}"
 
 
-def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied: str) -> None:
+def _say(answers: Answers, source: PictureSource, done: Counts, seconds: float, emptied: str) -> None:
     if done.pictures:
         speed = f"{seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s)"
         print(f"answered {counted(done.pictures, 'picture')} in {speed}, in {answers.uri()}", flush=True)
@@ -152,7 +152,9 @@ def _say(answers: Answers, source: Source, done: Counts, seconds: float, emptied
         print(f"  {done.unreadable:,} could not be read, for instance {listed([bad.name])}: {bad.reason}", flush=True)
 
 
-def _judged(answers: Answers, done: Counts, seconds: float, report: Report | None, max_drift: float) -> Answered:
+def _judged(
+    answers: Answers, done: Counts, seconds: float, report: Report | None, max_drift: float
+) -> PredictionSummary:
     """What became of it all.
 
     Raises:
@@ -172,7 +174,7 @@ def _judged(answers: Answers, done: Counts, seconds: float, report: Report | Non
     said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else "no new pictures"
     unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""
     drifted = f"; drift: {shares or 'none beyond chance'}" if report else ""
-    return Answered(
+    return PredictionSummary(
         pictures=done.pictures,
         unreadable=done.unreadable,
         pictures_per_second=done.pictures / seconds,

@@ -48,7 +48,7 @@ class Picture(NamedTuple):
         return hashlib.blake2b(f"{self.name}\0{self.generation}".encode(), digest_size=8).digest()
 
 
-class Source:
+class PictureSource:
     """Pictures below a folder or a prefix.
 
     Attributes:
@@ -102,7 +102,7 @@ class Source:
             raise ValueError(f"it was {done} after it was listed") from None
 
 
-class ArchiveSource(Source):
+class ArchiveSource(PictureSource):
     """Pictures in an archive, which are read in its order. All its members are answered anew if it is another one."""
 
     def __init__(self, archive: pathlib.Path, uri: str, generation: str):
@@ -139,7 +139,7 @@ class ArchiveSource(Source):
 
 
 @contextlib.contextmanager
-def open_source(uri: str) -> Iterator[Source]:
+def open_source(uri: str) -> Iterator[PictureSource]:
     """Finds out what lies at `uri`; an archive in a store is fetched for as long as the body runs.
 
     Raises:
@@ -149,7 +149,7 @@ def open_source(uri: str) -> Iterator[Source]:
     name = place.prefix.rpartition("/")[2]
     if place.scheme == "file" and pathlib.Path(place.prefix).is_dir():
         store = open_store(uri)
-        source = Source(store, store.list())
+        source = PictureSource(store, store.list())
         source.links = linked_folders(place.prefix)
         yield source
         return
@@ -161,7 +161,7 @@ def open_source(uri: str) -> Iterator[Source]:
             stored = beside.stat(name)
     if stored and (stored.size or ending_of(name) in SUFFIXES):
         if ending_of(name) in SUFFIXES:
-            yield Source(beside, iter([stored]))
+            yield PictureSource(beside, iter([stored]))
         elif place.scheme == "file":
             yield ArchiveSource(pathlib.Path(place.prefix), printable(place.uri()), stored.generation)
         else:
@@ -173,10 +173,10 @@ def open_source(uri: str) -> Iterator[Source]:
         raise PipelineError(f"expected a picture, an archive or a folder at {uri!a}, which does not exist")
     else:
         store = open_store(uri)
-        yield Source(store, store.list())
+        yield PictureSource(store, store.list())
 
 
-def nothing_found(uri: str, source: Source) -> PipelineError:
+def nothing_found(uri: str, source: PictureSource) -> PipelineError:
     """That a source has no picture at all, and what it has."""
     held = endings(source.left_out) or "nothing"
     held += f"; {not_followed(source.links)}" if source.links else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
 from pipeline.cluster.closing import summary, why
-from pipeline.cluster.kubeflow import Endpoint, patiently, run_page
+from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, run_page
 from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
@@ -93,7 +93,7 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, h
             raise
 
     try:
-        run = patiently(look, endpoint, watch.patience, again)
+        run = ask_kubeflow(look, endpoint, watch.patience, again)
     except PipelineError as error:
         raise PipelineError(f"{error}; the run, if there is one, goes on; {how}") from None
     if said:
@@ -109,7 +109,7 @@ def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any, watch: Watch, 
 
     read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
     try:
-        return patiently(read, endpoint, watch.patience).pipeline_spec or {}
+        return ask_kubeflow(read, endpoint, watch.patience).pipeline_spec or {}
     except PipelineError as error:
         say(f"note: the pipeline's version can't be read, so no step is told: {error}")
         return {}

@@ -104,12 +104,12 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
     import urllib3
     from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, ServiceAccountTokenVolumeCredentials
 
-    # Each dropped connection would print a warning; `patiently` tells of it in one line.
+    # Each dropped connection would print a warning; `ask_kubeflow` tells of it in one line.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     class Client(kfp.Client):
         def _load_config(self, *given: Any) -> Any:
-            # Tries again are for `patiently`. One at once, without a word, is for kept connections that were closed.
+            # Tries again are for `ask_kubeflow`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
             configuration.retries = urllib3.Retry(3, connect=0, read=1)
             _by_the_environment(configuration)
@@ -152,10 +152,10 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
             ) from None
         return client
 
-    return patiently(answered, endpoint, FIRST_PATIENCE_S)
+    return ask_kubeflow(answered, endpoint, FIRST_PATIENCE_S)
 
 
-def patiently(
+def ask_kubeflow(
     call: Callable[[], Result],
     endpoint: Endpoint,
     patience_s: float | None = None,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently
+from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect
 from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import find_version, parameters_of
 from pipeline.console import option
@@ -115,7 +115,7 @@ def schedule(
         **pipeline,
         service_account=service_account or None,
     )
-    return name, patiently(make, endpoint, 0.0).recurring_run_id, version
+    return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id, version
 
 
 def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[Any]:
@@ -127,7 +127,7 @@ def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[An
     token = ""
     while True:
         read = functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=mine)
-        page = patiently(read, endpoint)
+        page = ask_kubeflow(read, endpoint)
         found += page.recurring_runs or []
         token = page.next_page_token
         if not token:
@@ -143,7 +143,7 @@ def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client") -> str:
     document, version = entry.pipeline_spec, entry.pipeline_version_reference
     if not document and version and version.pipeline_version_id:
         read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
-        document = patiently(read, endpoint).pipeline_spec
+        document = ask_kubeflow(read, endpoint).pipeline_spec
     executors = (document or {}).get("pipeline_spec", document or {}).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
     # Tags are hashes of the code; the repository is another matter.
@@ -167,7 +167,7 @@ def unschedule(name: str, endpoint: Endpoint) -> str:
         raise PipelineError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")
     if len(found) > 1:
         raise PipelineError(f"{len(found)} schedules are named {name!r}; give an id: {found[0].recurring_run_id}, ...")
-    patiently(lambda: client.delete_recurring_run(found[0].recurring_run_id), endpoint)
+    ask_kubeflow(lambda: client.delete_recurring_run(found[0].recurring_run_id), endpoint)
     return found[0].recurring_run_id
 
 

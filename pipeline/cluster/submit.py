@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import Endpoint, connect, patiently, run_page, unless_there
+from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, run_page, unless_there
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
 from pipeline.parameters.parameters import Configuration
@@ -120,7 +120,7 @@ def submit(
         )
         return run.run_id
 
-    run_id = patiently(start, endpoint)
+    run_id = ask_kubeflow(start, endpoint)
     say(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
     if page := run_page(client, run_id):
         say(f"  {page}")
@@ -130,7 +130,7 @@ def submit(
 def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str) -> str:
     """The id of the experiment of that name, made if need be."""
     obtain = functools.partial(client.create_experiment, name)  # which looks before it makes one
-    return patiently(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint)
+    return ask_kubeflow(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint)
 
 
 def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str:
@@ -138,8 +138,8 @@ def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str
     if endpoint.namespace:
         return endpoint.namespace
     with contextlib.suppress(PipelineError):  # which whoever follows the run is told
-        run = patiently(lambda: client.get_run(run_id), endpoint)
-        return patiently(lambda: client.get_experiment(run.experiment_id), endpoint).namespace or "kubeflow"
+        run = ask_kubeflow(lambda: client.get_run(run_id), endpoint)
+        return ask_kubeflow(lambda: client.get_experiment(run.experiment_id), endpoint).namespace or "kubeflow"
     return client.get_user_namespace() or "kubeflow"
 
 

@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, connect, pages_of, patiently, unless_there
+from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, pages_of, unless_there
 
 if TYPE_CHECKING:
     import kfp
@@ -23,7 +23,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
         PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
-    pipeline = patiently(lambda: _obtain_pipeline(client, name), endpoint)
+    pipeline = ask_kubeflow(lambda: _obtain_pipeline(client, name), endpoint)
     sent: list[str] = []
 
     def send() -> Any:
@@ -41,7 +41,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
             )
         ) or _named(versions(client, pipeline.pipeline_id), version)
 
-    made = patiently(send, endpoint)
+    made = ask_kubeflow(send, endpoint)
     path = f"/#/pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
     pages = pages_of(client)
     return not sent, f"{pages}{path}" if pages else ""
@@ -53,7 +53,7 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
     Raises:
         PipelineError: there is no such pipeline or version; names the nearest.
     """
-    known = patiently(lambda: _known(client, name), endpoint)
+    known = ask_kubeflow(lambda: _known(client, name), endpoint)
     if known is None:
         raise PipelineError(
             f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
@@ -70,7 +70,7 @@ def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: s
 def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
     """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
     with contextlib.suppress(PipelineError):
-        known = patiently(lambda: _known(client, name), endpoint)
+        known = ask_kubeflow(lambda: _known(client, name), endpoint)
         return _named(known or [], version)
     return None
 

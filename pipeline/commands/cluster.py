@@ -15,7 +15,7 @@ from pipeline.parameters.placement_settings import ClusterOptions
 @click.command("compile")
 @click.option(
     "--to",
-    type=options.Place(),
+    type=options.LocalPath(),
     help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
 @click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")

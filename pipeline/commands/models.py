@@ -33,7 +33,7 @@ def models(context: click.Context, registry: str, hub: str) -> None:
 @click.pass_obj
 def list_command(uri: str, name: str) -> None:
     """Lists the models, or the versions of one."""
-    from components.core.registry import Unreadable
+    from components.core.registry import UnreadableVersion
 
     registry = _open(uri)
     if not name:
@@ -47,12 +47,12 @@ def list_command(uri: str, name: str) -> None:
         raise PipelineError(f"expected versions of {name} in {registry.store.uri()}, received none; publish one first")
     rows = [
         (str(each.number), "unreadable", "", "", "", "")
-        if isinstance(each, Unreadable)
+        if isinstance(each, UnreadableVersion)
         else (str(each.number), _role(each), _accuracy(each), _decided(each), published(each), amount(each.bytes, "B"))
         for each in found
     ]
     print(table(rows, ("version", "", "accuracy", "decided by", "published (UTC)", "size")))
-    damage = [f"version {each.number}: {each.reason}" for each in found if isinstance(each, Unreadable)]
+    damage = [f"version {each.number}: {each.reason}" for each in found if isinstance(each, UnreadableVersion)]
     print("".join(f"{line}\n" for line in [*damage, _champion(registry, name)[1]] if line), end="")
 
 
@@ -75,7 +75,7 @@ def show_command(uri: str, name: str, version: int | None, as_json: bool) -> Non
 
 @models.command("publish")
 @click.argument("name")
-@click.argument("directory", type=options.Place())
+@click.argument("directory", type=options.LocalPath())
 @click.option("--champion", is_flag=True, help="Make it the champion at once.")
 @click.pass_obj
 def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool) -> None:
@@ -131,7 +131,7 @@ def rollback_command(uri: str, name: str) -> None:
 
 @models.command("fetch")
 @click.argument("name")
-@click.argument("directory", type=options.Place())
+@click.argument("directory", type=options.LocalPath())
 @click.option("--version", type=click.IntRange(min=1), help="Else the champion.")
 @click.pass_obj
 def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | None) -> None:

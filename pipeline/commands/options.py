@@ -25,7 +25,7 @@ GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
 PARALLEL = 4
 
 
-class Place(click.Path):
+class LocalPath(click.Path):
     """A path on this machine. `~` is the home folder: what follows NAME= most shells hand on as it was typed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> pathlib.Path:
@@ -52,7 +52,7 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
 
 outputs = click.option(
     "--outputs",
-    type=Place(),
+    type=LocalPath(),
     default="local_outputs",
     show_default=True,
     help="The folder of all local runs.",

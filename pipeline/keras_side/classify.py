@@ -18,7 +18,7 @@ from components.predict.answering import Classifier, answered, batches_of, refus
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
 
 
-class Answered(NamedTuple):
+class FileAnswer(NamedTuple):
     """What came of a file: float32 probabilities [classes], or in one line why it is no picture."""
 
     path: pathlib.Path
@@ -70,7 +70,7 @@ def class_names(path: pathlib.Path) -> list[str] | None:
     return facts.class_names if facts else None
 
 
-def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[Answered]:
+def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[FileAnswer]:
     """Answers files in their order; those ahead are decoded while the model is at work.
 
     A file that can't be read is answered with the reason, and stops nothing.
@@ -78,7 +78,7 @@ def classify(classifier: Classifier, files: Sequence[pathlib.Path]) -> Iterator[
     for batch in answered(batches_of(files, at_once(classifier.target.shape)), _read, classifier):
         answers = iter(batch.probabilities)
         for file, reason in zip(batch.items, batch.reasons, strict=True):
-            yield Answered(file, None, reason) if reason else Answered(file, next(answers))
+            yield FileAnswer(file, None, reason) if reason else FileAnswer(file, next(answers))
 
 
 def _read(file: pathlib.Path) -> bytes:

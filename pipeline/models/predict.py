@@ -19,7 +19,7 @@ from pipeline.console import notes_aside
 from pipeline.models.find import find_model
 
 if TYPE_CHECKING:
-    from pipeline.keras_side.classify import Answered
+    from pipeline.keras_side.classify import FileAnswer
 
 
 def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
@@ -50,7 +50,7 @@ def predict(model: str, images: Sequence[str], out: str, top: int, outputs: path
     classifier = open_classifier(place)
     names = classifier.class_names
     rows: list[tuple[str, list[tuple[str, float]], str]] = []
-    unreadable: list[Answered] = []
+    unreadable: list[FileAnswer] = []
     with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
         for answered in classify(classifier, files):
             if answered.probabilities is None:

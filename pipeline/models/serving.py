@@ -22,7 +22,7 @@ MODELS = "/mnt/models"
 ONNX = f"{EXTRAS}/onnx"
 
 
-class Pinned(NamedTuple):
+class PinnedVersion(NamedTuple):
     """The version that is served from now on, from where, and whether it has an ONNX model, which kserve-v2 serves."""
 
     number: int
@@ -30,7 +30,7 @@ class Pinned(NamedTuple):
     onnx: bool
 
 
-def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> Pinned:
+def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> PinnedVersion:
     """Has the servers of all overlays serve one version, by default the champion, once an overlay is applied.
 
     The version's number is in what KServe fetches too, so that its pods are made anew for another one: a rollback is
@@ -57,7 +57,7 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
     onnx = any(path.startswith(f"{ONNX}/") for path in shown.files)
     if onnx:
         _write_served(overlay / "kserve-v2", f"{expected}/{shown.number}/{ONNX}", MODELS)
-    return Pinned(shown.number, expected, onnx)
+    return PinnedVersion(shown.number, expected, onnx)
 
 
 def unpin(overlay: pathlib.Path = OVERLAY) -> str:

@@ -21,7 +21,7 @@ from pipeline.images.names import image
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.sweep import Sweep
-from pipeline.placement import PLACES, SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET
+from pipeline.placement import SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET, TASK_LIMITS
 from pipeline.training import STEPS
 
 TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -132,10 +132,10 @@ def test_every_step_runs_as_the_user_of_its_image_or_of_its_namespace(plain, ste
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
     pipeline, platform = plain
-    assert platform[step]["activeDeadlineSeconds"] == str(PLACES[step].hours * 3600)
+    assert platform[step]["activeDeadlineSeconds"] == str(TASK_LIMITS[step].hours * 3600)
     policy = tasks(pipeline)[step]["retryPolicy"]
     assert policy == {
-        "maxRetryCount": PLACES[step].retries,
+        "maxRetryCount": TASK_LIMITS[step].retries,
         "backoffDuration": "10s",
         "backoffFactor": 3.0,
         "backoffMaxDuration": "600s",
@@ -168,9 +168,9 @@ def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(
     executor = container(pipeline, "train")
     assert executor["image"] == image("train")
     assert "accelerator" not in executor["resources"]
-    assert executor["resources"]["resourceMemoryLimit"] == PLACES["launch"].memory
+    assert executor["resources"]["resourceMemoryLimit"] == TASK_LIMITS["launch"].memory
     assert "tolerations" not in platform["train"] and "podMetadata" not in platform["train"]
-    assert platform["train"]["activeDeadlineSeconds"] == str(PLACES["train"].hours * 3600)
+    assert platform["train"]["activeDeadlineSeconds"] == str(TASK_LIMITS["train"].hours * 3600)
     environment = {entry["name"]: entry["value"] for entry in executor["env"]}
     assert environment == {
         IMAGE_VARIABLE: image("train", "jax"),

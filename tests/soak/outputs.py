@@ -29,7 +29,7 @@ from components.core.artifacts.evaluation import read_decision
 from components.core.artifacts.model import read_training
 from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
-from components.export.manifest import read_manifest
+from components.export.manifest import read_export_manifest
 from tests.components.train.board_files import tensors
 
 MEASURED = {"seconds", "images_per_second", "latency_ms", "batch_latency_ms", "date_saved"}
@@ -41,7 +41,7 @@ READERS: dict[str, tuple[str, Callable[[pathlib.Path], Any]]] = {
     "preprocess": ("dataset", read_info),
     "train": ("model", read_training),
     "evaluate": ("evaluation", read_decision),
-    "export": ("exported", read_manifest),
+    "export": ("exported", read_export_manifest),
 }
 CACHE, BOARD = ".downloads", "tensorboard"
 

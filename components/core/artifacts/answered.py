@@ -9,7 +9,7 @@ from components.core.files import write_json
 ANSWERED_FILE = "answered.json"
 
 
-class Answered(pydantic.BaseModel):
+class PredictionSummary(pydantic.BaseModel):
     """What a run of predict did.
 
     Attributes:
@@ -29,6 +29,6 @@ class Answered(pydantic.BaseModel):
     said: str
 
 
-def write_answered(directory: str | pathlib.Path, answered: Answered) -> None:
+def write_answered(directory: str | pathlib.Path, answered: PredictionSummary) -> None:
     """Writes answered.json into `directory`."""
     write_json(pathlib.Path(directory) / ANSWERED_FILE, answered.model_dump(mode="json"))

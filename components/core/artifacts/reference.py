@@ -48,7 +48,7 @@ class Histogram(pydantic.BaseModel):
         return np.searchsorted(self.edges, np.round(values.astype(np.float64), DIGITS), side="right")
 
 
-class Example(pydantic.BaseModel):
+class ReferencePicture(pydantic.BaseModel):
     """A training picture.
 
     Attributes:
@@ -68,7 +68,7 @@ class Reference(pydantic.BaseModel):
     format_version: Literal[1] = 1
     measures: dict[str, Histogram]
     classes: list[int] = pydantic.Field(description="answers by class, in the order of the model's classes")
-    examples: list[Example] = []
+    examples: list[ReferencePicture] = []
 
 
 def tenths(values: np.ndarray) -> Histogram:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.core.page.numbers import NO_BREAK_SPACE, percent
+from components.core.page.numbers import NO_BREAK_SPACE, page_percent
 
 CELL = 44
 LONGEST_NAME = 200  # pixels
@@ -108,7 +108,7 @@ def picture_sheet(shown: list[Shown]) -> np.ndarray:
         scale = side / max(drawn.size)
         size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
         sheet.paste(drawn.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR), (x, y))
-        sure, colour = f" {percent(probability, 0)}".replace(NO_BREAK_SPACE, " "), GOOD if answer == truth else BAD
+        sure, colour = f" {page_percent(probability, 0)}".replace(NO_BREAK_SPACE, " "), GOOD if answer == truth else BAD
         draw.text((x, y + side + 3), _cut(answer, font, side - font.getlength(sure)) + sure, colour, font)
         if answer != truth:
             draw.text((x, y + side + 18), _cut(f"is {truth}", font, side), colour, font)

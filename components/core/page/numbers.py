@@ -12,7 +12,7 @@ from components.core.wording import beside
 NO_BREAK_SPACE = "\u00a0"
 
 
-def percent(share: float, digits: int = 1, limit: float | None = None) -> str:
+def page_percent(share: float, digits: int = 1, limit: float | None = None) -> str:
     """0.6187 as `61.9 %`, and as `61.87 %` beside a limit of 0.619. What is not quite all or nothing never reads as
     `100.0 %` or `0.0 %`."""
     text = beside(100 * share, 100 * (share if limit is None else limit), f".{digits}f")

@@ -49,7 +49,7 @@ Registries of earlier releases, which published to models/NAME/N/ before anythin
 from components.core.registry.champion import Champion, NumberTakenError, OvertakenError, RolledBackError
 from components.core.registry.exported import read_export
 from components.core.registry.registry import Registry
-from components.core.registry.versions import Unreadable, Version
+from components.core.registry.versions import UnreadableVersion, Version
 
 __all__ = [
     "Champion",
@@ -57,7 +57,7 @@ __all__ = [
     "OvertakenError",
     "Registry",
     "RolledBackError",
-    "Unreadable",
+    "UnreadableVersion",
     "Version",
     "read_export",
 ]

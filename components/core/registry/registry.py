@@ -20,8 +20,8 @@ from components.core.registry.layout import NAME, TOP, home, now, numbers, place
 from components.core.registry.publishing import stage
 from components.core.registry.settling import ABANDONED_S, remove, remove_files, serve, settle, sweep
 from components.core.registry.versions import (
-    Found,
-    Unreadable,
+    FoundVersion,
+    UnreadableVersion,
     Version,
     describe,
     files_in_staging,
@@ -59,7 +59,7 @@ class Registry:
         found = sorted(child for child in children if NAME.fullmatch(child))
         return [name for name in found if numbers(self.store, home(name)) or staged(self.store, name)]
 
-    def inventory(self, name: str) -> list[Version | Unreadable]:
+    def inventory(self, name: str) -> list[Version | UnreadableVersion]:
         """The published versions, and directories under a number that hold none, with the reason; oldest first."""
         return inventory(self.store, name, self._champion(name))
 
@@ -67,7 +67,7 @@ class Registry:
         """The published versions, oldest first; damaged ones are told and left out."""
         found = self.inventory(name)
         for each in found:
-            if isinstance(each, Unreadable):
+            if isinstance(each, UnreadableVersion):
                 tell(f"version {each.number} of {name} is left out: {each.reason}")
         return [each for each in found if isinstance(each, Version)]
 
@@ -95,7 +95,7 @@ class Registry:
         number, champion = self._named(name, version)
         path = pathlib.Path(path)
 
-        def download(found: Found) -> bundle.Manifest:
+        def download(found: FoundVersion) -> bundle.Manifest:
             return bundle.fetch(self.store, found.directory, path, f"{name} {number}")
 
         found, manifest = where_it_lies(self.store, name, number, champion, download)
@@ -150,7 +150,7 @@ class Registry:
             PreconditionFailed: somebody else made another champion at the same moment.
         """
 
-        proven: Found | None = None
+        proven: FoundVersion | None = None
         back: list[int] = []
 
         def crowned(champion: Champion) -> Champion:

@@ -44,21 +44,21 @@ class Version:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unreadable:
+class UnreadableVersion:
     """A version's directory that holds no version, and why."""
 
     number: int
     reason: str
 
 
-class Found(NamedTuple):
+class FoundVersion(NamedTuple):
     """A whole version: the directory it lies in, and its manifest."""
 
     directory: str
     manifest: Manifest
 
 
-def find(store: Store, name: str, number: int, champion: Champion) -> Found:
+def find(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
     """Finds a version, where servers look or in staging.
 
     Raises:
@@ -74,11 +74,11 @@ def find(store: Store, name: str, number: int, champion: Champion) -> Found:
         except NotFound:
             continue
         if manifest.files:
-            return Found(directory, manifest)
+            return FoundVersion(directory, manifest)
     raise gone(store, name, number, champion)
 
 
-def prove(store: Store, name: str, number: int, champion: Champion) -> Found:
+def prove(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
     """Finds a version, and compares its files with its manifest by name and size.
 
     Raises:
@@ -87,14 +87,14 @@ def prove(store: Store, name: str, number: int, champion: Champion) -> Found:
     return where_it_lies(store, name, number, champion, lambda found: check_listing(store, *found))[0]
 
 
-def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> Found:
+def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
     """As `prove`, and by the SHA-256 of every file: reads all of them, as a server would.
 
     Raises:
         NotFound: there is none of that number. Corrupted: a file is missing or was changed; names it.
     """
 
-    def read(found: Found) -> None:
+    def read(found: FoundVersion) -> None:
         with tempfile.TemporaryDirectory(prefix="version-") as scratch:
             fetch(store, found.directory, pathlib.Path(scratch) / "files", f"{name} {number}")
 
@@ -102,8 +102,8 @@ def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> Fou
 
 
 def where_it_lies(
-    store: Store, name: str, number: int, champion: Champion, deed: Callable[[Found], Result]
-) -> tuple[Found, Result]:
+    store: Store, name: str, number: int, champion: Champion, deed: Callable[[FoundVersion], Result]
+) -> tuple[FoundVersion, Result]:
     """Does something with a version's files: again if it has moved meanwhile to where servers look."""
     found = find(store, name, number, champion)
     try:
@@ -115,7 +115,7 @@ def where_it_lies(
         return again, deed(again)
 
 
-def describe(store: Store, name: str, number: int, found: Found, champion: Champion) -> Version:
+def describe(store: Store, name: str, number: int, found: FoundVersion, champion: Champion) -> Version:
     """The version as users see it."""
     return Version(
         name=name,
@@ -130,7 +130,7 @@ def describe(store: Store, name: str, number: int, found: Found, champion: Champ
     )
 
 
-def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unreadable]:
+def inventory(store: Store, name: str, champion: Champion) -> list[Version | UnreadableVersion]:
     """All versions, and whatever else lies under a version's number where servers look, ascending.
 
     What is on its way, or being deleted, is left out.
@@ -138,7 +138,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
     # Staging first: what moves from there while we look is found where it has moved to.
     in_staging = staged(store, name)
     there = sorted({*in_staging, *numbers(store, home(name))} - set(champion.deleting))
-    found: dict[int, Version | Unreadable] = {}
+    found: dict[int, Version | UnreadableVersion] = {}
 
     def look(number: int) -> None:
         try:
@@ -146,12 +146,12 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
         except NotFound:
             return
         except Corrupted as damage:
-            found[number] = Unreadable(number, str(damage))
+            found[number] = UnreadableVersion(number, str(damage))
 
     store.for_each(there, look)
     for number in set(numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
         ours = number in champion.crowned
-        found[number] = Unreadable(
+        found[number] = UnreadableVersion(
             number, f"its {MANIFEST} is gone" if ours else f"not of this registry: it has no {MANIFEST}"
         )
     return [found[number] for number in sorted(found)]

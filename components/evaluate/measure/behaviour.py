@@ -33,7 +33,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class BehaviourCheck:
     """One behaviour test: `value` is a share or a certainty, 0 to 1, that must be at least or at most `limit`.
 
     `shown` says what the model was shown, `example` is one of those pictures.
@@ -72,7 +72,7 @@ def behaviour_checks(
     certain: float,
     mirrored: bool,
     seed: int = 0,
-) -> list[Check]:
+) -> list[BehaviourCheck]:
     """Runs all tests.
 
     Args:
@@ -86,13 +86,13 @@ def behaviour_checks(
     """
     some = max(4, at_once(pictures.shape[1:]) // 4 * 4)  # shifts go four ways in turn
 
-    def keeps(name: str, shown: str, change: Callable[[np.ndarray], np.ndarray]) -> Check:
+    def keeps(name: str, shown: str, change: Callable[[np.ndarray], np.ndarray]) -> BehaviourCheck:
         parts = [pictures[at : at + some] for at in range(0, len(pictures), some)]
         found = np.concatenate([predict(change(part)).argmax(axis=1) for part in parts])
-        return Check(name, shown, float((found == classes).mean()), kept, True, change(pictures[:4])[0])
+        return BehaviourCheck(name, shown, float((found == classes).mean()), kept, True, change(pictures[:4])[0])
 
-    def doubts(name: str, shown: str, nothing: np.ndarray, figure: Callable[[np.ndarray], float]) -> Check:
-        return Check(name, shown, float(figure(predict(nothing).max(axis=1))), certain, False, nothing[0])
+    def doubts(name: str, shown: str, nothing: np.ndarray, figure: Callable[[np.ndarray], float]) -> BehaviourCheck:
+        return BehaviourCheck(name, shown, float(figure(predict(nothing).max(axis=1))), certain, False, nothing[0])
 
     blanks = np.stack([np.full(pictures.shape[1:], level, np.uint8) for level in BLANKS])
     noise = np.random.default_rng(seed).integers(0, 256, (NOISE_PICTURES, *pictures.shape[1:]), np.uint8)

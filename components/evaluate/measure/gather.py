@@ -13,7 +13,7 @@ from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
 from components.evaluate.measure import measures
-from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.measure.slices import examples as slice_examples
 from components.evaluate.measure.slices import looks_of_all, slices
 from components.evaluate.report.facts import DataSummary, EvaluationFacts, Example
@@ -28,7 +28,7 @@ def gather(
     labels: np.ndarray,
     probabilities: np.ndarray,
     loss: float,
-    behaviour: list[Check],
+    behaviour: list[BehaviourCheck],
     dataset_path: str,
     model_path: str,
     learned: np.ndarray | None,

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
-from components.core.page.numbers import percent
+from components.core.page.numbers import page_percent
 from components.core.wording import isolated
 from components.evaluate.report.facts import Calibration, CalibrationBin, EvaluationFacts
 
@@ -113,7 +113,7 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
     reliability = Chart(
         "reliability",
         "Right, by stated probability",
-        f"Reliability diagram; expected calibration error {percent(calibration.error)}. By bin: {pairs}.",
+        f"Reliability diagram; expected calibration error {page_percent(calibration.error)}. By bin: {pairs}.",
         x,
         share_axis(""),
         [
@@ -135,4 +135,4 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
 
 
 def _percent(share: float) -> str:
-    return percent(share, 0)
+    return page_percent(share, 0)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from components.core.artifacts.evaluation import Decision
-from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.behaviour import BehaviourCheck
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +184,7 @@ class EvaluationFacts(Answered):
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
     notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
     slices: list[Slice] = dataclasses.field(default_factory=list)
-    behaviour: list[Check] = dataclasses.field(default_factory=list)  # empty if it was not tested
+    behaviour: list[BehaviourCheck] = dataclasses.field(default_factory=list)  # empty if it was not tested
     decision: Decision | None = None  # None: no gate was asked
     both: BothAnswered | None = None  # None: no champion was measured; the decision's reasons say why
     lineage: dict[str, str] = dataclasses.field(default_factory=dict)  # label -> value: what led to this model

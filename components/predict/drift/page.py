@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.core.artifacts.reference import Example
+from components.core.artifacts.reference import ReferencePicture
 from components.core.page import Section, write_page
 from components.core.page.charts import Axis, Bar, Chart, Line, axis
-from components.core.page.numbers import percent
+from components.core.page.numbers import page_percent
 from components.core.pictures.looks import LOOKS
 from components.core.pictures.thumbnail import unpacked
 from components.predict.champion import Served
@@ -115,7 +115,7 @@ def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
     assert served.reference is not None
     reference = served.reference
 
-    def fits(example: Example) -> bool:
+    def fits(example: ReferencePicture) -> bool:
         if measure == CLASSES:
             return example.label == place
         values = np.array([example.looks.get(measure, np.nan)])
@@ -140,7 +140,7 @@ def shown(measure: str, value: float) -> str:
         return f"{round(2**value):,} px"
     if measure == "certainty":  # most of them are near 1
         return f"{100 * min(max(value, 0.0), 1.0):.5g} %"
-    return percent(min(max(value, 0.0), 1.0))
+    return page_percent(min(max(value, 0.0), 1.0))
 
 
 def _stranger(odd: Odd, served: Served) -> Stranger:
@@ -163,7 +163,9 @@ def chart(drift: Drift, served: Served) -> Chart:
     every = -(-len(kept) // max(1, min(MOST_TICKS, TICKS_ROOM // (2 + max(map(len, labels))))))
     ticks = [(float(place), label) for place, label in enumerate(labels) if label and place % every == 0]
     line = [(float(place + side), float(known[at])) for place, at in enumerate(kept) for side in (0, 1)]
-    said = ", ".join(f"{names[at]} {percent(float(new[at]))} where it knows {percent(float(known[at]))}" for at in kept)
+    said = ", ".join(
+        f"{names[at]} {page_percent(float(new[at]))} where it knows {page_percent(float(known[at]))}" for at in kept
+    )
     return Chart(
         f"drift-{drift.name}",
         drift.name.capitalize(),

@@ -11,7 +11,7 @@ from components.preprocess.report.facts import Duplicate
 from components.preprocess.sources.source import Source
 
 SAMPLES_A_CLASS, SAMPLES = 10, 1000
-DUPLICATES, PLACES = 12, 10
+DUPLICATES, MOST_PLACES = 12, 10
 MAX_SIDE = 160
 
 
@@ -57,10 +57,10 @@ def duplicates(
 
 
 def _spread(group: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """The first PLACES of a group, one of every kind among them."""
-    leaders = [int(group[apart[group] == kind][0]) for kind in np.unique(apart[group])][:PLACES]
+    """The first MOST_PLACES of a group, one of every kind among them."""
+    leaders = [int(group[apart[group] == kind][0]) for kind in np.unique(apart[group])][:MOST_PLACES]
     others = [picture for picture in group.tolist() if picture not in leaders]
-    return np.sort(leaders + others[: PLACES - len(leaders)])
+    return np.sort(leaders + others[: MOST_PLACES - len(leaders)])
 
 
 def small_picture(pixels: np.ndarray) -> np.ndarray:

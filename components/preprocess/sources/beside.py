@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from components.preprocess.sources.label_table import Line, text_at
+from components.preprocess.sources.label_table import LabelLine, text_at
 from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
@@ -60,28 +60,28 @@ class Beside:
         words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 
-    def lines(self) -> tuple[str, Iterator[Line]]:
+    def lines(self) -> tuple[str, Iterator[LabelLine]]:
         """What was found, in words, and each picture's class."""
         return f"of each picture from the .{self.ending} beside it", self._lines()
 
-    def where(self, line: Line) -> str:
+    def where(self, line: LabelLine) -> str:
         """The place of a line, for people."""
         return f"{self.name}: {line.path}"
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[LabelLine]:
         alone = set(self.classes)
         for number, name in enumerate(self.names(), start=1):
             key, ending = _parts(name)
             said = self.classes.get(key)
             alone.discard(key)
             if "." in ending or said is None:
-                yield Line(number, name, odd=f"no .{self.ending} beside it")
+                yield LabelLine(number, name, odd=f"no .{self.ending} beside it")
             elif not said:
-                yield Line(number, name, odd=f"no class in the .{self.ending} beside it")
+                yield LabelLine(number, name, odd=f"no class in the .{self.ending} beside it")
             else:
-                yield Line(number, name, said, self.split)
+                yield LabelLine(number, name, said, self.split)
         for key in sorted(alone):
-            yield Line(0, f"{key}.{self.ending}", odd="no picture beside it")
+            yield LabelLine(0, f"{key}.{self.ending}", odd="no picture beside it")
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ OTHERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
+class LabelLine:
     """What one line says, or why it says nothing (`odd`). `split` is TRAIN if the line names none."""
 
     number: int
@@ -64,9 +64,9 @@ class Table(Protocol):
     @property
     def name(self) -> str: ...
 
-    def lines(self) -> tuple[str, Iterator[Line]]: ...
+    def lines(self) -> tuple[str, Iterator[LabelLine]]: ...
 
-    def where(self, line: Line) -> str: ...
+    def where(self, line: LabelLine) -> str: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +76,11 @@ class LabelTable:
     path: pathlib.Path
     name: str
 
-    def where(self, line: Line) -> str:
+    def where(self, line: LabelLine) -> str:
         """The place of a line, for people."""
         return f"{self.name}, line {line.number}"
 
-    def lines(self) -> tuple[str, Iterator[Line]]:
+    def lines(self) -> tuple[str, Iterator[LabelLine]]:
         """Which columns were found, in words, and what each line says.
 
         Raises:
@@ -95,7 +95,7 @@ class LabelTable:
             raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
         return self._json() if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else self._csv()
 
-    def _csv(self) -> tuple[str, Iterator[Line]]:
+    def _csv(self) -> tuple[str, Iterator[LabelLine]]:
         rows = self._rows()
         _, first = next(rows)
         path, label, split, header = self._columns(first)
@@ -107,7 +107,7 @@ class LabelTable:
         def cell(row: list[str], column: int | None) -> str:
             return row[column] if column is not None and column < len(row) else ""
 
-        def lines() -> Iterator[Line]:
+        def lines() -> Iterator[LabelLine]:
             again = self._rows()
             if header:
                 next(again)
@@ -172,7 +172,7 @@ class LabelTable:
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
 
-    def _json(self) -> tuple[str, Iterator[Line]]:
+    def _json(self) -> tuple[str, Iterator[LabelLine]]:
         first = next((value for _, value in self._objects() if isinstance(value, dict)), {})
         path = _first_of(PATHS, [_plain(key) for key in first])
         label = self._label_keys(first)
@@ -185,10 +185,10 @@ class LabelTable:
         if found is not None or text_at(first, VERTEX_SPLIT):
             words += f", split from {listed(['.'.join(split)])}"
 
-        def lines() -> Iterator[Line]:
+        def lines() -> Iterator[LabelLine]:
             for number, value in self._objects():
                 if not isinstance(value, dict):
-                    yield Line(number, odd="no JSON object")
+                    yield LabelLine(number, odd="no JSON object")
                 else:
                     yield _line(number, text_at(value, (path_key,)), text_at(value, label), text_at(value, split))
 
@@ -220,15 +220,15 @@ class LabelTable:
         )
 
 
-def _line(number: int, path: str, label: str, split: str) -> Line:
+def _line(number: int, path: str, label: str, split: str) -> LabelLine:
     given = _split_of(split)
     if not path:
-        return Line(number, odd="no path")
+        return LabelLine(number, odd="no path")
     if not label:
-        return Line(number, odd=f"no label for {path}")
+        return LabelLine(number, odd=f"no label for {path}")
     if given is None:
-        return Line(number, odd=f"the split {split!r}, which is none of train, validation and test, for {path}")
-    return Line(number, path, label, given)
+        return LabelLine(number, odd=f"the split {split!r}, which is none of train, validation and test, for {path}")
+    return LabelLine(number, path, label, given)
 
 
 def _split_of(word: str) -> int | None:

@@ -12,7 +12,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import Line, Table
+from components.preprocess.sources.label_table import LabelLine, Table
 from components.preprocess.sources.source import OddLines
 
 NO_LINE = "not in the table of labels"
@@ -127,7 +127,7 @@ def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
     """The part of the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
     _, lines = table.lines()
     seen: collections.Counter[str] = collections.Counter()
-    example = Line(0)
+    example = LabelLine(0)
     for line in itertools.islice((line for line in lines if not line.odd), LOOKED_AT):
         example = example if example.path else line
         seen.update(itertools.islice(_befores(_comparable(line.path), pictures), 1))
@@ -152,5 +152,5 @@ def _comparable(path: str) -> str:
     return unicodedata.normalize("NFC", path.replace("\\", "/").removeprefix("./"))
 
 
-def _said(line: Line) -> str:
+def _said(line: LabelLine) -> str:
     return f"{line.label} ({SPLITS[line.split]})"

@@ -8,8 +8,8 @@ from typing import Any
 from components.core.errors import PipelineError
 from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
-from components.train.nodes.kube import Kube, RefusedError
-from components.train.nodes.pods import Failure, NodePods, Trouble
+from components.train.nodes.kube import ApiRefusedError, Kube
+from components.train.nodes.pods import Failure, NodePods, NodeTrouble
 from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, name_of, train_job
 
 COMPLETE = "Complete"
@@ -54,7 +54,7 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
     name = made["metadata"]["name"]
     try:
         kube.create(TRAINER, "trainjobs", made)
-    except RefusedError as refused:
+    except ApiRefusedError as refused:
         if refused.status != 409:  # there already: the answer to the first request was lost
             raise
     print(f"TrainJob {name}: {nodes.count} nodes of {nodes.image}", flush=True)
@@ -136,7 +136,7 @@ def _why(job: Job, pods: NodePods, state: str) -> Failure:
 
 def clear(kube: Kube, job: Job) -> None:
     """Takes the TrainJob and all its pods away, if there is one and the cluster lets us."""
-    with contextlib.suppress(RefusedError, PipelineError):
+    with contextlib.suppress(ApiRefusedError, PipelineError):
         for found in _made_before(kube, job):
             kube.delete(TRAINER, f"trainjobs/{found['metadata']['name']}")
 
@@ -166,7 +166,7 @@ def _state(kube: Kube, name: str) -> str | None:
     """`Complete`, or QUEUED, or why it failed, or nothing while it goes on; None if there is no such TrainJob."""
     try:
         found = kube.get(TRAINER, f"trainjobs/{name}")
-    except RefusedError as refused:
+    except ApiRefusedError as refused:
         if refused.status == 404 and refused.by_api:
             return None
         raise
@@ -183,7 +183,7 @@ def _state_of(found: dict[str, Any]) -> str:
     return QUEUED if found["spec"].get("suspend") else ""
 
 
-def _advice(troubles: list[Trouble]) -> str:
+def _advice(troubles: list[NodeTrouble]) -> str:
     if any(trouble.hopeless for trouble in troubles):
         return "is the image in its registry? make images TARGET=jax ACTION=push"
     return f"check the node pool, the quota, and the selector and tolerations of the TrainingRuntime {RUNTIME}"

@@ -16,7 +16,7 @@ TIMEOUT_S = (10, 30)
 PATIENCE_S = 600.0
 
 
-class RefusedError(Exception):
+class ApiRefusedError(Exception):
     """The API's own answer that something can't be: its HTTP status, and what it says."""
 
     def __init__(self, status: int, message: str, by_api: bool):
@@ -52,7 +52,7 @@ class Kube:
         """
         try:
             return str(self._once("GET", self._url(CORE, f"pods/{pod}/log"), query, None))
-        except (RefusedError, TryAgainError, requests.RequestException):
+        except (ApiRefusedError, TryAgainError, requests.RequestException):
             return ""
 
     def create(self, group: str, collection: str, thing: dict[str, Any]) -> Any:
@@ -63,7 +63,7 @@ class Kube:
         """Deletes an object after all that it owns; one that is gone already is no error."""
         try:
             self._ask("DELETE", group, path, {"propagationPolicy": "Foreground"})
-        except RefusedError as refused:
+        except ApiRefusedError as refused:
             if refused.status != 404:
                 raise
 
@@ -103,7 +103,7 @@ class Kube:
             raise TryAgainError(f"{answer.status_code} {answer.text[:200]}")
         if not answer.ok:
             message = answer.json().get("message", "") if is_json else answer.text
-            raise RefusedError(answer.status_code, one_line(message, 300), is_json)
+            raise ApiRefusedError(answer.status_code, one_line(message, 300), is_json)
         return answer.json() if is_json else answer.text
 
 

@@ -22,7 +22,7 @@ from components.core.storage.errors import tell
 from components.train.board.tracking import tracked_run
 from components.train.nodes.follow import LOOK_S, NodesFailedError, clear, follow_to_the_end
 from components.train.nodes.job import Job
-from components.train.nodes.kube import CORE, Kube, RefusedError, in_cluster
+from components.train.nodes.kube import CORE, ApiRefusedError, Kube, in_cluster
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, RUNTIME, Nodes
 from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
@@ -97,7 +97,9 @@ def find_nodes(settings: TrainSettings, kube: Kube) -> Nodes:
         raise PipelineError(f"gpus: expected the number of GPUs of each node, received {settings.gpus!r}")
     labels = dict(pair.split("=", 1) for pair in os.environ.get(LABELS_VARIABLE, "").split(",") if pair)
     owner, pod = None, os.environ.get("HOSTNAME", "")
-    with contextlib.suppress(RefusedError):  # then Kubernetes clears a forgotten TrainJob away only with its namespace
+    with contextlib.suppress(
+        ApiRefusedError
+    ):  # then Kubernetes clears a forgotten TrainJob away only with its namespace
         uid = kube.get(CORE, f"pods/{pod or 'unknown'}")["metadata"]["uid"]
         owner = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}
     return Nodes(settings.nodes, image, labels, owner)
@@ -110,7 +112,7 @@ def _explained(nodes: Nodes) -> Iterator[None]:
         yield
     except NodesFailedError as failed:
         raise PipelineError(f"expected {nodes.count} nodes to train, received: {failed}") from None
-    except RefusedError as refused:
+    except ApiRefusedError as refused:
         said = str(refused)
         if refused.status in (401, 403) and "quota" not in said and "admission webhook" not in said:
             raise PipelineError(

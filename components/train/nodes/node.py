@@ -1,6 +1,6 @@
 """One node of a training on several: `python -m components.train.nodes.node JOB`, JOB being a Job as JSON.
 
-Kubeflow Trainer runs it on every node and tells each its place among the others: JAX_COORDINATOR_ADDRESS,
+Kubeflow Trainer runs it on every node and tells each its rank among the others: JAX_COORDINATOR_ADDRESS,
 JAX_NUM_PROCESSES, JAX_PROCESS_ID. Each fetches the dataset artifact and brings every batch, which their devices divide
 (device.py); the first writes checkpoints, event files and the model, and prints.
 
@@ -40,7 +40,7 @@ LONGEST_WORD = 400
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class NodeRank:
     """Where a node stands: the first node's address, how many there are, and which of them this is."""
 
     coordinator: str
@@ -52,9 +52,9 @@ def main() -> None:
     """Trains, or (without --train) starts a process that does and says how it ended."""
     with one_line_errors():
         if CHILD in sys.argv:
-            train_here(read_job(sys.argv[-1]), find_place())
+            train_here(read_job(sys.argv[-1]), find_rank())
         else:
-            raise SystemExit(supervise(read_job(sys.argv[-1]), find_place()))
+            raise SystemExit(supervise(read_job(sys.argv[-1]), find_rank()))
 
 
 def read_job(text: str) -> Job:
@@ -66,17 +66,17 @@ def read_job(text: str) -> Job:
         raise PipelineError(f"expected a training's description as JSON: {first['loc']}: {first['msg']}") from None
 
 
-def find_place() -> Place:
-    """This node's place, from the environment."""
+def find_rank() -> NodeRank:
+    """This node's rank, from the environment."""
     given = [os.environ.get(name, "") for name in VARIABLES]
     if not all(given) or not (given[1].isdecimal() and given[2].isdecimal()):
         raise PipelineError(
             f"expected {', '.join(VARIABLES)} from Kubeflow Trainer, received {given}; is the runtime's mlPolicy jax?"
         )
-    return Place(given[0], int(given[1]), int(given[2]))
+    return NodeRank(given[0], int(given[1]), int(given[2]))
 
 
-def supervise(job: Job, place: Place) -> int:
+def supervise(job: Job, rank: NodeRank) -> int:
     """Runs the training in a process of its own and returns its exit code; says why if it could not.
 
     The code is LOST if the training can go on with new nodes: another one was lost, or this one was killed.
@@ -92,29 +92,29 @@ def supervise(job: Job, place: Place) -> int:
         else "killed from outside, for instance as it took more memory than its limit"
     )
     how = signal.Signals(-code).name
-    print(f"{ERROR_PREFIX}node {place.number} of {place.nodes} ended by {how}: {why}", file=sys.stderr, flush=True)
+    print(f"{ERROR_PREFIX}node {rank.number} of {rank.nodes} ended by {how}: {why}", file=sys.stderr, flush=True)
     return LOST
 
 
-def train_here(job: Job, place: Place) -> None:
+def train_here(job: Job, rank: NodeRank) -> None:
     """Joins the other nodes and trains."""
     if job.settings.get("gpus") == "0":
         os.environ["JAX_PLATFORMS"] = "cpu"  # else JAX asks for the GPU driver, and remarks that it is not there
     try:
-        with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained(job, place):
+        with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained(job, rank):
             settings = job.checked_settings
             dataset = fetch(job.dataset, f"{scratch}/dataset")
             if settings.deterministic:
                 make_deterministic(settings.backend)
-            join(job, place)
-            if place.number == 0 and job.watched:
+            join(job, rank)
+            if rank.number == 0 and job.watched:
                 threading.Thread(target=end_if_abandoned, args=[job], daemon=True).start()
             from components.train.run import train
 
-            board = job.tensorboard if place.number == 0 else ""
+            board = job.tensorboard if rank.number == 0 else ""
             places = dataset, f"{scratch}/model", f"{scratch}/tensorboard"
             train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
-            if place.number == 0:
+            if rank.number == 0:
                 result = open_store(job.own_place("result"))
                 for name in ("tensorboard", "model"):
                     result.upload_directory(f"{scratch}/{name}", name)
@@ -128,24 +128,24 @@ def train_here(job: Job, place: Place) -> None:
 
 
 @contextlib.contextmanager
-def _explained(job: Job, place: Place) -> Iterator[None]:
+def _explained(job: Job, rank: NodeRank) -> Iterator[None]:
     """As every step does, but lets through what new nodes may mend, and leaves word of all else."""
     try:
         yield
     except (NodeLostError, Unreachable):
         raise
     except Exception as error:
-        _leave_word(job, place, error)
+        _leave_word(job, rank, error)
         with one_line_errors():
             raise
 
 
-def _leave_word(job: Job, place: Place, error: Exception) -> None:
+def _leave_word(job: Job, rank: NodeRank, error: Exception) -> None:
     """Stores a node's own error for the step that watches: its pod may be cleared away, and its log with it, because
     another node, which missed it, was seen to end first. The first word stays: later ones may only follow from it."""
     said = str(error) if isinstance(error, PipelineError) else lack(error) or f"{type(error).__name__}: {error}"
     with contextlib.suppress(StorageError):
-        line = f"node {place.number} failed: {one_line(said, LONGEST_WORD)}"
+        line = f"node {rank.number} failed: {one_line(said, LONGEST_WORD)}"
         open_store(job.own_place(), Limits(deadline_s=60)).write_bytes("failed", line.encode(), if_absent=True)
 
 
@@ -164,15 +164,15 @@ def fetch(uri: str, path: str) -> str:
     return path
 
 
-def join(job: Job, place: Place) -> None:
+def join(job: Job, rank: NodeRank) -> None:
     """Waits for the other nodes; from then on they are one to JAX. If they don't come, it aborts this process."""
     import jax
 
     try:
         jax.distributed.initialize(
-            place.coordinator,
-            place.nodes,
-            place.number,
+            rank.coordinator,
+            rank.nodes,
+            rank.number,
             cluster_detection_method="deactivate",
             initialization_timeout=int(job.patience_s),
             heartbeat_timeout_seconds=job.lost_after_s,

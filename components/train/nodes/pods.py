@@ -16,7 +16,7 @@ KILLED, TERMINATED = 137, 143
 
 
 @dataclasses.dataclass(frozen=True)
-class Trouble:
+class NodeTrouble:
     """What keeps a node from starting; `hopeless` if waiting doesn't help."""
 
     node: str
@@ -51,7 +51,7 @@ class NodePods:
         """How many have started."""
         return sum(_phase(pod) not in ("Pending", "") for pod in self.pods)
 
-    def troubles(self) -> list[Trouble]:
+    def troubles(self) -> list[NodeTrouble]:
         """One a node that waits, in the nodes' order."""
         return [trouble for pod in sorted(self.pods, key=_number) if (trouble := _trouble(pod))]
 
@@ -131,17 +131,17 @@ def _is_lost(end: dict[str, Any], pod: dict[str, Any]) -> bool:
     return bool(pod["status"].get("reason")) or end.get("exitCode") in (LOST, KILLED, TERMINATED)
 
 
-def _trouble(pod: dict[str, Any]) -> Trouble | None:
+def _trouble(pod: dict[str, Any]) -> NodeTrouble | None:
     if _phase(pod) not in ("Pending", ""):
         return None
     for status in _statuses(pod):
         waiting = status.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in HOPELESS:
-            return Trouble(_number(pod), _line(waiting["reason"], waiting.get("message")), hopeless=True)
+            return NodeTrouble(_number(pod), _line(waiting["reason"], waiting.get("message")), hopeless=True)
     for condition in pod.get("status", {}).get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             reason = _line(condition.get("reason") or "not scheduled", condition.get("message"))
-            return Trouble(_number(pod), reason, hopeless=False)
+            return NodeTrouble(_number(pod), reason, hopeless=False)
     return None
 
 

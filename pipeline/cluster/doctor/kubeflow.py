@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.core.errors import PipelineError
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
 from pipeline.cluster.doctor.setup import Setup
-from pipeline.cluster.kubeflow import connect, find_endpoint, patiently
+from pipeline.cluster.kubeflow import ask_kubeflow, connect, find_endpoint
 
 if TYPE_CHECKING:
     import kfp
@@ -55,7 +55,7 @@ def check_namespace(setup: Setup, client: "kfp.Client") -> Check:
     """Whether this user may work in the namespace."""
     endpoint = find_endpoint(setup.url, setup.namespace)
     try:
-        patiently(lambda: client.list_experiments(page_size=1), endpoint, 3.0)
+        ask_kubeflow(lambda: client.list_experiments(page_size=1), endpoint, 3.0)
     except PipelineError as error:
         said, _, fix = str(error).partition("; ")
         return failed("experiments", said, fix)

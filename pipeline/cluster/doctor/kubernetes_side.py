@@ -22,14 +22,14 @@ STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a name, by which KFP 
 
 
 @dataclasses.dataclass(frozen=True)
-class Kube:
+class KubernetesSide:
     """The API, and the namespace that runs are in."""
 
     core: "client.CoreV1Api"
     namespace: str
 
 
-def reach(setup: Setup) -> tuple[Kube | None, Check]:
+def reach(setup: Setup) -> tuple[KubernetesSide | None, Check]:
     """The cluster of the kubeconfig, or of the pod this runs in."""
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError
@@ -46,16 +46,18 @@ def reach(setup: Setup) -> tuple[Kube | None, Check]:
     except client.ApiException as error:
         return None, failed("cluster", f"{configuration.host} answered {error.status}: {error.reason}", fix)
     namespace = setup.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
-    return Kube(client.CoreV1Api(api), namespace), ok("cluster", f"Kubernetes {version} at {configuration.host}")
+    return KubernetesSide(client.CoreV1Api(api), namespace), ok(
+        "cluster", f"Kubernetes {version} at {configuration.host}"
+    )
 
 
-def check_namespace(setup: Setup, kube: Kube) -> Check:
+def check_namespace(setup: Setup, kube: KubernetesSide) -> Check:
     """Whether the runs' namespace is there."""
     fix = f"kubectl apply -k k8s/overlays/<yours>, or give your profile's with {option('namespace')}"
     return _there("namespace", kube.namespace, lambda: kube.core.read_namespace(kube.namespace), fix)
 
 
-def check_service_account(setup: Setup, kube: Kube) -> Check:
+def check_service_account(setup: Setup, kube: KubernetesSide) -> Check:
     """Whether the runs' identity is there."""
     name = setup.service_account
     another = option("service-account")
@@ -63,14 +65,14 @@ def check_service_account(setup: Setup, kube: Kube) -> Check:
     return _there("service account", name, lambda: kube.core.read_namespaced_service_account(name, kube.namespace), fix)
 
 
-def check_store_secret(setup: Setup, kube: Kube) -> Check:
+def check_store_secret(setup: Setup, kube: KubernetesSide) -> Check:
     """The key to KFP's own store. Where artifacts are in a bucket of one's own, there is none."""
     fix = "it is KFP's own; not needed if kfp-launcher's defaultPipelineRoot is gs:// or s3:// with workload identity"
     found = _there("store's secret", STORE_SECRET, lambda: _read_secret(kube, STORE_SECRET), fix)
     return dataclasses.replace(found, state="warning") if found.state == "failed" else found
 
 
-def check_site(setup: Setup, kube: Kube) -> Check:
+def check_site(setup: Setup, kube: KubernetesSide) -> Check:
     """The ConfigMap with what a company's own network takes: variables that pods are given, and the files they name."""
     from kubernetes.client import ApiException
 
@@ -95,7 +97,7 @@ def check_site(setup: Setup, kube: Kube) -> Check:
     return ok("site", f"{SITE} with {', '.join(sorted(data))}")
 
 
-def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
+def check_webhook_secret(setup: Setup, kube: KubernetesSide) -> Check:
     """The secret with the webhook's URL."""
     name = setup.webhook_secret
     if not name:
@@ -109,7 +111,7 @@ def check_webhook_secret(setup: Setup, kube: Kube) -> Check:
     return _there("webhook's secret", f"{name} with `url`", read, fix)
 
 
-def check_cpu_nodes(setup: Setup, kube: Kube) -> Check:
+def check_cpu_nodes(setup: Setup, kube: KubernetesSide) -> Check:
     """KFP's own driver pods tolerate no taints (kubeflow/pipelines#11309)."""
     nodes = all_nodes(kube)
     free = [node for node in nodes if not _hard_taints(node)]
@@ -119,7 +121,7 @@ def check_cpu_nodes(setup: Setup, kube: Kube) -> Check:
     return failed("CPU nodes", found, "keep an untainted pool: KFP's drivers run there")
 
 
-def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:
+def check_gpu_nodes(setup: Setup, kube: KubernetesSide) -> Check:
     """Whether a node has as many GPUs to give as a run asks for, and the labels it asks for."""
     parameters = setup.parameters
     asked = int(parameters.gpus) if parameters.gpus.isdecimal() else 0
@@ -138,7 +140,7 @@ def check_gpu_nodes(setup: Setup, kube: Kube) -> Check:
     return warning("GPU nodes", f"none can give {what}; {total} in the cluster", fix)
 
 
-def check_tolerations(setup: Setup, kube: Kube) -> Check:
+def check_tolerations(setup: Setup, kube: KubernetesSide) -> Check:
     """Whether the run tolerates the taints of the nodes that it is for."""
     parameters = setup.parameters
     nodes = nodes_for(kube, parameters)
@@ -156,7 +158,7 @@ def check_tolerations(setup: Setup, kube: Kube) -> Check:
     return failed("tolerations", found, f"TOLERATIONS='{json.dumps([*parameters.tolerations, *missing])}'")
 
 
-CHECKS: dict[str, Callable[[Setup, Kube], Check]] = {
+CHECKS: dict[str, Callable[[Setup, KubernetesSide], Check]] = {
     "namespace": check_namespace,
     "service account": check_service_account,
     "store's secret": check_store_secret,
@@ -182,11 +184,11 @@ def _there(what: str, name: str, read: Callable[[], Any], fix: str) -> Check:
         raise
 
 
-def _read_secret(kube: Kube, name: str) -> Any:
+def _read_secret(kube: KubernetesSide, name: str) -> Any:
     return kube.core.read_namespaced_secret(name, kube.namespace, _request_timeout=TIMEOUT_S)
 
 
-def all_nodes(kube: Kube) -> list[Any]:
+def all_nodes(kube: KubernetesSide) -> list[Any]:
     """Every node of the cluster."""
     return kube.core.list_node(_request_timeout=TIMEOUT_S).items
 
@@ -196,7 +198,7 @@ def gpus_of(node: Any, parameters: Any) -> int:
     return int((node.status.allocatable or {}).get(parameters.accelerator, "0"))
 
 
-def nodes_for(kube: Kube, parameters: Any) -> list[Any]:
+def nodes_for(kube: KubernetesSide, parameters: Any) -> list[Any]:
     """The nodes that carry the labels a run asks for."""
     labels = parameters.node_selector.items()
     return [node for node in all_nodes(kube) if labels <= (node.metadata.labels or {}).items()]

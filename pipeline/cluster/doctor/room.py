@@ -7,7 +7,7 @@ from typing import Any
 
 from components.check.settings import SIZED
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
-from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, Kube, all_nodes, nodes_for
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, KubernetesSide, all_nodes, nodes_for
 from pipeline.cluster.doctor.setup import Setup
 
 Amounts = dict[str, Decimal]
@@ -34,7 +34,7 @@ class Wish:
         return {**given, "cpu": "cpu_request", "limits.cpu": f"{self.step}_cpu"}.get(what, "gpus")
 
 
-def check_room(setup: Setup, kube: Kube) -> Check:
+def check_room(setup: Setup, kube: KubernetesSide) -> Check:
     """Compares each step's requests with what the nodes have to give, whatever else runs there now."""
     nodes = all_nodes(kube)
     if not nodes:
@@ -53,7 +53,7 @@ def check_room(setup: Setup, kube: Kube) -> Check:
     return ok("room", "each step fits on a node")
 
 
-def check_quota(setup: Setup, kube: Kube) -> Check:
+def check_quota(setup: Setup, kube: KubernetesSide) -> Check:
     """Compares what each step asks for with what the namespace's quotas leave."""
     from kubernetes.client import ApiException
 
@@ -77,7 +77,7 @@ def check_quota(setup: Setup, kube: Kube) -> Check:
     return ok("quota", f"{len(quotas)} leave room for each step" if quotas else "there is none")
 
 
-CHECKS: dict[str, Callable[[Setup, Kube], Check]] = {
+CHECKS: dict[str, Callable[[Setup, KubernetesSide], Check]] = {
     "room": check_room,
     "quota": check_quota,
 }

@@ -4,14 +4,14 @@ from typing import Any
 
 from components.train.nodes.train_job import RUNTIME
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, Kube, gpus_of, nodes_for
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, KubernetesSide, gpus_of, nodes_for
 from pipeline.cluster.doctor.setup import Setup
 
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
 SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"
 
 
-def check_several_nodes(setup: Setup, kube: Kube) -> Check:
+def check_several_nodes(setup: Setup, kube: KubernetesSide) -> Check:
     """Kubeflow Trainer, our runtime for it, the step's right to start nodes, and nodes with enough GPUs."""
     from kubernetes import client
 
@@ -43,7 +43,7 @@ def check_several_nodes(setup: Setup, kube: Kube) -> Check:
     return ok(name, f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
 
 
-def check_serving(setup: Setup, kube: Kube) -> Check:
+def check_serving(setup: Setup, kube: KubernetesSide) -> Check:
     """Whether the servers of published models are ready, if they are installed."""
     from kubernetes import client
 
@@ -64,7 +64,7 @@ def check_serving(setup: Setup, kube: Kube) -> Check:
     return failed("serving", f"{ready} of {wanted_pods} servers are ready", fix)
 
 
-def _may_start_nodes(setup: Setup, kube: Kube) -> bool | None:
+def _may_start_nodes(setup: Setup, kube: KubernetesSide) -> bool | None:
     """None if we may not ask that for others."""
     from kubernetes import client
 

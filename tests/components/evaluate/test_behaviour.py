@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.evaluate.measure.behaviour import Check, behaviour_checks, brightened, most_pictures, shifted
+from components.evaluate.measure.behaviour import BehaviourCheck, behaviour_checks, brightened, most_pictures, shifted
 from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 
@@ -54,10 +54,10 @@ def test_a_limit_is_told_as_it_was_set():
 
 
 def test_a_figure_beside_its_limit_shows_on_which_side_it_lies():
-    near, at = (Check("Shift", "shifted", value, 0.8, True, np.zeros(1)) for value in (0.7996, 0.8))
+    near, at = (BehaviourCheck("Shift", "shifted", value, 0.8, True, np.zeros(1)) for value in (0.7996, 0.8))
     assert not near.passed and near.said.startswith("79.96 % of test pictures") and "80 % or more" in near.said
     assert at.passed and at.said.startswith("80.0 % of test pictures")
-    sure = Check("Blank", "nothing", 0.90003, 0.9, False, np.zeros(1))
+    sure = BehaviourCheck("Blank", "nothing", 0.90003, 0.9, False, np.zeros(1))
     assert not sure.passed and sure.said == "nothing answered with a certainty of 90.003 % (expected: 90 % or less)"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.core.registry import Registry
 from components.core.storage import Denied, PreconditionFailed, Store
-from components.evaluate.champion import Champion
+from components.evaluate.champion import AskedChampion
 from components.evaluate.gate import Duel, allowed, decide
 from components.evaluate.looks import count_look, share_of
 from components.evaluate.measure.paired import mcnemar
@@ -156,7 +156,7 @@ def test_of_200_nights_without_a_better_model_hardly_any_promotes_one():
         200,
         300,
     )
-    champion, labels = Champion("digits version 1", 1, other=""), np.zeros(pictures, np.int64)
+    champion, labels = AskedChampion("digits version 1", 1, other=""), np.zeros(pictures, np.int64)
     promoted_somewhen = promoted_at_once = 0
     for _ in range(runs):
         chances = random.beta(2, 0.5, pictures)

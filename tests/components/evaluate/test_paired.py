@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from components.core.errors import PipelineError
-from components.evaluate.champion import Champion
+from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import class_not_asked
 from components.evaluate.gate import Duel, decide
 from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test
@@ -135,7 +135,7 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     def answers(right):
         return np.eye(2, dtype=np.float32)[np.where(right, labels, 1 - labels)]
 
-    against, duel = Champion("birds version 4", 4), Duel(np.ones(940, bool), answers(champion), 2)
+    against, duel = AskedChampion("birds version 4", 4), Duel(np.ones(940, bool), answers(champion), 2)
 
     def decided(**settings):
         chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
@@ -161,7 +161,7 @@ def test_figures_of_the_gate_show_on_which_side_they_lie():
 
     def decided(right: int, before: int = 0, **settings) -> str:
         answers = [np.eye(2, dtype=np.float32)[np.where(places < number, 0, 1)] for number in (right, before)]
-        against = (Champion("birds version 4", 4), Duel(places >= 0, answers[1], 1)) if before else ()
+        against = (AskedChampion("birds version 4", 4), Duel(places >= 0, answers[1], 1)) if before else ()
         chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
         return decide(chosen, labels, answers[0], [], *against).said
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.evaluate.measure import measures
-from components.evaluate.measure.behaviour import Check
+from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.measure.gather import _architecture_name
 from components.evaluate.report.charts import drawn_bins
 from components.evaluate.report.facts import (
@@ -148,8 +148,8 @@ def test_the_learning_rate_is_drawn_as_it_went(tmp_path):
 def test_behaviour_is_told_in_words_and_numbers(tmp_path):
     example = np.zeros((8, 8, 1), np.uint8)
     checks = [
-        Check("Shift", "shifted by 1/32 of a side", 0.625, 0.8, True, example),
-        Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example),
+        BehaviourCheck("Shift", "shifted by 1/32 of a side", 0.625, 0.8, True, example),
+        BehaviourCheck("Noise", "a picture of random pixels", 0.3, 0.9, False, example),
     ]
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, behaviour=checks))
     assert "1 of 2 tests fails." in page.text
@@ -237,7 +237,7 @@ def seen(tmp_path_factory):
             probabilities,
             [f"class_with_a_name_that_is_longer_than_a_chart_{i}" for i in range(classes)],
             slices=[Slice("brightness", "the mean of its values", [Band(0.1, 0.2, 400, 1000, example)] * 5)],
-            behaviour=[Check("Noise", "a picture of random pixels", 0.3, 0.9, False, example)],
+            behaviour=[BehaviourCheck("Noise", "a picture of random pixels", 0.3, 0.9, False, example)],
         )
         page = tmp_path_factory.mktemp("seen") / "report.html"
         gate = gate_of(labels, probabilities, champion, passed=not dark)

@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.notify.message import LONGEST_CAUSE, Outcome, card, is_teams, message, tell
+from components.notify.message import LONGEST_CAUSE, RunOutcome, card, is_teams, message, tell
 from tests.servers.http_api import Api
 
 PATH = "/services/T000/B000/s3cret"
@@ -15,26 +15,26 @@ class Webhook(Api):
 
 
 def test_a_success_tells_accuracy_and_link():
-    text = message(Outcome("cifar10 2026", "run-1", "exported", accuracy=0.62349), "https://kfp.example/")["text"]
+    text = message(RunOutcome("cifar10 2026", "run-1", "exported", accuracy=0.62349), "https://kfp.example/")["text"]
     assert text == "cifar10 2026: exported, test accuracy 0.6235\nhttps://kfp.example/#/runs/details/run-1"
 
 
 def test_a_failure_tells_its_cause_on_one_line_without_markup():
     cause = "error: <!channel> see\nA & B " + "x" * 1000
-    text = message(Outcome("nightly", "run-1", "failed", cause=cause, step="train"))["text"]
+    text = message(RunOutcome("nightly", "run-1", "failed", cause=cause, step="train"))["text"]
     lines = text.split("\n")
     assert lines[0] == "nightly: failed"
     assert lines[1].startswith("train: error: &lt;!channel&gt; see A &amp; B xxx")
     assert len(lines[1]) < 550
     assert lines[2] == "run run-1"
-    cut = message(Outcome("nightly", "run-1", "failed", cause="x" * (LONGEST_CAUSE - 1) + "<b>"))["text"]
+    cut = message(RunOutcome("nightly", "run-1", "failed", cause="x" * (LONGEST_CAUSE - 1) + "<b>"))["text"]
     assert "x&lt;\nrun" in cut  # not amid the sign's name, which Slack would show
 
 
 def test_a_files_name_is_no_link_and_calls_nobody():
     """Errors name pictures, which may be anybody's."""
     name = "[log in again](https://evil.example) ![](https://evil.example/seen.png) @everyone @channel digits@champion"
-    outcome = Outcome("nightly", "run-1", "failed", cause=name, step="preprocess")
+    outcome = RunOutcome("nightly", "run-1", "failed", cause=name, step="preprocess")
     said = message(outcome)["text"]
     assert "](" not in said and "@everyone" not in said and "@channel" not in said
     assert said.replace("\u200b", "").split("\n")[1] == f"preprocess: {name}" and "digits@champion" in said
@@ -54,7 +54,7 @@ def test_a_files_name_is_no_link_and_calls_nobody():
 )
 def test_teams_gets_a_card(ui, page):
     """Its workflows answer 202 to a plain text too, and then show nothing."""
-    sent = card(Outcome("nightly", "run-1", "failed", cause="a & b", step="train"), ui)
+    sent = card(RunOutcome("nightly", "run-1", "failed", cause="a & b", step="train"), ui)
     [attached] = sent["attachments"]
     assert (sent["type"], attached["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
     link = f"{page}#/runs/details/run-1"
@@ -80,7 +80,7 @@ def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
     webhook = Webhook()
     with webhook.serving() as url:
         assert tell(
-            Outcome("n", "r", "exported", 0.5), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}\n", "NOTIFY_UI_URL": "http://k"}
+            RunOutcome("n", "r", "exported", 0.5), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}\n", "NOTIFY_UI_URL": "http://k"}
         )
     assert webhook.requests == [
         ("POST", PATH, {}, {"text": "n: exported, test accuracy 0.5000\nhttp://k/#/runs/details/r"})
@@ -89,7 +89,7 @@ def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
 
 
 def test_none_set_is_no_error(capsys):
-    assert not tell(Outcome("n", "r", "exported"), {})
+    assert not tell(RunOutcome("n", "r", "exported"), {})
     assert "nobody is told" in capsys.readouterr().out
 
 
@@ -107,7 +107,7 @@ def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, 
     webhook = Webhook()
     webhook.faults = [("POST", "/", fault)] * 3
     with webhook.serving() as url:
-        assert not tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+        assert not tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
     assert len(webhook.requests) == tries
     printed = "".join(capsys.readouterr())
     assert said in printed
@@ -119,10 +119,10 @@ def test_one_failure_is_tried_again():
     webhook = Webhook()
     webhook.faults = [("POST", "/", (503, "x"))]
     with webhook.serving() as url:
-        assert tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+        assert tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
 
 
 def test_what_is_no_url_is_refused_without_being_shown():
     with pytest.raises(PipelineError) as caught:
-        tell(Outcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": "s3cret-token"})
+        tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": "s3cret-token"})
     assert "s3cret" not in str(caught.value)

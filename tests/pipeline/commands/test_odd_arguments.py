@@ -11,7 +11,7 @@ from components.core.errors import PipelineError
 from components.core.machine import lack
 from pipeline import ROOT, conv2d
 from pipeline.commands.main import main, run
-from pipeline.commands.options import Place
+from pipeline.commands.options import LocalPath
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import placement_file
 
@@ -143,8 +143,8 @@ def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("epochs: 3\n")
     (tmp_path / "runs.env").write_text("gpus=1\n")
-    assert Place().convert("~/runs", None, None) == tmp_path / "runs"
-    assert Place().convert("runs", None, None) == pathlib.Path("runs")
+    assert LocalPath().convert("~/runs", None, None) == tmp_path / "runs"
+    assert LocalPath().convert("runs", None, None) == pathlib.Path("runs")
     assert configure("~/own.yaml").parameters.epochs == 3
     assert placement_file("~/runs.env") == ["gpus=1"]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from components.core import wording
 from components.core.errors import PipelineError
 from components.core.page import HERE, Section, write_page
-from components.core.page.numbers import percent, plain, require_finite
+from components.core.page.numbers import page_percent, plain, require_finite
 from components.core.page.pictures import picture
 from components.evaluate.report.facts import CalibrationBin
 from tests.components.core.page.page_checks import read_page
@@ -83,12 +83,12 @@ def test_what_is_no_picture_is_refused(pixels):
     [(0.6187, "61.9 %"), (1, "100.0 %"), (0, "0.0 %"), (0.99999, "> 99.9 %"), (0.0001, "< 0.1 %"), (0.0006, "0.1 %")],
 )
 def test_percent_never_rounds_to_all_or_nothing(share, shown):
-    assert percent(share).replace("\u00a0", " ") == shown
+    assert page_percent(share).replace("\u00a0", " ") == shown
 
 
 def test_a_share_beside_its_limit_shows_on_which_side_it_lies():
     assert wording.percent(0.20003, 0.2) == "20.003 %" and wording.percent(0.2, 0.2) == "20 %"
-    assert percent(0.20003, limit=0.2) == "20.003\u00a0%" and percent(0.3, limit=0.2) == "30.0\u00a0%"
+    assert page_percent(0.20003, limit=0.2) == "20.003\u00a0%" and page_percent(0.3, limit=0.2) == "30.0\u00a0%"
 
 
 def test_plain_facts():

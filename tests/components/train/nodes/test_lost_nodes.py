@@ -11,7 +11,7 @@ from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.train.nodes import follow as following
 from components.train.nodes.job import LOST
-from components.train.nodes.node import Place, _leave_word
+from components.train.nodes.node import NodeRank, _leave_word
 from tests.components.train.nodes.conftest import leave_result, told
 from tests.servers.trainer_api import Scene, TrainerApi, node_pod
 
@@ -63,7 +63,7 @@ def test_a_nodes_own_error_is_told_and_not_tried_again_however_its_pod_is_seen(
     api: TrainerApi, launch, pods: tuple
 ) -> None:
     api.made = lambda job: _leave_word(
-        told(job), Place("", 2, 1), PipelineError("expected a finite loss, received nan")
+        told(job), NodeRank("", 2, 1), PipelineError("expected a finite loss, received nan")
     )
     for number in (0, 1):
         api.logs[f"job-node-0-{number}"] = "error: expected a finite loss, received nan"
@@ -80,7 +80,7 @@ def kept(gcs, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_of_nodes_before_is_not_taken_for_one_of_these(api: TrainerApi, launch, kept) -> None:
-    api.made = lambda job: _leave_word(told(job), Place("", 2, 1), PipelineError("long ago"))
+    api.made = lambda job: _leave_word(told(job), NodeRank("", 2, 1), PipelineError("long ago"))
     api.story = [Scene("Failed", "a job failed")]
     with pytest.raises(PipelineError, match="long ago"):
         launch(result=False)

@@ -116,7 +116,7 @@ def test_outside_of_kubeflow_trainer_it_says_what_is_missing(monkeypatch: pytest
     for name in node.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(PipelineError, match="expected JAX_COORDINATOR_ADDRESS, .*is the runtime's mlPolicy jax"):
-        node.find_place()
+        node.find_rank()
     done = subprocess.run([sys.executable, "-m", "components.train.nodes.node", "{"], capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
@@ -145,7 +145,7 @@ def test_xla_is_told_to_be_deterministic_before_it_reads_its_flags(
     job = describe(tmp_path, digits, epochs=1)
     job.settings["deterministic"] = True
     with pytest.raises(EndedError):
-        node.train_here(job, node.Place("", 2, 0))
+        node.train_here(job, node.NodeRank("", 2, 0))
     assert flags == ["--xla_gpu_deterministic_ops=true"]
 
 
