@@ -14,7 +14,7 @@ from components.core.errors import PipelineError
 from components.core.machine import lack
 from components.core.storage import Limits, open_store
 from components.download.look import look
-from components.download.places import local_path, scheme_of
+from components.download.places import path_behind, scheme_of
 from pipeline.cluster.compile import check_places
 from pipeline.cluster.kubeflow import find_endpoint
 from pipeline.cluster.schedule import check_cron
@@ -88,7 +88,7 @@ def test_a_parameter_is_taken_or_refused(somewhere_else, tmp_path_factory, name,
         one_line(lambda: check_places(found.parameters))
         one_line(lambda: written_places(found.parameters))
         source = found.parameters.source
-        if not source or (scheme_of(source) == "file" and local_path(source) != pathlib.Path("/")):  # 20 s of looking
+        if not source or (scheme_of(source) == "file" and path_behind(source) != pathlib.Path("/")):  # 20 s of looking
             one_line(lambda: with_places(found.parameters, tmp_path_factory.getbasetemp()))
 
 
@@ -138,7 +138,7 @@ def test_a_place_on_this_machine_is_looked_at_or_refused(text):
         deep.mkdir(parents=True)
         there.chdir(deep)
         there.setenv("HOME", str(deep))
-        found = one_line(lambda: local_path(text))
+        found = one_line(lambda: path_behind(text))
         assume(found is None or os.path.normpath(found).strip("/"))  # not `/` either
         one_line(lambda: look(text) if pathlib.Path(text).name else None)
 

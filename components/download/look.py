@@ -17,7 +17,7 @@ from components.core.artifacts.served_model import EXTRAS
 from components.core.errors import PipelineError
 from components.core.pictures.names import hidden
 from components.core.start_place import Pinned, is_pinned, named_version
-from components.download.places import STORE_SCHEMES, local_path, places_of, public, scheme_of
+from components.download.places import STORE_SCHEMES, path_behind, places_of, public, scheme_of
 from components.download.settings import DownloadSettings
 
 TIMEOUT_S = 10
@@ -76,7 +76,7 @@ def _state(source: str, called: str = "source") -> str:
     """The state of a place; `called` is the parameter that names it."""
     scheme = scheme_of(source)
     if scheme == "file":
-        return _of_files(local_path(source), called)
+        return _of_files(path_behind(source), called)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 

@@ -46,7 +46,7 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
     return sums
 
 
-def folder_at(place: str) -> StoreSource | None:
+def objects_below(place: str) -> StoreSource | None:
     """The objects below `place`; None if there are none, or one lies at it."""
     with contextlib.suppress(NotFound):
         source = find(place)
@@ -64,7 +64,7 @@ def list_folder(place: str, target: pathlib.Path) -> Listing | None:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
         PipelineError: there are more than a data set can have.
     """
-    source = folder_at(place)
+    source = objects_below(place)
     return write_listing(target, source.uri, _listed(source)) if source else None
 
 

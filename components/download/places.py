@@ -50,7 +50,7 @@ def places_of(source: str) -> list[str]:
     return [source] if source else []
 
 
-def local_path(place: str) -> pathlib.Path:
+def path_behind(place: str) -> pathlib.Path:
     """The absolute path behind a plain path (`~` is the home folder) or a file:// URI.
 
     Raises:
@@ -80,7 +80,7 @@ def _check_url(url: str) -> None:
 def name_of(place: str) -> str:
     """Its name for people: the last part of the path, or the host or bucket, without the ending of an archive."""
     if scheme_of(place) == "file":
-        name = local_path(place).resolve().name
+        name = path_behind(place).resolve().name
     else:
         parts = urllib.parse.urlsplit(place)
         name = pathlib.PurePosixPath(urllib.parse.unquote(parts.path)).name or parts.hostname or ""
@@ -90,7 +90,7 @@ def name_of(place: str) -> str:
 def inside(place: str, name: str) -> str:
     """The place of the file `name` in the folder or under the base URI `place`."""
     if scheme_of(place) == "file":
-        return str(local_path(place) / name)
+        return str(path_behind(place) / name)
     if scheme_of(place) in STORE_SCHEMES:
         return f"{place.rstrip('/')}/{name}"
     parts = urllib.parse.urlsplit(place)
@@ -104,7 +104,7 @@ def public(place: str) -> str:
         return place
     if scheme is None or scheme[1].lower() == "file":
         # A path may hold bytes that are no text.
-        return str(local_path(place)).encode("utf-8", "backslashreplace").decode("utf-8")
+        return str(path_behind(place)).encode("utf-8", "backslashreplace").decode("utf-8")
     if scheme[1].lower() in STORE_SCHEMES and "@" not in place[scheme.end() :].partition("/")[0]:
         return place  # `?`, `#` and `@` are plain characters in a key
     parts = urllib.parse.urlsplit(place)

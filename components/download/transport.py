@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.download.cache import Cache
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
-from components.download.places import STORE_SCHEMES, local_path, scheme_of
+from components.download.places import STORE_SCHEMES, path_behind, scheme_of
 from components.download.room import check_room
 
 
@@ -29,7 +29,7 @@ def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: C
         from components.download import objects
 
         return objects.fetch(place, to_fetch, target, cache)
-    return _copy(_packaged(place) if scheme == "package" else local_path(place), to_fetch, target)
+    return _copy(_packaged(place) if scheme == "package" else path_behind(place), to_fetch, target)
 
 
 @contextlib.contextmanager
@@ -39,10 +39,12 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
-        with objects.fetched_folder(place, cache) if objects.folder_at(place) else contextlib.nullcontext() as folder:
+        with (
+            objects.fetched_folder(place, cache) if objects.objects_below(place) else contextlib.nullcontext() as folder
+        ):
             yield folder
         return
-    path = local_path(place) if scheme == "file" else None
+    path = path_behind(place) if scheme == "file" else None
     yield path if path and path.is_dir() else None
 
 

@@ -7,7 +7,7 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
-from components.download.places import local_path
+from components.download.places import path_behind
 
 # The containers' home folder: a tmpfs of their own.
 HOME = "/tmp"  # noqa: S108
@@ -55,11 +55,11 @@ def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, s
         home: the user's home folder, with their logins.
     """
     given = {
-        name: str(local_path(value)) if name in FILES and value else value
+        name: str(path_behind(value)) if name in FILES and value else value
         for name, value in environment.items()
         if name.startswith(PREFIXES) or name in VARIABLES or name in FILES
     }
-    login = local_path(environment.get("CLOUDSDK_CONFIG") or str(home / ".config/gcloud")) / GCLOUD_LOGIN
+    login = path_behind(environment.get("CLOUDSDK_CONFIG") or str(home / ".config/gcloud")) / GCLOUD_LOGIN
     return {GOOGLE_CREDENTIALS: str(login), **given} if login.is_file() else given
 
 
@@ -97,6 +97,6 @@ def names_this_machine(values: Iterable[object]) -> bool:
 def _federated_token(file: pathlib.Path) -> pathlib.Path | None:
     """The file that Google's credentials take another provider's token from (workload identity federation)."""
     try:
-        return local_path(json.loads(file.read_bytes())["credential_source"]["file"])
+        return path_behind(json.loads(file.read_bytes())["credential_source"]["file"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,7 +10,7 @@ from components.core.errors import PipelineError
 from components.core.start_place import WEIGHTS, WHOLE_MODEL, named_version
 from components.core.storage import location
 from components.download.look import look, look_at_start
-from components.download.places import local_path, places_of, scheme_of
+from components.download.places import path_behind, places_of, scheme_of
 from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.models.find import trained_in
 from pipeline.parameters.parameters import STORE_PLACES, Parameters
@@ -22,7 +22,7 @@ CHECKPOINTS = ".checkpoints"
 def local_sources(parameters: Parameters) -> list[pathlib.Path]:
     """The local paths that a SOURCE names, and that of a table of labels."""
     places = (*places_of(parameters.source), parameters.labels)
-    return [local_path(place) for place in places if place and scheme_of(place) == "file"]
+    return [path_behind(place) for place in places if place and scheme_of(place) == "file"]
 
 
 def read_places(parameters: Parameters, trials: Sequence[str] = ()) -> list[pathlib.Path]:
@@ -101,7 +101,7 @@ def _start(start_from: str) -> str:
 
 def _absolute(place: str) -> str:
     """A local place as an absolute path; any other as it is."""
-    return str(local_path(place).resolve()) if place and scheme_of(place) == "file" else place
+    return str(path_behind(place).resolve()) if place and scheme_of(place) == "file" else place
 
 
 def _local_directory(place: str) -> pathlib.Path | None:

@@ -10,7 +10,7 @@ from components.core.errors import PipelineError
 from components.core.framework import require_backend
 from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
-from components.download.places import local_path, places_of
+from components.download.places import path_behind, places_of
 from pipeline import ROOT
 from pipeline.console import option
 from pipeline.local import container
@@ -60,7 +60,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     """
     from kfp import local
 
-    downloads = local_path(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
+    downloads = path_behind(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
     host = {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if can_redraw(sys.stdout) else "0"}
     if runner == "process":
         os.environ.update(host, PYTHONPATH=str(ROOT))

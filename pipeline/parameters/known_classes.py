@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from components.core.catalog import DATASETS
-from components.download.places import local_path, places_of, scheme_of
+from components.download.places import path_behind, places_of, scheme_of
 from components.train.class_weight import parse_class_weight, refuse_other_classes
 from pipeline.parameters.own_pictures import PICTURES
 
@@ -33,11 +33,11 @@ def refuse_unknown_classes(class_weight: str, dataset: str, source: str, labels:
 
     table = None
     if labels:
-        if scheme_of(labels) != "file" or not local_path(labels).is_file():
+        if scheme_of(labels) != "file" or not path_behind(labels).is_file():
             return
-        table = LabelTable(local_path(labels), local_path(labels).name)
-    if all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
-        parts = [_found(local_path(place)) for place in places_of(source)]
+        table = LabelTable(path_behind(labels), path_behind(labels).name)
+    if all(scheme_of(place) == "file" and path_behind(place).is_dir() for place in places_of(source)):
+        parts = [_found(path_behind(place)) for place in places_of(source)]
         refuse_other_classes(wanted, together(parts, table).class_names)
     elif table:
         named = dict.fromkeys((line.label for line in table.lines()[1] if not line.odd), 1.0)

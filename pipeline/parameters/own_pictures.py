@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from components.download.places import local_path, name_of, places_of, scheme_of
+from components.download.places import name_of, path_behind, places_of, scheme_of
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
@@ -44,13 +44,13 @@ def may_bring_validation(dataset: str, source: str, labels: str) -> bool:
     are read."""
     if dataset != PICTURES or labels:
         return dataset == PICTURES
-    if not all(scheme_of(place) == "file" and local_path(place).is_dir() for place in places_of(source)):
+    if not all(scheme_of(place) == "file" and path_behind(place).is_dir() for place in places_of(source)):
         return True
     from components.preprocess.sources.names import SPLIT_WORDS, TABLES
     from components.preprocess.sources.source import VALIDATION
 
     for place in places_of(source):
-        for _, folders, files in os.walk(local_path(place)):
+        for _, folders, files in os.walk(path_behind(place)):
             words = re.findall(r"[a-z]+", " ".join(folders).lower())
             labelled = any(file.lower() in TABLES for file in files)
             if labelled or any(SPLIT_WORDS.get(word) == VALIDATION for word in words):

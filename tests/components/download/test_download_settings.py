@@ -8,7 +8,7 @@ import pytest
 
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
-from components.download.places import inside, local_path, public
+from components.download.places import inside, path_behind, public
 from components.download.settings import DownloadSettings
 
 
@@ -61,5 +61,5 @@ def test_places():
     assert public("a/b") == str(pathlib.Path("a/b").absolute())
     assert inside("https://me@host/a/?c=d", "x y") == "https://me@host/a/x%20y?c=d"
     assert inside("/a", "b") == "/a/b"
-    assert local_path("~/x") == pathlib.Path.home() / "x"
-    assert local_path("odd:name") == pathlib.Path("odd:name").absolute()
+    assert path_behind("~/x") == pathlib.Path.home() / "x"
+    assert path_behind("odd:name") == pathlib.Path("odd:name").absolute()
