@@ -27,7 +27,7 @@ import numpy as np
 import pydantic
 
 from components.core.errors import PipelineError, one_line
-from components.core.storage import NotFound, PreconditionFailed, Store, open_store
+from components.core.storage import Corrupted, NotFound, PreconditionFailed, Store, open_store
 from components.core.storage.errors import tell
 from components.core.wording import listed
 from components.predict.drift.tally import Counts
@@ -162,7 +162,7 @@ class Answers:
         key = self._record(digits)
         try:
             self.records[digits] = _parsed(self.store, key, Record)
-        except (NotFound, PipelineError):
+        except (NotFound, Corrupted):
             self.lost.add(digits)
             tell(f"{self.store.uri(key)} is lost: pictures that only answers-{digits} has are answered again")
 
@@ -185,7 +185,7 @@ def _parsed(store: Store, key: str, kind: type[Known]) -> Known:
     try:
         return kind.model_validate_json(store.read_bytes(key))
     except ValueError as error:
-        raise PipelineError(
+        raise Corrupted(
             f"expected {store.uri(key)} as an earlier run wrote it, received something else ({one_line(error, 200)}); "
             "give another OUT, or remove the folder that it is in"
         ) from None

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.storage import open_store
+from components.core.storage import StorageError, open_store
 from components.predict import run
 from components.predict.champion import fetched_model
 from components.predict.run import predict
@@ -111,6 +111,18 @@ def test_a_lost_record_ends_no_run(here, tmp_path, digits, damage, capsys):
     assert "is lost: pictures that only answers-" in capsys.readouterr().out
     assert predict(settings).pictures == 0 and len(rows(str(tmp_path))) == 2
     assert "is lost" not in capsys.readouterr().out
+
+
+def test_a_record_that_the_store_does_not_hand_out_is_not_lost(here, tmp_path, digits, capsys):
+    """All pictures were answered once more if the store was away, or refused to be read."""
+    settings = here(write_pictures(tmp_path / "new", digits.splits["validation"][0][:2]))
+    predict(settings)
+    [record] = (tmp_path / "answers" / "digits-1" / "records").iterdir()
+    record.unlink()
+    record.symlink_to(record.name)  # a circle: there, and not to be read
+    with pytest.raises(StorageError, match=record.name):
+        predict(settings)
+    assert "is lost" not in capsys.readouterr().out and len(rows(str(tmp_path))) == 2
 
 
 def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, capsys):
