@@ -82,8 +82,10 @@ def _listed(source: StoreSource) -> Iterator[Listed]:
 
 
 @contextlib.contextmanager
-def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
+def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     """Downloads all objects below `place` into a folder of the cache that is there as long as the block runs.
+
+    Gives None if there are none, or one lies at it.
 
     The folder of an earlier try that was killed is completed: whole files are kept where their checksums agree. Another
     run with the same place waits until the block ends, as it would take the folder away.
@@ -92,9 +94,12 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path]:
         StorageError: the store does not answer, refuses, or holds a key that is no safe path.
         PipelineError: the disk takes the names of two objects for one.
     """
+    source = objects_below(place)
+    if source is None:
+        yield None
+        return
     folder = cache.folder / f"objects-{url_digest(place)}"
     with cache.locked(folder):
-        source = find(place)
         objects = list(source.objects())
         folder.mkdir(exist_ok=True)
         _forget_deleted({source.below(stored) for stored in objects}, folder)

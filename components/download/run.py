@@ -95,7 +95,9 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
 
 def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
     """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
-    for original, md5 in _others(known, files) if settings.source and not settings.source_sha256 else ():
+    if not settings.source or settings.source_sha256:
+        return
+    for original, md5 in _others(known, files):
         raise PipelineError(
             f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
             f"data are meant, give source_sha256={info.sha256}"

@@ -39,9 +39,7 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
-        with (
-            objects.fetched_folder(place, cache) if objects.objects_below(place) else contextlib.nullcontext() as folder
-        ):
+        with objects.fetched_folder(place, cache) as folder:
             yield folder
         return
     path = path_behind(place) if scheme == "file" else None

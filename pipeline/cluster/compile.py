@@ -64,7 +64,7 @@ def compile_pipeline(
         if sweep is None or "architecture" not in sweep.names:
             check_model(defaults)
     if sweep:
-        _check_size(sweep)
+        _check_trials(sweep)
     images = dict(step_images(defaults, cluster, sweep))
     if cluster.digests:
         images = {step: with_digest(image) for step, image in images.items()}
@@ -153,7 +153,7 @@ def _check_sources(parameters: Parameters) -> None:
             )
 
 
-def _check_size(sweep: Sweep) -> None:
+def _check_trials(sweep: Sweep) -> None:
     size = len(json.dumps(json.dumps(sweep.trials)))  # as it is in the tasks' JSON, itself text
     if size > LARGEST_TRIALS:
         raise PipelineError(

@@ -39,7 +39,7 @@ def remove_checkpoints(*trainings: dict[str, Any]) -> None:
             if checkpoints and RUN.fullmatch(run):
                 Checkpoints(checkpoint_place(checkpoints, run), REMOVING).remove()
     except StorageError as error:
-        tell(f"note: checkpoints that are done with stay in {checkpoints}: {error}")
+        _tell_kept(checkpoints, error)
 
 
 class Checkpoints:
@@ -102,12 +102,16 @@ class Checkpoints:
             yield
         except StorageError as error:
             if not self.told:
-                tell(f"note: checkpoints that are done with stay in {self.store.uri()}: {error}")
+                _tell_kept(self.store.uri(), error)
             self.told = True
 
     def _places(self) -> list[str]:
         """The checkpoints' directories, newest first, whole or not; what does not look like one is left alone."""
         return sorted(filter(CHECKPOINT.fullmatch, self.store.directories()), reverse=True)
+
+
+def _tell_kept(place: str, error: StorageError) -> None:
+    tell(f"note: checkpoints that are done with stay in {place}: {error}")
 
 
 def _step(place: str) -> int:

@@ -73,10 +73,8 @@ def _environment(templates: pathlib.Path) -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        percent=numbers.page_percent, points=numbers.points, count=numbers.count, plain=numbers.plain
-    )
-    environment.filters.update(unbroken=numbers.unbroken, sentence=sentence)
+    environment.filters.update(percent=numbers.page_percent, points=numbers.points, count=numbers.count)
+    environment.filters.update(plain=numbers.plain, unbroken=numbers.unbroken, sentence=sentence)
     environment.globals.update(picture=pictures.picture, listed=LISTED)
     # Charts are drawn by a template too, so that one escaping rule holds for the whole page.
     drawing = environment.get_template("chart.html")

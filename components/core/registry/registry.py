@@ -124,9 +124,10 @@ class Registry:
         home(name)
         files = files_of(pathlib.Path(saved_model), extras or {})
         manifest = bundle.describe(files, {**(facts or {}), "created": now()})
+        champion = read_champion(self.store, name)[0] if challenger else self._champion(name)
         if challenger:
-            refuse_rolled_back(name, 0, marks(manifest), read_champion(self.store, name)[0])
-        number = stage(self.store, name, files, manifest, self._champion(name))
+            refuse_rolled_back(name, 0, marks(manifest), champion)
+        number = stage(self.store, name, files, manifest, champion)
         try:
             self.sweep(name)
         except StorageError as failure:

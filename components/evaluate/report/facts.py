@@ -182,7 +182,7 @@ class EvaluationFacts(Answered):
     learning_rate: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     best_epoch: int | None = None  # counted from 1; the epoch whose weights were kept
     training: dict[str, str | int | float] = dataclasses.field(default_factory=dict)  # label -> value, as shown
-    notes: list[str] = dataclasses.field(default_factory=list)  # plain sentences shown below the headline
+    notes: list[str] = dataclasses.field(default_factory=list)  # sentences without their ends, shown below the headline
     slices: list[Slice] = dataclasses.field(default_factory=list)
     behaviour: list[BehaviourCheck] = dataclasses.field(default_factory=list)  # empty if it was not tested
     decision: Decision | None = None  # None: no gate was asked

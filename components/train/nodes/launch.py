@@ -97,9 +97,8 @@ def find_nodes(settings: TrainSettings, kube: Kube) -> Nodes:
         raise PipelineError(f"gpus: expected the number of GPUs of each node, received {settings.gpus!r}")
     labels = dict(pair.split("=", 1) for pair in os.environ.get(LABELS_VARIABLE, "").split(",") if pair)
     owner, pod = None, os.environ.get("HOSTNAME", "")
-    with contextlib.suppress(
-        ApiRefusedError
-    ):  # then Kubernetes clears a forgotten TrainJob away only with its namespace
+    # Else Kubernetes clears a forgotten TrainJob away only with its namespace.
+    with contextlib.suppress(ApiRefusedError):
         uid = kube.get(CORE, f"pods/{pod or 'unknown'}")["metadata"]["uid"]
         owner = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}
     return Nodes(settings.nodes, image, labels, owner)

@@ -46,9 +46,8 @@ def reach(setup: Setup) -> tuple[KubernetesSide | None, Check]:
     except client.ApiException as error:
         return None, failed("cluster", f"{configuration.host} answered {error.status}: {error.reason}", fix)
     namespace = setup.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
-    return KubernetesSide(client.CoreV1Api(api), namespace), ok(
-        "cluster", f"Kubernetes {version} at {configuration.host}"
-    )
+    side = KubernetesSide(client.CoreV1Api(api), namespace)
+    return side, ok("cluster", f"Kubernetes {version} at {configuration.host}")
 
 
 def check_namespace(setup: Setup, kube: KubernetesSide) -> Check:

@@ -283,6 +283,7 @@ def test_a_checkpoint_that_another_run_removes_this_moment_is_none(
 def test_a_checkpoint_that_cannot_be_removed_costs_no_model(tmp_path: pathlib.Path) -> None:
     (tmp_path / FILE).mkdir()
     Checkpoint(tmp_path, {}).delete()
+    assert (tmp_path / FILE).is_dir()
 
 
 def test_two_runs_of_one_job_end_alike(two_runs: pathlib.Path) -> None:
