@@ -37,6 +37,8 @@ def test_the_summary_says_it_all(quickstart, summary_of):
     promised = {"report", "tensorboard", "saved_model", "model", "dataset", "data_report"}
     assert set(summary["artifacts"]) == promised
     assert all(pathlib.Path(path).exists() for path in summary["artifacts"].values())
+    pages = [pathlib.Path(summary["artifacts"][name]) for name in ("report", "data_report")]
+    assert all(page.suffix == ".html" and not page.is_symlink() for page in pages), "browsers show others as text"
 
 
 def test_the_export_is_whole_and_true(quickstart, summary_of):
