@@ -122,7 +122,7 @@ def help_command(command: str) -> str:
     return f"make models ARGS='{f'{rest} --help'.strip()}'" if models else "make help"
 
 
-def follow_command(run_id: str) -> str:
+def command_to_follow(run_id: str) -> str:
     """The command that follows a run on the cluster."""
     return f"make follow RUN={run_id}" if _by_make() else f"{program()} follow {run_id}"
 

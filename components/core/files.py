@@ -47,7 +47,7 @@ def whole_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             except OSError as refused:
                 if refused.errno not in TAKEN:
                     raise
-            aside = beside(target, f"{_token()}.partial")
+            aside = hidden_beside(target, f"{_token()}.partial")
             with contextlib.suppress(FileNotFoundError):
                 target.rename(aside)
             # Nobody holds it: another writer may be removing it too.
@@ -75,7 +75,7 @@ def scratch_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield partial
 
 
-def beside(path: pathlib.Path, ending: str) -> pathlib.Path:
+def hidden_beside(path: pathlib.Path, ending: str) -> pathlib.Path:
     """`.NAME.ENDING` beside `path`; a digest stands for a name that is too long for that."""
     return path.with_name(f"{_stem(path)}.{ending}")
 
@@ -117,7 +117,7 @@ def _partial(target: pathlib.Path, make: Callable[[pathlib.Path], None]) -> Iter
     """Makes and holds a partial file or directory of this writer alone; removes it when the body ends."""
     held = None
     while held is None:
-        partial = beside(target, f"{_token()}.partial")
+        partial = hidden_beside(target, f"{_token()}.partial")
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another writer that is done may remove the empty directory
             _clear(target)

@@ -34,7 +34,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def beside(value: float, other: float, form: str = ".4f") -> str:
+def told_apart(value: float, other: float, form: str = ".4f") -> str:
     """`value` with the digits that it takes to tell it from `other`: 0.79996 is no 0.8000 if 0.8 is asked for.
 
     Args:
@@ -48,7 +48,7 @@ def beside(value: float, other: float, form: str = ".4f") -> str:
 
 def percent(share: float, limit: float | None = None) -> str:
     """`20 %`, `0.5 %`; `20.03 %` if the limit is 20 %."""
-    return f"{beside(100 * share, 100 * (share if limit is None else limit), '.3g')} %"
+    return f"{told_apart(100 * share, 100 * (share if limit is None else limit), '.3g')} %"
 
 
 def sentence(text: str) -> str:

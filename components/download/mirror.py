@@ -50,7 +50,7 @@ class Mirror:
             return
         prefix = _prefix(to_fetch)
         try:
-            described = bundle.describe({path.name: path}, {"origin": origin})
+            described = bundle.manifest_of({path.name: path}, {"origin": origin})
             file = described.files[path.name]
             name = f"{file.sha256}/{path.name}"
             # Same key, same bytes: also right if it repairs a damaged copy or meets another writer.

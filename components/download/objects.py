@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from components.core.artifacts.raw import Listed, Listing, write_listing
 from components.core.errors import PipelineError
-from components.core.files import beside, remove
+from components.core.files import hidden_beside, remove
 from components.core.pictures.archives import MAX_MEMBERS
 from components.core.progress import Progress
 from components.core.storage import NotFound
@@ -17,10 +17,10 @@ from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
 from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.room import link_or_copy
-from components.download.store_source import StoreSource, find
+from components.download.store_source import StoreSource, find_source
 
 
-def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache) -> Sums:
+def fetch_object(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache) -> Sums:
     """Brings the object at `place` to `target`: parallel ranges, each checked, continued after a kill.
 
     Raises:
@@ -30,7 +30,7 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
     original = cache.original(to_fetch, place)
     with cache.locked(original):
         try:
-            source = find(place)
+            source = find_source(place)
         except NotFound as missing:
             raise PlaceFailedError(str(missing), "no such object") from None
         if source.file is None:
@@ -49,7 +49,7 @@ def fetch(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache)
 def objects_below(place: str) -> StoreSource | None:
     """The objects below `place`; None if there are none, or one lies at it."""
     with contextlib.suppress(NotFound):
-        source = find(place)
+        source = find_source(place)
         return None if source.file else source
     return None
 
@@ -119,7 +119,7 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
 def state(place: str) -> str:
     """A digest of what lies at `place` now, by the store's own generations: another one if anything changed."""
     digest = hashlib.sha256()
-    for stored in find(place).objects():
+    for stored in find_source(place).objects():
         digest.update(f"{stored.key}\0{stored.generation}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -129,6 +129,6 @@ def _forget_deleted(there: set[str], folder: pathlib.Path) -> None:
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     gone = {path for path in files if path.as_posix() not in there}
     endings = ("partial", "partial.done")
-    if gone and not gone <= {beside(pathlib.Path(name), ending) for name in there for ending in endings}:
+    if gone and not gone <= {hidden_beside(pathlib.Path(name), ending) for name in there for ending in endings}:
         shutil.rmtree(folder)
         folder.mkdir()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from components.core.errors import PipelineError
 from components.core.pictures.names import hidden
 from components.core.progress import Progress
-from components.download.room import check_room
+from components.download.room import require_room
 
 BLOCK = tarfile.BLOCKSIZE
 BEHIND = ""
@@ -32,7 +32,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
     total = sum(BLOCK - (-size // BLOCK) * BLOCK for size in sizes)
     if not total:
         raise PipelineError(f"expected a folder of class folders with pictures, received {folder} without any file")
-    check_room(target.parent, total)
+    require_room(target.parent, total)
     # PAX: names of any length and alphabet, files of any size.
     with (
         tarfile.open(target, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar,

@@ -8,7 +8,7 @@ from components.core.errors import PipelineError
 from components.core.progress import amount
 
 
-def check_room(folder: pathlib.Path, needed: int) -> None:
+def require_room(folder: pathlib.Path, needed: int) -> None:
     """Raises PipelineError if the file system of `folder` has less than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:

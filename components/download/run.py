@@ -21,7 +21,7 @@ from components.download.cache import Cache
 from components.download.file_to_fetch import Checksum, FileToFetch, Patience, PlaceFailedError, Sums, sums_of
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
-from components.download.sanity import check
+from components.download.sanity import check_fetched
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
 
@@ -48,10 +48,10 @@ def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
     Raises:
         PipelineError: the source is missing, refuses, or is not what was asked for; a checksum differs; no room.
     """
-    return fetch(settings, DATASETS[settings.dataset], raw_path, Patience())
+    return download_known(settings, DATASETS[settings.dataset], raw_path, Patience())
 
 
-def fetch(settings: DownloadSettings, known: KnownDataset, raw_path: str, patience: Patience) -> RawInfo:
+def download_known(settings: DownloadSettings, known: KnownDataset, raw_path: str, patience: Patience) -> RawInfo:
     """`download` of a data set that need not be in the catalog."""
     with whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
@@ -125,7 +125,7 @@ def _run(
         else:
             place, sums = _from_any(to_fetch, tried, path, cache, patience, mirror)
             if to_fetch.name != LABELS_FILE:
-                check(path, known.format, public(place), proven=to_fetch.checksum is not None)
+                check_fetched(path, known.format, public(place), proven=to_fetch.checksum is not None)
     if packed:
         path = path.rename(folder / f"{to_fetch.name}.{archive_kind(path)}")
     return Brought(path.name, sums, tried[0])

@@ -22,7 +22,7 @@ TAR_END = 1024
 IDX_STARTS = {"idx3": b"\0\0\x08\x03", "idx1": b"\0\0\x08\x01"}
 
 
-def check(path: pathlib.Path, raw_format: RawFormat, place: str, proven: bool) -> None:
+def check_fetched(path: pathlib.Path, raw_format: RawFormat, place: str, proven: bool) -> None:
     """Raises PipelineError if a fetched file can't be what its format asks for.
 
     Args:

@@ -50,7 +50,7 @@ class StoreSource:
         self.store.download_files(list(zip(objects, places, strict=True)))
 
 
-def find(uri: str, limits: Limits | None = None) -> StoreSource:
+def find_source(uri: str, limits: Limits | None = None) -> StoreSource:
     """Looks at what gs://, s3:// or minio://bucket[/key] stands for. A slash at the end means a prefix.
 
     Consoles, gcsfuse and others leave an empty object `photos` or `photos/cat` for a directory: what has objects below

@@ -23,7 +23,7 @@ from components.core.wording import printable
 from components.download.cache import Origin, Partial, url_digest
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
 from components.download.places import public
-from components.download.room import check_room
+from components.download.room import require_room
 
 # Fewer new bytes than this are no progress: a server that sends a few and breaks off would be asked for ever.
 PROGRESS_BYTES = 64 << 10
@@ -124,7 +124,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         if to_fetch.checksum is None and _is_led_astray(response):
             raise RefusedError("a redirect from https to plain http, where anybody may change it; give source_sha256")
         total = _accept(response, url, partial, to_fetch)
-        check_room(partial.path.parent, (total or 0) - partial.size)
+        require_room(partial.path.parent, (total or 0) - partial.size)
         with partial.path.open("ab") as file, Progress(to_fetch.name, total, "B", start=partial.size) as progress:
             try:
                 _copy(response, file, progress, partial.size, to_fetch, patience)

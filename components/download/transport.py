@@ -10,7 +10,7 @@ from components.core.progress import Progress
 from components.download.cache import Cache
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.places import STORE_SCHEMES, path_behind, scheme_of
-from components.download.room import check_room
+from components.download.room import require_room
 
 
 def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
@@ -24,11 +24,11 @@ def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: C
     if scheme in ("http", "https"):
         from components.download import web  # imports requests, which most runs don't need
 
-        return web.fetch(place, to_fetch, target, cache, patience)
+        return web.fetch_url(place, to_fetch, target, cache, patience)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
-        return objects.fetch(place, to_fetch, target, cache)
+        return objects.fetch_object(place, to_fetch, target, cache)
     return _copy(_packaged(place) if scheme == "package" else path_behind(place), to_fetch, target)
 
 
@@ -52,7 +52,7 @@ def _copy(source: pathlib.Path, to_fetch: FileToFetch, target: pathlib.Path) -> 
         what = "a folder" if source.is_dir() else "no regular file" if source.exists() else "nothing"
         raise PlaceFailedError(f"expected the file {source}, received {what} there; check the path", f"{what} there")
     size = source.stat().st_size
-    check_room(target.parent, size)
+    require_room(target.parent, size)
     with source.open("rb") as read, target.open("wb") as write, Progress("copy", size, "B") as progress:
         while chunk := read.read(CHUNK):
             write.write(chunk)

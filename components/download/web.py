@@ -6,11 +6,11 @@ import shutil
 from components.download.cache import Cache, Partial
 from components.download.file_to_fetch import FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.places import public
-from components.download.room import check_room, link_or_copy
+from components.download.room import link_or_copy, require_room
 from components.download.transfer import transfer
 
 
-def fetch(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+def fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
     """Brings the file at `url` to `target`.
 
     Raises:
@@ -74,4 +74,4 @@ def _proven(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patienc
 
 def _make_room(target: pathlib.Path, size: int, cache: Cache) -> None:
     if target.parent.stat().st_dev != cache.folder.stat().st_dev:
-        check_room(target.parent, size)
+        require_room(target.parent, size)

@@ -119,7 +119,7 @@ def champion_answers(
         labels, probabilities, _ = predict_test_split(
             lambda pictures, training: served(pictures), dataset_path, info, "evaluate the champion"
         )
-        measures.check(labels, probabilities)
+        measures.check_probabilities(labels, probabilities)
     except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
         raise _incident(settings, champion.name, error) from None
     return probabilities[_asked(champion).mask]

@@ -32,7 +32,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
-from components.core.wording import beside, counted
+from components.core.wording import counted, told_apart
 from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import LEAST_ASKED
 from components.evaluate.looks import share_of
@@ -84,7 +84,7 @@ def decide(
     metric, comparison = settings.gate_metric, None
     good = scores[metric] >= settings.min_accuracy
     reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:.12g}"
-    score = beside(scores[metric], settings.min_accuracy)
+    score = told_apart(scores[metric], settings.min_accuracy)
     reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {score} {reached}", holds=good)]
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
@@ -92,7 +92,7 @@ def decide(
     if champion and duel is not None:
         champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
         asked = labels[duel.asked], right[duel.asked], champion_right
-        comparison = compare(champion.version, metric, *asked, settings.significance, duel.look)
+        comparison = _comparison(champion.version, metric, *asked, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
         if champion.stranger:  # two people call their folders alike, and their classes
             said = f"{champion.name} has learned from none of this data set's pictures; choose another model_name if it"
@@ -117,7 +117,7 @@ def decide(
     )
 
 
-def compare(
+def _comparison(
     version: int,
     metric: GateMetric,
     labels: np.ndarray,
@@ -209,22 +209,22 @@ def _unmeasured(settings: EvaluateSettings, champion: AskedChampion | None, test
 
 def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: int) -> list[DecisionReason]:
     """Whether the champion is beaten by enough, and not by chance."""
-    against = f"the {beside(found.champion_score, found.score)} of {name}, the champion"
+    against = f"the {told_apart(found.champion_score, found.score)} of {name}, the champion"
     if found.pictures < tested:
         against += f", on the {found.pictures:,} test pictures that neither has learned from"
     if found.difference <= 0:
         said = "equals" if found.difference == 0 else "is below"
         if not found.only_challenger and not found.only_champion:
             against += ": both are right on the same pictures, as it would be with the champion itself"
-        score = beside(found.score, found.champion_score)
+        score = told_apart(found.score, found.champion_score)
         return [DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {score} {said} {against}", holds=False)]
     enough = found.difference >= settings.min_improvement
     asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:.12g}"
     by = "" if found.metric == "accuracy" else f" by {METRIC_WORDS[found.metric]}"
-    above = beside(found.difference, settings.min_improvement)
+    above = told_apart(found.difference, settings.min_improvement)
     improvement = f"it is {above} above {against}{by}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
-    p, p_allowed = beside(found.p_value, found.p_allowed, ".2g"), beside(found.p_allowed, found.p_value, ".2g")
+    p, p_allowed = told_apart(found.p_value, found.p_allowed, ".2g"), told_apart(found.p_allowed, found.p_value, ".2g")
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     chance = (
         f"its lead of {above} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "

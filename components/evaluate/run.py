@@ -65,7 +65,7 @@ def evaluate(
     with fetched_champion(settings, dataset_path, info, learned) as champion:
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
-        measures.check(labels, probabilities)
+        measures.check_probabilities(labels, probabilities)
         behaviour = _behaviour(settings, model, probabilities, dataset_path, info)
         if champion and champion.comparable and champion.asked and settings.gate_metric == "balanced_accuracy":
             unasked = class_not_asked(labels, champion.asked.mask, info.class_names)

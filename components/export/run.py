@@ -26,7 +26,7 @@ from components.core.artifacts.reference import REFERENCE_FILE
 from components.core.errors import PipelineError
 from components.core.files import sha256_of, whole_directory, write_json
 from components.core.revision import code_revision
-from components.core.wording import beside
+from components.core.wording import told_apart
 from components.export.card import write_card
 from components.export.formats.converted import write_litert, write_onnx, write_plain
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
@@ -169,7 +169,7 @@ def _judge(name: str, proof: FormatProof, int8_tolerance: float) -> None:
     """Refuses a format that does not answer as evaluate measured."""
     if FORMATS[name].exact:
         if not proof.largest_difference <= TOLERANCE:
-            difference = beside(proof.largest_difference, TOLERANCE, ".2g")
+            difference = told_apart(proof.largest_difference, TOLERANCE, ".2g")
             raise PipelineError(
                 f"expected the {name} export to answer test pictures as evaluate measured, within {TOLERANCE}; "
                 f"received probabilities that differ by {difference}; nothing was exported"
@@ -177,8 +177,9 @@ def _judge(name: str, proof: FormatProof, int8_tolerance: float) -> None:
     elif not (lost := round(proof.evaluated_accuracy - proof.accuracy, 12)) <= int8_tolerance:
         raise PipelineError(
             f"expected the {name} export to lose at most {int8_tolerance} of the accuracy (int8_tolerance), received a "
-            f"loss of {beside(lost, int8_tolerance)} from the {proof.evaluated_accuracy:.4f} that evaluate measured on "
-            f"{proof.pictures:,} test pictures; nothing was exported; leave {name} out of formats, or allow more"
+            f"loss of {told_apart(lost, int8_tolerance)} from the {proof.evaluated_accuracy:.4f} that evaluate "
+            f"measured on {proof.pictures:,} test pictures; nothing was exported; leave {name} out of formats, or "
+            "allow more"
         )
 
 

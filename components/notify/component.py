@@ -15,8 +15,8 @@ def notify(status: PipelineTaskFinalStatus, place: Output[Artifact], run_name: s
 
     with one_line_errors():
         from components.notify.findings import find_outcome
-        from components.notify.message import tell
+        from components.notify.message import post_message
 
         # A schedule's runs have no name of their own.
         name = run_name or status.pipeline_job_resource_name
-        tell(find_outcome(status.state, status.error_message or "", place.uri, name, run_id))
+        post_message(find_outcome(status.state, status.error_message or "", place.uri, name, run_id))

@@ -75,7 +75,7 @@ def _lines(outcome: RunOutcome, ui: str) -> list[str]:
     return [*lines, of_run.geturl()]
 
 
-def tell(outcome: RunOutcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
+def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.environ, pause_s: float = 2.0) -> bool:
     """Posts the message if a webhook is set. A webhook that is down must not fail a run: that is only printed.
 
     Returns:

@@ -195,6 +195,6 @@ def _marks(record: Record) -> np.ndarray:
     return np.frombuffer(base64.b64decode(record.marks), MARK)
 
 
-def facts_of(files: dict[str, Any]) -> str:
+def model_digest(files: dict[str, Any]) -> str:
     """A SHA-256 for a model, from the SHA-256 of each of its files by name."""
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()

@@ -14,7 +14,7 @@ from components.core.pictures.decode import Target
 from components.core.registry import Registry
 from components.core.start_place import named_version
 from components.predict.answering import Classifier
-from components.predict.answers import AnsweringModel, facts_of
+from components.predict.answers import AnsweringModel, model_digest
 from components.predict.settings import PredictSettings
 
 
@@ -58,7 +58,7 @@ def fetched_model(settings: PredictSettings) -> Iterator[Served]:
         model = AnsweringModel(
             name=fetched.name,
             version=str(fetched.number),
-            sha256=facts_of({name: file.sha256 for name, file in fetched.files.items()}),
+            sha256=model_digest({name: file.sha256 for name, file in fetched.files.items()}),
         )
         role = ", the champion" if fetched.champion else ""
         print(f"model: {model.said}{role}, proven by its files' hashes", flush=True)

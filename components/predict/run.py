@@ -14,7 +14,7 @@ from components.predict.answering import Batch, answered
 from components.predict.answers import Answers, Form, answered_before
 from components.predict.champion import Served, fetched_model
 from components.predict.drift.report import Report, report_drift
-from components.predict.drift.tally import Counts, count
+from components.predict.drift.tally import Counts, counts_of
 from components.predict.rows import Rows
 from components.predict.settings import AnswerSettings, PredictSettings
 from components.predict.source import Picture, PictureSource, not_followed, nothing_found, open_source
@@ -114,7 +114,7 @@ def _answer(served: Served, source: PictureSource, pictures: list[Picture], rows
         progress.advance(len(batch.items))
         batch = _without(batch, source.refused)
         rows.add(batch)
-        counts = counts.plus(count(batch, served.reference))
+        counts = counts.plus(counts_of(batch, served.reference))
     return counts
 
 

@@ -98,10 +98,10 @@ def _share(
     """The training pictures that go over to `split`, as indices."""
     elsewhere = hashes[(splits != TRAIN) & (splits != UNREADABLE)]
     training = np.flatnonzero((splits == TRAIN) & ~np.isin(hashes, elsewhere))
-    return training[share_of_each_class(labels[training], numbers(hashes[training], seed, split), share)]
+    return training[share_of_each_class(labels[training], uniform_numbers(hashes[training], seed, split), share)]
 
 
-def numbers(hashes: np.ndarray, seed: int, split: int) -> np.ndarray:
+def uniform_numbers(hashes: np.ndarray, seed: int, split: int) -> np.ndarray:
     """A number for each picture, evenly distributed from 0 to 1; depends on its hash, the seed and the split alone.
 
     The mixing is that of SplitMix64 (Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators").

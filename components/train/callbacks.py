@@ -10,7 +10,7 @@ import numpy as np
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
-from components.core.wording import beside
+from components.core.wording import told_apart
 from components.train.board.tracking import TrackedRun
 from components.train.checkpoint import Checkpoint, model_state
 from components.train.errors import SettingsError
@@ -163,7 +163,7 @@ class BestWeights(Callback):
             return f"no better validation accuracy for {self.patience} epochs"
         best = round(self.accuracy or 0.0, 6)  # Keras counts in float32, in which 0.9 is 0.89999998
         if 0 < self.judged_at <= epochs > self.since and best < self.least:
-            return f"validation accuracy {beside(best, self.least)}, below {self.least:g}"
+            return f"validation accuracy {told_apart(best, self.least)}, below {self.least:g}"
         return ""
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:

@@ -32,7 +32,7 @@ def parse_class_weight(text: str) -> str | dict[str, float]:
         return text.strip()
     value: Any = None
     with contextlib.suppress(ValueError):
-        value = json_or_yaml.parse(text)
+        value = json_or_yaml.loads(text)
     if not isinstance(value, dict) or not value:
         raise PipelineError(
             f"class_weight: expected {BALANCED} or a table such as {EXAMPLE}, received {shown(text)}; leave it empty "

@@ -31,7 +31,7 @@ def loader() -> Any:
     return Loader
 
 
-def parse(text: str) -> Any:
+def loads(text: str) -> Any:
     """What `text` says.
 
     Raises:

@@ -38,7 +38,7 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
     """
     value: Any = text.strip()
     with contextlib.suppress(ValueError):  # text that is neither is refused below
-        value = json_or_yaml.parse(value)
+        value = json_or_yaml.loads(value)
     name, arguments = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, {})
     if not isinstance(name, str) or not isinstance(arguments, dict):
         raise PipelineError(

@@ -98,7 +98,7 @@ def train(
     check_memory(parse_architecture(settings.architecture), info.image_shape, batch, policy, device)
 
     with found_ancestor(settings) as ancestor:
-        this_run = identity(settings, info, policy, ancestor)
+        this_run = training_identity(settings, info, policy, ancestor)
         key = run_key(this_run)
         place = checkpoint_place(settings.checkpoints, key)
         scratch = pathlib.Path(model_path).parent
@@ -250,7 +250,7 @@ def _result(fit: Fit, history: list[dict[str, Any]], best: Any, parameters: int)
     )
 
 
-def identity(
+def training_identity(
     settings: TrainSettings, info: DatasetInfo, policy: str, ancestor: Ancestor | None = None
 ) -> dict[str, Any]:
     """All that decides what a run's weights become: settings, what it starts from, pictures, versions, our own code."""
@@ -260,11 +260,11 @@ def identity(
         "precision": policy,
         "dataset_fingerprint": info.fingerprint,
         "code": code_revision("train", "core/artifacts"),
-        **{name: version for name, version in versions().items() if name != "python"},
+        **{name: version for name, version in library_versions().items() if name != "python"},
     }
 
 
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """The versions of what the result depends on."""
     keras = load_keras()
     found = {"python": platform.python_version(), "keras": keras.__version__, "numpy": np.__version__}
@@ -294,5 +294,5 @@ def training_record(
         "class_weights": None if weights is None else dict(zip(fit.info.class_names, weights.tolist(), strict=True)),
         "history": history,
         "learning_rate": curve_of(fit.rate, len(history), fit.settings.epochs),
-        "versions": versions(),
+        "versions": library_versions(),
     }

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.core.errors import PipelineError
-from pipeline.cluster.refusals import WebPageError, explain, may_pass, public
-from pipeline.console import follow_command, option
+from components.core.errors import PipelineError, without_password
+from pipeline.cluster.refusals import WebPageError, explain, may_pass
+from pipeline.console import command_to_follow, option
 
 if TYPE_CHECKING:
     import kfp
@@ -51,7 +51,7 @@ class Endpoint:
     def follow_command(self, run_id: str) -> str:
         """The command that follows a run that is here, to be typed as it stands."""
         places = {"endpoint": self.url, "namespace": self.namespace}
-        return " ".join([follow_command(run_id), *(option(name, place) for name, place in places.items() if place)])
+        return " ".join([command_to_follow(run_id), *(option(name, place) for name, place in places.items() if place)])
 
     def __str__(self) -> str:
         return self.url or "the cluster of the kubeconfig"
@@ -69,7 +69,9 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
             raise ValueError
     except ValueError:  # also of [ without ], and of a port that is no number
-        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {public(url)!a}") from None
+        raise PipelineError(
+            f"expected an endpoint such as http://localhost:8080, received {without_password(url)!a}"
+        ) from None
     if parts.username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
     if not url and not has_cluster(environment):

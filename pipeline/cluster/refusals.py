@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 
-from components.core.errors import PipelineError, one_line
+from components.core.errors import PipelineError, one_line, without_password
 from pipeline.console import option
 
 FRESH_TOKEN = "set KFP_EXISTING_TOKEN to a fresh token"  # noqa: S105 - a piece of advice
@@ -67,11 +67,6 @@ def explain(error: Exception, where: str, namespace: str = "") -> Exception:
     return PipelineError(f"Kubeflow Pipelines at {where}: {why}")
 
 
-def public(text: str) -> str:
-    """Without the credentials of a URL."""
-    return re.sub(r"//[^/@\s]+@", "//", text)
-
-
 def said(error: BaseException) -> str:
     """The server's words on it, in one line, without Go's inner errors and without anything of the request."""
     body = _body(error) or getattr(error, "reason", None) or type(error).__name__
@@ -81,7 +76,7 @@ def said(error: BaseException) -> str:
         body = next((text for text in (*details, *told) if text), body)
     if "<html" in str(body).lower():
         body = f"a web page, {getattr(error, 'reason', '')}"
-    return public(one_line(body))[:300]
+    return without_password(one_line(body))[:300]
 
 
 def _body(error: BaseException) -> str:
@@ -109,4 +104,4 @@ def _inner(error: BaseException) -> object:
 def _reason(error: Exception) -> str:
     inner = _inner(error)
     words = re.sub(r"<[^>]*>:? ?|\w*Connection\w*\([^)]*\):? ?", "", one_line(inner))
-    return public(words)[:200] or type(inner).__name__
+    return without_password(words)[:200] or type(inner).__name__

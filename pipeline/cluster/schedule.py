@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect
 from pipeline.cluster.submit import check_size, obtain_experiment
-from pipeline.cluster.upload import find_version, parameters_of
+from pipeline.cluster.upload import parameters_of, uploaded_version
 from pipeline.console import option
 from pipeline.images.names import COMPONENTS, names
 from pipeline.parameters.parameters import Configuration
@@ -97,7 +97,7 @@ def schedule(
     else:
         parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
         check_size(parameters)
-        found = find_version(client, endpoint, *what)
+        found = uploaded_version(client, endpoint, *what)
         version, taken = found.display_name, parameters_of(found)
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(

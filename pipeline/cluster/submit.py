@@ -53,7 +53,7 @@ def prepared(
             than KFP takes, an image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, kind_of, step_images
-    from pipeline.images.lookup import check_images
+    from pipeline.images.lookup import require_images
 
     parameters = configuration.parameters
     check_size(parameters.model_dump())
@@ -63,7 +63,7 @@ def prepared(
         compiled = pathlib.Path(own) / kept.name
         compile_pipeline(parameters, compiled, options, sweep)
         if check:
-            for note in check_images(image for _, image in step_images(parameters, options, sweep)):
+            for note in require_images(image for _, image in step_images(parameters, options, sweep)):
                 print(f"note: {note}")
         yield compiled
         compiled.replace(kept)

@@ -28,7 +28,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
 
     def send() -> Any:
         # First a look, in each try: an answer that was lost on the way is found, and no second version is made.
-        if found := _named(versions(client, pipeline.pipeline_id), version):
+        if found := _named(versions_of(client, pipeline.pipeline_id), version):
             return found
         sent.append(version)
         return unless_there(
@@ -39,7 +39,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
                 display_name=version,
                 pipelineid=pipeline.pipeline_id,
             )
-        ) or _named(versions(client, pipeline.pipeline_id), version)
+        ) or _named(versions_of(client, pipeline.pipeline_id), version)
 
     made = ask_kubeflow(send, endpoint)
     path = f"/#/pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
@@ -47,7 +47,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
     return not sent, f"{pages}{path}" if pages else ""
 
 
-def find_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
+def uploaded_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
     """The version of that name, or the newest, as KFP describes it.
 
     Raises:
@@ -75,7 +75,7 @@ def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) 
     return None
 
 
-def versions(client: "kfp.Client", pipeline_id: str) -> list[Any]:
+def versions_of(client: "kfp.Client", pipeline_id: str) -> list[Any]:
     """All versions of a pipeline, the newest first."""
     found: list[Any] = []
     token = ""
@@ -96,7 +96,7 @@ def parameters_of(version: Any) -> set[str]:
 
 def _known(client: "kfp.Client", name: str) -> list[Any] | None:
     pipeline = _pipeline(client, name)
-    return versions(client, pipeline.pipeline_id) if pipeline else None
+    return versions_of(client, pipeline.pipeline_id) if pipeline else None
 
 
 def _pipeline(client: "kfp.Client", name: str) -> Any:

@@ -66,9 +66,9 @@ def sweep_command(
 def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
     """Opens the dashboards of every run on this machine."""
     from pipeline.local.board_links import BOARD
-    from pipeline.local.dashboards import serve
+    from pipeline.local.dashboards import show_dashboards
 
-    raise SystemExit(serve(outputs / BOARD, port))
+    raise SystemExit(show_dashboards(outputs / BOARD, port))
 
 
 @click.command("config")
@@ -97,7 +97,7 @@ def model_group() -> None:
 @model_group.command("show")
 @click.option("--classes", type=click.IntRange(min=2), help="How many, for pictures of your own.")
 @options.configured
-def show_command(configuration: Configuration, classes: int | None) -> None:
+def model_show_command(configuration: Configuration, classes: int | None) -> None:
     """Prints the layers, their parameters, and what a picture costs in operations and memory."""
     from pipeline.keras_side.describe import describe
 
@@ -117,9 +117,9 @@ def predict_command(
     model: str, registry: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]
 ) -> None:
     """Tells the classes of pictures, or of all pictures in a folder."""
-    from pipeline.models.predict import predict
+    from pipeline.models.predict import predict_files
 
-    predict(model, images, out, top, outputs, registry)
+    predict_files(model, images, out, top, outputs, registry)
 
 
 @click.command("predict-all")

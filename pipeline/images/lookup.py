@@ -63,7 +63,7 @@ def read_name(image: str) -> ImageName:
     return ImageName(registry, path, tag)
 
 
-def check_images(images: Iterable[str]) -> list[str]:
+def require_images(images: Iterable[str]) -> list[str]:
     """Refuses images that their registry does not have.
 
     Returns:

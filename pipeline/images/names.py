@@ -52,7 +52,7 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
         content = file.read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
-    variant = f"{component}-{target}" if stage(component, target) in ("gpu", "jax") else component
+    variant = f"{component}-{target}" if docker_stage(component, target) in ("gpu", "jax") else component
     return f"{repository()}:{variant}-{digest.hexdigest()[:12]}"
 
 
@@ -66,11 +66,11 @@ def by_stage(targets: Sequence[Target], root: pathlib.Path | None = None) -> dic
     images: dict[str, dict[str, None]] = {"data": {}}
     for target in targets:
         for component in COMPONENTS:
-            images.setdefault(stage(component, target), {})[image(component, target, root)] = None
+            images.setdefault(docker_stage(component, target), {})[image(component, target, root)] = None
     return {name: list(every) for name, every in images.items()}
 
 
-def stage(component: str, target: str) -> str:
+def docker_stage(component: str, target: str) -> str:
     """The stage of the Dockerfile that makes a component's image."""
     return "data" if component in WITHOUT_FRAMEWORK else target
 
@@ -79,7 +79,7 @@ def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, 
     """The files that decide how a component behaves in its image, by name, in an order that is the same everywhere."""
     recipe = docker_folder(root)
     files = {f"docker/{name}": recipe / name for name in RECIPE}
-    locks = {"data", stage(component, target), "kfp", "uv"}
+    locks = {"data", docker_stage(component, target), "kfp", "uv"}
     files |= {f"docker/requirements/{lock}.txt": recipe / f"requirements/{lock}.txt" for lock in locks}
     files["components/__init__.py"] = root / "components/__init__.py"
     folder = root / "components"

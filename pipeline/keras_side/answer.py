@@ -11,11 +11,11 @@ from components.core.errors import one_line_errors
 def main() -> None:
     """Prints the answer as its last line, or fails with one line."""
     with one_line_errors():
-        from pipeline.keras_side.check import check
+        from pipeline.keras_side.check import build_all
         from pipeline.keras_side.describe import facts_of
 
         asked = json.loads(sys.argv[1])
-        answers: dict[str, Callable[..., Any]] = {"check": check, "describe": facts_of}
+        answers: dict[str, Callable[..., Any]] = {"check": build_all, "describe": facts_of}
         print(json.dumps(answers[asked["question"]](**asked["about"])))
 
 

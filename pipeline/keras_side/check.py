@@ -98,7 +98,7 @@ def likely_shape(parameters: Parameters, otherwise: tuple[int, int, int]) -> tup
     return (possible_shapes(parameters) or [otherwise])[0]
 
 
-def check(
+def build_all(
     architecture: str,
     optimizer: str,
     augmentation: str,

@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 
-def serve(directory: pathlib.Path, port: int) -> int:
+def show_dashboards(directory: pathlib.Path, port: int) -> int:
     """Shows a directory of event files until Ctrl-C; TensorBoard prints the address, or why there is none.
 
     Returns:

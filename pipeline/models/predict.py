@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pipeline.keras_side.classify import FileAnswer
 
 
-def predict(model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = "") -> None:
+def predict_files(
+    model: str, images: Sequence[str], out: str, top: int, outputs: pathlib.Path, registry: str = ""
+) -> None:
     """Classifies picture files and folders of them, and prints or writes the answers.
 
     Left out of a folder is what training leaves out: hidden files, and those that are no pictures by their ending.

@@ -30,7 +30,7 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
                 f"{name}: expected one, received none; give {name.upper()}=folder, or gs://bucket/prefix"
             )
     place = find_model(model, outputs, registry)
-    from components.predict.answers import AnsweringModel, facts_of
+    from components.predict.answers import AnsweringModel, model_digest
     from components.predict.champion import Served
     from components.predict.run import answer_all
     from pipeline.keras_side.classify import class_names, open_classifier
@@ -39,10 +39,10 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
     if outputs / CACHE in place.parents:  # a version of a registry: told as the predict step tells it
         name, version = place.parent.name, place.name
         proven = Manifest.model_validate_json((place / MANIFEST).read_bytes()).files
-        digest = facts_of({path: file.sha256 for path, file in proven.items()})
+        digest = model_digest({path: file.sha256 for path, file in proven.items()})
     else:
         files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
-        digest = facts_of({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
+        digest = model_digest({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
         name, version = _exported_as(place) or place.stem.lower() or "model", digest[:12]
     answer_all(
         Served(

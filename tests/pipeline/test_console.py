@@ -5,7 +5,7 @@ import io
 import pytest
 
 from components.core.progress import LIVE_PREFIX
-from pipeline.console import StepOutput, follow_command, help_command, option, program, table
+from pipeline.console import StepOutput, command_to_follow, help_command, option, program, table
 from pipeline.summary import closing_block
 
 
@@ -143,4 +143,4 @@ def test_messages_name_options_as_the_caller_types_them(monkeypatch, file, envir
     assert help_command("x models show") == helped
     assert help_command("x submit") == ("make help" if "ARGS" in helped else "x submit --help")
     typed = {"__main__.py": "python -m pipeline follow 3-a", "conv2d": "conv2d follow 3-a"}
-    assert follow_command("3-a") == ("make follow RUN=3-a" if "ARGS" in helped else typed[file.rpartition("/")[2]])
+    assert command_to_follow("3-a") == ("make follow RUN=3-a" if "ARGS" in helped else typed[file.rpartition("/")[2]])

@@ -57,7 +57,7 @@ class Checkpoints:
         """
         place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
         files = bundle.files_below(pathlib.Path(directory))
-        bundle.write(self.store, place, files, bundle.describe(files, {"step": step}), "checkpoint")
+        bundle.write(self.store, place, files, bundle.manifest_of(files, {"step": step}), "checkpoint")
         with self._kept_at_worst():
             for other in self._places():
                 if other != place and _step(other) <= step and self.store.exists(f"{other}/{bundle.MANIFEST}"):

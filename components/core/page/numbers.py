@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.wording import beside
+from components.core.wording import told_apart
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -15,7 +15,7 @@ NO_BREAK_SPACE = "\u00a0"
 def page_percent(share: float, digits: int = 1, limit: float | None = None) -> str:
     """0.6187 as `61.9 %`, and as `61.87 %` beside a limit of 0.619. What is not quite all or nothing never reads as
     `100.0 %` or `0.0 %`."""
-    text = beside(100 * share, 100 * (share if limit is None else limit), f".{digits}f")
+    text = told_apart(100 * share, 100 * (share if limit is None else limit), f".{digits}f")
     if share < 1 and float(text) >= 100:
         text = f"> {100 - 10**-digits:.{digits}f}"
     elif share > 0 and float(text) <= 0:

@@ -89,11 +89,11 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
                 raise PipelineError(
                     f"expected at most {MAX_MEMBERS:,} members in {path}, received more; split the archive"
                 )
-            name = inside(path, name)
+            name = _inside(path, name)
             if target is not None:
                 if hidden(name.split("/"), ""):  # of a `.venv`: no picture, wherever it leads
                     continue
-                target = inside(path, target)
+                target = _inside(path, target)
                 skipped += not links
                 if links:
                     with MemberFile(path, name, 0, io.BytesIO(), link=target) as file:
@@ -138,7 +138,7 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
     raise PipelineError(f"expected an archive (.tar, .tar.gz or .zip), received {path}, which is {what}")
 
 
-def inside(path: pathlib.Path, name: str) -> str:
+def _inside(path: pathlib.Path, name: str) -> str:
     """The member's name without `./`, or a PipelineError if it would lead outside the archive."""
     parts = name.replace("\\", "/").split("/")
     drive = parts[0][1:] == ":"

@@ -29,6 +29,6 @@ def looks_of(pictures: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def size_of(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def log_side(heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """The size of pictures [n] of these sides in pixels: log2 of the side of a square with as many pixels."""
     return (np.log2(heights.astype(np.float64)) + np.log2(widths.astype(np.float64))) / 2

@@ -40,7 +40,7 @@ def claims(name: str) -> str:
     return f"{TOP}/.claims/{name}"
 
 
-def numbers(store: Store, directory: str) -> list[int]:
+def version_numbers(store: Store, directory: str) -> list[int]:
     """The numbers among a directory's children, ascending: versions, whole or not."""
     return sorted(int(child) for child in store.directories(directory) if NUMBER.fullmatch(child))
 

@@ -16,21 +16,21 @@ from components.core.registry.champion import (
     write_champion,
 )
 from components.core.registry.exported import files_of
-from components.core.registry.layout import NAME, TOP, home, now, numbers, place, staged, staging
+from components.core.registry.layout import NAME, TOP, home, now, place, staged, staging, version_numbers
 from components.core.registry.publishing import stage
-from components.core.registry.settling import ABANDONED_S, remove, remove_files, serve, settle, sweep
+from components.core.registry.settling import ABANDONED_S, remove_files, remove_version, serve, settle, sweep
 from components.core.registry.versions import (
     FoundVersion,
     UnreadableVersion,
     Version,
-    describe,
     files_in_staging,
-    find,
     inventory,
+    locate,
     marks,
     prove,
     prove_bytes,
     refuse_foreign_files,
+    seen_version,
     split_served,
     where_it_lies,
 )
@@ -51,13 +51,13 @@ class Registry:
 
     def highest(self, name: str) -> int:
         """The highest number where servers look, which is what they serve unless they are pinned; 0: none."""
-        return max(numbers(self.store, home(name)), default=0)
+        return max(version_numbers(self.store, home(name)), default=0)
 
     def names(self) -> list[str]:
         """The models that have a version's directory, sorted."""
         children = {*self.store.directories(TOP), *self.store.directories(staging("x").removesuffix("/x"))}
         found = sorted(child for child in children if NAME.fullmatch(child))
-        return [name for name in found if numbers(self.store, home(name)) or staged(self.store, name)]
+        return [name for name in found if version_numbers(self.store, home(name)) or staged(self.store, name)]
 
     def inventory(self, name: str) -> list[Version | UnreadableVersion]:
         """The published versions, and directories under a number that hold none, with the reason; oldest first."""
@@ -88,7 +88,7 @@ class Registry:
             Corrupted: files and manifest disagree; champion.json can't be read and no version is named.
         """
         number, champion = self._named(name, version)
-        return describe(self.store, name, number, prove(self.store, name, number, champion), champion)
+        return seen_version(self.store, name, number, prove(self.store, name, number, champion), champion)
 
     def fetch(self, name: str, version: int | None, path: str | pathlib.Path) -> Version:
         """Downloads a version (None: the champion) into the new directory `path`, every file proven by its SHA-256."""
@@ -100,7 +100,7 @@ class Registry:
 
         found, manifest = where_it_lies(self.store, name, number, champion, download)
         write_json(path / bundle.MANIFEST, manifest.model_dump(mode="json"))
-        return describe(self.store, name, number, found, champion)
+        return seen_version(self.store, name, number, found, champion)
 
     def publish(
         self,
@@ -123,7 +123,7 @@ class Registry:
         """
         home(name)
         files = files_of(pathlib.Path(saved_model), extras or {})
-        manifest = bundle.describe(files, {**(facts or {}), "created": now()})
+        manifest = bundle.manifest_of(files, {**(facts or {}), "created": now()})
         champion = read_champion(self.store, name)[0] if challenger else self._champion(name)
         if challenger:
             refuse_rolled_back(name, 0, marks(manifest), champion)
@@ -133,7 +133,7 @@ class Registry:
         except StorageError as failure:
             tell(f"what others have left of {name} stays: {failure}")
         champion = self._champion(name)
-        return describe(self.store, name, number, find(self.store, name, number, champion), champion)
+        return seen_version(self.store, name, number, locate(self.store, name, number, champion), champion)
 
     def promote(self, name: str, version: int, *, over: int | None = None, named: bool = False) -> Champion:
         """Makes a version the champion, and brings it to where servers look.
@@ -163,7 +163,7 @@ class Registry:
                     f"expected version {over or 'none'} as the champion of {name}, received "
                     f"{champion.version or 'none'}; compare with that one first"
                 )
-            found = find(self.store, name, version, champion)
+            found = locate(self.store, name, version, champion)
             if not named:
                 refuse_rolled_back(name, version, marks(found.manifest), champion)
             if found != proven:  # gigabytes perhaps: read once, also if the state is to be written again
@@ -227,7 +227,7 @@ class Registry:
 
         try:
             change_champion(self.store, name, marked, any_champion=True)
-            remove(self.store, name, version)
+            remove_version(self.store, name, version)
         except Corrupted as damage:
             if not force:
                 raise StorageError(
@@ -272,20 +272,20 @@ class Registry:
     def _marks(self, name: str, version: int, champion: Champion) -> list[str]:
         """The marks of a version's model; none if its manifest can't be read."""
         try:
-            return marks(find(self.store, name, version, champion).manifest)
+            return marks(locate(self.store, name, version, champion).manifest)
         except (NotFound, Corrupted):
             return []
 
     def _require_ours(self, name: str, version: int, champion: Champion) -> None:
         """Raises unless there is something under this number that this registry made."""
         try:
-            find(self.store, name, version, champion)
+            locate(self.store, name, version, champion)
         except Corrupted:
             return
         except NotFound:
             if version in champion.deleting:
                 return
-            if version not in numbers(self.store, home(name)):
+            if version not in version_numbers(self.store, home(name)):
                 raise
             if version not in champion.crowned:
                 raise StorageError(
@@ -307,7 +307,9 @@ class Registry:
             over = champion_generation(self.store, name)
         prove_bytes(self.store, name, version, NO_CHAMPION)
         history = [
-            number for number in numbers(self.store, home(name)) if number != version and self._ours(name, number)
+            number
+            for number in version_numbers(self.store, home(name))
+            if number != version and self._ours(name, number)
         ]
         made = {"version": version, "history": history}
         try:

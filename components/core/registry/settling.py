@@ -9,7 +9,7 @@ import uuid
 
 from components.core.artifacts.served_model import SAVED_MODEL
 from components.core.registry.champion import Champion, change_champion, read_champion
-from components.core.registry.layout import claimed, home, now, numbers, place, staged, staged_place
+from components.core.registry.layout import claimed, home, now, place, staged, staged_place, version_numbers
 from components.core.registry.versions import HAD, files_in_staging, split_served
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
@@ -55,7 +55,7 @@ def serve(store: Store, name: str, number: int) -> None:
         tell(f"the staged copy of version {number} of {name} stays: {refused}")
 
 
-def remove(store: Store, name: str, number: int) -> None:
+def remove_version(store: Store, name: str, number: int) -> None:
     """Removes a version that champion.json counts as being deleted, and then that mark."""
 
     def unmarked(champion: Champion) -> Champion:
@@ -98,11 +98,11 @@ def settle(store: Store, name: str) -> None:
         return
     for number in champion.deleting:
         try:
-            remove(store, name, number)
+            remove_version(store, name, number)
             tell(f"removed what was left of version {number} of {name}, which is deleted")
         except Denied as refused:
             tell(f"what is left of version {number} of {name}, which is deleted, stays: {refused}")
-    begun = {champion.version, *numbers(store, home(name))} & champion.crowned
+    begun = {champion.version, *version_numbers(store, home(name))} & champion.crowned
     for number in sorted(begun.intersection(staged(store, name)) - set(champion.deleting)):
         try:
             serve(store, name, number)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from components.core.artifacts.served_model import EXTRAS
 from components.core.registry.champion import Champion, NumberTakenError
-from components.core.registry.layout import home, numbers, place, staged, staged_place
+from components.core.registry.layout import home, place, staged, staged_place, version_numbers
 from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
 
@@ -58,7 +58,7 @@ class FoundVersion(NamedTuple):
     manifest: Manifest
 
 
-def find(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
+def locate(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
     """Finds a version, where servers look or in staging.
 
     Raises:
@@ -105,17 +105,17 @@ def where_it_lies(
     store: Store, name: str, number: int, champion: Champion, deed: Callable[[FoundVersion], Result]
 ) -> tuple[FoundVersion, Result]:
     """Does something with a version's files: again if it has moved meanwhile to where servers look."""
-    found = find(store, name, number, champion)
+    found = locate(store, name, number, champion)
     try:
         return found, deed(found)
     except (NotFound, Corrupted):
-        again = find(store, name, number, champion)
+        again = locate(store, name, number, champion)
         if again.directory == found.directory:
             raise
         return again, deed(again)
 
 
-def describe(store: Store, name: str, number: int, found: FoundVersion, champion: Champion) -> Version:
+def seen_version(store: Store, name: str, number: int, found: FoundVersion, champion: Champion) -> Version:
     """The version as users see it."""
     return Version(
         name=name,
@@ -137,19 +137,19 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
     """
     # Staging first: what moves from there while we look is found where it has moved to.
     in_staging = staged(store, name)
-    there = sorted({*in_staging, *numbers(store, home(name))} - set(champion.deleting))
+    there = sorted({*in_staging, *version_numbers(store, home(name))} - set(champion.deleting))
     found: dict[int, Version | UnreadableVersion] = {}
 
     def look(number: int) -> None:
         try:
-            found[number] = describe(store, name, number, find(store, name, number, champion), champion)
+            found[number] = seen_version(store, name, number, locate(store, name, number, champion), champion)
         except NotFound:
             return
         except Corrupted as damage:
             found[number] = UnreadableVersion(number, str(damage))
 
     store.for_each(there, look)
-    for number in set(numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
+    for number in set(version_numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
         ours = number in champion.crowned
         found[number] = UnreadableVersion(
             number, f"its {MANIFEST} is gone" if ours else f"not of this registry: it has no {MANIFEST}"
@@ -159,7 +159,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
 
 def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
     """That there is no such version, and which there are."""
-    there = {*numbers(store, home(name)), *staged(store, name)} - {number, *champion.deleting}
+    there = {*version_numbers(store, home(name)), *staged(store, name)} - {number, *champion.deleting}
     listed = ", ".join(map(str, sorted(there))) or "none"
     if champion.version and champion.version == number:
         return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {listed}")

@@ -43,7 +43,7 @@ class Manifest(pydantic.BaseModel):
         return sum(file.bytes for file in self.files.values())
 
 
-def describe(files: dict[str, pathlib.Path], facts: dict[str, Any]) -> Manifest:
+def manifest_of(files: dict[str, pathlib.Path], facts: dict[str, Any]) -> Manifest:
     """The manifest of local files, by the path that each shall have below the prefix."""
     described = {}
     for name, path in sorted(files.items()):

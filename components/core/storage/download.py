@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-from components.core.files import beside, lock
+from components.core.files import hidden_beside, lock
 from components.core.progress import Progress, amount
 from components.core.storage.backend import Stored
 from components.core.storage.checksums import check_data, check_file, guessed, known
@@ -87,7 +87,7 @@ class Landing:
 
     def __init__(self, store: Objects, stored: Stored, path: pathlib.Path):
         self.store, self.stored, self.path = store, stored, path
-        self.partial, self.journal = beside(path, "partial"), beside(path, "partial.done")
+        self.partial, self.journal = hidden_beside(path, "partial"), hidden_beside(path, "partial.done")
         self.held: int | None = None
         self.lock = threading.Lock()
         self.failure: Exception | None = None
@@ -165,7 +165,10 @@ class Landing:
 
     def _take_own_names(self) -> None:
         token = uuid.uuid4().hex[:12]
-        self.partial, self.journal = beside(self.path, f"{token}.partial"), beside(self.path, f"{token}.partial.done")
+        self.partial, self.journal = (
+            hidden_beside(self.path, f"{token}.partial"),
+            hidden_beside(self.path, f"{token}.partial.done"),
+        )
 
     def _prove(self, path: pathlib.Path) -> None:
         """Compares a file with the object's checksum; a guess that fails is replaced by what is certain."""

@@ -21,7 +21,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import digest_of, digest_of_file
 from components.core.storage.errors import Corrupted, Denied, NotFound, StorageError, Transient
-from components.core.storage.gcs_errors import LOG_IN, explain
+from components.core.storage.gcs_errors import LOG_IN, explain_gcs
 from components.core.storage.retry import LONGEST_PAUSE_S
 
 CONNECT_TIMEOUT_S = 10.0
@@ -164,7 +164,7 @@ class GcsBackend:
         self.bucket.blob(key).delete(retry=None, timeout=self.timeout)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return explain(error, f"gs://{self.name}", key)
+        return explain_gcs(error, f"gs://{self.name}", key)
 
     def _checked(self, stored: Stored, crc32c: str) -> Stored:
         if stored.checksums.get("crc32c") != crc32c:

@@ -44,7 +44,7 @@ UNREADABLE_ANSWER = (
 LOG_IN = "run `gcloud auth application-default login`, or give the pod a service account with Workload Identity"
 
 
-def explain(error: Exception, bucket: str, key: str) -> Exception:
+def explain_gcs(error: Exception, bucket: str, key: str) -> Exception:
     """Translates an exception of the client into one of `errors`, or Transient; a defect comes back as it is.
 
     Args:

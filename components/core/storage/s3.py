@@ -18,8 +18,8 @@ from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
 from components.core.storage.errors import NotFound, StorageError, Transient
 from components.core.storage.retry import patiently
-from components.core.storage.s3_client import connect
-from components.core.storage.s3_errors import denied, explain, status_of
+from components.core.storage.s3_client import open_client
+from components.core.storage.s3_errors import denied, explain_s3, status_of
 
 MAX_PARTS = 10_000
 # The most that one request copies; more is copied in parts, which boto3 does by itself.
@@ -39,7 +39,7 @@ class S3Backend:
 
     def __init__(self, scheme: str, bucket: str, limits: Limits):
         self.scheme, self.name, self.limits = scheme, bucket, limits
-        self.client = connect(scheme, bucket, limits)
+        self.client = open_client(scheme, bucket, limits)
 
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         answer = self.client.list_objects_v2(
@@ -185,7 +185,7 @@ class S3Backend:
         self.client.delete_object(Bucket=self.name, Key=key)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return explain(error, f"{self.scheme}://{self.name}", key)
+        return explain_s3(error, f"{self.scheme}://{self.name}", key)
 
     def _told(self, key: str, error: boto.ClientError) -> Exception:
         """The reason behind a refusal, as a listing of the key alone tells it.

@@ -23,7 +23,7 @@ METADATA_TRIES = 3
 IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
 
 
-def connect(scheme: str, bucket: str, limits: Limits) -> Any:
+def open_client(scheme: str, bucket: str, limits: Limits) -> Any:
     """Opens a client. `scheme` is the one the user wrote.
 
     Raises:

@@ -56,7 +56,7 @@ BROKEN_CONNECTION = (
 )
 
 
-def explain(error: Exception, bucket: str, key: str) -> Exception:
+def explain_s3(error: Exception, bucket: str, key: str) -> Exception:
     """Translates an exception of the client into one of `errors`, or Transient; a defect comes back as it is.
 
     Args:

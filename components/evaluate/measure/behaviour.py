@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from components.core.machine import at_once
-from components.core.wording import beside
+from components.core.wording import told_apart
 
 MOST_PICTURES, MOST_BYTES = 500, 128 << 20
 BRIGHTER = 0.1
@@ -53,7 +53,7 @@ class BehaviourCheck:
     @property
     def said(self) -> str:
         """What came of it: a sentence without its end."""
-        value = f"{beside(100 * self.value, 100 * self.limit, '.1f')} %"
+        value = f"{told_apart(100 * self.value, 100 * self.limit, '.1f')} %"
         if self.at_least:
             return f"{value} of test pictures {self.shown} keep their class (expected: {self.expected})"
         return f"{self.shown} answered with a certainty of {value} (expected: {self.expected})"

@@ -1,9 +1,9 @@
 """The figures of an evaluation, as pure functions of the test labels and the model's probabilities.
 
 Throughout, `labels` are integers, shape (n,), and `probabilities` are floats, shape (n, c): a row a picture, a column
-a class, each row summing to 1. `check` says so once, at the door; the other functions rely on it. The prediction is
-the class of the highest probability. The loss is not here: Keras computes it from the logits, which probabilities
-rounded to 0 no longer tell (predict.py).
+a class, each row summing to 1. `check_probabilities` says so once, at the door; the other functions rely on it. The
+prediction is the class of the highest probability. The loss is not here: Keras computes it from the logits, which
+probabilities rounded to 0 no longer tell (predict.py).
 
 scikit-learn does the counting. It is imported where it is used: that takes a second.
 """
@@ -18,7 +18,7 @@ CURVE_POINTS = 200
 MICRO_STEPS = 10_000  # places on the micro-averaged curve that are looked at beside the right answers
 
 
-def check(labels: np.ndarray, probabilities: np.ndarray) -> None:
+def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
     """Refuses what can't be measured.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS
-from components.core.wording import beside
+from components.core.wording import told_apart
 from components.evaluate.measure.measures import wilson_interval
 from components.evaluate.measure.paired import TESTS
 from components.evaluate.report.facts import Band, EvaluationFacts, Slice
@@ -100,8 +100,8 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         "challenger_interval": wilson_interval(challenger.correct, count),
         "champion_f1": champion.macro_f1,
         "challenger_f1": challenger.macro_f1,
-        "p_value": beside(comparison.p_value, comparison.p_allowed, ".2g"),
-        "p_allowed": beside(comparison.p_allowed, comparison.p_value, ".2g"),
+        "p_value": told_apart(comparison.p_value, comparison.p_allowed, ".2g"),
+        "p_allowed": told_apart(comparison.p_allowed, comparison.p_value, ".2g"),
         "both": challenger.correct - better,
         "neither": count - challenger.correct - worse,
         "classes": sorted(classes, key=lambda duel: duel.challenger - duel.champion),

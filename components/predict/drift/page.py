@@ -129,12 +129,12 @@ def bin_names(measure: str, served: Served) -> list[str]:
     if measure == CLASSES:
         return [f"class {name}" for name in served.class_names]
     assert served.reference is not None
-    edges = [shown(measure, edge) for edge in served.reference.measures[measure].edges]
+    edges = [value_text(measure, edge) for edge in served.reference.measures[measure].edges]
     inner = [f"{measure} {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
     return [f"{measure} below {edges[0]}", *inner, f"{measure} above {edges[-1]}"]
 
 
-def shown(measure: str, value: float) -> str:
+def value_text(measure: str, value: float) -> str:
     """A measure's value for people."""
     if measure == "size":
         return f"{round(2**value):,} px"
@@ -146,8 +146,8 @@ def shown(measure: str, value: float) -> str:
 def _stranger(odd: Odd, served: Served) -> Stranger:
     assert served.reference is not None
     half, width = middle(served.reference.measures[odd.measure])
-    usual = f"it knows about {shown(odd.measure, half)}" if width > 0 else ""
-    return Stranger(odd.name, f"{odd.measure} {shown(odd.measure, odd.value)}; {usual}", unpacked(odd.png))
+    usual = f"it knows about {value_text(odd.measure, half)}" if width > 0 else ""
+    return Stranger(odd.name, f"{odd.measure} {value_text(odd.measure, odd.value)}; {usual}", unpacked(odd.png))
 
 
 def chart(drift: Drift, served: Served) -> Chart:
@@ -158,7 +158,7 @@ def chart(drift: Drift, served: Served) -> Chart:
     kept = np.arange(held.min(), held.max() + 1)
     names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
     # A label stands where its bin begins; the first bin has no beginning.
-    begins = ["", *(shown(drift.name, edge) for edge in served.reference.measures[drift.name].edges)]
+    begins = ["", *(value_text(drift.name, edge) for edge in served.reference.measures[drift.name].edges)]
     labels = [begins[at] for at in kept]
     every = -(-len(kept) // max(1, min(MOST_TICKS, TICKS_ROOM // (2 + max(map(len, labels))))))
     ticks = [(float(place), label) for place, label in enumerate(labels) if label and place % every == 0]

@@ -5,7 +5,7 @@ import pydantic
 
 from components.core.artifacts.reference import Histogram, Reference
 from components.core.page.pictures import SHOWN_PIXELS
-from components.core.pictures.looks import looks_of, size_of
+from components.core.pictures.looks import log_side, looks_of
 from components.core.pictures.thumbnail import packed
 from components.core.wording import printable
 from components.predict.answering import Batch
@@ -68,7 +68,7 @@ class Counts(pydantic.BaseModel):
         )
 
 
-def count(batch: Batch[Picture], reference: Reference | None) -> Counts:
+def counts_of(batch: Batch[Picture], reference: Reference | None) -> Counts:
     """What is known of a batch."""
     failed = [(item, reason) for item, reason in zip(batch.items, batch.reasons, strict=True) if reason]
     listed = [Unreadable(name=item.name, reason=printable(reason)) for item, reason in failed[:LISTED]]
@@ -77,7 +77,7 @@ def count(batch: Batch[Picture], reference: Reference | None) -> Counts:
         return found
     values = {
         **looks_of(batch.pictures),
-        "size": size_of(batch.heights, batch.widths),
+        "size": log_side(batch.heights, batch.widths),
         "certainty": batch.probabilities.max(axis=1),
     }
     known = {name: histogram for name, histogram in reference.measures.items() if name in values}

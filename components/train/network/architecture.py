@@ -235,7 +235,7 @@ def parse_layers(what: str, text: str, example: str) -> list[LayerSpec]:
 
 def _list(what: str, text: str, example: str) -> list[Any]:
     try:
-        value = json_or_yaml.parse(text)
+        value = json_or_yaml.loads(text)
     except ValueError as reason:
         raise PipelineError(
             f"{what}: expected a JSON or YAML list of layers, received text that is neither: {reason}"

@@ -10,7 +10,7 @@ from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import ApiRefusedError, Kube
 from components.train.nodes.pods import Failure, NodePods, NodeTrouble
-from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, name_of, train_job
+from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, job_name, train_job
 
 COMPLETE = "Complete"
 QUEUED = "suspended: the nodes wait in their queue"
@@ -61,7 +61,7 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
     return name
 
 
-def follow(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
+def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
     """Prints what becomes of a TrainJob, and the first node's log, until it is complete.
 
     Raises:
@@ -111,7 +111,7 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
     while True:
         name = obtain(kube, job, nodes)
         try:
-            follow(kube, job, name, nodes.count, look_s)
+            follow_nodes(kube, job, name, nodes.count, look_s)
             return job.named(name)
         except NodesFailedError as failed:
             losses = 1 if failed.epoch > furthest else losses + 1
@@ -143,7 +143,7 @@ def clear(kube: Kube, job: Job) -> None:
 
 def _made_before(kube: Kube, job: Job) -> list[dict[str, Any]]:
     """The step's TrainJobs, without those that are going away."""
-    found = kube.get(TRAINER, "trainjobs", labelSelector=f"{STEP_LABEL}={name_of(job)}")["items"]
+    found = kube.get(TRAINER, "trainjobs", labelSelector=f"{STEP_LABEL}={job_name(job)}")["items"]
     return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
 

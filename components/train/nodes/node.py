@@ -103,7 +103,7 @@ def train_here(job: Job, rank: NodeRank) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="node-") as scratch, _explained(job, rank):
             settings = job.checked_settings
-            dataset = fetch(job.dataset, f"{scratch}/dataset")
+            dataset = local_copy(job.dataset, f"{scratch}/dataset")
             if settings.deterministic:
                 make_deterministic(settings.backend)
             join(job, rank)
@@ -156,7 +156,7 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def fetch(uri: str, path: str) -> str:
+def local_copy(uri: str, path: str) -> str:
     """The path of a directory that may lie in a store."""
     if location.parse(uri).scheme == "file":
         return location.parse(uri).prefix

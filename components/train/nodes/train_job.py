@@ -38,7 +38,7 @@ class Nodes:
     owner: dict[str, str] | None = None
 
 
-def name_of(job: Job) -> str:
+def job_name(job: Job) -> str:
     """How the TrainJobs of a step are known: the same whenever this step of this run is tried again, and no other's."""
     return f"conv2d-{hashlib.sha256(job.model_dump_json().encode()).hexdigest()[:16]}"
 
@@ -48,7 +48,7 @@ def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]
 
     What a TrainJob says of resources replaces all that the runtime says of them, so the runtime's are repeated.
     """
-    name, gpus = f"{name_of(job)}-{secrets.token_hex(2)}", int(job.settings["gpus"])
+    name, gpus = f"{job_name(job)}-{secrets.token_hex(2)}", int(job.settings["gpus"])
     resources = _resources(runtime)
     if gpus:
         resources["limits"] = resources.get("limits", {}) | {GPU: str(gpus)}
@@ -65,7 +65,7 @@ def train_job(job: Job, nodes: Nodes, runtime: dict[str, Any]) -> dict[str, Any]
         "kind": "TrainJob",
         "metadata": {
             "name": name,
-            "labels": {"conv2d/part-of": "pipeline", STEP_LABEL: name_of(job), **nodes.labels},
+            "labels": {"conv2d/part-of": "pipeline", STEP_LABEL: job_name(job), **nodes.labels},
             **({"ownerReferences": [nodes.owner]} if nodes.owner else {}),
         },
         "spec": {

@@ -45,11 +45,11 @@ def _all(setup: Setup) -> Iterator[Check]:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
         yield skipped("cluster", f"none is named here, so nothing was checked on one; {how}")
         return
-    client, first = kubeflow.reach(setup)
+    client, first = kubeflow.reach_kubeflow(setup)
     yield first
     for name, asks in kubeflow.CHECKS.items():
         yield _guarded(name, asks, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
-    kube, first = kubernetes_side.reach(setup)
+    kube, first = kubernetes_side.reach_cluster(setup)
     yield first
     for name, looks in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
         yield _guarded(name, looks, setup, kube) if kube else skipped(name, "the cluster is not reached")

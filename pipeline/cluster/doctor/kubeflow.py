@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "kubeflow pipelines"
 
 
-def reach(setup: Setup) -> tuple["kfp.Client | None", Check]:
+def reach_kubeflow(setup: Setup) -> tuple["kfp.Client | None", Check]:
     """A client of the KFP that is named, and whether it is healthy."""
     try:
         endpoint = find_endpoint(setup.url, setup.namespace)
@@ -51,7 +51,7 @@ def check_versions(setup: Setup, client: "kfp.Client") -> Check:
     return ok("back end", f"{version}, SDK {sdk}")
 
 
-def check_namespace(setup: Setup, client: "kfp.Client") -> Check:
+def check_access(setup: Setup, client: "kfp.Client") -> Check:
     """Whether this user may work in the namespace."""
     endpoint = find_endpoint(setup.url, setup.namespace)
     try:
@@ -62,7 +62,7 @@ def check_namespace(setup: Setup, client: "kfp.Client") -> Check:
     return ok("experiments", f"can be listed in {endpoint.namespace or 'the default namespace'}")
 
 
-CHECKS = {"back end": check_versions, "experiments": check_namespace}
+CHECKS = {"back end": check_versions, "experiments": check_access}
 
 
 def _minor(version: str) -> tuple[int, int]:

@@ -29,7 +29,7 @@ class KubernetesSide:
     namespace: str
 
 
-def reach(setup: Setup) -> tuple[KubernetesSide | None, Check]:
+def reach_cluster(setup: Setup) -> tuple[KubernetesSide | None, Check]:
     """The cluster of the kubeconfig, or of the pod this runs in."""
     from kubernetes import client, config
     from urllib3.exceptions import HTTPError

@@ -2,10 +2,9 @@
 
 import secrets
 
-from components.core.errors import PipelineError
+from components.core.errors import PipelineError, without_password
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
 from pipeline.cluster.doctor.setup import Setup
-from pipeline.cluster.refusals import public
 from pipeline.console import option
 
 
@@ -30,11 +29,11 @@ def check_images(setup: Setup) -> Check:
     """Whether the images of the code as it is are in the registry."""
     from components.check.settings import check_gpus
     from pipeline.cluster.compile import NO_OPTIONS, step_images
-    from pipeline.images.lookup import check_images as ask
+    from pipeline.images.lookup import require_images
 
     check_gpus(setup.parameters.gpus)
     try:
-        notes = ask(image for _, image in step_images(setup.parameters, NO_OPTIONS))
+        notes = require_images(image for _, image in step_images(setup.parameters, NO_OPTIONS))
     except PipelineError as error:
         said, _, fix = str(error).partition("; try ")
         return failed("images", said, fix)
@@ -72,7 +71,7 @@ def check_tensorboard(setup: Setup) -> Check:
         return skipped("tensorboard", f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
 
-    shown = public(setup.tensorboard)
+    shown = without_password(setup.tensorboard)
     fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
     try:
         answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))

@@ -9,7 +9,7 @@ import pytest
 from components.core.artifacts.raw import RawInfo
 from components.core.catalog import KnownDataset, Original
 from components.download.file_to_fetch import Patience
-from components.download.run import fetch
+from components.download.run import download_known
 from components.download.settings import DownloadSettings
 from tests.components.download.faulty_server import PATIENCE, Server
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
@@ -49,7 +49,9 @@ def fetch_known(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
 
     def run(*originals: Original, raw: str = "raw", patience: Patience = PATIENCE, **settings: str) -> RawInfo:
         known = KnownDataset("idx" if len(originals) > 1 else "cifar_binary", originals)
-        return fetch(DownloadSettings.checked(dataset="cifar10", **settings), known, str(tmp_path / raw), patience)
+        return download_known(
+            DownloadSettings.checked(dataset="cifar10", **settings), known, str(tmp_path / raw), patience
+        )
 
     return run
 
@@ -60,6 +62,6 @@ def fetch_pictures(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
 
     def run(source: str | pathlib.Path, patience: Patience = PATIENCE, **settings: str) -> RawInfo:
         checked = DownloadSettings.checked(dataset="image_folder", source=str(source), **settings)
-        return fetch(checked, KnownDataset("pictures", ()), str(tmp_path / "raw"), patience)
+        return download_known(checked, KnownDataset("pictures", ()), str(tmp_path / "raw"), patience)
 
     return run

@@ -14,13 +14,13 @@ DATA = tar_gz(2_000_000)
 PROGRAM = """
 import sys
 from components.core.catalog import KnownDataset, Original
-from components.download.run import fetch
+from components.download.run import download_known
 from components.download.settings import DownloadSettings
 from components.download.file_to_fetch import Patience
 
 name, url, md5, size, raw = sys.argv[1:]
 known = KnownDataset("cifar_binary", (Original(name, (url,), md5, int(size)),))
-fetch(DownloadSettings.checked(dataset="cifar10"), known, raw, Patience(stall_s=60))
+download_known(DownloadSettings.checked(dataset="cifar10"), known, raw, Patience(stall_s=60))
 """
 
 

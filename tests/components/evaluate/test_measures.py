@@ -198,13 +198,13 @@ def test_mistakes_and_successes_come_in_order(answers):
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(labels, probabilities, said):
     with pytest.raises(PipelineError, match=said) as refused:
-        measures.check(np.array(labels, dtype=np.int64), np.array(probabilities))
+        measures.check_probabilities(np.array(labels, dtype=np.int64), np.array(probabilities))
     assert "\n" not in str(refused.value)
 
 
 def test_half_precision_probabilities_are_accepted(answers):
     labels, probabilities = answers
-    assert measures.check(labels, probabilities.astype(np.float16)) is None
+    assert measures.check_probabilities(labels, probabilities.astype(np.float16)) is None
 
 
 def test_precision_recall_of_a_worked_example():

@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.notify.message import LONGEST_CAUSE, RunOutcome, card, is_teams, message, tell
+from components.notify.message import LONGEST_CAUSE, RunOutcome, card, is_teams, message, post_message
 from tests.servers.http_api import Api
 
 PATH = "/services/T000/B000/s3cret"
@@ -79,7 +79,7 @@ def test_teams_is_known_by_its_host(host, teams):
 def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
     webhook = Webhook()
     with webhook.serving() as url:
-        assert tell(
+        assert post_message(
             RunOutcome("n", "r", "exported", 0.5), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}\n", "NOTIFY_UI_URL": "http://k"}
         )
     assert webhook.requests == [
@@ -89,7 +89,7 @@ def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
 
 
 def test_none_set_is_no_error(capsys):
-    assert not tell(RunOutcome("n", "r", "exported"), {})
+    assert not post_message(RunOutcome("n", "r", "exported"), {})
     assert "nobody is told" in capsys.readouterr().out
 
 
@@ -107,7 +107,7 @@ def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, 
     webhook = Webhook()
     webhook.faults = [("POST", "/", fault)] * 3
     with webhook.serving() as url:
-        assert not tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+        assert not post_message(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
     assert len(webhook.requests) == tries
     printed = "".join(capsys.readouterr())
     assert said in printed
@@ -119,10 +119,10 @@ def test_one_failure_is_tried_again():
     webhook = Webhook()
     webhook.faults = [("POST", "/", (503, "x"))]
     with webhook.serving() as url:
-        assert tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
+        assert post_message(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"{url}{PATH}"}, pause_s=0)
 
 
 def test_what_is_no_url_is_refused_without_being_shown():
     with pytest.raises(PipelineError) as caught:
-        tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": "s3cret-token"})
+        post_message(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": "s3cret-token"})
     assert "s3cret" not in str(caught.value)

@@ -15,7 +15,7 @@ from components.core.pictures.looks import looks_of
 from components.core.pictures.thumbnail import unpacked
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, LEAST_PICTURES, Drift, _moved, compare, holm
 from components.predict.drift.page import changes, chart, class_shares
-from components.predict.drift.page import shown as value
+from components.predict.drift.page import value_text as value
 from components.predict.drift.tally import Counts, Odd
 
 SIGNIFICANCE = 0.05

@@ -12,7 +12,7 @@ from components.preprocess.settings import PreprocessSettings
 from components.preprocess.shards import MAX_SHARDS, SHARD_BYTES, plan_shards
 from components.preprocess.sources.payloads import InFile
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
-from components.preprocess.splits import UNREADABLE, assign_splits, last, numbers, shuffled
+from components.preprocess.splits import UNREADABLE, assign_splits, last, shuffled, uniform_numbers
 
 
 def source(labels: list[int], given: list[int] | None = None) -> Source:
@@ -89,7 +89,7 @@ def test_a_share_is_hit_about_and_the_seed_is_its_own():
     # Two seeds agree on a test picture as often as chance has it.
     assert abs((other[splits == TEST] == TEST).mean() - 0.2) < 0.04
     # Whether a picture would validate says nothing of whether it tests.
-    first, second = (numbers(hashes(10_000), 0, split) for split in (TEST, VALIDATION))
+    first, second = (uniform_numbers(hashes(10_000), 0, split) for split in (TEST, VALIDATION))
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.04
     assert np.abs(np.histogram(first, 10, (0, 1))[0] - 1000).max() < 120
 

@@ -404,7 +404,7 @@ def test_a_foreign_checkpoint_is_refused_by_name(
 def test_our_code_and_the_versions_are_part_of_a_runs_identity(name: str, digits: str) -> None:
     from components.core.artifacts.dataset import read_info
 
-    assert fit.identity(TrainSettings(backend=BACKEND), read_info(digits), "float32")[name]
+    assert fit.training_identity(TrainSettings(backend=BACKEND), read_info(digits), "float32")[name]
 
 
 def test_another_state_of_the_code_is_another_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkey
 
 def test_a_damaged_checkpoint_is_no_result(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
     place = str(tmp_path / "checkpoints")
-    this_run = run.identity(changed(SETTINGS, "seed=1"), read_info(digits), "float32")
+    this_run = run.training_identity(changed(SETTINGS, "seed=1"), read_info(digits), "float32")
     damaged = pathlib.Path(checkpoint_place(place, run_key(this_run))) / FILE
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"no checkpoint")

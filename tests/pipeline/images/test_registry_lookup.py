@@ -7,7 +7,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, step_images
-from pipeline.images.lookup import _docker_login, check_images, read_name, with_digest
+from pipeline.images.lookup import _docker_login, read_name, require_images, with_digest
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.placement_settings import ClusterOptions
 from tests.servers import image_registry
@@ -39,11 +39,11 @@ def test_images_are_looked_up_in_their_registry(guarded):
     registry = Registry({"train-1", "export-1"}, guarded)
     with registry.serving() as registry.url:
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
-        assert check_images([f"{name}:train-1", f"{name}:export-1"]) == []
+        assert require_images([f"{name}:train-1", f"{name}:export-1"]) == []
         with pytest.raises(
             PipelineError, match="expected the registry to have .*:train-2, it has not; try make images"
         ):
-            check_images([f"{name}:train-2", f"{name}:export-1"])
+            require_images([f"{name}:train-2", f"{name}:export-1"])
 
 
 @pytest.mark.skipif(image_registry.BINARY is None, reason="needs docker-registry")
@@ -80,7 +80,7 @@ def test_a_login_with_dockers_credential_helper_is_used(tmp_path, monkeypatch):
         host = url.removeprefix("http://")
         (tmp_path / "no-docker").mkdir()
         (tmp_path / "no-docker" / "config.json").write_text(f'{{"credHelpers": {{"{host}": "teamstore"}}}}')
-        assert check_images([f"{host}/team/conv2d:train-1"]) == []
+        assert require_images([f"{host}/team/conv2d:train-1"]) == []
     assert registry.authorizations[-1] == f"Basic {base64.b64encode(b'ana:127.0.0.1').decode()}"
 
 
@@ -88,9 +88,9 @@ def test_a_registry_that_can_not_be_asked_is_a_note():
     registry = Registry({"train-1"}, "private")
     with registry.serving() as registry.url:
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
-        assert "wants credentials" in check_images([f"{name}:train-1"])[0]
-    assert "does not answer here" in check_images([f"{name}:train-1"])[0]
-    assert "name no registry" in check_images(["conv2d-pipeline:train-1"])[0]
+        assert "wants credentials" in require_images([f"{name}:train-1"])[0]
+    assert "does not answer here" in require_images([f"{name}:train-1"])[0]
+    assert "name no registry" in require_images(["conv2d-pipeline:train-1"])[0]
 
 
 def test_a_login_goes_to_no_other_host_in_the_clear():
@@ -98,7 +98,7 @@ def test_a_login_goes_to_no_other_host_in_the_clear():
     registry = Registry({"train-1"}, "anonymous")
     with registry.serving() as url:
         registry.url = url.replace("127.0.0.1", "localhost")
-        assert "wants credentials" in check_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])[0]
+        assert "wants credentials" in require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])[0]
     assert registry.count("GET", "/token") == 0
 
 
@@ -130,7 +130,7 @@ def test_a_redirect_to_a_page_that_is_not_there_does_not_mean_that_the_image_is_
 
     page = Page()
     with page.serving() as url:
-        notes = check_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
+        notes = require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
     assert "sends us elsewhere (/page) instead of answering as a registry" in notes[0]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline.keras_side import check as door
-from pipeline.keras_side.check import check, check_model
+from pipeline.keras_side.check import build_all, check_model
 from pipeline.parameters.parameters import Parameters
 
 CONV = {"filters": 8, "kernel_size": 3}
@@ -14,7 +14,7 @@ RESIZED = [{"Resizing": {"height": 8, "width": 8, "antialias": True}}, "Flatten"
 
 
 def asked(layers: list, formats: list[str], shape: list[int] | None = None) -> None:
-    check(json.dumps(layers), "adam", "", [shape or [16, 16, 3]], 10, formats=formats)
+    build_all(json.dumps(layers), "adam", "", [shape or [16, 16, 3]], 10, formats=formats)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.keras_side.check import check, possible_shapes
+from pipeline.keras_side.check import build_all, possible_shapes
 from pipeline.parameters.parameters import Parameters
 
 FLAT = '[{"Reshape": {"target_shape": [%s]}}, {"GRU": {"units": 4}}]'
@@ -12,7 +12,7 @@ OWN = {"dataset": "image_folder", "source": "/photos"}
 
 def asked(architecture: str, **own: str) -> None:
     parameters = Parameters(**OWN, **own, architecture=architecture)
-    check(architecture, "adam", "", possible_shapes(parameters), 2)
+    build_all(architecture, "adam", "", possible_shapes(parameters), 2)
 
 
 @pytest.mark.parametrize(

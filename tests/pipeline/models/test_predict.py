@@ -16,7 +16,7 @@ from PIL import Image
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
 from pipeline import ROOT
-from pipeline.models.predict import find_pictures, predict
+from pipeline.models.predict import find_pictures, predict_files
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def test_a_picture_is_answered_on_the_terminal_and_a_class_that_it_has_no_signs_
 def test_answers_that_are_kept_in_a_file_are_answers_alone(model, pictures, tmp_path, capsys, monkeypatch):
     """A line of progress every ten seconds stood before them."""
     monkeypatch.setattr("components.core.progress.LOG_INTERVAL_S", 0.0)
-    predict(model, [str(pictures / "a.jpg")], "", 2, tmp_path)
+    predict_files(model, [str(pictures / "a.jpg")], "", 2, tmp_path)
     said = capsys.readouterr()
     assert "predict: 100%, 1 of 1 pictures" in said.err and "predict:" not in said.out
 
 
 def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys):
-    predict(model, [str(pictures)], str(tmp_path / "answers.csv"), 2, tmp_path)
+    predict_files(model, [str(pictures)], str(tmp_path / "answers.csv"), 2, tmp_path)
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "class", "probability", "class_2", "probability_2", "error"]
@@ -95,7 +95,7 @@ def test_a_tilde_is_the_home(model, pictures, tmp_path, monkeypatch, capsys):
     """Some shells, as zsh, hand IMAGE=~/a.jpg on as it was typed. OUT made a folder called ~ here."""
     monkeypatch.setenv("HOME", str(pictures))
     monkeypatch.chdir(tmp_path)
-    predict(model, ["~/a.jpg"], "~/answers.csv", 1, tmp_path)
+    predict_files(model, ["~/a.jpg"], "~/answers.csv", 1, tmp_path)
     assert (pictures / "answers.csv").is_file() and not (tmp_path / "~").exists()
     assert f"wrote 1 row to {pictures / 'answers.csv'}" in capsys.readouterr().out
 
@@ -117,7 +117,7 @@ def test_places_that_are_no_files_of_this_machine_are_refused_at_once(pictures, 
     """Answers for a bucket went to a folder called `gs:` here; that OUT is a folder was told after all was answered."""
     monkeypatch.chdir(pictures)
     with pytest.raises(PipelineError, match=f"expected .*{said}"):
-        predict("no such model", [image], out, 1, pictures)
+        predict_files("no such model", [image], out, 1, pictures)
     assert not list(pictures.glob("*:*"))
 
 
@@ -126,7 +126,7 @@ def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys
         with (pictures / name).open("wb") as film:
             film.truncate(3 << 30)  # a hole: it takes no room
     tracemalloc.start()
-    predict(model, [str(pictures)], str(tmp_path / "answers.csv"), 1, tmp_path)
+    predict_files(model, [str(pictures)], str(tmp_path / "answers.csv"), 1, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200 << 20
@@ -148,7 +148,7 @@ def test_names_that_are_no_utf_8(model, tmp_path):
     said = subprocess.run([*command, folder], capture_output=True, cwd=ROOT, env=environment, text=True)
     assert (said.returncode, said.stderr) == (0, "")
     assert "k\\udce4tze/b\\udcff.png" in said.stdout
-    predict(model, [os.fsdecode(folder)], str(tmp_path / "answers.csv"), 1, tmp_path)
+    predict_files(model, [os.fsdecode(folder)], str(tmp_path / "answers.csv"), 1, tmp_path)
     assert "k\\udce4tze/b\\udcff.png" in (tmp_path / "answers.csv").read_text(encoding="utf-8")
     missing = subprocess.run([*command, folder + b"/none"], capture_output=True, cwd=ROOT, env=environment, text=True)
     assert missing.returncode == 1
@@ -156,14 +156,14 @@ def test_names_that_are_no_utf_8(model, tmp_path):
 
 
 def test_several_pictures_are_told_apart_by_their_names(model, pictures, tmp_path, capsys):
-    predict(model, [str(pictures / "a.jpg"), str(pictures / "b.png")], "", 5, tmp_path)
+    predict_files(model, [str(pictures / "a.jpg"), str(pictures / "b.png")], "", 5, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == str(pictures / "a.jpg") and lines[4] == str(pictures / "b.png") and len(lines) == 8
 
 
 def test_files_none_of_which_is_a_picture_are_refused(model, pictures, tmp_path):
     with pytest.raises(PipelineError, match="received .*notes.txt: not a picture"):
-        predict(model, [str(pictures / "notes.txt")], str(tmp_path / "answers.csv"), 3, tmp_path)
+        predict_files(model, [str(pictures / "notes.txt")], str(tmp_path / "answers.csv"), 3, tmp_path)
     assert not (tmp_path / "answers.csv").exists()
 
 

@@ -15,7 +15,7 @@ from components.core.storage import NotFound, StorageError, Unreachable, open_st
 from components.core.storage.backend import Limits
 from components.download.file_to_fetch import Checksum, FileToFetch
 from components.download.mirror import Mirror
-from components.download.store_source import find
+from components.download.store_source import find_source
 from components.train.board.live import DirectorySync
 from pipeline import ROOT
 from tests.servers.small import SMALL
@@ -81,24 +81,24 @@ def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
     store.write_bytes("photos.tar", b"archive")
     store.write_bytes("photos/cat/1.jpg", b"cat")
     store.write_bytes("photos/dog/2.jpg", b"dogs")
-    one = find(f"{bucket.uri}/photos.tar", SMALL)
+    one = find_source(f"{bucket.uri}/photos.tar", SMALL)
     assert [stored.size for stored in one.objects()] == [7] == [one.file.size]
     one.fetch(list(one.objects()), tmp_path / "photos.tar")
     assert (tmp_path / "photos.tar").read_bytes() == b"archive"
     for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
-        many = find(uri, SMALL)
+        many = find_source(uri, SMALL)
         sizes = [stored.size for stored in many.objects()]
         assert (many.file, sizes) == (None, [3, 4])
     many.fetch(list(many.objects()), tmp_path / "photos")
     assert (tmp_path / "photos" / "dog" / "2.jpg").read_bytes() == b"dogs"
-    assert len(list(find(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
+    assert len(list(find_source(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
     with pytest.raises(NotFound, match="expected an object .*/phot or objects below it, received none"):
-        find(f"{bucket.uri}/phot", SMALL)
+        find_source(f"{bucket.uri}/phot", SMALL)
     with pytest.raises(StorageError, match="expected gs://, s3:// or minio://bucket/key"):
-        find("/a/path")
+        find_source("/a/path")
     # What was uploaded from macOS looks as it is typed, and is another name.
     store.write_bytes("Ga\u0308rten/1.jpg", b"x")
-    assert find(f"{bucket.uri}/G\u00e4rten", SMALL).uri == f"{bucket.uri}/Ga\u0308rten"
+    assert find_source(f"{bucket.uri}/G\u00e4rten", SMALL).uri == f"{bucket.uri}/Ga\u0308rten"
 
 
 def save(checkpoints: Checkpoints, step: int, directory: pathlib.Path) -> None:

@@ -57,7 +57,7 @@ def test_where_rights_end_at_a_prefix_what_is_not_there_is_found_out(s3, monkeyp
     assert not store.exists("key")
     store.write_bytes("photos/cat/1.jpg", b"x", if_absent=True)
     assert store.read_bytes("photos/cat/1.jpg") == b"x"
-    [found] = store_source.find(f"{s3.uri}/photos").objects()
+    [found] = store_source.find_source(f"{s3.uri}/photos").objects()
     assert found.key == "some/prefix/photos/cat/1.jpg"
 
 

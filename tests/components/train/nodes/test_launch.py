@@ -12,7 +12,7 @@ from components.core.errors import PipelineError
 from components.train.nodes.job import Job
 from components.train.nodes.kube import Kube, in_cluster
 from components.train.nodes.launch import is_for_nodes
-from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, name_of, train_job
+from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE, Nodes, job_name, train_job
 from components.train.settings import TrainSettings
 from tests.components.train.nodes.conftest import IMAGE, RUNTIME
 from tests.servers.mlflow_api import MLflowApi
@@ -44,7 +44,7 @@ def test_the_train_job_is_one_to_trainer(api: TrainerApi, launch, monkeypatch: p
 
 
 def test_a_steps_label_is_the_same_at_every_try_and_no_other_steps() -> None:
-    labels = {name_of(Job(settings={}, dataset="gs://b/d", work=f"gs://b/{run}/model.work")) for run in "aab"}
+    labels = {job_name(Job(settings={}, dataset="gs://b/d", work=f"gs://b/{run}/model.work")) for run in "aab"}
     assert len(labels) == 2
     # Without GPUs the resources are the runtime's own.
     job = train_job(Job(settings={"gpus": "0"}, dataset="", work=""), Nodes(2, IMAGE, {}), RUNTIME)

@@ -239,7 +239,7 @@ def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatc
     api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
     with pytest.raises(PipelineError, match="node 1: ImagePullBackOff: Back-off .*make images TARGET=jax ACTION=push"):
         launch()
-    monkeypatch.setattr(following.follow, "__defaults__", (0.01, 0.02))
+    monkeypatch.setattr(following.follow_nodes, "__defaults__", (0.01, 0.02))
     api.story = [Scene()]
     with pytest.raises(PipelineError, match="0 of 2 nodes have started; check the node pool, the quota"):
         launch()

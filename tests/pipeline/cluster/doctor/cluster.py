@@ -24,5 +24,5 @@ def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | No
 
 
 def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
-    kube, _ = kubernetes_side.reach(setup)
+    kube, _ = kubernetes_side.reach_cluster(setup)
     return (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name](setup, kube)

@@ -106,7 +106,7 @@ class VersionedKfp(KfpApi):
 def test_an_older_back_end_is_told(api, state):
     with api.serving() as url:
         setup = Setup(url=url)
-        client, _ = kubeflow_checks.reach(setup)
+        client, _ = kubeflow_checks.reach_kubeflow(setup)
         found = kubeflow_checks.check_versions(setup, client)
     assert found.state == state
     assert state != "warning" or "2.5.0, older than the SDK" in found.found
@@ -114,7 +114,7 @@ def test_an_older_back_end_is_told(api, state):
 
 def test_a_token_that_is_refused_has_its_fix():
     with KfpApi(token="right").serving() as url:
-        client, found = kubeflow_checks.reach(Setup(url=url))
+        client, found = kubeflow_checks.reach_kubeflow(Setup(url=url))
     assert client is None
     assert found.state == "failed"
     assert "KFP_EXISTING_TOKEN" in found.fix
