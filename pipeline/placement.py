@@ -42,7 +42,7 @@ class TaskLimits:
         hours: the bound of a pod's life from its first moment on a node. It also ends a run whose image can't be
             pulled: KFP itself would wait for ever.
         retries: tries after the first, which Argo makes if a pod vanishes.
-        cpu: at most; empty: the step's parameter says.
+        cpu: at most; empty: the step's parameters say, and what it asks for.
         memory: in Kubernetes notation; empty: the step's parameter says.
     """
 
@@ -70,13 +70,14 @@ TASK_LIMITS = {
     "predict": TaskLimits(hours=24, retries=3),
     "notify": TaskLimits(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }
+# What a step asks for whose CPUs no parameter says.
+SMALL_REQUEST = "100m"
 # Argo waits out one back-off also before it gives a step up that failed.
 BACKOFF = {"backoff_duration": "10s", "backoff_factor": 3.0, "backoff_max_duration": "600s"}
 # Pictures go from loader processes to the training process, and gradients between GPUs (NCCL), through /dev/shm; a
 # container's own is 64 MB. What is in it counts as the container's memory.
 SHARED_MEMORY = "2Gi"
-# Kubeflow's own store, minio://: the steps that read sources or the registry, or write while they run, need its keys
-# themselves.
+# Kubeflow's own store, minio://: our code reads and writes there itself, without the launcher's keys.
 STORE_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of one
 STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
 # What a company's own network takes (a store that speaks S3, a proxy, an authority): a ConfigMap and a Secret of this
@@ -89,7 +90,6 @@ SITE_VARIABLES = (
     "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
 SITE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-STORE_STEPS = ("look", "download", "preprocess", "train", "choose", "evaluate", "export", "predict", "notify")
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
@@ -130,8 +130,8 @@ class Placement:
             _on_gpu_node(task, self.values, self.cluster)
         else:
             _off_gpu_nodes(task)
-        cpu = limits.cpu or self.values[f"{name}_cpu"]
-        _share(task, self.values["cpu_request"], cpu, limits.memory or self.values[f"{name}_memory"])
+        cpu, asked = limits.cpu or self.values[f"{name}_cpu"], SMALL_REQUEST if limits.cpu else self.values["cpu_request"]
+        _share(task, asked, cpu, limits.memory or self.values[f"{name}_memory"])
         if launches:
             task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
             if labels := queue_labels(self.cluster):
@@ -140,7 +140,7 @@ class Placement:
         # What the namespace's Pod Security "restricted" asks for. As which user, the image says, by number, or the
         # namespace: OpenShift gives each a range of users, and refuses a pod that names one outside of it.
         _kubernetes().set_security_context(task, run_as_non_root=True)
-        if name in STORE_STEPS:
+        if name != "check":  # which reads its arguments alone
             # optional: a cluster whose store is GCS or S3 proper has no such secret.
             _kubernetes().use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)
             _kubernetes().use_config_map_as_env(task, SITE, {name: name for name in SITE_VARIABLES}, optional=True)

@@ -5,11 +5,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.check.run import READ_BY_ITS_DRIVER, STEPS
+from components.check.run import STEPS
 
 COMPILED = "compiled"
-FIELDS = {name: field for settings in STEPS for name, field in settings.model_fields.items()}
-TYPES = {name: type(field.default) for name, field in FIELDS.items() if name not in READ_BY_ITS_DRIVER}
+TYPES = {name: type(field.default) for settings in STEPS for name, field in settings.model_fields.items()}
 
 
 def _check(compiled: str, *values: Any) -> dsl.ContainerSpec:

@@ -21,9 +21,6 @@ from components.train.settings import TrainSettings
 STEPS: list[type[Settings]] = [
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings,
 ]  # fmt: skip
-# The pod of check asks for it too, so that no driver gets farther with another. KFP calls that request so as well, and
-# would hand on the request in place of the parameter.
-READ_BY_ITS_DRIVER = {"cpu_request": "1"}
 
 
 def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
@@ -39,7 +36,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         PipelineError: the first value that can't be.
     """
     for settings in STEPS:
-        refuse_places_here(settings.among({**READ_BY_ITS_DRIVER, **values}))
+        refuse_places_here(settings.among(values))
     train = TrainSettings.among(values)
     check_gpus(train.gpus)
     alone = not compiled["nodes"]

@@ -3,9 +3,9 @@ check of what was typed on Kubeflow's page."""
 
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
@@ -45,13 +45,13 @@ class PlacementSettings(Settings):
     cpu_request: Cpus = Field(
         "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
     )
-    download_cpu: Cpus = Field("1", description="CPUs the download's pod may use")
+    download_cpu: Cpus = Field("2", description="CPUs the download's pod may use")
     download_memory: Memory = Field("1Gi", description="memory of the download's pod")
     preprocess_cpu: Cpus = Field("2", description="CPUs that preprocessing may use")
     preprocess_memory: Memory = Field("2Gi", description="memory of the preprocessing pod")
     train_cpu: Cpus = Field("2", description="CPUs that training may use")
     train_memory: Memory = Field("6Gi", description="memory the training pod gets, /dev/shm included")
-    choose_cpu: Cpus = Field("1", description="CPUs that a sweep's choosing may use")
+    choose_cpu: Cpus = Field("2", description="CPUs that a sweep's choosing may use")
     choose_memory: Memory = Field("1Gi", description="memory of a sweep's choosing pod")
     evaluate_cpu: Cpus = Field("2", description="CPUs that evaluation may use")
     evaluate_memory: Memory = Field(
@@ -109,6 +109,31 @@ class PlacementSettings(Settings):
                 raise ValueError(f"expected {'an object' if kind is dict else 'a list'} under {key}")
         _check_texts(affinity)
         return affinity
+
+    @model_validator(mode="after")
+    def _within_its_limits(self) -> Self:
+        check_cpus(self)
+        return self
+
+
+def check_cpus(settings: Any) -> None:
+    """Refuses a pod that asks for more CPUs than it may use, as Kubernetes does when it is made.
+
+    Args:
+        settings: with `cpu_request`, and limits under names that end in `_cpu`.
+
+    Raises:
+        PipelineError: names the limit.
+    """
+    for name, limit in settings:
+        if name.endswith("_cpu") and _cores(limit) < _cores(settings.cpu_request):
+            raise PipelineError(
+                f"cpu_request: expected at most {name}, {limit}, received {settings.cpu_request}; give {name} more"
+            )
+
+
+def _cores(cpus: str) -> float:
+    return float(cpus.removesuffix("m")) / (1000 if cpus.endswith("m") else 1)
 
 
 def _check_texts(value: Any, key: str = "") -> None:

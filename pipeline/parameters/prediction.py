@@ -3,10 +3,11 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from components.check.settings import Cpus, Memory
+from components.check.settings import Cpus, Memory, check_cpus
 from components.core.errors import PipelineError, nearest, shown
 from components.predict.settings import PredictSettings
 from pipeline.parameters.parameters import Parameters, from_command_line, from_environment
@@ -21,6 +22,11 @@ class PredictionParameters(PredictSettings):
     cpu_request: Cpus = Field("100m", description="CPUs that the pod is sure of; it takes more if its node has them")
     predict_cpu: Cpus = Field("2", description="CPUs that answering may use")
     predict_memory: Memory = Field("4Gi", description="memory of the answering pod")
+
+    @model_validator(mode="after")
+    def _within_its_limit(self) -> Self:
+        check_cpus(self)
+        return self
 
 
 @dataclasses.dataclass(frozen=True)

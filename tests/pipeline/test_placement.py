@@ -98,6 +98,21 @@ def test_what_a_step_asks_for_is_a_parameter(plain, step):
     }
 
 
+def test_no_pod_asks_for_more_cpus_than_it_may_use(compile_to):
+    """Kubernetes refuses it when it is made: with CPU_REQUEST=2, as k8s/README.md advises, each run failed at check."""
+    pipeline, _ = compile_to("CPU_REQUEST=2", "SOURCE=gs://bucket/x.gz", cluster=EVERYTHING)
+    values = {name: one["defaultValue"] for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()}
+    for executor in pipeline["deploymentSpec"]["executors"].values():
+        resources = executor["container"]["resources"]
+        asked, most = (
+            re.sub(r".*pipelinechannel--(\w+)'.*", lambda name: values[name[1]], resources[what])
+            for what in ("resourceCpuRequest", "resourceCpuLimit")
+        )
+        assert parse_quantity(asked) <= parse_quantity(most), executor["container"]["image"]
+    with pytest.raises(PipelineError, match="cpu_request: expected at most download_cpu, 2, received 2500m"):
+        PlacementSettings.checked(cpu_request="2500m")
+
+
 # What one node of 2 CPUs and 8 GB (7.6 GiB to give) has left beside a cluster's own pods (0.85 CPU, 0.2 GiB) and those
 # of Kubeflow Pipelines (0.95 CPU, 3.7 GiB, with the LimitRange of k8s/base for containers that ask for nothing).
 SMALL_NODE = {"cpu": 0.2, "memory": 3.7}
@@ -247,7 +262,11 @@ def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compil
     assert [name for name in found if "notify" in name] == ["notify"]
     told = found["notify"]
     assert told["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
-    assert told["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+    assert told["inputs"]["parameters"] == {
+        "status": {"taskFinalStatus": {"producerTask": "exit-handler-1"}},
+        "run_name": {"runtimeValue": {"constant": "{{$.pipeline_job_name}}"}},
+        "run_id": {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}},
+    }
     assert told["cachingOptions"] == {}
     assert "retryPolicy" not in told
     store, *_, secret = platform["notify"]["secretAsEnv"]
@@ -284,11 +303,14 @@ def test_a_sweep_is_fourteen_pods_and_three_a_trial():
     assert 14 + 3 * len(trial_settings(sweep)) == 26
 
 
-def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(plain):
+def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(compile_to):
     """An S3 of its own, a proxy, its authority's certificate: pods had no way to any of them."""
-    for step in STEPS:
-        [given], [folder] = plain[1][step]["configMapAsEnv"], plain[1][step]["configMapAsVolume"]
-        store, secret = plain[1][step]["secretAsEnv"]
+    sweep = Sweep(("seed=1", "seed=2"), ("seed",))
+    _, platform = compile_to("SOURCE=gs://bucket/x.gz", cluster=EVERYTHING, sweep=sweep)
+    assert set(platform) == {"check", "look", "choose", "notify", *STEPS}
+    for step in set(platform) - {"check"}:
+        [given], [folder] = platform[step]["configMapAsEnv"], platform[step]["configMapAsVolume"]
+        store, secret, *_ = platform[step]["secretAsEnv"]
         assert store["secretName"] == STORE_SECRET
         assert {entry["configMapKey"] for entry in given["keyToEnv"]} == set(SITE_VARIABLES)
         assert {entry["secretKey"] for entry in secret["keyToEnv"]} == set(SITE_SECRETS)

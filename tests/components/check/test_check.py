@@ -75,6 +75,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
+        ("cpu_request", "3", "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu more"),
         ("tolerations", [{"key": "a", "effect": "NoShedule"}], "tolerations: expected effect"),
         ("gpus", "auto", "gpus: expected a number on a cluster"),
         # What the file was not compiled for: its image, its tasks.
