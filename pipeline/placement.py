@@ -130,8 +130,9 @@ class Placement:
             _on_gpu_node(task, self.values, self.cluster)
         else:
             _off_gpu_nodes(task)
-        cpu, asked = limits.cpu or self.values[f"{name}_cpu"], SMALL_REQUEST if limits.cpu else self.values["cpu_request"]
-        _share(task, asked, cpu, limits.memory or self.values[f"{name}_memory"])
+        asked = SMALL_REQUEST if limits.cpu else self.values["cpu_request"]
+        cpu, memory = limits.cpu or self.values[f"{name}_cpu"], limits.memory or self.values[f"{name}_memory"]
+        _share(task, asked, cpu, memory)
         if launches:
             task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
             if labels := queue_labels(self.cluster):

@@ -39,6 +39,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         refuse_places_here(settings.among(values))
     train = TrainSettings.among(values)
     check_gpus(train.gpus)
+    train.refuse_unknown_classes(values["dataset"], values["source"])
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.
     on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]

@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from components.core.artifacts.dataset import DatasetInfo
+from components.core.catalog import DATASETS
 from components.core.errors import PipelineError, nearest, shown
 from components.train import json_or_yaml
 from components.train.errors import SettingsError
@@ -58,6 +59,18 @@ def refuse_other_classes(wanted: dict[str, float], class_names: list[str]) -> No
     if missing:
         more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise SettingsError(f"class_weight: expected a weight for every class, received none for {missing[0]}{more}")
+
+
+def refuse_unknown_classes(text: str, dataset: str, source: str) -> None:
+    """Refuses a table of other classes than those of a data set that is known by name, before anything is fetched.
+
+    Raises:
+        SettingsError: names one.
+    """
+    wanted, known = parse_class_weight(text), DATASETS[dataset]
+    # An archive of one's own that is laid out as CIFAR's names its classes itself.
+    if isinstance(wanted, dict) and known.class_names and not (source and known.format == "cifar_binary"):
+        refuse_other_classes(wanted, list(known.class_names))
 
 
 def class_weights(text: str, info: DatasetInfo) -> "np.ndarray | None":

@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.settings import Settings, Sha256, StorePlace
 from components.core.start_place import named_version
 from components.core.storage import location
-from components.train.class_weight import parse_class_weight
+from components.train.class_weight import parse_class_weight, refuse_unknown_classes
 from components.train.network.architecture import frozen_places, parse_architecture
 from components.train.network.augmentation import parse_augmentation
 from components.train.optimizer_spec import parse_optimizer
@@ -131,6 +131,10 @@ class TrainSettings(Settings):
     histograms: int = Field(
         0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
     )
+
+    def refuse_unknown_classes(self, dataset: str, source: str) -> None:
+        """Refuses weights of other classes than those of a data set that is known by name."""
+        refuse_unknown_classes(self.class_weight, dataset, source)
 
     @field_validator("architecture", "optimizer", "augmentation", "class_weight")
     @classmethod

@@ -4,9 +4,8 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-from components.core.catalog import DATASETS
 from components.download.places import path_behind, places_of, scheme_of
-from components.train.class_weight import parse_class_weight, refuse_other_classes
+from components.train import class_weight as weights
 from pipeline.parameters.own_pictures import PICTURES
 
 if TYPE_CHECKING:
@@ -19,13 +18,9 @@ def refuse_unknown_classes(class_weight: str, dataset: str, source: str, labels:
     Raises:
         PipelineError: names one; or the pictures' folders or their table of labels can't be understood.
     """
-    wanted = parse_class_weight(class_weight)
-    if not isinstance(wanted, dict):
-        return
-    known = DATASETS[dataset]
-    if dataset != PICTURES:
-        if not (source and known.format == "cifar_binary"):  # an archive laid out so names its classes itself
-            refuse_other_classes(wanted, list(known.class_names))
+    weights.refuse_unknown_classes(class_weight, dataset, source)
+    wanted = weights.parse_class_weight(class_weight)
+    if not isinstance(wanted, dict) or dataset != PICTURES:
         return
     # What reads pictures needs NumPy: a tenth of a second that other commands do without.
     from components.preprocess.sources.label_table import LabelTable
@@ -38,10 +33,10 @@ def refuse_unknown_classes(class_weight: str, dataset: str, source: str, labels:
         table = LabelTable(path_behind(labels), path_behind(labels).name)
     if all(scheme_of(place) == "file" and path_behind(place).is_dir() for place in places_of(source)):
         parts = [_found(path_behind(place)) for place in places_of(source)]
-        refuse_other_classes(wanted, together(parts, table).class_names)
+        weights.refuse_other_classes(wanted, together(parts, table).class_names)
     elif table:
         named = dict.fromkeys((line.label for line in table.lines()[1] if not line.odd), 1.0)
-        refuse_other_classes(named | wanted, list(named))  # whether each has a picture is not known
+        weights.refuse_other_classes(named | wanted, list(named))  # whether each has a picture is not known
 
 
 def _found(folder: pathlib.Path) -> "Found":

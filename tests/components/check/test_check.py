@@ -14,6 +14,7 @@ from components.check.run import check
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.parameters.parameters import configure, profile_names
+from pipeline.training import compiled_for
 
 GOLDEN = ROOT / "tests" / "pipeline" / "training.golden.yaml"
 SWEEP = GOLDEN.with_name("sweep.golden.yaml")
@@ -73,6 +74,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("dataset", "cifar11", "cifar11"),
         ("publish_uri", "/models", "publish_uri: expected a place that the cluster's pods can reach"),
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
+        ("class_weight", '{"0": 1, "ten": 2}', "class_weight: unknown class 'ten'"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
         ("cpu_request", "3", "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu more"),
@@ -89,6 +91,31 @@ def test_the_command_ends_in_one_line(name, value, status):
 def test_what_a_later_step_would_refuse_is_refused_by_it(name, value, said):
     with pytest.raises(PipelineError, match=re.escape(said)):
         checked(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "typed"),
+    [
+        (["GPUS=1"], {"gpus": "0"}),
+        (["NODES=2"], {"gpus": "1", "nodes": "3"}),
+        (["BACKEND=jax"], {"gpus": "8"}),  # whose image has NVIDIA's libraries, whatever it is compiled for
+        (["START_FROM=digits@champion", "PUBLISH_URI=gs://bucket"], {"start_from": "digits@2"}),
+        ([], {"start_from": "gs://bucket/x.keras", "start_sha256": "0" * 64}),
+    ],
+)
+def test_what_a_file_was_compiled_for_passes(settings, typed):
+    parameters = configure("quickstart", settings, {}).parameters
+    values = {name: written(value) for name, value in parameters}
+    for given in (values, values | typed):
+        check(given, json.loads(compiled_for(parameters, None)))
+
+
+def test_a_name_that_somebody_chose_is_of_the_data_set_that_it_was_chosen_for():
+    mine = configure("quickstart", ["MODEL_NAME=mine"], {}).parameters
+    values = {name: written(value) for name, value in mine}
+    check(values, json.loads(compiled_for(mine, None)))
+    with pytest.raises(PipelineError, match="expected one for dataset=mnist, received mine, that of digits"):
+        check(values | {"dataset": "mnist"}, json.loads(compiled_for(mine, None)))
 
 
 def test_a_value_that_the_trials_of_a_sweep_set_is_not_left_out_in_silence():
