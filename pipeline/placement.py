@@ -29,7 +29,7 @@ from kfp.dsl.pipeline_channel import PipelineChannel
 from components.notify.component import notify
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
-from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.cluster_options import ClusterOptions
 
 HOUR = 3600
 

@@ -8,7 +8,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from components.predict.component import predict
 from components.predict.settings import PredictSettings
-from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.placement import Placement, told_at_its_end
 from pipeline.training import signature

@@ -24,8 +24,8 @@ from components.preprocess.component import preprocess
 from components.preprocess.settings import PreprocessSettings
 from components.train.component import train
 from components.train.settings import TrainSettings
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import Parameters
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import Placement, told_at_its_end
 

@@ -19,8 +19,8 @@ from pipeline.cluster.compile import check_places
 from pipeline.cluster.kubeflow import find_endpoint
 from pipeline.cluster.schedule import check_cron
 from pipeline.local.places import with_places, written_places
+from pipeline.parameters.cluster_options import ClusterOptions, placement_file
 from pipeline.parameters.parameters import STORE_PLACES, Parameters, configure
-from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.sweep import plan_sweep
 
 # ruff: noqa: E501

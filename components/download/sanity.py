@@ -12,7 +12,8 @@ import zipfile
 
 from components.core.artifacts.raw import RawFormat
 from components.core.errors import PipelineError
-from components.core.pictures.archives import ArchiveKind, Unpacked, archive_kind, damage_named, iter_members
+from components.core.pictures.archives import ArchiveKind, archive_kind, iter_members
+from components.core.pictures.packed import Unpacked, damage_named
 from components.download.file_to_fetch import CHUNK
 
 PYTHON_FILE = re.compile(r"data_batch_[0-9]+|test_batch|batches\.meta|train|test|meta")

@@ -22,8 +22,8 @@ from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import Parameters
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps

@@ -14,8 +14,8 @@ from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, run_page, unless_there
 from pipeline.cluster.upload import uploaded
 from pipeline.cluster.version import version_of
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import Configuration
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.prediction import PredictionConfiguration
 from pipeline.parameters.sweep import Sweep
 

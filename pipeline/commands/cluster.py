@@ -9,7 +9,7 @@ import click
 from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.console import notes_aside, option, table
-from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.cluster_options import ClusterOptions
 
 
 @click.command("compile")

@@ -13,8 +13,8 @@ import click
 from components.core.errors import PipelineError, nearest, shown
 from components.core.storage import location
 from pipeline.console import option
+from pipeline.parameters.cluster_options import ClusterOptions, placement_file
 from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
-from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 from pipeline.parameters.sweep import Sweep, plan_sweep, refuse_given_twice
 

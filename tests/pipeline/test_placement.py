@@ -18,8 +18,8 @@ from pipeline.cluster.compile import compile_pipeline, step_images
 from pipeline.cluster.tasks import trial_settings
 from pipeline.commands.main import main
 from pipeline.images.names import image
+from pipeline.parameters.cluster_options import ClusterOptions, placement_file
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import ClusterOptions, placement_file
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET, TASK_LIMITS
 from pipeline.training import STEPS

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.commands.main import main
-from pipeline.parameters.placement_settings import ClusterOptions
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 
 GOLDEN = pathlib.Path(__file__).with_name("prediction.golden.yaml")

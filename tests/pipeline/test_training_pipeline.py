@@ -9,8 +9,8 @@ import yaml
 
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, mask_images
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import Parameters, configure
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import plan_sweep
 from pipeline.training import STEPS, training_pipeline
 

@@ -19,19 +19,17 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from components.core.errors import PipelineError, first_line
+from components.core.errors import PipelineError
 from components.core.pictures.names import hidden
+from components.core.pictures.packed import Readable, Unpacked, allowed_bytes, damage_named, too_much
 from components.core.pictures.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
 
 ArchiveKind = Literal["tar", "tar.gz", "zip"]
 Member = tuple[str, int, "MemberFile"]
 
 MAX_MEMBERS = 50_000_000
-# Pictures hardly compress, so an archive that unpacks to 200 times its size is not one of pictures.
-MAX_EXPANSION = 200
-ALWAYS_ALLOWED_BYTES = 1 << 30
 _OTHER_KINDS = {
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
@@ -42,23 +40,6 @@ _OTHER_KINDS = {
 UTF8_FLAG, UNICODE_NAME = 0x800, 0x7075
 READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 COMPRESSIONS = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "PPMd"}
-# All that the three libraries were seen to raise on truncated archives and on archives with flipped bytes.
-_DAMAGE = (
-    EOFError,
-    NotImplementedError,
-    ValueError,
-    gzip.BadGzipFile,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-class Readable(Protocol):
-    """Whatever gives bytes, forward only: a file, a member of an archive."""
-
-    def read(self, size: int = ..., /) -> bytes: ...
 
 
 def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool = False) -> Iterator[Member]:
@@ -147,19 +128,6 @@ def _inside(path: pathlib.Path, name: str) -> str:
     return posixpath.normpath(name)
 
 
-@contextlib.contextmanager
-def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
-    """Turns what tarfile, gzip and zipfile raise for a damaged archive into one line."""
-    try:
-        yield
-    except _DAMAGE as error:
-        where = f"{member!a} in {path}" if member else str(path)
-        raise PipelineError(
-            f"expected a whole archive, received a truncated or damaged one: {where} ({first_line(error)}); fetch it "
-            "again"
-        ) from None
-
-
 class MemberFile(io.RawIOBase):
     """One member's bytes, forward only. A plain `read()` returns them all. `link`: the member that it stands for."""
 
@@ -186,25 +154,6 @@ class MemberFile(io.RawIOBase):
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-
-def allowed_bytes(path: pathlib.Path) -> int:
-    """What may come out of a packed file."""
-    return max(ALWAYS_ALLOWED_BYTES, MAX_EXPANSION * path.stat().st_size)
-
-
-class Unpacked:
-    """What comes out of a packed file, which refuses to grow past what is allowed."""
-
-    def __init__(self, path: pathlib.Path, file: Readable):
-        self.path, self.file, self.left = path, file, allowed_bytes(path)
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise PipelineError(_bomb(self.path))
-        return data
 
 
 # What the two readers below yield: name, size, where a link leads (None for no link), open bytes (None for no file).
@@ -241,7 +190,7 @@ def _zip_entries(path: pathlib.Path) -> Iterator[_Entry]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > allowed_bytes(path):
-            raise PipelineError(_bomb(path))
+            raise too_much(path)
         guesses = 0
         for member in members:
             if member.flag_bits & 0x1:
@@ -297,7 +246,3 @@ def _zip_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
 def _link_target(name: str, target: str) -> str:
     """Where a symbolic link leads, seen from the archive's root."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-
-
-def _bomb(path: pathlib.Path) -> str:
-    return f"expected at most {allowed_bytes(path):,} bytes out of {path}, received more; it looks like an archive bomb"

@@ -9,21 +9,26 @@ from components.core.registry.champion import (
     Champion,
     OvertakenError,
     RolledBack,
-    champion_generation,
     change_champion,
     read_champion,
     refuse_rolled_back,
-    write_champion,
 )
 from components.core.registry.exported import files_of
 from components.core.registry.layout import NAME, TOP, home, now, place, staged, staging, version_numbers
 from components.core.registry.publishing import stage
-from components.core.registry.settling import ABANDONED_S, remove_files, remove_version, serve, settle, sweep
+from components.core.registry.settling import (
+    ABANDONED_S,
+    remove_files,
+    remove_version,
+    rewrote_unreadable,
+    serve,
+    settle,
+    sweep,
+)
 from components.core.registry.versions import (
     FoundVersion,
     UnreadableVersion,
     Version,
-    files_in_staging,
     inventory,
     locate,
     marks,
@@ -31,10 +36,9 @@ from components.core.registry.versions import (
     prove_bytes,
     refuse_foreign_files,
     seen_version,
-    split_served,
     where_it_lies,
 )
-from components.core.storage import Corrupted, Limits, NotFound, PreconditionFailed, StorageError, bundle, open_store
+from components.core.storage import Corrupted, Limits, NotFound, StorageError, bundle, open_store
 from components.core.storage.errors import tell
 from components.core.wording import listed
 
@@ -176,7 +180,7 @@ class Registry:
                 champion = self._rolled_back(name, champion, back, at)
             return champion.promoted(version, marks(found.manifest))
 
-        if named and over is None and self._replaced_unreadable(name, version):
+        if named and over is None and rewrote_unreadable(self.store, name, version):
             return read_champion(self.store, name)[0]
         champion = change_champion(self.store, name, crowned, any_champion=over is not None)
         if off := [str(each.version) for each in champion.rolled_back if each.version in back]:
@@ -292,34 +296,3 @@ class Registry:
                     f"expected a version of this registry, received {self.uri(name, version)}, which it did not make "
                     f"(no {bundle.MANIFEST}, and never champion); remove that yourself"
                 ) from None
-
-    def _ours(self, name: str, number: int) -> bool:
-        """Whether what servers see under this number is a version of this registry, or the beginning of its copy."""
-        copies, others = split_served(self.store, name, number, files_in_staging(self.store, name, number))
-        return f"{place(name, number)}/{bundle.MANIFEST}" in (*copies, *others) or bool(copies and not others)
-
-    def _replaced_unreadable(self, name: str, version: int) -> bool:
-        """Writes a champion.json anew that can't be read; says whether it had to."""
-        try:
-            read_champion(self.store, name)
-            return False
-        except Corrupted:
-            over = champion_generation(self.store, name)
-        prove_bytes(self.store, name, version, NO_CHAMPION)
-        history = [
-            number
-            for number in version_numbers(self.store, home(name))
-            if number != version and self._ours(name, number)
-        ]
-        made = {"version": version, "history": history}
-        try:
-            write_champion(self.store, name, NO_CHAMPION.model_copy(update=made), over)
-        except PreconditionFailed:
-            raise PreconditionFailed(f"the champion of {name} was moved by somebody else meanwhile") from None
-        earlier = ", ".join(map(str, history)) or "none"
-        tell(
-            f"champion.json of {name} is written anew; champions before, as servers see them: {earlier}; what "
-            "was rolled back is forgotten"
-        )
-        serve(self.store, name, version)
-        return True

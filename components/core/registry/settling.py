@@ -8,9 +8,16 @@ import time
 import uuid
 
 from components.core.artifacts.served_model import SAVED_MODEL
-from components.core.registry.champion import Champion, change_champion, read_champion
+from components.core.registry.champion import (
+    NO_CHAMPION,
+    Champion,
+    champion_generation,
+    change_champion,
+    read_champion,
+    write_champion,
+)
 from components.core.registry.layout import claimed, home, now, place, staged, staged_place, version_numbers
-from components.core.registry.versions import HAD, files_in_staging, split_served
+from components.core.registry.versions import HAD, files_in_staging, prove_bytes, split_served
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
 from components.core.storage.errors import tell
@@ -53,6 +60,36 @@ def serve(store: Store, name: str, number: int) -> None:
     except StorageError as refused:
         # It is served. What stays in staging costs room, and whoever publishes next tries again.
         tell(f"the staged copy of version {number} of {name} stays: {refused}")
+
+
+def rewrote_unreadable(store: Store, name: str, version: int) -> bool:
+    """Writes a champion.json anew that can't be read, with the champion `version`; says whether it had to."""
+    try:
+        read_champion(store, name)
+        return False
+    except Corrupted:
+        over = champion_generation(store, name)
+    prove_bytes(store, name, version, NO_CHAMPION)
+    served = version_numbers(store, home(name))
+    history = [number for number in served if number != version and _ours(store, name, number)]
+    made = {"version": version, "history": history}
+    try:
+        write_champion(store, name, NO_CHAMPION.model_copy(update=made), over)
+    except PreconditionFailed:
+        raise PreconditionFailed(f"the champion of {name} was moved by somebody else meanwhile") from None
+    earlier = ", ".join(map(str, history)) or "none"
+    tell(
+        f"champion.json of {name} is written anew; champions before, as servers see them: {earlier}; what "
+        "was rolled back is forgotten"
+    )
+    serve(store, name, version)
+    return True
+
+
+def _ours(store: Store, name: str, number: int) -> bool:
+    """Whether what servers see under this number is a version of this registry, or the beginning of its copy."""
+    copies, others = split_served(store, name, number, files_in_staging(store, name, number))
+    return f"{place(name, number)}/{MANIFEST}" in (*copies, *others) or bool(copies and not others)
 
 
 def remove_version(store: Store, name: str, number: int) -> None:

@@ -12,7 +12,8 @@ from typing import BinaryIO
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.archives import Readable, iter_members
+from components.core.pictures.archives import iter_members
+from components.core.pictures.packed import Readable
 from components.core.progress import Progress
 from components.preprocess.sources.source import TEST, TRAIN, Source, pixel_source
 

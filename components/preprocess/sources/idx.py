@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.archives import Readable, damage_named
+from components.core.pictures.packed import Readable, damage_named
 from components.core.progress import Progress
 from components.preprocess.sources.source import TEST, TRAIN, Source, pixel_source
 

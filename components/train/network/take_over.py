@@ -12,7 +12,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.core.errors import PipelineError, one_line
-from components.core.pictures.archives import allowed_bytes
+from components.core.pictures.packed import allowed_bytes
 from components.core.start_place import WHOLE_MODEL
 from components.train.errors import SettingsError
 

@@ -5,8 +5,8 @@ import functools
 import os
 
 from pipeline.cluster.kubeflow import ENDPOINT_VARIABLES, first_set, has_cluster
+from pipeline.parameters.cluster_options import placement_file
 from pipeline.parameters.parameters import Parameters, configure
-from pipeline.parameters.placement_settings import placement_file
 
 
 @dataclasses.dataclass(frozen=True)

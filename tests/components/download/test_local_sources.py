@@ -14,7 +14,7 @@ import pytest
 from components.core.artifacts.raw import read_raw
 from components.core.catalog import KnownDataset
 from components.core.errors import PipelineError
-from components.core.pictures import archives
+from components.core.pictures import packed
 from components.core.pictures.archives import iter_members
 from components.download.file_to_fetch import Checksum, FileToFetch, Sums, check_sums
 from components.download.run import download, download_known
@@ -67,8 +67,8 @@ def test_class_folders_may_be_a_data_set_of_the_catalog(archive, cache, tmp_path
 
 
 def test_an_archive_bomb_is_not_unpacked_to_its_end(archive, fetch_pictures, monkeypatch):
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED_BYTES", 2 << 20)
-    monkeypatch.setattr(archives, "MAX_EXPANSION", 0)
+    monkeypatch.setattr(packed, "ALWAYS_ALLOWED_BYTES", 2 << 20)
+    monkeypatch.setattr(packed, "MAX_EXPANSION", 0)
     archive.write_bytes(gzip.compress(gzip.decompress(DATA) + bytes(5 << 20)))
     with pytest.raises(PipelineError, match=f"{archive}, received more; it looks like an archive bomb"):
         fetch_pictures(archive)

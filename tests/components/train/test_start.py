@@ -14,7 +14,7 @@ from components.core.artifacts.model import load_model
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
-from components.core.pictures import archives
+from components.core.pictures import packed
 from components.core.registry import Registry
 from components.core.start_place import Pinned
 from components.download.look import look_at_start
@@ -140,7 +140,7 @@ def test_bad_files_are_told_in_a_line(start, tmp_path, monkeypatch):
         start(bad)
     with zipfile.ZipFile(bad, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("model.weights.h5", "w") as weights:
         weights.write(bytes(1 << 20))
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED_BYTES", 0)
+    monkeypatch.setattr(packed, "ALWAYS_ALLOWED_BYTES", 0)
     with pytest.raises(PipelineError, match="can't be read: .* it looks like an archive bomb"):
         start(bad)
     with pytest.raises(PipelineError, match=r"expected a directory with model\.keras.*where there is none"):

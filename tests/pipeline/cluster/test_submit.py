@@ -17,8 +17,8 @@ from pipeline.cluster.compile import LARGEST_TRIALS
 from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
 from pipeline.commands.main import main
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import Sweep
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.http_api import Api

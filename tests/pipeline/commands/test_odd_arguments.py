@@ -12,8 +12,8 @@ from components.core.machine import lack
 from pipeline import ROOT, conv2d
 from pipeline.commands.main import main, run
 from pipeline.commands.options import LocalPath
+from pipeline.parameters.cluster_options import placement_file
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import placement_file
 
 ODD = (
     "",

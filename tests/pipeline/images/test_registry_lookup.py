@@ -8,8 +8,8 @@ import pytest
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, step_images
 from pipeline.images.lookup import _docker_login, read_name, require_images, with_digest
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import ClusterOptions
 from tests.servers import image_registry
 from tests.servers.http_api import Api
 

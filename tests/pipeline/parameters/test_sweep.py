@@ -11,8 +11,8 @@ from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.cluster.submit import prepared
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
-from pipeline.parameters.placement_settings import ClusterOptions
 from pipeline.parameters.sweep import MOST_TRIALS, plan_sweep
 from pipeline.training import SWEEP_STEPS
 

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from components.core.errors import PipelineError
-from components.core.pictures import archives
+from components.core.pictures import archives, packed
 from components.core.pictures.archives import archive_kind, iter_members
 
 FILES = {"train/cat/1.jpg": b"a" * 700, "train/dog/2.jpg": b"", "test/cat/3.jpg": bytes(range(256)) * 9}
@@ -196,15 +196,15 @@ def test_a_file_without_its_zeros_is_refused(tmp_path, kind):
 
 
 def test_more_bytes_than_allowed_are_refused_before_they_are_all_read(archive, monkeypatch):
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED_BYTES", 2000)
-    monkeypatch.setattr(archives, "MAX_EXPANSION", 0)
+    monkeypatch.setattr(packed, "ALWAYS_ALLOWED_BYTES", 2000)
+    monkeypatch.setattr(packed, "MAX_EXPANSION", 0)
     with pytest.raises(PipelineError, match="archive bomb"):
         read_all(archive)
 
 
 def test_a_long_run_of_zeros_behind_the_end_mark_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED_BYTES", 2 << 20)
-    monkeypatch.setattr(archives, "MAX_EXPANSION", 0)
+    monkeypatch.setattr(packed, "ALWAYS_ALLOWED_BYTES", 2 << 20)
+    monkeypatch.setattr(packed, "MAX_EXPANSION", 0)
     path = write_tar(tmp_path / "a.tar.gz", mode="w:gz")
     path.write_bytes(path.read_bytes() + gzip.compress(bytes(5 << 20)))
     with pytest.raises(PipelineError, match="archive bomb"):

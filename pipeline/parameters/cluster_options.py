@@ -1,4 +1,4 @@
-"""What a user may choose about a cluster when a pipeline is compiled, and files of placement settings."""
+"""What a user chooses about a cluster when a pipeline is compiled, and files of placement settings."""
 
 import dataclasses
 import pathlib
