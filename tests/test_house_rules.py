@@ -151,6 +151,11 @@ def test_folders_are_not_crowded():
     assert crowded == {}
 
 
+def test_files_are_short():
+    lines = {str(path): (ROOT / path).read_text("utf-8").count("\n") for path in SOURCES}
+    assert {path: count for path, count in lines.items() if count > 300} == {}
+
+
 def test_files_that_the_code_names_exist():
     tops = ("components", "pipeline", "docker", "tests")
     files = [f"/{path.relative_to(ROOT)}" for top in tops for path in ROOT.glob(f"{top}/**/*.py")]

@@ -6,19 +6,15 @@ import re
 
 import pytest
 import yaml
-from click.testing import CliRunner
 from kubernetes.utils.quantity import parse_quantity
 
-from components.check.settings import SIZED, PlacementSettings
-from components.core.errors import PipelineError
+from components.check.settings import SIZED
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
-from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, step_images
 from pipeline.cluster.tasks import trial_settings
-from pipeline.commands.main import main
 from pipeline.images.names import image
-from pipeline.parameters.cluster_options import ClusterOptions, placement_file
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET, TASK_LIMITS
@@ -335,92 +331,3 @@ def test_kfp_local_gets_images_and_nothing_else():
     assert not pipeline.platform_spec.platforms
     assert "retry_policy" not in str(document)
     assert "resource_cpu_limit" not in str(document)
-
-
-# Settings.
-
-
-def test_json_text_and_values_are_the_same_setting():
-    text = PlacementSettings.checked(tolerations=f"[{str(TOLERATION)}]".replace("'", '"'), node_selector='{"a": "b"}')
-    assert text == PlacementSettings.checked(tolerations=[TOLERATION], node_selector={"a": "b"})
-    assert PlacementSettings.checked(tolerations=TOLERATION).tolerations == [TOLERATION]
-    assert PlacementSettings.checked(train_cpu=4, train_memory="10Gi").train_cpu == "4"
-
-
-@pytest.mark.parametrize(
-    "toleration",
-    [
-        {"operator": "Exists"},
-        {"key": "a", "value": "b", "effect": "NoSchedule"},
-        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
-    ],
-)
-def test_tolerations_that_kubernetes_takes_are_taken(toleration):
-    assert PlacementSettings.checked(tolerations=[toleration]).tolerations == [toleration]
-
-
-@pytest.mark.parametrize(
-    "toleration",
-    [
-        {},
-        {"key": "a", "operator": "Is"},
-        {"value": "b"},
-        {"key": "a", "operator": "Exists", "tolerationSeconds": 60},
-        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": "60"},
-        {"key": "a", "operator": "Exists", "toleration_seconds": 60},
-        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": True},
-        {"key": 1, "value": "b"},
-    ],
-)
-def test_tolerations_that_kubernetes_refuses_are_refused(toleration):
-    with pytest.raises(PipelineError, match="tolerations: "):
-        PlacementSettings.checked(tolerations=[toleration])
-
-
-def test_what_kubernetes_takes_as_text_alone_needs_quotes():
-    """`value: true` fails the run on the cluster, when the pod is made."""
-    with pytest.raises(PipelineError, match='tolerations: expected text under value, "true" in quotes, not true'):
-        PlacementSettings.checked(tolerations='[{"key": "spot", "value": true}]')
-    wanted = {"key": "generation", "operator": "In", "values": ["3"]}
-    affinity = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {}}]}
-    affinity["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"]["matchExpressions"] = [wanted]
-    assert PlacementSettings.checked(node_affinity=affinity).node_affinity == affinity
-    wanted["values"] = [3]
-    with pytest.raises(PipelineError, match='node_affinity: expected text under values, "3" in quotes, not 3'):
-        PlacementSettings.checked(node_affinity=affinity)
-
-
-def test_a_placement_file_gives_the_same_to_both_commands(tmp_path):
-    path = tmp_path / "runs.env"
-    path.write_text('# spot\ngpus="1"\n\naccelerator=nvidia.com/gpu\ntolerations=[{"operator":"Exists"}]\n')
-    assert placement_file(path) == ["gpus=1", "accelerator=nvidia.com/gpu", 'tolerations=[{"operator":"Exists"}]']
-    assert configure("quickstart", placement_file(path), {}).parameters.gpus == "1"
-    with pytest.raises(PipelineError, match="can't be read"):
-        placement_file(tmp_path / "none.env")
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("k8s/overlays/*/runs.env")), ids=lambda path: path.parent.name)
-def test_the_overlays_placements_are_valid(path):
-    assert configure("cifar10", placement_file(path), {}).parameters.gpus != "0"
-
-
-def test_what_is_compiled_with_a_placement_has_its_gpus_and_the_image_for_them(tmp_path):
-    """Of a file that was compiled without, a run with the same lines had the image for CPUs, on a GPU's node."""
-    lines, compiled = ROOT / "k8s/overlays/gke/runs.env", tmp_path / "training.yaml"
-    typed = [
-        "compile",
-        "--placement",
-        str(lines),
-        "--to",
-        str(compiled),
-        "epochs=3",
-        "accelerator=nvidia.com/mig-1g.10gb",
-    ]
-    assert CliRunner().invoke(main, typed, catch_exceptions=False).exit_code == 0
-    pipeline = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))
-    defaults = {
-        name: one.get("defaultValue") for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()
-    }
-    assert (defaults["gpus"], defaults["epochs"]) == ("1", 3)
-    assert defaults["accelerator"] == "nvidia.com/mig-1g.10gb", "what is typed counts more than a file"
-    assert pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["image"] == image("train", "gpu")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from components.core.artifacts.raw import RawInfo
+from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import KnownDataset, Original
 from components.download.file_to_fetch import Patience
 from components.download.run import download_known
 from components.download.settings import DownloadSettings
-from tests.components.download.faulty_server import PATIENCE, Server
+from tests.components.download.faulty_server import DATA, PATIENCE, Server
 from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
 
@@ -65,3 +65,18 @@ def fetch_pictures(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
         return download_known(checked, KnownDataset("pictures", ()), str(tmp_path / "raw"), patience)
 
     return run
+
+
+def fetched(tmp_path: pathlib.Path, name: str = "small.tar.gz") -> bytes:
+    assert read_raw(tmp_path / "raw").files[0].name == name
+    return (tmp_path / "raw" / name).read_bytes()
+
+
+def nothing_but_the_cache(tmp_path: pathlib.Path) -> bool:
+    return [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+@pytest.fixture
+def place(server) -> str:
+    server.files["/small.tar.gz"] = DATA
+    return server.url("/small.tar.gz")

@@ -149,3 +149,7 @@ def tar_gz(size: int = 300_000, names: tuple[str, ...] = ("a/1.jpg", "b/2.jpg"))
 
 def original(data: bytes, *mirrors: str, name: str = "small.tar.gz") -> Original:
     return Original(name, mirrors, hashlib.md5(data).hexdigest(), len(data))
+
+
+DATA = tar_gz()
+HALF = len(DATA) // 2

@@ -19,9 +19,8 @@ from components.core.pictures.archives import iter_members
 from components.download.file_to_fetch import Checksum, FileToFetch, Sums, check_sums
 from components.download.run import download, download_known
 from components.download.settings import DownloadSettings
-from tests.components.download.faulty_server import PATIENCE, original, tar_gz
+from tests.components.download.faulty_server import DATA, PATIENCE, original, tar_gz
 
-DATA = tar_gz()
 SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "cifar10-jpeg.tar.gz"
 
 

@@ -12,6 +12,8 @@ from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F
 
 # test_jax_backend.py runs some of these tests in a process with KERAS_BACKEND=jax.
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+# Everything that has state: running statistics, the seeds of dropout and augmentation, a schedule, momentum.
+STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
 
 
 @pytest.fixture
@@ -53,3 +55,13 @@ def _digits(directory: pathlib.Path, **splits: slice) -> str:
     images = (found.images * 15.9375).astype(np.uint8)[..., np.newaxis]
     pictures = {split: (images[part], found.target[part]) for split, part in splits.items()}
     return str(write_dataset(directory / "dataset", pictures, shard_count=2))
+
+
+def weights_below(place: pathlib.Path) -> list[np.ndarray]:
+    import keras
+
+    return keras.models.load_model(place / "model" / "model.keras").get_weights()
+
+
+def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

@@ -1,18 +1,12 @@
-"""Killed at any moment, same result: by interrupts at chosen steps in this process, and by SIGKILL in real ones."""
+"""Interrupted at chosen steps, same result; a checkpoint that can't be gone on from is refused by name."""
 
-import contextlib
 import functools
-import itertools
-import os
 import pathlib
 import shutil
-import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -25,11 +19,8 @@ from components.train.checkpoint import FILE, Checkpoint
 from components.train.errors import SettingsError
 from components.train.settings import TrainSettings
 from components.train.trial import run_trial
-from tests.components.train.conftest import BACKEND
-from tests.warm import Program, start
+from tests.components.train.conftest import BACKEND, STATEFUL, same, weights_below
 
-# Everything that has state: running statistics, the seeds of dropout and augmentation, a schedule, momentum.
-STATEFUL = '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "Flatten", {"Dropout": {"rate": 0.2}}]'
 SETTINGS = {
     "architecture": STATEFUL,
     "epochs": 4,
@@ -94,18 +85,10 @@ def train_below(folder: pathlib.Path, dataset: str, name: str, **settings: Any) 
     return weights_below(place)
 
 
-def weights_below(place: pathlib.Path) -> list[np.ndarray]:
-    return keras.models.load_model(place / "model" / "model.keras").get_weights()
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str) -> list[np.ndarray]:
     """The weights of an undisturbed training by `train_plain`."""
     return train_below(tmp_path_factory.mktemp("undisturbed"), unjudged_digits, "whole", **PLAIN | ONE_LAYER)
-
-
-def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, by: BaseException | None = None) -> None:
@@ -247,31 +230,6 @@ def test_a_checkpoint_is_of_the_epoch_after_which_it_was_begun(
     assert "after epoch 1" in capfd.readouterr().out
 
 
-PROGRAM = f"""
-import sys
-from components.train import callbacks
-from components.train.run import train
-from components.train.settings import TrainSettings
-callbacks.EVERY_S = 0
-dataset, place, checkpoints = sys.argv[1:]
-settings = TrainSettings.checked(
-    architecture={STATEFUL!r}, epochs=8, batch_size=100, gpus="auto", deterministic=True, checkpoints=checkpoints
-)
-train(settings, dataset, place + "/model", place + "/board")
-"""
-
-
-@pytest.fixture(scope="module")
-def two_runs(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str, warm: str) -> pathlib.Path:
-    """The folder of two runs of PROGRAM, `one` and `two`, at the same time and with one place for checkpoints."""
-    folder = tmp_path_factory.mktemp("runs")
-    places = [folder / "one", folder / "two"]
-    runs = [start(warm, PROGRAM, unjudged_digits, str(place), str(folder / "shared")) for place in places]
-    said = [run.stdout.read() for run in runs]
-    assert [run.wait() for run in runs] == [0, 0], said
-    return folder
-
-
 def test_a_checkpoint_that_another_run_removes_this_moment_is_none(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,35 +242,6 @@ def test_a_checkpoint_that_cannot_be_removed_costs_no_model(tmp_path: pathlib.Pa
     (tmp_path / FILE).mkdir()
     Checkpoint(tmp_path, {}).delete()
     assert (tmp_path / FILE).is_dir()
-
-
-def test_two_runs_of_one_job_end_alike(two_runs: pathlib.Path) -> None:
-    """At the same time, with one place for checkpoints, written after every epoch."""
-    assert same(*(weights_below(two_runs / name) for name in ("one", "two")))
-    assert not list((two_runs / "shared").rglob("*.npz"))
-
-
-def test_killed_and_started_again_is_the_same_to_the_last_bit(
-    two_runs: pathlib.Path, tmp_path: pathlib.Path, unjudged_digits: str, warm: str
-) -> None:
-    """SIGKILL after two epochs and a moment that differs from run to run, whatever is done just then."""
-    whole = weights_below(two_runs / "one")
-
-    def run() -> Program:
-        return start(warm, PROGRAM, unjudged_digits, str(tmp_path), str(tmp_path / "checkpoints"))
-
-    process = run()
-    epochs = (line for line in process.stdout if line.startswith("epoch"))
-    assert len(list(itertools.islice(epochs, 2))) == 2
-    time.sleep(np.random.default_rng().uniform(0, 0.1))
-    with contextlib.suppress(ProcessLookupError):  # it was quicker
-        os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "model").exists() or same(weights_below(tmp_path), whole)
-    process = run()
-    said = process.stdout.read()
-    assert process.wait() == 0, said
-    assert same(weights_below(tmp_path), whole)
 
 
 def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
