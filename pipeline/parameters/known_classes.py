@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from components.preprocess.sources.found import Found
 
 
-def refuse_unknown_classes(class_weight: str, dataset: str, source: str, labels: str) -> None:
+def refuse_absent_classes(class_weight: str, dataset: str, source: str, labels: str) -> None:
     """Refuses a table of weights for other classes than the pictures'.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from components.core.artifacts.trial import as_change, parse_axes, split, unquoted
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.train.settings import OPERATIONAL, TrainSettings
-from pipeline.parameters.known_classes import refuse_unknown_classes
+from pipeline.parameters.known_classes import refuse_absent_classes
 from pipeline.parameters.own_pictures import may_bring_validation
 from pipeline.parameters.parameters import Configuration, Parameters
 
@@ -98,7 +98,7 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
             f"grid: expected at most {MOST_TRIALS} trials, received {count:,}; TRIALS=20 tries 20 of them at random"
         )
     for weights in axes.get("class_weight", []):
-        refuse_unknown_classes(weights, *own)
+        refuse_absent_classes(weights, *own)
     draw, places = random.Random(parameters.seed), set[int]()  # noqa: S311 - no secret
     while len(places) < count:  # one by the other, so that a larger sample trains only what is missing
         places.add(draw.randrange(total))

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-from components.check.settings import SIZED
+from components.check.settings import SIZED, PlacementSettings
+from components.core.errors import PipelineError
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
 from pipeline.cluster.compile import compile_pipeline, step_images
