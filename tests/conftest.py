@@ -153,6 +153,7 @@ def digits_with_test(of_all_workers) -> str:
             class_names=[str(digit) for digit in range(10)],
             mean=[0.3],
             std=[0.4],
+            resize="resize",
             split_seed=0,
             source_uri="package:digits",
         ),

@@ -222,7 +222,7 @@ def _read_favourable_decision(evaluation_path: str) -> Decision:
 
 def _shortened(training: dict[str, Any]) -> dict[str, Any]:
     """How it was trained, without what is long or said elsewhere."""
-    left_out = ("history", "class_names", "image_shape", "dataset", "dataset_fingerprint")
+    left_out = ("history", "class_names", "image_shape", "resize", "dataset", "dataset_fingerprint")
     return {name: value for name, value in training.items() if name not in left_out}
 
 

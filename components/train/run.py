@@ -289,6 +289,7 @@ def training_record(
         "dataset_fingerprint": fit.info.fingerprint,
         "class_names": fit.info.class_names,
         "image_shape": list(fit.info.image_shape),
+        "resize": fit.info.resize,
         "settings": fit.settings.model_dump(),
         **({"started_from": started_from} if started_from else {}),
         "class_weights": None if weights is None else dict(zip(fit.info.class_names, weights.tolist(), strict=True)),

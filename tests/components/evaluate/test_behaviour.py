@@ -146,23 +146,28 @@ def test_small_pictures_are_shifted_by_a_part_of_a_pixel():
 
 
 @pytest.mark.parametrize(
-    ("mode", "tested", "said"),
-    [("warn", True, "warning: behaviour: "), ("fail", True, "warning"), ("off", False, None)],
+    ("mode", "mirrored", "said"),
+    [("warn", "auto", "warning: behaviour: "), ("warn", "no", "warn"), ("fail", "yes", "warn"), ("off", "no", "")],
 )
-def test_evaluate_says_what_fails_and_writes_it_down(trained, tmp_path, capsys, mode, tested, said):
-    settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0)
+def test_evaluate_says_what_fails_and_writes_it_down(trained, tmp_path, capsys, monkeypatch, mode, mirrored, said):
+    monkeypatch.setattr("components.evaluate.run.most_pictures", lambda shape: 100)
+    settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0, behaviour_mirrored=mirrored)
     paths = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     evaluate(settings, trained.dataset, trained.model, *paths)
     behaviour = json.loads(pathlib.Path(paths[0], "metrics.json").read_text())["behaviour"]
     assert behaviour["mode"] == mode
     names = [check["name"] for check in behaviour["checks"]]
     # Mirrored digits are others, or none.
-    assert names == (["Brightness", "Shift", "Blank", "Noise"] if tested else [])
+    changes = ["Brightness", "Shift", "Mirror"] if mirrored == "yes" else ["Brightness", "Shift"]
+    assert names == ([*changes, "Blank", "Noise"] if said else [])
     out = capsys.readouterr().out
     report = pathlib.Path(paths[1]).read_text().replace("\u00a0", " ")  # the page keeps numbers and units together
-    if tested:
+    if said:
         assert said in out
-        assert [check["name"] for check in behaviour["checks"] if not check["passed"]][-2:] == ["Blank", "Noise"]
+        failed = [check for check in behaviour["checks"] if not check["passed"]]
+        assert [check["name"] for check in failed][-2:] == ["Blank", "Noise"]
+        assert [check["said"] for check in failed] == behaviour["failed"]
+        assert behaviour["checks"][0]["value"] > 0.9
         assert "How it behaves" in report and all(sentence in report for sentence in behaviour["failed"])
     else:
         assert "behaviour" not in out and "How it behaves" not in report

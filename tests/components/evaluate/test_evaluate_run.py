@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.checkpoints import Checkpoints, checkpoint_place
-from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
+from components.core.artifacts.dataset import INFO_FILE, SPLITS, DatasetInfo, SplitInfo, read_info
 from components.core.artifacts.model import read_training
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import write_json
-from components.evaluate.run import evaluate
+from components.evaluate.run import _uneven, evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.datasets import load_split, write_split
 
@@ -80,6 +80,7 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
 
     [score] = events.Tensors("accuracy")
     assert float(tf.make_ndarray(score.tensor_proto)) == pytest.approx(result.accuracy)
+    assert score.step == result.best_epoch > 0
 
 
 def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(trained, tmp_path, capsys):
@@ -166,10 +167,29 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     document["splits"]["test"] = write_split(dataset, "test", pictures[kept], labels[kept], 10).model_dump()
     hashes = [split_hashes(dataset, info, split) for split in SPLITS]
     document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.concatenate([*hashes[:2], hashes[2][kept]]))
-    (dataset / INFO_FILE).write_text(json.dumps(document))
+    (dataset / INFO_FILE).write_text(json.dumps(document | {"fingerprint": "2" * 64}))
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     result, _ = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
     assert result.count == kept.sum() < len(labels)
-    assert capsys.readouterr().out.count("warning: the test split has no picture of 4: nothing tells") == 1
-    assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["per_class"][4]["support"] == 0
+    said = capsys.readouterr().out
+    assert said.count("warning: the test split has no picture of 4: nothing tells") == 1
+    assert "note: the model was trained on another state of the data set" in said
+    metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    assert metrics["per_class"][4]["support"] == 0
+    assert metrics["auc"] == {str(k): result.roc[k].auc for k in range(10) if k != 4}
     assert "The test split has no picture of 4" in (tmp_path / "report").read_text()
+
+
+@pytest.mark.parametrize(
+    ("learned", "tested", "told"),
+    [
+        ([300, 100, 100], [30, 10, 0], True),
+        ([100, 100, 100], [20, 10, 0], False),  # by luck
+        ([300, 100, 100], [10, 10, 0], False),
+        ([100, 100, 900], [10, 10, 0], False),  # of the third nothing is known
+    ],
+)
+def test_balanced_accuracy_is_told_if_the_tested_classes_are_uneven_and_not_by_luck(learned, tested, told):
+    splits = {"train": learned, "test": tested}
+    found = {name: SplitInfo(count=sum(counts), per_class=counts, shards=[]) for name, counts in splits.items()}
+    assert _uneven(DatasetInfo.model_construct(splits=found)) is told

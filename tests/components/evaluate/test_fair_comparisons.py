@@ -202,7 +202,7 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
     ],
 )
 def test_a_champion_is_asked_pictures_made_as_it_is_served_them(linear, described, found, said):
-    info = DatasetInfo.model_validate(read_info(linear.dataset).model_dump() | found)
+    info = DatasetInfo.model_validate(read_info(linear.dataset).model_dump() | {"resize": "crop"} | found)
     served = Description.model_validate({"class_names": [], "image_shape": [8, 8, 1]} | described)
     assert differently_made(served, info) == said
 

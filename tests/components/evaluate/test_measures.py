@@ -193,7 +193,7 @@ def test_mistakes_and_successes_come_in_order(answers):
         ([], np.zeros((0, 3)), "test split"),
         ([0, 1], [[0.5, 0.5], [np.nan, 0.5]], "NaN or infinity for 1 of 2"),
         ([0, 1], [[2.5, -1.5], [0.5, 0.5]], "softmax"),
-        ([0, 1], [[2.5, 1.5], [0.5, 0.5]], "softmax"),
+        ([0, 1], [[0.6, 0.5], [0.5, 0.5]], "softmax"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(labels, probabilities, said):
@@ -245,6 +245,9 @@ def test_balanced_accuracy_is_that_of_scikit_learn_and_leaves_out_what_was_not_t
     low, high = measures.mean_recall_interval(scores)
     mean = Answered(confusion=measures.confusion(labels, probabilities), per_class=scores).balanced_accuracy
     assert mean == pytest.approx(found) and low < found < high
+    # Of one class it is Wilson's: 0.29 x 100 is a little less than 29.
+    alone = measures.mean_recall_interval([measures.ClassScore(0.0, 0.29, 0.0, 100)])
+    assert alone == pytest.approx(measures.wilson_interval(29, 100))
 
 
 def test_balanced_accuracy_reaches_what_each_class_reaches():

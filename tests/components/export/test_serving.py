@@ -198,7 +198,7 @@ def test_both_signatures_name_the_class(served):
     assert json.loads((path / DESCRIPTION).read_text()) == {
         "image_shape": [8, 8, 1],
         "class_names": info.class_names,
-        "resize": "crop",
+        "resize": "resize",
     }
 
 

@@ -43,6 +43,7 @@ def test_an_export_answers_files_as_evaluate_measured(exported, folder, measured
 def test_a_model_artifact_and_a_bare_file_answer_too(trained, folder, measured, tmp_path):
     few = sorted(folder.iterdir())[:3]
     artifact = open_classifier(pathlib.Path(trained.model))
+    assert artifact.target.resize == read_info(trained.dataset).resize == "resize"
     shutil.copy(f"{trained.model}/model.keras", tmp_path / "alone.keras")
     bare = open_classifier(tmp_path / "alone.keras")
     assert bare.class_names == [str(number) for number in range(10)]
@@ -70,7 +71,7 @@ def test_odd_pictures_are_converted_as_preprocess_does_and_broken_ones_stop_noth
         "No such file or directory",
     ]
     for place in (0, 1, 4):
-        pixels = decode(files[place].read_bytes(), None, Target(8, 8, 1)).pixels
+        pixels = decode(files[place].read_bytes(), None, Target(8, 8, 1, "resize")).pixels
         expected = classifier.answer(np.frombuffer(pixels, np.uint8).reshape(1, 8, 8, 1))[0]
         np.testing.assert_allclose(answered[place].probabilities, expected, atol=1e-5)
 
