@@ -9,7 +9,7 @@ import yaml
 
 from pipeline import ROOT
 from pipeline.placement import SITE, SITE_FOLDER, SITE_VARIABLES
-from tests.k8s.manifests import K8S, find, pods, render
+from tests.k8s.manifests import K8S, find, name_of, pods, render
 from tests.k8s.policies import violations
 from tests.k8s.references import dangling
 
@@ -39,7 +39,8 @@ def test_a_component_breaks_no_policy_and_names_what_is_there(with_component, na
 
 
 def test_a_companys_own_network_is_told_to_each_pod_that_speaks_to_it(with_component, rendered):
-    """The example of the component's own comment; the steps of runs have the same names (test_placement.py)."""
+    """The example of the component's own comment; the steps of runs have the same names (test_placement.py). Without a
+    namespace of its own it went where kubectl happened to be, and the pods were given nothing of it."""
     comment = (K8S / "components/site/kustomization.yaml").read_text().partition("# The keys")[0]
     example = yaml.safe_load("\n".join(line[6:] for line in comment.splitlines() if line.startswith("#     ")))
     [generator] = example["configMapGenerator"]
@@ -47,7 +48,8 @@ def test_a_companys_own_network_is_told_to_each_pod_that_speaks_to_it(with_compo
     assert set(variables) < set(SITE_VARIABLES)
     assert {value for name, value in variables.items() if name.endswith("_BUNDLE")} == {f"{SITE_FOLDER}/ca.crt"}
     del generator["files"]
-    objects = with_component("site", configMapGenerator=[generator])
+    objects = with_component("site", namespace=example.get("namespace"), configMapGenerator=[generator])
+    assert {name_of(thing) for thing in objects if "namespace" not in thing["metadata"]} == {"Namespace/kubeflow"}
     assert violations(objects) == []
     assert dangling(objects) == []
     assert find(objects, "ConfigMap", SITE)["data"] == variables

@@ -155,9 +155,11 @@ def test_a_pods_own_identity_is_handed_out_by_an_agent_on_its_node(rendered, clo
         last = find(rendered[f"overlays/{cloud}"], "NetworkPolicy", name)["spec"]["egress"][-1]
         assert [peer["ipBlock"]["cidr"] for peer in last["to"]] == agents
         assert {"protocol": "TCP", "port": 80} in last["ports"]
+    serving = find(rendered["overlays/serving"], "NetworkPolicy", "fetch-models")["spec"]["egress"][-1]
+    assert set(agents) <= {peer["ipBlock"]["cidr"] for peer in serving["to"]}
 
 
-def test_a_run_reaches_minikubes_api_server_and_addresses_of_ipv6(rendered):
+def test_a_run_reaches_every_clusters_api_server_and_addresses_of_ipv6(rendered):
     outside = find(rendered["base"], "NetworkPolicy", "conv2d-runs")["spec"]["egress"][-1]
-    assert {entry["port"] for entry in outside["ports"]} == {80, 443, 6443, 8443}
+    assert {entry["port"] for entry in outside["ports"]} == {80, 443, 6443, 8443, 16443}, "minikube has 8443, MicroK8s 16443"
     assert [block["ipBlock"]["cidr"] for block in outside["to"]] == ["0.0.0.0/0", "::/0"]
