@@ -38,8 +38,9 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     for settings in STEPS:
         refuse_places_here(settings.among(values))
     train = TrainSettings.among(values)
+    refuse_places_here(train, train.trained_places())
     check_gpus(train.gpus)
-    train.refuse_unknown_classes(values["dataset"], values["source"])
+    train.refuse_classes_not_of(values["dataset"], values["source"])
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.
     on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]

@@ -61,8 +61,8 @@ def refuse_other_classes(wanted: dict[str, float], class_names: list[str]) -> No
         raise SettingsError(f"class_weight: expected a weight for every class, received none for {missing[0]}{more}")
 
 
-def refuse_unknown_classes(text: str, dataset: str, source: str) -> None:
-    """Refuses a table of other classes than those of a data set that is known by name, before anything is fetched.
+def refuse_classes_not_of(text: str, dataset: str, source: str) -> None:
+    """Refuses a table of other classes than a data set's, if that is known by name: before anything is fetched.
 
     Raises:
         SettingsError: names one.

@@ -9,8 +9,8 @@ from components.core.errors import PipelineError
 from components.core.settings import Settings, Sha256, StorePlace
 from components.core.start_place import named_version
 from components.core.storage import location
-from components.train.class_weight import parse_class_weight, refuse_unknown_classes
-from components.train.network.architecture import frozen_places, parse_architecture
+from components.train.class_weight import parse_class_weight, refuse_classes_not_of
+from components.train.network.architecture import backbone_of, frozen_places, parse_architecture
 from components.train.network.augmentation import parse_augmentation
 from components.train.optimizer_spec import parse_optimizer
 
@@ -132,9 +132,15 @@ class TrainSettings(Settings):
         0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
     )
 
-    def refuse_unknown_classes(self, dataset: str, source: str) -> None:
+    def trained_places(self) -> dict[str, str]:
+        """The places of a backbone's weights and of the model to start from, unless the registry has it."""
+        backbone = backbone_of(parse_architecture(self.architecture))
+        weights = {"architecture: weights": backbone.arguments.get("weights", "")} if backbone else {}
+        return weights if named_version(self.start_from) else {"start_from": self.start_from, **weights}
+
+    def refuse_classes_not_of(self, dataset: str, source: str) -> None:
         """Refuses weights of other classes than those of a data set that is known by name."""
-        refuse_unknown_classes(self.class_weight, dataset, source)
+        refuse_classes_not_of(self.class_weight, dataset, source)
 
     @field_validator("architecture", "optimizer", "augmentation", "class_weight")
     @classmethod

@@ -17,7 +17,6 @@ from components.core.errors import PipelineError, shown
 from components.core.settings import refuse_places_here
 from components.core.start_place import named_version
 from components.download.places import places_of, public, scheme_of
-from components.train.network.architecture import backbone_of, parse_architecture
 from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
@@ -122,20 +121,11 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
         refuse_places_here(parameters)
         return
     _check_sources(parameters)
-    refuse_places_here(parameters, _trained_places(parameters))
-
-
-def _trained_places(parameters: Parameters) -> dict[str, str]:
-    """The places of a backbone's weights and of the model to start from, unless that is a version of the registry."""
-    backbone = backbone_of(parse_architecture(parameters.architecture))
-    weights = {"architecture: weights": backbone.arguments.get("weights", "")} if backbone else {}
-    if not named_version(parameters.start_from):
-        return {"start_from": parameters.start_from, **weights}
-    if not parameters.publish_uri:
+    refuse_places_here(parameters, parameters.trained_places())
+    if named_version(parameters.start_from) and not parameters.publish_uri:
         raise PipelineError(
             f"start_from: expected to know the registry of {parameters.start_from}, received none; give PUBLISH_URI="
         )
-    return weights
 
 
 def _check_sources(parameters: Parameters) -> None:

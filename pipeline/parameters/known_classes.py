@@ -18,7 +18,7 @@ def refuse_absent_classes(class_weight: str, dataset: str, source: str, labels: 
     Raises:
         PipelineError: names one; or the pictures' folders or their table of labels can't be understood.
     """
-    weights.refuse_unknown_classes(class_weight, dataset, source)
+    weights.refuse_classes_not_of(class_weight, dataset, source)
     wanted = weights.parse_class_weight(class_weight)
     if not isinstance(wanted, dict) or dataset != PICTURES:
         return

@@ -15,6 +15,7 @@ from pipeline.parameters.sweep import plan_sweep
 from pipeline.training import STEPS, training_pipeline
 
 GOLDEN = pathlib.Path(__file__).with_name("training.golden.yaml")
+WEIGHTS = 'ARCHITECTURE=[{"ResNet50": {"weights": "/data/weights.h5", "sha256": "' + "0" * 64 + '"}}]'
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,8 @@ def test_the_model_to_start_from_is_looked_at_in_every_run_and_train_goes_by_it(
     [
         (["START_FROM=digits@3"], "start_from: expected to know the registry of digits@3"),
         (["START_FROM=models/x.keras"], "start_from: expected a place that the cluster's pods can reach"),
+        ([WEIGHTS], "architecture: weights: expected a place that the cluster's pods can reach"),
+        ([WEIGHTS, "START_FROM=digits@3", "PUBLISH_URI=gs://bucket"], "architecture: weights: expected a place"),
     ],
 )
 def test_a_start_that_pods_do_not_see_is_refused(tmp_path, settings, said):

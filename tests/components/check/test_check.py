@@ -18,6 +18,7 @@ from pipeline.training import compiled_for
 
 GOLDEN = ROOT / "tests" / "pipeline" / "training.golden.yaml"
 SWEEP = GOLDEN.with_name("sweep.golden.yaml")
+WEIGHTS = json.dumps([{"ResNet50": {"weights": "/data/weights.h5", "sha256": "0" * 64}}])
 
 
 def written(value: object) -> str:
@@ -75,6 +76,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("publish_uri", "/models", "publish_uri: expected a place that the cluster's pods can reach"),
         ("publish_uri", "gs://bucket/models ", "publish_uri: expected a place without blanks before or behind it"),
         ("class_weight", '{"0": 1, "ten": 2}', "class_weight: unknown class 'ten'"),
+        ("architecture", WEIGHTS, "architecture: weights: expected a place that the cluster's pods can reach"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
         ("cpu_request", "3", "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu more"),
