@@ -24,8 +24,14 @@ build() {
     "$docker" version >/dev/null 2>&1 ||
         fail "expected a Docker engine, none answers; start one (dockerd, or: systemctl start docker)"
     "$docker" image inspect "$image" >/dev/null 2>&1 && return
-    "$docker" build --network host --build-arg "BASE_IMAGE=$base" --tag "$image" \
-        --file docker/tensorboard/Dockerfile . >&2 ||
+    # How packages are reached, as pipeline/images/docker_build.py hands it on: without paths of this machine, and
+    # without credentials but a proxy's, which Docker keeps to itself.
+    local name reached=()
+    for name in {HTTP,HTTPS,NO}_PROXY {http,https,no}_proxy PIP_{INDEX_URL,EXTRA_INDEX_URL,TRUSTED_HOST}; do
+        [[ -z ${!name:-} || ($name = PIP_* && ${!name} =~ @|^file:|^/) ]] || reached+=(--build-arg "$name")
+    done
+    "$docker" build --network host --build-arg "BASE_IMAGE=$base" ${reached[@]+"${reached[@]}"} \
+        --tag "$image" --file docker/tensorboard/Dockerfile . >&2 ||
         fail "the build of $image failed; its last words are above"
 }
 

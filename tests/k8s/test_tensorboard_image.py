@@ -60,6 +60,19 @@ def test_a_push_of_another_base_has_the_overlays_run_what_was_pushed(tmp_path):
     assert image("name") == pushed
 
 
+def test_its_build_reaches_packages_as_that_of_the_steps_images_does(tmp_path):
+    """Behind a proxy, or with an index of one's own, `make images ACTION=push` had pushed all when it failed."""
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\n[ "$1" != image ] && echo "$@" >> {tmp_path}/told\n')
+    docker.chmod(0o755)
+    reached = {"HTTPS_PROXY": "http://me:pw@proxy:3128", "PIP_EXTRA_INDEX_URL": "https://index.example/simple"}
+    left_out = {"PIP_INDEX_URL": "https://me:pw@index.example/simple", "PIP_TRUSTED_HOST": ""}
+    environment = {"PATH": os.environ["PATH"], "DOCKER": str(docker), **reached, **left_out}
+    subprocess.run([ROOT / "docker/tensorboard/image.sh", "build"], env=environment, check=True)
+    given = re.findall(r"--build-arg (\S+)", (tmp_path / "told").read_text())
+    assert [name for name in given if not name.startswith("BASE_IMAGE=")] == list(reached)
+
+
 def pinned(lock: str) -> dict[str, set[str]]:
     versions = {}
     for name, version in re.findall(r"^([\w.-]+)==(\S+)", (LOCKS / lock).read_text(), re.MULTILINE):

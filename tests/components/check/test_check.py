@@ -82,6 +82,9 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("cpu_request", "3", "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu more"),
         ("tolerations", [{"key": "a", "effect": "NoShedule"}], "tolerations: expected effect"),
         ("gpus", "auto", "gpus: expected a number on a cluster"),
+        ("accelerator", "nvidia-l4", "accelerator: expected a resource such as nvidia.com/gpu"),
+        ("node_selector", {"pool": "a b"}, "node_selector: expected labels such as"),
+        ("node_affinity", {"requiredDuringSchedulingIgnoredDuringExecution": []}, "node_affinity: expected an object"),
         # What the file was not compiled for: its image, its tasks.
         ("gpus", "1", "gpus: expected 0, for which this pipeline was compiled, received 1; compile it with GPUS=1"),
         ("backend", "jax", "compile it with BACKEND=jax"),
