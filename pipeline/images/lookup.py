@@ -91,10 +91,11 @@ def require_images(images: Iterable[str]) -> list[str]:
             break  # the others are in the same registry
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise PipelineError(
-            f"expected the registry to have {absent[0]}{more}, it has not; try make images ACTION=push"
-            f"{' TARGET=gpu' if any('-gpu-' in image for image in absent) else ''}"
-        )
+        # A target's push sends the images of that target alone.
+        made_for = [re.search(r":[a-z]+-(gpu|jax)-", image) for image in absent]
+        targets = sorted({found[1] if found else "cpu" for found in made_for})
+        how = " and ".join(f"make images ACTION=push TARGET={target}" for target in targets)
+        raise PipelineError(f"expected the registry to have {absent[0]}{more}, it has not; try {how}")
     return notes
 
 

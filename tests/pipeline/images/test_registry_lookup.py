@@ -41,9 +41,12 @@ def test_images_are_looked_up_in_their_registry(guarded):
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
         assert require_images([f"{name}:train-1", f"{name}:export-1"]) == []
         with pytest.raises(
-            PipelineError, match="expected the registry to have .*:train-2, it has not; try make images"
+            PipelineError, match="to have .*:train-2, it has not; try make images ACTION=push TARGET=cpu$"
         ):
             require_images([f"{name}:train-2", f"{name}:export-1"])
+        both = "to have .*:check-2 and 1 more, it has not; try make images ACTION=push TARGET=cpu and .* TARGET=jax$"
+        with pytest.raises(PipelineError, match=both):
+            require_images([f"{name}:train-jax-2", f"{name}:check-2", f"{name}:export-1"])
 
 
 @pytest.mark.skipif(image_registry.BINARY is None, reason="needs docker-registry")
