@@ -141,8 +141,11 @@ def _digest_in_registry(client: "docker.DockerClient", name: str) -> str | None:
 
     try:
         return client.api.inspect_distribution(name)["Descriptor"]["digest"]
-    except errors.NotFound:
-        return None
+    except errors.APIError as error:
+        # Docker Hub forbids a look at a repository that the first push makes; that tells whether it may be made.
+        if error.status_code in (401, 403, 404):
+            return None
+        raise
 
 
 def _push(client: "docker.DockerClient", name: str) -> str:

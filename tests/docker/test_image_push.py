@@ -7,6 +7,7 @@ import requests
 
 from components.core.errors import PipelineError
 from pipeline.images import build, names
+from tests.servers.http_api import Api
 from tests.servers.image_registry import BINARY, serving
 
 
@@ -69,6 +70,23 @@ def test_an_image_for_other_nodes_does_not_take_their_tag(engine, small, registr
     assert requests.get(f"http://{registry}/v2/_catalog", timeout=10).json()["repositories"] == []
     monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/arm64")
     assert len(build.push(["cpu"])) == len(names.COMPONENTS)
+
+
+class Hub(Api):
+    """Docker Hub, asked for a repository that is not there yet."""
+
+    def handle(self, method, path, query, body, headers):
+        if path == "/token":
+            return 200, {"token": "of-nothing"}
+        wanted = {"WWW-Authenticate": f'Bearer realm="{self.url}/token",service="registry.docker.io"'}
+        return 401, ({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}, wanted)
+
+
+def test_a_repository_that_the_first_push_makes_is_pushed(engine):
+    """It was refused, with the advice to log in, to whoever was."""
+    hub = Hub()
+    with hub.serving() as hub.url:
+        assert build._digest_in_registry(engine, f"{hub.url.removeprefix('http://')}/team/new:train-1") is None
 
 
 def test_a_registry_that_is_not_there_is_one_line(engine, small, monkeypatch):

@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from pipeline.images import names
 from pipeline.images.engine import engine
 from pipeline.local.runner import choose_runner, kfp_runner
-from pipeline.local.step_containers import own_user
+from pipeline.local.step_containers import labels, own_user
 from pipeline.parameters.parameters import Parameters
 
 
@@ -43,6 +43,13 @@ def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tm
     """With `dockerd --userns-remap` and rootless engines they could not write at all."""
     given = kfp_runner("docker", Parameters(), tmp_path).container_run_args
     assert (given["user"], given["userns_mode"]) == (f"{os.getuid()}:{os.getgid()}", "host")
+    # Nothing beyond what a step needs, as the README says; what SELinux labels stays as it is.
+    secured = ("no-new-privileges", "label=disable")
+    assert (given["read_only"], given["cap_drop"], tuple(given["security_opt"])) == (True, ["ALL"], secured)
+    assert (given["tmpfs"], given["shm_size"], given["labels"]) == ({"/tmp": "exec"}, "1g", labels(tmp_path))  # noqa: S108
+    assert "device_requests" not in given
+    [gpus] = kfp_runner("docker", Parameters(gpus="2", backend="jax"), tmp_path).container_run_args["device_requests"]
+    assert (gpus["Count"], gpus["Capabilities"]) == (2, [["gpu"]])
     seccomp = "name=seccomp,profile=default"
     assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0"}
     assert own_user({"SecurityOptions": [seccomp, "name=userns"]}) == own_user({"SecurityOptions": [seccomp]}) == {}
