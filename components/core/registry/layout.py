@@ -7,7 +7,7 @@ from components.core.storage import StorageError, Store
 from components.core.storage.bundle import MANIFEST
 
 TOP = "models"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 

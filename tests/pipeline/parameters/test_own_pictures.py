@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.core.registry.layout import home
 from pipeline.parameters.own_pictures import model_name_of
 from pipeline.parameters.parameters import configure
 
@@ -63,3 +64,4 @@ def test_a_profile_of_own_pictures_keeps_its_gate(tmp_path):
 def test_names_that_a_registry_takes(source, name):
     assert model_name_of("image_folder", source) == name
     assert configure("quickstart", [f"SOURCE={source}", f"MODEL_NAME={name}"], {}).parameters.model_name == name
+    assert home(name)
