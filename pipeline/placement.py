@@ -60,13 +60,14 @@ class TaskLimits:
 TASK_LIMITS = {
     "check": TaskLimits(hours=1, retries=3, cpu="500m", memory="512Mi"),
     "look": TaskLimits(hours=1, retries=3, cpu="500m", memory="1Gi"),
-    "download": TaskLimits(hours=3, retries=3),  # the slowest known origin takes an hour
-    "preprocess": TaskLimits(hours=2),
+    # What grows with the data has half a day, so that a night's run that waits for an image has ended by the next.
+    "download": TaskLimits(hours=12, retries=3),
+    "preprocess": TaskLimits(hours=12),
     "train": TaskLimits(hours=48, retries=3),
     "launch": TaskLimits(hours=48, retries=3, cpu="500m", memory="1Gi"),  # train, if it only has others do it
     "choose": TaskLimits(hours=1),
-    "evaluate": TaskLimits(hours=1),
-    "export": TaskLimits(hours=1),
+    "evaluate": TaskLimits(hours=12),
+    "export": TaskLimits(hours=12),
     "predict": TaskLimits(hours=24, retries=3),
     "notify": TaskLimits(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }

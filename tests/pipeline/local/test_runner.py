@@ -22,6 +22,10 @@ def test_train_has_the_image_of_its_backend_and_device(given, target, monkeypatc
     assert runner == "process"
     assert image("train") == names.image("train", target)
     assert image("evaluate") == names.image("evaluate", "cpu")
+    made: list[str] = []
+    monkeypatch.setattr("pipeline.images.build.build", made.extend)
+    assert choose_runner("docker", Parameters(**given))[0] == "docker"
+    assert made == list(dict.fromkeys(["cpu", target]))
 
 
 def test_a_backend_that_is_not_here_is_refused_before_anything_runs(monkeypatch):
