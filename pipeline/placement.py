@@ -47,7 +47,7 @@ class TaskLimits:
     """
 
     hours: int
-    retries: int = 2
+    retries: int = 3
     cpu: str = ""
     memory: str = ""
 
@@ -58,17 +58,17 @@ class TaskLimits:
 # going on (a store that is away, a node of several that is lost) is mended inside the step; what can't be, a second try
 # would not mend.
 TASK_LIMITS = {
-    "check": TaskLimits(hours=1, retries=3, cpu="500m", memory="512Mi"),
-    "look": TaskLimits(hours=1, retries=3, cpu="500m", memory="1Gi"),
+    "check": TaskLimits(hours=1, cpu="500m", memory="512Mi"),
+    "look": TaskLimits(hours=1, cpu="500m", memory="1Gi"),
     # What grows with the data has half a day, so that a night's run that waits for an image has ended by the next.
-    "download": TaskLimits(hours=12, retries=3),
+    "download": TaskLimits(hours=12),
     "preprocess": TaskLimits(hours=12),
-    "train": TaskLimits(hours=48, retries=3),
-    "launch": TaskLimits(hours=48, retries=3, cpu="500m", memory="1Gi"),  # train, if it only has others do it
+    "train": TaskLimits(hours=48),
+    "launch": TaskLimits(hours=48, cpu="500m", memory="1Gi"),  # train, if it only has others do it
     "choose": TaskLimits(hours=1),
     "evaluate": TaskLimits(hours=12),
     "export": TaskLimits(hours=12),
-    "predict": TaskLimits(hours=24, retries=3),
+    "predict": TaskLimits(hours=24),
     "notify": TaskLimits(hours=1, retries=0, cpu="500m", memory="256Mi"),
 }
 # What a step asks for whose CPUs no parameter says.
