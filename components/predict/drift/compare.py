@@ -74,7 +74,7 @@ def compare(reference: Reference, found: dict[str, np.ndarray], significance: fl
     known = {name: np.asarray(histogram.counts) for name, histogram in reference.measures.items()}
     known[CLASSES] = np.asarray(reference.classes)
     pairs = {name: _pooled(counts, found[name]) for name, counts in known.items() if name in found}
-    p_values = {name: _p_value(*pair) for name, pair in pairs.items()}
+    p_values = {name: float(stats.chi2_contingency(pair, correction=False).pvalue) for name, pair in pairs.items()}
     different = holm(p_values, significance)
     drifts = []
     for name, pair in pairs.items():
@@ -112,12 +112,6 @@ def _pooled(reference: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.nd
         starts.pop()
     joined = np.add.reduceat(table, starts, axis=1)
     return joined[0], joined[1]
-
-
-def _p_value(reference: np.ndarray, found: np.ndarray) -> float:
-    if len(reference) < 2:
-        return 1.0
-    return float(stats.chi2_contingency([reference, found], correction=False).pvalue)
 
 
 def _moved(reference: np.ndarray, found: np.ndarray, significance: float) -> tuple[float, float, float, float]:

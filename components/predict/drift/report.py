@@ -38,7 +38,6 @@ class Report(NamedTuple):
 
 def report_drift(answers: Answers, served: Served, settings: AnswerSettings, page_path: str = "") -> Report | None:
     """Writes the report; None if there is nothing to report on or to compare with, which a line tells."""
-    answers.refresh()
     files = sorted(set(answers.records) - _covered(answers))
     if not files:
         return None

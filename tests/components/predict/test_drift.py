@@ -119,7 +119,10 @@ def test_the_interval_holds_the_share_that_has_moved(known, new, bins, moved):
 def test_with_many_pictures_the_smallest_difference_is_no_chance_but_moves_little():
     reference = Reference(measures={"brightness": Histogram(edges=[0.5], counts=[10_000, 10_000])}, classes=[10, 10])
     new = np.array([516_000, 484_000])
-    [drift] = compare(reference, {"brightness": new}, 0.01)
+    few, drift = compare(reference, {"brightness": new, CLASSES: np.array([14, 6])}, 0.01)
+    assert few.name == CLASSES and few.moved == pytest.approx(0.2) and not few.exceeds(0.05)
+    # The interval holds for both together.
+    assert (drift.low, drift.high) == pytest.approx(_moved(np.array([10_000, 10_000]), new, 0.005)[1:3])
     table = np.array([[10_000, 10_000], new])
     expected = table.sum(axis=0) * table.sum(axis=1)[:, None] / table.sum()
     assert drift.p_value == pytest.approx(chi2.sf(((table - expected) ** 2 / expected).sum(), df=1), rel=1e-9)
@@ -207,6 +210,8 @@ def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(
     less, _ = changes(served, [drift, darker])
     assert {change.said.partition(" ")[0] for change in less} == {"class", "brightness"}
     assert all(len(change.examples) == 3 for change in less)
+    little = Drift(CLASSES, known, known + np.resize([20, -20], 10), 0, True, 0.2, 0, 1, 0)
+    assert changes(served, [little]) == ([], [])
     [gone] = [change for change in less if change.said == "class 3"]
     assert all(any((picture == one).all() for one in pictures[labels == 3]) for picture in gone.examples)
     bare = SimpleNamespace(reference=reference.model_copy(update={"examples": []}), class_names=served.class_names)
@@ -227,7 +232,11 @@ def test_labels_below_a_chart_do_not_run_into_each_other(measure):
     edges = [0.34555 + 0.00125 * number for number in range(10)]
     reference = Reference(measures={measure: Histogram(edges=edges, counts=counts.tolist())}, classes=[5] * 11)
     served = SimpleNamespace(reference=reference)
-    ticks = chart(Drift(measure, counts, counts, 1, False, 0, 0, 0, 0), served).x.ticks
+    found = counts * (np.arange(11) == 4)
+    drawn = chart(Drift(measure, counts, found, 1, False, 0, 0, 0, 0), served)
+    assert [bar.height for bar in drawn.bars] == [float(place == 4) for place in range(11)]
+    assert {share for _, share in drawn.lines[0].points} == {1 / 11}
+    ticks = drawn.x.ticks
     labels = [label for _, label in ticks]
     assert 1 < len(labels) <= 6 and sum(len(label) + 2 for label in labels) <= 48
     # Each stands where its bin begins: it was below the middle, and the last one was cut off.

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import os
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -26,16 +27,24 @@ def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(he
     assert (tmp_path / "page").read_text() == pathlib.Path(done.report).read_text()
 
     write_pictures(tmp_path / "dark", (pictures * 0.7).astype(np.uint8))
-    dark = here(tmp_path / "dark", max_drift=0.3)
+    write_pictures(tmp_path / "dark", np.full((1, 8, 8, 1), 255, np.uint8), first=5000)
+    (tmp_path / "dark" / "0.png").write_bytes(b"no picture")
+    sure = {"drift_significance": 1e-290, "out": str(tmp_path / "sure-answers")}  # surer than so few can make anybody
+    assert predict(here(tmp_path / "dark", max_drift=0.3, **sure)).drift == 0
+    dark = here(tmp_path / "dark", max_drift=0.5)
     said = refusal(dark)
     assert said.startswith(
-        "expected at most 30 % of the pictures elsewhere than what the model knows (max_drift), received"
+        "expected at most 50 % of the pictures elsewhere than what the model knows (max_drift), received"
     )
     assert "brightness by" in said and "size" not in said
     [page] = (tmp_path / "answers" / "digits-1" / "drift").glob("*.html")
     assert str(page) in said
     text = page.read_text()
-    assert "The run failed for that" in text and "brightness below" in text
+    strangers = text.partition('<section id="strangers"')[2].partition("</section>")[0]
+    assert "5000.png" in strangers.partition("</figure>")[0] and "certainty" not in strangers
+    beyond = text.partition("max_drift allows: ")[2].partition(". The run failed")[0]
+    assert re.findall(r"(\w+) by", said) == re.findall(r"[a-z]+", beyond)
+    assert "brightness below" in text
     assert "Training pictures of what is gone" in text
     assert text.count("data:image/png") == 3 + text.count('alt="a training picture of ') > 6
     # They are answered, and the next run has nothing to say of them.
