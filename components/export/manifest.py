@@ -7,7 +7,7 @@ import pydantic
 
 from components.core.artifacts.evaluation import Decision
 from components.core.artifacts.served_model import EXPORT_MANIFEST
-from components.core.files import read_json, sha256_of, write_json
+from components.core.files import sha256_of, write_json
 from components.export.verify import FormatProof
 
 
@@ -81,12 +81,3 @@ def size_of(path: pathlib.Path) -> int:
 def write_export_manifest(directory: pathlib.Path, manifest: ExportManifest) -> None:
     """Writes manifest.json into `directory`."""
     write_json(directory / EXPORT_MANIFEST, manifest.model_dump(mode="json"))
-
-
-def read_export_manifest(directory: pathlib.Path) -> ExportManifest:
-    """Reads the manifest of an export artifact.
-
-    Raises:
-        PipelineError: there is none, or it is not one.
-    """
-    return read_json(ExportManifest, directory / EXPORT_MANIFEST, "an export")

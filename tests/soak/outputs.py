@@ -28,8 +28,10 @@ from components.core.artifacts.dataset import read_info
 from components.core.artifacts.evaluation import read_decision
 from components.core.artifacts.model import read_training
 from components.core.artifacts.raw import read_raw
+from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.errors import PipelineError
-from components.export.manifest import read_export_manifest
+from components.core.files import read_json
+from components.export.manifest import ExportManifest
 from tests.components.train.board_files import tensors
 
 MEASURED = {"seconds", "images_per_second", "latency_ms", "batch_latency_ms", "date_saved"}
@@ -41,7 +43,7 @@ READERS: dict[str, tuple[str, Callable[[pathlib.Path], Any]]] = {
     "preprocess": ("dataset", read_info),
     "train": ("model", read_training),
     "evaluate": ("evaluation", read_decision),
-    "export": ("exported", read_export_manifest),
+    "export": ("exported", lambda path: read_json(ExportManifest, path / EXPORT_MANIFEST, "an export")),
 }
 CACHE, BOARD = ".downloads", "tensorboard"
 

@@ -56,3 +56,15 @@ class Transient(Exception):
     def __init__(self, reason: str, wait_s: float = 0.0):
         super().__init__(reason)
         self.wait_s = wait_s
+
+
+def broken_connection(error: Exception) -> Transient:
+    """What a client says of one, in a few words. Never the exception's own text: it repeats whole URLs."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return Transient("no answer in time")
+    if "refused" in text or "could not connect" in text:
+        return Transient("connection refused")
+    if "resolve" in text or "name or service" in text:
+        return Transient("host name not found")
+    return Transient("connection broken")

@@ -16,6 +16,7 @@ from components.core.storage.errors import (
     PreconditionFailed,
     StorageError,
     Transient,
+    broken_connection,
 )
 
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
@@ -62,7 +63,7 @@ def explain_gcs(error: Exception, bucket: str, key: str) -> Exception:
     if isinstance(error, BROKEN_CONNECTION):
         if "certificate" in str(error).lower():
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set REQUESTS_CA_BUNDLE")
-        return Transient(_reason(error))
+        return broken_connection(error)
     if isinstance(error, UNREADABLE_ANSWER):
         return Transient("unreadable answer from the store")
     if isinstance(error, api.GoogleAPICallError):
@@ -130,15 +131,3 @@ def _reason_given(response: requests.Response | None) -> str:
         return str(response.json()["error"]["errors"][0]["reason"]) if response is not None else ""
     except (ValueError, LookupError, TypeError):
         return ""
-
-
-def _reason(error: Exception) -> str:
-    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
-    text = f"{type(error).__name__} {error}".lower()
-    if "timeout" in text or "timed out" in text:
-        return "no answer in time"
-    if "refused" in text:
-        return "connection refused"
-    if "resolve" in text or "name or service" in text:
-        return "host name not found"
-    return "connection broken"

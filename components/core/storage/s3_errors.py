@@ -13,6 +13,7 @@ from components.core.storage.errors import (
     PreconditionFailed,
     StorageError,
     Transient,
+    broken_connection,
 )
 
 NOT_THERE = {"NoSuchKey", "404", "NotFound"}
@@ -74,7 +75,7 @@ def explain_s3(error: Exception, bucket: str, key: str) -> Exception:
             )
         if any(words in said for words in NO_TLS):
             return StorageError(f"the endpoint of {bucket} speaks http, not https; write http:// in AWS_ENDPOINT_URL")
-        return Transient(_reason(error))
+        return broken_connection(error)
     if isinstance(error, boto.BotoCoreError):
         return explain_setup(error, bucket)
     return error
@@ -178,13 +179,3 @@ def denied(error: boto.ClientError) -> bool:
 def status_of(error: boto.ClientError) -> int | None:
     """The HTTP status of the answer; None if there was none."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-
-
-def _reason(error: Exception) -> str:
-    """A few words about a broken connection. Never the exception's own text: it repeats whole URLs."""
-    text = f"{type(error).__name__} {error}".lower()
-    if "timeout" in text or "timed out" in text:
-        return "no answer in time"
-    if "refused" in text or "could not connect" in text:
-        return "connection refused"
-    return "connection broken"
