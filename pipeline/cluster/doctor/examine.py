@@ -9,6 +9,7 @@ from components.core.errors import PipelineError, one_line
 from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check, failed, skipped
 from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.refusals import said
 from pipeline.console import option
 
 MARKS: dict[Literal["ok", "warning", "failed", "skipped"], str] = {
@@ -40,7 +41,7 @@ def show(found: list[Check], as_json: bool) -> None:
 
 def _all(setup: Setup) -> Iterator[Check]:
     for name, check in (machine.CHECKS | stores.CHECKS).items():
-        yield _guarded(name, check, setup)
+        yield guarded(name, check, setup)
     if not setup.names_a_cluster:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
         yield skipped("cluster", f"none is named here, so nothing was checked on one; {how}")
@@ -48,19 +49,24 @@ def _all(setup: Setup) -> Iterator[Check]:
     client, first = kubeflow.reach_kubeflow(setup)
     yield first
     for name, asks in kubeflow.CHECKS.items():
-        yield _guarded(name, asks, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
+        yield guarded(name, asks, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
     kube, first = kubernetes_side.reach_cluster(setup)
     yield first
     for name, looks in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
-        yield _guarded(name, looks, setup, kube) if kube else skipped(name, "the cluster is not reached")
+        yield guarded(name, looks, setup, kube) if kube else skipped(name, "the cluster is not reached")
 
 
-def _guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:
+def guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:
     """One check must not keep the others from being made."""
     try:
         return check(*arguments)
     except PipelineError as error:
         return failed(name, str(error))
     except Exception as error:  # a doctor that dies of what it examines is no doctor
+        # Kubernetes' own: most people may look into their namespace alone, and not at the nodes.
+        if getattr(error, "status", None) == 403:
+            return skipped(name, f"no permission to look: {said(error)}")
+        if getattr(error, "status", None) == 401:
+            return failed(name, "the cluster does not accept the kubeconfig's login", "log in again")
         words = one_line(error, 200)
         return failed(name, f"{type(error).__name__}: {words}", "this is unexpected: report it, with this line")

@@ -2,6 +2,7 @@
 
 from pipeline.cluster.doctor import kubernetes_side, room, workloads
 from pipeline.cluster.doctor.check import Check
+from pipeline.cluster.doctor.examine import guarded
 from pipeline.cluster.doctor.setup import Setup
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -25,4 +26,4 @@ def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | No
 
 def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
     kube, _ = kubernetes_side.reach_cluster(setup)
-    return (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name](setup, kube)
+    return guarded(name, (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name], setup, kube)

@@ -23,6 +23,22 @@ def test_what_is_missing_and_what_may_not_be_looked_at(cluster, name, path, fix)
     assert check(name, setup).state == "skipped"
 
 
+@pytest.mark.parametrize("name", ["CPU nodes", "GPU nodes", "tolerations", "room", "several nodes"])
+def test_nodes_that_one_may_not_look_at_are_no_failure(cluster, name):
+    """As on most clusters of companies: each was one, `this is unexpected: report it`."""
+    cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": True}}}
+    cluster.forbidden.add("/api/v1/nodes")
+    found = check(name, Setup(settings=("GPUS=1", "NODES=2")))
+    assert (found.state, found.found) == ("skipped", "no permission to look: cannot get /api/v1/nodes")
+
+
+def test_a_login_that_has_expired_is_one(cluster):
+    """Kubernetes tells its version to anybody."""
+    cluster.faults = [("GET", "/api/v1/nodes", (401, {"kind": "Status", "message": "Unauthorized"}))]
+    found = check("CPU nodes")
+    assert (found.state, found.fix) == ("failed", "log in again")
+
+
 def test_a_webhook_secret_without_its_key(cluster):
     cluster.objects["/api/v1/namespaces/kubeflow/secrets/conv2d-webhook"] = {"data": {"uri": "x"}}
     assert check("webhook's secret", Setup(webhook_secret="conv2d-webhook")).state == "failed"
@@ -164,7 +180,7 @@ def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
     ("hard", "said"),
     [
         ({"limits.memory": "2.5Gi"}, "leaves 2.5 GiB as a limit, export asks for 3 GiB as a limit"),
-        ({"limits.cpu": "1500m"}, "leaves 1.5 CPUs as a limit, preprocess asks for 2 CPUs as a limit"),
+        ({"limits.cpu": "1500m"}, "leaves 1.5 CPUs as a limit, download asks for 2 CPUs as a limit"),
         ({"pods": "0"}, "leaves 0 pods, download asks for 1 pods"),
         ({"memory": "2.5Gi"}, "leaves 2.5 GiB, export asks for 3.12 GiB"),
         ({"limits.memory": "6Gi", "limits.cpu": "2", "pods": "1"}, ""),
