@@ -179,6 +179,11 @@ def build_layer(
     for name, value in spec.arguments.items():
         if isinstance(defaults.get(name), bool) and isinstance(value, str):  # "false" would count as true
             raise SettingsError(f"{where}: {name}: expected true or false, received the text {value!r}")
+        if name == "dtype" and value in ("bfloat16", "float16"):
+            raise SettingsError(
+                f"{where}: dtype: expected mixed_{value}, whose weights stay float32, received {value}, whose own are "
+                "too coarse to learn: Adam changes none of them in bfloat16"
+            )
         if name not in accepted:
             told = [known for known in accepted if known not in hidden]
             raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")
@@ -186,6 +191,11 @@ def build_layer(
         raise SettingsError(
             f"{where}: expected mean and variance, as nothing adapts it to pictures here, and it would change nothing; "
             "dataset.json has mean and std (whose square is the variance), or try BatchNormalization"
+        )
+    if "value_range" in defaults.keys() - spec.arguments.keys() - set(hidden):
+        raise SettingsError(
+            f"{where}: expected value_range, which is [0, 1] for pictures in an architecture, received none, for which "
+            "Keras takes 0 to 255; give it, or put the layer into augmentation"
         )
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
