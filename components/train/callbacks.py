@@ -35,8 +35,9 @@ class Callbacks(CallbackList):
     """
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        last = min(batch, self.params["steps"] - 1)  # Keras counts a whole call, beyond the epoch's end too
         for callback in self.callbacks:
-            callback.on_train_batch_end(batch, logs)
+            callback.on_train_batch_end(last, logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         for callback in self.callbacks:

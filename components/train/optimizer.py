@@ -86,10 +86,9 @@ class LearningRate:
     @classmethod
     def of(cls, settings: "TrainSettings", steps: int) -> "LearningRate":
         """What the settings ask of a training of so many steps."""
-        frozen = min(settings.freeze_epochs, settings.epochs) * (steps // settings.epochs)
-        lowered = settings.unfreeze_rate if settings.freeze else 1.0
+        frozen = settings.freeze_epochs * (steps // settings.epochs)
         rising = round(settings.warmup * steps)
-        return cls(settings.learning_rate, rising, steps, settings.schedule, frozen, lowered)
+        return cls(settings.learning_rate, rising, steps, settings.schedule, frozen, settings.unfreeze_rate)
 
     @property
     def constant(self) -> bool:

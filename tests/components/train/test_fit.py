@@ -20,6 +20,7 @@ from components.train.errors import SettingsError
 from components.train.nodes.follow import EPOCH
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
+from tests.components.train.board_files import tensors
 from tests.components.train.conftest import BACKEND
 from tests.datasets import load_split
 
@@ -290,7 +291,7 @@ def test_several_steps_a_call_change_nothing(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a GPU is given; 7 steps an epoch don't divide by 3, and the last batch is a smaller one."""
-    settings = {"architecture": '[{"Dropout": {"rate": 0.3}}, "Flatten"]', "batch_size": 150}
+    settings = {"architecture": '[{"Dropout": {"rate": 0.3}}, "Flatten"]', "batch_size": 150, "schedule": "linear"}
     one = run(model="one", **settings)
     monkeypatch.setattr(Device, "steps_a_call", 3)
     three = run(model="three", **settings)
@@ -298,6 +299,8 @@ def test_several_steps_a_call_change_nothing(
     weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "three")]
     for first, second in zip(*weights, strict=True):
         assert second == pytest.approx(first, abs=1e-6)
+    rates = tensors(tmp_path / "board/train")["by step/learning_rate"]
+    assert rates == pytest.approx({step: 0.001 * (14 - step) / 13 for step in (3, 6, 7, 10, 13, 14)}, abs=1e-9)
 
 
 def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., TrainingResult], capsys: Any) -> None:

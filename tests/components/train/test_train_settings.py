@@ -25,6 +25,11 @@ def test_the_defaults_are_the_articles() -> None:
         ("learning_rate", float("inf"), "learning_rate: "),
         ("learning_rate", 0, "learning_rate: input should be greater than 0; received 0"),
         ("optimizer", "adamm", "optimizer: unknown optimizer 'adamm'; did you mean 'adam'?"),
+        (
+            "optimizer",
+            "{SGD: {learning_rate: 1}}",
+            "optimizer: expected the learning rate as the parameter learning_rate",
+        ),
         ("verbose", "3", "verbose: input should be 'auto', '0', '1' or '2'; received '3'"),
         ("gpus", "two", "gpus: expected a number of GPUs, or auto; received 'two'"),
         ("architecture", "artikle", "architecture: unknown architecture 'artikle'; did you mean 'article'?"),
