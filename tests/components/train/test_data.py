@@ -73,6 +73,8 @@ def test_without_a_seed_pictures_keep_the_artifacts_order(split: MappedSplit) ->
 
 
 def test_what_fails_while_reading_ahead_is_raised_and_no_thread_is_left() -> None:
+    assert list(read_ahead(iter((1, 2)))) == [1, 2]
+
     def batches() -> Iterator[int]:
         yield 1
         raise OSError("the disk")

@@ -20,12 +20,14 @@ def test_a_kernels_update_is_near_orthonormal() -> None:
     assert 0.6 < values.min() <= values.max() < 1.3
 
 
-def test_it_is_kerass_muon_on_the_kernel_as_a_matrix() -> None:
-    gradient = np.random.default_rng(0).normal(size=(3, 3, 4, 10)).astype("float32")
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_it_is_kerass_muon_on_the_kernel_as_a_matrix(nesterov: bool) -> None:
+    gradients = np.random.default_rng(0).normal(size=(3, 3, 3, 4, 10)).astype("float32")
     matrix, kernel = keras.Variable(np.zeros((36, 10), "float32")), keras.Variable(np.zeros((3, 3, 4, 10), "float32"))
-    for optimizer, weight in ((keras.optimizers.Muon(0.1), matrix), (conv_muon()(0.1), kernel)):
+    for made, weight in ((keras.optimizers.Muon, matrix), (conv_muon(), kernel)):
+        optimizer = made(0.1, nesterov=nesterov)
         optimizer.build([weight])
-        for _ in range(3):
+        for gradient in gradients:
             optimizer.apply([keras.ops.convert_to_tensor(gradient.reshape(weight.shape))], [weight])
     assert kernel.numpy().reshape(36, 10) == pytest.approx(matrix.numpy(), abs=1e-6)
 
