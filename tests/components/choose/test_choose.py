@@ -60,7 +60,7 @@ def test_all_failed_is_an_error_and_the_table_says_why(tmp_path):
 
 def test_one_trial_is_no_trials(tmp_path, capsys):
     choose([model(tmp_path / "a", 0.5)], str(tmp_path / "model"), str(tmp_path / "table"))
-    assert "best of 1 trial (0 failed)" in capsys.readouterr().out
+    assert "best of 1 trial (0 failed): trial 1, lr=0.5" in capsys.readouterr().out
 
 
 def test_the_table_is_printed_for_whoever_follows_the_run(tmp_path, capsys):

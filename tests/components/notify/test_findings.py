@@ -1,5 +1,7 @@
 """What the message says of a run, from what its steps left in a store, as a real Kubeflow lays it out there."""
 
+import os
+
 import pytest
 
 from components.core.storage import open_store
@@ -62,6 +64,11 @@ CASES = {
         LEFT | LOOKED | {"preprocess/2/executor-logs-0": (EXECUTOR + "error: no pictures\nmore").encode()},
         "nightly: failed\npreprocess: no pictures\nrun run-1",
     ),
+    "an error line, and another as it was tried again": (
+        "FAILED",
+        LEFT | {"train/3/executor-logs-0": b"error: a GPU", "train/2/executor-logs-0": b"error: 1\nerror: no memory\n"},
+        "nightly: failed\ntrain: no memory\nrun run-1",
+    ),
     "a defect": (
         "FAILED",
         LEFT | {"train/2/executor-logs-0": b"Traceback (most recent call last):\n  File x\nKeyError: 'x'\n"},
@@ -117,8 +124,9 @@ CASES = {
 def test_one_message_tells_name_step_and_cause(tmp_path, case):
     state, left, text = CASES[case]
     store = open_store(str(tmp_path / "training/run-1"))
-    for key, content in left.items():
+    for second, (key, content) in enumerate(left.items()):
         store.write_bytes(key, content)
+        os.utime(tmp_path / "training/run-1" / key, (second, second))
     own = f"{tmp_path}/training/run-1/notify/9/place"
     assert message(find_outcome(state, "", own, "nightly", "run-1"))["text"].startswith(text)
 
