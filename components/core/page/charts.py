@@ -82,7 +82,7 @@ def axis(label: str, values: Sequence[float], percent: bool = False) -> Axis:
     step = _round_step((high - low) / 4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = [i * step for i in range(first, last + 1)]
-    return Axis(label, ticks[0], ticks[-1], [(at, f"{100 * at:.6g} %" if percent else f"{at:.6g}") for at in ticks])
+    return Axis(label, ticks[0], ticks[-1], [(at, f"{100 * at:.12g} %" if percent else f"{at:.12g}") for at in ticks])
 
 
 def count_axis(label: str, last: int) -> Axis:

@@ -30,7 +30,7 @@ def test_an_axis_holds_its_values_and_has_few_round_ticks(values):
 
 @pytest.mark.parametrize(
     ("values", "percent", "one"),
-    [([0.972, 0.98], True, "97.4 %"), ([2.30258, 2.30266], False, "2.30262"), ([0, 1], True, "50 %")],
+    [([0.972, 0.98], True, "97.4 %"), ([2.302585, 2.302586], False, "2.3025855"), ([0, 1], True, "50 %")],
 )
 def test_no_two_ticks_of_an_axis_read_alike(values, percent, one):
     """From 97.2 to 98 % they read 97 %, 97 %, 98 %, 98 %, 98 %."""
