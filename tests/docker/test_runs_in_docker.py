@@ -10,6 +10,7 @@ import sys
 import tarfile
 
 import pytest
+from docker.types import Mount
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
@@ -109,6 +110,7 @@ for half in (b"\\xc3", b"\\xa9\\n"):  # of one letter
     os.write(1, half)
     time.sleep(0.2)
 pathlib.Path(sys.argv[1], "written").touch()
+assert pathlib.Path("/mounted/written").exists()
 raise SystemExit(137)
 """
 
@@ -120,9 +122,10 @@ def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_
     folder.mkdir()
     folder.chmod(0o777)
     volumes = {str(folder): {"bind": str(folder), "mode": "rw"}}
+    mounts = [Mount("/mounted", str(folder), type="bind")]
     command = ["python3", "-c", ODD, str(folder), "--function_to_execute", "download"]
     with StepContainers(names.image, frozenset()) as containers:
-        assert run_step(containers, command, volumes=volumes) == 137
+        assert run_step(containers, command, volumes=volumes, mounts=mounts) == 137
     assert capsys.readouterr().out == "\u00e9\n"
     assert (folder / "written").exists()
     assert engine.containers.list(all=True, filters=LABEL) == []
@@ -137,26 +140,31 @@ def test_an_engine_that_does_not_see_the_files_is_told_as_that(run_step):
         run_step(containers, volumes=volumes)
 
 
+OTHERS = ("another's", "another machine's")
+
+
 @pytest.mark.usefixtures("cpu_image")
 def test_a_run_removes_its_own_containers_and_those_of_the_dead(engine, tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host = socket.gethostname()
-    owners = {"own": os.getpid(), "another's": os.getppid(), "left": ended.pid}
+    owners = {"own": f"{host} {os.getpid()}", "left": f"{host} {ended.pid}"}
+    owners |= {"another's": f"{host} {os.getppid()}", "another machine's": f"not-{host} {ended.pid}"}
     made = {
         name: engine.containers.create(
             names.image("download"),
             ["sleep", "60"],
-            labels={OUTPUTS_LABEL: str(tmp_path), OWNER_LABEL: f"{host} {owner}"},
+            labels={OUTPUTS_LABEL: str(tmp_path), OWNER_LABEL: owner},
         )
         for name, owner in owners.items()
     }
     try:
         remove_containers(tmp_path)
         left = engine.containers.list(all=True, filters={"label": f"{OUTPUTS_LABEL}={tmp_path}"})
-        assert left == [made["another's"]]
+        assert {container.id for container in left} == {made[name].id for name in OTHERS}
     finally:
-        made["another's"].remove(force=True)
+        for name in OTHERS:
+            made[name].remove(force=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -57,6 +57,13 @@ def test_places_on_this_machine_are_refused_for_a_cluster(tmp_path, setting):
         compiled(tmp_path, *ASKED, setting)
 
 
+def test_a_pod_that_asks_for_more_cpus_than_it_may_use_is_refused():
+    with pytest.raises(
+        PipelineError, match="cpu_request: expected at most predict_cpu, 2, received 4; give predict_cpu"
+    ):
+        configure_prediction(["CPU_REQUEST=4"], environment={})
+
+
 def test_the_command_line_reaches_it(tmp_path):
     done = CliRunner().invoke(
         main, ["compile", "--what", "prediction", "--to", str(tmp_path / "p.yaml"), "--", *ASKED, "TOP=0"]
