@@ -114,7 +114,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
             # Tries again are for `ask_kubeflow`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
             configuration.retries = urllib3.Retry(3, connect=0, read=1)
-            _by_the_environment(configuration)
+            by_the_environment(configuration)
             _keep_host(configuration)
             return configuration
 
@@ -233,8 +233,8 @@ def pages_of(client: "kfp.Client") -> str:
     return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
 
 
-def _by_the_environment(configuration: Any) -> None:
-    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the SDK knows none of them.
+def by_the_environment(configuration: Any) -> None:
+    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the clients know none of them.
 
     A port-forward's end is on this machine, where no proxy leads.
     """

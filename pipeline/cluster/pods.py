@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
+from pipeline.cluster.kubeflow import by_the_environment
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import step_of
 from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod, step_title
@@ -258,6 +259,7 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
         config.load_incluster_config(configuration)
     except config.ConfigException:
         config.load_kube_config(client_configuration=configuration)
+        by_the_environment(configuration)
     if not configuration.verify_ssl:  # the kubeconfig wants it so; urllib3 would say so at every request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return client.ApiClient(configuration)

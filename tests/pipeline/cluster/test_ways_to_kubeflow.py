@@ -6,13 +6,14 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, connect
+from pipeline.cluster.pods import find_pods
 from pipeline.cluster.schedule import schedules
 from pipeline.cluster.submit import obtain_experiment, pods_namespace
 from pipeline.cluster.upload import upload
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.certificate import certificate, tls_of  # noqa: F401
 from tests.servers.kfp_api import KfpApi, error
-from tests.servers.kube_api import kubeconfig
+from tests.servers.kube_api import KubeApi, kubeconfig
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 PROXIED = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/"
@@ -54,6 +55,15 @@ def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_c
         assert schedules(Endpoint("http://kubeflow.company.invalid")) == []
         # A port-forward is on this machine, whatever NO_PROXY says.
         assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
+
+
+def test_kubernetes_behind_a_proxy_is_reached_through_it(monkeypatch, tmp_path):
+    """As by kubectl: doctor said that nothing answers, and a run was followed without its lines and reasons."""
+    path = kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    with KubeApi().serving() as url:
+        monkeypatch.setenv("HTTP_PROXY", url)
+        assert find_pods("run-2", "") is not None
 
 
 @pytest.mark.parametrize(
