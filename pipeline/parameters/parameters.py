@@ -157,7 +157,8 @@ def _from_profile(name: str) -> dict[str, str]:
 
 def profile_values(text: str) -> dict[str, str]:
     """The values of a profile, as they would be typed on a command line: `off` is a word and `1` a digit, whatever YAML
-    makes of them. A layer list is data in the profile and text, as JSON, in the flat set.
+    makes of them; but null, and ~ alone, which would be the home folder, are nothing. A layer list is data in the
+    profile and text, as JSON, in the flat set.
 
     Raises:
         ValueError, yaml.YAMLError: no YAML, no mapping, a name twice, a list that holds itself.
@@ -174,7 +175,7 @@ def profile_values(text: str) -> dict[str, str]:
         if key.value in values:
             raise ValueError(f"{key.value} twice")
         if isinstance(value, yaml.ScalarNode):
-            values[key.value] = value.value
+            values[key.value] = "" if value.tag == "tag:yaml.org,2002:null" else value.value
         else:
             values[key.value] = json.dumps(reader.construct_object(value, deep=True), default=str)
     return values
