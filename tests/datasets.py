@@ -1,6 +1,8 @@
 """Dataset artifacts of pictures in memory: written as preprocess writes them, and read a whole split at once."""
 
+import json
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +71,13 @@ def write_info(
         said["hashes_sha256"] = write_hashes(directory / HASHES_FILE, hashes)
     info = DatasetInfo(image_shape=shape, splits=splits, **usual | said)
     (directory / INFO_FILE).write_text(info.model_dump_json(), encoding="utf-8")
+
+
+def altered(artifact: str | pathlib.Path, copy: pathlib.Path, file: str = INFO_FILE, **changes: Any) -> str:
+    """The path of a copy of an artifact, with other entries in one of its JSON files."""
+    shutil.copytree(artifact, copy)
+    (copy / file).write_text(json.dumps(json.loads((copy / file).read_text()) | changes))
+    return str(copy)
 
 
 def load_split(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -91,11 +91,16 @@ def test_a_parameter_reruns_what_it_must_and_no_more(quickstart, command_line, s
     assert steps_run(summary_of(outputs)) == ["evaluate", "export"]  # the gate asks for that model's champion
 
 
+def copied(checkout, folder):
+    """A copy of all that a run needs of a checkout."""
+    for part in ("components", "pipeline", "docker"):
+        shutil.copytree(checkout / part, folder / "checkout" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "checkout"
+
+
 def test_code_reruns_what_it_must_and_no_more(quickstart, command_line, tmp_path, summary_of, steps_run):
     outputs, _ = quickstart
-    checkout = tmp_path / "checkout"
-    for part in ("components", "pipeline", "docker"):
-        shutil.copytree(command_line.checkout / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    checkout = copied(command_line.checkout, tmp_path)
     copy = type(command_line)(checkout, command_line.warm)  # which is of another checkout: its steps are no forks
     refused = "MIN_ACCURACY=1.0"  # an export that is none loads no TensorFlow
     assert command_line.run_local(outputs, refused).returncode == 0
@@ -112,9 +117,7 @@ def test_what_code_that_was_changed_during_a_run_comes_to_answers_for_no_other(
 ):
     """As if another branch is checked out while training runs: it was the old code's, once that was back."""
     outputs, _ = quickstart
-    checkout = tmp_path / "checkout"
-    for part in ("components", "pipeline", "docker"):
-        shutil.copytree(command_line.checkout / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    checkout = copied(command_line.checkout, tmp_path)
     copy = type(command_line)(checkout)
     module, refused = checkout / "components" / "core" / "storage" / "__init__.py", "MIN_ACCURACY=0.999"
     code, branch = module.read_text(), ""

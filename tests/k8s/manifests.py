@@ -109,6 +109,16 @@ def matches(selector: dict, labels: dict) -> bool:
     return True
 
 
+def pod(objects: list[dict], name: str = "tensorboard") -> dict:
+    """The pod of a deployment."""
+    return find(objects, "Deployment", name)["spec"]["template"]["spec"]
+
+
+def container(objects: list[dict]) -> dict:
+    """TensorBoard's container."""
+    return pod(objects)["containers"][0]
+
+
 def pods(objects: list[dict]) -> Iterator[Pod]:
     """Each pod that the objects make, whatever they are wrapped in."""
     for thing in objects:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests.k8s.manifests import find, matches
+from tests.k8s.manifests import container, find, matches, pod
 from tests.k8s.policies import violations
 
 
@@ -12,16 +12,8 @@ def test_no_overlay_breaks_a_policy(overlay):
     assert violations(overlay) == []
 
 
-def pod(objects):
-    return find(objects, "Deployment", "tensorboard")["spec"]["template"]["spec"]
-
-
 def labels(objects):
     return find(objects, "Deployment", "tensorboard")["spec"]["template"]["metadata"]["labels"]
-
-
-def container(objects):
-    return pod(objects)["containers"][0]
 
 
 def rule(objects):

@@ -7,20 +7,12 @@ import re
 import pytest
 import yaml
 
-from tests.k8s.manifests import K8S, find
+from tests.k8s.manifests import K8S, container, find, pod
 from tests.k8s.references import dangling
 
 
 def test_every_name_leads_somewhere(overlay):
     assert dangling(overlay) == []
-
-
-def pod(objects, name="tensorboard"):
-    return find(objects, "Deployment", name)["spec"]["template"]["spec"]
-
-
-def container(objects):
-    return pod(objects)["containers"][0]
 
 
 def policy(objects, name):

@@ -16,7 +16,7 @@ from components.core.errors import PipelineError
 from components.core.files import write_json
 from components.evaluate.run import _uneven, evaluate
 from components.evaluate.settings import EvaluateSettings
-from tests.datasets import load_split, write_split
+from tests.datasets import altered, load_split, write_split
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +97,15 @@ def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(tr
     assert [place.parent.name for place in tmp_path.glob("checkpoints/*/*")] == [other["run"]]
 
 
-def altered(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
-    """A copy of the dataset with other entries in dataset.json."""
-    copy = tmp_path / "altered"
-    shutil.copytree(dataset, copy)
-    document = json.loads((copy / INFO_FILE).read_text()) | changes
-    (copy / INFO_FILE).write_text(json.dumps(document))
-    return str(copy)
-
-
 def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
     outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+    smaller = altered(trained.dataset, tmp_path / "smaller", image_shape=[4, 16, 1])
     with pytest.raises(PipelineError, match="model for pictures of"):
-        evaluate(
-            EvaluateSettings(), altered(trained.dataset, tmp_path, image_shape=[4, 16, 1]), trained.model, *outputs
-        )
-    shutil.rmtree(tmp_path / "altered")
+        evaluate(EvaluateSettings(), smaller, trained.model, *outputs)
     with pytest.raises(PipelineError, match="this data set's classes, 0, 1, 2, 3, 4 and 6 more, received one of 0, 1,"):
         evaluate(
             EvaluateSettings(),
-            altered(trained.dataset, tmp_path, class_names=[str(i) for i in range(11)]),
+            altered(trained.dataset, tmp_path / "altered", class_names=[str(i) for i in range(11)]),
             trained.model,
             *outputs,
         )
@@ -125,7 +114,7 @@ def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
 
 def test_no_test_pictures_is_refused(trained, tmp_path):
     splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
-    dataset = altered(trained.dataset, tmp_path, splits={k: v for k, v in splits.items() if k != "test"})
+    dataset = altered(trained.dataset, tmp_path / "altered", splits={k: v for k, v in splits.items() if k != "test"})
     with pytest.raises(PipelineError, match="expected test pictures"):
         evaluate(
             EvaluateSettings(), dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b")

@@ -19,6 +19,7 @@ from components.export.card import write_card
 from components.export.formats import runtimes
 from components.export.run import _weights_sha256, export
 from components.export.settings import ExportSettings
+from tests.datasets import altered
 
 
 def test_what_is_exported_is_listed_and_proved(exported, trained):
@@ -188,37 +189,21 @@ def test_a_model_without_its_record_is_one_line(trained, evaluation, tmp_path):
     assert not (tmp_path / "exported").exists()
 
 
-def altered_metrics(evaluation: str, tmp_path: pathlib.Path, **changes) -> str:
-    copy = tmp_path / "evaluation"
-    shutil.copytree(evaluation, copy)
-    document = json.loads((copy / "metrics.json").read_text()) | changes
-    (copy / "metrics.json").write_text(json.dumps(document))
-    return str(copy)
-
-
-def altered_dataset(dataset: str, tmp_path: pathlib.Path, **changes) -> str:
-    copy = tmp_path / "dataset"
-    shutil.copytree(dataset, copy)
-    document = json.loads((copy / INFO_FILE).read_text()) | changes
-    (copy / INFO_FILE).write_text(json.dumps(document))
-    return str(copy)
-
-
 def test_an_evaluation_of_other_data_is_refused(trained, evaluation, tmp_path):
-    other = altered_metrics(evaluation, tmp_path, dataset_fingerprint="2" * 64)
+    other = altered(evaluation, tmp_path / "evaluation", "metrics.json", dataset_fingerprint="2" * 64)
     with pytest.raises(PipelineError, match="received that of another; run evaluate on it"):
         export(ExportSettings(), trained.dataset, trained.model, other, str(tmp_path / "exported"))
 
 
 def test_a_model_for_other_pictures_is_refused(trained, evaluation, tmp_path):
-    dataset = altered_dataset(trained.dataset, tmp_path, image_shape=[4, 16, 1])
+    dataset = altered(trained.dataset, tmp_path / "dataset", image_shape=[4, 16, 1])
     with pytest.raises(PipelineError, match=r"model for pictures of \(4, 16, 1\)"):
         export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
 
 
 def test_no_test_pictures_is_refused(trained, evaluation, tmp_path):
     splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
-    dataset = altered_dataset(trained.dataset, tmp_path, splits={k: v for k, v in splits.items() if k != "test"})
+    dataset = altered(trained.dataset, tmp_path / "dataset", splits={k: v for k, v in splits.items() if k != "test"})
     with pytest.raises(PipelineError, match="expected test pictures"):
         export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
 

@@ -1,12 +1,11 @@
 """What the message says of a run, from what its steps left in a store, as a real Kubeflow lays it out there."""
 
-import os
-
 import pytest
 
 from components.core.storage import open_store
 from components.notify.findings import find_outcome
 from components.notify.message import message
+from tests.components.notify.conftest import leave
 from tests.decisions import decision
 
 EXECUTOR = '[KFP Executor 2026-11-26 13:24:41,406 INFO]: Got executor_input:\n{\n    "inputs": {}\n}\n'
@@ -123,10 +122,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_one_message_tells_name_step_and_cause(tmp_path, case):
     state, left, text = CASES[case]
-    store = open_store(str(tmp_path / "training/run-1"))
-    for second, (key, content) in enumerate(left.items()):
-        store.write_bytes(key, content)
-        os.utime(tmp_path / "training/run-1" / key, (second, second))
+    leave(tmp_path, left)
     own = f"{tmp_path}/training/run-1/notify/9/place"
     assert message(find_outcome(state, "", own, "nightly", "run-1"))["text"].startswith(text)
 

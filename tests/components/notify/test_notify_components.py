@@ -6,17 +6,11 @@ import pytest
 from kfp import dsl, local
 from kfp.dsl.executor import Executor
 
-from components.core.storage import open_store
 from components.notify.component import notify
 from pipeline import ROOT
+from tests.components.notify.conftest import Webhook, leave
 from tests.components.notify.test_findings import EVALUATED, EXECUTOR, stored
 from tests.pipeline.cluster.replay import recorded_log
-from tests.servers.http_api import Api
-
-
-class Webhook(Api):
-    def handle(self, method, path, query, body, headers):
-        return 200, "ok"
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -109,9 +103,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_what_a_real_kubeflow_hands_on_makes_one_whole_message(tmp_path, monkeypatch, end):
     state, name, left, text = ENDS[end]
-    store = open_store(str(tmp_path / "training/run-1"))
-    for key, content in left.items():
-        store.write_bytes(key, content)
+    leave(tmp_path, left)
     place = {
         "name": "place",
         "type": {"schemaTitle": "system.Artifact"},

@@ -4,14 +4,9 @@ import pytest
 
 from components.core.errors import PipelineError
 from components.notify.message import LONGEST_CAUSE, RunOutcome, card, is_teams, message, post_message
-from tests.servers.http_api import Api
+from tests.components.notify.conftest import Webhook
 
 PATH = "/services/T000/B000/s3cret"
-
-
-class Webhook(Api):
-    def handle(self, method, path, query, body, headers):
-        return 200, "ok"
 
 
 def test_a_success_tells_accuracy_and_link():

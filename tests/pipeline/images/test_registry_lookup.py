@@ -1,7 +1,6 @@
 """Whether images are in their registry, asked of real HTTP servers."""
 
 import base64
-import os
 
 import pytest
 
@@ -12,6 +11,7 @@ from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
 from tests.servers import image_registry
 from tests.servers.http_api import Api
+from tests.stand_ins import stand_ins
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 
@@ -68,11 +68,8 @@ def test_the_compiled_file_names_digests_on_request(tmp_path, monkeypatch):
 
 
 def test_a_login_with_dockers_credential_helper_is_used(tmp_path, monkeypatch):
-    helper = tmp_path / "bin" / "docker-credential-teamstore"
-    helper.parent.mkdir()
-    helper.write_text('#!/bin/sh\nread host\nprintf \'{"Username": "ana", "Secret": "%s"}\' "${host%:*}"\n')
-    helper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{helper.parent}{os.pathsep}{os.environ['PATH']}")
+    helper = 'read host\nprintf \'{"Username": "ana", "Secret": "%s"}\' "${host%:*}"'
+    monkeypatch.setenv("PATH", stand_ins(tmp_path / "bin", docker_credential_teamstore=helper))
 
     class Basic(Api):
         def handle(self, method, path, query, body, headers):

@@ -1,7 +1,6 @@
 """What a pushed image states about itself, and what cosign, here a stand-in that notes its calls, is asked to sign."""
 
 import json
-import os
 import pathlib
 
 import pytest
@@ -10,6 +9,7 @@ from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images import statements
 from pipeline.revision import checkout_revision
+from tests.stand_ins import stand_ins
 
 NAME = "registry.example/team/conv2d:train-0123456789ab"
 
@@ -38,10 +38,8 @@ def cosign(tmp_path, monkeypatch):
     notes = tmp_path / "notes"
 
     def make(ends: int) -> pathlib.Path:
-        (tmp_path / "bin").mkdir()
-        (tmp_path / "bin/cosign").write_text(f'#!/bin/sh\necho "$@" >>{notes}\necho no such key >&2\nexit {ends}\n')
-        (tmp_path / "bin/cosign").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        script = f'echo "$@" >>{notes}\necho no such key >&2\nexit {ends}'
+        monkeypatch.setenv("PATH", stand_ins(tmp_path / "bin", cosign=script))
         return notes
 
     monkeypatch.setattr(statements, "FOLDER", tmp_path / "statements")
