@@ -85,11 +85,6 @@ class Decision(pydantic.BaseModel):
     comparison: Comparison | None = None
 
     @property
-    def verdict(self) -> Literal["export", "keep"]:
-        """The word that evaluate returns, and by which the pipeline goes."""
-        return "export" if self.passed else "keep"
-
-    @property
     def said(self) -> str:
         """The decision in one line; a refusal names only what speaks against the model."""
         reasons = "; ".join(reason.said for reason in self.reasons if self.passed or not reason.holds)

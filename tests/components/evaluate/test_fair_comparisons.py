@@ -106,12 +106,12 @@ def test_what_the_challenger_started_from_has_learned_for_it(judge, started, sav
 
 def test_a_challenger_started_from_what_does_not_say_what_it_learned_from(judge, started, saved, crowned, tmp_path):
     registry, model = str(tmp_path / "registry"), started(None)
-    assert judge(model, registry).verdict == "export"  # there is nothing to compare with
+    assert judge(model, registry).passed  # there is nothing to compare with
     crowned(registry, saved(MUCH))
     decision = judge(model, registry)
-    assert (decision.verdict, decision.comparison) == ("keep", None)
+    assert (decision.passed, decision.comparison) == (False, None)
     assert "since the challenger was started from a model without learned.npy, so that nobody can know" in decision.said
-    assert judge(model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(model, registry, gate="min_accuracy").passed
     page = " ".join((tmp_path / "report").read_text().split())
     assert "It was started from x.keras, which may have learned from test pictures." in page
 
@@ -120,7 +120,7 @@ def test_too_few_pictures_decide_nothing(judge, linear, saved, crowned, hashes, 
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH), hashes[: 500 - LEAST_ASKED + 1])
     decision = judge(linear.model, registry)
-    assert (decision.verdict, decision.champion, decision.comparison) == ("keep", 1, None)
+    assert (decision.passed, decision.champion, decision.comparison) == (False, 1, None)
     assert decision.said == (
         "does not pass the gate: digits version 1, the champion, can't be compared with, since there are only 29 test "
         "pictures of 500 that neither has learned from, and a comparison takes 30: add new pictures (a larger "
@@ -128,7 +128,7 @@ def test_too_few_pictures_decide_nothing(judge, linear, saved, crowned, hashes, 
     )
     crowned(registry, saved(MUCH), hashes[: 500 - LEAST_ASKED])
     assert judge(linear.model, registry).comparison.pictures == LEAST_ASKED
-    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry, gate="min_accuracy").passed
 
 
 def test_balanced_accuracy_is_asked_of_every_class_or_decides_nothing(judge, linear, saved, crowned, hashes, tmp_path):
@@ -136,9 +136,9 @@ def test_balanced_accuracy_is_asked_of_every_class_or_decides_nothing(judge, lin
     _, labels = load_split(linear.dataset, read_info(linear.dataset), "test")
     crowned(registry, saved(MUCH), hashes[labels == 3])
     decision = judge(linear.model, registry, gate_metric="balanced_accuracy")
-    assert (decision.verdict, decision.comparison) == ("keep", None)
+    assert (decision.passed, decision.comparison) == (False, None)
     assert "none of the test pictures of 3 is one that neither has learned from" in decision.said
-    assert judge(linear.model, registry).verdict == "export"
+    assert judge(linear.model, registry).passed
 
 
 def test_a_champion_that_does_not_say_what_it_learned_from_is_not_compared_with(
@@ -147,9 +147,9 @@ def test_a_champion_that_does_not_say_what_it_learned_from_is_not_compared_with(
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH), None)
     decision = judge(linear.model, registry)
-    assert (decision.verdict, decision.comparison) == ("keep", None)
+    assert (decision.passed, decision.comparison) == (False, None)
     assert "since it has no assets.extra/learned.npy, which says what pictures it learned from: choose" in decision.said
-    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry, gate="min_accuracy").passed
 
 
 def test_a_published_export_says_what_it_learned_from(judge, trained, exported, evaluation, tmp_path):
@@ -164,7 +164,7 @@ def test_a_published_export_says_what_it_learned_from(judge, trained, exported, 
     assert publish(registry, "digits", str(exported[1]), outputs[0]).champion
     decision = judge(trained.model, registry)
     assert decision.comparison.pictures == 500
-    assert decision.verdict == "keep"
+    assert not decision.passed
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish"])

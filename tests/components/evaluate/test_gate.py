@@ -53,7 +53,7 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biase
     crowned(place.uri, saved(MUCH))
     decision = judge(linear.model, place.uri)
     found = decision.comparison
-    assert (decision.verdict, decision.champion, found.version) == ("export", 1, 1)
+    assert (decision.passed, decision.champion, found.version) == (True, 1, 1)
     pictures, labels = load_split(linear.dataset, read_info(linear.dataset), "test")
     right, before = (
         load_model(f"{model}/model.keras").predict(pictures, verbose=0).argmax(axis=1) == labels
@@ -92,7 +92,7 @@ def test_what_is_not_better_is_kept(judge, linear, biased, saved, crowned, sligh
     )
     assert (equal.comparison.only_challenger, equal.comparison.only_champion) == (0, 0)
     assert re.search(r"-test accuracy 0\.\d+ is below the 0\.\d+ of digits version 1, the champion$", reasons(worse))
-    assert (equal.verdict, worse.verdict) == ("keep", "keep")
+    assert (equal.passed, worse.passed) == (False, False)
     assert worse.said.startswith("does not pass the gate: test accuracy") and "reaches" not in worse.said
 
 
@@ -100,16 +100,16 @@ def test_what_is_better_by_chance_or_by_too_little_is_kept(judge, linear, saved,
     registry = str(tmp_path / "registry")
     crowned(registry, saved(slight))
     chance = judge(linear.model, registry)
-    assert chance.verdict == "keep"
+    assert not chance.passed
     assert 0 < chance.comparison.difference <= 3 / 500
     assert re.search(r"\+it is 0\.00\d+ above .*; -its lead of 0\.00\d+ over .* may be chance: it", reasons(chance))
-    assert judge(linear.model, registry, significance=1.0).verdict == "export"
+    assert judge(linear.model, registry, significance=1.0).passed
     crowned(registry, saved(MUCH))
     little = judge(linear.model, registry, min_improvement=0.95)
-    assert little.verdict == "keep" and little.champion == 2
+    assert not little.passed and little.champion == 2
     assert re.search(r"-it is 0\.\d+ above .*, less than min_improvement 0.95; \+its lead", reasons(little))
     exactly = judge(linear.model, registry, min_improvement=little.comparison.difference)
-    assert exactly.verdict == "export"
+    assert exactly.passed
     assert "the champion, at least min_improvement" in reasons(exactly)
 
 
@@ -117,7 +117,7 @@ def test_a_better_one_below_min_accuracy_is_kept(judge, linear, saved, crowned, 
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH))
     decision = judge(linear.model, registry, min_accuracy=0.995)
-    assert decision.verdict == "keep"
+    assert not decision.passed
     assert re.fullmatch(r"does not pass the gate: test accuracy 0\.\d+ is below min_accuracy 0.995", decision.said)
 
 
@@ -139,9 +139,9 @@ def test_a_champion_of_another_task_is_neither_beaten_nor_replaced(
     registry = str(tmp_path / "registry")
     crowned(registry, saved(MUCH, **changes))
     decision = judge(linear.model, registry)
-    assert (decision.verdict, decision.comparison, decision.champion) == ("keep", None, 1)
+    assert (decision.passed, decision.comparison, decision.champion) == (False, None, 1)
     assert f"-digits version 1, the champion, can't be compared with, since {said}: choose another" in reasons(decision)
-    assert judge(linear.model, registry, gate="min_accuracy").verdict == "export"
+    assert judge(linear.model, registry, gate="min_accuracy").passed
 
 
 def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge, linear, saved, crowned, tmp_path):
@@ -160,7 +160,7 @@ def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge
             description.unlink()
         crowned(registry, other)
         decision = judge(linear.model, registry)
-        assert decision.verdict == "keep"
+        assert not decision.passed
         assert said in decision.said
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved
         str(caught.value),
     )
     replacing = judge(linear.model, place.uri, gate="min_accuracy")
-    assert (replacing.verdict, replacing.champion) == ("export", 1)
+    assert (replacing.passed, replacing.champion) == (True, 1)
     assert "+digits version 1, the champion, need not be beaten: gate is min_accuracy" in reasons(replacing)
 
 

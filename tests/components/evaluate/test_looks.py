@@ -79,11 +79,11 @@ def test_nights_without_new_data_make_the_gate_no_stricter(judge, linear, biased
         with zipfile.ZipFile(again / "model.keras", "a") as archive:
             archive.comment = f"night {night}".encode()
         same = judge(str(again), registry)
-        assert same.verdict == "keep"
+        assert not same.passed
         assert "both are right on the same pictures, as it would be with the champion itself" in same.said
     assert judge(biased(MUCH + 1), registry).comparison.look == 1
     decision = judge(linear.model, registry)
-    assert (decision.verdict, decision.comparison.p_allowed) == ("export", pytest.approx(0.05 / 6))
+    assert (decision.passed, decision.comparison.p_allowed) == (True, pytest.approx(0.05 / 6))
 
 
 def test_challengers_at_the_same_moment_are_all_counted(place, monkeypatch):  # noqa: F811
@@ -109,14 +109,14 @@ def test_a_count_that_can_not_be_written_loses_no_model(judge, linear, saved, cr
         raise Denied("may not write to the registry; ask for the right to")
 
     monkeypatch.setattr(Store, "write_bytes", refused)
-    assert judge(linear.model, registry).verdict == "export"
+    assert judge(linear.model, registry).passed
     assert "warning: comparison 1 on these test pictures could not be counted: may not write" in capsys.readouterr().out
 
     def overtaken(*_, **__):
         raise PreconditionFailed("somebody else")
 
     monkeypatch.setattr(Store, "write_bytes", overtaken)
-    assert judge(linear.model, registry).verdict == "export"
+    assert judge(linear.model, registry).passed
     assert "could not be counted: others were, 20 times" in capsys.readouterr().out
 
 
@@ -134,10 +134,10 @@ def test_a_refused_challenger_counts_and_a_later_one_must_be_surer(judge, linear
     crowned(registry, saved(MUCH))
     for look, bias in enumerate((MUCH + 1, MUCH + 2, MUCH + 3), start=1):
         decision = judge(biased(bias), registry)
-        assert (decision.verdict, decision.comparison.look) == ("keep", look)
+        assert (decision.passed, decision.comparison.look) == (False, look)
     assert judge(biased(MUCH + 3), registry).comparison.look == 3
     last = judge(linear.model, registry)
-    assert last.verdict == "export"
+    assert last.passed
     assert last.comparison.p_allowed == pytest.approx(0.05 / 20)
     assert "that significance 0.05 leaves after 3 challengers were compared on these pictures" in last.said
     assert "3 challengers were compared on these pictures before" in (tmp_path / "report").read_text()
