@@ -10,7 +10,8 @@ import re
 
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the file grew too large"}
 REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission"}
-DISK_FULL = "no space left on device"
+# What TensorFlow and HDF5 say, and NumPy, whose error has no number.
+DISK_FULL = re.compile(r"no space left on device|\d+ requested and \d+ written", re.IGNORECASE)
 # The words of TensorFlow, XLA, CUDA, cuDNN, NumPy and C++; what follows on the line says how much was asked for.
 OUT_OF_MEMORY = re.compile(
     "("
@@ -67,14 +68,14 @@ def lack(error: Exception) -> str | None:
         return f"expected to read and write {where}, but {_trouble(error)}"
     if "CA certificate bundle" in text:  # requests'
         return "expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none"
-    if DISK_FULL in text.lower():  # of TensorFlow's and HDF5's own kinds
+    if DISK_FULL.search(text):
         return "expected to write files, but the disk is full; free some space and run again"
     return None
 
 
 def out_of_memory(error: Exception) -> str | None:
     """The amount asked for when memory ran out, empty if the error does not say it; None for any other error."""
-    if DISK_FULL in str(error).lower():  # TensorFlow calls that exhausted too
+    if DISK_FULL.search(str(error)):  # TensorFlow calls that exhausted too
         return None
     found = OUT_OF_MEMORY.search(str(error))
     if found:

@@ -66,7 +66,7 @@ def _entries(root: str, folder: str, prefix: str) -> Iterator[tuple[str, str | N
         elif entry.is_file() and (not entry.is_symlink() or pathlib.Path(entry.path).resolve().is_relative_to(root)):
             yield name, entry.path
         else:
-            what = "a link to a folder or to outside" if entry.is_symlink() else "neither of them"
+            what = "a link to a folder, to outside or to nothing" if entry.is_symlink() else "neither of them"
             raise PipelineError(
                 f"expected files and folders in {root}, received {name!a}, {what}; put a copy in its place"
             )

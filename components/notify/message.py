@@ -68,9 +68,9 @@ def _lines(outcome: RunOutcome, ui: str) -> list[str]:
     if outcome.cause or outcome.step:
         cause = one_line(outcome.cause, LONGEST_CAUSE) or "no cause given"
         lines.append(f"{outcome.step}: {cause}" if outcome.step else cause)
-    if not ui:
+    page = _parts(ui)  # copied from a browser, it has a page of its own, and Kubeflow's ?ns=
+    if not page.geturl():
         return [*lines, f"run {outcome.run_id}"]
-    page = urllib.parse.urlsplit(ui)  # copied from a browser, it has a page of its own, and Kubeflow's ?ns=
     of_run = page._replace(path=f"{page.path.rstrip('/')}/", fragment=f"/runs/details/{outcome.run_id}")
     return [*lines, of_run.geturl()]
 
@@ -88,7 +88,7 @@ def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.enviro
     if not url:
         print("no webhook is set: nobody is told")
         return False
-    if not _is_url(url):
+    if _parts(url).scheme not in ("http", "https") or not _parts(url).hostname:
         raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
     body = (card if is_teams(url) else message)(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
     for attempt in range(TRIES):
@@ -104,12 +104,11 @@ def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.enviro
     return False
 
 
-def _is_url(url: str) -> bool:
+def _parts(url: str) -> urllib.parse.SplitResult:
     try:
-        parts = urllib.parse.urlsplit(url)
+        return urllib.parse.urlsplit(url)
     except ValueError:  # [ without ]
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+        return urllib.parse.urlsplit("")
 
 
 def is_teams(url: str) -> bool:
@@ -124,7 +123,7 @@ def _post(url: str, body: dict[str, Any]) -> str:
     try:
         # A redirect would hand the message to another place than the secret's.
         answer = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False)
-    except (requests.RequestException, UnicodeError) as error:
+    except (requests.RequestException, ValueError) as error:  # urllib3 has words of its own for odd hosts
         return type(error).__name__
     return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
 

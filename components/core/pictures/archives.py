@@ -113,7 +113,8 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
         raise PipelineError(f"expected a .tar.gz, received {path}, which is gzip around something that is no tar")
     if is_tar(start):
         return "tar"
-    what = next((name for magic, name in _OTHER_KINDS.items() if start.startswith(magic)), None)
+    known = (name for magic, name in _OTHER_KINDS.items() if start.startswith(magic))
+    what = next((f"{name}; unpack it and pack it as one of those" for name in known), None)
     if what is None:
         what = "a web page" if start.lstrip()[:1] == b"<" else "no archive at all"
     raise PipelineError(f"expected an archive (.tar, .tar.gz or .zip), received {path}, which is {what}")

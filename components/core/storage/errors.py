@@ -60,11 +60,13 @@ class Transient(Exception):
 
 def broken_connection(error: Exception) -> Transient:
     """What a client says of one, in a few words. Never the exception's own text: it repeats whole URLs."""
-    text = f"{type(error).__name__} {error}".lower()
+    # boto3 keeps what it has caught in there.
+    text = f"{type(error).__name__} {error} {getattr(error, 'kwargs', '')}".lower()
+    at = " at the proxy that is set" if "proxyerror(" in text else ""
     if "timeout" in text or "timed out" in text:
-        return Transient("no answer in time")
-    if "refused" in text or "could not connect" in text:
-        return Transient("connection refused")
+        return Transient(f"no answer in time{at}")
+    if "refused" in text:
+        return Transient(f"connection refused{at}")
     if "resolve" in text or "name or service" in text:
-        return Transient("host name not found")
-    return Transient("connection broken")
+        return Transient(f"host name not found{at}")
+    return Transient(f"connection broken{at}")

@@ -66,7 +66,7 @@ def parse(uri: str) -> Location:
     if not bucket:
         raise StorageError(f"expected {scheme}://bucket/prefix, received {uri!r} without a bucket")
     if not BUCKET_NAME.fullmatch(bucket):
-        raise StorageError(f"expected a bucket name of letters, digits, '-', '_' and '.', received {bucket!r}")
+        raise StorageError(f"expected a bucket name of 3 letters, digits, '-', '_', '.' or more, received {bucket!r}")
     prefix = prefix.rstrip("/")
     if prefix:
         check_key(prefix)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 
 from components.core.pictures.values import NEARLY_BLACK
-from components.core.wording import listed
+from components.core.wording import counted, listed
 from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.tally import Tally
 from components.preprocess.sources.source import Source
@@ -28,7 +28,7 @@ def notices(source: Source, tally: Tally) -> list[str]:
     ]
     if black := tally.changes[NEARLY_BLACK]:
         found.append(
-            f"{black:,} pictures have 16 bits a value and no value above 4,095: the model sees them nearly black, and "
+            f"{counted(black, 'picture')} of 16 bits a value, none above 4,095: the model sees them nearly black, and "
             "if they hold 12 bits, they should be multiplied by 16"
         )
     return found

@@ -82,7 +82,7 @@ class EventFiles(Callback):
             return
         for run in self.RUNS:
             empty(self.directory / run)
-            self.runs[run] = Events(self.directory / run)
+        self.runs = {run: Events(self.directory / run) for run in self.RUNS}
         self.runs["train"].graph(layer_graph(self.model))
         self.runs["result"].hyperparameters(self.hyperparameters, self.trial)
         for point in self.log.by_step:

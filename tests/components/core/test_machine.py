@@ -37,6 +37,7 @@ class ResourceExhaustedError(Exception):
         ),
         (OSError("[Errno 28] Can't write data (message = 'No space left on device')"), "the disk is full"),
         (TensorFlowError("events.v2; No space left on device"), "the disk is full"),
+        (OSError("115008 requested and 24576 written"), "the disk is full"),  # NumPy's
         (PermissionError(errno.EACCES, "Permission denied", "/out"), "'/out', but no permission"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/in/training.json"), "no such file"),
         (TensorFlowError(TENSORFLOW), "out of memory (OOM when allocating tensor with shape[200000,100000] and type"),

@@ -22,6 +22,7 @@ def test_a_failure_tells_its_cause_on_one_line_without_markup():
     assert lines[1].startswith("train: error: &lt;!channel&gt; see A &amp; B xxx")
     assert len(lines[1]) < 550
     assert lines[2] == "run run-1"
+    assert message(RunOutcome("nightly", "run-1", "failed"), "http://[::1")["text"].endswith("\nrun run-1")
     cut = message(RunOutcome("nightly", "run-1", "failed", cause="x" * (LONGEST_CAUSE - 1) + "<b>"))["text"]
     assert "x&lt;\nrun" in cut  # not amid the sign's name, which Slack would show
 
@@ -108,6 +109,11 @@ def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, 
     assert said in printed
     assert "s3cret" not in printed
     assert "127.0.0.1" not in printed
+
+
+def test_a_host_that_can_not_be_is_a_line(capsys):
+    assert not tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"http://{'a' * 70}.example"}, pause_s=0)
+    assert "LocationParseError" in capsys.readouterr().out
 
 
 def test_one_failure_is_tried_again():

@@ -191,3 +191,13 @@ def test_the_folder_of_an_earlier_run_stays_for_another_that_opens_a_file_in_it(
     (tmp_path / "train" / "plugins" / "profile").write_bytes(b"earlier")
     empty(tmp_path / "train")
     assert [path.name for path in tmp_path.rglob("*")] == ["train", "plugins"]
+
+
+def test_a_board_that_can_not_be_written_is_the_reason_told(
+    run: Callable[..., TrainingResult], tmp_path: pathlib.Path
+) -> None:
+    """And not that its last file is missing, when what there is of it is closed."""
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board/result").touch()
+    with pytest.raises(Exception, match="result is not a directory"):
+        run()

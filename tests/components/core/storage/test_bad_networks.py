@@ -112,10 +112,18 @@ def test_a_store_that_is_down_is_given_up_at_the_deadline(bucket):
     assert time.monotonic() - began < 30
 
 
-def test_nothing_listening_is_a_clear_line(bucket, monkeypatch):
-    for name in ("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with pytest.raises(Unreachable, match="connection refused"):
+@pytest.mark.parametrize(
+    ("names", "host", "said"),
+    [
+        (("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL"), "127.0.0.1", "connection refused;"),
+        (("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL"), "no.invalid", "host name not found;"),
+        (("HTTP_PROXY",), "127.0.0.1", "connection refused at the proxy that is set;"),
+    ],
+)
+def test_nothing_listening_is_a_clear_line(bucket, monkeypatch, names, host, said):
+    for name in names:
+        monkeypatch.setenv(name, f"http://{host}:9")
+    with pytest.raises(Unreachable, match=said):
         open_store(bucket.uri, IMPATIENT).read_bytes("key")
 
 
