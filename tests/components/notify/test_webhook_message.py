@@ -112,7 +112,8 @@ def test_a_webhook_that_is_down_is_a_line_without_its_url(capsys, fault, tries, 
 
 
 def test_a_host_that_can_not_be_is_a_line(capsys):
-    assert not tell(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": f"http://{'a' * 70}.example"}, pause_s=0)
+    url = f"http://{'a' * 70}.example"
+    assert not post_message(RunOutcome("n", "r", "failed"), {"NOTIFY_WEBHOOK_URL": url}, pause_s=0)
     assert "LocationParseError" in capsys.readouterr().out
 
 
