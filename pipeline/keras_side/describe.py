@@ -54,7 +54,7 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     ]
     shape, count = likely, count or SOME_CLASSES
     settings = parameters.model_dump(include=set(TrainSettings.model_fields))
-    facts = ask("describe", settings=settings, image_shape=shape, class_count=count)
+    facts = ModelFacts(**ask("describe", settings=settings, image_shape=shape, class_count=count))
     return "\n".join(
         [
             f"{parameters.dataset}: pictures of {_shape(shape)}, {count} classes",
@@ -105,37 +105,37 @@ def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], clas
     )
 
 
-def _table(facts: dict[str, Any], parameters: Parameters) -> str:
-    """The layers, and what they come to. `facts` has the values of a ModelFacts."""
+def _table(facts: ModelFacts, parameters: Parameters) -> str:
+    """The layers, and what they come to."""
     rows = [
         (
-            layer["name"],
-            layer["type"],
-            _shape(layer["shape"]),
-            f"{layer['parameters']:,}",
-            "?" if layer["flops"] is None else _flop(layer["flops"]),
-            amount(layer["bytes"], "B"),
+            layer.name,
+            layer.type,
+            _shape(layer.shape),
+            f"{layer.parameters:,}",
+            "?" if layer.flops is None else _flop(layer.flops),
+            amount(layer.bytes, "B"),
         )
-        for layer in facts["layers"]
+        for layer in facts.layers
     ]
     batch = parameters.batch_size
-    auto = f", what {facts['device']} does well" if parameters.precision == "auto" else ""
+    auto = f", what {facts.device} does well" if parameters.precision == "auto" else ""
     exported = "; twice that as exported, with average_mirrored" if parameters.average_mirrored else ""
     told = [
-        ("precision", f"{facts['precision']}{auto}"),
-        ("parameters", f"{facts['parameters']:,}, of which {facts['trained_parameters']:,} are trained"),
-        ("weights", amount(facts["weight_bytes"], "B")),
-        ("forward", f"{_flop(facts['forward_flops'])}FLOP a picture{exported}"),
-        ("", f"{amount(facts['forward_bytes'], 'B')} a picture at a time"),
-        ("training", f"{_flop(facts['training_flops'])}FLOP a picture, about three times the forward pass"),
-        ("", f"{amount(facts['kept_bytes'], 'B')} a picture, kept until the backward pass has used it"),
+        ("precision", f"{facts.precision}{auto}"),
+        ("parameters", f"{facts.parameters:,}, of which {facts.trained_parameters:,} are trained"),
+        ("weights", amount(facts.weight_bytes, "B")),
+        ("forward", f"{_flop(facts.forward_flops)}FLOP a picture{exported}"),
+        ("", f"{amount(facts.forward_bytes, 'B')} a picture at a time"),
+        ("training", f"{_flop(facts.training_flops)}FLOP a picture, about three times the forward pass"),
+        ("", f"{amount(facts.kept_bytes, 'B')} a picture, kept until the backward pass has used it"),
         (
             "memory",
-            f"{amount(facts['state_bytes'], 'B')} for weights, gradients and the optimizer's state, and "
-            f"{amount(facts['kept_bytes'] * batch, 'B')} for a batch of {batch:,}",
+            f"{amount(facts.state_bytes, 'B')} for weights, gradients and the optimizer's state, and "
+            f"{amount(facts.kept_bytes * batch, 'B')} for a batch of {batch:,}",
         ),
     ]
-    uncounted = sorted({layer["type"] for layer in facts["layers"] if layer["flops"] is None})
+    uncounted = sorted({layer.type for layer in facts.layers if layer.flops is None})
     notes = [("note", f"not counted: the FLOP of {', '.join(uncounted)}")] if uncounted else []
     lines = [f"{name:<12}{said}" for name, said in (*told, *notes)]
     return "\n".join([table(rows, COLUMNS), "", *lines])
