@@ -51,6 +51,11 @@ REFUSED = {
     "Rescaling": ALIKE,
     "Resizing": RESHAPES,
 }
+ALONE = {
+    "RandomColorJitter": "it changes nothing",
+    "RandomShear": "it changes nothing",
+    "Solarization": "it inverts every picture that is learned from, and none that is served",
+}
 OURS = {
     "seed": "it follows from the parameter seed and the layer's place",
     "dtype": "pictures are changed in float32, and are bytes again after that",
@@ -77,6 +82,8 @@ def parse_augmentation(text: str) -> list[LayerSpec]:
             raise PipelineError(f"{where} can't be used: {REFUSED[layer.type]}")
         if layer.type not in LAYERS:
             raise PipelineError(f"{where}: unknown layer; {nearest(layer.type, list(LAYERS))}")
+        if layer.type in ALONE and not layer.arguments:
+            raise PipelineError(f"{where}: expected arguments, since without any {ALONE[layer.type]}; give its factors")
         for name in layer.arguments:
             if name in OURS:
                 raise PipelineError(f"{where}: expected no argument {name!r}, since {OURS[name]}; leave it out")

@@ -166,6 +166,7 @@ def test_two_layers_of_a_kind_draw_independently() -> None:
         (listed("AutoContrast"), "can't be used: it changes every picture alike"),
         (listed({"RandomFlip": {"seed": 3}}), "expected no argument 'seed', since it follows from the parameter seed"),
         (listed({"RandomContrast": {"factor": 0.2, "value_range": [0, 1]}}), "pictures have values from 0 to 255"),
+        (listed("Solarization"), r"layer 1 \(Solarization\): expected arguments, since without any it inverts every"),
         ("RandomFlip", "augmentation: expected a list of layers such as"),
         (listed({"Conv2D": {"filters": 3}}), "unknown layer"),
     ],
