@@ -80,6 +80,7 @@ def test_a_long_training_has_few_points_by_step(
 ) -> None:
     """Each costs a wait for the device: where there are many steps, a point is the mean of several."""
     monkeypatch.setattr(callbacks, "POINTS", 12)
+    assert callbacks.steps_between_points(20, 300) == 20  # one an epoch at least
     run(unjudged_digits)
     loss = tensors(tmp_path / "board/train")["by step/loss"]
     assert list(loss) == [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60]
