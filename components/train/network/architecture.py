@@ -110,6 +110,7 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     if not layers:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
     _check_backbones(layers)
+    _check_pixels(layers)
     _check_names(layers)
     _check_end(layers)
     return layers
@@ -203,6 +204,22 @@ def _check_names(layers: list[LayerSpec]) -> None:
                 "another name"
             )
         taken[name] = f"layer {position} ({layer.type})"
+
+
+def _check_pixels(layers: list[LayerSpec]) -> None:
+    """Refuses to scale pixels of 0 to 255, as Keras's own examples begin: here they come in from 0 to 1."""
+    for position, layer in enumerate(layers, start=1):
+        if not layer.type.startswith(("CenterCrop", "Normalization", "Random", "Rescaling", "Resizing")):
+            return
+        scale, mean = layer.arguments.get("scale", 1), layer.arguments.get("mean", 0)
+        means = [value for value in (mean if isinstance(mean, list) else [mean]) if isinstance(value, int | float)]
+        if isinstance(scale, int | float) and 0 < scale < 0.01 or max(means, default=0) > 1:
+            raise PipelineError(
+                f"architecture: layer {position} ({layer.type}): expected pixels of 0 to 1, as they come in, received "
+                f"{layer.arguments}, which is for 0 to 255; take the layer out, or give what fits 0 to 1"
+            )
+        if layer.type == "Rescaling":
+            return
 
 
 def _check_end(layers: list[LayerSpec]) -> None:

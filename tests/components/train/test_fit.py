@@ -1,6 +1,7 @@
 """The training step as a whole, on real handwritten digits."""
 
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from components.train.callbacks import BestWeights, StopAtNaN
 from components.train.device import Device
 from components.train.errors import SettingsError
 from components.train.nodes.follow import EPOCH
+from components.train.optimizer import LearningRate
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 from tests.components.train.board_files import tensors
@@ -223,6 +225,13 @@ def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path:
         run(optimizer="sgd", learning_rate=1e30)
     assert "at step 2 (epoch 1) at learning rate 1e+30; try a learning rate" in str(stopped.value)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+def test_a_lost_loss_on_validation_stops_too(lost: float) -> None:
+    stop = StopAtNaN(1, 1, LearningRate.of(TrainSettings(), 1))
+    with pytest.raises(SettingsError, match=f"received {lost} on validation after epoch 1"):
+        stop.on_epoch_end(0, {"loss": 1.0, "val_loss": lost})
 
 
 @pytest.mark.parametrize(("frozen", "there"), [({}, 10), ({"freeze": "1", "freeze_epochs": 1}, 5)])

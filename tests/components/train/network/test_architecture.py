@@ -32,6 +32,14 @@ def test_a_name_gives_its_layers() -> None:
         ("[{Conv2D: {filters: 32}, Flatten: {}}]", "expected layer 1 as one name with its arguments"),
         ("[Flatten, 7]", "expected layer 2 as one name with its arguments"),
         ("[{Conv2D: [32, 3]}]", "expected layer 1 as one name with its arguments"),
+        (
+            "[RandomFlip, {Rescaling: {scale: 0.0039}}, Flatten]",
+            "layer 2 (Rescaling): expected pixels of 0 to 1, as they",
+        ),
+        (
+            "[{Normalization: {mean: [0.5, 123.68], variance: 3000}}]",
+            "layer 1 (Normalization): expected pixels of 0 to 1",
+        ),
         ("[Flatten, {Dense: {units: 3, activation: softmax}}]", "layer 2 (Dense) ends in a softmax"),
         ('[{"Dense": {"units": 3, "activation": {"softmax": null}}}]', "layer 1 (Dense) ends in a softmax"),
         ("[Flatten, Softmax, {Dropout: {rate: 0.1}}, Flatten]", "layer 2 (Softmax) ends in a softmax"),
