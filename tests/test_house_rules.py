@@ -21,7 +21,7 @@ IMAGES = {*STEPS, "notify"}
 # Boxes of pipeline/, from the top down: a box imports only boxes further down.
 BOXES = (
     *("__main__", "commands", "local", "cluster", "prediction", "training", "placement", "models", "keras_side"),
-    *("images", "parameters", "summary", "console"),
+    *("images", "parameters", "closing_block", "console"),
 )
 # Commands and modules that must never load TensorFlow: it costs four seconds each time.
 WITHOUT_TENSORFLOW = [

@@ -9,7 +9,7 @@ from components.core.artifacts.dataset import DatasetInfo, Split
 from components.core.artifacts.dataset_reading import batches, split_count
 from components.core.artifacts.evaluation import read_probabilities
 from components.core.artifacts.reference import DIGITS, Histogram, Reference, ReferencePicture, tenths
-from components.core.pictures.looks import LOOKS, SIZE_EDGES, looks_of
+from components.core.pictures.appearance import LOOKS, SIZE_EDGES, looks_of
 from components.core.pictures.thumbnail import packed
 
 # So many training pictures, which lie in a random order, are looked at: a tenth of them is known to 0.6 points.

@@ -9,12 +9,12 @@ from typing import Any
 
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
 from components.core.wording import listed
+from pipeline.closing_block import PLACES
 from pipeline.cluster.endings import KILLED, killed
 from pipeline.cluster.pods import Pods, Step
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepState, failed_driver
 from pipeline.console import table
-from pipeline.summary import PLACES
 
 FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)(?: / Balanced accuracy: (\S+))?")
 VERDICT = re.compile(r"(passes|does not pass) the gate: ")
@@ -29,7 +29,7 @@ NO_ACCESS = "figures and places are in the UI only: there is no access to the po
 
 
 def summary(story: Story) -> dict[str, Any]:
-    """What pipeline.summary prints, as far as it is known."""
+    """What pipeline.closing_block prints, as far as it is known."""
     steps = [
         {"name": state.title, "status": word(state), "cached": state.cached, "seconds": state.seconds}
         for state in story.states

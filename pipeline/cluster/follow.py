@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
+from pipeline.closing_block import closing_block
 from pipeline.cluster.closing import summary, why
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, run_page
 from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
 from pipeline.cluster.troubles import QUEUED
-from pipeline.summary import closing_block
 
 if TYPE_CHECKING:
     import kfp

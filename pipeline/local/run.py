@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from components.core.errors import first_line
 from components.core.files import whole_file
+from pipeline.closing_block import PLACES
 from pipeline.console import StepOutput
 from pipeline.local import kept
 from pipeline.local.board_links import BOARD, BoardLinks
@@ -22,7 +23,6 @@ from pipeline.local.step_containers import StepContainers
 from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import Sweep
-from pipeline.summary import PLACES
 
 MEMORY_ADVICE = "close other programs, or try a smaller BATCH_SIZE or IMAGE_SIZE"
 

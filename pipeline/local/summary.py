@@ -8,12 +8,12 @@ from typing import Any
 from components.core.artifacts.evaluation import read_decision
 from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, trial_rows
 from components.core.files import write_json
+from pipeline.closing_block import closing_block
 from pipeline.console import table
 from pipeline.local.links import lead
 from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerName
 from pipeline.parameters.parameters import Configuration
-from pipeline.summary import closing_block
 
 FILE = "summary.json"
 

@@ -33,8 +33,8 @@ def race(place: pathlib.Path, folder: pathlib.Path, scratch: pathlib.Path, count
     """Lets them take turns, and prints what came of it."""
     from components.core.artifacts.reference import Reference, tenths
     from components.core.machine import MOST_AT_ONCE
+    from components.core.pictures.appearance import looks_of
     from components.core.pictures.decode import decode
-    from components.core.pictures.looks import looks_of
     from components.predict.answering import batches_of
     from components.predict.answers import AnsweringModel
     from components.predict.champion import Served

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from components.core.progress import LIVE_PREFIX
+from pipeline.closing_block import closing_block
 from pipeline.console import StepOutput, command_to_follow, help_command, option, program, table
-from pipeline.summary import closing_block
 
 
 class Terminal(io.StringIO):

@@ -64,7 +64,8 @@ class DatasetInfo(pydantic.BaseModel):
     resized: int = pydantic.Field(0, description="pictures whose size was another than image_shape")
     quarantined: int = pydantic.Field(description="pictures that could not be read, and odd lines of labels")
     sizes: list[int] = pydantic.Field(
-        [], description="pictures of the source by size (SIZE_EDGES of core/pictures/looks.py); [] in earlier releases"
+        [],
+        description="pictures of the source by size (SIZE_EDGES of core/pictures/appearance.py); [] in old releases",
     )
     source_uri: str
     source_sha256: str

@@ -4,7 +4,7 @@ Counts, a few kilobytes whatever the data set; and a few training pictures of ea
 look like, reduced to about 3 kilobytes and without their names. export writes it; what answers new pictures compares
 them with it (components/predict/drift).
 
-    brightness, contrast, detail   of training pictures as the model sees them (core/pictures/looks.py)
+    brightness, contrast, detail   of training pictures as the model sees them (core/pictures/appearance.py)
     size                           of all pictures of the data set in their source: the root of their pixels, as log2
     certainty                      of its answers to the test pictures, which it has not learned from
     classes                        how often it answered each class to them

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from components.core.pictures.looks import LOOKS, looks_of
+from components.core.pictures.appearance import LOOKS, looks_of
 from components.evaluate.report.facts import Band, Slice
 
 BANDS = 5

@@ -10,7 +10,7 @@ from components.core.artifacts.reference import ReferencePicture
 from components.core.page import Section, write_page
 from components.core.page.charts import Axis, Bar, Chart, Line, axis
 from components.core.page.numbers import page_percent
-from components.core.pictures.looks import LOOKS
+from components.core.pictures.appearance import LOOKS
 from components.core.pictures.thumbnail import unpacked
 from components.predict.champion import Served
 from components.predict.drift.compare import CLASSES, Drift

@@ -5,7 +5,7 @@ import pydantic
 
 from components.core.artifacts.reference import Histogram, Reference
 from components.core.page.pictures import SHOWN_PIXELS
-from components.core.pictures.looks import log_side, looks_of
+from components.core.pictures.appearance import log_side, looks_of
 from components.core.pictures.thumbnail import packed
 from components.core.wording import printable
 from components.predict.answering import Batch

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.core.artifacts.reference import Histogram
 from components.core.errors import PipelineError
-from components.core.pictures.looks import SIZE_EDGES, log_side
+from components.core.pictures.appearance import SIZE_EDGES, log_side
 from components.core.wording import listed, percent
 from components.preprocess.chunks import Outcome
 from components.preprocess.report.facts import Quarantined, SizeRange
@@ -82,7 +82,7 @@ class Tally:
         return self.changes["resized"] + self.changes["resized and cropped"]
 
     def sizes(self) -> list[int]:
-        """How many readable pictures have which size (core/pictures/looks.py)."""
+        """How many readable pictures have which size (core/pictures/appearance.py)."""
         found = log_side(self.heights[self.readable], self.widths[self.readable])
         return Histogram(edges=SIZE_EDGES, counts=[]).count(found).tolist()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.core.pictures.looks import looks_of
+from components.core.pictures.appearance import looks_of
 from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, bands, examples, slices
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2
 
 from components.core.artifacts.reference import Histogram, Reference, read_reference, tenths
-from components.core.pictures.looks import looks_of
+from components.core.pictures.appearance import looks_of
 from components.core.pictures.thumbnail import unpacked
 from components.predict.drift.compare import CLASSES, LEAST_EXPECTED, LEAST_PICTURES, Drift, _moved, compare, holm
 from components.predict.drift.page import changes, chart, class_shares

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.core.pictures.looks import LOOKS, looks_of
+from components.core.pictures.appearance import LOOKS, looks_of
 
 PICTURES = {
     "black": np.zeros((4, 4, 3)),
