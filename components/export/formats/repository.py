@@ -32,5 +32,5 @@ output {{ name: "probabilities" data_type: TYPE_FP32 dims: [ {len(info.class_nam
 '''
     (folder / CONFIG).write_text(config, encoding="utf-8")
     # A line break in a name would shift all names behind it.
-    names = (" ".join(name.split()) for name in info.class_names)
+    names = (" ".join(name.splitlines()) for name in info.class_names)
     (folder / LABELS).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_an_absent_class_is_named_and_has_no_scores(tmp_path):
     labels[labels == 2] = 3
     page = written(tmp_path, facts_of(labels, probabilities, NAMES))
     assert "The test split has no picture of ship" in page.text
-    assert "ship – – – – 0 – –" in page.text
+    assert "ship – – – – 0 – – Most confident mistakes" in page.text  # the last row
     assert page.count("figure", "chart") == 2 + 2 * 3 + 2
 
 
@@ -172,14 +173,15 @@ def test_all_but_empty_bins_are_in_the_table_alone(tmp_path, counts, drawn):
 
 def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
     example = np.zeros((8, 8, 1), np.uint8)
-    bands = [Band(0.0, 0.104, 10, 100, example), Band(0.104, 0.9, 95, 100, example)]
+    bands = [Band(*band, 100, example) for band in ((0.0, 0.104, 10), (0.104, 0.9, 95), (0.9, 1.0, 85))]
     facts = facts_of(*answers(4, 200), NAMES, slices=[Slice("brightness", "the mean of its values", bands)])
     page = written(tmp_path, facts)
-    for band, text in zip(bands, ("0 % – 10 %", "10 % – 90 %"), strict=True):
+    for band, text in zip(bands, ("0 % – 10 %", "10 % – 90 %", "90 % – 100 %"), strict=True):
         low, high = measures.wilson_interval(band.correct, 100)
         away = f"{100 * (band.correct / 100 - facts.accuracy):+.1f} points".replace("-", "−")
         assert f"{text} {band.correct:.1f} % {100 * low:.1f} % – {100 * high:.1f} % {away} 100" in page.text
     assert f"difference are to the {100 * facts.accuracy:.1f} % of all pictures" in page.text
+    assert re.findall(r"<b>.(\d+).*points</b>", page.source) == ["74", "11"]  # chance may do what the third has
 
 
 def test_the_card_says_what_for_and_what_not(tmp_path):

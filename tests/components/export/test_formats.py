@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import requests
 
-from components.core.artifacts.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, read_info
 from components.core.errors import PipelineError
 from components.export.formats import formats as known
 from components.export.formats.formats import FORMATS, parse_formats, require_packages
+from components.export.formats.repository import write_repository
 from components.export.formats.runtimes import open_runtime
 from components.export.run import _judge, export
 from components.export.settings import ExportSettings
@@ -110,6 +111,14 @@ def test_a_server_of_the_open_inference_protocol_answers_as_the_report_says(ever
         np.testing.assert_allclose(answers, measured["probabilities"], atol=1e-4)
     named = (exported / "onnx" / manifest.model_name / "labels.txt").read_text().splitlines()
     assert named == manifest.class_names
+
+
+def test_a_server_names_the_classes_as_they_are(tmp_path):
+    """A blank of Japanese became another, and the answer's class none of the model's."""
+    (tmp_path / "1").mkdir()
+    info = DatasetInfo.model_construct(image_shape=(8, 8, 1), class_names=["犬\u3000猫", "a  b", "two\nlines"])
+    write_repository(tmp_path / "1" / "model.onnx", info)
+    assert (tmp_path / "labels.txt").read_text(encoding="utf-8") == "犬\u3000猫\na  b\ntwo lines\n"
 
 
 @needs_all
