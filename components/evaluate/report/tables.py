@@ -98,8 +98,6 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         "test": TESTS[comparison.metric],
         "champion_interval": wilson_interval(champion.correct, count),
         "challenger_interval": wilson_interval(challenger.correct, count),
-        "champion_f1": champion.macro_f1,
-        "challenger_f1": challenger.macro_f1,
         "p_value": told_apart(comparison.p_value, comparison.p_allowed, ".2g"),
         "p_allowed": told_apart(comparison.p_allowed, comparison.p_value, ".2g"),
         "both": challenger.correct - better,

@@ -18,11 +18,14 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     page = written(tmp_path, facts)
     comparison, before = gate["decision"].comparison, gate["both"].champion
     points = 100 * (facts.accuracy - before.accuracy)
+    intervals = [measures.wilson_interval(each.correct, 500) for each in (before, facts)]
     for said in (
         "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
         "The champion, digits version 3, is what serves now.",
         f"{points:+.1f} points".replace("-", "\u2212"),
         f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
+        " ".join(f"{100 * low:.1f} % to {100 * high:.1f} %" for low, high in intervals),
+        f"Mean F1 {before.macro_f1:.4f} {facts.macro_f1:.4f}",
         f"Only the challenger is right {comparison.only_challenger} ",
         f"Only the champion is right {comparison.only_champion} ",
         "McNemar's exact test, one-sided: p = 0.012.",
@@ -32,6 +35,8 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     assert both + neither + comparison.only_challenger + comparison.only_champion == 500
     for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
         assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
+    gains = re.findall(r"([+\u2212][\d.]+) points", page.text.partition("the greatest loss first")[2])[:4]
+    assert gains == sorted(gains, key=lambda gain: float(gain.replace("\u2212", "-"))) != gains[::-1]
 
 
 @pytest.mark.parametrize(
