@@ -11,7 +11,13 @@ from components.core.errors import PipelineError
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.measure.gather import _architecture_name
-from components.evaluate.report.charts import drawn_bins
+from components.evaluate.report.charts import (
+    calibration_charts,
+    drawn_bins,
+    learning_charts,
+    precision_recall_charts,
+    roc_charts,
+)
 from components.evaluate.report.facts import (
     Band,
     Calibration,
@@ -49,6 +55,7 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
         assert said in page.text
         assert f"{NAMES[k]} {facts.precision_recall[k].average_precision:.3f}" in page.text
         assert " ".join([NAMES[k], *map(str, facts.confusion[k])]).replace(" ", "") in page.text.replace(" ", "")
+        assert f'class="hit" style="--share:{score.recall:.3f}">{facts.confusion[k, k]}</td>' in page.source
     for b in facts.calibration.bins:
         assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
     assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
@@ -135,6 +142,27 @@ def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, c
     assert page.count("figure", "chart") == charts + 2 * 4 + 2
     assert ("Loss training" in page.text) == bool(charts), "one line alone is named too: it is not validation's"
     assert ("There was one epoch" in page.text) == (len(history.get("loss", [])) == 1)
+
+
+def test_the_curves_are_drawn_as_they_are_and_the_hardest_class_first():
+    facts = facts_of(*answers(4, 500), NAMES)
+    learned = [[(line.name, line.points) for line in chart.lines] for chart in learning_charts(facts)]
+    drawn = {"validation": ("val_accuracy", "val_loss"), "training": ("accuracy", "loss")}
+    for which in (0, 1):
+        curves = [(name, list(enumerate(facts.history[keys[which]], 1))) for name, keys in drawn.items()]
+        assert learned[which] == curves
+    roc = sorted(facts.roc.items(), key=lambda item: item[1].auc)
+    for chart, (k, curve) in zip(roc_charts(facts), roc, strict=True):
+        assert chart.title == f"{NAMES[k]}  {curve.auc:.3f}"
+        assert [x for x, _ in chart.lines[0].points] == curve.false_positive_rate
+        assert [y for _, y in chart.lines[0].points] == curve.true_positive_rate
+    found = sorted(facts.precision_recall.items(), key=lambda item: item[1].average_precision)
+    for chart, (k, curve) in zip(precision_recall_charts(facts), found, strict=True):
+        assert [x for x, _ in chart.lines[0].points] == curve.recall
+        assert [y for _, y in chart.lines[0].points] == curve.precision
+        assert chart.lines[1].points[0] == (0, facts.per_class[k].support / 500)
+    [stated, *_] = calibration_charts(facts.calibration)
+    assert set(stated.lines[0].points) <= {(b.confidence, b.accuracy) for b in facts.calibration.bins}
 
 
 def test_the_learning_rate_is_drawn_as_it_went(tmp_path):
