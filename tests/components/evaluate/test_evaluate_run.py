@@ -43,6 +43,11 @@ def test_the_figures_are_those_keras_gives(trained, evaluated):
     loss, accuracy = model.evaluate(pictures, labels, batch_size=256, verbose=0)
     assert evaluated[0].accuracy == pytest.approx(accuracy, abs=1e-7)
     assert evaluated[0].loss == pytest.approx(loss, rel=1e-5)
+    answers = model.predict(pictures, verbose=0)
+    for example in [*evaluated[0].mistakes, *evaluated[0].uncertain_successes]:
+        [at] = np.flatnonzero((pictures == example.picture).all(axis=(1, 2, 3)))[:1]
+        assert (example.true, example.predicted) == (labels[at], answers[at].argmax())
+        assert example.probability == pytest.approx(answers[at].max(), abs=1e-5)
 
 
 def test_the_artifact_holds_metrics_predictions_and_the_report(evaluated):

@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.core.artifacts.evaluation import DecisionReason
 from components.evaluate.measure import measures
+from components.evaluate.report.board import write_board
 from tests.components.evaluate.report_facts import NAMES, answers, decision_of, facts_of, gate_of, written
 
 
@@ -92,6 +94,14 @@ def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
         f"Balanced accuracy {facts.balanced_accuracy:.4f} Test accuracy {facts.accuracy:.4f}",
     ):
         assert said in page.text
+    write_board(str(tmp_path), facts, 5)
+    events = EventAccumulator(str(tmp_path / "test"), size_guidance={"tensors": 0}).Reload()
+    figures = {"accuracy": facts.accuracy, "balanced accuracy": facts.balanced_accuracy, "loss": facts.loss}
+    tested = zip(NAMES, facts.per_class, strict=True)
+    figures |= {f"recall by class/{name}": score.recall for name, score in tested if score.support}
+    scalars = events.summary_metadata.keys() - events.PluginTagToContent("images").keys()
+    shown = {tag: events.Tensors(tag)[0].tensor_proto.float_val[0] for tag in scalars}
+    assert shown == pytest.approx(figures) and len(shown) == 6
     assert "balanced" not in written(tmp_path, facts_of(labels, probabilities, NAMES, decision=decision)).text.lower()
 
 
