@@ -10,10 +10,11 @@ import pytest
 
 from components.core.artifacts.checkpoints import Checkpoints, checkpoint_place
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, DatasetInfo, SplitInfo, read_info
-from components.core.artifacts.model import read_training
+from components.core.artifacts.model import load_model, read_training
 from components.core.artifacts.picture_hashes import HASHES_FILE, split_hashes, write_hashes
 from components.core.errors import PipelineError
 from components.core.files import write_json
+from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.run import _uneven, evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.datasets import altered, load_split, write_split
@@ -43,11 +44,21 @@ def test_the_figures_are_those_keras_gives(trained, evaluated):
     loss, accuracy = model.evaluate(pictures, labels, batch_size=256, verbose=0)
     assert evaluated[0].accuracy == pytest.approx(accuracy, abs=1e-7)
     assert evaluated[0].loss == pytest.approx(loss, rel=1e-5)
+    bands = evaluated[0].slices[0].bands
+    assert sum(band.correct for band in bands) == evaluated[0].correct
     answers = model.predict(pictures, verbose=0)
     for example in [*evaluated[0].mistakes, *evaluated[0].uncertain_successes]:
         [at] = np.flatnonzero((pictures == example.picture).all(axis=(1, 2, 3)))[:1]
         assert (example.true, example.predicted) == (labels[at], answers[at].argmax())
         assert example.probability == pytest.approx(answers[at].max(), abs=1e-5)
+
+
+def test_the_loss_of_a_model_that_is_certain_and_wrong_is_that_of_its_logits(linear):
+    model, info = load_model(f"{linear.model}/model.keras"), read_info(linear.dataset)
+    model.layers[-1].set_weights([1000 * weights for weights in model.layers[-1].get_weights()])
+    model.compile(loss="sparse_categorical_crossentropy")
+    expected = model.evaluate(*load_split(linear.dataset, info, "test"), batch_size=256, verbose=0)
+    assert predict_test_split(model, linear.dataset, info)[2] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_artifact_holds_metrics_predictions_and_the_report(evaluated):

@@ -216,11 +216,13 @@ def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
 def test_the_card_says_what_for_and_what_not(tmp_path):
     labels, probabilities = answers(4, 300)
     labels[labels == 2] = 3
-    page = written(tmp_path, facts_of(labels, probabilities, NAMES))
+    facts = facts_of(labels, probabilities, NAMES)
+    page = written(tmp_path, facts)
+    recall, weakest = min((facts.per_class[k].recall, NAMES[k]) for k in (0, 1, 3))
     for said in (
         "Sorts grey pictures of 8 x 8 pixels into 4 classes: cat, dog, ship, truck.",
         "one that shows nothing of the kind",
-        "Found least often: ",
+        f"Found least often: {weakest} ({100 * recall:.1f} %), ",
         "Not tested at all, for want of test pictures: ship.",
         "Its answers to changed, blank and noisy pictures were not tested.",
         "CC BY 4.0",
