@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
+from components.core.wording import listed
 
 NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
@@ -123,13 +124,14 @@ def check_cpus(settings: Any) -> None:
         settings: with `cpu_request`, and limits under names that end in `_cpu`.
 
     Raises:
-        PipelineError: names the limit.
+        PipelineError: names the limits that are lower.
     """
-    for name, limit in settings:
-        if name.endswith("_cpu") and _cores(limit) < _cores(settings.cpu_request):
-            raise PipelineError(
-                f"cpu_request: expected at most {name}, {limit}, received {settings.cpu_request}; give {name} more"
-            )
+    limits = {name: limit for name, limit in settings if name.endswith("_cpu")}
+    if low := [name for name, limit in limits.items() if _cores(limit) < _cores(settings.cpu_request)]:
+        raise PipelineError(
+            f"cpu_request: expected at most {low[0]}, {limits[low[0]]}, received {settings.cpu_request}; give "
+            f"{listed(low)} more"
+        )
 
 
 def _cores(cpus: str) -> float:

@@ -79,7 +79,11 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("architecture", WEIGHTS, "architecture: weights: expected a place that the cluster's pods can reach"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
-        ("cpu_request", "3", "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu more"),
+        (
+            "cpu_request",
+            "3",
+            "cpu_request: expected at most download_cpu, 2, received 3; give download_cpu, preprocess_cpu, ",
+        ),
         ("tolerations", [{"key": "a", "effect": "NoShedule"}], "tolerations: expected effect"),
         ("gpus", "auto", "gpus: expected a number on a cluster"),
         ("accelerator", "nvidia-l4", "accelerator: expected a resource such as nvidia.com/gpu"),
