@@ -4,9 +4,10 @@ import os
 
 import pytest
 import requests
+from docker.errors import APIError
 
 from components.core.errors import PipelineError
-from pipeline.images import build, names
+from pipeline.images import base_image, build, names
 from tests.servers.http_api import Api
 from tests.servers.image_registry import BINARY, serving
 
@@ -25,6 +26,7 @@ def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, regi
     pushed = build.push(["cpu"])
     said = capsys.readouterr().out.splitlines()
     assert len(pushed) == len(names.COMPONENTS)
+    assert base_image.remembered() == os.environ["BASE_IMAGE"]
     for component in names.COMPONENTS:
         name = names.image(component)
         digest = next(line for line in said if line.startswith(f"pushed {name} ")).rpartition(" ")[2]
@@ -94,3 +96,5 @@ def test_a_registry_that_is_not_there_is_one_line(engine, small, monkeypatch):
     with pytest.raises(PipelineError, match="expected the registry to take .*refused.*docker login") as failure:
         build.push(["cpu"])
     assert "\n" not in str(failure.value)
+    with pytest.raises(APIError, match="refused"):  # which the engine tells in the midst of a push's lines
+        build._push(engine, names.image("check"))
