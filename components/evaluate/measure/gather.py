@@ -16,7 +16,7 @@ from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.measure.slices import examples as slice_examples
 from components.evaluate.measure.slices import looks_of_all, slices
-from components.evaluate.report.facts import DataSummary, EvaluationFacts, Example
+from components.evaluate.report.facts import EvaluationFacts, Example
 
 EXAMPLES = 24
 NAMES = {"tensorflow": "TensorFlow", "numpy": "NumPy"}
@@ -67,14 +67,7 @@ def gather(
         calibration=measures.calibration(labels, probabilities),
         mistakes=examples(mistakes),
         uncertain_successes=examples(uncertain),
-        data=DataSummary(
-            name=info.called,
-            counts={name: split.count for name, split in info.splits.items()},
-            image_shape=info.image_shape,
-            left_out=info.quarantined,
-            resize=info.resize,
-            licence=card_words.licence(info.dataset, info.called),
-        ),
+        data=info,
         history=_history(training),
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
         best_epoch=training.get("best_epoch"),

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.evaluation import Decision
 from components.evaluate.measure.behaviour import BehaviourCheck
 
@@ -99,23 +100,6 @@ class Example:
     probability: float
 
 
-@dataclasses.dataclass(frozen=True)
-class DataSummary:
-    """The data set the model was trained and tested on.
-
-    `counts` are pictures by split name; `image_shape` is height, width, channels; `left_out` counts pictures that could
-    not be read; `resize` says how pictures of other sizes came to that shape: "resize" (stretched) or "crop"; `licence`
-    is that of the pictures, in words.
-    """
-
-    name: str
-    counts: dict[str, int]
-    image_shape: tuple[int, int, int]
-    left_out: int
-    resize: str
-    licence: str
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answered:
     """How a model answered pictures whose classes are known.
@@ -175,7 +159,7 @@ class EvaluationFacts(Answered):
     calibration: Calibration
     mistakes: list[Example]  # the most confident first
     uncertain_successes: list[Example]  # the least confident first
-    data: DataSummary
+    data: DatasetInfo
     # By epoch: loss, accuracy, val_loss, val_accuracy; any of them may be missing.
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     # What it did: (epochs done before a step, the rate of that step); many more points than epochs.

@@ -65,6 +65,7 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         precision_recall_charts=precision_recall_charts(facts),
         purpose=card_words.purpose(facts.data.image_shape, facts.class_names, isolated),
         limits=_limits(facts),
+        licence=card_words.licence(facts.data.dataset, facts.data.called),
         calibration_charts=calibration_charts(facts.calibration),
         bins_drawn=len(drawn_bins(facts.calibration)),
     )

@@ -2,14 +2,11 @@
 
 import numpy as np
 
+from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
 from components.evaluate.gate import Duel, both_answered
 from components.evaluate.measure import measures
-from components.evaluate.report.facts import (
-    DataSummary,
-    EvaluationFacts,
-    Example,
-)
+from components.evaluate.report.facts import EvaluationFacts, Example
 from components.evaluate.report.page import write_report
 from tests.components.core.page.page_checks import read_page
 
@@ -40,7 +37,12 @@ def facts_of(labels, probabilities, names, **others):
         "calibration": measures.calibration(labels, probabilities),
         "mistakes": examples(measures.most_confident_mistakes(labels, probabilities, 24)),
         "uncertain_successes": examples(measures.least_confident_successes(labels, probabilities, 24)),
-        "data": DataSummary("digits", {"train": 1200, "test": len(labels)}, (8, 8, 1), 3, "crop", "CC BY 4.0"),
+        "data": DatasetInfo.model_construct(
+            dataset="digits",
+            image_shape=(8, 8, 1),
+            splits={split: SplitInfo.model_construct(count=n) for split, n in (("train", 1200), ("test", len(labels)))},
+            quarantined=3,
+        ),
         "history": {
             "loss": [1.5, 0.7, 0.4],
             "accuracy": [0.5, 0.8, 0.9],
