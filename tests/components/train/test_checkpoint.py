@@ -19,6 +19,7 @@ from components.train.checkpoint import FILE, Checkpoint
 from components.train.errors import SettingsError
 from components.train.settings import TrainSettings
 from components.train.trial import run_trial
+from tests.components.train.board_files import tensors
 from tests.components.train.conftest import BACKEND, STATEFUL, same, weights_below
 
 SETTINGS = {
@@ -122,6 +123,8 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(
     assert not (tmp_path / "interrupted" / "model").exists()
     assert same(train("interrupted", **settings), expected)
     assert not list((tmp_path / "interrupted" / "checkpoints").iterdir())
+    whole, resumed = (tensors(tmp_path / name / "board" / "train") for name in ("whole", "interrupted"))
+    assert all(resumed[curve] == whole[curve] for curve in ("loss", "by step/loss", "by step/learning_rate"))
 
 
 def test_a_loss_of_nan_is_the_end_of_a_trial_and_of_its_checkpoint(
