@@ -170,7 +170,7 @@ def build_layer(
         from components.train.fused import fused_batch_normalization
 
         cls = fused_batch_normalization()
-    defaults = {
+    defaults = {"trainable": True} | {
         name: parameter.default
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"

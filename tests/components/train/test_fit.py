@@ -305,8 +305,11 @@ def test_several_steps_a_call_change_nothing(
     weights = [keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "three")]
     for first, second in zip(*weights, strict=True):
         assert second == pytest.approx(first, abs=1e-6)
-    rates = tensors(tmp_path / "board/train")["by step/learning_rate"]
+    curves = tensors(tmp_path / "board/train")
+    rates, losses = curves["by step/learning_rate"], curves["by step/loss"]
     assert rates == pytest.approx({step: 0.001 * (14 - step) / 13 for step in (3, 6, 7, 10, 13, 14)}, abs=1e-9)
+    last = np.average([losses[step] for step in (10, 13, 14)], weights=(450, 450, 100))
+    assert last == pytest.approx(three.loss, rel=1e-5)
 
 
 def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., TrainingResult], capsys: Any) -> None:

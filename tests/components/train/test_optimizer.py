@@ -122,7 +122,7 @@ def test_an_optimizers_arguments_reach_it() -> None:
     assert (made.momentum, made.nesterov) == (0.8, True)
 
 
-@pytest.mark.parametrize("arguments", ['{"momentun": 0.8}', '{"momentum": 3}'])
+@pytest.mark.parametrize("arguments", ['{"momentun": 0.8}', '{"momentum": 3}', '{"momentum": 0.9, "nesterov": "no"}'])
 def test_an_argument_that_cannot_be_is_refused(arguments: str) -> None:
     with pytest.raises(PipelineError, match="^optimizer: sgd doesn't take .*momentu"):
         make_optimizer(TrainSettings(optimizer=f'{{"SGD": {arguments}}}'), steps=1)

@@ -176,6 +176,7 @@ def test_other_layers_train(layers: list[Any]) -> None:
         (["Flatten", {"Dense": {"units": 4, "bias_constraint": {"UnitNorm": {"axis": 1}}}}],
          "layer 2 (Dense): UnitNorm can't take weights of 4: "),
         (["Flatten", {"Dense": {"units": 4, "use_bias": "false"}}], "use_bias: expected true or false, received"),
+        (["Flatten", {"Dense": {"units": 4, "trainable": "false"}}], "trainable: expected true or false, received"),
         (["Flatten", {"Dense": {"units": 4, "dtype": "bfloat16"}}], "dtype: expected mixed_bfloat16, whose weights"),
         ([{"RandomBrightness": {"factor": 0.2}}, "Flatten"], "layer 1 (RandomBrightness): expected value_range, which"),
         ([{"StringLookup": {"vocabulary": "/etc/passwd"}}], "layer 1 (StringLookup) can't be used in an architecture"),
