@@ -146,7 +146,9 @@ def make_optimizer(
     """
     keras = load_keras()
     name, arguments = parse_optimizer(settings.optimizer)
-    classes = {name.lower(): value for name, value in vars(keras.optimizers).items() if isinstance(value, type)}
+    classes: dict[str, Any] = {
+        name.lower(): value for name, value in vars(keras.optimizers).items() if isinstance(value, type)
+    }
     if name == "adam" and keras.backend.backend() == "tensorflow":
         from components.train.fused import fused_adam
 

@@ -20,7 +20,7 @@ from components.train.run import TrainingResult
 from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import run_key
 from components.train.trial import changed, run_trial
-from tests.components.train.board_files import accumulated, hyperparameters
+from tests.components.train.board_files import accumulated, hyperparameters, tensors
 
 ONE_LAYER = {"architecture": '["Flatten"]', "batch_size": 200, "epochs": 1, "optimizer": "sgd"}
 SETTINGS = TrainSettings(**ONE_LAYER, gpus="auto", learning_rate=0.01)
@@ -44,6 +44,8 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
         seconds=result.seconds,
     )
     assert set(hyperparameters(tmp_path / "board/result").hparams) == {"epochs", "learning_rate"}
+    shown = tensors(tmp_path / "board/result")["result/val_accuracy"]
+    assert shown == pytest.approx({4: result.best_val_accuracy})
 
 
 @pytest.mark.parametrize(
