@@ -14,7 +14,7 @@ from pipeline.images.base_image import base_name, remember
 from pipeline.images.docker_build import docker_build, obtain_base
 from pipeline.images.engine import address, engine, held_images, short
 from pipeline.images.names import COMPONENTS, Target, by_stage, names, repository, sources
-from pipeline.images.statements import check_cosign, sign, write_statements
+from pipeline.images.statements import check_cosign, markers_of, sign, write_statements
 
 if TYPE_CHECKING:
     import docker
@@ -105,7 +105,7 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
             ) from None
         print(f"pushed {name} {digest}")
         pushed.append(f"{name.rpartition(':')[0]}@{digest}")
-        statements = write_statements(name, stage)
+        statements = write_statements(name, stage, markers_of(client, name))
         if key:
             sign(pushed[-1], statements, key)
     remember()

@@ -6,10 +6,11 @@ the identity that a hosted CI hands out. cosign comes from its own project; noth
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, one_line
 from components.core.files import write_json
@@ -17,19 +18,38 @@ from pipeline import docker_folder
 from pipeline.images.base_image import base_name
 from pipeline.revision import checkout_revision
 
+if TYPE_CHECKING:
+    import docker
+
 FOLDER = pathlib.Path("build/statements")
 KEYLESS = "keyless"
-# What the images run on; the locks name versions for other machines too.
-PLATFORM = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux", "os_name": "posix"}
-PYTHON = {"python_version": "3.13", "python_full_version": "3.13.0", "implementation_name": "cpython"}
+# What the locks' markers may ask, of any image of ours; they name versions for other machines too.
+EVERYWHERE = {
+    "sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython",
+}  # fmt: skip
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+ENVIRONMENT_FILE = "/opt/venv/pyvenv.cfg"
 
 
-def bill_of_materials(name: str, stage: str) -> dict[str, Any]:
+def markers_of(client: "docker.DockerClient", name: str) -> dict[str, str]:
+    """What an image answers the locks' markers: of its processor, and of the Python of its base."""
+    architecture = client.images.get(name).attrs["Architecture"]
+    container = client.containers.create(name, ["never run"])
+    try:
+        packed = b"".join(container.get_archive(ENVIRONMENT_FILE)[0])
+    finally:
+        container.remove()
+    [(full, short)] = re.findall(r"^version = ((\d+\.\d+)\S*)", packed.decode(), re.MULTILINE)
+    python = {"python_version": short, "python_full_version": full}
+    return EVERYWHERE | python | {"platform_machine": MACHINES.get(architecture, architecture)}
+
+
+def bill_of_materials(name: str, stage: str, markers: Mapping[str, str]) -> dict[str, Any]:
     """What is in an image, as CycloneDX 1.6: the locked packages, and the base image as one thing, whose parts its own
     makers list. https://cyclonedx.org/docs/1.6/json/"""
     packages = [
         {"type": "library", "name": package, "version": version, "purl": f"pkg:pypi/{package}@{version}"}
-        for package, version in sorted(set(_locked(stage)))
+        for package, version in sorted(set(_locked(stage, markers)))
     ]
     return {
         "bomFormat": "CycloneDX",
@@ -53,12 +73,12 @@ def provenance(name: str, stage: str) -> dict[str, Any]:
     }
 
 
-def write_statements(name: str, stage: str) -> tuple[pathlib.Path, pathlib.Path]:
+def write_statements(name: str, stage: str, markers: Mapping[str, str]) -> tuple[pathlib.Path, pathlib.Path]:
     """Writes both, and returns the files' paths."""
     tag = name.rpartition(":")[2]
     bill, made = FOLDER / f"{tag}.cdx.json", FOLDER / f"{tag}.provenance.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write_json(bill, bill_of_materials(name, stage))
+    write_json(bill, bill_of_materials(name, stage, markers))
     write_json(made, provenance(name, stage))
     return bill, made
 
@@ -98,7 +118,7 @@ def _cosign(*arguments: str) -> None:
         )
 
 
-def _locked(stage: str) -> Iterator[tuple[str, str]]:
+def _locked(stage: str, markers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The name and version of each package that the stage's locks install in the image."""
     from packaging.requirements import Requirement
 
@@ -106,5 +126,5 @@ def _locked(stage: str) -> Iterator[tuple[str, str]]:
         for line in (docker_folder() / f"requirements/{lock}.txt").read_text().splitlines():
             if line[:1].isalnum():
                 requirement = Requirement(line.removesuffix("\\"))
-                if not requirement.marker or requirement.marker.evaluate(PLATFORM | PYTHON):
+                if not requirement.marker or requirement.marker.evaluate(dict(markers)):
                     yield requirement.name, str(requirement.specifier).removeprefix("==")

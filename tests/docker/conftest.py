@@ -52,6 +52,7 @@ FROM ${BASE_IMAGE} AS data
 ARG BASE_IMAGE
 LABEL org.opencontainers.image.base.name="${BASE_IMAGE}"
 COPY components /app/components
+COPY docker/install.sh /opt/venv/pyvenv.cfg
 
 FROM data AS cpu
 ENV WITH=framework
@@ -67,7 +68,7 @@ def small(engine, tmp_path, monkeypatch):
     root = tmp_path / "project"
     files = {f"components/{package}/logic.py": package for package in (*names.COMPONENTS, "core")}
     files |= {"components/__init__.py": "", **{f"docker/{name}": "" for name in names.RECIPE}}
-    files |= {"docker/Dockerfile": SMALL_DOCKERFILE}
+    files |= {"docker/Dockerfile": SMALL_DOCKERFILE, "docker/install.sh": "home = /usr/bin\nversion = 3.11.2\n"}
     files |= {f"docker/requirements/{lock}.txt": lock for lock in ("data", "cpu", "gpu", "jax", "kfp", "uv")}
     for file, text in files.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)

@@ -12,17 +12,22 @@ from pipeline.revision import checkout_revision
 from tests.stand_ins import stand_ins
 
 NAME = "registry.example/team/conv2d:train-0123456789ab"
+MARKERS = statements.EVERYWHERE | {
+    "platform_machine": "x86_64",
+    "python_version": "3.13",
+    "python_full_version": "3.13.5",
+}
 
 
 def test_the_bill_of_materials_lists_what_the_locks_install():
-    bill = statements.bill_of_materials(NAME, "cpu")
+    bill = statements.bill_of_materials(NAME, "cpu", MARKERS)
     assert (bill["bomFormat"], bill["specVersion"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "1.6", NAME)
     packages = {part["name"]: part for part in bill["components"]}
     assert packages["tensorflow-cpu"]["purl"] == "pkg:pypi/tensorflow-cpu@2.21.0"
     assert {"kfp", "numpy", "onnxruntime"} <= set(packages) and "tensorflow" not in packages
     assert len([part for part in bill["components"] if part["name"] == "numpy"]) == 1  # of two for two Pythons
     assert not {"keras", "tensorflow-cpu"} & {
-        part["name"] for part in statements.bill_of_materials(NAME, "data")["components"]
+        part["name"] for part in statements.bill_of_materials(NAME, "data", MARKERS)["components"]
     }
 
 
@@ -51,7 +56,7 @@ def test_the_digest_is_signed_and_both_statements_are_attached(cosign, key, by):
     notes = cosign(0)
     reference = NAME.rpartition(":")[0] + "@sha256:" + "0" * 64
     statements.check_cosign(key)
-    bill, made = statements.write_statements(NAME, "cpu")
+    bill, made = statements.write_statements(NAME, "cpu", MARKERS)
     statements.sign(reference, (bill, made), key)
     assert [line.split() for line in notes.read_text().splitlines()] == [
         ["sign", "--yes", *by, reference],
@@ -70,7 +75,7 @@ def test_a_signature_that_can_not_be_made_is_one_line(cosign, tmp_path, monkeypa
     with pytest.raises(PipelineError, match="received SIGN=lost.key"):
         statements.check_cosign("lost.key")
     with pytest.raises(PipelineError, match="expected cosign sign to succeed, it said: no such key"):
-        statements.sign(NAME, statements.write_statements(NAME, "data"), "keyless")
+        statements.sign(NAME, statements.write_statements(NAME, "data", MARKERS), "keyless")
 
 
 def test_every_wheel_of_the_locks_can_be_read():
@@ -79,4 +84,4 @@ def test_every_wheel_of_the_locks_can_be_read():
         lines = [
             line for line in (ROOT / f"docker/requirements/{stage}.txt").read_text().splitlines() if line[:1].isalpha()
         ]
-        assert 40 < len(statements.bill_of_materials(NAME, stage)["components"]) <= len(lines) + 50
+        assert 40 < len(statements.bill_of_materials(NAME, stage, MARKERS)["components"]) <= len(lines) + 50
