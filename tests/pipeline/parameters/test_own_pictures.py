@@ -65,3 +65,10 @@ def test_names_that_a_registry_takes(source, name):
     assert model_name_of("image_folder", source) == name
     assert configure("quickstart", [f"SOURCE={source}", f"MODEL_NAME={name}"], {}).parameters.model_name == name
     assert home(name)
+
+
+def test_a_link_that_leads_elsewhere_each_day_names_one_model(tmp_path, monkeypatch):
+    (tmp_path / "2026-11-27").mkdir()
+    (tmp_path / "current").symlink_to("2026-11-27")
+    monkeypatch.chdir(tmp_path / "2026-11-27")
+    assert [model_name_of("image_folder", source) for source in ("../current", ".")] == ["current", "2026-11-27"]
