@@ -62,17 +62,17 @@ def configure_prediction(
     around = from_environment(environment)
     if PUBLISHED_TO in around:
         around.setdefault("registry", around[PUBLISHED_TO])
-    others = {"environment": around, "placement": from_command_line(placed)}
-    typed = from_command_line(command_line)
-    names = PredictionParameters.model_fields
-    for origin, settings in (*others.items(), ("command line", typed)):
-        for name in settings:
-            if name not in names and (origin == "command line" or name not in Parameters.model_fields):
-                raise PipelineError(f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(names))}")
+    layers = {
+        "environment": around,
+        "placement": from_command_line(placed),
+        "command line": from_command_line(command_line),
+    }
     values: dict[str, str] = {}
-    origins = dict.fromkeys(names, "default")
-    for origin, settings in (*others.items(), ("command line", typed)):
-        known = {name: value for name, value in settings.items() if name in names}
-        values |= known
-        origins |= dict.fromkeys(known, origin)
+    origins = dict.fromkeys(PredictionParameters.model_fields, "default")
+    for origin, settings in layers.items():
+        for name, value in settings.items():
+            if name in origins:
+                values[name], origins[name] = value, origin
+            elif origin == "command line" or name not in Parameters.model_fields:
+                raise PipelineError(f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(origins))}")
     return PredictionConfiguration(PredictionParameters.checked(**values), origins)
