@@ -69,7 +69,7 @@ class PictureSource:
     def pictures(self) -> Iterator[Picture]:
         """Lists the pictures."""
         for stored in self.found:
-            if _is_picture(stored.key, self.left_out):
+            if is_picture(stored.key, self.left_out):
                 yield Picture(printable(self.store.uri(stored.key)), stored.generation, stored.size, stored.key)
 
     def batches(self, pictures: Sequence[Picture], size: int) -> Iterator[Sequence[Picture]]:
@@ -113,7 +113,7 @@ class ArchiveSource(PictureSource):
     def pictures(self) -> Iterator[Picture]:
         latest: dict[str, Picture] = {}  # of a name that comes twice the last one counts, as tar has it
         for number, (name, size, _) in enumerate(iter_members(self.archive)):
-            if _is_picture(name, self.left_out):
+            if is_picture(name, self.left_out):
                 latest.pop(name, None)
                 latest[name] = Picture(f"{self.uri}/{printable(name)}", self.generation, size, str(number))
         yield from latest.values()
@@ -200,7 +200,7 @@ def not_followed(links: Sequence[str]) -> str:
     return f"left out: the folders behind {behind}; put a copy in its place"
 
 
-def _is_picture(name: str, left_out: collections.Counter[str]) -> bool:
+def is_picture(name: str, left_out: collections.Counter[str]) -> bool:
     """Whether it is one by its name; counts it if it is not and could be missed."""
     *folders, base = name.split("/")
     if hidden(folders, base):

@@ -10,11 +10,11 @@ import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.files import whole_file
-from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
+from components.core.pictures.names import endings
 from components.core.progress import Progress
 from components.core.storage import location
 from components.core.wording import counted, listed, printable
-from components.predict.source import linked_folders, not_followed
+from components.predict.source import is_picture, linked_folders, not_followed
 from pipeline.console import notes_aside
 from pipeline.models.find import find_model
 
@@ -118,17 +118,9 @@ def _here(given: str) -> pathlib.Path:
 
 def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter[str]]:
     """The pictures below a folder, sorted, and how many other files have each ending; hidden ones are in neither."""
-    pictures: list[pathlib.Path] = []
     others: collections.Counter[str] = collections.Counter()
-    for file in sorted(folder.rglob("*")):
-        *parents, base = file.relative_to(folder).parts
-        if hidden(parents, base) or not file.is_file():
-            continue
-        if ending_of(base) in SUFFIXES:
-            pictures.append(file)
-        else:
-            others[ending_of(base)] += 1
-    return pictures, others
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return [file for file in files if is_picture(file.relative_to(folder).as_posix(), others)], others
 
 
 def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:
