@@ -23,6 +23,12 @@ DIGITS = 6
 ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps makes one a line
 
 
+def class_columns(top: int) -> list[str]:
+    """The columns of a picture's most probable classes: class, probability, class_2, probability_2, ..."""
+    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
+    return [f"{name}{rank}" for rank in ranks for name in ("class", "probability")]
+
+
 class Rows:
     """Collects the lines of one file.
 
@@ -35,8 +41,7 @@ class Rows:
         self.text = io.StringIO(newline="")
         if self.ending == "csv":
             self.write = csv.writer(self.text, lineterminator="\n").writerow
-            ranks = ["class,probability", *(f"class_{rank},probability_{rank}" for rank in range(2, self.top + 1))]
-            self.write(["picture", *",".join(ranks).split(","), "error", "model", "version", "generation"])
+            self.write(["picture", *class_columns(self.top), "error", "model", "version", "generation"])
 
     def add(self, batch: Batch[Picture]) -> None:
         """Adds a line for each of the batch's pictures."""

@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 import re
 
+from components.core.files import sha256_of
 from pipeline import ROOT
 from pipeline.revision import checkout_revision
 
@@ -32,4 +33,4 @@ def version_of(compiled: pathlib.Path, root: pathlib.Path = ROOT) -> str:
 
     The same code, defaults and options compile to the same bytes, so two versions of one name are one version.
     """
-    return f"{checkout_revision(root)}-{hashlib.sha256(compiled.read_bytes()).hexdigest()[:8]}"
+    return f"{checkout_revision(root)}-{sha256_of(compiled)[:8]}"

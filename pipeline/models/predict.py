@@ -14,6 +14,7 @@ from components.core.pictures.names import endings
 from components.core.progress import Progress
 from components.core.storage import location
 from components.core.wording import counted, listed, printable
+from components.predict.rows import class_columns
 from components.predict.source import is_picture, linked_folders, not_followed
 from pipeline.console import notes_aside
 from pipeline.models.find import find_model
@@ -134,11 +135,7 @@ def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:
 
 
 def _write(path: pathlib.Path, rows: list[tuple[str, list[tuple[str, float]], str]], top: int) -> None:
-    header = [
-        column
-        for place in range(1, top + 1)
-        for column in (("class", "probability") if place == 1 else (f"class_{place}", f"probability_{place}"))
-    ]
+    header = class_columns(top)
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *header, "error"])

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from components.check.settings import PlacementSettings
-from components.core.errors import PipelineError, nearest, shown
+from components.core.errors import PipelineError, nearest, one_line, shown
 from components.core.settings import Settings, store_places
 from components.core.storage import location
 from components.download.settings import DownloadSettings
@@ -151,8 +151,7 @@ def _from_profile(name: str) -> dict[str, str]:
     try:
         return profile_values(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise PipelineError(f"expected 'name: value' lines in {path}, received: {said}") from None
+        raise PipelineError(f"expected 'name: value' lines in {path}, received: {one_line(error)}") from None
 
 
 def profile_values(text: str) -> dict[str, str]:

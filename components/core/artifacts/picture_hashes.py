@@ -9,7 +9,6 @@ nothing else: not on the data set, its settings or seeds. So two models can be c
 learned from. The hashes of a million pictures take 8 MB.
 """
 
-import hashlib
 import pathlib
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from components.core.artifacts.dataset import SPLITS, DatasetInfo, Split
 from components.core.artifacts.dataset_reading import split_count
 from components.core.errors import PipelineError
-from components.core.files import whole_file
+from components.core.files import sha256_of, whole_file
 
 HASHES_FILE = "hashes.npy"
 LEARNED_FILE = "learned.npy"
@@ -28,7 +27,7 @@ def write_hashes(path: pathlib.Path, hashes: np.ndarray) -> str:
     """Writes uint64 [n] and returns the file's SHA-256."""
     with whole_file(path) as partial, partial.open("wb") as file:
         np.save(file, hashes.astype("<u8"), allow_pickle=False)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)
 
 
 def read_hashes(path: pathlib.Path) -> np.ndarray:
@@ -50,7 +49,7 @@ def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split)
     """
     path = pathlib.Path(directory) / HASHES_FILE
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = sha256_of(path)
         if found != info.hashes_sha256:
             raise ValueError(f"sha256 {found} instead of {info.hashes_sha256}")
         hashes = read_hashes(path)
