@@ -73,6 +73,12 @@ def test_the_card_is_made_of_facts(exported, evaluation):
     metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     for said in (
         f"Test accuracy {manifest.accuracy:.4f}",
+        f"test loss {manifest.loss:.4f}, on\n500 pictures",
+        *(
+            f"| {proved.runtime} | {proved.accuracy:.4f} | {proved.agreement:.2%} | {proved.latency_ms:.3g} ms "
+            f"| {proved.batch_latency_ms:.3g} ms |"
+            for proved in manifest.formats.values()
+        ),
         f"| 3 | {metrics['per_class'][3]['precision']:.3f} |",
         manifest.dataset_fingerprint,
         manifest.source_sha256,
