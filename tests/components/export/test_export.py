@@ -40,23 +40,29 @@ def test_what_is_exported_is_listed_and_proved(exported, trained):
     assert [path.name for path in place.parent.iterdir()] == ["exported"]
 
 
-def test_a_time_is_of_answers_alone_and_not_of_what_the_first_one_prepares(trained, evaluation, monkeypatch):
-    """A test of one batch was said to take four times as long a picture in it as alone."""
+def test_a_proof_compares_answers_and_its_times_are_of_them_alone(trained, evaluation, monkeypatch):
+    """A test of one batch was said to take four times as long a picture in it as alone: it held what the first one
+    prepares."""
     clock, prepared = [0.0], []
 
     def answer(pictures: np.ndarray) -> np.ndarray:
         clock[0] += (0 if prepared else 100) + 0.002 + 0.001 * len(pictures)
         prepared.append(len(pictures))
-        return measured[: len(pictures)]
+        return others[: len(pictures)]
 
     with np.load(pathlib.Path(evaluation) / "predictions.npz") as predictions:
-        measured = predictions["probabilities"][:100]
+        measured, labels = predictions["probabilities"][:100], predictions["labels"][:100]
+    others = np.concatenate([np.roll(measured[:10], 1, axis=1), measured[10:]])  # of 10 the next class
     monkeypatch.setattr(verify.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(runtimes, "open_runtime", lambda name, path: answer)
     work = verify._work("keras", "model.keras", trained.dataset, read_info(trained.dataset), measured)
     next(work)
     proof = next(work)
     assert (proof["pictures"], proof["latency_ms"], proof["batch_latency_ms"]) == (100, 3.0, 1.02)
+    right, before = (float((each.argmax(axis=1) == labels).mean()) for each in (others, measured))
+    assert right < before and (proof["accuracy"], proof["evaluated_accuracy"]) == (right, before)
+    assert proof["agreement"] == 0.9
+    assert proof["largest_difference"] == pytest.approx(np.abs(others - measured).max())
 
 
 def test_an_export_says_which_pictures_its_model_learned_from(exported, trained):
