@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import read_info
+from components.core.artifacts.served_model import DESCRIPTION
 from components.core.errors import PipelineError
 from components.core.pictures.decode import Target, decode
-from pipeline.keras_side.classify import classify, open_classifier
+from pipeline.keras_side.classify import class_names, classify, open_classifier
 from tests.datasets import load_split
 
 
@@ -100,6 +101,13 @@ def test_a_manifest_of_another_model_is_told_as_that(trained, tmp_path, facts, s
     with pytest.raises(PipelineError, match=said) as refused:
         open_classifier(tmp_path / "model.keras")
     assert "\n" not in str(refused.value)
+
+
+def test_of_several_versions_the_highest_number_answers(exported, tmp_path):
+    for number in ("9", "10"):
+        described = shutil.copytree(exported[1] / "saved_model" / "7", tmp_path / number) / DESCRIPTION
+        described.write_text(described.read_text().replace('"0"', f'"of {number}"'))
+    assert class_names(tmp_path)[0] == "of 10"
 
 
 def test_no_files_give_no_answers(exported):
