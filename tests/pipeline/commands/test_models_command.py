@@ -141,12 +141,16 @@ def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export, tmp_pat
     assert typed("champion", "digits", "3").out == "version 3 is the champion of digits\n"
 
 
-def test_weights_are_told_in_thousands_and_settings_as_they_are_typed(typed, export):
+def test_figures_are_told_weights_in_thousands_and_settings_as_they_are_typed(typed, export):
     training = {"parameters": 1234567, "epochs": 2000, "settings": {"batch_size": 1000}}
-    (export / "manifest.json").write_text(json.dumps({"training": training, "files": []}))
+    metrics = {"accuracy_interval_95": [0.9, 0.99], "test_pictures": 1000, "macro_f1": 0.5, "calibration_error": 0.03}
+    facts = {"training": training, "accuracy": 0.97, "loss": 0.25, "metrics": metrics, "files": []}
+    (export / "manifest.json").write_text(json.dumps(facts))
     typed("publish", "digits", str(export))
     shown = typed("show", "digits", "1").out
-    assert all(re.search(f" {text}\n", shown) for text in ("weights +1,234,567", "trained +2,000", "batch_size=1000"))
+    assert "test accuracy      0.9700 (95 % interval 0.9000 to 0.9900) on 1,000 pictures\n" in shown
+    told = ("weights +1,234,567", "trained +2,000", "batch_size=1000", "loss +0.2500", "F1 +0.5000", "error +0.0300")
+    assert all(re.search(f" {text}\n", shown) for text in told)
 
 
 @pytest.mark.parametrize("odd", [None, True, 7, "\x1b[2J\ngate: passed", [1], {"a": 1}])
