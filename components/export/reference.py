@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from components.core.artifacts.dataset import DatasetInfo, Split
-from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.artifacts.dataset import DatasetInfo
+from components.core.artifacts.dataset_reading import batches
 from components.core.artifacts.evaluation import read_probabilities
 from components.core.artifacts.reference import DIGITS, Histogram, Reference, ReferencePicture, tenths
 from components.core.pictures.appearance import LOOKS, SIZE_EDGES, looks_of
@@ -23,15 +23,12 @@ SMALL = 32  # up to this side a picture is kept exactly
 def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str, examples: int = 0) -> Reference:
     """The reference of the model that was evaluated on this data set.
 
-    A data set without training pictures is described by its test pictures.
-
     Args:
         examples: how many training pictures it has of each class, and of each bin of what they look like.
     """
-    split: Split = "train" if split_count(info, "train") else "test"
     parts: list[dict[str, np.ndarray]] = []
     labels: list[np.ndarray] = []
-    for pictures, some in batches(dataset_path, info, split):
+    for pictures, some in batches(dataset_path, info, "train"):
         parts.append(looks_of(pictures))
         labels.append(some)
         if sum(map(len, labels)) >= PICTURES:
@@ -39,7 +36,7 @@ def reference_of(dataset_path: str, info: DatasetInfo, evaluation_path: str, exa
     probabilities = read_probabilities(evaluation_path)
     looks = {name: np.concatenate([part[name] for part in parts]) for name in LOOKS}
     measures = {name: tenths(values) for name, values in looks.items()}
-    chosen = _chosen(np.concatenate(labels), looks, measures, examples) if split == "train" else []
+    chosen = _chosen(np.concatenate(labels), looks, measures, examples)
     if info.sizes:
         measures["size"] = Histogram(edges=SIZE_EDGES, counts=info.sizes)
     measures["certainty"] = tenths(probabilities.max(axis=1))
