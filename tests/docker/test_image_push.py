@@ -25,6 +25,7 @@ def registry(tmp_path, lacking):
 def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, registry, monkeypatch, capsys):
     monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{registry}/team/{os.environ['CONV2D_IMAGE_REPOSITORY']}")
     pushed = build.push(["cpu"])
+    assert engine.api.timeout == 600, "the engine is silent for minutes while it pushes"
     said = capsys.readouterr().out.splitlines()
     assert len(pushed) == len(names.COMPONENTS)
     assert base_image.remembered() == os.environ["BASE_IMAGE"]
