@@ -44,14 +44,14 @@ given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
 dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
-switch   = $(if $(call given,$(1)),$(if $(filter 0 1,$(call given,$(1))),$(if $(filter 0,$(call given,$(1))),$(patsubst --%,--no-%,$(call dashed,$(1))),$(call dashed,$(1))),$(error expected $(1)=0 or $(1)=1, received $(call given,$(1)))))
+switches = $(foreach name,$(1),$(if $(call given,$(name)),$(if $(filter 0 1,$(call given,$(name))),$(if $(filter 0,$(call given,$(name))),$(patsubst --%,--no-%,$(call dashed,$(name))),$(call dashed,$(name))),$(error expected $(name)=0 or $(name)=1, received $(call given,$(name))))))
 # Those that no target takes as an option are parameters, handed on as NAME=VALUE.
 OTHERS   = $(filter-out $(OURS) $(ALWAYS),$(GIVEN))
 SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
 # MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
 OF_PREDICTION = $(if $(filter prediction,$(call given,WHAT)),MODEL REGISTRY OUT TOP)
 ANSWERED = $(foreach name,$(OF_PREDICTION),$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name)))))
-LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switch,CACHE)
+LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switches,CACHE)
 
 .DEFAULT_GOAL := help
 TARGETS = help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
@@ -89,15 +89,15 @@ models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', '
 
 pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST $(OF_PREDICTION) ANY
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switches,CACHE DIGESTS KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
 
 pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED)) $(call switches,CACHE DIGESTS CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
 pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE $(OF_PREDICTION) ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(SUBMIT)) $(call switch,WATCH) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(SUBMIT)) $(call switches,WATCH CACHE DIGESTS CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
 
 follow.takes = RUN $(WHERE) VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
@@ -105,7 +105,7 @@ follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
 
 schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switch,CACHE) $(call switch,DIGESTS) $(call switch,CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
+	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switches,CACHE DIGESTS CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
 
 schedules.takes = $(WHERE)
 schedules: $(VENV)/local ## list what is scheduled
