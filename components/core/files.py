@@ -179,6 +179,15 @@ def read_json(model: type[Record], path: pathlib.Path, artifact: str, advice: st
         ) from None
 
 
+def json_object(path: pathlib.Path) -> dict[str, Any]:
+    """The JSON object in a file that may be anybody's; empty if there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _reason(error: Exception) -> str:
     """The fault of a file, without its path; pydantic's first, without its links."""
     if isinstance(error, OSError) and error.strerror:

@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import json
 import pathlib
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from components.core.artifacts.model import MODEL_FILE, TRAINING_FILE
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes
 from components.core.artifacts.served_model import EXPORT_MANIFEST, EXTRAS, read_description
 from components.core.errors import PipelineError
-from components.core.files import sha256_of
+from components.core.files import json_object, sha256_of
 from components.core.registry import Registry
 from components.core.start_place import WEIGHTS, WHOLE_MODEL, Pinned, is_pinned, named_version, read_pinned
 from components.core.storage import NotFound, open_store
@@ -108,7 +106,7 @@ def _of_place(place: str, folder: pathlib.Path) -> Ancestor:
     for other in (TRAINING_FILE, EXPORT_MANIFEST, LEARNED_FILE) if file == MODEL_FILE else ():
         with contextlib.suppress(NotFound):
             store.download_file(other, folder / other)
-    told = _facts(folder / TRAINING_FILE) or _facts(folder / EXPORT_MANIFEST)
+    told = json_object(folder / TRAINING_FILE) or json_object(folder / EXPORT_MANIFEST)
     return _described(store.uri(file), folder / file, told.get("class_names"))
 
 
@@ -119,11 +117,3 @@ def _described(name: str, file: pathlib.Path, class_names: list[str] | None) -> 
     except (OSError, ValueError) as error:
         raise PipelineError(f"start_from: expected hashes of pictures in {LEARNED_FILE} of {name}: {error}") from None
     return Ancestor(name, file, sha256_of(file), class_names, hashes)
-
-
-def _facts(file: pathlib.Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -9,13 +9,11 @@ any other path                   an export, a SavedModel directory, a .keras, .o
 
 import datetime
 import hashlib
-import json
 import pathlib
 import re
-from typing import Any
 
 from components.core.errors import PipelineError
-from components.core.files import sha256_of
+from components.core.files import json_object, sha256_of
 from components.core.registry import Registry, Version
 from components.core.start_place import CHAMPION, named_version
 from components.core.storage import location
@@ -72,18 +70,10 @@ def trained_in(run: pathlib.Path) -> pathlib.Path | None:
     return pathlib.Path(model).parent if model else None
 
 
-def _summary(run: pathlib.Path) -> dict[str, Any]:
-    try:
-        told = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
 def _artifacts(run: pathlib.Path) -> dict[str, str]:
     """Where a run's model and its export lie: in its own directory, which may have been moved or copied since."""
     try:
-        told = _summary(run)["artifacts"]
+        told = json_object(run / SUMMARY)["artifacts"]
         places = {name: pathlib.Path(told[name]) for name in ("model", "saved_model") if name in told}
     except (KeyError, TypeError):  # it is another program's
         return {}
@@ -94,7 +84,7 @@ def _artifacts(run: pathlib.Path) -> dict[str, str]:
 def _ended(run: pathlib.Path) -> str:
     """When a run ended, ISO 8601 in UTC. As it says, since a copy has other times; by those for an earlier release."""
     time = datetime.datetime.fromtimestamp((run / SUMMARY).stat().st_mtime, datetime.UTC)
-    return str(_summary(run).get("ended") or time.isoformat())
+    return str(json_object(run / SUMMARY).get("ended") or time.isoformat())
 
 
 def _newest_export(outputs: pathlib.Path) -> pathlib.Path:

@@ -1,13 +1,12 @@
 """Answers for many pictures on this machine: what a cluster's predict step does, by any model that is found here."""
 
 import functools
-import json
 import pathlib
 
 from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
 from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.errors import PipelineError
-from components.core.files import sha256_of
+from components.core.files import json_object, sha256_of
 from components.core.storage.bundle import MANIFEST, Manifest
 from components.predict.settings import AnswerSettings
 from pipeline.models.find import CACHE, find_model
@@ -43,7 +42,8 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
     else:
         files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
         digest = model_digest({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
-        name, version = _exported_as(place) or place.stem.lower() or "model", digest[:12]
+        exported_as = json_object(place / EXPORT_MANIFEST).get("model_name")
+        name, version = exported_as or place.stem.lower() or "model", digest[:12]
     answer_all(
         Served(
             AnsweringModel(name=name, version=version, sha256=digest),
@@ -53,14 +53,6 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
         ),
         settings,
     )
-
-
-def _exported_as(place: pathlib.Path) -> str:
-    """The model's name in an export's manifest; empty: it has none."""
-    try:
-        return json.loads((place / EXPORT_MANIFEST).read_text(encoding="utf-8"))["model_name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _reference(place: pathlib.Path) -> Reference | None:
