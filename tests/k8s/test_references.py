@@ -112,6 +112,7 @@ def test_the_runtime_is_the_one_that_the_train_step_asks_for(rendered, cloud):
         ("pods", "get"),
         ("pods", "list"),
         ("pods/log", "get"),
+        ("events", "list"),
     }
 
 

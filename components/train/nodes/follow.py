@@ -84,7 +84,7 @@ def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LO
         if state not in ("", QUEUED):
             failure = _why(job.named(name), pods, state)
             raise NodesFailedError(failure.said, failure.lost, epoch)
-        now, troubles, running = time.monotonic(), pods.troubles(), pods.running()
+        now, troubles, running = time.monotonic(), pods.troubles(count), pods.running()
         news = state or "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
         if news != told:
             print(news, flush=True)

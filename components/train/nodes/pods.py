@@ -1,11 +1,12 @@
 """What the pods of the nodes say: why one can't start, why one failed, and the first one's log."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 from components.core.errors import ERROR_PREFIX, one_line
 from components.train.nodes.job import LOST
-from components.train.nodes.kube import CORE, Kube
+from components.train.nodes.kube import CORE, ApiRefusedError, Kube
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
 
 # Reasons of a waiting container that don't pass by themselves.
@@ -51,9 +52,20 @@ class NodePods:
         """How many have started."""
         return sum(_phase(pod) not in ("Pending", "") for pod in self.pods)
 
-    def troubles(self) -> list[NodeTrouble]:
-        """One a node that waits, in the nodes' order."""
-        return [trouble for pod in sorted(self.pods, key=_number) if (trouble := _trouble(pod))]
+    def troubles(self, count: int) -> list[NodeTrouble]:
+        """One a node that waits, in the nodes' order; and why those of `count` that have no pod have none."""
+        found = [trouble for pod in sorted(self.pods, key=_number) if (trouble := _trouble(pod))]
+        refused = self._refused() if len(self.pods) < count else ""
+        return [*found, NodeTrouble("without a pod", refused, hopeless=False)] if refused else found
+
+    def _refused(self) -> str:
+        """What a quota, say, has against a pod: in events alone, which an older role does not let the step see."""
+        with contextlib.suppress(ApiRefusedError):
+            chosen = "involvedObject.kind=Job,reason=FailedCreate"
+            events = self.kube.get(CORE, "events", fieldSelector=chosen)["items"]
+            ours = [event for event in events if event["involvedObject"]["name"].startswith(f"{self.job}-")]
+            return one_line(ours[-1].get("message") or "", 300) if ours else ""
+        return ""
 
     def failure(self) -> Failure | None:
         """Why the node that failed first did, one with a reason of its own before one that missed another; None if none

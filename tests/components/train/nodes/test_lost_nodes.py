@@ -234,6 +234,19 @@ def test_an_answer_that_ends_in_its_middle_is_asked_for_again(api: TrainerApi, l
     assert api.faults == []
 
 
+def test_a_pod_that_may_not_be_made_is_told(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an event alone: the other nodes held their GPUs for an hour, and there was no word of the quota."""
+    monkeypatch.setattr(following.follow_nodes, "__defaults__", (0.01, 0.02))
+    said = 'Error creating: pods "x" is forbidden: exceeded quota: conv2d'
+    api.made = lambda job: api.warnings.append((f"{job['metadata']['name']}-node-0", said, "FailedCreate"))
+    api.story = [Scene(pods=(node_pod(0, "Running"),))]
+    with pytest.raises(PipelineError, match=f"1 of 2 nodes have started; node without a pod: {said}; check the node p"):
+        launch(result=False)
+    api.forbidden.add("/api/v1/namespaces/kubeflow/events")
+    with pytest.raises(PipelineError, match="1 of 2 nodes have started; check the node pool, the quota"):
+        launch(result=False)
+
+
 def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "HOPELESS_S", 0.02)
     api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
