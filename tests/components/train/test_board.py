@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 from tensorboard.plugins.hparams import metadata
 
+from components.core.artifacts.dataset import read_info
+from components.core.artifacts.model import load_model
 from components.core.board.events import empty
 from components.core.errors import PipelineError
 from components.train import callbacks
+from components.train.board import pictures as board_pictures
 from components.train.run import TrainingResult, train
 from components.train.settings import OPERATIONAL, TrainSettings
 from tests.components.train.board_files import accumulated, hyperparameters, plugin_data, tensors
@@ -158,6 +162,25 @@ def test_validation_pictures_are_drawn_while_it_trains(
     assert red[0] > red[-1]
 
 
+def test_pictures_show_what_the_model_answers(
+    run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    for name in ("confusion_picture", "picture_sheet"):
+        draw = getattr(board_pictures, name)
+        noted = lambda given, *more, name=name, draw=draw: drawn.update({name: given}) or draw(given, *more)  # noqa: E731
+        monkeypatch.setattr(board_pictures, name, noted)
+    run(epochs=1, batch_size=500, learning_rate=0.01)
+    images, labels = load_split(digits, read_info(digits), "validation")
+    probabilities = load_model(tmp_path / "model/model.keras").predict(images, verbose=0)
+    answers = probabilities.argmax(axis=1)
+    assert np.array_equal(drawn["confusion_picture"], confusion_matrix(labels, answers, labels=range(10)))
+    for place, shown in enumerate(drawn["picture_sheet"]):
+        assert np.array_equal(shown.pixels, images[place])
+        assert (shown.answer, shown.truth) == (f"class {answers[place]}", f"class {labels[place]}")
+        assert shown.probability == pytest.approx(probabilities[place].max(), abs=1e-5)
+
+
 def test_the_last_epoch_is_drawn_wherever_it_ends(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
     result = run(epochs=40, batch_size=500, early_stopping_patience=2, learning_rate=1e-12)
     assert max(pictures(tmp_path / "board/validation", "predictions")) == result.epochs < 40
@@ -166,8 +189,6 @@ def test_the_last_epoch_is_drawn_wherever_it_ends(run: Callable[..., TrainingRes
 def test_without_a_validation_split_the_last_epoch_counts_and_there_are_no_pictures(
     run: Callable[..., TrainingResult], dataset: Callable[..., str], digits: str, tmp_path: pathlib.Path
 ) -> None:
-    from components.core.artifacts.dataset import read_info
-
     images, labels = load_split(digits, read_info(digits), "train")
     result = run(dataset({"train": (images[:120], labels[:120])}, class_count=10))
     assert (result.best_epoch, result.best_val_accuracy, result.val_loss) == (3, None, None)
