@@ -22,7 +22,7 @@ from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
 from components.train.errors import FitsNoPicturesError, SettingsError
-from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of
+from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of, layer_names
 from components.train.network.backbone import build_backbone, scale_for
 
 if TYPE_CHECKING:
@@ -70,9 +70,11 @@ def build_model(
     pictures = keras.Input(image_shape, dtype="uint8", name="pictures")
     scaled = scale_for(backbone_of(layers), pictures)
     values, built = scaled, []
-    for position, spec in enumerate(layers, start=1):
+    for position, (spec, name) in enumerate(zip(layers, layer_names(layers), strict=True), start=1):
         where = f"architecture: layer {position} ({spec.type})"
-        layer = build_layer(where, spec, policy, fused, image_shape)
+        # By Keras's own name it would be called by how many layers of its type this process has made before.
+        named = LayerSpec(spec.type, {"name": name, **spec.arguments})
+        layer = build_layer(where, named, policy, fused, image_shape)
         try:
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit

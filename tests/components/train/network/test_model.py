@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.network.architecture import parse_architecture
+from components.train.network.architecture import layer_names, parse_architecture
 from components.train.network.augment import make_augmentation
 from components.train.network.model import build_model
 from components.train.network.training_model import training_model_class
@@ -190,7 +190,16 @@ def test_what_cannot_be_built_is_refused_in_one_line(layers: list[Any], said: st
     assert len(str(refused.value)) < 500
 
 
+def test_layers_have_the_names_that_freeze_knows() -> None:
+    """However many the process has made before: Muon's exclude_layers goes by them too."""
+    layers = parse_architecture(
+        '[{"Conv2D": {"filters": 4, "kernel_size": 3}}, "BatchNormalization", "ReLU", "Flatten"]'
+    )
+    for fused in (False, True):
+        model = build_model(layers, SHAPE, 3, fused=fused)
+        assert [layer.name for layer in model.layers[2:-1]] == layer_names(layers)
+
+
 def test_a_name_that_keras_gives_by_itself_may_be_taken() -> None:
-    keras.utils.clear_session()  # it counts the layers of a process
     with pytest.raises(PipelineError, match="^architecture: .*flatten"):
         build([{"Dense": {"units": 3, "name": "flatten"}}, "Flatten"])
