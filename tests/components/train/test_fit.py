@@ -276,6 +276,17 @@ def test_what_cannot_train_is_refused_before_pictures_are_read(
     assert not (tmp_path / "model").exists()
 
 
+def test_determinism_is_asked_for_before_the_device_is(
+    run: Callable[..., TrainingResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("components.train.run.make_deterministic", asked.append)
+    for deterministic in (True, False):
+        with pytest.raises(PipelineError, match="expected 1 GPUs"):
+            run(gpus="1", deterministic=deterministic)
+    assert asked == [BACKEND]
+
+
 def test_a_damaged_shard_is_named(run: Callable[..., TrainingResult], digits: str, tmp_path: pathlib.Path) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(digits, damaged)
