@@ -10,6 +10,7 @@ import pytest
 
 from components.core.artifacts.checkpoints import checkpoint_place
 from components.core.artifacts.dataset import read_info
+from components.core.artifacts.model import load_model
 from components.core.artifacts.trial import Trial, read_trial
 from components.core.errors import PipelineError
 from components.train import run
@@ -21,6 +22,7 @@ from components.train.settings import TrainSettings
 from components.train.stored_checkpoint import run_key
 from components.train.trial import changed, run_trial
 from tests.components.train.board_files import accumulated, hyperparameters, tensors
+from tests.datasets import load_split
 
 ONE_LAYER = {"architecture": '["Flatten"]', "batch_size": 200, "epochs": 1, "optimizer": "sgd"}
 SETTINGS = TrainSettings(**ONE_LAYER, gpus="auto", learning_rate=0.01)
@@ -32,7 +34,7 @@ def tried(tmp_path: pathlib.Path, digits: str) -> Callable[[str], TrainingResult
     return lambda changes: run_trial(SETTINGS, changes, digits, str(tmp_path / "model"), str(tmp_path / "board"))
 
 
-def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.Path) -> None:
+def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
     result = tried("epochs=4 learning_rate=1.0")
     assert result.best_epoch == 3 and result.best_val_accuracy > result.val_accuracy
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json", "trial.json"}
@@ -46,6 +48,9 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
     assert set(hyperparameters(tmp_path / "board/result").hparams) == {"epochs", "learning_rate"}
     shown = tensors(tmp_path / "board/result")["result/val_accuracy"]
     assert shown == pytest.approx({4: result.best_val_accuracy})
+    images, labels = load_split(digits, read_info(digits), "validation")
+    answers = load_model(tmp_path / "model/model.keras").predict(images, verbose=0)
+    assert np.mean(answers.argmax(axis=1) == labels) == pytest.approx(result.best_val_accuracy, abs=1e-6)
 
 
 @pytest.mark.parametrize(
