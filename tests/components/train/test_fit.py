@@ -234,7 +234,7 @@ def test_a_lost_loss_on_validation_stops_too(lost: float) -> None:
         stop.on_epoch_end(0, {"loss": 1.0, "val_loss": lost})
 
 
-@pytest.mark.parametrize(("frozen", "there"), [({}, 10), ({"freeze": "1", "freeze_epochs": 1}, 5)])
+@pytest.mark.parametrize(("frozen", "there"), [({}, 10), ({"freeze": "1", "freeze_epochs": 1, "epochs": 3}, 5)])
 def test_gradients_that_are_gathered_beyond_the_end_are_refused(
     run: Callable[..., TrainingResult], unjudged_digits: str, tmp_path: pathlib.Path, frozen: dict[str, Any], there: int
 ) -> None:
