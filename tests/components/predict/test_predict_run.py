@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from components.core import machine
+from components.core.page.numbers import page_percent, points
 from components.core.storage import Store, open_store
 from components.predict import run
 from components.predict.answering import answered
@@ -256,6 +257,28 @@ def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, digi
     text = read_page(tmp_path / "page.html").text
     assert "Lies elsewhere, at most, in measures that differ none differs" in text
     assert "May lie elsewhere (max_drift) no limit was set" in text
+
+
+def test_the_tables_of_a_drift_report_are_its_facts(here, made, tmp_path, digits):
+    folder = write_pictures(tmp_path / "dark", (digits.splits["validation"][0] * 0.7).astype(np.uint8))
+    (folder / "damaged.png").write_bytes(b"no picture")
+    report = pathlib.Path(predict(here(folder)).report)
+    text = read_page(report).text
+    for name, found in json.loads(report.with_suffix(".json").read_text())["measures"].items():
+        moved, low, high, chance = (page_percent(found[key]) for key in ("moved", "low", "high", "chance"))
+        told = f"{name.capitalize()} {moved} {low} – {high} {chance} ".replace("\u00a0", " ")
+        assert re.search(f"{re.escape(told)}[<.0-9 ]+ {'yes' if found['different'] else 'no'} ", text)
+    answered = [row["class"] for row in rows(str(tmp_path)) if "class" in row]
+    assert f"measures of {len(answered)} new pictures differ" in text
+    for digit, known in enumerate(json.loads(made().reference.read_text())["classes"]):
+        shares = known / len(digits.splits["test"][0]), answered.count(str(digit)) / len(answered)
+        told = " ".join([str(digit), *map(page_percent, shares), points(shares[1] - shares[0])])
+        assert told.replace("\u00a0", " ") in text
+    section = report.read_text().partition('<section id="gone"')[2].partition("</section>")[0]
+    gone, _, more = section.partition("<h3>New")
+    for told, sign in ((gone, -1), (more, 1)):
+        pairs = re.findall(r'number">([.\d]+)\s%</td><td class="number">([.\d]+)\s%<', told)
+        assert pairs and all(sign * (float(new) - float(known)) > 0 for known, new in pairs)
 
 
 class Metrics(types.SimpleNamespace):
