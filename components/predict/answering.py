@@ -10,7 +10,7 @@ import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.machine import usable_cores
-from components.core.pictures.decode import MAX_BYTES, Target, decode, quiet_pillow, reason_of
+from components.core.pictures.decode import MAX_BYTES, Target, decode, reason_of
 
 # Threads that decode. Each holds a batch, and the model takes the cores as well.
 MOST_DECODERS = 4
@@ -81,7 +81,6 @@ def answered(
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
     decoders = min(MOST_DECODERS, usable_cores())
     with (
-        quiet_pillow(),
         concurrent.futures.ThreadPoolExecutor(READERS) as readers,
         concurrent.futures.ThreadPoolExecutor(decoders) as pool,
     ):

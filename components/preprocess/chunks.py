@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from components.core.pictures.decode import MAX_BYTES, Decoded, Target, bring_to, open_picture, quiet_pillow, reason_of
+from components.core.pictures.decode import MAX_BYTES, Decoded, Target, bring_to, open_picture, reason_of
 from components.preprocess.identity import identity
 from components.preprocess.sources.payloads import Payloads
 
@@ -55,7 +55,7 @@ def process(chunk: Chunk) -> Outcome:
     nothing = bytes(int(np.prod(chunk.target.shape)))
     fits = chunk.sizes <= MAX_BYTES
     payloads = chunk.payloads.read(chunk.offsets[fits].tolist(), chunk.sizes[fits].tolist())
-    with quiet_pillow(), contextlib.closing(payloads):
+    with contextlib.closing(payloads):
         for place, size in enumerate(chunk.sizes.tolist()):
             if fits[place]:
                 read = _decoded(next(payloads), chunk)

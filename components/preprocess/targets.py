@@ -6,7 +6,7 @@ import contextlib
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.decode import MAX_BYTES, Header, Target, quiet_pillow, read_header, reason_of
+from components.core.pictures.decode import MAX_BYTES, Header, Target, read_header, reason_of
 from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.sources.source import Source
 
@@ -42,7 +42,7 @@ def _headers(settings: PreprocessSettings, source: Source) -> list[Header]:
     chosen = np.sort(np.lexsort((source.sizes, source.labels, source.name_sums))[:SAMPLE])
     headers, reason = [], ""
     starts = np.minimum(source.sizes[chosen], START_BYTES).tolist()
-    with quiet_pillow(), contextlib.closing(source.payloads.read(source.offsets[chosen].tolist(), starts)) as payloads:
+    with contextlib.closing(source.payloads.read(source.offsets[chosen].tolist(), starts)) as payloads:
         for picture, start in zip(chosen.tolist(), payloads, strict=True):
             try:
                 headers.append(_header(source, picture, start))

@@ -108,7 +108,7 @@ def _on_white(values: Any, opacity: Any) -> Any:
 
 
 def _refuse_too_many(sides: Any) -> Any:
-    """What preprocess refuses too (quiet_pillow): the file may be small, its pixels fill a server's memory."""
+    """What preprocess refuses too: the file may be small, its pixels fill a server's memory."""
     import tensorflow as tf
 
     few = tf.reduce_prod(sides) <= MAX_PIXELS

@@ -9,7 +9,7 @@ from PIL import Image
 from components.core.artifacts.dataset import SPLITS, read_info
 from components.core.artifacts.picture_hashes import learned_hashes, split_hashes
 from components.core.errors import PipelineError
-from components.core.pictures.decode import LARGE, Target, open_picture, quiet_pillow
+from components.core.pictures.decode import LARGE, Target, open_picture
 from components.preprocess import targets
 from components.preprocess.identity import HASH_BYTES, identity
 from components.preprocess.run import preprocess
@@ -22,8 +22,7 @@ SMALL, OTHER = Target(8, 8, 3), Target(30, 40, 1, "resize")
 
 
 def hash_of(payload: bytes, target: Target = SMALL, shape: tuple[int, int, int] | None = None) -> bytes:
-    with quiet_pillow():
-        return identity(payload, open_picture(payload, shape, target))
+    return identity(payload, open_picture(payload, shape, target))
 
 
 def jpeg(picture: Image.Image, orientation: int = 1, comment: bytes = b"") -> bytes:

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from components.core.pictures.decode import Target, decode, quiet_pillow, reason_of
+from components.core.pictures.decode import Target, decode, reason_of
 from components.core.pictures.values import NEARLY_BLACK
 from tests.components.preprocess.sources import noise
 from tests.components.preprocess.test_odd_pictures import GREY, RGB, changes, pixels
@@ -112,7 +112,7 @@ def test_what_is_of_no_known_kind_says_what_it_may_be(capfd):
     heic = b"\0\0\0\x18ftypheic" + bytes(100)
     reasons = []
     for payload in (many, heic, b"a text, and no picture at all"):
-        with quiet_pillow(), pytest.raises(Exception) as caught:  # noqa: PT011, Pillow has no common class
+        with pytest.raises(Exception) as caught:  # noqa: PT011, Pillow has no common class
             decode(payload, None, Target(8, 8, 3))
         reasons.append(reason_of(caught.value))
     assert reasons == [
