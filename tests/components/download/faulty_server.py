@@ -18,7 +18,7 @@ from components.core.catalog import Original
 from components.download.file_to_fetch import Patience
 
 # Short enough for tests, and yet no test's outcome hangs on how fast anything is.
-PATIENCE = Patience(connect_s=5, stall_s=0.5, attempts=3, first_wait_s=0.01, longest_wait_s=3)
+PATIENCE = Patience(connect_s=20, stall_s=20, attempts=3, first_wait_s=0.01, longest_wait_s=3)
 
 
 @dataclasses.dataclass

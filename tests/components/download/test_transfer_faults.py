@@ -1,5 +1,6 @@
 """Each fault a server can have: the right bytes in the end, or one clear line. Never a wrong or partial file."""
 
+import dataclasses
 import email.utils
 import hashlib
 import time
@@ -34,7 +35,7 @@ def test_a_whole_file(server, place, fetch_known, tmp_path, cache):
 )
 def test_what_broke_off_is_continued_where_it_did(server, place, fetch_known, tmp_path, fault):
     server.answers = [fault]
-    fetch_known(original(DATA, place))
+    fetch_known(original(DATA, place), patience=dataclasses.replace(PATIENCE, stall_s=2))
     assert fetched(tmp_path) == DATA
     assert len(server.seen) == 2
     already = int(server.seen[1].range.removeprefix("bytes=").removesuffix("-"))
