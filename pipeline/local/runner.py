@@ -38,6 +38,8 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
 
     if choice != "process":
         try:
+            if parameters.gpus == "auto":  # a container has the GPUs that it is given, and would train without
+                raise PipelineError("gpus: expected a number of GPUs for containers, such as 1, received auto")
             build(list(dict.fromkeys(["cpu", trains_in])))
         except PipelineError as reason:
             if choice == "docker":

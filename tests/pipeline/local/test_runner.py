@@ -13,9 +13,7 @@ from pipeline.local.step_containers import labels, own_user
 from pipeline.parameters.parameters import Parameters
 
 
-@pytest.mark.parametrize(
-    ("given", "target"), [({}, "cpu"), ({"gpus": "1"}, "gpu"), ({"backend": "jax"}, "jax"), ({"gpus": "auto"}, "cpu")]
-)
+@pytest.mark.parametrize(("given", "target"), [({}, "cpu"), ({"gpus": "1"}, "gpu"), ({"backend": "jax"}, "jax")])
 def test_train_has_the_image_of_its_backend_and_device(given, target, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # whether it is installed or not
     runner, image = choose_runner("process", Parameters(**given))
@@ -26,6 +24,14 @@ def test_train_has_the_image_of_its_backend_and_device(given, target, monkeypatc
     monkeypatch.setattr("pipeline.images.build.build", made.extend)
     assert choose_runner("docker", Parameters(**given))[0] == "docker"
     assert made == list(dict.fromkeys(["cpu", target]))
+
+
+def test_all_gpus_that_are_there_are_seen_by_processes_alone(monkeypatch):
+    """A container was given none, and trained on its processors."""
+    monkeypatch.setattr("pipeline.images.build.build", lambda targets: None)
+    assert choose_runner("auto", Parameters(gpus="auto"))[0] == "process"
+    with pytest.raises(PipelineError, match="^gpus: expected a number .* received auto.*, or use .*process"):
+        choose_runner("docker", Parameters(gpus="auto"))
 
 
 def test_a_backend_that_is_not_here_is_refused_before_anything_runs(monkeypatch):
