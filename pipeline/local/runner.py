@@ -38,8 +38,9 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
 
     if choice != "process":
         try:
-            if parameters.gpus == "auto":  # a container has the GPUs that it is given, and would train without
-                raise PipelineError("gpus: expected a number of GPUs for containers, such as 1, received auto")
+            if not parameters.gpus.isdecimal():  # a container has the GPUs that it is given, and would train without
+                received = parameters.gpus or "none"
+                raise PipelineError(f"gpus: expected a number of GPUs for containers, such as 1, received {received}")
             build(list(dict.fromkeys(["cpu", trains_in])))
         except PipelineError as reason:
             if choice == "docker":

@@ -26,12 +26,13 @@ def test_train_has_the_image_of_its_backend_and_device(given, target, monkeypatc
     assert made == list(dict.fromkeys(["cpu", target]))
 
 
-def test_all_gpus_that_are_there_are_seen_by_processes_alone(monkeypatch):
+@pytest.mark.parametrize("gpus", ["auto", ""])
+def test_all_gpus_that_are_there_are_seen_by_processes_alone(monkeypatch, gpus):
     """A container was given none, and trained on its processors."""
     monkeypatch.setattr("pipeline.images.build.build", lambda targets: None)
-    assert choose_runner("auto", Parameters(gpus="auto"))[0] == "process"
-    with pytest.raises(PipelineError, match="^gpus: expected a number .* received auto.*, or use .*process"):
-        choose_runner("docker", Parameters(gpus="auto"))
+    assert choose_runner("auto", Parameters(gpus=gpus))[0] == "process"
+    with pytest.raises(PipelineError, match="^gpus: expected a number .* received (auto|none), or use .*process"):
+        choose_runner("docker", Parameters(gpus=gpus))
 
 
 def test_a_backend_that_is_not_here_is_refused_before_anything_runs(monkeypatch):
