@@ -40,6 +40,7 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
         f"between {100 * low:.1f} % and {100 * high:.1f} %",
         f"same answer for all would reach {max(score.support for score in facts.per_class) / 5:.1f} % at best",
         f"Test accuracy {facts.accuracy:.4f} Test loss 0.1235",
+        f"Mean F1 {facts.macro_f1:.4f}",
         f"Mean ROC area {measures.macro_auc(facts.roc):.4f} Calibration error {100 * facts.calibration.error:.1f} %",
         "The weights of epoch 2 were kept",
         "1,147,466",
@@ -52,12 +53,16 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
         recall, precision, f1 = (f"{100 * share:.1f} %" for share in (score.recall, score.precision, score.f1))
         low, high = (f"{100 * end:.1f} %" for end in measures.wilson_interval(facts.confusion[k, k], score.support))
         said = f"{NAMES[k]} {recall} {low} – {high} {precision} {f1} {score.support} {facts.roc[k].auc:.3f}"
-        assert said in page.text
+        worst = next(found for found in frequent_confusions(facts.confusion) if found.true == k)
+        assert f"{said} {NAMES[worst.predicted]}, {100 * worst.share:.1f} %" in page.text
         assert f"{NAMES[k]} {facts.precision_recall[k].average_precision:.3f}" in page.text
         assert " ".join([NAMES[k], *map(str, facts.confusion[k])]).replace(" ", "") in page.text.replace(" ", "")
         assert f'class="hit" style="--share:{score.recall:.3f}">{facts.confusion[k, k]}</td>' in page.source
     for b in facts.calibration.bins:
         assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
+    for shot in facts.mistakes:
+        answer = f"{NAMES[shot.predicted]} {100 * shot.probability:.1f} %"
+        assert f"{answer}is {NAMES[shot.true]}" in page.text.replace("> 99.9", "100.0")
     assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
     assert page.count("figure", "chart") == 2 + 2 * 4 + 2  # learning (the rate never changed), curves, calibration
 
@@ -243,6 +248,8 @@ def test_a_thousand_classes_make_a_small_page(tmp_path):
     assert len(page.source.encode()) < 2_200_000
     assert page.count("table", "heat") == 0 and "most frequent of" in page.text
     assert 'alt="Confusion matrix"' in page.source and "confusion.csv" in page.text
+    for found in frequent_confusions(facts.confusion)[:30]:
+        assert f"{names[found.true]} {names[found.predicted]} {found.times} " in page.text
     assert "The other 970 classes" in page.text and page.text.count("12 hardest of") == 2
     assert all(name in page.text for name in names) and "and 900 more. It answers" in page.text
 
