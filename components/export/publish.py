@@ -38,7 +38,7 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
     _check(decision, registry_uri, model_name)
     registry, over = Registry(registry_uri), decision.champion
     saved_model, extras, facts = read_export(exported_path)
-    number = _published_already(registry, model_name, facts, over)
+    number = _published_already(registry, model_name, facts)
     try:
         if not number:
             # Before anything is sent. Promoting looks again, with nothing in between.
@@ -70,14 +70,14 @@ def _check(decision: Decision, registry_uri: str, model_name: str) -> None:
         )
 
 
-def _published_already(registry: Registry, name: str, facts: dict[str, Any], champion: int) -> int:
-    """The version that an earlier try of this very step has published since the decision; 0: none."""
+def _published_already(registry: Registry, name: str, facts: dict[str, Any]) -> int:
+    """The version that an earlier try of this very step has published, by the same decision; 0: none."""
 
     def identity(said: dict[str, Any]) -> tuple:
         return said.get("model_sha256"), said.get("decision"), sorted(said.get("formats", ()))
 
-    later = [version for version in registry.versions(name) if version.number > champion]
-    return next((version.number for version in later if identity(version.facts) == identity(facts)), 0)
+    published = registry.versions(name)
+    return next((version.number for version in published if identity(version.facts) == identity(facts)), 0)
 
 
 def _champion(registry: Registry, name: str) -> int:
