@@ -56,4 +56,8 @@ def parse_optimizer(text: str) -> tuple[str, dict[str, Any]]:
         raise PipelineError("optimizer: expected the learning rate as the parameter learning_rate, not as an argument")
     if arguments.get("use_ema"):
         raise PipelineError("optimizer: use_ema has no effect here, as epochs are judged by the weights themselves")
+    if isinstance(arguments.get("exclude_layers"), str):  # Keras would exclude all in whose names any of its letters is
+        raise PipelineError(
+            f"optimizer: exclude_layers: expected a list of names, received the text {arguments['exclude_layers']!r}"
+        )
     return name.lower(), arguments

@@ -27,6 +27,11 @@ def test_the_defaults_are_the_articles() -> None:
         ("optimizer", "adamm", "optimizer: unknown optimizer 'adamm'; did you mean 'adam'?"),
         (
             "optimizer",
+            "{Muon: {exclude_layers: conv2d}}",
+            "optimizer: exclude_layers: expected a list of names, received",
+        ),
+        (
+            "optimizer",
             "{SGD: {learning_rate: 1}}",
             "optimizer: expected the learning rate as the parameter learning_rate",
         ),
