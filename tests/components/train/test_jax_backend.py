@@ -112,8 +112,10 @@ def test_the_train_step_on_jax_does_not_ask_for_tensorflow(digits: str, tmp_path
     from tests.datasets import load_split
 
     images, labels = load_split(digits, read_info(digits), "validation")
-    answers = load_model(tmp_path / "model" / "model.keras").predict(images, verbose=0)
+    model = load_model(tmp_path / "model" / "model.keras")
+    answers, mirrored = (model.predict(given, verbose=0) for given in (images, images[:, :, ::-1]))
     assert np.mean(answers.argmax(axis=1) == labels) > 0.6
+    assert mirrored == pytest.approx(answers, abs=1e-5)  # average_mirrored
 
 
 AS_USERS = """
