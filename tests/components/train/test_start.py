@@ -19,7 +19,7 @@ from components.core.registry import Registry
 from components.core.start_place import Pinned
 from components.download.look import look_at_start
 from components.train.errors import SettingsError
-from components.train.run import train
+from components.train.run import train, training_identity
 from components.train.settings import TrainSettings
 from components.train.start import found_ancestor, refuse_unseen_start
 from tests.components.train.conftest import BACKEND
@@ -253,3 +253,7 @@ def test_what_the_ancestor_has_learned_is_handed_on(start, ancestor, digits_with
     assert read_hashes(made / LEARNED_FILE).tolist() == both
     with found_ancestor(settings(start_from=str(ancestor / "model.keras"))) as alone:  # what lies beside it tells
         assert alone.learned.tolist() == [3, 7]
+        started, fresh = (
+            training_identity(settings(), read_info(digits_with_test), "float32", each) for each in (alone, None)
+        )
+        assert started != fresh  # so that no checkpoint is gone on from that another start has left
