@@ -1,5 +1,6 @@
 """Names and numbers as they appear in messages and reports."""
 
+import re
 import unicodedata
 
 # No controls, whatever Python says: Persian, Hindi and emoji join letters with the first two, the rest are blanks.
@@ -27,6 +28,11 @@ def listed(names: list[str], most: int = 5) -> str:
     """Names for one line, the first few of them."""
     shown = ", ".join(map(printable, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+def names_in(text: str) -> list[str]:
+    """The names in `a, b`, or in a list of a profile, which arrives as `["a", "b"]`."""
+    return re.findall(r'[^\s,"\[\]]+', text)
 
 
 def counted(number: int, what: str) -> str:

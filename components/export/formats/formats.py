@@ -5,6 +5,7 @@ import importlib.util
 
 from components.core.artifacts.model import MODEL_FILE
 from components.core.errors import PipelineError, nearest
+from components.core.wording import names_in
 
 SERVED = "saved_model"
 
@@ -39,7 +40,7 @@ def parse_formats(text: str) -> list[str]:
     Raises:
         PipelineError: an unknown name, or saved_model is not among them.
     """
-    chosen = {name.strip().lower() for name in text.split(",") if name.strip()}
+    chosen = set(names_in(text.lower()))
     for name in sorted(chosen):
         if name not in FORMATS:
             raise PipelineError(f"unknown format {name!r}; {nearest(name, list(FORMATS))}")

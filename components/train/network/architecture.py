@@ -16,6 +16,7 @@ import re
 from typing import Any
 
 from components.core.errors import PipelineError, nearest, shown
+from components.core.wording import names_in
 from components.train import json_or_yaml
 
 # What each network of keras.applications expects its pictures as, by its `preprocess_input` in Keras 3.15; a test asks
@@ -179,7 +180,7 @@ def frozen_places(freeze: str, layers: list[LayerSpec]) -> list[int]:
             )
         return list(range(int(freeze)))
     names = layer_names(layers)
-    wanted = [name.strip() for name in freeze.split(",") if name.strip()]
+    wanted = names_in(freeze)
     for name in wanted:
         if name not in names:
             raise PipelineError(f"freeze: unknown layer {name!r}; {nearest(name, names)}")

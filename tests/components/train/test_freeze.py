@@ -81,7 +81,7 @@ def test_layers_are_named_as_keras_names_them():
     built = [getattr(keras.layers, spec.type)(**spec.arguments).name for spec in layers]
     assert layer_names(layers)[:6] == built[:6]
     assert layer_names(layers)[6] == "dense_1"  # its place among those of its type, those with names too
-    assert frozen_places("mine, p_re_lu", layers) == [1, 5]
+    assert frozen_places("mine, p_re_lu", layers) == frozen_places('["mine", "p_re_lu"]', layers) == [1, 5]
 
 
 @pytest.mark.parametrize(
