@@ -222,3 +222,4 @@ def test_the_token_goes_with_each_request_as_it_is_then(api: TrainerApi, tmp_pat
         (tmp_path / "token").write_text(f"{token}\n")
         kube.get("/api/v1", "pods")
     assert api.authorizations == ["Bearer first", "Bearer second"]
+    kube.delete("/apis/trainer.kubeflow.org/v1alpha1", "trainjobs/gone")  # as somebody may have been first
