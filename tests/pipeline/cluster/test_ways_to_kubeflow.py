@@ -1,11 +1,12 @@
 """Kubeflow as companies have it: below an authority of their own, behind proxies, in any namespace, for many users."""
 
 import json
+import types
 
 import pytest
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import Endpoint, connect
+from pipeline.cluster.kubeflow import TIMEOUT_S, Endpoint, _guard, connect
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.schedule import schedules
 from pipeline.cluster.submit import obtain_experiment, pods_namespace
@@ -84,6 +85,16 @@ def test_a_variable_that_leads_nowhere_is_one_line(monkeypatch, variable, value,
     with pytest.raises(PipelineError) as caught:
         connect(Endpoint("http://kubeflow.company.invalid"))
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_request_has_a_time_limit():
+    """The SDK has none: a connection that was cut without a word would be waited for, for ever."""
+    asked: list[dict] = []
+    answer = types.SimpleNamespace(headers={})
+    rest = types.SimpleNamespace(request=lambda *_, **named: asked.append(named) or answer)
+    _guard(rest)
+    rest.request("GET", "http://kubeflow/apis")
+    assert asked == [{"_request_timeout": TIMEOUT_S}]
 
 
 # What stands before Kubeflow.

@@ -216,10 +216,12 @@ def test_inside_a_cluster_the_pods_own_identity_is_used(
     assert (kube.url, kube.namespace) == ("https://10.0.0.1:6443", "team-a")
 
 
-def test_the_token_goes_with_each_request_as_it_is_then(api: TrainerApi, tmp_path: pathlib.Path) -> None:
+def test_the_token_goes_with_each_request_as_it_is_then(api: TrainerApi, tmp_path: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # a company's, which leads to no API server
     kube = Kube(api.url, "kubeflow", tmp_path)
     for token in ("first", "second"):
         (tmp_path / "token").write_text(f"{token}\n")
         kube.get("/api/v1", "pods")
     assert api.authorizations == ["Bearer first", "Bearer second"]
     kube.delete("/apis/trainer.kubeflow.org/v1alpha1", "trainjobs/gone")  # as somebody may have been first
+    assert api.requests[-1][2] == {"propagationPolicy": "Foreground"}, "else new nodes come before the old ones' GPUs"
