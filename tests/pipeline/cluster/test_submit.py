@@ -106,7 +106,7 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         "KFP_ENDPOINT": "http://b/",
         "KF_PIPELINES_ENDPOINT": "http://c",
         "KFP_NAMESPACE": "n",
-        "KFP_TOKEN": "t",
+        "KFP_TOKEN": "t\n",  # as a file has it
     }
     assert find_endpoint("http://a", "m", environment) == Endpoint("http://a", "m", "t")
     assert find_endpoint(environment=environment) == Endpoint("http://b", "n", "t")
@@ -196,17 +196,19 @@ def test_bad_options_are_refused(option):
         ClusterOptions(**option)
 
 
-def test_submissions_at_once_share_no_file(tmp_path, monkeypatch):
+def test_submissions_at_once_share_no_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CONV2D_IMAGE_REPOSITORY", raising=False)
     one, other = (configure("quickstart", [f"EPOCHS={epochs}"], {}) for epochs in (37, 41))
-    with (
-        prepared(one, ClusterOptions(), check=False) as first,
-        prepared(other, ClusterOptions(), check=False) as second,
-    ):
-        assert first != second
-        assert not (tmp_path / "build/training.yaml").exists()
-        texts = [path.read_text() for path in (first, second)]
-        assert ["defaultValue: 37.0" in text for text in texts] == [True, False]
+    asked = "note: the images (conv2d-pipeline:check-"  # which name no registry
+    with prepared(one, ClusterOptions()) as first:
+        assert asked in capsys.readouterr().out
+        with prepared(other, ClusterOptions(), check=False) as second:
+            assert asked not in capsys.readouterr().out
+            assert first != second
+            assert not (tmp_path / "build/training.yaml").exists()
+            texts = [path.read_text() for path in (first, second)]
+            assert ["defaultValue: 37.0" in text for text in texts] == [True, False]
     assert (tmp_path / "build/training.yaml").read_text() == texts[0]
     assert [path.name for path in (tmp_path / "build").iterdir()] == ["training.yaml"]
 

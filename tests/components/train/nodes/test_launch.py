@@ -214,6 +214,8 @@ def test_inside_a_cluster_the_pods_own_identity_is_used(
     (tmp_path / "namespace").write_text("team-a\n")
     kube = in_cluster(tmp_path)
     assert (kube.url, kube.namespace) == ("https://10.0.0.1:6443", "team-a")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    assert in_cluster(tmp_path).url == "https://[fd00::1]:6443"
 
 
 def test_the_token_goes_with_each_request_as_it_is_then(api: TrainerApi, tmp_path: pathlib.Path, monkeypatch) -> None:
