@@ -153,6 +153,14 @@ def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, cap
     assert "asks again" not in capsys.readouterr().out
 
 
+def test_many_damaged_pictures_after_readable_ones_end_no_run(here, tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(run, "FILE_PICTURES", run.SUSPICIOUS)
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][: run.SUSPICIOUS])
+    for number in range(run.SUSPICIOUS):
+        (folder / f"x{number}.png").write_bytes(b"no picture")
+    assert predict(here(folder)).unreadable == run.SUSPICIOUS
+
+
 @in_a_bucket
 def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # noqa: F811
     store = open_store(place.uri)
