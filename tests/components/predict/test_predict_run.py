@@ -204,7 +204,8 @@ def test_of_runs_at_once_no_picture_has_two_answers(here, tmp_path, digits, monk
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, digits):
+def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(run, "FILE_PICTURES", 100)
     pictures = digits.splits["validation"][0][:300]
     folder = write_pictures(tmp_path / "sent", pictures)
     archive = pathlib.Path(shutil.make_archive(str(tmp_path / "sent"), kind, folder))
