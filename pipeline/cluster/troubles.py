@@ -5,13 +5,8 @@ import re
 from typing import Any
 
 from components.core.errors import one_line
+from components.train.nodes.pods import CONFIGURATION_REASONS, IMAGE_REASONS
 
-# The kubelet's (pkg/kubelet/images, pkg/kubelet/kuberuntime).
-IMAGE_REASONS = (
-    "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
-    "SignatureValidationFailed", "RegistryUnavailable",
-)  # fmt: skip
-CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 # The kubelet warns of what a pod needs before its containers. It tries again every ten seconds or so, and the first
 # tries of a healthy start fail too.
 HELD_REASONS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")

@@ -9,8 +9,13 @@ from components.train.nodes.job import LOST
 from components.train.nodes.kube import CORE, ApiRefusedError, Kube
 from components.train.nodes.train_job import CONTAINER, JOB_LABEL, NUMBER_LABEL, RUNTIME
 
-# Reasons of a waiting container that don't pass by themselves.
-HOPELESS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull")
+# Reasons of a waiting container that don't pass by themselves: the kubelet's (pkg/kubelet/images,
+# pkg/kubelet/kuberuntime).
+IMAGE_REASONS = (
+    "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+    "SignatureValidationFailed", "RegistryUnavailable",
+)  # fmt: skip
+CONFIGURATION_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 LAST_LINES = 50
 # How a container ends that Kubernetes takes away.
 KILLED, TERMINATED = 137, 143
@@ -148,7 +153,7 @@ def _trouble(pod: dict[str, Any]) -> NodeTrouble | None:
         return None
     for status in _statuses(pod):
         waiting = status.get("state", {}).get("waiting") or {}
-        if waiting.get("reason") in HOPELESS:
+        if waiting.get("reason") in (*IMAGE_REASONS, *CONFIGURATION_REASONS):
             return NodeTrouble(_number(pod), _line(waiting["reason"], waiting.get("message")), hopeless=True)
     for condition in pod.get("status", {}).get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

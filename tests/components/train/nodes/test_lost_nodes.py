@@ -247,10 +247,13 @@ def test_a_pod_that_may_not_be_made_is_told(api: TrainerApi, launch, monkeypatch
         launch(result=False)
 
 
-def test_nodes_that_never_start_are_given_up(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("why", ["ImagePullBackOff", "RegistryUnavailable"])
+def test_nodes_that_never_start_are_given_up(
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
     monkeypatch.setattr(following, "HOPELESS_S", 0.02)
-    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting="ImagePullBackOff")))]
-    with pytest.raises(PipelineError, match="node 1: ImagePullBackOff: Back-off .*make images TARGET=jax ACTION=push"):
+    api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting=why)))]
+    with pytest.raises(PipelineError, match=f"node 1: {why}: Back-off .*make images TARGET=jax ACTION=push"):
         launch()
     monkeypatch.setattr(following.follow_nodes, "__defaults__", (0.01, 0.02))
     api.story = [Scene()]
