@@ -111,8 +111,9 @@ def test_a_node_lost_while_it_stored_the_result_leaves_the_next_a_place(
         (),
         (node_pod(0, "Failed", exit_code=LOST),),
         (node_pod(0, "Failed", exit_code=143), node_pod(1, "Failed", exit_code=137)),
+        (node_pod(0, "Failed") | {"status": {"phase": "Failed", "reason": "Evicted"}},),
     ],
-    ids=["pods gone", "missed by another", "killed"],
+    ids=["pods gone", "missed by another", "killed", "evicted"],
 )
 @pytest.mark.parametrize("verbose", ["auto", "0"])
 def test_lost_nodes_are_made_anew_as_long_as_it_leads_on(api, launch, capfd, pods: tuple, verbose: str) -> None:
