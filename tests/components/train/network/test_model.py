@@ -108,6 +108,16 @@ def test_what_only_training_needs_adds_no_weights() -> None:
     assert [weight.shape for weight in training.weights] == [weight.shape for weight in saved.weights]
 
 
+def test_a_mixed_picture_weighs_by_its_shares_of_the_classes() -> None:
+    classes = np.array([1, 10, 100], np.float32)
+    mixing = make_augmentation(TrainSettings(augmentation='[{"MixUp": {"alpha": 1}}]'), SHAPE)
+    layers = parse_architecture('["Flatten"]')
+    model = build_model(layers, SHAPE, 3, model_class=training_model_class(mixing, classes))
+    _, shares, weights = (np.asarray(each) for each in model.changed((pictures(), np.arange(5) % 3)))
+    assert weights == pytest.approx(shares @ classes, rel=1e-5)
+    assert set(weights) - set(classes)
+
+
 @pytest.mark.parametrize(("name", "described", "meant"), CONV2D, ids=[f"{name}-{value}" for name, value, _ in CONV2D])
 def test_every_argument_of_conv2d_is_kerass(name: str, described: Any, meant: Any) -> None:
     base = {"filters": 4, "kernel_size": 3, "name": "conv"}
