@@ -92,8 +92,9 @@ def test_the_head_is_made_anew_if_the_classes_differ(start, ancestor, unjudged_d
 
 
 def test_layers_are_kept_up_to_the_first_that_differs(start, ancestor):
-    wider = [*BODY[:-1], {"Dense": {"units": 9}}]
-    assert record(start(ancestor, wider))["started_from"]["kept"] == ["conv2d", "batch_normalization"]
+    smaller = [*BODY[:2], "MaxPooling2D", {"Dropout": {"rate": 0.1}}, *BODY[2:]]  # the head fits as it did
+    told = record(start(ancestor, smaller))["started_from"]
+    assert (told["kept"], told["anew"]) == (["conv2d", "batch_normalization"], ["dense", "dense_1"])
     inside = [BODY[0], {"Conv2D": {"filters": 2, "kernel_size": 1}}, *BODY[1:]]
     refused = (
         "layer conv2d_1 is not among the layers .* but .* fits|layer conv2d_1 .*, but batch_normalization after it"

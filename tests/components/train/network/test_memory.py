@@ -29,6 +29,12 @@ def test_large_pictures_are_refused_with_what_smaller_ones_would_take() -> None:
     assert "\n" not in said
 
 
+def test_weights_alone_are_refused_and_several_devices_share_a_batch() -> None:
+    with pytest.raises(SettingsError, match="for weights, most of them in layer 5"):
+        check_memory(ARTICLE, (400, 400, 3), 1, "float32", machine(16))
+    check_memory(ARTICLE, (32, 32, 3), 4000, "float32", Device("GPUs", 2, ("float32",), 4, memory=int(1.5e9)))
+
+
 def test_what_fits_is_not_refused() -> None:
     check_memory(ARTICLE, (32, 32, 3), 50, "float32", machine(1))
     check_memory(ARTICLE, (1200, 1600, 3), 50, "float32", Device("a machine", 0, ("float32",)))  # not known
