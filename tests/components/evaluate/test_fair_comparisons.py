@@ -198,7 +198,7 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
             {"resized": 7, "resize": "resize"},
             "it is served cropped pictures, and 7 of this data set's were stretched",
         ),
-        ({"image_shape": [16, 16, 3]}, {}, "it takes pictures of 16 x 16 x 3, this data set has 8 x 8 x 1"),
+        ({"image_shape": [8, 8, 3]}, {}, "it takes pictures of 8 x 8 x 3, this data set has 8 x 8 x 1"),
     ],
 )
 def test_a_champion_is_asked_pictures_made_as_it_is_served_them(linear, described, found, said):
