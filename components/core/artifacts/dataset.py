@@ -108,7 +108,7 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
         if document.get("format_version") != FORMAT_VERSION:
             raise PipelineError(
                 f"expected a dataset of format version {FORMAT_VERSION}, received version "
-                f"{document.get('format_version')} in {path}; run preprocess again"
+                f"{document.get('format_version')} in {path}; run preprocess again (CACHE=0)"
             )
         info = DatasetInfo.model_validate(document)
     except FileNotFoundError:
@@ -117,12 +117,13 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
         ) from None
     except (ValueError, AttributeError) as error:
         raise PipelineError(
-            f"expected a valid {path}, received one that can't be read ({first_line(error)}); run preprocess again"
+            f"expected a valid {path}, received one that can't be read ({first_line(error)}); "
+            "run preprocess again (CACHE=0)"
         ) from None
     for split in info.splits.values():
         for shard in split.shards:
             if not (directory / shard.name).is_file():
                 raise PipelineError(
-                    f"expected the shard {shard.name} named in {path}, received none; run preprocess again"
+                    f"expected the shard {shard.name} named in {path}, received none; run preprocess again (CACHE=0)"
                 )
     return info

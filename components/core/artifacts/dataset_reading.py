@@ -183,7 +183,7 @@ def _records(path: pathlib.Path, shard: Shard, layout: _Layout) -> Iterator[np.n
     if count != shard.count or digest.hexdigest() != shard.sha256:
         raise PipelineError(
             f"expected {path} with {shard.count} records and sha256 {shard.sha256}, received sha256 "
-            f"{digest.hexdigest()}; run preprocess again"
+            f"{digest.hexdigest()}; run preprocess again (CACHE=0)"
         )
 
 

@@ -55,12 +55,13 @@ def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split)
         hashes = read_hashes(path)
     except (OSError, ValueError) as error:
         raise PipelineError(
-            f"expected the pictures' hashes in {path}, received none that fit ({error}); run preprocess again"
+            f"expected the pictures' hashes in {path}, received none that fit ({error}); run preprocess again (CACHE=0)"
         ) from None
     counts = [split_count(info, name) for name in SPLITS]
     if len(hashes) != sum(counts):
         raise PipelineError(
-            f"expected {sum(counts):,} hashes in {path}, one a picture, received {len(hashes):,}; run preprocess again"
+            f"expected {sum(counts):,} hashes in {path}, one a picture, received {len(hashes):,}; "
+            "run preprocess again (CACHE=0)"
         )
     return np.split(hashes, np.cumsum(counts)[:-1])[SPLITS.index(split)]
 
@@ -99,4 +100,6 @@ def model_learned(
     except FileNotFoundError:
         return None if training.get("started_from") else own
     except (OSError, ValueError) as error:
-        raise PipelineError(f"expected hashes of pictures in {file}, received {error}; run train again") from None
+        raise PipelineError(
+            f"expected hashes of pictures in {file}, received {error}; run train again (CACHE=0)"
+        ) from None

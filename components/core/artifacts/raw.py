@@ -86,7 +86,9 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
         size = path.stat().st_size if path.is_file() else None
         if size != file.bytes:
             received = "none" if size is None else f"{size:,} bytes"
-            raise PipelineError(f"expected {path} of {file.bytes:,} bytes, received {received}; run download again")
+            raise PipelineError(
+                f"expected {path} of {file.bytes:,} bytes, received {received}; run download again (CACHE=0)"
+            )
     return info
 
 

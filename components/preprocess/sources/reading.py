@@ -31,20 +31,22 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
         found = sha256_of(raw / file.name)
         if found != file.sha256:
             raise PipelineError(
-                f"expected {raw / file.name} with sha256 {file.sha256}, received {found}; run download again"
+                f"expected {raw / file.name} with sha256 {file.sha256}, received {found}; run download again (CACHE=0)"
             )
     class_names = known.class_names if known else ()
     if info.format == "idx":
         missing = {name for pair in FILES.values() for name in pair} - {file.name for file in info.files}
         if missing:
-            raise PipelineError(f"expected the file {min(missing)} in {raw}, received none; run download again")
+            raise PipelineError(
+                f"expected the file {min(missing)} in {raw}, received none; run download again (CACHE=0)"
+            )
         return read_idx(raw, scratch, class_names)
     if info.format == "pictures":
         table = LabelTable(raw / LABELS_FILE, info.labels.rpartition("/")[2]) if info.labels else None
         files = [file for file in info.files if file.name != LABELS_FILE]
         return together([_find(raw, file, scratch / str(number)) for number, file in enumerate(files)], table)
     if len(info.files) != 1:
-        raise PipelineError(f"expected one file in {raw}, received {len(info.files)}; run download again")
+        raise PipelineError(f"expected one file in {raw}, received {len(info.files)}; run download again (CACHE=0)")
     path = raw / info.files[0].name
     match info.format:
         case "digits":

@@ -342,7 +342,7 @@ def test_a_raw_artifact_that_is_not_what_it_says(tmp_path, raw_artifact, run, sp
     with pytest.raises(PipelineError) as refused:
         run(raw)
     assert said in str(refused.value)
-    assert str(refused.value).endswith("run download again")
+    assert str(refused.value).endswith("run download again (CACHE=0)")
     assert left_behind(tmp_path) == set()
 
 

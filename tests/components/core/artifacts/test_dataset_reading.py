@@ -106,7 +106,7 @@ def test_a_damaged_shard_is_named(artifact, damage) -> None:
     assert hashlib.sha256(data).hexdigest() != info.splits["train"].shards[2].sha256
     with pytest.raises(PipelineError, match="train-00002-of-00003") as refused:
         load_split(directory, info, "train")
-    assert "run preprocess again" in str(refused.value)
+    assert "run preprocess again (CACHE=0)" in str(refused.value)
 
 
 def test_a_data_set_of_another_release_or_without_a_shard_is_refused(artifact) -> None:
