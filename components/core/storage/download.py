@@ -165,10 +165,8 @@ class Landing:
 
     def _take_own_names(self) -> None:
         token = uuid.uuid4().hex[:12]
-        self.partial, self.journal = (
-            hidden_beside(self.path, f"{token}.partial"),
-            hidden_beside(self.path, f"{token}.partial.done"),
-        )
+        self.partial = hidden_beside(self.path, f"{token}.partial")
+        self.journal = hidden_beside(self.path, f"{token}.partial.done")
 
     def _prove(self, path: pathlib.Path) -> None:
         """Compares a file with the object's checksum; a guess that fails is replaced by what is certain."""
