@@ -1,7 +1,6 @@
 """What training minimises and how: the loss, the optimizer, and its learning rate from step to step."""
 
 import dataclasses
-import inspect
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -11,7 +10,7 @@ import numpy as np
 
 from components.core.errors import one_line
 from components.core.framework import load_keras
-from components.train.errors import SettingsError
+from components.train.errors import SettingsError, refuse_text_for_truth
 from components.train.optimizer_spec import parse_optimizer
 
 if TYPE_CHECKING:
@@ -158,10 +157,8 @@ def make_optimizer(
 
         classes["muon"] = conv_muon()
     rate = LearningRate.of(settings, steps).for_keras(first)
+    refuse_text_for_truth(f"optimizer: {name} doesn't take {arguments}", classes[name].__init__, arguments)
     try:
-        for argument, parameter in inspect.signature(classes[name].__init__).parameters.items():
-            if isinstance(parameter.default, bool) and isinstance(arguments.get(argument), str):  # "false" is true
-                raise ValueError(f"{argument}: expected true or false, received a text")
         optimizer = classes[name](learning_rate=rate, **arguments)
         if arguments and keras.distribution.distribution() is None:  # else weights lie on all devices, of all nodes
             # Keras computes with most arguments unseen: an update of two small weights finds those that it can't,

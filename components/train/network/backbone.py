@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError, nearest, one_line
 from components.core.files import sha256_of
 from components.core.framework import load_keras
-from components.train.errors import SettingsError
+from components.train.errors import SettingsError, refuse_text_for_truth
 from components.train.network.architecture import BACKBONE, BACKBONES, LayerSpec, backbone_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def build_backbone(where: str, spec: LayerSpec, policy: str, image_shape: tuple[
     for name in arguments:
         if name not in known:
             raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, known)}")
+    refuse_text_for_truth(where, make, arguments)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
-from components.train.errors import FitsNoPicturesError, SettingsError
+from components.train.errors import FitsNoPicturesError, SettingsError, refuse_text_for_truth
 from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of, layer_names
 from components.train.network.backbone import build_backbone, scale_for
 
@@ -172,15 +172,14 @@ def build_layer(
         from components.train.fused import fused_batch_normalization
 
         cls = fused_batch_normalization()
-    defaults = {"trainable": True} | {
+    defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
     }
     accepted = sorted({*defaults, *COMMON_ARGUMENTS})
+    refuse_text_for_truth(where, cls.__init__, spec.arguments)
     for name, value in spec.arguments.items():
-        if isinstance(defaults.get(name), bool) and isinstance(value, str):  # "false" would count as true
-            raise SettingsError(f"{where}: {name}: expected true or false, received the text {value!r}")
         if name == "dtype" and value in ("bfloat16", "float16"):
             raise SettingsError(
                 f"{where}: dtype: expected mixed_{value}, whose weights stay float32, received {value}, whose own are "

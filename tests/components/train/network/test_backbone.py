@@ -79,6 +79,7 @@ def test_what_lies_inside_is_scaled_in_float32_whatever_the_policy():
         (["MobileNet"], (16, 16, 3), r"layer 1 \(MobileNet\): Input size must be at least 32x32"),
         ([{"MobileNet": {"alfa": 1}}], SHAPE, "unknown argument 'alfa'; did you mean 'alpha'"),
         ([{"MobileNet": {"classes": 7}}], SHAPE, "unknown argument 'classes'"),
+        ([{"MobileNetV3Small": {"minimalistic": "false"}}], SHAPE, "minimalistic: expected true or false, received"),
         (["MobileNet"], SHAPE, "add Flatten or GlobalAveragePooling2D at the end"),
         (["ReLU", "MobileNet"], SHAPE, r"layer 2 \(MobileNet\): expected a network of keras.applications as the first"),
         ([{"VGG16": {"weights": "imagenet"}}], SHAPE, "weights: expected the URI or the absolute path of an .h5 file"),
