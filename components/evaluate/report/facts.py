@@ -57,6 +57,11 @@ class Band:
     count: int
     example: np.ndarray
 
+    @property
+    def share(self) -> float:
+        """That was classified correctly, 0 to 1."""
+        return self.correct / self.count
+
 
 @dataclasses.dataclass(frozen=True)
 class Slice:

@@ -1,6 +1,5 @@
 """The rows of the evaluation report's tables, from its facts."""
 
-import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from components.core.artifacts.evaluation import METRIC_WORDS
 from components.core.wording import told_apart
 from components.evaluate.measure.measures import wilson_interval
 from components.evaluate.measure.paired import TESTS
-from components.evaluate.report.facts import Band, EvaluationFacts, Slice
+from components.evaluate.report.facts import Band, ClassScore, EvaluationFacts, Slice
 
 
 class Confusion(NamedTuple):
@@ -22,50 +21,24 @@ class Confusion(NamedTuple):
     share: float
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassDuel:
-    """A class as champion and challenger find it: shares of its test pictures."""
-
-    index: int
-    champion: float
-    challenger: float
-    support: int
-
-
-class BandRow(NamedTuple):
-    """A band of a slice: the share of right answers, its 95 % interval, and how far it is from that of all pictures.
-
-    `beyond` tells that the share of all pictures lies outside the interval.
-    """
-
-    band: Band
-    share: float
-    interval: tuple[float, float]
-    difference: float
-    beyond: bool
-
-
 class Bands(NamedTuple):
-    """All slices with their bands' rows, and the accuracies from `low` to `high`, in steps of 5 %, that hold them."""
+    """All slices, each band with the 95 % interval of its accuracy, and the accuracies from `low` to `high`, in steps
+    of 5 %, that hold them."""
 
     low: float
     high: float
-    slices: list[tuple[Slice, list[BandRow]]]
+    slices: list[tuple[Slice, list[tuple[Band, tuple[float, float]]]]]
 
     def place(self, share: float) -> str:
         """Where an accuracy lies between `low` and `high`: 0 to 1, as CSS takes it."""
         return f"{(share - self.low) / (self.high - self.low):.4f}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A class as the per-class table shows it: `interval` is of its recall, `worst` its most frequent confusion."""
 
-    index: int
-    precision: float
-    recall: float
-    f1: float
-    support: int
+    name: str
+    score: ClassScore
     interval: tuple[float, float] | None
     auc: float | None
     worst: Confusion | None
@@ -88,11 +61,8 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         return None
     champion, challenger, comparison = facts.both.champion, facts.both.challenger, facts.decision.comparison
     better, worse, count = comparison.only_challenger, comparison.only_champion, champion.count
-    classes = [
-        ClassDuel(k, before.recall, now.recall, now.support)
-        for k, (before, now) in enumerate(zip(champion.per_class, challenger.per_class, strict=True))
-        if now.support
-    ]
+    classes = zip(facts.class_names, champion.per_class, challenger.per_class, strict=True)
+    tested = [(name, before, now) for name, before, now in classes if now.support]
     return {
         "metric": METRIC_WORDS[comparison.metric],
         "test": TESTS[comparison.metric],
@@ -102,7 +72,7 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
         "p_allowed": told_apart(comparison.p_allowed, comparison.p_value, ".2g"),
         "both": challenger.correct - better,
         "neither": count - challenger.correct - worse,
-        "classes": sorted(classes, key=lambda duel: duel.challenger - duel.champion),
+        "classes": sorted(tested, key=lambda scores: scores[2].recall - scores[1].recall),
     }
 
 
@@ -112,25 +82,18 @@ def class_rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]
     for confusion in confusions:
         worst.setdefault(confusion.true, confusion)
     rows = []
-    for k, score in enumerate(facts.per_class):
+    for k, (name, score) in enumerate(zip(facts.class_names, facts.per_class, strict=True)):
         found = int(facts.confusion[k, k])
         interval = wilson_interval(found, score.support) if score.support else None
         auc = facts.roc[k].auc if k in facts.roc else None
-        rows.append(Row(k, score.precision, score.recall, score.f1, score.support, interval, auc, worst.get(k)))
-    return sorted(rows, key=lambda row: (row.support == 0, row.f1))
+        rows.append(Row(name, score, interval, auc, worst.get(k)))
+    return sorted(rows, key=lambda row: (row.score.support == 0, row.score.f1))
 
 
 def band_rows(facts: EvaluationFacts) -> Bands:
     """The slices as their tables show them."""
-    overall = facts.accuracy
-    slices = [(found, [_band_row(band, overall) for band in found.bands]) for found in facts.slices]
-    ends = [end for _, rows in slices for row in rows for end in row.interval]
-    low = math.floor(20 * min([overall, *ends])) / 20
-    high = math.ceil(20 * max([overall, *ends])) / 20
-    return Bands(low, high, slices)
-
-
-def _band_row(band: Band, overall: float) -> BandRow:
-    low, high = wilson_interval(band.correct, band.count)
-    share = band.correct / band.count
-    return BandRow(band, share, (low, high), share - overall, not low <= overall <= high)
+    slices = [
+        (found, [(band, wilson_interval(band.correct, band.count)) for band in found.bands]) for found in facts.slices
+    ]
+    ends = [facts.accuracy, *(end for _, rows in slices for _, interval in rows for end in interval)]
+    return Bands(math.floor(20 * min(ends)) / 20, math.ceil(20 * max(ends)) / 20, slices)
