@@ -20,7 +20,7 @@ from components.core.errors import PipelineError, one_line
 from components.core.registry import Registry
 from components.core.storage import Corrupted, NotFound, StorageError
 from components.core.wording import listed
-from components.evaluate.comparing import Asked, asked_pictures, differently_made
+from components.evaluate.comparing import Asked, Duel, asked_pictures, class_not_asked, differently_made
 from components.evaluate.looks import count_look
 from components.evaluate.measure import measures
 from components.evaluate.measure.predict import predict_test_split
@@ -44,6 +44,7 @@ class AskedChampion:
         other: why it can't be compared on this data set; empty: it can.
         asked: the test pictures to compare on; None if there is no comparison.
         stranger: whether it has learned from none of the pictures that the challenger has to do with.
+        duel: what a comparison is decided on, once it was asked.
     """
 
     name: str
@@ -52,11 +53,7 @@ class AskedChampion:
     other: str = ""
     asked: Asked | None = None
     stranger: bool = False
-
-    @property
-    def comparable(self) -> bool:
-        """Whether it is to be asked the test pictures."""
-        return self.path is not None and not self.other
+    duel: Duel | None = None
 
 
 @contextlib.contextmanager
@@ -105,50 +102,49 @@ def fetched_champion(
         yield AskedChampion(name, pointer.version, path, other, asked, stranger)
 
 
-def champion_answers(
-    settings: EvaluateSettings, champion: AskedChampion, dataset_path: str, info: DatasetInfo
-) -> np.ndarray:
-    """Its answers on the pictures that it is asked: float32 (k, classes), by the code that measures the challenger.
+def ask_champion(
+    settings: EvaluateSettings,
+    champion: AskedChampion,
+    dataset_path: str,
+    info: DatasetInfo,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+) -> AskedChampion:
+    """The champion with its duel, if it can be compared: its answers, and one more look at these pictures.
+
+    Args:
+        labels: int64 (n,), of the test pictures.
+        probabilities: float (n, classes), the challenger's answers.
 
     Raises:
         PipelineError: it can't be loaded or run, or its answers are no probabilities; says what to do.
     """
-    assert champion.path is not None, "only a champion that was fetched is asked"
+    path, asked = champion.path, champion.asked
+    if champion.other or not path or not asked:
+        return champion
+    if settings.gate_metric == "balanced_accuracy" and (other := class_not_asked(labels, asked.mask, info.class_names)):
+        return dataclasses.replace(champion, other=other)
+    answers = _answers(settings, champion.name, path, dataset_path, info)[asked.mask]
+    both = probabilities[asked.mask], answers
+    right, champion_right = ((each.argmax(axis=1) == labels[asked.mask]).astype(np.int8) for each in both)
+    store = Registry(settings.publish_uri).store
+    look = count_look(store, settings.model_name, asked.hashes, right - champion_right, champion.version)
+    return dataclasses.replace(champion, duel=Duel(asked.mask, answers, look))
+
+
+def _answers(
+    settings: EvaluateSettings, name: str, path: pathlib.Path, dataset_path: str, info: DatasetInfo
+) -> np.ndarray:
+    """The champion's, float32 (n, classes), by the code that measures the challenger."""
     try:
-        served = load_served(champion.path)
+        served = load_served(path)
         labels, probabilities, _ = predict_test_split(
             lambda pictures, training: served(pictures), dataset_path, info, "evaluate the champion"
         )
         measures.check_probabilities(labels, probabilities)
     except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
-        raise _incident(settings, champion.name, error) from None
-    return probabilities[_asked(champion).mask]
-
-
-def count_as_look(
-    settings: EvaluateSettings,
-    champion: AskedChampion,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    answers: np.ndarray,
-) -> int:
-    """How many comparisons there are on these pictures, with this one.
-
-    Args:
-        labels: int64 (n,), of the test pictures.
-        probabilities: float (n, classes), the challenger's answers.
-        answers: float (k, classes), the champion's on the pictures that it is asked.
-    """
-    asked = _asked(champion)
-    both = probabilities[asked.mask], answers
-    right, champion_right = ((each.argmax(axis=1) == labels[asked.mask]).astype(np.int8) for each in both)
-    store = Registry(settings.publish_uri).store
-    return count_look(store, settings.model_name, asked.hashes, right - champion_right, champion.version)
-
-
-def _asked(champion: AskedChampion) -> Asked:
-    assert champion.asked is not None, "what is comparable is asked something"
-    return champion.asked
+        raise _incident(settings, name, error) from None
+    return probabilities
 
 
 def _other_task(path: pathlib.Path, info: DatasetInfo) -> str:

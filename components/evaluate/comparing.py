@@ -34,6 +34,21 @@ class Asked:
     other: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Duel:
+    """What a comparison is decided on.
+
+    Attributes:
+        asked: bool (n,), the pictures of the test split that both were asked.
+        answers: float (k, classes), the champion's.
+        look: the number of this comparison among all that were made on these pictures.
+    """
+
+    asked: np.ndarray
+    answers: np.ndarray
+    look: int
+
+
 def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) -> Asked:
     """Chooses them.
 

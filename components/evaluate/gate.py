@@ -26,7 +26,6 @@ When the champion can't be compared:
 gate=min_accuracy asks for none of it, and replaces any champion: the operator's way out of all but the first.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,27 +33,12 @@ import numpy as np
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
 from components.core.wording import counted, told_apart
 from components.evaluate.champion import AskedChampion
-from components.evaluate.comparing import LEAST_ASKED
+from components.evaluate.comparing import LEAST_ASKED, Duel
 from components.evaluate.looks import share_of
 from components.evaluate.measure import measures, paired
 from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.report.facts import Answered, BothAnswered
 from components.evaluate.settings import EvaluateSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class Duel:
-    """What a comparison is decided on.
-
-    Attributes:
-        asked: bool (n,), the pictures of the test split that both were asked.
-        answers: float (k, classes), the champion's.
-        look: the number of this comparison among all that were made on these pictures.
-    """
-
-    asked: np.ndarray
-    answers: np.ndarray
-    look: int
 
 
 def decide(
@@ -63,7 +47,6 @@ def decide(
     probabilities: np.ndarray,
     behaviour: Sequence[BehaviourCheck],
     champion: AskedChampion | None = None,
-    duel: Duel | None = None,
     uneven: bool = False,
 ) -> Decision:
     """Decides on the challenger.
@@ -73,7 +56,6 @@ def decide(
         probabilities: float (n, classes), the challenger's answers.
         behaviour: how it took the behaviour tests; they count under behaviour=fail.
         champion: None if there is none, or no registry is named.
-        duel: None if it was not asked.
         uneven: whether the balanced accuracy is worth telling though the gate does not go by it.
     """
     right = probabilities.argmax(axis=1) == labels
@@ -89,7 +71,7 @@ def decide(
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
-    if champion and duel is not None:
+    if champion and (duel := champion.duel):
         champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
         asked = labels[duel.asked], right[duel.asked], champion_right
         comparison = _comparison(champion.version, metric, *asked, settings.significance, duel.look)
@@ -171,15 +153,13 @@ def allowed(significance: float, look: int) -> float:
     return significance if significance == 1 else significance * share_of(look)
 
 
-def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel | None) -> BothAnswered | None:
-    """How champion and challenger did on the pictures that both were asked; None if the champion was not asked.
+def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel) -> BothAnswered:
+    """How champion and challenger did on the pictures that both were asked.
 
     Args:
         labels: int64 (n,), of the test pictures.
         probabilities: float (n, classes), the challenger's answers.
     """
-    if duel is None:
-        return None
     asked = labels[duel.asked]
     champion, challenger = (
         Answered(confusion=measures.confusion(asked, answers), per_class=measures.per_class(asked, answers))

@@ -23,9 +23,8 @@ from components.core.catalog import DATASETS
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, whole_file, write_json
 from components.core.wording import listed
-from components.evaluate.champion import champion_answers, count_as_look, fetched_champion
-from components.evaluate.comparing import class_not_asked
-from components.evaluate.gate import Duel, both_answered, decide
+from components.evaluate.champion import ask_champion, fetched_champion
+from components.evaluate.gate import both_answered, decide
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import BehaviourCheck, behaviour_checks, most_pictures
 from components.evaluate.measure.gather import gather
@@ -67,17 +66,12 @@ def evaluate(
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check_probabilities(labels, probabilities)
         behaviour = _behaviour(settings, model, probabilities, dataset_path, info)
-        if champion and champion.comparable and champion.asked and settings.gate_metric == "balanced_accuracy":
-            unasked = class_not_asked(labels, champion.asked.mask, info.class_names)
-            champion = dataclasses.replace(champion, other=unasked)
-        duel = None
-        if champion and champion.comparable and champion.asked:
-            answers = champion_answers(settings, champion, dataset_path, info)
-            look = count_as_look(settings, champion, labels, probabilities, answers)
-            duel = Duel(champion.asked.mask, answers, look)
-    decision = decide(settings, labels, probabilities, behaviour, champion, duel, uneven=_uneven(info))
+        if champion:
+            champion = ask_champion(settings, champion, dataset_path, info, labels, probabilities)
+    decision = decide(settings, labels, probabilities, behaviour, champion, uneven=_uneven(info))
     facts = gather(info, training, labels, probabilities, loss, behaviour, dataset_path, model_path, learned)
-    facts = dataclasses.replace(facts, decision=decision, both=both_answered(labels, probabilities, duel))
+    both = both_answered(labels, probabilities, champion.duel) if champion and champion.duel else None
+    facts = dataclasses.replace(facts, decision=decision, both=both)
     with whole_directory(evaluation_path) as directory:
         write_report(directory / REPORT_FILE, facts)
         np.savez_compressed(directory / PREDICTIONS_FILE, labels=labels, probabilities=probabilities)

@@ -8,6 +8,8 @@ probabilities rounded to 0 no longer tell (predict.py).
 scikit-learn does the counting. It is imported where it is used: that takes a second.
 """
 
+import dataclasses
+
 import numpy as np
 
 from components.core.errors import PipelineError
@@ -128,19 +130,11 @@ def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
     thresholds = np.unique(np.concatenate([right, everything[steps]]))[::-1]
     hits = right.size - np.searchsorted(right, thresholds)
     alarms = everything.size - np.searchsorted(everything, thresholds) - hits
-    # The highest threshold is above all: nothing is taken for a yes.
-    thresholds, hits, alarms = np.append(1.0, thresholds), np.append(0, hits), np.append(0, alarms)
-    kept = _along(hits / right.size + alarms / max(wrong, 1))
     lower, upper = (
         np.searchsorted(everything, right, side) - np.searchsorted(right, right, side) for side in ("left", "right")
     )
     area = (lower + upper).sum() / 2 / (right.size * wrong) if wrong else float("nan")
-    return RocCurve(
-        (alarms[kept] / max(wrong, 1)).tolist(),
-        (hits[kept] / right.size).tolist(),
-        np.minimum(thresholds[kept], 1.0).tolist(),
-        float(area),
-    )
+    return dataclasses.replace(_roc(thresholds, hits, alarms), auc=float(area))
 
 
 def macro_auc(curves: dict[int, RocCurve]) -> float | None:
@@ -182,11 +176,11 @@ def least_confident_successes(labels: np.ndarray, probabilities: np.ndarray, mos
 
 
 def _roc(thresholds: np.ndarray, hits: np.ndarray, alarms: np.ndarray) -> RocCurve:
-    """The curve of a question that has both answers, by its thresholds, highest first."""
+    """The curve of a question by its thresholds, highest first; it ends with all hits and all alarms."""
     # The first threshold is above all: nothing is taken for a yes. KFP and JSON want a number, and no probability
     # exceeds 1.
     thresholds, hits, alarms = np.append(1.0, thresholds), np.append(0, hits), np.append(0, alarms)
-    false_positive, true_positive = alarms / alarms[-1], hits / hits[-1]
+    false_positive, true_positive = alarms / max(alarms[-1], 1), hits / hits[-1]
     # Points evenly spaced along the curve (its length is 2, counted along the axes) keep its corners, where most of
     # the pictures are; the area is that of the whole curve.
     kept = _along(false_positive + true_positive)

@@ -4,7 +4,8 @@ import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.artifacts.evaluation import Comparison, Decision, DecisionReason
-from components.evaluate.gate import Duel, both_answered
+from components.evaluate.comparing import Duel
+from components.evaluate.gate import both_answered
 from components.evaluate.measure import measures
 from components.evaluate.report.facts import EvaluationFacts, Example
 from components.evaluate.report.page import write_report

@@ -10,7 +10,8 @@ import pytest
 from components.core.registry import Registry
 from components.core.storage import Denied, PreconditionFailed, Store
 from components.evaluate.champion import AskedChampion
-from components.evaluate.gate import Duel, allowed, decide
+from components.evaluate.comparing import Duel
+from components.evaluate.gate import allowed, decide
 from components.evaluate.looks import count_look, share_of
 from components.evaluate.measure.paired import mcnemar
 from components.evaluate.settings import EvaluateSettings
@@ -156,7 +157,7 @@ def test_of_200_nights_without_a_better_model_hardly_any_promotes_one():
         200,
         300,
     )
-    champion, labels = AskedChampion("digits version 1", 1, other=""), np.zeros(pictures, np.int64)
+    labels = np.zeros(pictures, np.int64)
     promoted_somewhen = promoted_at_once = 0
     for _ in range(runs):
         chances = random.beta(2, 0.5, pictures)
@@ -170,7 +171,8 @@ def test_of_200_nights_without_a_better_model_hardly_any_promotes_one():
         for night in hopeful:
             challenger = np.stack([right[night], ~right[night]], axis=1).astype(np.float32)
             duel = Duel(np.ones(pictures, bool), answers, int(night) + 1)
-            if decide(settings, labels, challenger, [], champion, duel).passed:
+            champion = AskedChampion("digits version 1", 1, duel=duel)
+            if decide(settings, labels, challenger, [], champion).passed:
                 promoted_somewhen += 1
                 break
     print(f"{promoted_somewhen / runs:.3f} with the count, {promoted_at_once / runs:.3f} without")

@@ -11,8 +11,8 @@ from scipy.special import ndtr
 
 from components.core.errors import PipelineError
 from components.evaluate.champion import AskedChampion
-from components.evaluate.comparing import class_not_asked
-from components.evaluate.gate import Duel, decide
+from components.evaluate.comparing import Duel, class_not_asked
+from components.evaluate.gate import decide
 from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test
 from components.evaluate.settings import EvaluateSettings
 
@@ -135,11 +135,11 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     def answers(right):
         return np.eye(2, dtype=np.float32)[np.where(right, labels, 1 - labels)]
 
-    against, duel = AskedChampion("birds version 4", 4), Duel(np.ones(940, bool), answers(champion), 2)
+    against = AskedChampion("birds version 4", 4, duel=Duel(np.ones(940, bool), answers(champion), 2))
 
     def decided(**settings):
         chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
-        return decide(chosen, labels, answers(challenger), [], against, duel)
+        return decide(chosen, labels, answers(challenger), [], against)
 
     by_accuracy, balanced = decided(), decided(gate_metric="balanced_accuracy", min_improvement=0.3)
     assert (by_accuracy.passed, by_accuracy.metric, by_accuracy.balanced_accuracy) == (False, "accuracy", None)
@@ -161,9 +161,9 @@ def test_figures_of_the_gate_show_on_which_side_they_lie():
 
     def decided(right: int, before: int = 0, **settings) -> str:
         answers = [np.eye(2, dtype=np.float32)[np.where(places < number, 0, 1)] for number in (right, before)]
-        against = (AskedChampion("birds version 4", 4), Duel(places >= 0, answers[1], 1)) if before else ()
+        against = AskedChampion("birds version 4", 4, duel=Duel(places >= 0, answers[1], 1)) if before else None
         chosen = EvaluateSettings(publish_uri="x", model_name="birds", **settings)
-        return decide(chosen, labels, answers[0], [], *against).said
+        return decide(chosen, labels, answers[0], [], against).said
 
     assert "test accuracy 0.79998 is below min_accuracy 0.8" in decided(39_999, min_accuracy=0.8)
     assert "test accuracy 0.8000 reaches min_accuracy 0.8;" in decided(40_000, min_accuracy=0.8)
