@@ -8,6 +8,7 @@ import numpy as np
 from components.core.artifacts.served_model import BYTES, PICTURES
 from components.core.errors import PipelineError
 from components.core.framework import load_keras
+from components.core.pictures.thumbnail import as_image
 
 RUBBISH = b"\x89PNG, or so it says"
 
@@ -69,9 +70,7 @@ def _failure(expected: str, received: str) -> PipelineError:
 
 
 def _file(picture: np.ndarray, kind: str, size: tuple[int, int] | None = None) -> bytes:
-    from PIL import Image
-
-    image = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture)
+    image = as_image(picture)
     file = io.BytesIO()
     (image.resize(size) if size else image).save(file, kind)
     return file.getvalue()

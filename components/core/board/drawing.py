@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from components.core.page.numbers import NO_BREAK_SPACE, page_percent
+from components.core.pictures.thumbnail import as_image
 
 CELL = 44
 LONGEST_NAME = 200  # pixels
@@ -104,7 +105,7 @@ def picture_sheet(shown: list[Shown]) -> np.ndarray:
     draw = ImageDraw.Draw(sheet)
     for i, (pixels, answer, probability, truth) in enumerate(shown):
         x, y = 8 + i % columns * (side + 8), 8 + i // columns * (side + lines + 8)
-        drawn = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
+        drawn = as_image(pixels).convert("RGB")
         scale = side / max(drawn.size)
         size = (max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale)))
         sheet.paste(drawn.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR), (x, y))

@@ -1,9 +1,8 @@
 """Pictures inside the page: small ones pixel by pixel, big ones reduced."""
 
-import base64
-import io
-
 import numpy as np
+
+from components.core.pictures.thumbnail import as_image, in_base64
 
 SHOWN_PIXELS = 96  # the side of the square a picture is shown in, unless told otherwise
 EXACT_PIXELS = 64  # pictures up to this side are kept exactly
@@ -20,22 +19,17 @@ def picture(pixels: np.ndarray, shown: int = SHOWN_PIXELS) -> dict[str, str | in
         pixels: uint8, height x width x channels, channels 1 or 3.
         shown: the side of the square it is to fit in, in CSS pixels.
     """
-    from PIL import Image
-
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise ValueError(f"Expected uint8 pixels of shape (h, w, 1 or 3). Received: {pixels.dtype} {pixels.shape}")
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image = as_image(pixels)
     exact = max(image.size) <= min(EXACT_PIXELS, shown)
-    data = io.BytesIO()
     if exact:
         factor = shown // max(image.size)
         width, height = image.width * factor, image.height * factor
-        image.save(data, "PNG", optimize=True)
+        source = f"data:image/png;base64,{in_base64(image, 'PNG', optimize=True)}"
     else:
         scale = shown / max(image.size)
         width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         image.thumbnail((2 * shown, 2 * shown))  # sharp on a screen of double density
-        image.save(data, "JPEG", quality=85)
-    kind = "png" if exact else "jpeg"
-    source = f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+        source = f"data:image/jpeg;base64,{in_base64(image, 'JPEG', quality=85)}"
     return {"src": source, "width": width, "height": height, "pixelated": exact}

@@ -36,6 +36,7 @@ from PIL import (
 from components.core.pictures import tiff, values
 from components.core.pictures.jpeg import decode_plain_jpeg, refuse_endless_jpeg
 from components.core.pictures.plain import GREY_MODES, plain_pixels
+from components.core.pictures.thumbnail import as_image
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
@@ -180,7 +181,7 @@ def bring_to(target: Target, opened: Opened) -> Decoded:
     if (opened.kind == "greyscale") != (target.channels == 1) or opened.kind not in ("greyscale", "colour"):
         changes.append(f"{opened.kind} to {'greyscale' if target.channels == 1 else 'RGB'}")
     if pixels.shape != target.shape:
-        image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+        image = as_image(pixels)
         image = image if image.mode == target.mode else image.convert(target.mode)
         if (opened.height, opened.width) != (target.height, target.width):
             changes.append("resized" if target.resize == "resize" else "resized and cropped")

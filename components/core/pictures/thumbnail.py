@@ -1,19 +1,34 @@
-"""A small picture as text, to lie in JSON."""
+"""Pixels as an image of Pillow's, and as a small picture in text, to lie in JSON or in a page."""
 
 import base64
 import io
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 
+def as_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [height, width, 1 or 3] as a grey or RGB image."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A picture, uint8 [height, width, 1 or 3], of at most `side` pixels a side."""
+    image = as_image(pixels)
+    image.thumbnail((side, side))
+    return np.asarray(image).reshape(image.height, image.width, -1)
+
+
 def packed(pixels: np.ndarray, side: int, kind: Literal["PNG", "JPEG"] = "PNG") -> str:
     """A picture, uint8 [height, width, 1 or 3], as a file in base64; reduced to `side` pixels a side at most."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.thumbnail((side, side))
+    return in_base64(as_image(reduced(pixels, side)), kind)
+
+
+def in_base64(image: Image.Image, kind: Literal["PNG", "JPEG"], **options: Any) -> str:
+    """An image as a file in base64."""
     data = io.BytesIO()
-    image.save(data, kind)
+    image.save(data, kind, **options)
     return base64.b64encode(data.getvalue()).decode("ascii")
 
 

@@ -1,11 +1,9 @@
 """Picks the few pictures a person looks at in the data report: samples, and what was found more than once."""
 
-import math
-
 import numpy as np
-from PIL import Image
 
 from components.core.artifacts.dataset import SPLITS
+from components.core.pictures.thumbnail import reduced
 from components.preprocess.decoding import Pixels
 from components.preprocess.report.facts import Duplicate
 from components.preprocess.sources.source import Source
@@ -24,7 +22,7 @@ def samples(source: Source, order: np.ndarray, pixels: Pixels) -> dict[str, list
     by_class = order[np.argsort(source.labels[order], kind="stable")]
     ends = np.cumsum(np.bincount(source.labels[order], minlength=len(source.class_names)))
     return {
-        name: [small_picture(picture) for picture in pixels[members[:count]]]
+        name: [reduced(picture, MAX_SIDE) for picture in pixels[members[:count]]]
         for name, members in zip(source.class_names, np.split(by_class, ends[:-1]), strict=True)
     }
 
@@ -49,7 +47,7 @@ def duplicates(
             places=[
                 (SPLITS[splits[picture]], source.name(int(picture))) for picture in _spread(pictures[start:end], apart)
             ],
-            picture=small_picture(pixels[np.array([first])][0]),
+            picture=reduced(pixels[np.array([first])][0], MAX_SIDE),
         )
         for first, start, end in groups[:DUPLICATES]
     ]
@@ -61,14 +59,3 @@ def _spread(group: np.ndarray, apart: np.ndarray) -> np.ndarray:
     leaders = [int(group[apart[group] == kind][0]) for kind in np.unique(apart[group])][:MOST_PLACES]
     others = [picture for picture in group.tolist() if picture not in leaders]
     return np.sort(leaders + others[: MOST_PLACES - len(leaders)])
-
-
-def small_picture(pixels: np.ndarray) -> np.ndarray:
-    """A picture as the model will see it, uint8 [height, width, channels], at most MAX_SIDE pixels a side."""
-    height, width, channels = pixels.shape
-    scale = MAX_SIDE / max(height, width)
-    if scale >= 1:
-        return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if channels == 1 else pixels))
-    image = image.resize([max(1, math.floor(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(image.height, image.width, channels)
