@@ -49,7 +49,7 @@ def load_keras(backend: str = "") -> Any:
             sys.meta_path.insert(0, _WithoutTensorFlow())
         # 1.1 and 0.3 s for what nobody here uses: Keras's wrappers of scikit-learn, TensorFlow Lite's way from JAX.
         needless = ("sklearn", "jax") if chosen == "tensorflow" else ("sklearn",)
-        with _without_chatter(), _without(*needless), _not_collected():
+        with standard_error_held(CHATTER), _without(*needless), _not_collected():
             import keras
 
             if chosen == "tensorflow":
@@ -111,8 +111,9 @@ def _without(*packages: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Holds back what C++ code writes to standard error, and lets out at the end what is not CHATTER."""
+def standard_error_held(chatter: re.Pattern[bytes]) -> Iterator[None]:
+    """Holds back what is written to standard error, by C++ code too, and lets out at the end all lines that do not
+    begin with `chatter`."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -124,5 +125,5 @@ def _without_chatter() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             held.seek(0)
-            said = [line for line in held.read().splitlines(keepends=True) if not CHATTER.match(line)]
+            said = [line for line in held.read().splitlines(keepends=True) if not chatter.match(line)]
             os.write(2, b"".join(said))

@@ -6,10 +6,8 @@ model itself does. For the article's model on one core: ONNX takes 10 s, LiteRT 
 
 import contextlib
 import logging
-import os
 import pathlib
-import sys
-import tempfile
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from components.core.errors import PipelineError, one_line
+from components.core.framework import standard_error_held
 
+ANYTHING = re.compile(b"")
 ONNX_OPSET = 18
 
 
@@ -87,13 +87,10 @@ def _conversion(name: str) -> Iterator[None]:
     """One line for what a converter can't do, and silence about what it can: they say 30 lines for every model."""
     loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
     levels = [logger.level for logger in loggers]
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as dropped, warnings.catch_warnings():
+    with standard_error_held(ANYTHING), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        os.dup2(dropped.fileno(), 2)
         try:
             yield
         except Exception as error:  # converters raise many kinds
@@ -103,8 +100,5 @@ def _conversion(name: str) -> Iterator[None]:
                 "out of formats"
             ) from None
         finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
