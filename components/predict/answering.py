@@ -1,16 +1,16 @@
 """Pictures in, answers out: decoded in threads while the model is at work on those before."""
 
 import collections
-import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.machine import usable_cores
-from components.core.pictures.decode import MAX_BYTES, Target, decode, reason_of
+from components.core.pictures.decode import MAX_BYTES, Decoded, Target, decode, reason_of
 
 # Threads that decode. Each holds a batch, and the model takes the cores as well.
 MOST_DECODERS = 4
@@ -32,15 +32,6 @@ class Classifier:
     class_names: list[str]
     target: Target
     answer: Callable[[np.ndarray], np.ndarray]
-
-
-class Seen(NamedTuple):
-    """One picture as the model sees it, and height and width of what it was made from; or why it can't be read."""
-
-    pixels: bytes = b""
-    height: int = 0
-    width: int = 0
-    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,26 +72,26 @@ def answered(
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
     decoders = min(MOST_DECODERS, usable_cores())
     with (
-        concurrent.futures.ThreadPoolExecutor(READERS) as readers,
-        concurrent.futures.ThreadPoolExecutor(decoders) as pool,
+        ThreadPoolExecutor(READERS) as readers,
+        ThreadPoolExecutor(decoders) as pool,
     ):
         apply = readers.map if remote else map
 
-        def look(batch: Sequence[Item]) -> list[Seen]:
+        def look(batch: Sequence[Item]) -> list[Decoded | str]:
             return list(apply(lambda item: _seen(item, read, target), batch))
 
-        def answer(batch: Sequence[Item], seen: list[Seen]) -> Batch[Item]:
-            found = [one for one in seen if not one.reason]
+        def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
+            found = [one for one in seen if isinstance(one, Decoded)]
             pixels = b"".join(one.pixels for one in found)
             pictures = np.frombuffer(pixels, np.uint8).reshape(len(found), *target.shape)
-            heights, widths = (np.array([one[side] for one in found], np.int64) for side in (1, 2))
+            heights, widths = np.array([(one.height, one.width) for one in found], np.int64).reshape(-1, 2).T
             probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
             numbers = np.all(np.isfinite(probabilities), axis=1)
             are_numbers = iter(numbers.tolist())
-            reasons = [one.reason or ("" if next(are_numbers) else NO_NUMBER) for one in seen]
+            reasons = [one if isinstance(one, str) else "" if next(are_numbers) else NO_NUMBER for one in seen]
             return Batch(batch, reasons, *(each[numbers] for each in (pictures, heights, widths, probabilities)))
 
-        ahead: collections.deque[tuple[Sequence[Item], concurrent.futures.Future[list[Seen]]]] = collections.deque()
+        ahead: collections.deque[tuple[Sequence[Item], Future[list[Decoded | str]]]] = collections.deque()
         for batch in batches:
             ahead.append((batch, pool.submit(look, batch)))
             if len(ahead) > decoders:
@@ -121,13 +112,13 @@ def refuse_films(size: int) -> None:
         raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
 
 
-def _seen(item: Item, read: Callable[[Item], bytes], target: Target) -> Seen:
+def _seen(item: Item, read: Callable[[Item], bytes], target: Target) -> Decoded | str:
+    """The picture as the model sees it, or why it can't be read."""
     try:
-        decoded = decode(read(item), None, target)
-        return Seen(decoded.pixels, decoded.height, decoded.width)
+        return decode(read(item), None, target)
     except (MemoryError, PipelineError):
         raise
     except OSError as error:
-        return Seen(reason=error.strerror or reason_of(error))
+        return error.strerror or reason_of(error)
     except Exception as error:  # Pillow has no common class for what it can't read
-        return Seen(reason=reason_of(error))
+        return reason_of(error)
