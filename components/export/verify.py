@@ -26,6 +26,7 @@ from components.core.artifacts.evaluation import read_probabilities
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 from components.core.machine import MOST_AT_ONCE
+from components.export.formats.formats import FORMATS
 from components.export.fresh import start_fresh
 
 if TYPE_CHECKING:
@@ -133,12 +134,13 @@ def _checked(name: str, path: str, dataset: str, info: DatasetInfo, measured: np
     try:
         next(work)
     except Exception as error:
-        return iter([{"error": _one_line(error)}])
+        said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {one_line(error, 300)}"
+        return iter([{"error": said}])
     return work
 
 
 def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
-    from components.export.formats.runtimes import open_runtime, runtime_package
+    from components.export.formats.runtimes import open_runtime
     from components.export.smoke import smoke_test
 
     answer = open_runtime(name, path)
@@ -163,7 +165,7 @@ def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.nd
     smoke = smoke_test(path, few) if name == "saved_model" else []
     yield {}
     alone = statistics.median(_seconds(answer, few[:1]) for _ in range(TIMED_CALLS))
-    package = runtime_package(name)
+    package = FORMATS[name].runtime
     proof = FormatProof(
         runtime=f"{package} {_version(package)}",
         pictures=done,
@@ -200,7 +202,3 @@ def _version(package: str) -> str:
 
         return tf.__version__
     return importlib.metadata.version(package)
-
-
-def _one_line(error: Exception) -> str:
-    return str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {one_line(error)[:300]}"

@@ -16,21 +16,23 @@ class Format:
 
     Attributes:
         path: below the export artifact; {version} and {name} stand for the model's.
+        runtime: the package whose version decides how it is run.
         packages: import names of what writes and runs it, beyond TensorFlow and Keras.
         exact: it must give the evaluated probabilities but for rounding; otherwise about the same accuracy.
     """
 
     path: str
+    runtime: str
     packages: tuple[str, ...] = ()
     exact: bool = True
 
 
 FORMATS = {
-    SERVED: Format("saved_model/{version}"),
-    "keras": Format(MODEL_FILE),
-    "onnx": Format("onnx/{name}/1/model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
-    "litert": Format("model.tflite", ("ai_edge_litert",)),
-    "litert_int8": Format("model_int8.tflite", ("ai_edge_litert",), exact=False),
+    SERVED: Format("saved_model/{version}", "tensorflow"),
+    "keras": Format(MODEL_FILE, "keras"),
+    "onnx": Format("onnx/{name}/1/model.onnx", "onnxruntime", ("tf2onnx", "onnx", "onnxruntime")),
+    "litert": Format("model.tflite", "ai-edge-litert", ("ai_edge_litert",)),
+    "litert_int8": Format("model_int8.tflite", "ai-edge-litert", ("ai_edge_litert",), exact=False),
 }
 
 

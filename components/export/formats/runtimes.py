@@ -36,11 +36,6 @@ def open_runtime(name: str, path: str | pathlib.Path) -> Answer:
         raise PipelineError(f"expected a {name} model in {path}, received one that can't be loaded: {reason}") from None
 
 
-def runtime_package(name: str) -> str:
-    """The package whose version decides how format `name` is run."""
-    return {"saved_model": "tensorflow", "keras": "keras", "onnx": "onnxruntime"}.get(name, "ai-edge-litert")
-
-
 def _keras(path: str) -> Answer:
     return load_model(path).predict_on_batch
 

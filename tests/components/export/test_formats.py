@@ -229,7 +229,7 @@ def test_formats_that_can_not_be_are_one_line(text, said):
 
 
 def test_a_missing_package_is_named_with_its_format_and_the_extra(monkeypatch):
-    monkeypatch.setitem(known.FORMATS, "onnx", known.Format("model.onnx", ("no_such_package_here",)))
+    monkeypatch.setitem(known.FORMATS, "onnx", known.Format("model.onnx", "onnxruntime", ("no_such_package_here",)))
     with pytest.raises(PipelineError, match="no_such_package_here .* the format onnx, .* extra 'formats'"):
         require_packages(["saved_model", "onnx"])
     require_packages(["saved_model", "keras"])
