@@ -39,7 +39,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         refuse_places_here(settings.among(values))
     train = TrainSettings.among(values)
     refuse_places_here(train, train.trained_places())
-    check_gpus(train.gpus)
+    check_gpus(train.gpus, train.nodes, values["accelerator"])
     train.refuse_classes_not_of(values["dataset"], values["source"])
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.

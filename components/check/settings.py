@@ -27,9 +27,9 @@ def _text_of(value: Any) -> Any:
 
 
 _NumberOrText = Annotated[str, BeforeValidator(_text_of)]
-# Kubernetes' notations, as text; a plain number is taken too.
+# Kubernetes' notations, as text; a plain number is taken too, but for a few bytes, which were meant as Gi.
 Cpus = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$")]
-Memory = Annotated[_NumberOrText, Field(pattern=r"^[0-9]+(\.[0-9]+)?(E|P|T|G|M|K|Ei|Pi|Ti|Gi|Mi|Ki)?$")]
+Memory = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?(E|P|T|G|M|k|Ei|Pi|Ti|Gi|Mi|Ki)|[0-9]{7,})$")]
 
 
 class PlacementSettings(Settings):
@@ -170,11 +170,16 @@ def _check_toleration(toleration: dict[str, Any]) -> None:
         raise ValueError("tolerationSeconds is a whole number, with effect NoExecute only")
 
 
-def check_gpus(gpus: str) -> None:
-    """Refuses a GPU count that a cluster can't schedule by, `auto` among them.
+def check_gpus(gpus: str, nodes: int, accelerator: str) -> None:
+    """Refuses a GPU count that a cluster can't schedule by, `auto` among them, and what several nodes are not given.
 
     Raises:
-        PipelineError: no whole number.
+        PipelineError: no whole number; another accelerator than the one of the nodes' image.
     """
     if not (gpus.isascii() and gpus.isdecimal()):
         raise PipelineError(f"gpus: expected a number on a cluster, such as 0 or 1, received {gpus!r}")
+    only = PlacementSettings.model_fields["accelerator"].default
+    if nodes > 1 and int(gpus) and accelerator != only:
+        raise PipelineError(
+            f"accelerator: expected {only} of several nodes, whose image is made for it, received {accelerator}"
+        )

@@ -75,6 +75,15 @@ class Device:
         """Whether this process is the one that writes and prints."""
         return self.process == 0
 
+    def refuse_unlike(self, epoch: int) -> None:
+        """Raises NodeLostError if another process of this training goes on from another epoch, with other weights: a
+        run of the same job saved or removed a checkpoint while they looked for one."""
+        if self.processes > 1:
+            from jax.experimental import multihost_utils
+
+            if len(epochs := {int(each) for each in multihost_utils.process_allgather(epoch)}) > 1:
+                raise NodeLostError(f"the nodes found checkpoints of different epochs, {sorted(epochs)}")
+
 
 def _divided() -> Any:
     """Keras's way of training on several devices, made to divide batches that their number doesn't divide."""

@@ -104,6 +104,7 @@ def train(
         scratch = pathlib.Path(model_path).parent
         checkpoint = open_checkpoint(place, this_run, scratch, keep_checkpoint) if place else None
         saved = checkpoint.load() if checkpoint else None
+        device.refuse_unlike(len(saved[1]["history"]) if saved else 0)
         rate = LearningRate.of(settings, settings.epochs * steps)
         fit = Fit(settings, info, device, policy, rate, key, varied, weights)
         set_seed(settings.seed)

@@ -59,7 +59,7 @@ def compile_pipeline(
     check_places(defaults)
     _check_texts([*defaults, *(("grid", trial) for trial in (sweep.trials if sweep else ()))])
     if isinstance(defaults, Parameters):
-        check_gpus(defaults.gpus)
+        check_gpus(defaults.gpus, defaults.nodes, defaults.accelerator)
         if sweep is None or "architecture" not in sweep.names:
             check_model(defaults)
     if sweep:

@@ -5,7 +5,8 @@
 
 KFP stores the model artifact after train has ended, for minutes if it is big. So train leaves the checkpoint after the
 last epoch, from which a training whose pod was lost meanwhile goes straight to the model. The step that reads the model
-removes it: evaluate, and choose in a sweep. Both run only if KFP has the model.
+removes it: evaluate, and choose in a sweep. Both run only if KFP has the model. One of fewer epochs stays: a run of the
+same job at the same time is on its way, and would begin anew if its pod is lost.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ def remove_checkpoints(*trainings: dict[str, Any]) -> None:
         for training in trainings:
             checkpoints, run = training.get("settings", {}).get("checkpoints", ""), training.get("run", "")
             if checkpoints and RUN.fullmatch(run):
-                Checkpoints(checkpoint_place(checkpoints, run), REMOVING).remove()
+                Checkpoints(checkpoint_place(checkpoints, run), REMOVING).remove(training.get("epochs", 0))
     except StorageError as error:
         _tell_kept(checkpoints, error)
 
@@ -60,7 +61,7 @@ class Checkpoints:
         bundle.write(self.store, place, files, bundle.manifest_of(files, {"step": step}), "checkpoint")
         with self._kept_at_worst():
             for other in self._places():
-                if other != place and _step(other) <= step and self.store.exists(f"{other}/{bundle.MANIFEST}"):
+                if other != place and _step(other) <= step and self._is_whole(other):
                     bundle.delete(self.store, other)
 
     def newest(self, path: str | pathlib.Path) -> int | None:
@@ -69,19 +70,22 @@ class Checkpoints:
         Raises:
             PipelineError: it is damaged. It is never skipped: who deletes it decides to lose it.
         """
-        for place in self._places():
-            try:
-                bundle.fetch(self.store, place, pathlib.Path(path), "checkpoint")
-            except NotFound:  # cut off while it was written, or taken away by a run of the same job
-                continue
-            except Corrupted as damaged:
-                if not self.store.exists(f"{place}/{bundle.MANIFEST}"):
+        seen: list[str] = []
+        while (places := self._places()) != seen:  # else a run of the same job has saved a newer one meanwhile
+            for place in places:
+                try:
+                    bundle.fetch(self.store, place, pathlib.Path(path), "checkpoint")
+                except NotFound:  # cut off while it was written, or taken away by a run of the same job
                     continue
-                raise PipelineError(
-                    f"expected a whole checkpoint in {self.store.uri(place)}, received a damaged one ({damaged}); "
-                    "delete it to go on from the one before it, or to train from the start"
-                ) from None
-            return _step(place)
+                except Corrupted as damaged:
+                    if not self._is_whole(place):
+                        continue
+                    raise PipelineError(
+                        f"expected a whole checkpoint in {self.store.uri(place)}, received a damaged one ({damaged}); "
+                        "delete it to go on from the one before it, or to train from the start"
+                    ) from None
+                return _step(place)
+            seen = places
         return None
 
     def delete(self) -> None:
@@ -89,10 +93,14 @@ class Checkpoints:
         with self._kept_at_worst():
             self.remove()
 
-    def remove(self) -> None:
-        """The same, if failing is an error."""
+    def remove(self, step: int = 0) -> None:
+        """The same, if failing is an error; whole ones before `step` stay."""
         for place in self._places():
-            bundle.delete(self.store, place)
+            if _step(place) >= step or not self._is_whole(place):
+                bundle.delete(self.store, place)
+
+    def _is_whole(self, place: str) -> bool:
+        return self.store.exists(f"{place}/{bundle.MANIFEST}")
 
     @contextlib.contextmanager
     def _kept_at_worst(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import ApiRefusedError, Kube
-from components.train.nodes.pods import Failure, NodePods, NodeTrouble
+from components.train.nodes.pods import IMAGE_REASONS, Failure, NodePods, NodeTrouble
 from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, job_name, train_job
 
 COMPLETE = "Complete"
@@ -184,6 +184,8 @@ def _state_of(found: dict[str, Any]) -> str:
 
 
 def _advice(troubles: list[NodeTrouble]) -> str:
-    if any(trouble.hopeless for trouble in troubles):
+    if any(trouble.reason.startswith(IMAGE_REASONS) for trouble in troubles):
         return "is the image in its registry? make images TARGET=jax ACTION=push"
+    if any(trouble.hopeless for trouble in troubles):
+        return f"check the TrainingRuntime {RUNTIME}"
     return f"check the node pool, the quota, and the selector and tolerations of the TrainingRuntime {RUNTIME}"

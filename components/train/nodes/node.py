@@ -25,7 +25,7 @@ import pydantic
 from components.core.errors import ERROR_PREFIX, PipelineError, one_line, one_line_errors
 from components.core.machine import lack
 from components.core.storage import Limits, StorageError, Unreachable, location, open_store
-from components.train.device import NodeLostError, make_deterministic
+from components.train.device import NodeLostError, device_errors, make_deterministic
 from components.train.nodes.job import LOST, Job
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -113,7 +113,8 @@ def train_here(job: Job, rank: NodeRank) -> None:
 
             board = job.tensorboard if rank.number == 0 else ""
             places = dataset, f"{scratch}/model", f"{scratch}/tensorboard"
-            train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
+            with device_errors(settings.batch_size):  # a node may be lost before training begins, too
+                train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
             if rank.number == 0:
                 result = open_store(job.own_place("result"))
                 for name in ("tensorboard", "model"):

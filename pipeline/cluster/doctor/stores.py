@@ -31,7 +31,7 @@ def check_images(setup: Setup) -> Check:
     from pipeline.cluster.compile import NO_OPTIONS, step_images
     from pipeline.images.lookup import require_images
 
-    check_gpus(setup.parameters.gpus)
+    check_gpus(setup.parameters.gpus, setup.parameters.nodes, setup.parameters.accelerator)
     try:
         notes = require_images(image for _, image in step_images(setup.parameters, NO_OPTIONS))
     except PipelineError as error:

@@ -79,6 +79,7 @@ def test_the_command_ends_in_one_line(name, value, status):
         ("architecture", WEIGHTS, "architecture: weights: expected a place that the cluster's pods can reach"),
         # What a driver of Kubeflow's can't read, as the step's turn comes.
         ("train_memory", "8 GB", "train_memory: expected the like of 6Gi, "),
+        ("train_memory", "8", "train_memory: expected the like of 6Gi, "),
         (
             "cpu_request",
             "3",
@@ -117,6 +118,14 @@ def test_what_a_file_was_compiled_for_passes(settings, typed):
     values = {name: written(value) for name, value in parameters}
     for given in (values, values | typed):
         check(given, json.loads(compiled_for(parameters, None)))
+
+
+def test_several_nodes_have_the_gpus_that_their_image_is_made_for():
+    parameters = configure("quickstart", ["NODES=2", "GPUS=1"], {}).parameters
+    values = {name: written(value) for name, value in parameters} | {"accelerator": "nvidia.com/mig-1g.10gb"}
+    with pytest.raises(PipelineError, match="accelerator: expected nvidia.com/gpu of several nodes, .* nvidia.com/mig"):
+        check(values, json.loads(compiled_for(parameters, None)))
+    check(values | {"gpus": "0"}, json.loads(compiled_for(parameters, None)))
 
 
 def test_a_name_that_somebody_chose_is_of_the_data_set_that_it_was_chosen_for():

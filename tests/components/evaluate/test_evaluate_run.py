@@ -106,7 +106,9 @@ def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(tr
     write_json(tmp_path / "model" / "training.json", training)
     other = training | {"run": "0" * 16}
     for each in (training, other):
-        Checkpoints(checkpoint_place(f"{tmp_path}/checkpoints", each["run"])).save(tmp_path / "model", 3)
+        Checkpoints(checkpoint_place(f"{tmp_path}/checkpoints", each["run"])).save(
+            tmp_path / "model", training["epochs"]
+        )
     places = [str(tmp_path / name) for name in ("model", "e", "r", "b")]
     result, _ = evaluate(EvaluateSettings(), trained.dataset, *places)
     assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out

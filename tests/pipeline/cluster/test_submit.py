@@ -130,6 +130,10 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         (['NODE_SELECTOR={"po ol": "x"}'], "node_selector: "),
         (['NODE_AFFINITY={"required": {}}'], "node_affinity: unknown key"),
         (["ACCELERATOR=gpu"], "accelerator: expected a resource such as"),
+        (
+            ["NODES=2", "GPUS=1", "ACCELERATOR=nvidia.com/mig-1g.10gb"],
+            "accelerator: expected nvidia.com/gpu of several",
+        ),
         (["TRAIN_MEMORY=lots"], "train_memory: "),
         (["SOURCE=/tmp/pictures", "DATASET=image_folder"], "a path on this machine"),
         (

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from components.core.artifacts.checkpoints import Checkpoints
+from components.core.artifacts.checkpoints import Checkpoints, remove_checkpoints
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.core.storage import NotFound, StorageError, Unreachable, open_store
@@ -146,17 +146,30 @@ def test_one_that_was_cut_off_while_written_does_not_count(gcs, tmp_path):
     assert checkpoints.store.directories() == []
 
 
-def test_one_that_is_removed_while_it_is_fetched_is_none(gcs, tmp_path, monkeypatch):
-    """A run of the same job has ended."""
-    checkpoints = Checkpoints(gcs.uri, limits=SMALL)
+@pytest.mark.parametrize("newer", [None, 4])
+def test_one_that_is_removed_while_it_is_fetched_is_none(gcs, tmp_path, monkeypatch, newer):
+    """A run of the same job has ended, or has saved the next one."""
+    checkpoints, other = Checkpoints(gcs.uri, limits=SMALL), Checkpoints(gcs.uri, limits=SMALL)
     save(checkpoints, 3, tmp_path / "local")
 
     def listed(prefix: str = "", listing=checkpoints.store.list):
-        Checkpoints(gcs.uri, limits=SMALL).delete()
+        monkeypatch.undo()
+        save(other, newer, tmp_path / "local") if newer else other.delete()
         return listing(prefix)
 
     monkeypatch.setattr(checkpoints.store, "list", listed)
-    assert checkpoints.newest(tmp_path / "back") is None
+    assert checkpoints.newest(tmp_path / "back") == newer
+
+
+def test_a_run_that_has_its_model_leaves_the_checkpoint_of_one_on_its_way(gcs, tmp_path):
+    run = "0" * 16
+    checkpoints = Checkpoints(f"{gcs.uri}/{run}", limits=SMALL)
+    for step in (5, 3):
+        save(checkpoints, step, tmp_path / "local")
+    checkpoints.store.write_bytes("0000000004-cutoff/state.json", b"half of it")
+    remove_checkpoints({"run": run, "epochs": 5, "settings": {"checkpoints": gcs.uri}})
+    assert checkpoints.newest(tmp_path / "back") == 3
+    assert len(checkpoints.store.directories()) == 1
 
 
 def test_a_step_saved_again_does_not_touch_the_one_before(gcs, tmp_path):

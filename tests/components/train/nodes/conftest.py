@@ -36,13 +36,14 @@ def start(warm_jax: str) -> Iterator[Start]:
     """Starts some of the nodes of a training; what is left of them at the end is killed."""
     with contextlib.ExitStack() as stack:
 
-        def start(job: Job, count: int, numbers: tuple[int, ...] = ()) -> list[Forked]:
+        def start(job: Job, count: int, numbers: tuple[int, ...] = (), second: Job | None = None) -> list[Forked]:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 address = f"127.0.0.1:{free.getsockname()[1]}"
             nodes = []
             for number in numbers or range(count):
                 places = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": str(count)}
-                node = Forked(warm_jax, [*COMMAND, job.model_dump_json()], places | {"JAX_PROCESS_ID": str(number)})
+                told = second if second and number else job
+                node = Forked(warm_jax, [*COMMAND, told.model_dump_json()], places | {"JAX_PROCESS_ID": str(number)})
                 stack.callback(kill, node)
                 nodes.append(node)
             return nodes

@@ -248,13 +248,20 @@ def test_a_pod_that_may_not_be_made_is_told(api: TrainerApi, launch, monkeypatch
         launch(result=False)
 
 
-@pytest.mark.parametrize("why", ["ImagePullBackOff", "RegistryUnavailable"])
+@pytest.mark.parametrize(
+    ("why", "advice"),
+    [
+        ("ImagePullBackOff", "make images TARGET=jax ACTION=push"),
+        ("RegistryUnavailable", "make images TARGET=jax ACTION=push"),
+        ("CreateContainerConfigError", "; check the TrainingRuntime conv2d-jax"),
+    ],
+)
 def test_nodes_that_never_start_are_given_up(
-    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, why: str
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, why: str, advice: str
 ) -> None:
     monkeypatch.setattr(following, "HOPELESS_S", 0.02)
     api.story = [Scene(pods=(node_pod(0, "Running"), node_pod(1, "Pending", waiting=why)))]
-    with pytest.raises(PipelineError, match=f"node 1: {why}: Back-off .*make images TARGET=jax ACTION=push"):
+    with pytest.raises(PipelineError, match=f"node 1: {why}: Back-off .*{advice}"):
         launch()
     monkeypatch.setattr(following.follow_nodes, "__defaults__", (0.01, 0.02))
     api.story = [Scene()]

@@ -91,6 +91,25 @@ def test_a_result_that_is_lost_is_not_trained_again(start, digits: str, tmp_path
     assert "resumed from " in said and "\nepoch " not in said
 
 
+@pytest.mark.parametrize(
+    ("found", "code", "said"), [(b"", LOST, "different epochs, "), (b"?", 1, "a whole checkpoint")]
+)
+def test_nodes_that_find_another_checkpoint_do_not_train(start, digits: str, tmp_path: pathlib.Path, found, code, said):
+    """A run of the same job has saved one, or removed it, while they looked; one that is damaged is a node's own error,
+    and the other has lost that node."""
+    job = describe(tmp_path, digits, epochs=1)
+    start(job, 1)[0].communicate()
+    [one] = (tmp_path / "checkpoints").rglob("*.npz")
+    if found:
+        another = tmp_path / "another" / one.parent.name / one.name
+        another.parent.mkdir(parents=True)
+        another.write_bytes(found)
+    second = job.model_copy(update={"settings": job.settings | {"checkpoints": str(tmp_path / "another")}})
+    ended = [(*node.communicate(timeout=120), node.wait()) for node in start(job, 2, second=second)]
+    assert [node[2] for node in ended] == [LOST, code], ended
+    assert said in last_error(ended[1][1])
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_node_that_never_comes_is_told(start, digits: str, tmp_path: pathlib.Path, number: int) -> None:
     (lonely,) = start(describe(tmp_path, digits, epochs=1, patience_s=1), 2, numbers=(number,))
