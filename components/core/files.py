@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, one_line
+from components.core.progress import amount
 
 if TYPE_CHECKING:
     import pydantic
@@ -197,6 +198,14 @@ def _reason(error: Exception) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return one_line(f"{where}: {first['msg']}" if where else first["msg"], 200)
+
+
+def require_free(folder: pathlib.Path, needed: int, advice: str) -> None:
+    """Raises PipelineError if less than `needed` bytes are free where `folder` lies, or will lie."""
+    place = folder.absolute()
+    free = shutil.disk_usage(next(there for there in (place, *place.parents) if there.is_dir())).free
+    if needed > free:
+        raise PipelineError(f"expected {amount(needed, 'B')} free in {folder}, received {amount(free, 'B')}; {advice}")
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -4,18 +4,12 @@ import os
 import pathlib
 import shutil
 
-from components.core.errors import PipelineError
-from components.core.progress import amount
+from components.core import files
 
 
 def require_room(folder: pathlib.Path, needed: int) -> None:
     """Raises PipelineError if the file system of `folder` has less than `needed` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise PipelineError(
-            f"expected {amount(needed, 'B')} free in {folder}, received {amount(free, 'B')}; free some space, or set "
-            "CONV2D_DOWNLOAD_CACHE and the output to a larger disk"
-        )
+    files.require_free(folder, needed, "free some, or set CONV2D_DOWNLOAD_CACHE and the output to a larger disk")
 
 
 def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:

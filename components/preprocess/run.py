@@ -12,7 +12,6 @@ picture, and 4 MB of pixels for each of three chunks a core.
 """
 
 import pathlib
-import shutil
 import time
 
 import numpy as np
@@ -21,10 +20,8 @@ from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, fingerprin
 from components.core.artifacts.picture_hashes import HASHES_FILE, write_hashes
 from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import DATASETS
-from components.core.errors import PipelineError
-from components.core.files import remove, whole_directory, write_json
+from components.core.files import remove, require_free, whole_directory, write_json
 from components.core.machine import usable_cores
-from components.core.progress import amount
 from components.preprocess.channels import Channels
 from components.preprocess.decoding import decode_all
 from components.preprocess.processes import Processes
@@ -70,7 +67,8 @@ def preprocess(
         with Processes(_process_count(raw_info, workers)) as processes:
             source = read_source(raw, raw_info, known, scratch)
             target = choose_target(settings, source)
-            _require_room(directory, 2 * len(source) * record_size(target.shape))
+            needed = 2 * len(source) * record_size(target.shape)
+            require_free(directory.parent, needed, "free some, or choose a smaller image_size")
             tally = Tally(source, settings.max_unreadable)
             pixels = decode_all(source, target, tally, processes, scratch / "decoded")
             source.payloads.discard()
@@ -138,15 +136,6 @@ def _process_count(raw_info: RawInfo, workers: int | None) -> int:
         worthwhile = raw_info.bytes >= WORTH_PROCESSES_BYTES or objects >= WORTH_PROCESSES_OBJECTS
         return usable_cores() if raw_info.format == "pictures" and worthwhile else 1
     return workers
-
-
-def _require_room(directory: pathlib.Path, needed: int) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < needed:
-        raise PipelineError(
-            f"expected {amount(needed, 'B')} of free space to make the data set in {directory.parent}, received "
-            f"{amount(free, 'B')}; free some, or choose a smaller image_size"
-        )
 
 
 def _print_summary(facts: DataFacts) -> None:

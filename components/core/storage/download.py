@@ -11,13 +11,12 @@ import dataclasses
 import functools
 import os
 import pathlib
-import shutil
 import threading
 import uuid
 from collections.abc import Iterator
 
-from components.core.files import hidden_beside, lock
-from components.core.progress import Progress, amount
+from components.core.files import hidden_beside, lock, require_free
+from components.core.progress import Progress
 from components.core.storage.backend import Stored
 from components.core.storage.checksums import check_data, check_file, guessed, known
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
@@ -46,7 +45,9 @@ def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Pa
     left = [landing for landing in landings if not landing.there_already()]
     there = sum(landing.here for landing in landings)
     if landing_places:
-        _require_room(landing_places[0][1], sum(stored.size for stored, _ in landing_places) - there)
+        path = landing_places[0][1]
+        with _told(path):  # at once, and not when the disk is full in an hour
+            require_free(path.parent, sum(stored.size for stored, _ in landing_places) - there, "make room")
     with (
         contextlib.ExitStack() as closed,
         Progress(label, sum(stored.size for stored, _ in landing_places), "B", start=there) as progress,
@@ -64,17 +65,6 @@ def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Pa
             for landing in left:
                 landing.start_over(progress)
     return [landing.stored for landing in landings]
-
-
-def _require_room(path: pathlib.Path, needed: int) -> None:
-    """Refuses at once what would fill the disk in an hour."""
-    with _told(path):
-        there = next(parent for parent in path.absolute().parents if parent.is_dir())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise StorageError(
-            f"expected {amount(needed, 'B')} free for {path.parent}, received {amount(free, 'B')}; make room"
-        )
 
 
 class Landing:

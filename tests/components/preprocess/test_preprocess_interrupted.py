@@ -209,7 +209,7 @@ def tiny_disk(tmp_path):
 def test_a_disk_too_small_for_the_result_is_seen_before_it_is_written(tiny_disk, raw, command, environment):
     ended = subprocess.run(command(raw, tiny_disk / "dataset"), env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: expected 19.8 MB of free space to make the data set in ")
+    assert ended.stderr.startswith("error: expected 19.8 MB free in ")
     assert list(tiny_disk.iterdir()) == []
 
 
