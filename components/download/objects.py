@@ -7,12 +7,12 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from components.core.artifacts.raw import Listed, Listing, write_listing
+from components.core.artifacts.raw import Listing, write_listing
 from components.core.errors import PipelineError
 from components.core.files import hidden_beside, remove
 from components.core.pictures.archives import MAX_MEMBERS
 from components.core.progress import Progress
-from components.core.storage import NotFound
+from components.core.storage import NotFound, Stored
 from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
 from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
@@ -68,7 +68,7 @@ def list_folder(place: str, target: pathlib.Path) -> Listing | None:
     return write_listing(target, source.uri, _listed(source)) if source else None
 
 
-def _listed(source: StoreSource) -> Iterator[Listed]:
+def _listed(source: StoreSource) -> Iterator[Stored]:
     with Progress("list", None, "objects") as progress:
         for count, stored in enumerate(source.objects(), start=1):
             if count > MAX_MEMBERS:
@@ -77,7 +77,7 @@ def _listed(source: StoreSource) -> Iterator[Listed]:
                 )
             name = source.below(stored)
             local_parts(check_key(name))
-            yield Listed(name, stored.size, stored.generation)
+            yield Stored(name, stored.size, stored.generation)
             progress.advance(1)
 
 

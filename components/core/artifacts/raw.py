@@ -16,7 +16,6 @@ facts: the same source gives the same bytes. By format the files are:
                   user named beside them
 """
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,7 @@ import pydantic
 
 from components.core.errors import PipelineError
 from components.core.files import read_json
+from components.core.storage import Stored
 
 SOURCE_FILE = "source.json"
 LISTING_FILE = "objects.jsonl"
@@ -92,39 +92,30 @@ def read_raw(directory: str | pathlib.Path) -> RawInfo:
     return info
 
 
-@dataclasses.dataclass(frozen=True)
-class Listed:
-    """One line of a listing: an object's name below the prefix, its size in bytes and its generation (or ETag)."""
-
-    name: str
-    size: int
-    generation: str
-
-
-def write_listing(path: pathlib.Path, uri: str, objects: Iterable[Listed]) -> Listing:
-    """Writes a listing of objects below `uri`. Plain and not compressed: equal bytes wherever it is written, and a line
-    can be found by its offset."""
+def write_listing(path: pathlib.Path, uri: str, objects: Iterable[Stored]) -> Listing:
+    """Writes a listing of objects, whose keys are below `uri`. Plain and not compressed: equal bytes wherever it is
+    written, and a line can be found by its offset."""
     count = total = 0
     with path.open("wb", buffering=1 << 20) as file:
         for listed in objects:
-            line = json.dumps([listed.name, listed.size, listed.generation], ensure_ascii=False, separators=(",", ":"))
+            line = json.dumps([listed.key, listed.size, listed.generation], ensure_ascii=False, separators=(",", ":"))
             file.write(line.encode("utf-8") + b"\n")
             count, total = count + 1, total + listed.size
     return Listing(uri=uri, objects=count, bytes=total)
 
 
-def iter_listing(path: pathlib.Path) -> Iterator[tuple[int, Listed]]:
+def iter_listing(path: pathlib.Path) -> Iterator[tuple[int, Stored]]:
     """Yields what a listing lists, each with the offset of its line."""
     offset = 0
     with path.open("rb", buffering=1 << 20) as file:
         for line in file:
-            yield offset, Listed(*json.loads(line))
+            yield offset, Stored(*json.loads(line))
             offset += len(line)
 
 
-def listed_at(path: pathlib.Path, offsets: Iterable[int]) -> Iterator[Listed]:
+def listed_at(path: pathlib.Path, offsets: Iterable[int]) -> Iterator[Stored]:
     """Yields the lines of a listing at these offsets."""
     with path.open("rb") as file:
         for offset in offsets:
             file.seek(offset)
-            yield Listed(*json.loads(file.readline()))
+            yield Stored(*json.loads(file.readline()))

@@ -18,12 +18,12 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> 
     payloads = InStore(path, listing.uri)
     with Progress("read", listing.objects, "objects") as progress:
         for offset, listed in iter_listing(path):
-            folder = found.picture_in(listed.name)
+            folder = found.picture_in(listed.key)
             if folder is not None:
-                found.add(listed.name, folder, offset, listed.size)
-            elif is_table(listed.name):
-                found.tables[listed.name] = scratch / f"table-{len(found.tables)}"
-                found.tables[listed.name].write_bytes(b"".join(payloads.read([offset], [listed.size])))
+                found.add(listed.key, folder, offset, listed.size)
+            elif is_table(listed.key):
+                found.tables[listed.key] = scratch / f"table-{len(found.tables)}"
+                found.tables[listed.key].write_bytes(b"".join(payloads.read([offset], [listed.size])))
             progress.advance(1)
-    found.close(payloads, lambda first, last: (one.name for one in listed_at(path, found.offsets[first:last])))
+    found.close(payloads, lambda first, last: (one.key for one in listed_at(path, found.offsets[first:last])))
     return found

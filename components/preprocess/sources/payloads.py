@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from components.core.artifacts.raw import Listed, listed_at
+from components.core.artifacts.raw import listed_at
 from components.core.errors import PipelineError
 from components.core.storage import NotFound, PreconditionFailed, Store, Stored, open_store
 
@@ -123,13 +123,12 @@ def _opened(uri: str) -> Store:
     return open_store(uri)
 
 
-def _fetch(store: Store, listed: Listed, size: int) -> bytes:
-    stored = Stored(listed.name, listed.size, listed.generation)
+def _fetch(store: Store, listed: Stored, size: int) -> bytes:
     try:
-        return store.get(stored, 0, size)[0] if size < listed.size else store.read_as_listed(stored)
+        return store.get(listed, 0, size)[0] if size < listed.size else store.read_as_listed(listed)
     except (NotFound, PreconditionFailed) as gone:
         received = "none" if isinstance(gone, NotFound) else "another one"
         raise PipelineError(
-            f"expected {store.uri(listed.name)!a} as it was when download listed it, received {received}: the source "
+            f"expected {store.uri(listed.key)!a} as it was when download listed it, received {received}: the source "
             "has changed since; start a new run, which lists it again"
         ) from None

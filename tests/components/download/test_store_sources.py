@@ -45,7 +45,7 @@ def names_in(tar: pathlib.Path) -> dict[str, bytes]:
 
 def listed_in(raw: pathlib.Path) -> dict[str, int]:
     """The names and sizes in an artifact's listing."""
-    return {listed.name: listed.size for _, listed in iter_listing(raw / LISTING_FILE)}
+    return {listed.key: listed.size for _, listed in iter_listing(raw / LISTING_FILE)}
 
 
 def test_an_archive_in_a_bucket_is_fetched_byte_for_byte(bucket, fetch_pictures, tmp_path):
