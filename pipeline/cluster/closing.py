@@ -11,9 +11,9 @@ from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
 from components.core.wording import listed
 from pipeline.closing_block import PLACES
 from pipeline.cluster.endings import KILLED, killed
-from pipeline.cluster.pods import Pods, Step
+from pipeline.cluster.pods import Pods
 from pipeline.cluster.story import Story, word
-from pipeline.cluster.tasks import StepState, failed_driver
+from pipeline.cluster.tasks import StepName, failed_driver
 from pipeline.console import table
 
 FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)(?: / Balanced accuracy: (\S+))?")
@@ -31,21 +31,24 @@ NO_ACCESS = "figures and places are in the UI only: there is no access to the po
 def summary(story: Story) -> dict[str, Any]:
     """What pipeline.closing_block prints, as far as it is known."""
     steps = [
-        {"name": state.title, "status": word(state), "cached": state.cached, "seconds": state.seconds}
+        {"name": str(state.step), "status": word(state), "cached": state.cached, "seconds": state.seconds}
         for state in story.states
     ]
-    known: dict[str, Any] = {"steps": steps, "trial_table": _trial_table(story.lines.get(("choose", 0), []))}
-    evaluated, exported = story.lines.get(("evaluate", 0), []), story.lines.get(("export", 0), [])
+    chosen, evaluated, exported, predicted = (
+        story.lines.get(StepName(name), []) for name in ("choose", "evaluate", "export", "predict")
+    )
+    known: dict[str, Any] = {"steps": steps, "trial_table": _trial_table(chosen)}
     if figures := _last(FIGURES, evaluated):
         names = ("loss", "accuracy", "balanced_accuracy")
         known["metrics"] = {name: float(found) for name, found in zip(names, figures.groups(), strict=True) if found}
     verdict, outcome = _last(VERDICT, evaluated), _last(OUTCOME, exported)
-    answered = _last(ANSWERED, story.lines.get(("predict", 0), []))
+    answered = _last(ANSWERED, predicted)
     said = [found.string for found in (answered, outcome) if found]
     said += [f"the model {verdict.string}"] if verdict else []
     known["outcome"] = "; ".join(said)
     if story.pods:
-        known["artifacts"] = _places(story.pods, {state.name for state in story.states if word(state) == "succeeded"})
+        succeeded = {state.step.name for state in story.states if word(state) == "succeeded"}
+        known["artifacts"] = _places(story.pods, succeeded)
         if outcome and outcome[1]:
             known["artifacts"].pop("saved_model", None)
     if not known["outcome"] and story.states and all(state.cached for state in story.states):
@@ -65,25 +68,24 @@ def why(story: Story, run: Any) -> str:
         return f"{name} failed: Kubeflow's driver could not start it{': ' if said else ''}{said}"
     if failed is None:
         return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
-    cause = _cause(story.pods, failed)
-    cached = [state.title for state in story.states if state.cached]
+    cause = _cause(story.pods, failed.step)
+    cached = [str(state.step) for state in story.states if state.cached]
     if cached and LACKING.match(cause):
         # Kubeflow looks at no artifact that it takes from its cache.
         cause += f"; {listed(cached)} came from the cache, and what earlier runs made may be deleted: {ANEW}"
-    return f"{failed.title} failed: {cause}"
+    return f"{failed.step} failed: {cause}"
 
 
-def _cause(pods: Pods | None, state: StepState) -> str:
+def _cause(pods: Pods | None, step: StepName) -> str:
     if pods is None:
         return "KFP's API does not say why, and there is no access to its pod from here"
-    step: Step = state.name, state.number
     log = pods.log(step)
     ending = pods.ending(step)
     only_status = re.search(r"Error \(exit code (\d+)\)$", ending)
     if log.last_error or (ending and not only_status):
         return log.last_error or ending
     if log.exit_status == KILLED:
-        return killed(state.name)
+        return killed(step.name)
     if log.launcher:
         return f"Kubeflow's launcher: {log.launcher[:300]}"
     if log.traced:
@@ -99,7 +101,7 @@ def _places(pods: Pods, succeeded: set[str]) -> dict[str, str]:
     """Of steps that succeeded: what another was to make is not stored."""
     found = {}
     for name, (step, output, file) in PLACES.items():
-        made = pods.log((step, 0)).uris.get(output, "") or _as_input(pods, output)
+        made = pods.log(StepName(step)).uris.get(output, "") or _as_input(pods, output)
         uri = made if step in succeeded else ""
         if uri:
             found[name] = f"{uri.rstrip('/')}/{file}" if file else uri
@@ -110,7 +112,7 @@ def _as_input(pods: Pods, output: str) -> str:
     """An artifact of a step that did not run, or ran several times, as a later step was given it."""
     if output == "tensorboard":  # two steps write one, nobody reads it
         return ""
-    uris = [pods.log((step, 0)).uris.get(output, "") for step in ("export", "evaluate", "choose", "train")]
+    uris = [pods.log(StepName(step)).uris.get(output, "") for step in ("export", "evaluate", "choose", "train")]
     return next(filter(None, uris), "")
 
 

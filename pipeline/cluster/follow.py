@@ -4,9 +4,7 @@ Polls by itself: the SDK's wait never ends if a run is cancelled, stuck, or the 
 """
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
@@ -17,13 +15,12 @@ from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
 from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
 from pipeline.cluster.troubles import QUEUED
+from pipeline.cluster.upload import compiled_of
 
 if TYPE_CHECKING:
     import kfp
 
     from pipeline.cluster.pods import Pods
-
-Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,40 +44,39 @@ class Watch:
     verbose: bool = False
 
 
-def follow(
-    client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, pods: "Pods | None", say: Say = print
-) -> None:
+def follow(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, pods: "Pods | None") -> None:
     """Tells the run as it goes, and in the end what a local run tells; returns if it succeeded.
 
     Raises:
         PipelineError: the run failed, was cancelled, is stuck or took too long, or the connection is lost for good.
     """
-    began, story = time.monotonic(), Story(pods, say, watch.verbose)
+    endpoint = dataclasses.replace(endpoint, patience_s=watch.patience)
+    began, story = time.monotonic(), Story(pods, watch.verbose)
     how = f"follow it with: {endpoint.follow_command(run_id)}"
     pipeline: dict[str, Any] | None = None
     while True:
-        run = _look(client, endpoint, run_id, watch, how, say)
+        run = _look(client, endpoint, run_id, how)
         if run is None:
             never = f"no run {run_id} at {endpoint}; a run's page shows its id"
             raise PipelineError(never if pipeline is None else "the run was deleted, and its pods with it")
-        run.pipeline_spec = pipeline = _pipeline(client, endpoint, run, watch, say) if pipeline is None else pipeline
+        run.pipeline_spec = pipeline = _pipeline(client, endpoint, run) if pipeline is None else pipeline
         story.tell(run)
         if run.state in ENDED:
-            return _end(client, run, story, say)
+            return _end(client, run, story)
         if watch.timeout and time.monotonic() - began >= watch.timeout:
             raise PipelineError(f"the run did not end within {watch.timeout:g} s; it goes on; {how}")
         _check_stuck(run, story, watch, how)
         time.sleep(watch.interval)
 
 
-def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, how: str, say: Say) -> Any:
+def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, how: str) -> Any:
     """The run as it is now; None if there is none."""
     said: list[Exception] = []
 
     def again(error: Exception) -> None:
         if not said:
             said.append(error)
-            say(f"lost the connection to {endpoint}; trying again for {watch.patience:g} s")
+            print(f"lost the connection to {endpoint}; trying again for {endpoint.patience_s:g} s")
 
     def look() -> Any:
         from kfp_server_api import ApiException
@@ -93,25 +89,19 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, h
             raise
 
     try:
-        run = ask_kubeflow(look, endpoint, watch.patience, again)
+        run = ask_kubeflow(look, endpoint, again=again)
     except PipelineError as error:
         raise PipelineError(f"{error}; the run, if there is one, goes on; {how}") from None
     if said:
-        say("connected again")
+        print("connected again")
     return run
 
 
-def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any, watch: Watch, say: Say) -> dict[str, Any]:
-    """The compiled pipeline, which is in KFP's answer only if the run is not one of a version on the Pipelines page."""
-    version = run.pipeline_version_reference
-    if run.pipeline_spec or not version:
-        return run.pipeline_spec or {}
-
-    read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
+def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any) -> dict[str, Any]:
     try:
-        return ask_kubeflow(read, endpoint, watch.patience).pipeline_spec or {}
+        return compiled_of(client, endpoint, run)
     except PipelineError as error:
-        say(f"note: the pipeline's version can't be read, so no step is told: {error}")
+        print(f"note: the pipeline's version can't be read, so no step is told: {error}")
         return {}
 
 
@@ -132,13 +122,14 @@ def _check_stuck(run: Any, story: Story, watch: Watch, how: str) -> None:
         raise PipelineError(f"the run is stuck, nothing has moved for {watch.stuck_after:g} s: {reason}. {leave}")
 
 
-def _end(client: "kfp.Client", run: Any, story: Story, say: Say) -> None:
+def _end(client: "kfp.Client", run: Any, story: Story) -> None:
     """Says the closing block; returns if the run succeeded."""
-    say(closing_block(summary(story)))
+    print(closing_block(summary(story)))
     if was_cancelled(run):
         raise PipelineError("the run was cancelled")
     if run.state in ("SUCCEEDED", "COMPLETE"):
-        return say("the run succeeded")
+        print("the run succeeded")
+        return
     if run.state == "SKIPPED":
         raise PipelineError("the run was skipped")
     page = run_page(client, run.run_id)

@@ -18,8 +18,8 @@ from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.kubeflow import by_the_environment
 from pipeline.cluster.step_log import StepLog
-from pipeline.cluster.tasks import step_of
-from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod, step_title
+from pipeline.cluster.tasks import StepName, step_of
+from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -30,8 +30,6 @@ TIMEOUT_S = (5, 20)
 FORBIDDEN = 403
 # What is asked for twice of a log, so that nothing is lost between two looks.
 OVERLAP_S = 5
-# As (name, trial).
-Step = tuple[str, int]
 
 
 class Pods:
@@ -69,30 +67,30 @@ class Pods:
     def troubles(self) -> list[Trouble]:
         """What keeps steps from starting."""
         there = {_node(pod) for pod in self.pods}
-        found = [trouble for pod in self.pods if (trouble := pod_trouble(step_of(_node(pod)), pod))]
+        found = [trouble for pod in self.pods if (trouble := pod_trouble(_step(pod), pod))]
         # Pods that could not even be made (quota, admission) show in the workflow only.
         waiting = [node for node in self.nodes if node["name"] not in there and node.get("phase") == "Pending"]
         found += [trouble for node in waiting if (trouble := refused_pod(step_of(node["name"]), node))]
         # What their node lacks for them (a network, a volume) is in events only: asked for if nothing else is known.
-        pending = {pod.metadata.name: step_of(_node(pod)) for pod in self.pods if pod.status.phase == "Pending"}
+        pending = {pod.metadata.name: _step(pod) for pod in self.pods if pod.status.phase == "Pending"}
         if pending and not found:
             warnings = [event for event in self._warnings() if event.involved_object.name in pending]
             held = {pending[event.involved_object.name]: event for event in warnings}  # of each the latest
             found += [trouble for step, event in held.items() if (trouble := held_back(step, event))]
         return found
 
-    def started(self) -> set[str]:
-        """The titles of the steps whose newest pod does not wait."""
-        newest = {step_of(_node(pod)): pod for pod in self.pods}
-        return {step_title(step) for step, pod in newest.items() if pod.status.phase not in ("Pending", None)}
+    def started(self) -> set[StepName]:
+        """The steps whose newest pod does not wait."""
+        newest = {_step(pod): pod for pod in self.pods}
+        return {step for step, pod in newest.items() if pod.status.phase not in ("Pending", None)}
 
-    def new_lines(self, verbose: bool = False) -> list[tuple[Step, str]]:
+    def new_lines(self, verbose: bool = False) -> list[tuple[StepName, str]]:
         """The steps' lines since the last call, oldest first.
 
         Args:
             verbose: the launcher's and Argo's lines too.
         """
-        lines: list[tuple[Step, str]] = []
+        lines: list[tuple[StepName, str]] = []
         for pod in self.pods:
             name, phase = pod.metadata.name, pod.status.phase
             # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
@@ -103,12 +101,12 @@ class Pods:
                 for line in self._log_lines(name):
                     own = log.read(line)
                     if verbose or own is not None:
-                        lines.append((step_of(_node(pod)), line if own is None else own))
+                        lines.append((_step(pod), line if own is None else own))
                 if phase in ("Succeeded", "Failed"):
                     self.ended.add(name)
         return lines
 
-    def log(self, step: Step) -> StepLog:
+    def log(self, step: StepName) -> StepLog:
         """The log of the step's newest pod so far; empty if it has no pod."""
         newest = self._newest(step)
         return self.logs.get(newest.metadata.name, StepLog()) if newest else StepLog()
@@ -117,24 +115,24 @@ class Pods:
         """Why KFP's driver of a step gave up; empty if its log does not say."""
         log = StepLog()
         for pod in self.pods:
-            if is_driver(pod) and step_of(_node(pod))[0] == step:
+            if is_driver(pod) and _step(pod).name == step:
                 with unless_unreachable():
                     for line in self._log_lines(pod.metadata.name):
                         log.read(line)
         return log.launcher[:300]
 
-    def ending(self, step: Step) -> str:
+    def ending(self, step: StepName) -> str:
         """How the step's newest pod ended, as Kubernetes and Argo tell; empty if neither does."""
         newest = self._newest(step)
-        return (container_ending(step[0], newest) if newest else "") or self.node_message(step)
+        return (container_ending(step.name, newest) if newest else "") or self.node_message(step)
 
-    def exit_code(self, step: Step) -> int | None:
+    def exit_code(self, step: StepName) -> int | None:
         """The exit code of the step's newest container; None if it has not ended."""
         newest = self._newest(step)
         state = main_container(newest).state if newest and main_container(newest) else None
         return state.terminated.exit_code if state and state.terminated else None
 
-    def node_message(self, step: Step, attempt: int | None = None) -> str:
+    def node_message(self, step: StepName, attempt: int | None = None) -> str:
         """Argo's words on a step's pod, such as that it was deleted.
 
         Args:
@@ -172,8 +170,8 @@ class Pods:
             self.unread = f"{error.status} {error.reason}" if error.status == FORBIDDEN else self.unread
             raise
 
-    def _newest(self, step: Step) -> Any:
-        pods = [pod for pod in self.pods if not is_driver(pod) and step_of(_node(pod)) == step]
+    def _newest(self, step: StepName) -> Any:
+        pods = [pod for pod in self.pods if not is_driver(pod) and _step(pod) == step]
         return pods[-1] if pods else None
 
     def _list(self) -> list[Any]:
@@ -284,3 +282,7 @@ def _nodes_of(status: dict[str, Any]) -> dict[str, Any]:
 
 def _node(pod: Any) -> str:
     return (pod.metadata.annotations or {}).get(NODE_NAME, "") or pod.metadata.name
+
+
+def _step(pod: Any) -> StepName:
+    return step_of(_node(pod))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect
 from pipeline.cluster.submit import check_size, obtain_experiment
-from pipeline.cluster.upload import parameters_of, uploaded_version
+from pipeline.cluster.upload import all_pages, compiled_of, spec_of, uploaded_version
 from pipeline.console import option
 from pipeline.images.names import COMPONENTS, names
 from pipeline.parameters.parameters import Configuration
@@ -98,7 +98,10 @@ def schedule(
         parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
         check_size(parameters)
         found = uploaded_version(client, endpoint, *what)
-        version, taken = found.display_name, parameters_of(found)
+        version, taken = (
+            found.display_name,
+            spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {}),
+        )
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(
                 f"version {version} of {what[0]} has no parameter {unknown[0]!r}; {nearest(unknown[0], sorted(taken))}"
@@ -122,16 +125,8 @@ def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[An
     """All schedules, as KFP describes them."""
     client = client or connect(endpoint)
     # Other than with experiments, the SDK does not look for the user's namespace itself.
-    mine = client.get_user_namespace() or None
-    found: list[Any] = []
-    token = ""
-    while True:
-        read = functools.partial(client.list_recurring_runs, page_token=token, page_size=100, namespace=mine)
-        page = ask_kubeflow(read, endpoint)
-        found += page.recurring_runs or []
-        token = page.next_page_token
-        if not token:
-            return found
+    listed = functools.partial(client.list_recurring_runs, namespace=client.get_user_namespace() or None)
+    return ask_kubeflow(lambda: all_pages(listed, "recurring_runs"), endpoint)
 
 
 def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client") -> str:
@@ -140,11 +135,7 @@ def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client") -> str:
     Returns:
         `this`, `another: ` and the components that are another, or `-` if it runs none of our images.
     """
-    document, version = entry.pipeline_spec, entry.pipeline_version_reference
-    if not document and version and version.pipeline_version_id:
-        read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
-        document = ask_kubeflow(read, endpoint).pipeline_spec
-    executors = (document or {}).get("pipeline_spec", document or {}).get("deploymentSpec", {}).get("executors", {})
+    executors = compiled_of(client, endpoint, entry).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
     # Tags are hashes of the code; the repository is another matter.
     tags = {tag for image in found if TAG.fullmatch(tag := image.partition("@")[0].rpartition(":")[2])}

@@ -1,17 +1,15 @@
 """Tells a run's story as it happens, as a local run does: a step's name, its own lines below it, how it ended."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.wording import listed
-from pipeline.cluster.pods import Pods, Step
-from pipeline.cluster.tasks import ENDED, StepState, has_running_pod, most_tries, step_states, trial_settings
+from pipeline.cluster.pods import Pods
+from pipeline.cluster.tasks import ENDED, StepName, StepState, has_running_pod, most_tries, step_states, trial_settings
 from pipeline.cluster.troubles import Trouble
 from pipeline.console import option
 
-Say = Callable[[str], None]
 WORDS = {"CANCELED": "cancelled", "COMPLETE": "succeeded", "RUNTIME_STATE_UNSPECIFIED": "not run", "": "not run"}
 
 
@@ -23,35 +21,35 @@ class Story:
         lines: each step's own lines so far.
     """
 
-    def __init__(self, pods: Pods | None, say: Say, verbose: bool = False):
-        self.pods, self.say, self.verbose = pods, say, verbose
+    def __init__(self, pods: Pods | None, verbose: bool = False):
+        self.pods, self.verbose = pods, verbose
         self.moved = time.monotonic()
         self.states: list[StepState] = []
-        self.lines: dict[Step, list[str]] = {}
-        self._told: dict[Step, StepState] = {}
-        self._kinds: dict[str, tuple[str, float]] = {}
-        self._speaker: Step | None = None
+        self.lines: dict[StepName, list[str]] = {}
+        self._told: dict[StepName, StepState] = {}
+        self._kinds: dict[StepName, tuple[str, float]] = {}
+        self._speaker: StepName | None = None
         self._lost = self._unread = ""
         self._rest = False
 
     def tell(self, run: Any) -> None:
         """Says what is new: steps that began, their lines, lost pods, and how steps ended."""
-        new: dict[Step, list[str]] = {}
+        new: dict[StepName, list[str]] = {}
         if self.pods:
             self._look(self.pods, run)
         if self.pods:
             for step, line in self.pods.new_lines(self.verbose):
-                if self.verbose or step[0] != "choose" or not line.startswith(TRIAL_ROW):
+                if self.verbose or step.name != "choose" or not line.startswith(TRIAL_ROW):
                     new.setdefault(step, []).append(line)
                 self.lines.setdefault(step, []).append(line)
             if self.pods.unread and not self._unread:
                 self._unread = self.pods.unread
-                self.say(f"note: the pods' logs can't be read: {self._unread}; states only, without lines and figures")
+                print(f"note: the pods' logs can't be read: {self._unread}; states only, without lines and figures")
         self.states = step_states(run)
         for state in self.states:
-            self._tell_step(run, state, new.pop((state.name, state.number), []))
+            self._tell_step(run, state, new.pop(state.step, []))
         for step, lines in new.items():  # of a step that KFP does not list yet
-            self._speak(step, step[0], lines)
+            self._speak(step, step.name, lines)
         self._tell_rest()
 
     def troubles(self) -> list[tuple[Trouble, float]]:
@@ -64,17 +62,17 @@ class Story:
         for trouble in found:
             if self._kinds.get(trouble.step, ("", 0.0))[0] != trouble.kind:
                 self._kinds[trouble.step] = trouble.kind, now
-                self.say(f"waiting: {trouble}")
+                print(f"waiting: {trouble}")
         return [(trouble, now - self._kinds[trouble.step][1]) for trouble in found]
 
     def _look(self, pods: Pods, run: Any) -> None:
         """Looks at the pods; says once that they can't be seen any more, and that those seen are not this run's."""
         pods.look()
         if pods.lost and not self._lost:
-            self.say(f"note: the cluster's pods can't be seen: {pods.lost}; states only, without logs, until they can")
+            print(f"note: the cluster's pods can't be seen: {pods.lost}; states only, without logs, until they can")
         self._lost = pods.lost
         if not pods.lost and not pods.pods and has_running_pod(run):
-            self.say(
+            print(
                 f"note: the kubeconfig's cluster has no pod of this run in namespace {pods.namespace}: states only, "
                 f"without logs; look at its context, or give the run's {option('namespace')}"
             )
@@ -82,14 +80,14 @@ class Story:
 
     def _tell_rest(self) -> None:
         """Says once what a run that has failed waits for: Argo stops no step that runs beside the one that failed."""
-        rest = [state.title for state in self.states if state.state == "RUNNING" and state.name != "notify"]
+        rest = [str(state.step) for state in self.states if state.state == "RUNNING" and state.step.name != "notify"]
         if rest and not self._rest and any(state.state == "FAILED" for state in self.states):
             self._rest = True
-            self.say(f"note: no step begins any more; the run has failed when {listed(rest)} has ended")
+            print(f"note: no step begins any more; the run has failed when {listed(rest)} has ended")
 
     def _tell_step(self, run: Any, state: StepState, lines: list[str]) -> None:
-        step = state.name, state.number
-        before = self._told.get(step, StepState(state.name, state.number))
+        step = state.step
+        before = self._told.get(step, StepState(step))
         news = list(lines)
         if state.tries > max(before.tries, 1):
             news.append(self._loss(run, step, state.tries))
@@ -100,28 +98,28 @@ class Story:
         if state != before:
             self._told[step], self.moved = state, time.monotonic()
 
-    def _speak(self, step: Step, title: str, lines: list[str]) -> None:
+    def _speak(self, step: StepName, title: str, lines: list[str]) -> None:
         if self._speaker != step:
             self._speaker = step
-            self.say(title)
+            print(title)
         for line in lines:
-            self.say(f"  {line}")
+            print(f"  {line}")
         if lines:
             self.moved = time.monotonic()
 
     def _title(self, run: Any, state: StepState) -> str:
         """In full when a step is first spoken of."""
         settings = trial_settings(run.pipeline_spec or {})
-        if not state.number or state.number > len(settings) or (state.name, state.number) in self._told:
-            return state.title
-        return f"{state.title} of {len(settings)}: {settings[state.number - 1]}"
+        if not 0 < state.step.trial <= len(settings) or state.step in self._told:
+            return str(state.step)
+        return f"{state.step} of {len(settings)}: {settings[state.step.trial - 1]}"
 
-    def _loss(self, run: Any, step: Step, tries: int) -> str:
+    def _loss(self, run: Any, step: StepName, tries: int) -> str:
         """A line about a pod that another one replaces."""
-        most = most_tries(run.pipeline_spec or {}, step[0])
+        most = most_tries(run.pipeline_spec or {}, step.name)
         said = self.pods.node_message(step, tries - 2) if self.pods else ""
         why = said or f"try {tries - 1} failed"
-        return f"{step[0]}: {why}; trying again ({tries} of {most})" if most else f"{step[0]}: {why}; trying again"
+        return f"{step.name}: {why}; trying again{f' ({tries} of {most})' if most else ''}"
 
 
 def word(state: StepState) -> str:

@@ -7,7 +7,7 @@ import json
 import pathlib
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
@@ -22,7 +22,6 @@ from pipeline.parameters.sweep import Sweep
 if TYPE_CHECKING:
     import kfp
 
-Say = Callable[[str], None]
 DEFAULT_EXPERIMENT = "conv2d"
 BUILD = pathlib.Path("build")
 # What KFP takes of a run's parameters, all of them as JSON, from 2.16 on; before it was half of this.
@@ -75,7 +74,6 @@ def submit(
     endpoint: Endpoint,
     experiment: str = DEFAULT_EXPERIMENT,
     service_account: str = "",
-    say: Say = print,
     pipeline: str = "",
 ) -> tuple["kfp.Client", str]:
     """Starts a run, and says its name, its id, its version, and its page if there is one.
@@ -121,9 +119,9 @@ def submit(
         return run.run_id
 
     run_id = ask_kubeflow(start, endpoint)
-    say(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
+    print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
     if page := run_page(client, run_id):
-        say(f"  {page}")
+        print(f"  {page}")
     return client, run_id
 
 

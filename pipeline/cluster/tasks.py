@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 ENDED = ("SUCCEEDED", "COMPLETE", "FAILED", "CANCELED", "SKIPPED")
 ITERATION = re.compile(r"\((\d+):")
@@ -20,42 +20,44 @@ MOST_TRIES = 10  # of one node, that are looked for
 TRY = re.compile(r"\(\d+\)")
 
 
+class StepName(NamedTuple):
+    """A step by its task's name in the pipeline, such as train, and the number of its trial, from 1; 0: of no loop."""
+
+    name: str
+    trial: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.trial}" if self.trial else self.name
+
+
 @dataclasses.dataclass(frozen=True)
 class StepState:
     """One step of a run, or one trial of a sweep's.
 
     Attributes:
-        name: the task's in the pipeline, such as train.
-        number: of the trial, from 1; 0: not in a loop.
         state: KFP's word; empty: not begun.
         cached: an earlier run answered for it.
         seconds: from its start to its end, the start of its pod included; 0.0 until it has ended.
         tries: pods that were made for it so far.
     """
 
-    name: str
-    number: int = 0
+    step: StepName
     state: str = ""
     cached: bool = False
     seconds: float = 0.0
     tries: int = 0
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} {self.number}" if self.number else self.name
 
 
 def step_states(run: Any) -> list[StepState]:
     """The steps of a run as KFP answers it, in the order of the pipeline; a sweep's trials by number."""
     tasks = _named(run)
     nodes = _node_names(tasks)
-    names = step_names(run.pipeline_spec or {})
     states = []
-    for name in names:
+    for name in step_names(run.pipeline_spec or {}):
         found = [_state(name, task, nodes) for task in tasks if task.display_name == name and _begun(task)]
         if was_cancelled(run):  # KFP says that the step failed which ran then
             found = [dataclasses.replace(state, state=state.state.replace("FAILED", "CANCELED")) for state in found]
-        states += sorted(found, key=lambda state: state.number) or [StepState(name)]
+        states += sorted(found, key=lambda state: state.step) or [StepState(StepName(name))]
     return states
 
 
@@ -89,12 +91,12 @@ def failed_driver(run: Any) -> str:
     return next((name.removesuffix("-driver") for name in failed if name.endswith("-driver")), "")
 
 
-def step_of(node: str) -> tuple[str, int]:
-    """The step in a node's whole name, and the number of its trial: ("train", 2) for `….iteration-iterations(1:1)….`"""
+def step_of(node: str) -> StepName:
+    """The step in a node's whole name: train 2 for `….iteration-iterations(1:1)….`"""
     iteration = ITERATION.search(node)
     parts = [TRY.sub("", part) for part in node.split(".")[1:]]
     steps = [part.removesuffix("-driver") for part in parts if part not in ("root", "executor", "driver", "")]
-    return (steps[-1] if steps else TRY.sub("", node)), int(iteration[1]) + 1 if iteration else 0
+    return StepName(steps[-1] if steps else TRY.sub("", node), int(iteration[1]) + 1 if iteration else 0)
 
 
 def step_names(document: dict[str, Any]) -> list[str]:
@@ -129,7 +131,8 @@ def _state(name: str, task: Any, nodes: dict[str, str]) -> StepState:
     # An executed step takes seconds at least, and is seen running.
     cached = task.state in ("SUCCEEDED", "COMPLETE") and task.start_time == task.end_time
     seconds = (task.end_time - task.start_time).total_seconds() if task.state in ENDED and task.start_time else 0.0
-    return StepState(name, step_of(node)[1] if node else 0, task.state, cached, max(seconds, 0.0), tries)
+    step = StepName(name, step_of(node).trial if node else 0)
+    return StepState(step, task.state, cached, max(seconds, 0.0), tries)
 
 
 def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
@@ -184,7 +187,7 @@ def _children(task: Any) -> list[str]:
 
 def _container_tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The tasks that have a container, with their names."""
-    components = document.get("pipeline_spec", document).get("components", {})
+    components = document.get("components", {})
     return [
         (name, task)
         for name, task in _tasks(document)
@@ -194,8 +197,7 @@ def _container_tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 
 def _tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """All tasks with their names, each after those that it waits for, and after the group that it lies in."""
-    pipeline = document.get("pipeline_spec", document)
-    components = pipeline.get("components", {})
+    components = document.get("components", {})
     ordered: list[tuple[str, dict[str, Any]]] = []
 
     def take(group: dict[str, Any]) -> None:
@@ -214,5 +216,5 @@ def _tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             if name not in taken:
                 take_one(name)
 
-    take(pipeline.get("root", {}))
+    take(document.get("root", {}))
     return ordered

@@ -6,6 +6,7 @@ from typing import Any
 
 from components.core.errors import one_line
 from components.train.nodes.pods import CONFIGURATION_REASONS, IMAGE_REASONS
+from pipeline.cluster.tasks import StepName
 
 # The kubelet warns of what a pod needs before its containers. It tries again every ten seconds or so, and the first
 # tries of a healthy start fail too.
@@ -44,7 +45,7 @@ class Trouble:
         hopeless: that it will not pass by itself.
     """
 
-    step: str
+    step: StepName
     kind: str
     message: str
     advice: str = ""
@@ -54,11 +55,10 @@ class Trouble:
         return f"{self.step}: {self.message}"
 
 
-def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
+def pod_trouble(step: StepName, pod: Any) -> Trouble | None:
     """What keeps a pod from starting; None if it only takes its time."""
     if pod.status.phase not in ("Pending", None):
         return None
-    name = step_title(step)
     for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
         waiting = status.state and status.state.waiting
         message = one_line(waiting.message or "") if waiting else ""
@@ -67,14 +67,14 @@ def pod_trouble(step: tuple[str, int], pod: Any) -> Trouble | None:
             advice = IMAGE_ADVICE if ours else KUBEFLOWS_ADVICE
             if OTHER_PROCESSOR in message:
                 advice = PROCESSOR_ADVICE
-            return Trouble(name, "image", _image(message, status.image), advice, hopeless=True)
+            return Trouble(step, "image", _image(message, status.image), advice, hopeless=True)
         if waiting and waiting.reason in CONFIGURATION_REASONS:
-            return Trouble(name, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)
+            return Trouble(step, "configuration", f"its container can't be made: {_line(message)}", hopeless=True)
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status == "False":
             if condition.reason == QUEUED:
-                return Trouble(name, QUEUED, f"its pod is kept in a queue: {_line(condition.message)}")
-            return Trouble(name, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
+                return Trouble(step, QUEUED, f"its pod is kept in a queue: {_line(condition.message)}")
+            return Trouble(step, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
     return None
 
 
@@ -83,19 +83,19 @@ def is_driver(pod: Any) -> bool:
     return "-driver-" in pod.metadata.name
 
 
-def refused_pod(step: tuple[str, int], node: dict[str, Any]) -> Trouble | None:
+def refused_pod(step: StepName, node: dict[str, Any]) -> Trouble | None:
     """What keeps an Argo node from having a pod; None if that is just being made."""
     message = _line(node.get("message"))
     if not message or message.split(":")[0] in HEALTHY:
         return None
-    return Trouble(step_title(step), "refused", f"its pod is refused: {message}")
+    return Trouble(step, "refused", f"its pod is refused: {message}")
 
 
-def held_back(step: tuple[str, int], event: Any) -> Trouble | None:
+def held_back(step: StepName, event: Any) -> Trouble | None:
     """What a node lacks for a pod that it has, such as a network or a volume; None if that may just take its time."""
     if event.reason not in HELD_REASONS or (event.count or 1) < HELD_TIMES:
         return None
-    return Trouble(step_title(step), "held back", f"its node can't start its pod: {_line(event.message)}")
+    return Trouble(step, "held back", f"its node can't start its pod: {_line(event.message)}")
 
 
 def _image(message: str, image: str) -> str:
@@ -111,8 +111,3 @@ def _scheduling(message: str | None) -> str:
 
 def _line(message: str | None) -> str:
     return one_line(message or "", LONGEST)
-
-
-def step_title(step: tuple[str, int]) -> str:
-    """A step as people read it: train, or train 2 for a trial."""
-    return f"{step[0]} {step[1]}" if step[1] else step[0]

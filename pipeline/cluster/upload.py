@@ -1,7 +1,9 @@
 """Puts pipelines onto Kubeflow's Pipelines page, and finds them there."""
 
 import contextlib
+import functools
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
@@ -77,21 +79,35 @@ def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) 
 
 def versions_of(client: "kfp.Client", pipeline_id: str) -> list[Any]:
     """All versions of a pipeline, the newest first."""
+    listed = functools.partial(client.list_pipeline_versions, pipeline_id, sort_by="created_at desc")
+    return all_pages(listed, "pipeline_versions")
+
+
+def all_pages(listed: Callable[..., Any], name: str) -> list[Any]:
+    """All entries of a list that KFP gives in pages, by their name in its answer."""
     found: list[Any] = []
     token = ""
     while True:
-        page = client.list_pipeline_versions(pipeline_id, page_token=token, page_size=100, sort_by="created_at desc")
-        found += page.pipeline_versions or []
+        page = listed(page_token=token, page_size=100)
+        found += getattr(page, name) or []
         token = page.next_page_token
         if not token:
             return found
 
 
-def parameters_of(version: Any) -> set[str]:
-    """The names of the parameters that a version takes."""
-    spec = version.pipeline_spec or {}
-    spec = spec.get("pipeline_spec", spec)  # so if there is a platform's part beside it
-    return set(spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}))
+def spec_of(made: Any) -> dict[str, Any]:
+    """The compiled pipeline of a run, a schedule or a version, as far as KFP's answer has it."""
+    spec = made.pipeline_spec or {}
+    return spec.get("pipeline_spec", spec)  # so if there is a platform's part beside it
+
+
+def compiled_of(client: "kfp.Client", endpoint: Endpoint, made: Any) -> dict[str, Any]:
+    """The compiled pipeline of a run or a schedule; KFP's answer has none if it is of a version on the Pipelines page."""
+    version = made.pipeline_version_reference
+    if made.pipeline_spec or not version or not version.pipeline_version_id:
+        return spec_of(made)
+    read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
+    return spec_of(ask_kubeflow(read, endpoint))
 
 
 def _known(client: "kfp.Client", name: str) -> list[Any] | None:

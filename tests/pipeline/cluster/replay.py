@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import pathlib
 
@@ -64,16 +65,15 @@ WATCH = Watch(interval=0.01, patience=0.5, stuck_after=0.05, timeout=1.0, hopele
 def replay(name: str, kube=None, pages: bool = True, verbose: bool = False) -> list[str]:
     """What the client says of it, the error it ends with last; `KFP` stands for the address."""
     run = recorded_run(name)
-    api, said = KfpApi([run], pages=pages), []
+    api, said = KfpApi([run], pages=pages), io.StringIO()
     api.runs[run["run_id"]] = run
     if kube is not None:
         kube.pods, kube.argo_nodes = recorded_pods(run), recorded_nodes(run)
-    with api.serving() as url, contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.suppress(PipelineError))
+    with api.serving() as url, contextlib.redirect_stdout(said):
         client = connect(Endpoint(url))
         try:
             pods = kube and find_pods(run["run_id"], "")
-            follow(client, Endpoint(url), run["run_id"], dataclasses.replace(WATCH, verbose=verbose), pods, said.append)
+            follow(client, Endpoint(url), run["run_id"], dataclasses.replace(WATCH, verbose=verbose), pods)
         except PipelineError as error:
-            said.append(f"error: {error}")
-    return [line.replace(url, "KFP") for text in said for line in text.split("\n")]
+            print(f"error: {error}")
+    return said.getvalue().replace(url, "KFP").split("\n")[:-1]

@@ -1,6 +1,7 @@
 """A run put onto the small KFP server of the tests, and the story that such a run tells."""
 
 import contextlib
+import io
 import pathlib
 import time
 import types
@@ -33,28 +34,33 @@ STORY = [
 ]
 
 
-def run(api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, pods=None, **endpoint) -> list[str]:
-    """Submits and follows; returns what was said."""
-    said = []
-    with api.serving() as url, short_pauses():
+def told(
+    api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, sees_pods: bool = False, **endpoint
+) -> tuple[list[str], PipelineError | None]:
+    """Submits and follows; returns what was said, and the error it ends with."""
+    said = io.StringIO()
+    with api.serving() as url, short_pauses(), contextlib.redirect_stdout(said):
         place = Endpoint(url, **endpoint)
-        configuration = configure("quickstart", environment={})
-        client, run_id = submit(configuration, compiled, place, say=said.append)
-        follow(client, place, run_id, watch, pods, said.append)
+        try:
+            client, run_id = submit(configure(environment={}), compiled, place)
+            follow(client, place, run_id, watch, find_pods(run_id, "") if sees_pods else None)
+        except PipelineError as error:
+            return said.getvalue().split("\n")[:-1], error
+    return said.getvalue().split("\n")[:-1], None
+
+
+def run(api: KfpApi, compiled: pathlib.Path, watch: Watch = FAST, **endpoint) -> list[str]:
+    """What is said of a run that succeeds, by a user who can't see its pods."""
+    said, error = told(api, compiled, watch, **endpoint)
+    if error:
+        raise error
     return said
 
 
-def followed(compiled, moments, watch=FAST) -> tuple[list[str], str]:
+def followed(compiled: pathlib.Path, moments: list[Moment], watch: Watch = FAST) -> tuple[list[str], str]:
     """What is said of a run whose pods can be seen, and the error it ends with."""
-    api, lines = KfpApi(moments), []
-    with api.serving() as url:
-        place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), compiled, place, say=lines.append)
-        try:
-            follow(client, place, run_id, watch, find_pods(run_id, ""), lines.append)
-        except PipelineError as error:
-            return "\n".join(lines).split("\n"), str(error)
-    return "\n".join(lines).split("\n"), ""
+    said, error = told(KfpApi(moments), compiled, watch, sees_pods=True)
+    return said, str(error or "")
 
 
 @contextlib.contextmanager

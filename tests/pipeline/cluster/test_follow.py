@@ -5,9 +5,8 @@ import pytest
 from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint, connect
-from pipeline.cluster.submit import submit
 from pipeline.parameters.parameters import configure
-from tests.pipeline.cluster.submitting import FAST, STORY, run, tasks
+from tests.pipeline.cluster.submitting import FAST, STORY, run, tasks, told
 from tests.servers.kfp_api import KfpApi, error
 from tests.servers.kfp_runs import ROOT_WAITS, Moment
 
@@ -48,11 +47,8 @@ def test_a_run_that_has_failed_and_goes_on_says_for_what(quickstart_compiled):
     """Argo's DAG runs until all that it began has ended: an hour's download held up the word that a value can't be."""
     refused = {"check": "FAILED", "download": "RUNNING"}
     moments = [*[Moment("RUNNING", refused)] * 3, Moment("FAILED", {**refused, "download": "SUCCEEDED"})]
-    lines = []
-    with KfpApi(moments).serving() as url:
-        client, run_id = submit(configure(environment={}), quickstart_compiled, Endpoint(url), say=lines.append)
-        with pytest.raises(PipelineError, match="^check failed"):
-            follow(client, Endpoint(url), run_id, FAST, None, lines.append)
+    lines, error = told(KfpApi(moments), quickstart_compiled)
+    assert str(error).startswith("check failed")
     said = "note: no step begins any more; the run has failed when download has ended"
     assert [line for line in lines if line.startswith("note")] == [said]
 
@@ -139,16 +135,9 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(quickstart_compil
 def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
     api = KfpApi([Moment("RUNNING")])
     api.faults = [("GET", "/apis/v2beta1/runs/run-2", "drop")] * 100
-    said = []
-    with api.serving() as url:
-        place = Endpoint(url)
-        client, run_id = submit(configure(environment={}), quickstart_compiled, place, say=said.append)
-        with pytest.raises(PipelineError) as caught:
-            follow(client, place, run_id, Watch(0.01, patience=0.2), None, said.append)
-    assert (
-        f"the run, if there is one, goes on; follow it with: python -m pipeline follow {run_id} --endpoint http"
-        in str(caught.value)
-    )
+    said, error = told(api, quickstart_compiled, Watch(0.01, patience=0.2))
+    goes_on = "the run, if there is one, goes on; follow it with: python -m pipeline follow run-2 --endpoint http"
+    assert goes_on in str(error)
     assert len([line for line in said if line.startswith("lost the connection")]) == 1
 
 

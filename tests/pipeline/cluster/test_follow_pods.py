@@ -218,7 +218,7 @@ def test_what_a_failed_step_was_to_make_is_no_place(quickstart_compiled, kube):
     assert [line for line in lines if "minio://" in line] == ["dataset:     minio://b/preprocess/dataset"]
 
 
-def test_a_sweep_ends_with_the_table_of_its_trials(kube):
+def test_a_sweep_ends_with_the_table_of_its_trials(kube, capsys):
     rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
     rows.append("1 | epochs=1 | failed |  |  | no memory |")
     kube.pods = [pod("train", "Succeeded"), pod("choose", "Succeeded")]
@@ -226,8 +226,7 @@ def test_a_sweep_ends_with_the_table_of_its_trials(kube):
     printed = [*(f"| {row}" for row in rows), "best of 2 trials (1 failed): trial 2, epochs=2"]
     stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(printed)]
     kube.logs[kube.pods[1]["metadata"]["name"]] = "\n".join(stamped)
-    told = []
-    story = Story(find_pods("run-2", ""), told.append)
+    story = Story(find_pods("run-2", ""))
     story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
     assert summary(story)["trial_table"].split("\n") == [
         "trial  changes   val_accuracy  best epoch  time",
@@ -235,6 +234,7 @@ def test_a_sweep_ends_with_the_table_of_its_trials(kube):
         "1      epochs=1  failed                           no memory",
     ]
     of_train = ["train", "  | a table | of its own |"]
+    told = capsys.readouterr().out.splitlines()
     assert told == [*of_train, "choose", "  best of 2 trials (1 failed): trial 2, epochs=2"], "the table is told once"
 
 

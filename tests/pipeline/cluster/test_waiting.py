@@ -120,10 +120,9 @@ def test_a_healthy_start_is_no_trouble(quickstart_compiled, kube):
     assert not [line for line in lines if "waiting" in line]
 
 
-def test_names_of_one_trouble_take_turns_without_a_line_each(kube):
+def test_names_of_one_trouble_take_turns_without_a_line_each(kube, capsys):
     kube.pods = [pod("train", "Pending", ("ErrImagePull", 'failed to pull image "x": not found'))]
-    lines = []
-    story = Story(find_pods("run-2", ""), lines.append)
+    story = Story(find_pods("run-2", ""))
     for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
         kube.pods[0]["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] = reason
         story.pods.look()
@@ -131,35 +130,33 @@ def test_names_of_one_trouble_take_turns_without_a_line_each(kube):
     kube.pods = [pod("train", "Pending", unschedulable="0/1 nodes")]
     story.pods.look()
     story.troubles()
-    assert lines == [
+    assert capsys.readouterr().out.splitlines() == [
         "waiting: train: its image x can't be pulled: not found",
         "waiting: train: no node takes its pod: 0/1 nodes",
     ]
 
 
-def test_a_step_that_waits_again_after_it_ran_waits_from_then_on(kube):
+def test_a_step_that_waits_again_after_it_ran_waits_from_then_on(kube, capsys):
     """A try that had waited for its image an hour ago once ended the wait for the next one at once."""
-    lines = []
-    story = Story(find_pods("run-2", ""), lines.append)
+    story = Story(find_pods("run-2", ""))
     waits = [pod("train", "Pending", ("ErrImagePull", 'failed to pull image "x": not found'))]
     for kube.pods in (waits, [pod("train", "Running")], waits):
         story.pods.look()
         began = time.monotonic()
         told = story.troubles()
     assert told[0][1] <= time.monotonic() - began
-    assert lines == ["waiting: train: its image x can't be pulled: not found"] * 2
+    assert capsys.readouterr().out == "waiting: train: its image x can't be pulled: not found\n" * 2
 
 
-def test_a_pod_that_is_refused_is_told_once(kube):
+def test_a_pod_that_is_refused_is_told_once(kube, capsys):
     """It is not there; KFP's driver of its step, which is, has long ended: the refusal was told at every look."""
-    lines = []
-    story = Story(find_pods("run-2", ""), lines.append)
+    story = Story(find_pods("run-2", ""))
     kube.pods = [pod("train", "Succeeded", driver=True)]
     kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Pending", "exceeded quota")]
     for _ in range(3):
         story.pods.look()
         story.troubles()
-    assert lines == ["waiting: train: its pod is refused: exceeded quota"]
+    assert capsys.readouterr().out == "waiting: train: its pod is refused: exceeded quota\n"
 
 
 @pytest.mark.parametrize("is_large", [False, True], ids=["", "of a large sweep, which is compressed"])
