@@ -102,7 +102,7 @@ def spec_of(made: Any) -> dict[str, Any]:
 
 
 def compiled_of(client: "kfp.Client", endpoint: Endpoint, made: Any) -> dict[str, Any]:
-    """The compiled pipeline of a run or a schedule; KFP's answer has none if it is of a version on the Pipelines page."""
+    """The compiled pipeline of a run or a schedule, its version's if it is of one on the Pipelines page."""
     version = made.pipeline_version_reference
     if made.pipeline_spec or not version or not version.pipeline_version_id:
         return spec_of(made)
