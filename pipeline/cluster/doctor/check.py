@@ -1,31 +1,23 @@
 """One finding."""
 
 import dataclasses
+import functools
 from typing import Literal
+
+State = Literal["ok", "warning", "failed", "skipped"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """`found` says what is, `fix` what to do if that is not right."""
+    """`found` says what is, `fix` what to do if that is not right; the name is given by examine.py."""
 
-    name: str
-    state: Literal["ok", "warning", "failed", "skipped"]
+    name: str = dataclasses.field(default="", kw_only=True)
+    state: State
     found: str
     fix: str = ""
 
 
-def ok(name: str, found: str) -> Check:
-    return Check(name, "ok", found)
-
-
-def warning(name: str, found: str, fix: str) -> Check:
-    """Not right for everybody, or not certain."""
-    return Check(name, "warning", found, fix)
-
-
-def failed(name: str, found: str, fix: str = "") -> Check:
-    return Check(name, "failed", found, fix)
-
-
-def skipped(name: str, why: str) -> Check:
-    return Check(name, "skipped", why)
+ok = functools.partial(Check, "ok")
+warning = functools.partial(Check, "warning")  # not right for everybody, or not certain
+failed = functools.partial(Check, "failed")
+skipped = functools.partial(Check, "skipped")

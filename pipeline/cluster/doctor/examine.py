@@ -2,22 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
 
 from components.core.errors import PipelineError, one_line
 from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
-from pipeline.cluster.doctor.check import Check, failed, skipped
+from pipeline.cluster.doctor.check import Check, State, failed, skipped
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.cluster.refusals import said
 from pipeline.console import option
 
-MARKS: dict[Literal["ok", "warning", "failed", "skipped"], str] = {
-    "ok": "ok     ",
-    "warning": "look   ",
-    "failed": "FAILED ",
-    "skipped": "skipped",
-}
+MARKS: dict[State, str] = {"ok": "ok     ", "warning": "look   ", "failed": "FAILED ", "skipped": "skipped"}
 
 
 def examine(setup: Setup) -> list[Check]:
@@ -44,29 +38,38 @@ def _all(setup: Setup) -> Iterator[Check]:
         yield guarded(name, check, setup)
     if not setup.names_a_cluster:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
-        yield skipped("cluster", f"none is named here, so nothing was checked on one; {how}")
+        yield skipped(f"none is named here, so nothing was checked on one; {how}", name="cluster")
         return
-    client, first = kubeflow.reach_kubeflow(setup)
-    yield first
-    for name, asks in kubeflow.CHECKS.items():
-        yield guarded(name, asks, setup, client) if client else skipped(name, "Kubeflow Pipelines is not reached")
-    kube, first = kubernetes_side.reach_cluster(setup)
-    yield first
-    for name, looks in (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS).items():
-        yield guarded(name, looks, setup, kube) if kube else skipped(name, "the cluster is not reached")
+    yield from _if_reached(setup, kubeflow.CHECKS, "Kubeflow Pipelines is not reached")
+    on_it = kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS
+    yield from _if_reached(setup, on_it, "the cluster is not reached")
 
 
-def guarded(name: str, check: Callable[..., Check], *arguments: object) -> Check:
+def _if_reached(setup: Setup, checks: Mapping[str, Callable[[Setup], Check]], else_why: str) -> Iterator[Check]:
+    """The checks, of which the first is whether there is anything to look at."""
+    (name, check), *others = checks.items()
+    reached = guarded(name, check, setup)
+    yield reached
+    for name, check in others:
+        yield guarded(name, check, setup) if reached.state == "ok" else skipped(else_why, name=name)
+
+
+def guarded(name: str, check: Callable[[Setup], Check], setup: Setup) -> Check:
     """One check must not keep the others from being made."""
     try:
-        return check(*arguments)
+        found = check(setup)
     except PipelineError as error:
-        return failed(name, str(error))
+        what, _, fix = str(error).partition("; ")
+        found = failed(what, fix.removeprefix("try "))
     except Exception as error:  # a doctor that dies of what it examines is no doctor
-        # Kubernetes' own: most people may look into their namespace alone, and not at the nodes.
-        if getattr(error, "status", None) == 403:
-            return skipped(name, f"no permission to look: {said(error)}")
-        if getattr(error, "status", None) == 401:
-            return failed(name, "the cluster does not accept the kubeconfig's login", "log in again")
-        words = one_line(error, 200)
-        return failed(name, f"{type(error).__name__}: {words}", "this is unexpected: report it, with this line")
+        found = _unexpected(error)
+    return dataclasses.replace(found, name=name)
+
+
+def _unexpected(error: Exception) -> Check:
+    status = getattr(error, "status", None)  # Kubernetes' own
+    if status == 403:  # most people may look into their namespace alone, and not at the nodes
+        return skipped(f"no permission to look: {said(error)}")
+    if status == 401:
+        return failed("the cluster does not accept the kubeconfig's login", "log in again")
+    return failed(f"{type(error).__name__}: {one_line(error, 200)}", "this is unexpected: report it, with this line")

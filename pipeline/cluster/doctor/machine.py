@@ -23,10 +23,8 @@ def check_python(setup: Setup) -> Check:
     """The version of Python."""
     found = ".".join(map(str, sys.version_info[:3]))
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
-        return ok("python", found)
-    return failed(
-        "python", found, "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11"
-    )
+        return ok(found)
+    return failed(found, "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11")
 
 
 def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
@@ -34,7 +32,7 @@ def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
     import packaging.requirements
 
     if not lock.is_file():
-        return failed("packages", f"{lock.name} is missing", "check the project out again, or: make lock")
+        return failed(f"{lock.name} is missing", "check the project out again, or: make lock")
     off, count = [], 0
     for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", lock.read_text(encoding="utf-8"), re.MULTILINE):
         wanted_here = packaging.requirements.Requirement(line)
@@ -48,9 +46,9 @@ def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
         if not wanted_here.specifier.contains(here if here != "missing" else "0", prereleases=True):
             off.append(f"{wanted_here.name} {here}, locked {str(wanted_here.specifier).removeprefix('==')}")
     if not off:
-        return ok("packages", f"{count} packages, each as the lock file has it")
+        return ok(f"{count} packages, each as the lock file has it")
     more = f" and {len(off) - 3} more" if len(off) > 3 else ""
-    return warning("packages", "; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
+    return warning("; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
 
 
 def check_docker(setup: Setup) -> Check:
@@ -62,29 +60,27 @@ def check_docker(setup: Setup) -> Check:
     except PipelineError as error:
         said = str(error).partition("; ")[0]
         mend = f"install and start Docker to build images; runs need none: {option('runner', 'process')}"
-        return warning("docker", said, mend)
-    return ok("docker", f"{version.get('Version', 'unknown')} at {address()}")
+        return warning(said, mend)
+    return ok(f"{version.get('Version', 'unknown')} at {address()}")
 
 
 def check_clock(setup: Setup) -> Check:
     """This clock against that of the cluster's KFP."""
     import requests
 
-    from pipeline.cluster.kubeflow import find_endpoint
-
     try:
-        url = find_endpoint(setup.url, setup.namespace).url
+        url = setup.endpoint.url
         answer = requests.head(url, timeout=(5, 10)) if url else None
     except (PipelineError, requests.RequestException):
         answer = None
     stamp = answer.headers.get("Date") if answer is not None else None
     if not stamp:
-        return skipped("clock", "no KFP endpoint answers with the time to compare with")
+        return skipped("no KFP endpoint answers with the time to compare with")
     skew = (datetime.datetime.now(datetime.UTC) - email.utils.parsedate_to_datetime(stamp)).total_seconds()
     if abs(skew) <= MOST_SKEW_S:
-        return ok("clock", f"within {MOST_SKEW_S} s of the cluster's")
+        return ok(f"within {MOST_SKEW_S} s of the cluster's")
     ahead = "ahead of" if skew > 0 else "behind"
-    return failed("clock", f"{abs(skew):.0f} s {ahead} the cluster's", "set it by NTP: timedatectl set-ntp true")
+    return failed(f"{abs(skew):.0f} s {ahead} the cluster's", "set it by NTP: timedatectl set-ntp true")
 
 
 CHECKS = {

@@ -1,13 +1,13 @@
 """Whether what each step asks for can be had: on the largest node, under the namespace's quotas."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from components.check.settings import SIZED
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
-from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, KubernetesSide, all_nodes, nodes_for
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, all_nodes, nodes_for
 from pipeline.cluster.doctor.setup import Setup
 
 Amounts = dict[str, Decimal]
@@ -34,13 +34,13 @@ class Wish:
         return {**given, "cpu": "cpu_request", "limits.cpu": f"{self.step}_cpu"}.get(what, "gpus")
 
 
-def check_room(setup: Setup, kube: KubernetesSide) -> Check:
+def check_room(setup: Setup) -> Check:
     """Compares each step's requests with what the nodes have to give, whatever else runs there now."""
-    nodes = all_nodes(kube)
+    nodes = all_nodes(setup)
     if not nodes:
-        return skipped("room", "no node to compare with")
+        return skipped("no node to compare with")
     for wish in _wishes(setup.parameters):
-        fitting = nodes_for(kube, setup.parameters) if wish.step == "train" else nodes
+        fitting = nodes_for(setup) if wish.step == "train" else nodes
         given = [_numbers({what: (node.status.allocatable or {}).get(what) for what in wish.pod}) for node in fitting]
         # A pool that an autoscaler has yet to make is the check of GPU nodes' to tell.
         if given and not any(all(wish.pod[what] <= some[what] for what in wish.pod) for some in given):
@@ -49,13 +49,13 @@ def check_room(setup: Setup, kube: KubernetesSide) -> Check:
                 f"give {wish.step}_memory or cpu_request less, or add a larger node; an autoscaler may do so by itself"
             )
             found = f"{wish.step} asks for {_shown(wish.pod)}, the largest node gives {_shown(largest)}"
-            return failed("room", found, fix)
-    return ok("room", "each step fits on a node")
+            return failed(found, fix)
+    return ok("each step fits on a node")
 
 
-def check_quota(setup: Setup, kube: KubernetesSide) -> Check:
+def check_quota(setup: Setup) -> Check:
     """Compares what each step asks for with what the namespace's quotas leave."""
-    quotas = kube.core.list_namespaced_resource_quota(kube.namespace, _request_timeout=TIMEOUT_S).items
+    quotas = setup.core.list_namespaced_resource_quota(setup.pods_in, _request_timeout=TIMEOUT_S).items
     for quota in quotas:
         hard = _numbers(quota.status.hard or quota.spec.hard)
         used = _numbers(quota.status.used)
@@ -66,14 +66,11 @@ def check_quota(setup: Setup, kube: KubernetesSide) -> Check:
                     amounts = f"leaves {_amount(what, left)}, {wish.step} asks for {_amount(what, amount)}"
                     less = "" if what == "pods" else f", or give {wish.parameter(what)} less"
                     fix = f"wait for other runs, or have it raised{less}"
-                    return failed("quota", f"{quota.metadata.name} {amounts}", fix)
-    return ok("quota", f"{len(quotas)} leave room for each step" if quotas else "there is none")
+                    return failed(f"{quota.metadata.name} {amounts}", fix)
+    return ok(f"{len(quotas)} leave room for each step" if quotas else "there is none")
 
 
-CHECKS: dict[str, Callable[[Setup, KubernetesSide], Check]] = {
-    "room": check_room,
-    "quota": check_quota,
-}
+CHECKS = {"room": check_room, "quota": check_quota}
 
 
 def _wishes(parameters: Any) -> Iterator[Wish]:

@@ -3,15 +3,29 @@
 import dataclasses
 import functools
 import os
+from typing import TYPE_CHECKING
 
-from pipeline.cluster.kubeflow import ENDPOINT_VARIABLES, first_set, has_cluster
+from pipeline.cluster.kubeflow import (
+    ENDPOINT_VARIABLES,
+    NAMESPACE_VARIABLES,
+    Endpoint,
+    connect,
+    find_endpoint,
+    first_set,
+    has_cluster,
+)
+from pipeline.cluster.pods import kubernetes_api
 from pipeline.parameters.cluster_options import placement_file
 from pipeline.parameters.parameters import Parameters, configure
+
+if TYPE_CHECKING:
+    import kfp
+    from kubernetes import client
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What to check against, as the `doctor` command's options name it."""
+    """What to check against, as the `doctor` command's options name it, and what leads to it."""
 
     url: str = ""
     namespace: str = ""
@@ -28,8 +42,30 @@ class Setup:
         """Whether there is an endpoint or a kubeconfig."""
         return bool(self.url or first_set(os.environ, ENDPOINT_VARIABLES)) or has_cluster()
 
+    @property
+    def pods_in(self) -> str:
+        """The namespace that runs are in."""
+        return self.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
+
     @functools.cached_property
     def parameters(self) -> Parameters:
         """The parameters of the run, for its GPUs, node selector and tolerations."""
         lines = placement_file(self.placement) if self.placement else []
         return configure(self.profile, [*lines, *self.settings]).parameters
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where Kubeflow Pipelines is."""
+        return find_endpoint(self.url, self.namespace)
+
+    @functools.cached_property
+    def kubeflow(self) -> "kfp.Client":
+        """Kubeflow Pipelines, which has answered."""
+        return connect(self.endpoint)
+
+    @functools.cached_property
+    def core(self) -> "client.CoreV1Api":
+        """The API of the cluster of the kubeconfig, or of the pod this runs in."""
+        from kubernetes import client
+
+        return client.CoreV1Api(kubernetes_api(client.Configuration()))

@@ -16,13 +16,11 @@ def check_registry(setup: Setup) -> Check:
     name = read_name(image("train"))
     if not name.registry:
         fix = "set CONV2D_IMAGE_REPOSITORY to host/project/name, unless images are loaded onto the nodes (kind)"
-        return skipped("registry push", f"{name.path!r} names no registry; {fix}")
+        return skipped(f"{name.path!r} names no registry; {fix}")
     refused = may_push(name)
     if refused:
-        return failed(
-            "registry push", refused, f"docker login {name.registry}, with an account that may write {name.path}"
-        )
-    return ok("registry push", f"{name.registry}/{name.path} takes images")
+        return failed(refused, f"docker login {name.registry}, with an account that may write {name.path}")
+    return ok(f"{name.registry}/{name.path} takes images")
 
 
 def check_images(setup: Setup) -> Check:
@@ -32,20 +30,14 @@ def check_images(setup: Setup) -> Check:
     from pipeline.images.lookup import require_images
 
     check_gpus(setup.parameters.gpus, setup.parameters.nodes, setup.parameters.accelerator)
-    try:
-        notes = require_images(image for _, image in step_images(setup.parameters, NO_OPTIONS))
-    except PipelineError as error:
-        said, _, fix = str(error).partition("; try ")
-        return failed("images", said, fix)
-    return skipped("images", notes[0]) if notes else ok("images", "all are in the registry")
+    notes = require_images(image for _, image in step_images(setup.parameters, NO_OPTIONS))
+    return skipped(notes[0]) if notes else ok("all are in the registry")
 
 
 def check_store(setup: Setup) -> Check:
     """Writes an object, reads it back and removes it."""
     if not setup.bucket:
-        return skipped(
-            "object store", f"no {option('bucket')} given, such as {setup.parameters.publish_uri or 'gs://bucket'}"
-        )
+        return skipped(f"no {option('bucket')} given, such as {setup.parameters.publish_uri or 'gs://bucket'}")
     from components.core.storage import Limits, open_store
 
     fix = "check the bucket's name, the credentials (gcloud auth application-default login, AWS_PROFILE) and the role"
@@ -59,16 +51,16 @@ def check_store(setup: Setup) -> Check:
             store.delete(name)
         gone = not store.exists(name)
     except PipelineError as error:
-        return failed("object store", str(error), fix)
+        return failed(str(error), fix)
     if not (same and gone):
-        return failed("object store", "what was read is not what was written, or it could not be removed", fix)
-    return ok("object store", f"{setup.bucket}: written, read back, removed")
+        return failed("what was read is not what was written, or it could not be removed", fix)
+    return ok(f"{setup.bucket}: written, read back, removed")
 
 
 def check_tensorboard(setup: Setup) -> Check:
     """Whether TensorBoard answers."""
     if not setup.tensorboard:
-        return skipped("tensorboard", f"no {option('tensorboard')} given, such as http://localhost:6006")
+        return skipped(f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
 
     shown = without_password(setup.tensorboard)
@@ -77,30 +69,30 @@ def check_tensorboard(setup: Setup) -> Check:
         answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
         version = answer.json()["version"] if answer.status_code == 200 else ""
     except requests.ConnectionError:
-        return failed("tensorboard", f"nothing answers at {shown}", fix)
+        return failed(f"nothing answers at {shown}", fix)
     except (requests.RequestException, ValueError, KeyError, TypeError):
         version = ""
     if not version:
-        return failed("tensorboard", f"what answers at {shown} is not TensorBoard", fix)
-    return ok("tensorboard", f"{version} at {shown}")
+        return failed(f"what answers at {shown} is not TensorBoard", fix)
+    return ok(f"{version} at {shown}")
 
 
 def check_hub(setup: Setup) -> Check:
     """Whether Kubeflow Hub answers, if the run is to tell it."""
-    name, url = "kubeflow hub", setup.parameters.model_registry_url
+    url = setup.parameters.model_registry_url
     if not url:
-        return skipped(name, "no MODEL_REGISTRY_URL given: nothing is told")
+        return skipped("no MODEL_REGISTRY_URL given: nothing is told")
     from components.export.hub import Hub, HubError
 
     try:
         with Hub(url) as hub:
-            return ok(name, f"{hub.api} answers")
+            return ok(f"{hub.api} answers")
     except HubError as error:
         fix = (
             "an address inside the cluster is for pods alone; to try it from here, give MODEL_REGISTRY_URL="
             "http://localhost:8081 beside `kubectl -n kubeflow port-forward svc/model-registry-service 8081:8080`"
         )
-        return failed(name, str(error), fix)
+        return failed(str(error), fix)
 
 
 CHECKS = {

@@ -1,82 +1,74 @@
 """Checks of what not every run needs: training on several nodes, and the servers of published models."""
 
-from typing import Any
-
 from components.train.nodes.train_job import RUNTIME
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, KubernetesSide, gpus_of, nodes_for
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, gpus_asked, gpus_of, nodes_for, unless_absent
 from pipeline.cluster.doctor.setup import Setup
 
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
 SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"
 
 
-def check_several_nodes(setup: Setup, kube: KubernetesSide) -> Check:
+def check_several_nodes(setup: Setup) -> Check:
     """Kubeflow Trainer, our runtime for it, the step's right to start nodes, and nodes with enough GPUs."""
     from kubernetes import client
 
-    name, count = "several nodes", setup.parameters.nodes
+    count = setup.parameters.nodes
     if count == 1:
-        return skipped(name, "the run trains on one")
+        return skipped("the run trains on one")
     overlay = "kubectl apply --server-side -k k8s/overlays/<yours>, with k8s/components/multi-node in it"
     try:
-        client.CustomObjectsApi(kube.core.api_client).get_namespaced_custom_object(
-            *TRAINER, kube.namespace, "trainingruntimes", RUNTIME, _request_timeout=TIMEOUT_S
+        client.CustomObjectsApi(setup.core.api_client).get_namespaced_custom_object(
+            *TRAINER, setup.pods_in, "trainingruntimes", RUNTIME, _request_timeout=TIMEOUT_S
         )
     except client.ApiException as error:
         if error.status != 404:
             raise
         if (error.body or "").startswith("{"):  # the API's own answer; without Trainer there is no such API
-            return failed(name, f"the TrainingRuntime {RUNTIME} is not there", overlay)
-        return failed(
-            name, "Kubeflow Trainer is not there", "install it: https://www.kubeflow.org/docs/components/trainer"
-        )
-    if _may_start_nodes(setup, kube) is False:
-        return failed(name, f"{setup.service_account} may not create TrainJobs", overlay)
-    asked = int(setup.parameters.gpus) if setup.parameters.gpus.isdecimal() else 0
-    fitting = [node for node in nodes_for(kube, setup.parameters) if gpus_of(node, setup.parameters) >= asked]
+            return failed(f"the TrainingRuntime {RUNTIME} is not there", overlay)
+        return failed("Kubeflow Trainer is not there", "install it: https://www.kubeflow.org/docs/components/trainer")
+    if not _may_start_nodes(setup):
+        return failed(f"{setup.service_account} may not create TrainJobs", overlay)
+    asked = gpus_asked(setup)
+    fitting = [node for node in nodes_for(setup) if gpus_of(node, setup) >= asked]
     if len(fitting) < count:
         what = f"{len(fitting)} of {count} nodes with {asked} {setup.parameters.accelerator} are there"
-        return warning(name, what, "fine if an autoscaler makes such nodes from none; else lower nodes= or gpus=")
-    return ok(name, f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
+        return warning(what, "fine if an autoscaler makes such nodes from none; else lower nodes= or gpus=")
+    return ok(f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
 
 
-def check_serving(setup: Setup, kube: KubernetesSide) -> Check:
+def check_serving(setup: Setup) -> Check:
     """Whether the servers of published models are ready, if they are installed."""
     from kubernetes import client
 
-    try:
-        deployment: Any = client.AppsV1Api(kube.core.api_client).read_namespaced_deployment(
-            SERVER, SERVING_NAMESPACE, _request_timeout=TIMEOUT_S
-        )
-    except client.ApiException as error:
-        if error.status == 404:
-            return skipped("serving", f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply -k k8s/overlays/serving")
-        raise
+    read = client.AppsV1Api(setup.core.api_client).read_namespaced_deployment
+    deployment = unless_absent(lambda: read(SERVER, SERVING_NAMESPACE, _request_timeout=TIMEOUT_S))
+    if deployment is None:
+        return skipped(f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply -k k8s/overlays/serving")
     wanted_pods, ready = deployment.spec.replicas or 0, deployment.status.ready_replicas or 0
     if wanted_pods and ready >= wanted_pods:
-        return ok("serving", f"{ready} servers ready in {SERVING_NAMESPACE}")
+        return ok(f"{ready} servers ready in {SERVING_NAMESPACE}")
     fix = f"kubectl -n {SERVING_NAMESPACE} describe pods; a server is ready once it has loaded the model"
-    return failed("serving", f"{ready} of {wanted_pods} servers are ready", fix)
+    return failed(f"{ready} of {wanted_pods} servers are ready", fix)
 
 
-def _may_start_nodes(setup: Setup, kube: KubernetesSide) -> bool | None:
-    """None if we may not ask that for others."""
+def _may_start_nodes(setup: Setup) -> bool:
+    """True also if we may not ask that for others."""
     from kubernetes import client
 
-    attributes = {"namespace": kube.namespace, "verb": "create", "group": TRAINER[0], "resource": "trainjobs"}
+    attributes = {"namespace": setup.pods_in, "verb": "create", "group": TRAINER[0], "resource": "trainjobs"}
     review = client.V1SubjectAccessReview(
         spec=client.V1SubjectAccessReviewSpec(
-            user=f"system:serviceaccount:{kube.namespace}:{setup.service_account}",
+            user=f"system:serviceaccount:{setup.pods_in}:{setup.service_account}",
             resource_attributes=client.V1ResourceAttributes(**attributes),
         )
     )
     try:
-        asked = client.AuthorizationV1Api(kube.core.api_client)
+        asked = client.AuthorizationV1Api(setup.core.api_client)
         return asked.create_subject_access_review(review, _request_timeout=TIMEOUT_S).status.allowed
     except client.ApiException as error:
         if error.status in (401, 403):
-            return None
+            return True
         raise
 
 

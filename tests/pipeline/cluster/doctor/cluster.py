@@ -24,6 +24,6 @@ def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | No
     }
 
 
-def check(name: str, setup: Setup = Setup()) -> Check:  # noqa: B008
-    kube, _ = kubernetes_side.reach_cluster(setup)
-    return guarded(name, (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name], setup, kube)
+def check(name: str, *settings: str, webhook_secret: str = "") -> Check:
+    setup = Setup(settings=settings, webhook_secret=webhook_secret)
+    return guarded(name, (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name], setup)

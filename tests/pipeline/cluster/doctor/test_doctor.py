@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipeline.cluster.doctor import kubeflow as kubeflow_checks
 from pipeline.cluster.doctor import machine, stores
 from pipeline.cluster.doctor.check import Check
-from pipeline.cluster.doctor.examine import examine, show
+from pipeline.cluster.doctor.examine import examine, guarded, show
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.commands.main import main
 from tests.pipeline.cluster.doctor.cluster import TOLERATION
@@ -64,12 +64,8 @@ def test_a_whole_cluster_is_healthy(cluster, capsys):
 
 def test_python_out_of_range(monkeypatch):
     monkeypatch.setattr("sys.version_info", (3, 10, 1))
-    assert machine.check_python(Setup()) == Check(
-        "python",
-        "failed",
-        "3.10.1",
-        "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11",
-    )
+    advice = "install Python 3.11, 3.12 or 3.13 and say which: make clean, make PYTHON3=python3.11"
+    assert machine.check_python(Setup()) == Check("failed", "3.10.1", advice)
 
 
 def test_packages_are_compared_with_the_lock(tmp_path):
@@ -105,17 +101,14 @@ class VersionedKfp(KfpApi):
 @pytest.mark.parametrize(("api", "state"), [(VersionedKfp(), "warning"), (KfpApi(), "skipped")])
 def test_an_older_back_end_is_told(api, state):
     with api.serving() as url:
-        setup = Setup(url=url)
-        client, _ = kubeflow_checks.reach_kubeflow(setup)
-        found = kubeflow_checks.check_versions(setup, client)
+        found = kubeflow_checks.check_versions(Setup(url=url))
     assert found.state == state
     assert state != "warning" or "2.5.0, older than the SDK" in found.found
 
 
 def test_a_token_that_is_refused_has_its_fix():
     with KfpApi(token="right").serving() as url:
-        client, found = kubeflow_checks.reach_kubeflow(Setup(url=url))
-    assert client is None
+        found = kubeflow_checks.check_kubeflow(Setup(url=url))
     assert found.state == "failed"
     assert "KFP_EXISTING_TOKEN" in found.fix
 
@@ -145,8 +138,8 @@ def test_a_push_is_tried_and_given_up(monkeypatch):
         registry.status = 403
         found = stores.check_registry(Setup())
         assert (found.state, found.fix.startswith("docker login")) == ("failed", True)
-        absent = stores.check_images(Setup())
-        assert (absent.state, "make images ACTION=push" in absent.fix) == ("failed", True)
+        absent = guarded("images", stores.check_images, Setup())
+        assert (absent.state, absent.fix) == ("failed", "make images ACTION=push TARGET=cpu")
 
 
 def test_the_store_is_written_read_and_cleaned(tmp_path):
@@ -175,7 +168,7 @@ def test_kubeflow_hub_is_asked_if_it_is_to_be_told():
     assert stores.check_hub(Setup()).state == "skipped"
     with ModelRegistry("v1alpha3").serving() as url:
         asked = Setup(settings=(f"MODEL_REGISTRY_URL={url}",))
-        assert stores.check_hub(asked) == Check("kubeflow hub", "ok", f"{url}/api/model_registry/v1alpha3 answers")
+        assert stores.check_hub(asked) == Check("ok", f"{url}/api/model_registry/v1alpha3 answers")
     gone = stores.check_hub(asked)
     assert gone.state == "failed" and "no answer" in gone.found and "port-forward" in gone.fix
     with KfpApi().serving() as url:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pipeline.cluster.doctor.setup import Setup
 from tests.pipeline.cluster.doctor.cluster import TAINT, TOLERATION, check, node
 
 
@@ -15,12 +14,11 @@ from tests.pipeline.cluster.doctor.cluster import TAINT, TOLERATION, check, node
     ],
 )
 def test_what_is_missing_and_what_may_not_be_looked_at(cluster, name, path, fix):
-    setup = Setup(webhook_secret="conv2d-webhook")
     del cluster.objects[path]
-    found = check(name, setup)
+    found = check(name, webhook_secret="conv2d-webhook")
     assert (found.state, fix in found.fix) == ("failed", True)
     cluster.forbidden.add(path)
-    assert check(name, setup).state == "skipped"
+    assert check(name, webhook_secret="conv2d-webhook").state == "skipped"
 
 
 @pytest.mark.parametrize("name", ["CPU nodes", "GPU nodes", "tolerations", "room", "several nodes"])
@@ -28,7 +26,7 @@ def test_nodes_that_one_may_not_look_at_are_no_failure(cluster, name):
     """As on most clusters of companies: each was one, `this is unexpected: report it`."""
     cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": True}}}
     cluster.forbidden.add("/api/v1/nodes")
-    found = check(name, Setup(settings=("GPUS=1", "NODES=2")))
+    found = check(name, "GPUS=1", "NODES=2")
     assert (found.state, found.found) == ("skipped", "no permission to look: cannot get /api/v1/nodes")
 
 
@@ -41,7 +39,7 @@ def test_a_login_that_has_expired_is_one(cluster):
 
 def test_a_webhook_secret_without_its_key(cluster):
     cluster.objects["/api/v1/namespaces/kubeflow/secrets/conv2d-webhook"] = {"data": {"uri": "x"}}
-    assert check("webhook's secret", Setup(webhook_secret="conv2d-webhook")).state == "failed"
+    assert check("webhook's secret", webhook_secret="conv2d-webhook").state == "failed"
 
 
 def test_the_stores_secret_is_not_needed_by_everybody(cluster):
@@ -60,7 +58,7 @@ def test_the_stores_secret_is_not_needed_by_everybody(cluster):
     ],
 )
 def test_gpu_nodes(cluster, settings, state, found):
-    checked = check("GPU nodes", Setup(settings=settings))
+    checked = check("GPU nodes", *settings)
     assert checked.state == state
     assert found in checked.found
 
@@ -77,12 +75,12 @@ def test_gpu_nodes(cluster, settings, state, found):
     ],
 )
 def test_tolerations_that_fit_and_the_one_that_would(cluster, tolerations, state):
-    found = check("tolerations", Setup(settings=("GPUS=1", f"TOLERATIONS={tolerations}")))
+    found = check("tolerations", "GPUS=1", f"TOLERATIONS={tolerations}")
     assert found.state == state
     if state == "failed":
         assert "gpu-1 has nvidia.com/gpu=present:NoSchedule" in found.found
         fixed = found.fix.removeprefix("TOLERATIONS='").removesuffix("'")
-        assert check("tolerations", Setup(settings=("GPUS=1", f"TOLERATIONS={fixed}"))).state == "ok"
+        assert check("tolerations", "GPUS=1", f"TOLERATIONS={fixed}").state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -100,25 +98,25 @@ REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 def test_several_nodes_need_trainer_its_runtime_a_right_and_nodes(cluster):
-    setup = Setup(settings=("NODES=2", "GPUS=1"))
+    two = "NODES=2", "GPUS=1"
     assert check("several nodes").state == "skipped"
-    found = check("several nodes", setup)
+    found = check("several nodes", *two)
     assert (found.state, "conv2d-jax is not there" in found.found) == ("failed", True)
     cluster.missing.add("/apis/trainer.kubeflow.org")
-    found = check("several nodes", setup)
+    found = check("several nodes", *two)
     assert (found.state, found.found) == ("failed", "Kubeflow Trainer is not there")
     cluster.missing.clear()
     cluster.objects |= {RUNTIME: {}, REVIEW: {"spec": {}, "status": {"allowed": False}}}
-    found = check("several nodes", setup)
+    found = check("several nodes", *two)
     assert (found.state, found.found) == ("failed", "conv2d-runner may not create TrainJobs")
     (asked,) = [body for method, path, _, body in cluster.requests if path == REVIEW]
     assert asked["spec"]["user"] == "system:serviceaccount:kubeflow:conv2d-runner"
     cluster.objects[REVIEW]["status"]["allowed"] = True
-    assert (check("several nodes", setup).state, cluster.forbidden) == ("warning", set())
+    assert (check("several nodes", *two).state, cluster.forbidden) == ("warning", set())
     cluster.objects["/api/v1/nodes"]["items"].append(node("gpu-2", 1))
-    assert check("several nodes", setup).found.endswith("the right to start 2 nodes, and 2 that fit")
+    assert check("several nodes", *two).found.endswith("the right to start 2 nodes, and 2 that fit")
     cluster.forbidden.add(RUNTIME)
-    assert check("several nodes", setup).state == "skipped"
+    assert check("several nodes", *two).state == "skipped"
 
 
 @pytest.mark.parametrize(("ready", "state"), [(2, "ok"), (1, "failed")])
@@ -149,7 +147,7 @@ SMALL = {"cpu": "1930m", "memory": "3Gi"}
 def test_each_steps_request_is_compared_with_the_largest_node(cluster, allocatable, settings, said):
     cluster.objects["/api/v1/nodes"]["items"] = [node("a")]
     cluster.objects["/api/v1/nodes"]["items"][0]["status"]["allocatable"] = allocatable
-    found = check("room", Setup(settings=("EXPORT_MEMORY=2Gi", *settings)))
+    found = check("room", "EXPORT_MEMORY=2Gi", *settings)
     assert said in found.found
     assert (found.state == "ok") == (said == "each step fits on a node")
 
@@ -170,8 +168,8 @@ def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
     status = {"hard": {"requests.nvidia.com/gpu": "8"}, "used": {"requests.nvidia.com/gpu": "5"}}
     quota = {"metadata": {"name": "team"}, "status": status}
     cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
-    assert check("quota", Setup(settings=("GPUS=3", "BACKEND=jax"))).state == "ok"
-    found = check("quota", Setup(settings=("GPUS=2", "NODES=2", "BACKEND=jax")))
+    assert check("quota", "GPUS=3", "BACKEND=jax").state == "ok"
+    found = check("quota", "GPUS=2", "NODES=2", "BACKEND=jax")
     assert (found.state, found.found) == ("failed", "team leaves 3 nvidia.com/gpu, train asks for 4 nvidia.com/gpu")
     assert found.fix.endswith("or give gpus less")
 
