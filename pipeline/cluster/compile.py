@@ -17,19 +17,18 @@ from components.core.errors import PipelineError, shown
 from components.core.settings import refuse_places_here
 from components.core.start_place import named_version
 from components.download.places import places_of, public, scheme_of
-from pipeline.cluster.version import version_of
 from pipeline.images.lookup import with_digest
 from pipeline.images.names import image
 from pipeline.keras_side.check import check_model
-from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import Parameters
+from pipeline.parameters.pipeline import Pipeline
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps
 from pipeline.prediction import prediction_pipeline
+from pipeline.revision import version_of
 from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipeline
 
-NO_OPTIONS = ClusterOptions()
 # KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
 LARGEST_TRIALS = 96 * 1024
 # What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 08_2026, 4839e27.
@@ -38,24 +37,17 @@ NUMBER_OR_DATE = re.compile(
 )
 
 
-def compile_pipeline(
-    defaults: Parameters | PredictionParameters,
-    path: pathlib.Path,
-    cluster: ClusterOptions = NO_OPTIONS,
-    sweep: Sweep | None = None,
-    manifest_of: str = "",
-) -> None:
+def compile_pipeline(pipeline: Pipeline, path: pathlib.Path, as_manifest: bool = False) -> None:
     """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes.
 
     Args:
-        sweep: trials that are fixed in the file; None: it trains once.
-        manifest_of: the pipeline's name on Kubeflow's page, to write it and this version as Kubernetes objects, for
-            GitOps; empty: the plain file.
+        as_manifest: whether to write the pipeline and this version of it as Kubernetes objects, for GitOps.
 
     Raises:
         PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
             layers that don't fit; a digest that is asked for and can't be had.
     """
+    defaults, sweep = pipeline.defaults, pipeline.sweep
     check_places(defaults)
     _check_texts([*defaults, *(("grid", trial) for trial in (sweep.trials if sweep else ()))])
     if isinstance(defaults, Parameters):
@@ -64,28 +56,28 @@ def compile_pipeline(
             check_model(defaults)
     if sweep:
         _check_trials(sweep)
-    images = dict(step_images(defaults, cluster, sweep))
-    if cluster.digests:
+    images = dict(step_images(pipeline))
+    if pipeline.cluster.digests:
         images = {step: with_digest(image) for step, image in images.items()}
     if isinstance(defaults, PredictionParameters):
-        pipeline = prediction_pipeline(defaults, images.__getitem__, cluster)
+        graph = prediction_pipeline(defaults, images.__getitem__, pipeline.cluster)
     else:
-        pipeline = training_pipeline(defaults, images.__getitem__, cluster, sweep)
+        graph = training_pipeline(defaults, images.__getitem__, pipeline.cluster, sweep)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own, _numbers_in_quotes():
         compiled = pathlib.Path(own) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(compiled))
-        if manifest_of:
+        compiler.Compiler().compile(graph, str(compiled))
+        if as_manifest:
             version = version_of(compiled)
             options = compiler.KubernetesManifestOptions(
-                pipeline_name=manifest_of,
-                pipeline_version_name=f"{manifest_of}-{version}",
+                pipeline_name=pipeline.name,
+                pipeline_version_name=f"{pipeline.name}-{version}",
                 pipeline_version_display_name=version,
                 include_pipeline_manifest=True,
             )
             compiler.Compiler().compile(
-                pipeline, str(compiled), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+                graph, str(compiled), kubernetes_manifest_options=options, kubernetes_manifest_format=True
             )
         compiled.replace(path)
 
@@ -152,19 +144,13 @@ def _check_trials(sweep: Sweep) -> None:
         )
 
 
-def kind_of(defaults: Parameters | PredictionParameters, sweep: Sweep | None = None) -> str:
-    """A pipeline's kind: training, sweep or prediction."""
-    return "prediction" if isinstance(defaults, PredictionParameters) else "sweep" if sweep else "training"
-
-
-def step_images(
-    defaults: Parameters | PredictionParameters, cluster: ClusterOptions, sweep: Sweep | None = None
-) -> Iterator[tuple[str, str]]:
+def step_images(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     """Each step and its image, that of the look at the source, if there is one to look at, and that of the nodes, if
     the pipeline is compiled for several.
 
     Steps on GPU nodes have the GPU image if the pipeline is compiled for a GPU or more.
     """
+    defaults, cluster = pipeline.defaults, pipeline.cluster
     if isinstance(defaults, PredictionParameters):
         yield "predict", image("predict")
         if cluster.webhook_secret:
@@ -177,7 +163,7 @@ def step_images(
     yield "check", image("check")
     if is_looked_at(defaults):
         yield "look", image("download")
-    steps = SWEEP_STEPS if sweep else STEPS
+    steps = SWEEP_STEPS if pipeline.sweep else STEPS
     for step in (*steps, "notify") if cluster.webhook_secret else steps:
         by_jax = step == "train" and defaults.backend == "jax" and defaults.nodes == 1
         yield step, image(step, "jax" if by_jax else "gpu" if step in on_gpu else "cpu")

@@ -11,8 +11,7 @@ from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import all_pages, compiled_of, spec_of, uploaded_version
 from pipeline.console import option
 from pipeline.images.names import COMPONENTS, names
-from pipeline.parameters.parameters import Configuration
-from pipeline.parameters.prediction import PredictionConfiguration
+from pipeline.parameters.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import kfp
@@ -62,8 +61,8 @@ def check_cron(cron: str) -> str:
 
 
 def schedule(
-    configuration: Configuration | PredictionConfiguration,
-    what: pathlib.Path | tuple[str, str],
+    pipeline: Pipeline,
+    what: pathlib.Path | str,
     cron: str,
     endpoint: Endpoint,
     experiment: str,
@@ -73,8 +72,8 @@ def schedule(
     """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
 
     Args:
-        what: a compiled file, or a pipeline and a version on the Pipelines page, by their names. A version keeps the
-            defaults it was uploaded with, but for what was given on the command line or by the environment.
+        what: the compiled file, or the name of a version on the Pipelines page. A version keeps the defaults it was
+            uploaded with, but for what was given on the command line or by the environment.
 
     Returns:
         The schedule's name and id, and the version's name; empty: it is of a file.
@@ -83,7 +82,7 @@ def schedule(
         PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
             given, or KFP refuses.
     """
-    kfp_cron, name = check_cron(cron), name or configuration.title
+    kfp_cron, name = check_cron(cron), name or pipeline.configuration.title
     # KFP names an object of Kubernetes by what is left of it.
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
         raise PipelineError(f"expected a name with a letter (a to z) or digit before its first dash, received {name!r}")
@@ -91,22 +90,23 @@ def schedule(
     if any(known.display_name == name for known in schedules(endpoint, client)):
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
-    parameters, version = configuration.parameters.model_dump(), ""
+    parameters, version = pipeline.defaults.model_dump(), ""
     if isinstance(what, pathlib.Path):  # whose parameters fit: see submit.prepared
-        pipeline = {"pipeline_package_path": str(what)}
+        source = {"pipeline_package_path": str(what)}
     else:
-        parameters = {given: value for given, value in parameters.items() if configuration.is_given(given)}
+        parameters = {given: value for given, value in parameters.items() if pipeline.configuration.is_given(given)}
         check_size(parameters)
-        found = uploaded_version(client, endpoint, *what)
+        found = uploaded_version(client, endpoint, pipeline.name, what)
         version, taken = (
             found.display_name,
             spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {}),
         )
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(
-                f"version {version} of {what[0]} has no parameter {unknown[0]!r}; {nearest(unknown[0], sorted(taken))}"
+                f"version {version} of {pipeline.name} has no parameter {unknown[0]!r}; "
+                f"{nearest(unknown[0], sorted(taken))}"
             )
-        pipeline = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
+        source = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
     make = functools.partial(
         client.create_recurring_run,
         obtain_experiment(client, endpoint, experiment),
@@ -115,7 +115,7 @@ def schedule(
         max_concurrency=1,
         no_catchup=True,
         params=parameters,
-        **pipeline,
+        **source,
         service_account=service_account or None,
     )
     return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id, version

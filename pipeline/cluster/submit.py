@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, run_page, unless_there
 from pipeline.cluster.upload import uploaded
-from pipeline.cluster.version import version_of
-from pipeline.parameters.cluster_options import ClusterOptions
-from pipeline.parameters.parameters import Configuration
-from pipeline.parameters.prediction import PredictionConfiguration
-from pipeline.parameters.sweep import Sweep
+from pipeline.parameters.pipeline import Pipeline
+from pipeline.revision import version_of
 
 if TYPE_CHECKING:
     import kfp
@@ -29,19 +26,13 @@ LARGEST_PARAMETERS = 20_000
 
 
 @contextlib.contextmanager
-def prepared(
-    configuration: Configuration | PredictionConfiguration,
-    options: ClusterOptions,
-    check: bool = True,
-    sweep: Sweep | None = None,
-) -> Iterator[pathlib.Path]:
+def prepared(pipeline: Pipeline, check: bool = True) -> Iterator[pathlib.Path]:
     """Checks all that can be known without a cluster, and compiles to a file of this submission's own.
 
     Two submissions at once share nothing. What was submitted becomes build/training.yaml, build/sweep.yaml or
     build/prediction.yaml at the end, by a rename.
 
     Args:
-        sweep: what to try if the best of several trainings is wanted.
         check: whether to ask the registry for the images.
 
     Yields:
@@ -51,37 +42,32 @@ def prepared(
         PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, more
             than KFP takes, an image that the registry lacks.
     """
-    from pipeline.cluster.compile import compile_pipeline, kind_of, step_images
+    from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
 
-    parameters = configuration.parameters
-    check_size(parameters.model_dump())
-    kept = BUILD / f"{kind_of(parameters, sweep)}.yaml"
+    check_size(pipeline.defaults.model_dump())
+    kept = BUILD / f"{pipeline.kind}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
         compiled = pathlib.Path(own) / kept.name
-        compile_pipeline(parameters, compiled, options, sweep)
+        compile_pipeline(pipeline, compiled)
         if check:
-            for note in require_images(image for _, image in step_images(parameters, options, sweep)):
+            for note in require_images(image for _, image in step_images(pipeline)):
                 print(f"note: {note}")
         yield compiled
         compiled.replace(kept)
 
 
 def submit(
-    configuration: Configuration | PredictionConfiguration,
+    pipeline: Pipeline,
     compiled: pathlib.Path,
     endpoint: Endpoint,
     experiment: str = DEFAULT_EXPERIMENT,
     service_account: str = "",
-    pipeline: str = "",
 ) -> tuple["kfp.Client", str]:
     """Starts a run, and says its name, its id, its version, and its page if there is one.
 
     If the very same file is on the Pipelines page, the run is one of that version, and is found there.
-
-    Args:
-        pipeline: under which name it would be on the Pipelines page; empty: that is not looked at.
 
     Returns:
         The client, and the run's id.
@@ -93,10 +79,10 @@ def submit(
     experiment_id = obtain_experiment(client, endpoint, experiment)
     # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
-    name = f"{configuration.title} {moment} {secrets.token_hex(3)}"
+    name = f"{pipeline.configuration.title} {moment} {secrets.token_hex(3)}"
 
     version = version_of(compiled)
-    known = uploaded(client, endpoint, pipeline, version) if pipeline else None
+    known = uploaded(client, endpoint, pipeline.name, version)
     what = (
         {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
         if known
@@ -113,13 +99,13 @@ def submit(
             name,
             **what,
             # All of them, though the file has them as defaults: the UI shows what a run was given.
-            params=configuration.parameters.model_dump(),
+            params=pipeline.defaults.model_dump(),
             service_account=service_account or None,
         )
         return run.run_id
 
     run_id = ask_kubeflow(start, endpoint)
-    print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline}' if known else ''}")
+    print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline.name}' if known else ''}")
     if page := run_page(client, run_id):
         print(f"  {page}")
     return client, run_id

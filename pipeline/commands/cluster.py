@@ -10,6 +10,7 @@ from components.core.errors import PipelineError
 from pipeline.commands import options
 from pipeline.console import notes_aside, option, table
 from pipeline.parameters.cluster_options import ClusterOptions
+from pipeline.parameters.pipeline import Pipeline
 
 
 @click.command("compile")
@@ -25,17 +26,12 @@ from pipeline.parameters.cluster_options import ClusterOptions
     help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
 )
 @options.compiled(with_cache=True)
-def compile_command(
-    pipeline: options.Pipeline, to: pathlib.Path | None, mask_images: bool, kubernetes_manifest: bool
-) -> None:
+def compile_command(pipeline: Pipeline, to: pathlib.Path | None, mask_images: bool, kubernetes_manifest: bool) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline.cluster import compile as compiling
 
-    parameters = pipeline.configuration.parameters
-    kind = compiling.kind_of(parameters, pipeline.sweep)
-    to = to or pathlib.Path(f"build/{kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
-    name = pipeline.name if kubernetes_manifest else ""
-    compiling.compile_pipeline(parameters, to, pipeline.cluster, pipeline.sweep, name)
+    to = to or pathlib.Path(f"build/{pipeline.kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
+    compiling.compile_pipeline(pipeline, to, kubernetes_manifest)
     if mask_images:
         to.write_text(compiling.mask_images(to.read_text()))
     print(f"compiled {to}")
@@ -45,13 +41,13 @@ def compile_command(
 @options.compiled(with_cache=True)
 @options.check_images
 @options.endpoint
-def upload_command(pipeline: options.Pipeline, check_images: bool, endpoint: Any) -> None:
+def upload_command(pipeline: Pipeline, check_images: bool, endpoint: Any) -> None:
     """Puts the pipeline onto Kubeflow's Pipelines page, from where others start it, as a version named for the code."""
     from pipeline.cluster.submit import prepared
     from pipeline.cluster.upload import upload
-    from pipeline.cluster.version import version_of
+    from pipeline.revision import version_of
 
-    with prepared(pipeline.configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
+    with prepared(pipeline, check_images) as compiled:
         version = version_of(compiled)
         known, page = upload(pipeline.name, version, compiled, endpoint)
     print(f"version {version} of pipeline {pipeline.name} {'is there already' if known else 'uploaded'}")
@@ -68,7 +64,7 @@ def upload_command(pipeline: options.Pipeline, check_images: bool, endpoint: Any
 @options.watched
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
 def submit_command(
-    pipeline: options.Pipeline,
+    pipeline: Pipeline,
     check_images: bool,
     experiment: str,
     service_account: str,
@@ -79,9 +75,8 @@ def submit_command(
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
     from pipeline.cluster.submit import prepared, submit
 
-    configuration = pipeline.configuration
-    with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
-        client, run_id = submit(configuration, compiled, endpoint, experiment, service_account, pipeline=pipeline.name)
+    with prepared(pipeline, check_images) as compiled:
+        client, run_id = submit(pipeline, compiled, endpoint, experiment, service_account)
     if watch:
         _follow(client, endpoint, run_id, watching)
     else:
@@ -115,7 +110,7 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 def schedule_command(
     context: click.Context,
     cron: str,
-    pipeline: options.Pipeline,
+    pipeline: Pipeline,
     check_images: bool,
     experiment: str,
     service_account: str,
@@ -127,15 +122,15 @@ def schedule_command(
     from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
-    kfp_cron, configuration = check_cron(cron), pipeline.configuration
+    kfp_cron = check_cron(cron)
     where = (cron, endpoint, experiment, name, service_account)
     if version:
         _refuse_compiled(context)
-        made, identity, version = schedule(configuration, (pipeline.name, version), *where)
+        made, identity, version = schedule(pipeline, version, *where)
         told = f"version {version} of pipeline {pipeline.name}"
     else:
-        with prepared(configuration, pipeline.cluster, check_images, pipeline.sweep) as compiled:
-            made, identity, _ = schedule(configuration, compiled, *where)
+        with prepared(pipeline, check_images) as compiled:
+            made, identity, _ = schedule(pipeline, compiled, *where)
         told = "in UTC unless this KFP is set otherwise"
     print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {told}")
 

@@ -15,6 +15,7 @@ from components.core.storage import location
 from pipeline.console import option
 from pipeline.parameters.cluster_options import ClusterOptions, placement_file
 from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
+from pipeline.parameters.pipeline import Pipeline
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 from pipeline.parameters.sweep import Sweep, plan_sweep, refuse_given_twice
 
@@ -132,28 +133,6 @@ def configured_for(command: Callable) -> Callable:
         return command(configuration=configuration, **rest)
 
     return wrapped
-
-
-@dataclasses.dataclass(frozen=True)
-class Pipeline:
-    """What is to be compiled.
-
-    Attributes:
-        configuration: of a training or a prediction.
-        cluster: what is fixed about a cluster at compile time.
-        sweep: the trials if the best of several trainings is wanted.
-    """
-
-    configuration: Any
-    cluster: ClusterOptions
-    sweep: Sweep | None
-
-    @property
-    def name(self) -> str:
-        """The name that KFP finds it by."""
-        from pipeline.cluster.version import pipeline_name
-
-        return pipeline_name(self.configuration.title, bool(self.sweep))
 
 
 def compiled(with_cache: bool) -> Callable:

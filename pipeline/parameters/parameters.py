@@ -8,8 +8,8 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import yaml
 
@@ -41,6 +41,7 @@ class Parameters(
 
 
 STORE_PLACES = store_places(Parameters)
+Kind = TypeVar("Kind", bound=Settings)
 
 
 def names_by_step(kind: type[Settings]) -> dict[str, list[str]]:
@@ -57,22 +58,39 @@ def names_by_step(kind: type[Settings]) -> dict[str, list[str]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Configuration:
-    """Checked parameters, and for each the place its value came from."""
+class Configuration(Generic[Kind]):
+    """Checked parameters, for each the place its value came from, and the name of a run with them."""
 
-    profile: str
-    parameters: Parameters
+    parameters: Kind
     origins: Mapping[str, str]
+    title: str
+    profile: str = ""
 
     def is_given(self, name: str) -> bool:
         """Whether a parameter's value was typed or set for this one command, and is no profile's and no default."""
-        return self.origins[name] in ("command line", "environment")
+        return self.origins[name] in ("command line", "environment", "placement")
 
-    @property
-    def title(self) -> str:
-        """The run's name: the profile's, or that of the user's own pictures."""
-        own = self.parameters.dataset == PICTURES and not self.origins["dataset"].startswith("profile ")
-        return self.parameters.model_name if own else pathlib.Path(self.profile).stem
+
+def layered(
+    kind: type[Settings], layers: Mapping[str, Mapping[str, str]], elsewhere: Container[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that some layers set, a later one counting more, and for each parameter the layer, or `default`.
+
+    Args:
+        elsewhere: parameters of another kind, which mean nothing here unless they are typed.
+
+    Raises:
+        PipelineError: an unknown name; names the nearest.
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(kind.model_fields, "default")
+    for origin, settings in layers.items():
+        for name, value in settings.items():
+            if name in origins:
+                values[name], origins[name] = value, origin
+            elif origin == "command line" or name not in elsewhere:
+                raise PipelineError(f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(origins))}")
+    return values, origins
 
 
 def profile_path(name: str) -> pathlib.Path:
@@ -101,7 +119,7 @@ def configure(
     profile: str = DEFAULT_PROFILE,
     command_line: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
-) -> Configuration:
+) -> Configuration[Parameters]:
     """Resolves and checks all parameters.
 
     Args:
@@ -117,21 +135,9 @@ def configure(
         "environment": from_environment(environment),
         "command line": from_command_line(command_line),
     }
-    values: dict[str, Any] = {}
-    origins = dict.fromkeys(Parameters.model_fields, "default")
-
-    def take(origin: str, settings: Mapping[str, Any]) -> None:
-        for name, value in settings.items():
-            if name not in Parameters.model_fields:
-                raise PipelineError(
-                    f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(Parameters.model_fields))}"
-                )
-            values[name], origins[name] = value, origin
-
-    for origin, settings in layers.items():
-        take(origin, settings)
+    values, origins = layered(Parameters, layers)
     if dataset := dataset_of(list(layers.values())):
-        take("source", {"dataset": dataset})
+        values["dataset"], origins["dataset"] = dataset, "source"
     of_profile = next(iter(layers))
     if values.get("dataset") != layers[of_profile].get("dataset", values.get("dataset")):
         for name in OF_ITS_DATASET:
@@ -143,7 +149,8 @@ def configure(
         origins["model_name"] = "source" if checked.dataset == PICTURES else "dataset"
         checked = checked.model_copy(update={"model_name": model_name_of(checked.dataset, checked.source)})
     refuse_absent_classes(checked.class_weight, checked.dataset, checked.source, checked.labels)
-    return Configuration(profile, checked, origins)
+    own = checked.dataset == PICTURES and origins["dataset"] != of_profile
+    return Configuration(checked, origins, checked.model_name if own else pathlib.Path(profile).stem, profile)
 
 
 def _from_profile(name: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The parameters of a prediction, and where each value comes from: the command line, the environment, or a default."""
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -8,9 +7,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from components.check.settings import Cpus, Memory, check_cpus
-from components.core.errors import PipelineError, nearest, shown
 from components.predict.settings import PredictSettings
-from pipeline.parameters.parameters import Parameters, from_command_line, from_environment
+from pipeline.parameters.parameters import Configuration, Parameters, from_command_line, from_environment, layered
 
 # The registry that trainings publish to is the one that predictions read.
 PUBLISHED_TO = "publish_uri"
@@ -29,26 +27,9 @@ class PredictionParameters(PredictSettings):
         return self
 
 
-@dataclasses.dataclass(frozen=True)
-class PredictionConfiguration:
-    """Checked parameters, and for each the place its value came from; the counterpart of Configuration."""
-
-    parameters: PredictionParameters
-    origins: Mapping[str, str]
-
-    def is_given(self, name: str) -> bool:
-        """Whether a parameter's value was typed or set, and is no default."""
-        return self.origins[name] != "default"
-
-    @property
-    def title(self) -> str:
-        """The run's name: the model's."""
-        return f"{self.parameters.model.partition('@')[0]} prediction".strip()
-
-
 def configure_prediction(
     command_line: Sequence[str] = (), placed: Sequence[str] = (), environment: Mapping[str, str] = os.environ
-) -> PredictionConfiguration:
+) -> Configuration[PredictionParameters]:
     """Resolves and checks the parameters of a prediction.
 
     Args:
@@ -67,12 +48,6 @@ def configure_prediction(
         "placement": from_command_line(placed),
         "command line": from_command_line(command_line),
     }
-    values: dict[str, str] = {}
-    origins = dict.fromkeys(PredictionParameters.model_fields, "default")
-    for origin, settings in layers.items():
-        for name, value in settings.items():
-            if name in origins:
-                values[name], origins[name] = value, origin
-            elif origin == "command line" or name not in Parameters.model_fields:
-                raise PipelineError(f"unknown parameter {shown(name)} in {origin}; {nearest(name, list(origins))}")
-    return PredictionConfiguration(PredictionParameters.checked(**values), origins)
+    values, origins = layered(PredictionParameters, layers, elsewhere=Parameters.model_fields)
+    checked = PredictionParameters.checked(**values)
+    return Configuration(checked, origins, f"{checked.model.partition('@')[0]} prediction".strip())

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from pipeline.parameters.parameters import configure
+from tests.pipeline.pipelines import training
 from tests.servers.kube_api import KubeApi, kubeconfig
 
 
@@ -22,7 +22,7 @@ def quickstart_compiled(tmp_path_factory) -> pathlib.Path:
     from pipeline.cluster.compile import compile_pipeline
 
     path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compile_pipeline(configure("quickstart", environment={}).parameters, path)
+    compile_pipeline(training(), path)
     return path
 
 

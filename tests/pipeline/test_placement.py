@@ -12,49 +12,33 @@ from components.check.settings import SIZED, PlacementSettings
 from components.core.errors import PipelineError
 from components.notify.message import SECRET_KEYS
 from components.train.nodes.train_job import IMAGE_VARIABLE, LABELS_VARIABLE
-from pipeline.cluster.compile import compile_pipeline, step_images
+from pipeline.cluster.compile import step_images
 from pipeline.cluster.tasks import trial_settings
 from pipeline.images.names import image
-from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, STORE_SECRET, TASK_LIMITS
 from pipeline.training import STEPS
+from tests.pipeline.pipelines import documents, groups, tasks, training
 
 TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-EVERYTHING = ClusterOptions(evaluate_on="gpu", queue="team", priority="urgent", webhook_secret="conv2d-webhook")
+EVERYTHING = {"evaluate_on": "gpu", "queue": "team", "priority": "urgent", "webhook_secret": "conv2d-webhook"}
+
+
+def compiled(*settings: str, **options) -> tuple[dict, dict]:
+    """The pipeline's document, and its executors' Kubernetes settings by step."""
+    pipeline, platform = documents(training(*settings, **options))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return pipeline, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
 
 
 @pytest.fixture(scope="module")
-def compile_to(tmp_path_factory):
-    """Compiles; returns the pipeline's document and its executors' Kubernetes settings by step."""
-
-    def compiled(*settings: str, cluster: ClusterOptions = ClusterOptions(), sweep: Sweep | None = None):  # noqa: B008
-        path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-        compile_pipeline(configure("quickstart", settings, {}).parameters, path, cluster, sweep)
-        pipeline, platform = yaml.load_all(path.read_text(), yaml.CSafeLoader)
-        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        return pipeline, {name.removeprefix("exec-"): executor for name, executor in executors.items()}
-
-    return compiled
-
-
-@pytest.fixture(scope="module")
-def plain(compile_to):
-    return compile_to("GPUS=1")
+def plain():
+    return compiled("GPUS=1")
 
 
 def container(pipeline: dict, step: str) -> dict:
     return pipeline["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
-
-
-def groups(pipeline: dict) -> list[dict]:
-    """Every graph in the file: the root's and those of conditions and exit handlers, each as a component."""
-    return [pipeline["root"], *(component for component in pipeline["components"].values() if "dag" in component)]
-
-
-def tasks(pipeline: dict) -> dict[str, dict]:
-    return {name: task for group in groups(pipeline) for name, task in group["dag"]["tasks"].items()}
 
 
 def test_the_training_pods_gpus_cpus_and_memory_are_run_time_parameters(plain):
@@ -95,9 +79,9 @@ def test_what_a_step_asks_for_is_a_parameter(plain, step):
     }
 
 
-def test_no_pod_asks_for_more_cpus_than_it_may_use(compile_to):
+def test_no_pod_asks_for_more_cpus_than_it_may_use():
     """Kubernetes refuses it when it is made: with CPU_REQUEST=2, as k8s/README.md advises, each run failed at check."""
-    pipeline, _ = compile_to("CPU_REQUEST=2", "SOURCE=gs://bucket/x.gz", cluster=EVERYTHING)
+    pipeline, _ = compiled("CPU_REQUEST=2", "SOURCE=gs://bucket/x.gz", **EVERYTHING)
     values = {name: one["defaultValue"] for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()}
     for executor in pipeline["deploymentSpec"]["executors"].values():
         resources = executor["container"]["resources"]
@@ -155,28 +139,28 @@ def test_every_step_has_a_time_limit_and_retries_with_backoff(plain, step):
 
 
 @pytest.mark.parametrize(
-    ("settings", "cluster", "on_gpu_image"),
+    ("settings", "evaluate_on", "on_gpu_image"),
     [
-        ([], ClusterOptions(), set()),
-        (["GPUS=0"], ClusterOptions(evaluate_on="gpu"), set()),
-        (["GPUS=1"], ClusterOptions(), {"train"}),
-        (["GPUS=1"], ClusterOptions(evaluate_on="gpu"), {"train", "evaluate"}),
+        ([], "cpu", set()),
+        (["GPUS=0"], "gpu", set()),
+        (["GPUS=1"], "cpu", {"train"}),
+        (["GPUS=1"], "gpu", {"train", "evaluate"}),
     ],
 )
-def test_the_gpu_image_goes_to_gpu_steps_of_a_pipeline_compiled_for_gpus(compile_to, settings, cluster, on_gpu_image):
-    pipeline, _ = compile_to(*settings, cluster=cluster)
+def test_the_gpu_image_goes_to_gpu_steps_of_a_pipeline_compiled_for_gpus(settings, evaluate_on, on_gpu_image):
+    pipeline, _ = compiled(*settings, evaluate_on=evaluate_on)
     assert {step for step in STEPS if f":{step}-gpu-" in container(pipeline, step)["image"]} == on_gpu_image
 
 
-def test_compiled_for_jax_train_has_the_image_with_jax(compile_to):
-    pipeline, _ = compile_to("BACKEND=jax", "GPUS=8")
+def test_compiled_for_jax_train_has_the_image_with_jax():
+    pipeline, _ = compiled("BACKEND=jax", "GPUS=8")
     assert {step for step in STEPS if f":{step}-jax-" in container(pipeline, step)["image"]} == {"train"}
 
 
-def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(compile_to):
+def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train():
     """Its nodes are not this pod: the pod asks for no GPU, and tells Kubeflow Trainer which image they run."""
-    queue = ClusterOptions(queue="team", priority="urgent")
-    pipeline, platform = compile_to("NODES=2", "GPUS=1", cluster=queue)
+    asked = ("NODES=2", "GPUS=1")
+    pipeline, platform = compiled(*asked, queue="team", priority="urgent")
     executor = container(pipeline, "train")
     assert executor["image"] == image("train")
     assert "accelerator" not in executor["resources"]
@@ -188,12 +172,13 @@ def test_compiled_for_several_nodes_train_is_a_small_step_that_has_others_train(
         IMAGE_VARIABLE: image("train", "jax"),
         LABELS_VARIABLE: "kueue.x-k8s.io/queue-name=team,kueue.x-k8s.io/priority-class=urgent",
     }
-    wanted = dict(step_images(configure("quickstart", ["NODES=2", "GPUS=1"], {}).parameters, queue))
-    assert wanted["node"] == image("train", "jax")  # so that submission asks the registry for it
-    assert "env" not in container(compile_to("GPUS=1")[0], "train")
+    assert dict(step_images(training(*asked)))["node"] == image(
+        "train", "jax"
+    )  # so that submission asks the registry for it
+    assert "env" not in container(compiled("GPUS=1")[0], "train")
 
 
-def test_one_file_serves_every_kind_of_gpu_and_none(compile_to):
+def test_one_file_serves_every_kind_of_gpu_and_none():
     """Only defaults differ, which a run overrides; not a line of what is executed does."""
     settings = (
         ["BACKEND=jax", "GPUS=1"],
@@ -205,33 +190,33 @@ def test_one_file_serves_every_kind_of_gpu_and_none(compile_to):
         ],
         ["BACKEND=jax", "GPUS=2", "ACCELERATOR=nvidia.com/mig-1g.10gb", "TRAIN_CPU=12", "TRAIN_MEMORY=85Gi"],
     )
-    files = [copy.deepcopy(compile_to(*some)) for some in settings]
+    files = [copy.deepcopy(compiled(*some)) for some in settings]
     for pipeline, _ in files:
         for parameter in pipeline["root"]["inputDefinitions"]["parameters"].values():
             parameter.pop("defaultValue")
     assert files[0] == files[1] == files[2]
 
 
-def test_evaluation_on_request_goes_where_training_goes(compile_to):
-    pipeline, platform = compile_to("GPUS=1", cluster=ClusterOptions(evaluate_on="gpu"))
+def test_evaluation_on_request_goes_where_training_goes():
+    pipeline, platform = compiled("GPUS=1", evaluate_on="gpu")
     for what in ("nodeSelector", "tolerations", "nodeAffinity", "emptyDirMounts"):
         assert platform["evaluate"][what] == platform["train"][what]
     assert container(pipeline, "evaluate")["resources"]["accelerator"]
     assert "evaluate_memory" in container(pipeline, "evaluate")["resources"]["resourceMemoryLimit"]
 
 
-def test_queue_and_priority_are_kueues_labels_on_gpu_steps_only(compile_to):
-    _, platform = compile_to("GPUS=1", cluster=ClusterOptions(queue="team", priority="urgent"))
+def test_queue_and_priority_are_kueues_labels_on_gpu_steps_only():
+    _, platform = compiled("GPUS=1", queue="team", priority="urgent")
     labels = {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "urgent"}
     assert platform["train"]["podMetadata"]["labels"] == labels
     assert [step for step in platform if "podMetadata" in platform[step]] == ["train"]
 
 
 @pytest.mark.parametrize("sweep", [None, Sweep(("seed=1", "seed=2"), ("seed",))], ids=["one", "sweep"])
-@pytest.mark.parametrize("cluster", [ClusterOptions(), EVERYTHING])
-def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(compile_to, cluster, sweep):
+@pytest.mark.parametrize("cluster", [{}, EVERYTHING])
+def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(cluster, sweep):
     """KFP's compiler does not see to that below an exit handler; the step would fail as it starts."""
-    pipeline, platform = compile_to("GPUS=1", cluster=cluster, sweep=sweep)
+    pipeline, platform = compiled("GPUS=1", sweep=sweep, **cluster)
     for group in groups(pipeline):
         given = set(group.get("inputDefinitions", {}).get("parameters", {}))
         for name, task in group["dag"]["tasks"].items():
@@ -253,8 +238,8 @@ def test_the_webhook_adds_nothing_when_it_is_off(plain):
     assert set(tasks(pipeline)) == {"check", *STEPS}
 
 
-def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only(compile_to):
-    pipeline, platform = compile_to("GPUS=1", cluster=EVERYTHING)
+def test_the_webhook_tells_every_end_once_and_its_url_is_in_a_secret_only():
+    pipeline, platform = compiled("GPUS=1", **EVERYTHING)
     found = tasks(pipeline)
     assert [name for name in found if "notify" in name] == ["notify"]
     told = found["notify"]
@@ -283,13 +268,13 @@ def component(pipeline: dict, task: dict) -> dict:
     return pipeline["components"][task["componentRef"]["name"]]
 
 
-def test_a_run_is_thirteen_pods_a_webhook_costs_three_and_a_look_at_the_source_two(plain, compile_to):
+def test_a_run_is_thirteen_pods_a_webhook_costs_three_and_a_look_at_the_source_two(plain):
     """A pod costs about ten seconds. k8s/README.md states these figures."""
     assert pods(plain[0]) == 13
     # From the cache: a driver alone, of all steps but evaluate, whose decision is always new, and export after it.
     assert pods(plain[0]) - len({"check", *STEPS} - {"evaluate", "export"}) == 9
-    assert pods(compile_to(cluster=ClusterOptions(webhook_secret="conv2d-webhook"))[0]) == 16
-    assert pods(compile_to("SOURCE=gs://bucket/x.gz")[0]) == 15
+    assert pods(compiled(webhook_secret="conv2d-webhook")[0]) == 16
+    assert pods(compiled("SOURCE=gs://bucket/x.gz")[0]) == 15
 
 
 def test_a_sweep_is_fourteen_pods_and_three_a_trial():
@@ -300,10 +285,10 @@ def test_a_sweep_is_fourteen_pods_and_three_a_trial():
     assert 14 + 3 * len(trial_settings(sweep)) == 26
 
 
-def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(compile_to):
+def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it():
     """An S3 of its own, a proxy, its authority's certificate: pods had no way to any of them."""
     sweep = Sweep(("seed=1", "seed=2"), ("seed",))
-    _, platform = compile_to("SOURCE=gs://bucket/x.gz", cluster=EVERYTHING, sweep=sweep)
+    _, platform = compiled("SOURCE=gs://bucket/x.gz", **EVERYTHING, sweep=sweep)
     assert set(platform) == {"check", "look", "choose", "notify", *STEPS}
     for step in set(platform) - {"check"}:
         [given], [folder] = platform[step]["configMapAsEnv"], platform[step]["configMapAsVolume"]
@@ -316,9 +301,9 @@ def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it(c
         assert folder["mountPath"] == SITE_FOLDER
 
 
-def test_with_a_registry_the_gate_decides_anew_in_every_run(plain, compile_to):
+def test_with_a_registry_the_gate_decides_anew_in_every_run(plain):
     assert tasks(plain[0])["evaluate"]["cachingOptions"] == {}
-    pipeline, _ = compile_to("PUBLISH_URI=gs://bucket")
+    pipeline, _ = compiled("PUBLISH_URI=gs://bucket")
     assert tasks(pipeline)["evaluate"]["cachingOptions"] == {}
     assert tasks(pipeline)["train"]["cachingOptions"] == {"enableCache": True}
 

@@ -3,32 +3,31 @@
 import pathlib
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.commands.main import main
 from pipeline.parameters.cluster_options import ClusterOptions
+from pipeline.parameters.pipeline import Pipeline
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
+from tests.pipeline.pipelines import documents
 
 GOLDEN = pathlib.Path(__file__).with_name("prediction.golden.yaml")
 ASKED = ["MODEL=digits@champion", "REGISTRY=gs://bucket", "SOURCE=gs://bucket/new", "OUT=gs://bucket/answers"]
 
 
-def compiled(tmp_path: pathlib.Path, *settings: str, **options) -> list[dict]:
-    compile_pipeline(configure_prediction(settings, environment={}).parameters, tmp_path / "p.yaml",
-                     ClusterOptions(**options))  # fmt: skip
-    return list(yaml.load_all((tmp_path / "p.yaml").read_text(), yaml.CSafeLoader))
+def prediction(*settings: str, **options) -> Pipeline:
+    return Pipeline(configure_prediction(settings, environment={}), ClusterOptions(**options))
 
 
 def test_the_pipeline_is_the_golden_one(tmp_path):
-    compile_pipeline(configure_prediction(environment={}).parameters, tmp_path / "p.yaml")
+    compile_pipeline(prediction(), tmp_path / "p.yaml")
     assert mask_images((tmp_path / "p.yaml").read_text()) == GOLDEN.read_text(), "if the change is wanted: make golden"
 
 
-def test_it_is_one_step_that_is_never_cached_and_reaches_the_stores(tmp_path):
-    pipeline, platform = compiled(tmp_path, *ASKED)
+def test_it_is_one_step_that_is_never_cached_and_reaches_the_stores():
+    pipeline, platform = documents(prediction(*ASKED))
     [task] = pipeline["root"]["dag"]["tasks"].values()
     assert task["cachingOptions"] == {}
     inputs = pipeline["root"]["inputDefinitions"]["parameters"]
@@ -43,18 +42,18 @@ def test_it_is_one_step_that_is_never_cached_and_reaches_the_stores(tmp_path):
     assert executor["secretAsEnv"][0]["optional"] and executor["activeDeadlineSeconds"] == str(24 * 3600)
 
 
-def test_a_webhook_is_told_of_its_end(tmp_path):
+def test_a_webhook_is_told_of_its_end():
     """Three pods more: the notice's two, and the group's driver. k8s/README.md states it."""
-    pipeline, _ = compiled(tmp_path, *ASKED, webhook_secret="conv2d-webhook")
+    pipeline, _ = documents(prediction(*ASKED, webhook_secret="conv2d-webhook"))
     assert len(pipeline["deploymentSpec"]["executors"]) == 2
     assert set(pipeline["root"]["dag"]["tasks"]) == {"exit-handler-1", "notify"}
     assert pipeline["root"]["dag"]["tasks"]["exit-handler-1"]["taskInfo"]["name"] == "Prediction"
 
 
 @pytest.mark.parametrize("setting", ["SOURCE=new", "OUT=/tmp/answers", "REGISTRY=registry"])
-def test_places_on_this_machine_are_refused_for_a_cluster(tmp_path, setting):
+def test_places_on_this_machine_are_refused_for_a_cluster(setting):
     with pytest.raises(PipelineError, match=f"{setting.partition('=')[0].lower()}: expected a place that the cluster"):
-        compiled(tmp_path, *ASKED, setting)
+        documents(prediction(*ASKED, setting))
 
 
 def test_a_pod_that_asks_for_more_cpus_than_it_may_use_is_refused():

@@ -16,7 +16,7 @@ from pipeline.cluster.kubeflow import (
 )
 from pipeline.cluster.pods import kubernetes_api
 from pipeline.parameters.cluster_options import placement_file
-from pipeline.parameters.parameters import Parameters, configure
+from pipeline.parameters.parameters import Configuration, Parameters, configure
 
 if TYPE_CHECKING:
     import kfp
@@ -48,10 +48,15 @@ class Setup:
         return self.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
 
     @functools.cached_property
+    def configuration(self) -> Configuration[Parameters]:
+        """That of the run."""
+        lines = placement_file(self.placement) if self.placement else []
+        return configure(self.profile, [*lines, *self.settings])
+
+    @property
     def parameters(self) -> Parameters:
         """The parameters of the run, for its GPUs, node selector and tolerations."""
-        lines = placement_file(self.placement) if self.placement else []
-        return configure(self.profile, [*lines, *self.settings]).parameters
+        return self.configuration.parameters
 
     @property
     def endpoint(self) -> Endpoint:

@@ -26,11 +26,12 @@ def check_registry(setup: Setup) -> Check:
 def check_images(setup: Setup) -> Check:
     """Whether the images of the code as it is are in the registry."""
     from components.check.settings import check_gpus
-    from pipeline.cluster.compile import NO_OPTIONS, step_images
+    from pipeline.cluster.compile import step_images
     from pipeline.images.lookup import require_images
+    from pipeline.parameters.pipeline import Pipeline
 
     check_gpus(setup.parameters.gpus, setup.parameters.nodes, setup.parameters.accelerator)
-    notes = require_images(image for _, image in step_images(setup.parameters, NO_OPTIONS))
+    notes = require_images(image for _, image in step_images(Pipeline(setup.configuration)))
     return skipped(notes[0]) if notes else ok("all are in the registry")
 
 

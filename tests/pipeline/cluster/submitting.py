@@ -14,7 +14,7 @@ from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.submit import submit
-from pipeline.parameters.parameters import configure
+from tests.pipeline.pipelines import training
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kfp_runs import Moment
 
@@ -42,7 +42,7 @@ def told(
     with api.serving() as url, short_pauses(), contextlib.redirect_stdout(said):
         place = Endpoint(url, **endpoint)
         try:
-            client, run_id = submit(configure(environment={}), compiled, place)
+            client, run_id = submit(training(), compiled, place)
             follow(client, place, run_id, watch, find_pods(run_id, "") if sees_pods else None)
         except PipelineError as error:
             return said.getvalue().split("\n")[:-1], error

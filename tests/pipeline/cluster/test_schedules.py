@@ -10,7 +10,7 @@ from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
 from pipeline.cluster.upload import upload
 from pipeline.commands.main import main
-from pipeline.parameters.parameters import configure
+from tests.pipeline.pipelines import training
 from tests.servers.kfp_api import KfpApi, error
 
 
@@ -65,16 +65,16 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
     api = KfpApi()
     with api.serving() as url:
         place = Endpoint(url, patience_s=0.5)
-        configuration = configure("quickstart", ["EPOCHS=3"], {})
-        name, identity, _ = schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
-        schedule(configuration, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
+        pipeline = training("EPOCHS=3")
+        name, identity, _ = schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d")
+        schedule(pipeline, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
         assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
         assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
         assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == (1, True, "ENABLE")
         assert sent["runtime_config"]["parameters"]["epochs"] == 3
         with pytest.raises(PipelineError, match="there is a schedule 'quickstart' already"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d")
+            schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d")
         with pytest.raises(PipelineError, match="no schedule 'monthy'; did you mean 'monthly'"):
             unschedule("monthy", place)
         assert unschedule(name, place) == identity
@@ -90,16 +90,16 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
 
 @pytest.mark.parametrize("name", ["-nightly", "夜-2", "_-"])
 def test_a_name_that_is_none_to_kubernetes_is_refused(quickstart_compiled, name):
-    configuration = configure("quickstart", environment={})
+    pipeline = training()
     with pytest.raises(PipelineError, match="expected a name with a letter .a to z. or digit before its first dash"):
-        schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint("http://x"), "conv2d", name=name)
+        schedule(pipeline, quickstart_compiled, "30 2 * * *", Endpoint("http://x"), "conv2d", name=name)
 
 
 def test_any_other_name_is_taken(quickstart_compiled):
-    configuration, names = configure("quickstart", environment={}), ["夜", "Nightly run", "a/b", "2-夜-"]
+    pipeline, names = training(), ["夜", "Nightly run", "a/b", "2-夜-"]
     with KfpApi().serving() as url:
         for name in names:
-            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", name=name)
+            schedule(pipeline, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", name=name)
         assert [entry.display_name for entry in schedules(Endpoint(url))] == names
 
 
@@ -107,13 +107,13 @@ def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
     """It stays that of the day they were made, whatever is changed and pushed later: nothing told so."""
     older = tmp_path / "older.yaml"
     older.write_text(re.sub(r"(image: \S+:train)-[0-9a-f]{12}", r"\1-000000000000", quickstart_compiled.read_text()))
-    api, configuration = KfpApi(), configure("quickstart", environment={})
+    api, pipeline = KfpApi(), training()
     with api.serving() as url:
         place = Endpoint(url)
-        schedule(configuration, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
-        schedule(configuration, older, "30 2 * * *", place, "conv2d", name="old")
+        schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
+        schedule(pipeline, older, "30 2 * * *", place, "conv2d", name="old")
         upload("quickstart", "abc-1", older, place)
-        schedule(configuration, ("quickstart", "abc-1"), "30 2 * * *", place, "conv2d", name="of-a-version")
+        schedule(pipeline, "abc-1", "30 2 * * *", place, "conv2d", name="of-a-version")
         made = api.recurring["schedule-2"]
         plain = {"deploymentSpec": {"executors": {"exec-a": {"container": {"image": "python:3.13"}}}}}
         theirs = {"pipeline_spec": plain, "display_name": "theirs", "recurring_run_id": "other"}
@@ -129,12 +129,12 @@ def test_a_refusal_is_one_line_and_an_answer_that_is_lost_makes_no_second_schedu
     api = KfpApi()
     api.faults = [("POST", "/apis/v2beta1/recurringruns", error(403, 7, "not authorized"))]
     with api.serving() as url:
-        configuration = configure("quickstart", environment={})
+        pipeline = training()
         with pytest.raises(PipelineError, match="no permission in the default namespace"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
+            schedule(pipeline, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
         api.faults = [("POST", "/apis/v2beta1/recurringruns", "drop after")]
         with pytest.raises(PipelineError, match="no answer"):
-            schedule(configuration, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
+            schedule(pipeline, quickstart_compiled, "30 2 * * *", Endpoint(url, patience_s=0.5), "conv2d")
         assert len(api.recurring) == 1
 
 

@@ -18,9 +18,9 @@ from pipeline.cluster.kubeflow import Endpoint, connect, find_endpoint
 from pipeline.cluster.submit import prepared
 from pipeline.commands.main import main
 from pipeline.parameters.cluster_options import ClusterOptions
-from pipeline.parameters.parameters import configure
 from pipeline.parameters.sweep import Sweep
 from tests.pipeline.cluster.submitting import STORY, run
+from tests.pipeline.pipelines import training
 from tests.servers.http_api import Api
 from tests.servers.kfp_api import KfpApi, error
 from tests.servers.kfp_runs import Moment
@@ -170,7 +170,7 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
 )
 def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError) as caught, prepared(configure("quickstart", settings, {}), ClusterOptions()):
+    with pytest.raises(PipelineError) as caught, prepared(training(*settings)):
         pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -180,14 +180,13 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
 def test_more_trials_than_a_driver_takes_are_refused(tmp_path, monkeypatch):
     """Linux takes no longer argument, and the root's driver is given them all in one."""
     monkeypatch.chdir(tmp_path)
-    configuration = configure("quickstart", environment={})
     layers = (json.dumps([{"Dense": {"units": units}}] * 60) for units in range(100))
     many = Sweep(tuple(f"architecture={one} seed=1" for one in layers), ("seed",))
     said = "grid: expected trials of at most .* in 100; give TRIALS= of them"
-    with pytest.raises(PipelineError, match=said), prepared(configuration, ClusterOptions(), False, sweep=many):
+    with pytest.raises(PipelineError, match=said), prepared(training(sweep=many), check=False):
         pass
     few = Sweep(many.trials[:40], many.names)
-    with prepared(configuration, ClusterOptions(), check=False, sweep=few) as compiled:
+    with prepared(training(sweep=few), check=False) as compiled:
         root = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["root"]
     assert LARGEST_TRIALS * 0.5 < len(json.dumps(root)) < 128 * 1024
 
@@ -203,11 +202,11 @@ def test_bad_options_are_refused(option):
 def test_submissions_at_once_share_no_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CONV2D_IMAGE_REPOSITORY", raising=False)
-    one, other = (configure("quickstart", [f"EPOCHS={epochs}"], {}) for epochs in (37, 41))
+    one, other = (training(f"EPOCHS={epochs}") for epochs in (37, 41))
     asked = "note: the images (conv2d-pipeline:check-"  # which name no registry
-    with prepared(one, ClusterOptions()) as first:
+    with prepared(one) as first:
         assert asked in capsys.readouterr().out
-        with prepared(other, ClusterOptions(), check=False) as second:
+        with prepared(other, check=False) as second:
             assert asked not in capsys.readouterr().out
             assert first != second
             assert not (tmp_path / "build/training.yaml").exists()

@@ -1,5 +1,6 @@
 """The Pipelines page: named versions on a real HTTP server that speaks KFP's API, schedules of them, and manifests."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -13,9 +14,11 @@ from components.core.errors import PipelineError
 from components.core.revision import code_revision
 from pipeline.cluster.kubeflow import Endpoint
 from pipeline.cluster.upload import upload
-from pipeline.cluster.version import pipeline_name, version_of
 from pipeline.commands.main import main
+from pipeline.parameters.pipeline import name_for_kubernetes
+from pipeline.revision import version_of
 from tests.pipeline.cluster.submitting import STORY, run
+from tests.pipeline.pipelines import training
 from tests.servers.kfp_api import KfpApi, error
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -193,17 +196,18 @@ def test_a_version_is_named_for_the_code(tmp_path, quickstart_compiled):
 
 
 @pytest.mark.parametrize(
-    ("title", "sweep", "name"),
-    [("cifar10-fast", False, "cifar10-fast"), ("My photos_2", True, "my-photos-2-sweep")],
+    ("title", "grid", "name"),
+    [("cifar10-fast", "", "cifar10-fast"), ("My photos_2", "seed=1,2", "my-photos-2-sweep")],
 )
-def test_a_pipelines_name_is_one_to_kubernetes(title, sweep, name):
-    assert pipeline_name(title, sweep) == name
+def test_a_pipelines_name_is_one_to_kubernetes(title, grid, name):
+    asked = training(grid=grid)
+    assert dataclasses.replace(asked, configuration=dataclasses.replace(asked.configuration, title=title)).name == name
 
 
 def test_two_pipelines_have_two_names():
     """Where letters were lost they shared one, with each other's versions."""
     titles = ["猫", "犬", "käse", "k-se", "n" * 44 + "-a", "n" * 44 + "-b", "n" * 200, "training", "-", "n" * 44]
-    named = [pipeline_name(title, sweep) for title in titles for sweep in (False, True)]
+    named = [f"{name_for_kubernetes(title)}{end}" for title in titles for end in ("", "-sweep")]
     assert len(set(named)) == len(named)
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in named)
 

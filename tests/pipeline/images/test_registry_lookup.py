@@ -7,8 +7,7 @@ import pytest
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, step_images
 from pipeline.images.lookup import _docker_login, read_name, require_images, with_digest
-from pipeline.parameters.cluster_options import ClusterOptions
-from pipeline.parameters.parameters import configure
+from tests.pipeline.pipelines import training
 from tests.servers import image_registry
 from tests.servers.http_api import Api
 from tests.stand_ins import stand_ins
@@ -52,17 +51,17 @@ def test_images_are_looked_up_in_their_registry(guarded):
 @pytest.mark.skipif(image_registry.BINARY is None, reason="needs docker-registry")
 def test_the_compiled_file_names_digests_on_request(tmp_path, monkeypatch):
     """The tag stays in the name, for people; Kubernetes goes by the digest."""
-    parameters = configure("quickstart", ()).parameters
+    asked = training(digests=True)
     with image_registry.serving(tmp_path) as host:
         monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{host}/team/conv2d")
         with pytest.raises(PipelineError, match="expected the digest of .*: absent; push it") as refusal:
-            compile_pipeline(parameters, tmp_path / "training.yaml", ClusterOptions(digests=True))
+            compile_pipeline(asked, tmp_path / "training.yaml")
         assert "\n" not in str(refusal.value)
         named = {}
-        for _, image in step_images(parameters, ClusterOptions()):
+        for _, image in step_images(asked):
             named[image] = image_registry.put_image(host, "team/conv2d", image.rpartition(":")[2], image)
         assert {with_digest(image) for image in named} == {f"{image}@{digest}" for image, digest in named.items()}
-        compile_pipeline(parameters, tmp_path / "training.yaml", ClusterOptions(digests=True))
+        compile_pipeline(asked, tmp_path / "training.yaml")
     compiled = (tmp_path / "training.yaml").read_text()
     assert all(f"image: {image}@{digest}" in compiled for image, digest in named.items())
 

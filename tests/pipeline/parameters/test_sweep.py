@@ -11,10 +11,10 @@ from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.cluster.compile import compile_pipeline, mask_images
 from pipeline.cluster.submit import prepared
-from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.parameters import configure
 from pipeline.parameters.sweep import MOST_TRIALS, plan_sweep
 from pipeline.training import SWEEP_STEPS
+from tests.pipeline.pipelines import training
 
 GOLDEN = ROOT / "tests" / "pipeline" / "sweep.golden.yaml"
 GRID = "learning_rate=0.001,0.003 batch_size=50,250"
@@ -113,7 +113,7 @@ def test_a_trial_has_one_node(parameters):
 @pytest.fixture(scope="module")
 def compiled(parameters, tmp_path_factory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("compiled") / "sweep.yaml"
-    compile_pipeline(parameters, path, sweep=plan_sweep(parameters, GRID, parallel=4))
+    compile_pipeline(training(sweep=plan_sweep(parameters, GRID, parallel=4)), path)
     return path
 
 
@@ -136,8 +136,7 @@ def test_the_trials_loop_around_training_alone(compiled):
 
 def test_a_sweep_is_submitted_from_a_file_of_its_own(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    configuration = configure("quickstart", environment={})
-    with prepared(configuration, ClusterOptions(), False, sweep=plan_sweep(configuration.parameters, GRID)):
+    with prepared(training(grid=GRID), check=False):
         pass
     assert re.search(r"image: \S+:choose-[0-9a-f]{12}", pathlib.Path("build/sweep.yaml").read_text())
 
