@@ -3,10 +3,7 @@
 
 # What is set on make's command line counts, and nothing of the environment but CONV2D_*: PROFILE and NAME mean something
 # else on many machines.
-PROFILE = quickstart
-RUNNER  = auto
 OUTPUTS = local_outputs
-TARGET  = cpu
 PORT    = 6006
 PYTHON3 = python3
 # Of the tests: while one waits for a server or a process of its own, two cores are busy with the others; 9 % sooner.
@@ -45,13 +42,18 @@ dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
 options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
 switches = $(foreach name,$(1),$(if $(call given,$(name)),$(if $(filter 0 1,$(call given,$(name))),$(if $(filter 0,$(call given,$(name))),$(patsubst --%,--no-%,$(call dashed,$(name))),$(call dashed,$(name))),$(error expected $(name)=0 or $(name)=1, received $(call given,$(name))))))
+# The options that the target takes and was given, as the command line spells them; $(1): what is none of it there.
+SWITCHES = CACHE DIGESTS CHECK_IMAGES WATCH KUBERNETES_MANIFEST
+typed    = $(call options,$(filter-out $(SWITCHES) ANY VERBOSE $(1),$($@.takes))) $(call switches,$(filter $(SWITCHES),$($@.takes)))
 # Those that no target takes as an option are parameters, handed on as NAME=VALUE.
 OTHERS   = $(filter-out $(OURS) $(ALWAYS),$(GIVEN))
 SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
-# MODEL, REGISTRY, OUT and TOP are options of predict, and parameters of a prediction: WHAT=prediction.
+# Options of predict that are parameters here: of a prediction, WHAT=prediction, or of predict-all.
 OF_PREDICTION = $(if $(filter prediction,$(call given,WHAT)),MODEL REGISTRY OUT TOP)
-ANSWERED = $(foreach name,$(OF_PREDICTION),$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name)))))
-LOCAL    = --profile $(call text,PROFILE) --runner $(call text,RUNNER) --outputs $(call text,OUTPUTS) $(call switches,CACHE)
+answered = $(foreach name,$(1),$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name)))))
+CONV2D   = @$(PYTHON) -m pipeline
+# The target as a command on a configuration: with its options, and the parameters behind them.
+configured = $(CONV2D) $(1) $(call typed,$(OF_PREDICTION)) -- $(call answered,$(OF_PREDICTION)) $(SETTINGS)
 
 .DEFAULT_GOAL := help
 TARGETS = help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
@@ -65,63 +67,63 @@ help: ## list the targets
 
 run-local.takes = PROFILE RUNNER OUTPUTS CACHE ANY
 run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-	@$(PYTHON) -m pipeline run-local $(LOCAL) -- $(SETTINGS)
+	$(call configured,run-local)
 
 sweep.takes = PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER ANY
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-	@$(PYTHON) -m pipeline sweep $(LOCAL) $(call options,GRID TRIALS SAMPLER) -- $(SETTINGS)
+	$(call configured,sweep)
 
 model.takes = PROFILE CLASSES ANY
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	@$(PYTHON) -m pipeline model show --profile $(call text,PROFILE) $(call options,CLASSES) -- $(SETTINGS)
+	$(call configured,model show)
 
 predict.takes = IMAGE MODEL REGISTRY OUT TOP OUTPUTS
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	@$(PYTHON) -m pipeline predict $(call options,MODEL REGISTRY OUT TOP OUTPUTS) -- $(if $(call given,IMAGE),$(call text,IMAGE))
+	$(CONV2D) predict $(call typed,IMAGE) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
 predict-all.takes = MODEL REGISTRY OUT TOP OUTPUTS ANY
 predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	@$(PYTHON) -m pipeline predict-all $(call options,MODEL REGISTRY OUTPUTS) -- $(foreach name,OUT TOP,$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name))))) $(SETTINGS)
+	$(CONV2D) predict-all $(call typed,OUT TOP) -- $(call answered,OUT TOP) $(SETTINGS)
 
 models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
-	@$(PYTHON) -m pipeline models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
+	$(CONV2D) models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST $(OF_PREDICTION) ANY
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	@$(PYTHON) -m pipeline compile --profile $(call text,PROFILE) $(call options,$(COMPILED)) $(call switches,CACHE DIGESTS KUBERNETES_MANIFEST) -- $(ANSWERED) $(SETTINGS)
+	$(call configured,compile)
 
 pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	@$(PYTHON) -m pipeline upload --profile $(call text,PROFILE) $(call options,$(WHERE) $(COMPILED)) $(call switches,CACHE DIGESTS CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	$(call configured,upload)
 
 pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE $(OF_PREDICTION) ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-	@$(PYTHON) -m pipeline submit --profile $(call text,PROFILE) $(call options,$(SUBMIT)) $(call switches,WATCH CACHE DIGESTS CHECK_IMAGES) -- $(ANSWERED) $(SETTINGS)
+	$(call configured,submit)
 
 follow.takes = RUN $(WHERE) VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-	@$(PYTHON) -m pipeline follow $(call options,$(WHERE)) -- $(call quote,$(call given,RUN))
+	$(CONV2D) follow $(call typed,RUN) -- $(call quote,$(call given,RUN))
 
 schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	@$(PYTHON) -m pipeline schedule --profile $(call text,PROFILE) $(call options,NAME VERSION $(SUBMIT)) $(call switches,CACHE DIGESTS CHECK_IMAGES) -- $(call quote,$(call given,CRON)) $(ANSWERED) $(SETTINGS)
+	$(CONV2D) schedule $(call typed,CRON $(OF_PREDICTION)) -- $(call quote,$(call given,CRON)) $(call answered,$(OF_PREDICTION)) $(SETTINGS)
 
 schedules.takes = $(WHERE)
 schedules: $(VENV)/local ## list what is scheduled
-	@$(PYTHON) -m pipeline schedules $(call options,$(WHERE))
+	$(CONV2D) schedules $(typed)
 
 unschedule.takes = NAME $(WHERE)
 unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	@$(PYTHON) -m pipeline unschedule $(call options,$(WHERE)) -- $(call quote,$(call given,NAME))
+	$(CONV2D) unschedule $(call typed,NAME) -- $(call quote,$(call given,NAME))
 
 doctor.takes = PROFILE JSON $(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT ANY
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
-	@$(PYTHON) -m pipeline doctor --profile $(call text,PROFILE) $(if $(call given,JSON),--json) $(call options,$(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT) -- $(SETTINGS)
+	$(CONV2D) doctor $(if $(call given,JSON),--json) $(call typed,JSON) -- $(SETTINGS)
 
 cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
-	@$(PYTHON) -m pipeline images build
+	$(CONV2D) images build
 	@k8s/cluster-up.sh $$($(PYTHON) -m pipeline images names)
 
 cluster-down.takes = CLUSTER
@@ -130,7 +132,7 @@ cluster-down: ## remove it
 
 config.takes = PROFILE WHAT PLACEMENT $(OF_PREDICTION) ANY
 config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
-	@$(PYTHON) -m pipeline config --profile $(call text,PROFILE) $(call options,WHAT PLACEMENT) -- $(ANSWERED) $(SETTINGS)
+	$(call configured,config)
 
 ifneq ($(filter-out 0,$(call given,CLUSTER)),)
 tensorboard.takes = CLUSTER NAMESPACE PORT
@@ -139,12 +141,12 @@ tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1
 else
 tensorboard.takes = CLUSTER OUTPUTS PORT
 tensorboard: $(VENV)/local
-	@$(PYTHON) -m pipeline tensorboard --outputs $(call text,OUTPUTS) --port $(call text,PORT)
+	$(CONV2D) tensorboard $(call typed,CLUSTER)
 endif
 
 images.takes = TARGET ACTION SIGN DOCKER
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
-	@$(PYTHON) -m pipeline images --target $(call text,TARGET) $(call options,SIGN) -- $(or $(call given,ACTION),build)
+	$(CONV2D) images $(call options,TARGET SIGN) -- $(or $(call given,ACTION),build)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image.takes = SUITE
@@ -173,9 +175,9 @@ bench: $(VENV)/test ## measure the speed of everything, beside the article's own
 	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(PYTHON) "$$bench" || exit 1; done
 
 golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted change of the pipeline
-	@$(PYTHON) -m pipeline compile --to tests/pipeline/training.golden.yaml --mask-images
-	@$(PYTHON) -m pipeline compile --what prediction --to tests/pipeline/prediction.golden.yaml --mask-images
-	@$(PYTHON) -m pipeline compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
+	$(CONV2D) compile --to tests/pipeline/training.golden.yaml --mask-images
+	$(CONV2D) compile --what prediction --to tests/pipeline/prediction.golden.yaml --mask-images
+	$(CONV2D) compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
 
 lock.takes = UPGRADE
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
