@@ -37,12 +37,15 @@ class HubError(PipelineError):
 
 
 def tell_hub(url: str, registry_uri: str, name: str) -> bool:
-    """Registers a model as it stands in the registry; says in one line if that failed. Nothing if an address is empty.
+    """Registers a model as it stands in the registry; says in one line if that failed. Nothing if no Hub is named.
 
     Returns:
         Whether the Hub has been told.
     """
-    if not (url and registry_uri):
+    if not url:
+        return False
+    if not registry_uri:
+        tell(f"note: Kubeflow Hub was not told of {name}, which is published nowhere: give PUBLISH_URI=")
         return False
     try:
         registry = Registry(registry_uri)

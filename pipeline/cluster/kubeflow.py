@@ -114,7 +114,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
             # Tries again are for `ask_kubeflow`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
             configuration.retries = urllib3.Retry(3, connect=0, read=1)
-            by_the_environment(configuration)
+            by_the_environment(configuration, kubeconfig=not endpoint.url)
             _keep_host(configuration)
             return configuration
 
@@ -233,16 +233,26 @@ def pages_of(client: "kfp.Client") -> str:
     return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
 
 
-def by_the_environment(configuration: Any) -> None:
-    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the clients know none of them.
+def by_the_environment(configuration: Any, kubeconfig: bool) -> None:
+    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the clients know none of them. Nor
+    do they know a kubeconfig's `proxy-url`, which counts more.
 
     A port-forward's end is on this machine, where no proxy leads.
+
+    Args:
+        kubeconfig: whether the host is from there.
     """
     import requests
+    from kubernetes.config import ConfigException, kube_config
 
     found = requests.Session().merge_environment_settings(configuration.host, {}, None, None, None)
     here = urllib.parse.urlsplit(configuration.host).hostname in LOOPBACK
-    if not here and (proxy := requests.utils.select_proxy(configuration.host, found["proxies"])):
+    proxy = None if here else requests.utils.select_proxy(configuration.host, found["proxies"])
+    with contextlib.suppress(ConfigException):
+        if kubeconfig:
+            read = kube_config._get_kube_config_loader(kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+            proxy = read._cluster.safe_get("proxy-url") or proxy
+    if proxy:
         configuration.proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
         configuration.proxy_headers = requests.adapters.HTTPAdapter().proxy_headers(configuration.proxy)
     if isinstance(found["verify"], str) and not configuration.ssl_ca_cert:

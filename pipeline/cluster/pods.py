@@ -257,7 +257,7 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
         config.load_incluster_config(configuration)
     except config.ConfigException:
         config.load_kube_config(client_configuration=configuration)
-        by_the_environment(configuration)
+        by_the_environment(configuration, kubeconfig=True)
     if not configuration.verify_ssl:  # the kubeconfig wants it so; urllib3 would say so at every request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return client.ApiClient(configuration)

@@ -183,12 +183,12 @@ def _conditions(phase: str) -> list[dict[str, str]]:
     ]
 
 
-def kubeconfig(path: pathlib.Path, url: str) -> pathlib.Path:
-    """Writes a kubeconfig whose only cluster is at `url`."""
+def kubeconfig(path: pathlib.Path, url: str, proxy: str = "") -> pathlib.Path:
+    """Writes a kubeconfig whose only cluster is at `url`, behind a proxy if one is named."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "clusters": [{"name": "c", "cluster": {"server": url, **({"proxy-url": proxy} if proxy else {})}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",

@@ -190,9 +190,10 @@ def test_a_version_that_is_deleted_is_archived(registry, publish, told):
     assert [each["state"] for each in hub.kept["model_versions"].values()] == ["ARCHIVED", "LIVE"]
 
 
-def test_without_an_address_nobody_is_asked(tmp_path, capsys):
-    assert not tell_hub("", str(tmp_path), "digits")
-    assert capsys.readouterr().out == ""
+@pytest.mark.parametrize(("url", "registry", "said"), [("", "/models", ""), ("http://hub", "", "give PUBLISH_URI=\n")])
+def test_without_an_address_nobody_is_asked(capsys, url, registry, said):
+    assert not tell_hub(url, registry, "digits")
+    assert capsys.readouterr().out.partition("nowhere: ")[2] == said
 
 
 @pytest.mark.parametrize("url", ["hub:8080", "http://", "http://ana:secret@hub", "ftp://hub"])

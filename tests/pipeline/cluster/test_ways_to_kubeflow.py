@@ -58,12 +58,14 @@ def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_c
         assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
 
 
-def test_kubernetes_behind_a_proxy_is_reached_through_it(monkeypatch, tmp_path):
+@pytest.mark.parametrize("named", ["environment", "kubeconfig"])
+def test_kubernetes_behind_a_proxy_is_reached_through_it(monkeypatch, tmp_path, named):
     """As by kubectl: doctor said that nothing answers, and a run was followed without its lines and reasons."""
-    path = kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid")
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
     with KubeApi().serving() as url:
-        monkeypatch.setenv("HTTP_PROXY", url)
+        proxy = url if named == "kubeconfig" else ""
+        path = kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid", proxy)
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9" if proxy else url)
         assert find_pods("run-2", "") is not None
 
 
@@ -184,11 +186,13 @@ class ThroughKubernetes(KfpApi):
         return super().handle(method, f"/{path.removeprefix(PROXIED).lstrip('/')}", query, body, headers)
 
 
-def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeypatch, tmp_path):
+@pytest.mark.parametrize("proxied", [False, True])
+def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeypatch, tmp_path, proxied):
     """As on each cloud. The user's namespace is not where Kubeflow's own service is looked for."""
     api = ThroughKubernetes(namespaces=("ana",))
     with api.serving() as url:
-        file = kubeconfig(tmp_path / "kubeconfig", url)
+        place = ("http://kubernetes.company.invalid", url) if proxied else (url,)
+        file = kubeconfig(tmp_path / "kubeconfig", *place)
         # Where the Kubernetes client looks, it looks up when it is imported.
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
         assert schedules(Endpoint(namespace="ana")) == []
