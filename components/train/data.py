@@ -27,6 +27,8 @@ READ_AHEAD_BATCHES = 4
 # TensorFlow asks Python for pictures at 1 ms a time, whatever it gets, so it gets several batches at once: this many
 # bytes, from which on NumPy asks the system for large pages.
 BLOCK_BYTES = 4 << 20
+# Pictures that go to a GPU's memory take no more of this machine's than so many bytes on the way.
+UPLOAD_BYTES = 256 << 20
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -92,7 +94,10 @@ class _GatherOnDevice(_Gather):
         super().__init__(split, batch_size)
         import jax
 
-        self.pictures = jax.device_put(split.pictures(np.arange(len(split))))
+        blocks = math.ceil(len(split) * math.prod(split.shape) / UPLOAD_BYTES)
+        places = np.array_split(np.arange(len(split)), blocks)
+        parts = [jax.device_put(split.pictures(each)).block_until_ready() for each in places]
+        self.pictures = jax.numpy.concatenate(parts)
         self.gather = jax.jit(lambda pictures, places: pictures[places])
 
     def take(self, step: int, steps: int = 1) -> Batch:

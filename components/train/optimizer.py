@@ -161,10 +161,19 @@ def make_optimizer(
     try:
         optimizer = classes[name](learning_rate=rate, **arguments)
         if arguments and keras.distribution.distribution() is None:  # else weights lie on all devices, of all nodes
-            # Keras computes with most arguments unseen: an update of two small weights finds those that it can't,
-            # in 0.02 to 0.08 s of a core; by JAX, which compiles each operation, in 1 s.
-            weights = [keras.Variable(np.zeros(shape, "float32")) for shape in ((1, 1, 1, 2), (2,))]
-            classes[name](learning_rate=rate, **arguments).apply([weight.value for weight in weights], weights)
+
+            def update() -> None:
+                weights = [keras.Variable(np.zeros(shape, "float32")) for shape in ((1, 1, 1, 2), (2,))]
+                classes[name](learning_rate=rate, **arguments).apply([weight.value for weight in weights], weights)
+
+            # Keras computes with most arguments unseen: an update of two small weights finds those that it can't.
+            # JAX only traces it, as it would compile each of 50 operations; TensorFlow takes 0.02 to 0.08 s of a core.
+            if keras.backend.backend() == "jax":
+                import jax
+
+                jax.eval_shape(update)
+            else:
+                update()
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"optimizer: {name} doesn't take {arguments}: {one_line(error)}") from None
     return keras.optimizers.LossScaleOptimizer(optimizer) if policy == "mixed_float16" else optimizer

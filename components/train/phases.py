@@ -10,10 +10,11 @@ from components.train.device import compiles
 from components.train.network.architecture import frozen_places, parse_architecture
 from components.train.network.augmentation import mixes_labels
 from components.train.optimizer import LearningRate, make_accuracy, make_loss, make_optimizer
-from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     import keras
+
+    from components.train.settings import TrainSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Phase:
     frozen: frozenset[int] = frozenset()
 
     def prepare(
-        self, model: "keras.Model", settings: TrainSettings, rate: LearningRate, policy: str, steps: int
+        self, model: "keras.Model", settings: "TrainSettings", rate: LearningRate, policy: str, steps: int
     ) -> None:
         """Compiles the model that trains for this phase, with a fresh optimizer.
 
@@ -54,7 +55,7 @@ class Phase:
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 
 
-def phases_after(settings: TrainSettings, done: int) -> list[Phase]:
+def phases_after(settings: "TrainSettings", done: int) -> list[Phase]:
     """What is ahead after so many epochs; the last phase if nothing is."""
     frozen = frozen_places(settings.freeze, parse_architecture(settings.architecture))
     thaw = settings.freeze_epochs

@@ -177,7 +177,7 @@ def _training_model(fit: Fit) -> "keras.Model":
         len(info.class_names),
         fit.policy,
         model_class=training_model_class(augmentation, fit.class_weights),
-        fused=settings.backend == "tensorflow",
+        fused=True,
         logits=True,
     )
 

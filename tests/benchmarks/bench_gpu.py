@@ -15,6 +15,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -56,8 +57,13 @@ RECIPE = {
 TINY = {"batch_size": 50, "epochs": 2, "pictures": 200, "width": 0.25}
 GOAL = 0.94
 CLASSES = 10
-# TFLOP/s of dense bfloat16 products (float16 before Ampere) with float32 sums, from NVIDIA's data sheets.
-PEAKS = {"V100": 125, "T4": 65, "A10": 125, "A100": 312, "L4": 121, "L40S": 362, "H100": 989, "H200": 989}
+# TFLOP/s of dense bfloat16 products (float16 before Ampere) with float32 sums, from NVIDIA's data sheets, by words of
+# the names that JAX gives the cards: the first that fits. A slice of a card is not known.
+PEAKS = {
+    "MIG": None, "H100 PCIe": 756, "H100 NVL": 835, "H200 NVL": 835, "H100": 989, "H200": 989, "A100": 312, "A10": 125,
+    "L40S": 362, "L4": 121, "T4": 65, "V100": 125,
+}  # fmt: skip
+TORCH_S = 180
 
 Split = tuple[np.ndarray, np.ndarray]  # uint8 [n, 32, 32, 3], int64 [n]
 
@@ -77,6 +83,7 @@ def main() -> None:
     settings = types.SimpleNamespace(**settings, **unasked, seed=0)
     settings.optimizer = json.dumps(settings.optimizer)
 
+    sys.stdout.reconfigure(line_buffering=True)  # whoever ends it half-way has the figures up to there
     load_keras("jax")
     from components.train.device import find_device
 
@@ -85,32 +92,34 @@ def main() -> None:
         print(f"not measured: no GPU here, but {device.name}")
         return
     splits = read_pictures(arguments.pictures) if arguments.pictures else noise(settings.pictures)
-    measure(settings, device, splits, known=bool(arguments.pictures))
+    with device.scope():
+        measure(settings, device, splits, known=bool(arguments.pictures))
 
 
 def measure(settings: types.SimpleNamespace, device: Any, splits: dict[str, Split], known: bool) -> None:
-    """Prints all figures. `known`: whether the pictures are such that an accuracy says something."""
+    """Prints each figure once it is there. `known`: whether the pictures are such that an accuracy says something."""
+    import jax
     import keras
 
     training = Training(settings, device, splits)
-    print(
-        f"{device.name}, {training.policy}, Keras {keras.__version__} on JAX; {training.model.count_params():,} weights"
-    )
-    runs = [training.run(known) for _ in ("compiles", "has compiled")]
-    for name, run in zip(("with", "without"), runs, strict=True):
+    versions = f"Keras {keras.__version__} on JAX {jax.__version__}"
+    print(f"{device.name}, {training.policy}, {versions}; {training.model.count_params():,} weights")
+    for name in ("with", "without"):
+        run = training.run(known)
         print(f"{name} compilation: {training.count * len(run) / sum(run):,.0f} images/s, {sum(run):.2f} s of training")
         if known:
             reached = next((epoch for epoch, right in enumerate(training.accuracies, 1) if right >= GOAL), None)
             took = f"{sum(run[:reached]):.2f} s, after epoch {reached}" if reached else "not reached"
             print(f"  seconds to {GOAL:.0%}: {took}; at the end {training.accuracies[-1]:.4f}")
-    rate = training.count / float(np.median(runs[1]))
-    print(f"an epoch of the second training: {rate:,.0f} images/s{share(rate * training.operations, device.name)}")
+    rate = training.count / float(np.median(run))
+    told = share(rate * training.operations, device.name, device.count)
+    print(f"an epoch of the second training: {rate:,.0f} images/s{told}")
     plain = plain_pytorch(settings, training.filters)
     if isinstance(plain, str):
         print(f"plain PyTorch: not measured, {plain}")
     else:
-        ours = share(plain["rate"] * training.operations, device.name)
-        print(f"plain PyTorch {plain['version']} on {plain['device']}: {plain['rate']:,.0f} images/s{ours}", end="; ")
+        theirs = share(plain["rate"] * training.operations, plain["device"])
+        print(f"plain PyTorch {plain['version']} on {plain['device']}: {plain['rate']:,.0f} images/s{theirs}", end="; ")
         print(f"ours {rate / plain['rate']:.2f} times as many")
 
 
@@ -124,7 +133,8 @@ class Training:
         from components.train.network.augment import make_augmentation
         from components.train.network.model import build_model
         from components.train.network.training_model import training_model_class
-        from components.train.optimizer import make_loss, make_optimizer
+        from components.train.optimizer import LearningRate
+        from components.train.phases import Phase
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, (self.test, self.truth) = settings, splits["test"]
@@ -135,14 +145,9 @@ class Training:
         self.count, shape = len(pictures), pictures.shape
         self.feed = make_feed(pictures, settings.batch_size, settings.seed, device.has_room_for(pictures.images.nbytes))
         trained = training_model_class(make_augmentation(settings, shape), None)
-        self.model = build_model(layers, shape, CLASSES, self.policy, trained, logits=True)
-        self.model.compile(
-            optimizer=make_optimizer(settings, settings.epochs * self.feed.steps, self.policy),
-            loss=make_loss(settings.label_smoothing),
-            metrics=["accuracy"],
-            steps_per_execution=device.steps_a_call,
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
+        self.model = build_model(layers, shape, CLASSES, self.policy, trained, fused=True, logits=True)
+        rate = LearningRate.of(settings, settings.epochs * self.feed.steps)
+        Phase(0, settings.epochs).prepare(self.model, settings, rate, self.policy, device.steps_a_call)
         self.asked = build_model(layers, shape, CLASSES, average_mirrored=settings.average_mirrored)
         self.operations = TRAINING_TIMES * sum(
             layer.flops or 0 for layer in layer_costs(build_model(layers, shape, CLASSES))
@@ -215,10 +220,10 @@ def wider(layers: list[LayerSpec], times: float) -> list[LayerSpec]:
     ]
 
 
-def share(operations: float, device: str) -> str:
-    """`, 98.7 TFLOP/s, 10.0% of the card's peak`."""
-    peak = next((peak for name, peak in sorted(PEAKS.items(), reverse=True) if name in device), None)
-    known = f", {operations / 1e12 / peak:.1%} of the card's {peak}" if peak else ""
+def share(operations: float, device: str, count: int = 1) -> str:
+    """`, 98.7 TFLOP/s, 10.0% of the card's 989`, or of so many cards' peak, if that is known."""
+    peak = next((peak for name, peak in PEAKS.items() if re.search(rf"\b{name}\b", device)), None)
+    known = f", {operations / 1e12 / peak / count:.1%} of the card's {peak}" if peak else ""
     return f", {operations / 1e12:.3g} TFLOP/s{known}"
 
 
@@ -226,7 +231,11 @@ def plain_pytorch(settings: types.SimpleNamespace, filters: list[int]) -> dict |
     """What plain_pytorch.py found, in a process of its own; or why there is nothing."""
     asked = {"filters": filters, "batch": settings.batch_size, "pictures": settings.pictures}
     script = pathlib.Path(__file__).with_name("plain_pytorch.py")
-    done = subprocess.run([sys.executable, script, json.dumps(asked)], capture_output=True, text=True)
+    command = [sys.executable, script, json.dumps(asked)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TORCH_S)
+    except subprocess.TimeoutExpired:
+        return f"it took more than {TORCH_S} s"
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
     return json.loads(done.stdout.splitlines()[-1])

@@ -41,3 +41,16 @@ def test_it_runs_with_keras_jax_and_numpy_alone() -> None:
     assert done.returncode == 0, done.stderr
     for told in ("with compilation: ", "without compilation: ", "TFLOP/s", "plain PyTorch"):
         assert told in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("card", "count", "told"),
+    [
+        ("NVIDIA H100 80GB HBM3", 1, "10.0% of the card's 989"),
+        ("2 x NVIDIA H100 PCIe", 2, "6.5% of the card's 756"),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", 1, "TFLOP/s"),
+        ("NVIDIA A10G", 1, "TFLOP/s"),
+    ],
+)
+def test_the_share_is_of_the_cards_own_peak(card: str, count: int, told: str) -> None:
+    assert bench_gpu.share(98.9e12, card, count).endswith(told)

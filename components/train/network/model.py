@@ -10,7 +10,7 @@ layers between.
 
 The model that trains and the one that is saved are two, with the same weights in the same order: the one changes its
 batches (training_model.py), the mean over a picture and its mirror image stands after the other, and only the one that
-trains uses kernels that other backends don't have. It also leaves out the softmax: a loss that is computed from
+trains computes some layers in fewer passes (fused.py). It also leaves out the softmax: a loss that is computed from
 probabilities ends at 16, and pictures beyond that teach nothing, as Keras on JAX has it (on TensorFlow it looks behind
 the softmax by itself).
 """
@@ -55,7 +55,7 @@ def build_model(
     Args:
         policy: the Keras dtype policy of every layer that doesn't name its own dtype, for instance "mixed_bfloat16".
         model_class: of the model; keras.Model if None.
-        fused: takes TensorFlow's fused kernels if they compute what a layer computes (fused.py).
+        fused: takes what computes the same in fewer passes, by the backend (fused.py).
         average_mirrored: answers with the mean over a picture and its mirror image, left and right changed.
         logits: answers with what a softmax makes probabilities of.
 
@@ -168,10 +168,10 @@ def build_layer(
     if spec.type not in known:
         raise SettingsError(f"{where}: unknown layer; {nearest(spec.type, [*known, *BACKBONES])}")
     cls = getattr(keras.layers, spec.type)
-    if fused and spec.type == "BatchNormalization":
-        from components.train.fused import fused_batch_normalization
+    if fused:
+        from components.train.fused import fused_layers
 
-        cls = fused_batch_normalization()
+        cls = fused_layers().get(cls, cls)
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(cls.__init__).parameters.items()

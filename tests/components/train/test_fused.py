@@ -1,11 +1,11 @@
-"""The fused kernels compute what Keras's layers and optimizers compute; Adam's test is test_optimizer.py."""
+"""What is fused computes what Keras's layers and optimizers compute; Adam's test is test_optimizer.py."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.train.fused import fused_batch_normalization
+from components.train.fused import fused_batch_normalization, fused_max_pooling
 
 
 def one_step(layer: keras.layers.Layer, values: np.ndarray) -> list[np.ndarray]:
@@ -45,3 +45,18 @@ def test_what_the_kernel_cannot_do_is_left_to_keras(options: dict) -> None:
     values = np.random.default_rng(0).normal(2, 3, (4, 6, 6, 6)).astype("float32")
     ours, theirs = fused_batch_normalization()(**options), keras.layers.BatchNormalization(**options)
     assert np.array_equal(ours(values, training=True), theirs(values, training=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"pool_size": (2, 3)}, {"pool_size": 3, "strides": 2}, {"padding": "same"}])
+def test_max_pooling_and_its_gradient_are_kerass(options: dict) -> None:
+    """7 x 11 leaves some over at the edges, and of three values many are the largest of their windows."""
+    values = tf.constant(np.random.default_rng(0).integers(0, 3, (4, 7, 11, 2)), "float32")
+    found = []
+    for layer in (fused_max_pooling()(**options), keras.layers.MaxPooling2D(**options)):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            output = layer(values)
+            loss = tf.reduce_sum(output * np.random.default_rng(1).normal(size=output.shape).astype("float32"))
+        found.append([output.numpy(), tape.gradient(loss, values).numpy()])
+    for our, their in zip(*found, strict=True):
+        assert np.array_equal(our, their)

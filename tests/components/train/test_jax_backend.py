@@ -35,24 +35,62 @@ def test_what_holds_under_tensorflow_holds_under_jax(warm_jax: str, monkeypatch:
 
 ON_DEVICE = """
 import json, sys
+from components.core.artifacts.dataset_reading import MappedSplit
+from components.train import data
 from components.train.device import Device
 from components.train.run import train
 from components.train.settings import TrainSettings
 dataset, place, settings = sys.argv[1:]
+data.UPLOAD_BYTES = 6400
+pictures, most = MappedSplit.pictures, 0
+
+def counted(self, places):
+    global most
+    most = max(most, len(places))
+    return pictures(self, places)
+
+MappedSplit.pictures = counted
 for name in ("host", "device"):
     Device.has_room_for = lambda self, pictures: name == "device"
     train(TrainSettings.checked(**json.loads(settings)), dataset, f"{place}/{name}", f"{place}/board")
+assert most <= 100, f"{most} pictures of 64 bytes lay in memory at once"
 """
 
 
 def test_pictures_on_the_device_come_in_the_same_order(digits: str, tmp_path: pathlib.Path, warm_jax: str) -> None:
-    """The device is this processor; where it is a GPU, pictures that fit lie there."""
+    """The device is this processor; where it is a GPU, pictures that fit lie there, and are brought in parts."""
     settings = {"architecture": '["Flatten"]', "epochs": 2, "batch_size": 51, "backend": "jax"}
     done = run(warm_jax, ON_DEVICE, digits, str(tmp_path), json.dumps(settings))
     assert done.returncode == 0, done.stdout
     host, device = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("host", "device"))
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert [each[name] for each in host["history"]] == [each[name] for each in device["history"]]
+
+
+TRIED = """
+import jax
+from components.core.errors import PipelineError
+from components.core.framework import load_keras
+load_keras("jax")
+from components.train.optimizer import make_optimizer
+from components.train.settings import TrainSettings
+told = []
+jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: told.append(name))
+make_optimizer(TrainSettings(optimizer='{"Muon": {"momentum": 0.9}}'), 1)
+compiled = [name for name in told if "backend_compile" in name]
+assert 0 < len(compiled) < 5, compiled
+try:
+    make_optimizer(TrainSettings(optimizer='{"Muon": {"ns_steps": "3"}}'), 1)
+except PipelineError as refused:
+    assert "optimizer: muon doesn't take" in str(refused)
+else:
+    raise AssertionError("not refused")
+"""
+
+
+def test_an_optimizers_arguments_are_tried_without_compiling(warm_jax: str) -> None:
+    done = run(warm_jax, TRIED)
+    assert done.returncode == 0, done.stdout
 
 
 WITHOUT_TENSORFLOW = """
