@@ -44,22 +44,22 @@ class Watch:
     verbose: bool = False
 
 
-def follow(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, pods: "Pods | None") -> None:
+def follow(client: "kfp.Client", run_id: str, watch: Watch, pods: "Pods | None") -> None:
     """Tells the run as it goes, and in the end what a local run tells; returns if it succeeded.
 
     Raises:
         PipelineError: the run failed, was cancelled, is stuck or took too long, or the connection is lost for good.
     """
-    endpoint = dataclasses.replace(endpoint, patience_s=watch.patience)
+    client.endpoint = endpoint = dataclasses.replace(client.endpoint, patience_s=watch.patience)
     began, story = time.monotonic(), Story(pods, watch.verbose)
     how = f"follow it with: {endpoint.follow_command(run_id)}"
     pipeline: dict[str, Any] | None = None
     while True:
-        run = _look(client, endpoint, run_id, how)
+        run = _look(client, run_id, how)
         if run is None:
             never = f"no run {run_id} at {endpoint}; a run's page shows its id"
             raise PipelineError(never if pipeline is None else "the run was deleted, and its pods with it")
-        run.pipeline_spec = pipeline = _pipeline(client, endpoint, run) if pipeline is None else pipeline
+        run.pipeline_spec = pipeline = _pipeline(client, run) if pipeline is None else pipeline
         story.tell(run)
         if run.state in ENDED:
             return _end(client, run, story)
@@ -69,8 +69,9 @@ def follow(client: "kfp.Client", endpoint: Endpoint, run_id: str, watch: Watch, 
         time.sleep(watch.interval)
 
 
-def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, how: str) -> Any:
+def _look(client: "kfp.Client", run_id: str, how: str) -> Any:
     """The run as it is now; None if there is none."""
+    endpoint: Endpoint = client.endpoint
     said: list[Exception] = []
 
     def again(error: Exception) -> None:
@@ -97,9 +98,9 @@ def _look(client: "kfp.Client", endpoint: Endpoint, run_id: str, how: str) -> An
     return run
 
 
-def _pipeline(client: "kfp.Client", endpoint: Endpoint, run: Any) -> dict[str, Any]:
+def _pipeline(client: "kfp.Client", run: Any) -> dict[str, Any]:
     try:
-        return compiled_of(client, endpoint, run)
+        return compiled_of(client, run)
     except PipelineError as error:
         print(f"note: the pipeline's version can't be read, so no step is told: {error}")
         return {}

@@ -96,7 +96,7 @@ def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def connect(endpoint: Endpoint) -> "kfp.Client":
-    """A client of a KFP that has answered. One that does not is given up after 10 seconds at most.
+    """A client of a KFP that has answered, which holds the endpoint; one that does not is given up within 10 seconds.
 
     Raises:
         PipelineError: nothing answers, something else answers, or the token is refused.
@@ -110,6 +110,8 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     class Client(kfp.Client):
+        endpoint: Endpoint
+
         def _load_config(self, *given: Any) -> Any:
             # Tries again are for `ask_kubeflow`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
@@ -134,6 +136,7 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
                 warnings.simplefilter("ignore")
                 # By its argument `namespace` the SDK would look for Kubeflow's own service.
                 client = Client(endpoint.url or None, existing_token=endpoint.token or None, credentials=renewed)
+            client.endpoint = endpoint
             _guard(client._run_api.api_client.rest_client)
             # What the SDK names to KFP from now on. A KFP of one user refuses any, also one that the SDK remembers of
             # another cluster.

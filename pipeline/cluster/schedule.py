@@ -87,7 +87,7 @@ def schedule(
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
         raise PipelineError(f"expected a name with a letter (a to z) or digit before its first dash, received {name!r}")
     client = connect(endpoint)
-    if any(known.display_name == name for known in schedules(endpoint, client)):
+    if any(known.display_name == name for known in schedules(client)):
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
     parameters, version = pipeline.defaults.model_dump(), ""
@@ -96,7 +96,7 @@ def schedule(
     else:
         parameters = {given: value for given, value in parameters.items() if pipeline.configuration.is_given(given)}
         check_size(parameters)
-        found = uploaded_version(client, endpoint, pipeline.name, what)
+        found = uploaded_version(client, pipeline.name, what)
         version, taken = (
             found.display_name,
             spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {}),
@@ -109,7 +109,7 @@ def schedule(
         source = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
     make = functools.partial(
         client.create_recurring_run,
-        obtain_experiment(client, endpoint, experiment),
+        obtain_experiment(client, experiment),
         name,
         cron_expression=kfp_cron,
         max_concurrency=1,
@@ -121,21 +121,20 @@ def schedule(
     return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id, version
 
 
-def schedules(endpoint: Endpoint, client: "kfp.Client | None" = None) -> list[Any]:
+def schedules(client: "kfp.Client") -> list[Any]:
     """All schedules, as KFP describes them."""
-    client = client or connect(endpoint)
     # Other than with experiments, the SDK does not look for the user's namespace itself.
     listed = functools.partial(client.list_recurring_runs, namespace=client.get_user_namespace() or None)
-    return ask_kubeflow(lambda: all_pages(listed, "recurring_runs"), endpoint)
+    return ask_kubeflow(lambda: all_pages(listed, "recurring_runs"), client.endpoint)
 
 
-def code_of(entry: Any, endpoint: Endpoint, client: "kfp.Client") -> str:
+def code_of(entry: Any, client: "kfp.Client") -> str:
     """Whose code a schedule runs, which stays that of the day it was made.
 
     Returns:
         `this`, `another: ` and the components that are another, or `-` if it runs none of our images.
     """
-    executors = compiled_of(client, endpoint, entry).get("deploymentSpec", {}).get("executors", {})
+    executors = compiled_of(client, entry).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
     # Tags are hashes of the code; the repository is another matter.
     tags = {tag for image in found if TAG.fullmatch(tag := image.partition("@")[0].rpartition(":")[2])}
@@ -151,7 +150,7 @@ def unschedule(name: str, endpoint: Endpoint) -> str:
         PipelineError: there is none; names the nearest.
     """
     client = connect(endpoint)
-    known = schedules(endpoint, client)
+    known = schedules(client)
     found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]
     if not found:
         names = [entry.display_name for entry in known]

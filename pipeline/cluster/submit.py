@@ -76,13 +76,13 @@ def submit(
         PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
-    experiment_id = obtain_experiment(client, endpoint, experiment)
+    experiment_id = obtain_experiment(client, experiment)
     # The random end makes the name unique, so that a run can be found again whose answer was lost on the way.
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
     name = f"{pipeline.configuration.title} {moment} {secrets.token_hex(3)}"
 
     version = version_of(compiled)
-    known = uploaded(client, endpoint, pipeline.name, version)
+    known = uploaded(client, pipeline.name, version)
     what = (
         {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
         if known
@@ -111,14 +111,15 @@ def submit(
     return client, run_id
 
 
-def obtain_experiment(client: "kfp.Client", endpoint: Endpoint, name: str) -> str:
+def obtain_experiment(client: "kfp.Client", name: str) -> str:
     """The id of the experiment of that name, made if need be."""
     obtain = functools.partial(client.create_experiment, name)  # which looks before it makes one
-    return ask_kubeflow(lambda: (unless_there(obtain) or obtain()).experiment_id, endpoint)
+    return ask_kubeflow(lambda: (unless_there(obtain) or obtain()).experiment_id, client.endpoint)
 
 
-def pods_namespace(client: "kfp.Client", endpoint: Endpoint, run_id: str) -> str:
+def pods_namespace(client: "kfp.Client", run_id: str) -> str:
     """Where a run's pods are: the namespace that was given, that of the run's experiment, or KFP's own."""
+    endpoint = client.endpoint
     if endpoint.namespace:
         return endpoint.namespace
     with contextlib.suppress(PipelineError):  # which whoever follows the run is told

@@ -49,13 +49,13 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
     return not sent, f"{pages}{path}" if pages else ""
 
 
-def uploaded_version(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
+def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
     """The version of that name, or the newest, as KFP describes it.
 
     Raises:
         PipelineError: there is no such pipeline or version; names the nearest.
     """
-    known = ask_kubeflow(lambda: _known(client, name), endpoint)
+    known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
     if known is None:
         raise PipelineError(
             f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
@@ -69,10 +69,10 @@ def uploaded_version(client: "kfp.Client", endpoint: Endpoint, name: str, versio
     raise PipelineError(f"pipeline {name!r} has no version {version!r}; {hint}")
 
 
-def uploaded(client: "kfp.Client", endpoint: Endpoint, name: str, version: str) -> Any:
+def uploaded(client: "kfp.Client", name: str, version: str) -> Any:
     """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
     with contextlib.suppress(PipelineError):
-        known = ask_kubeflow(lambda: _known(client, name), endpoint)
+        known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
         return _named(known or [], version)
     return None
 
@@ -101,13 +101,13 @@ def spec_of(made: Any) -> dict[str, Any]:
     return spec.get("pipeline_spec", spec)  # so if there is a platform's part beside it
 
 
-def compiled_of(client: "kfp.Client", endpoint: Endpoint, made: Any) -> dict[str, Any]:
+def compiled_of(client: "kfp.Client", made: Any) -> dict[str, Any]:
     """The compiled pipeline of a run or a schedule, its version's if it is of one on the Pipelines page."""
     version = made.pipeline_version_reference
     if made.pipeline_spec or not version or not version.pipeline_version_id:
         return spec_of(made)
     read = functools.partial(client.get_pipeline_version, version.pipeline_id, version.pipeline_version_id)
-    return spec_of(ask_kubeflow(read, endpoint))
+    return spec_of(ask_kubeflow(read, client.endpoint))
 
 
 def _known(client: "kfp.Client", name: str) -> list[Any] | None:

@@ -78,7 +78,7 @@ def submit_command(
     with prepared(pipeline, check_images) as compiled:
         client, run_id = submit(pipeline, compiled, endpoint, experiment, service_account)
     if watch:
-        _follow(client, endpoint, run_id, watching)
+        _follow(client, run_id, watching)
     else:
         print(f"follow it with: {endpoint.follow_command(run_id)}")
 
@@ -94,7 +94,7 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     client = connect(endpoint)
     if page := run_page(client, run_id):
         print(page)
-    _follow(client, endpoint, run_id, watching)
+    _follow(client, run_id, watching)
 
 
 @click.command("schedule")
@@ -148,10 +148,10 @@ def schedules_command(endpoint: Any) -> None:
             entry.display_name,
             (entry.trigger and entry.trigger.cron_schedule and entry.trigger.cron_schedule.cron) or "-",
             (entry.status or entry.mode or "").lower(),
-            code_of(entry, endpoint, client),
+            code_of(entry, client),
             entry.recurring_run_id,
         )
-        for entry in schedules(endpoint, client)
+        for entry in schedules(client)
     ]
     print(table(rows, ("name", "cron (seconds first, UTC)", "state", "code", "id")) if rows else "no schedules")
 
@@ -211,17 +211,17 @@ def _refuse_compiled(context: click.Context) -> None:
             )
 
 
-def _follow(client: Any, endpoint: Any, run_id: str, watching: Any) -> None:
+def _follow(client: Any, run_id: str, watching: Any) -> None:
     from pipeline.cluster.follow import follow
     from pipeline.cluster.pods import find_pods
     from pipeline.cluster.submit import pods_namespace
 
     try:
-        pods = find_pods(run_id, pods_namespace(client, endpoint, run_id))
+        pods = find_pods(run_id, pods_namespace(client, run_id))
         if pods is None:
             print("note: no kubeconfig here, or no right to list the cluster's pods: states only, without logs")
-        follow(client, endpoint, run_id, watching, pods)
+        follow(client, run_id, watching, pods)
     except KeyboardInterrupt:
         raise PipelineError(
-            f"no longer followed; the run goes on: {endpoint.follow_command(run_id)}, or end it in the UI"
+            f"no longer followed; the run goes on: {client.endpoint.follow_command(run_id)}, or end it in the UI"
         ) from None

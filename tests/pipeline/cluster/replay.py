@@ -73,7 +73,7 @@ def replay(name: str, kube=None, pages: bool = True, verbose: bool = False) -> l
         client = connect(Endpoint(url))
         try:
             pods = kube and find_pods(run["run_id"], "")
-            follow(client, Endpoint(url), run["run_id"], dataclasses.replace(WATCH, verbose=verbose), pods)
+            follow(client, run["run_id"], dataclasses.replace(WATCH, verbose=verbose), pods)
         except PipelineError as error:
             print(f"error: {error}")
     return said.getvalue().replace(url, "KFP").split("\n")[:-1]

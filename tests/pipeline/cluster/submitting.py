@@ -43,7 +43,7 @@ def told(
         place = Endpoint(url, **endpoint)
         try:
             client, run_id = submit(training(), compiled, place)
-            follow(client, place, run_id, watch, find_pods(run_id, "") if sees_pods else None)
+            follow(client, run_id, watch, find_pods(run_id, "") if sees_pods else None)
         except PipelineError as error:
             return said.getvalue().split("\n")[:-1], error
     return said.getvalue().split("\n")[:-1], None

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
-from pipeline.cluster.kubeflow import Endpoint
+from pipeline.cluster.kubeflow import Endpoint, connect
 from pipeline.cluster.schedule import check_cron, schedule, schedules, unschedule
 from pipeline.cluster.upload import upload
 from pipeline.commands.main import main
@@ -68,7 +68,7 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
         pipeline = training("EPOCHS=3")
         name, identity, _ = schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d")
         schedule(pipeline, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
-        assert [entry.display_name for entry in schedules(place)] == ["quickstart", "monthly"]
+        assert [entry.display_name for entry in schedules(connect(place))] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
         assert sent["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * *"
         assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == (1, True, "ENABLE")
@@ -83,7 +83,7 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
             unschedule("monthly", place)
         assert unschedule("another", place) == "another"
         assert unschedule("schedule-3", place) == "schedule-3"
-        assert schedules(place) == []
+        assert schedules(connect(place)) == []
         with pytest.raises(PipelineError, match="there is none at all"):
             unschedule(name, place)
 
@@ -100,7 +100,7 @@ def test_any_other_name_is_taken(quickstart_compiled):
     with KfpApi().serving() as url:
         for name in names:
             schedule(pipeline, quickstart_compiled, "30 2 * * *", Endpoint(url), "conv2d", name=name)
-        assert [entry.display_name for entry in schedules(Endpoint(url))] == names
+        assert [entry.display_name for entry in schedules(connect(Endpoint(url)))] == names
 
 
 def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):

@@ -36,7 +36,7 @@ def test_a_certificate_of_ones_own_authority_is_trusted_by_the_usual_variable(ce
             connect(Endpoint(url))
         assert "\n" not in str(caught.value) and "port-forward" not in str(caught.value)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-        assert schedules(Endpoint(url)) == []
+        assert schedules(connect(Endpoint(url))) == []
 
 
 class ForwardProxy(KfpApi):
@@ -53,7 +53,7 @@ def test_kubeflow_behind_a_proxy_is_reached_through_it(monkeypatch, quickstart_c
     api, plain = ForwardProxy(), KfpApi(STORY)
     with api.serving() as url:
         monkeypatch.setenv("HTTP_PROXY", url.replace("//", "//me:pw@"))
-        assert schedules(Endpoint("http://kubeflow.company.invalid")) == []
+        assert schedules(connect(Endpoint("http://kubeflow.company.invalid"))) == []
         # A port-forward is on this machine, whatever NO_PROXY says.
         assert run(plain, quickstart_compiled)[-1] == "the run succeeded"
 
@@ -121,14 +121,13 @@ def test_a_token_in_a_file_that_is_renewed_is_read_anew(monkeypatch, tmp_path):
     file.write_text("first")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
     with api.serving() as url:
-        place = Endpoint(url)
-        client = connect(place)
+        client = connect(Endpoint(url))
         for token in ("second", "third"):
             api.token = token
             file.write_text(token)
-            assert schedules(place, client) == []
+            assert schedules(client) == []
         api.token = "another"
-        assert schedules(Endpoint(url, token="another")) == []
+        assert schedules(connect(Endpoint(url, token="another"))) == []
 
 
 # Namespaces.
@@ -151,9 +150,9 @@ def test_a_kfp_of_one_user_in_a_namespace_of_its_own(monkeypatch, tmp_path, quic
     assert run(api, quickstart_compiled, namespace="my-project")[-1] == "the run succeeded"
     with api.serving() as url:
         place = Endpoint(url, "my-project", patience_s=3.0)
-        assert schedules(place) == []
+        assert schedules(connect(place)) == []
         upload("digits", "abc-1", quickstart_compiled, place)
-        assert pods_namespace(connect(place), place, "run-2") == "my-project"
+        assert pods_namespace(connect(place), "run-2") == "my-project"
 
 
 def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monkeypatch, tmp_path, quickstart_compiled):
@@ -162,7 +161,7 @@ def test_the_namespace_that_the_sdk_remembers_is_the_users_of_a_kfp_of_many(monk
     assert run(api, quickstart_compiled)[-1] == "the run succeeded"
     with api.serving() as url:
         upload("digits", "abc-1", quickstart_compiled, Endpoint(url, patience_s=3.0))
-        assert schedules(Endpoint(url)) == []
+        assert schedules(connect(Endpoint(url))) == []
     assert [made["namespace"] for made in (*api.experiments.values(), *api.pipelines.values())] == ["ana", "ana"]
 
 
@@ -173,8 +172,8 @@ def test_the_pods_of_a_run_are_in_the_namespace_of_its_experiment(quickstart_com
     [run_id] = api.runs
     with api.serving() as url:
         client = connect(Endpoint(url))
-        assert pods_namespace(client, Endpoint(url), run_id) == "ben"
-        assert pods_namespace(client, Endpoint(url), "no-run") == "kubeflow"
+        assert pods_namespace(client, run_id) == "ben"
+        assert pods_namespace(client, "no-run") == "kubeflow"
 
 
 class ThroughKubernetes(KfpApi):
@@ -195,7 +194,7 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
         file = kubeconfig(tmp_path / "kubeconfig", *place)
         # Where the Kubernetes client looks, it looks up when it is imported.
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
-        assert schedules(Endpoint(namespace="ana")) == []
+        assert schedules(connect(Endpoint(namespace="ana"))) == []
     assert api.requests[-1][2]["namespace"] == "ana"
 
 
@@ -213,11 +212,11 @@ def test_an_experiment_that_somebody_else_makes_at_the_same_moment_is_theirs_and
 
     api.handle = handle
     with api.serving() as url:
-        assert obtain_experiment(connect(Endpoint(url)), Endpoint(url, patience_s=1.0), "conv2d") == "experiment-1"
+        assert obtain_experiment(connect(Endpoint(url, patience_s=1.0)), "conv2d") == "experiment-1"
 
 
 def test_another_conflict_is_told():
     api = KfpApi()
     api.faults = [("POST", "/apis/v2beta1/experiments", error(409, 6, "Already exist error: what"))] * 2
     with api.serving() as url, pytest.raises(PipelineError, match="409: Already exist error: what"):
-        obtain_experiment(connect(Endpoint(url)), Endpoint(url, patience_s=1.0), "conv2d")
+        obtain_experiment(connect(Endpoint(url, patience_s=1.0)), "conv2d")
