@@ -1,5 +1,6 @@
 """The commands that need no cluster: run-local, sweep, tensorboard, config, model show, predict, predict-all."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -12,15 +13,12 @@ from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
 
 
 @click.command("run-local")
-@options.runner
-@options.outputs
-@options.cached(True)
-@options.configured
-def run_local_command(configuration: Configuration, runner: Any, outputs: pathlib.Path, cached: bool) -> None:
+@options.on_this_machine
+def run_local_command(job: Any) -> None:
     """Runs the pipeline on this machine."""
     from pipeline.local.start import run_local
 
-    run_local(configuration, runner, outputs, cached=cached)
+    run_local(job)
 
 
 @click.command("sweep")
@@ -33,31 +31,20 @@ def run_local_command(configuration: Configuration, runner: Any, outputs: pathli
     show_default=True,
     help="optuna: each trial by the results before it, also from ranges, LOW..HIGH; bad ones end early.",
 )
-@options.runner
-@options.outputs
-@options.cached(True)
-@options.configured
-def sweep_command(
-    configuration: Configuration,
-    grid: str,
-    trials: int,
-    sampler: str,
-    runner: Any,
-    outputs: pathlib.Path,
-    cached: bool,
-) -> None:
+@options.on_this_machine
+def sweep_command(job: Any, grid: str, trials: int, sampler: str) -> None:
     """Trains on this machine once for each combination of some parameters, and hands the best model on."""
     from pipeline.local.start import run_local
 
-    refuse_given_twice(configuration, grid)
+    refuse_given_twice(job.configuration, grid)
     if sampler == "optuna":
         from pipeline.local.search import search
 
-        if not cached:
+        if not job.cached:
             raise PipelineError("expected no CACHE=0 with SAMPLER=optuna, which takes its own trials from the cache")
-        search(configuration, runner, outputs, grid, trials)
+        search(job, grid, trials)
         return
-    run_local(configuration, runner, outputs, plan_sweep(configuration.parameters, grid, trials), cached)
+    run_local(dataclasses.replace(job, sweep=plan_sweep(job.configuration.parameters, grid, trials)))
 
 
 @click.command("tensorboard")

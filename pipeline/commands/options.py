@@ -58,13 +58,6 @@ outputs = click.option(
     show_default=True,
     help="The folder of all local runs.",
 )
-runner = click.option(
-    "--runner",
-    type=click.Choice(["auto", "docker", "process"]),
-    default="auto",
-    show_default=True,
-    help="Where the steps run; auto takes Docker if an engine answers.",
-)
 trials = click.option(
     "--trials", type=click.IntRange(min=0), default=0, help="So many of the grid's trials, at random.  [default: all]"
 )
@@ -112,6 +105,28 @@ def configured(command: Callable) -> Callable:
     @functools.wraps(command)
     def wrapped(profile: str, settings: tuple[str, ...], **rest: Any) -> Any:
         return command(configuration=configure(profile, settings), **rest)
+
+    return wrapped
+
+
+def on_this_machine(command: Callable) -> Callable:
+    """Adds what says how to run a configuration on this machine; hands on the `job`."""
+
+    @click.option(
+        "--runner",
+        type=click.Choice(["auto", "docker", "process"]),
+        default="auto",
+        show_default=True,
+        help="Where the steps run; auto takes Docker if an engine answers.",
+    )
+    @outputs
+    @cached(True)
+    @configured
+    @functools.wraps(command)
+    def wrapped(configuration: Any, runner: Any, outputs: pathlib.Path, cached: bool, **rest: Any) -> Any:
+        from pipeline.local.start import LocalJob
+
+        return command(job=LocalJob(configuration, runner, outputs.absolute(), cached=cached), **rest)
 
     return wrapped
 

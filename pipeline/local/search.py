@@ -15,11 +15,10 @@ from components.core.artifacts.model import read_training
 from components.core.artifacts.trial import parse_axes, read_trial, split
 from components.core.errors import PipelineError
 from pipeline.local.places import with_places
-from pipeline.local.runner import RunnerChoice
-from pipeline.local.start import one_pass, run_local, warm_for
+from pipeline.local.start import LocalJob, one_pass, run_local, warm_for
 from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
-from pipeline.parameters.parameters import Configuration, Parameters
+from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
 
 DEFAULT_TRIALS = 20
@@ -32,9 +31,7 @@ RANGE = ".."
 REPEATED = 20
 
 
-def search(
-    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, grid: str, trials: int
-) -> pathlib.Path:
+def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
     """Tries `trials` settings out of `grid`, or as many as there are, and runs the sweep of them.
 
     Args:
@@ -48,15 +45,15 @@ def search(
     wanted = trials or DEFAULT_TRIALS
     if wanted > MOST_TRIALS:
         raise PipelineError(f"trials: expected at most {MOST_TRIALS}, received {wanted}")
-    parameters = configuration.parameters
+    parameters = job.configuration.parameters
     space = {name: _axis(optuna, parameters, name, values) for name, values in parse_axes(grid).items()}
     if not space:
         raise PipelineError(
             "expected a grid such as GRID='learning_rate=0.0001..0.01 batch_size=50,250', received none"
         )
     # One look at the source and at the model to start from: if they changed meanwhile, the last pass would train anew.
-    parameters = with_places(parameters, outputs.absolute())
-    configuration = dataclasses.replace(configuration, parameters=parameters)
+    parameters = with_places(parameters, job.outputs)
+    job = dataclasses.replace(job, configuration=dataclasses.replace(job.configuration, parameters=parameters))
     judged = 0 if {"epochs", "end_below"} & {*space} else int(parameters.epochs * JUDGED_AT)
     sampler = optuna.samplers.TPESampler(seed=parameters.seed, n_startup_trials=FIRST)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -75,13 +72,13 @@ def search(
                 [trial] = plan_sweep(parameters, f"{values} end_below={judged}:{least}").trials if least else [settings]
                 print(f"trial {len(found) + 1} of {wanted}: {trial}", flush=True)
                 sweep = Sweep((trial,), names, trains_only=True, first=len(found) + 1, search=grid)
-                accuracy, history = _trained(configuration, choice, outputs, sweep, warm)
+                accuracy, history = _trained(dataclasses.replace(job, sweep=sweep), warm)
                 found[settings] = trial, accuracy
                 if history and judged:
                     early.append(max(entry["val_accuracy"] for entry in history[:judged]))
             study.tell(asked, found[settings][1])
         sweep = Sweep(tuple(trial for trial, _ in found.values()), names, search=grid)
-        return run_local(configuration, choice, outputs, sweep, warm=warm)
+        return run_local(dataclasses.replace(job, sweep=sweep), warm)
 
 
 def _axis(optuna: Any, parameters: Parameters, name: str, values: str) -> Any:
@@ -105,13 +102,11 @@ def _spelled(value: Any, axis: Any) -> str:
     return str(min(max(float(f"{value:.3g}"), axis.low), axis.high) if isinstance(value, float) else value)
 
 
-def _trained(
-    configuration: Configuration, choice: RunnerChoice, outputs: pathlib.Path, sweep: Sweep, warm: WarmProcess
-) -> tuple[float, list[dict[str, Any]]]:
+def _trained(job: LocalJob, warm: WarmProcess) -> tuple[float, list[dict[str, Any]]]:
     """The validation accuracy that a trial came to, and its history by epoch. One that failed came to 0: from
     failures told as such Optuna learns nothing, and asks for more of the kind (for 16 of 20 in place of 4, if the loss
     is lost in three of a range's seven powers of ten)."""
-    run, _, failure = one_pass(configuration, choice, outputs, sweep, warm=warm)
+    run, _, failure = one_pass(job, warm)
     if failure:
         raise PipelineError(failure)
     assert isinstance(run, SweepRun)

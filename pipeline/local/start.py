@@ -1,6 +1,7 @@
 """The story of a run on this machine: check, choose a runner, run, sum up."""
 
 import contextlib
+import dataclasses
 import datetime
 import functools
 import pathlib
@@ -29,33 +30,38 @@ CHECK = "check"
 PATIENCE_S = 3.0
 
 
-def run_local(
-    configuration: Configuration,
-    choice: RunnerChoice,
-    outputs: pathlib.Path,
-    sweep: Sweep | None = None,
-    cached: bool = True,
-    warm: WarmProcess | None = None,
-) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class LocalJob:
+    """What to run on this machine.
+
+    Attributes:
+        choice: where the steps run; "auto" takes Docker if an engine answers.
+        outputs: the directory of all local runs, absolute.
+        sweep: what to try if the best of several trainings is wanted.
+        cached: whether steps may take earlier runs' results.
+    """
+
+    configuration: Configuration[Parameters]
+    choice: RunnerChoice
+    outputs: pathlib.Path
+    sweep: Sweep | None = None
+    cached: bool = True
+
+
+def run_local(job: LocalJob, warm: WarmProcess | None = None) -> pathlib.Path:
     """Runs all steps, prints what they print and a closing table, and writes summary.json.
 
     Args:
-        configuration: checked parameters.
-        choice: where the steps run; "auto" takes Docker if an engine answers.
-        outputs: the directory of all local runs; `latest` in it points to this one.
-        sweep: what to try if the best of several trainings is wanted.
-        cached: whether steps may take earlier runs' results.
         warm: what has TensorFlow already, of `warm_for`; None: one for this run alone.
 
     Returns:
-        The run's directory.
+        The run's directory, to which `latest` beside it points.
 
     Raises:
         PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
-    outputs = outputs.absolute()
-    run, runner, failure = one_pass(configuration, choice, outputs, sweep, cached, warm)
-    summary = summarize(run, configuration, runner, failure)
+    run, runner, failure = one_pass(job, warm)
+    summary = summarize(run, job.configuration, runner, failure)
     print_summary(summary, run.directory)
     try:
         write_summary(summary, run.directory)
@@ -67,33 +73,26 @@ def run_local(
     return run.directory
 
 
-def one_pass(
-    configuration: Configuration,
-    choice: RunnerChoice,
-    outputs: pathlib.Path,
-    sweep: Sweep | None = None,
-    cached: bool = True,
-    warm: WarmProcess | None = None,
-) -> tuple[LocalRun, RunnerName, str]:
+def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, RunnerName, str]:
     """Runs the steps as run_local does, without a summary.
 
     Returns:
         The run, where its steps ran, and why it failed, or an empty string.
     """
-    outputs = outputs.absolute()
-    parameters = with_places(configuration.parameters, outputs)
+    outputs = job.outputs
+    parameters = with_places(job.configuration.parameters, outputs)
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 on this machine, received {parameters.nodes}; several need a cluster")
     with contextlib.nullcontext(warm) if warm else warm_for(parameters) as warm:
-        if sweep is None or "architecture" not in sweep.names:
+        if job.sweep is None or "architecture" not in job.sweep.names:
             check_model(parameters, functools.partial(warm.start, CHECK), outputs / ".fitting")
         _make(outputs)
-        runner, image = choose_runner(choice, parameters)
+        runner, image = choose_runner(job.choice, parameters)
         if runner == "docker":
             warm.end()
         import_kfp()
         with quiet_kfp(), step_output() as console:
-            run = _new_run(configuration, outputs, console, sweep)
+            run = _new_run(job, console)
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()
@@ -103,7 +102,7 @@ def one_pass(
                     run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
                     run.interruptible({signal.SIGINT}, interrupted),
                 ):
-                    failure = run.go(parameters, runner, image, warm, cached)
+                    failure = run.go(parameters, runner, image, warm, job.cached)
             finally:
                 end()
     return run, runner, failure
@@ -134,7 +133,7 @@ def warm_for(parameters: Parameters) -> WarmProcess:
     return WarmProcess({CHECK, *steps_with_tensorflow(parameters)})
 
 
-def _new_run(configuration: Configuration, outputs: pathlib.Path, console: StepOutput, sweep: Sweep | None) -> LocalRun:
-    if sweep:
-        return SweepRun(outputs, console, configuration, sweep)
-    return LocalRun(outputs, console, f"{configuration.title}-{datetime.datetime.now():%m-%d-%H%M%S-%f}")
+def _new_run(job: LocalJob, console: StepOutput) -> LocalRun:
+    if job.sweep:
+        return SweepRun(job.outputs, console, job.configuration, job.sweep)
+    return LocalRun(job.outputs, console, f"{job.configuration.title}-{datetime.datetime.now():%m-%d-%H%M%S-%f}")

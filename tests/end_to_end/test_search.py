@@ -10,6 +10,7 @@ import pytest
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.local.start import LocalJob
 from pipeline.parameters.parameters import configure
 
 SMALL = '[{"Conv2D":{"filters":4,"kernel_size":3,"activation":"relu"}},"Flatten"]'
@@ -20,9 +21,9 @@ COMMAND = """
 from pipeline.local import search
 from pipeline.commands.main import run
 
-def told(*given, warm, one_pass=search.one_pass):
+def told(job, warm, one_pass=search.one_pass):
     print("started from", id(warm))
-    return one_pass(*given, warm=warm)
+    return one_pass(job, warm)
 
 search.FIRST, search.one_pass = 2, told
 run()
@@ -102,20 +103,23 @@ def test_no_settings_train_twice(searched):
     assert len(json.loads((outputs / "latest" / "summary.json").read_text())["trials"]) == 2
 
 
+def job(outputs: pathlib.Path, *settings: str) -> LocalJob:
+    return LocalJob(configure("quickstart", settings, environment={}), "process", outputs)
+
+
 def test_what_fails_is_not_asked_for_again_and_again(monkeypatch, tmp_path):
     """Three of these seven powers of ten lose the loss: told to have failed, 16 of 20 trials were there."""
     from pipeline.local import search
 
     rates: list[float] = []
 
-    def trained(configuration, choice, outputs, sweep, warm):
-        rates.append(float(sweep.trials[0].partition("learning_rate=")[2].split()[0]))
+    def trained(job, warm):
+        rates.append(float(job.sweep.trials[0].partition("learning_rate=")[2].split()[0]))
         return (0.0, []) if rates[-1] > 1 else (1 - abs(math.log10(rates[-1] / 0.003)) / 5, [])
 
     monkeypatch.setattr(search, "_trained", trained)
-    monkeypatch.setattr(search, "run_local", lambda *given, **rest: given[3])
-    configuration = configure("quickstart", environment={})
-    sweep = search.search(configuration, "process", tmp_path, "learning_rate=0.0001..1000", 20)
+    monkeypatch.setattr(search, "run_local", lambda job, warm: job.sweep)
+    sweep = search.search(job(tmp_path), "learning_rate=0.0001..1000", 20)
     assert len(set(rates)) == len(sweep.trials) == 20
     assert sum(rate > 1 for rate in rates) <= 6
 
@@ -131,15 +135,14 @@ def test_pictures_that_come_meanwhile_train_nothing_anew(monkeypatch, tmp_path):
         (pictures / name).write_text(name)
     seen: list[str] = []
 
-    def one_pass(configuration, *_, **__):
-        seen.append(with_places(configuration.parameters, tmp_path).source_version)
+    def one_pass(job, warm):
+        seen.append(with_places(job.configuration.parameters, tmp_path).source_version)
         (pictures / "cat" / f"{len(seen)}-more.png").write_text("more")
         return 0.5, []
 
     monkeypatch.setattr(search, "_trained", one_pass)
     monkeypatch.setattr(search, "run_local", one_pass)
-    configuration = configure("quickstart", [f"source={pictures}"], environment={})
-    search.search(configuration, "process", tmp_path / "outputs", "seed=1,2", 2)
+    search.search(job(tmp_path / "outputs", f"source={pictures}"), "seed=1,2", 2)
     assert len(seen) == 3 and len(set(seen)) == 1 and seen[0]
 
 
@@ -176,5 +179,5 @@ def test_what_can_not_be_searched_is_refused_before_anything_runs(tmp_path, grid
     from pipeline.local.search import search
 
     with pytest.raises(PipelineError, match=said):
-        search(configure("quickstart", environment={}), "process", tmp_path / "outputs", grid, trials)
+        search(job(tmp_path / "outputs"), grid, trials)
     assert not (tmp_path / "outputs").exists()

@@ -42,7 +42,7 @@ def sweep(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> SweepRun:
 
 def ended(run: LocalRun, failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "one_pass", lambda *_: (run, "process", failure))
-    start.run_local(configure("quickstart", environment={}), "process", run.outputs)
+    start.run_local(start.LocalJob(configure("quickstart", environment={}), "process", run.outputs))
 
 
 def test_the_trials_are_told_and_what_failed(sweep, monkeypatch, capsys):

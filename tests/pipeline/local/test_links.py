@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.local.board_links import BoardLinks
 from pipeline.local.links import lead
-from pipeline.local.start import _new_run
+from pipeline.local.start import LocalJob, _new_run
 from pipeline.local.summary import _point_latest
 from pipeline.parameters.parameters import configure
 
@@ -43,8 +43,8 @@ def test_links_lead_where_they_say(run, capsys):
 
 
 def test_two_runs_of_one_second_have_a_folder_each(tmp_path):
-    configuration = configure("quickstart", environment={})
-    assert len({_new_run(configuration, tmp_path, None, None).board.directory for _ in range(2)}) == 2
+    job = LocalJob(configure("quickstart", environment={}), "process", tmp_path)
+    assert len({_new_run(job, None).board.directory for _ in range(2)}) == 2
 
 
 def test_a_sweep_shows_its_own_trials_alone(run):
