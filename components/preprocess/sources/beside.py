@@ -14,13 +14,14 @@ from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
 CLASS, FACTS = "cls", "json"
-LARGEST = 64 << 10
+READ = (64 << 10) + 1  # bytes of a label file; one that has as many says nothing
 LONGEST_CLASS = 200
 
 
-def is_label(name: str) -> bool:
-    """Whether a file may say what its neighbour's class is, by its name."""
-    return _parts(name)[1] in (CLASS, FACTS)
+def label_ending(name: str) -> str:
+    """The ending of a file that may say what its neighbour's class is, by its name; empty of any other."""
+    ending = _parts(name)[1]
+    return ending if ending in (CLASS, FACTS) else ""
 
 
 class LabelsBeside:
@@ -35,10 +36,10 @@ class LabelsBeside:
         self.name = name
         self.classes: dict[str, dict[str, str]] = {CLASS: {}, FACTS: {}}
 
-    def add(self, name: str, size: int, read: Callable[[], bytes]) -> None:
-        """Takes note of a label file; the last of a name counts."""
+    def add(self, name: str, data: bytes) -> None:
+        """Takes note of a label file, of which READ bytes are enough; the last of a name counts."""
         key, ending = _parts(name)
-        self.classes[ending][key] = _said(ending, read()) if size <= LARGEST else ""
+        self.classes[ending][key] = _said(ending, data) if len(data) < READ else ""
 
     def used(self, folders: int) -> str:
         """The ending of the label files that tell the classes; empty if none do, as pictures in several folders with
@@ -57,7 +58,8 @@ class Beside:
 
     def __init__(self, name: str, ending: str, classes: dict[str, str], names: Callable[[], Iterator[str]]) -> None:
         self.name, self.ending, self.classes, self.names = name, ending, classes, names
-        words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS}
+        own = name.rpartition("/")[2].lower()  # of a prefix without its bucket
+        words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 
     def lines(self) -> tuple[str, Iterator[LabelLine]]:

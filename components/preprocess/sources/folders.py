@@ -16,7 +16,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.archives import MemberFile, iter_members
 from components.core.pictures.names import hidden
 from components.core.progress import Progress
-from components.preprocess.sources.beside import is_label
+from components.preprocess.sources.beside import READ, label_ending
 from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.payloads import InFile
@@ -49,8 +49,8 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
                 with found.tables[name].open("wb") as table:
                     shutil.copyfileobj(file, table, COPY_BYTES)
-            elif is_label(name):
-                found.beside.add(name, size, file.read)
+            elif label_ending(name):
+                found.beside.add(name, file.read(READ))
     holding = ["/".join((*folder, "")) for folder in found.folder_numbers]
     for name, target in links.items():
         if not hidden(name.split("/"), "") and any(folder.startswith(f"{target}/") for folder in holding):

@@ -1,9 +1,11 @@
 """Reads a listing of objects in a store: pictures that are read where they lie."""
 
+import collections
 import pathlib
 
 from components.core.artifacts.raw import Listing, iter_listing, listed_at
 from components.core.progress import Progress
+from components.preprocess.sources.beside import CLASS, FACTS, READ, label_ending
 from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.payloads import InStore
 
@@ -16,6 +18,7 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> 
     """
     found = Found(listing.uri)
     payloads = InStore(path, listing.uri)
+    labels: dict[str, list[tuple[str, int, int]]] = collections.defaultdict(list)
     with Progress("read", listing.objects, "objects") as progress:
         for offset, listed in iter_listing(path):
             folder = found.picture_in(listed.key)
@@ -24,6 +27,14 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> 
             elif is_table(listed.key):
                 found.tables[listed.key] = scratch / f"table-{len(found.tables)}"
                 found.tables[listed.key].write_bytes(b"".join(payloads.read([offset], [listed.size])))
+            elif ending := label_ending(listed.key):
+                labels[ending].append((listed.key, offset, listed.size))
             progress.advance(1)
     found.close(payloads, lambda first, last: (one.key for one in listed_at(path, found.offsets[first:last])))
+    # A request each: only of those that LabelsBeside.used takes.
+    may_tell = labels[CLASS] or (labels[FACTS] if len(found.folder_numbers) == 1 else [])
+    if may_tell and not found.tables:
+        names, offsets, sizes = zip(*may_tell, strict=True)
+        for name, data in zip(names, payloads.read(offsets, [min(size, READ) for size in sizes]), strict=True):
+            found.beside.add(name, data)
     return found

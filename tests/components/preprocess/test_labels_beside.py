@@ -3,8 +3,12 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
+from components.core.storage import open_store
 from tests.components.preprocess.sources import archive, class_folders, png
 from tests.components.preprocess.test_label_tables import counts, made, quarantine, refused, tree  # noqa: F401
+from tests.servers.fixtures import bucket, gcs_server, s3_server  # noqa: F401
 
 NAMED = ["cat", "dog"]
 
@@ -52,6 +56,20 @@ def test_classes_may_be_numbers_and_a_folder_may_hold_what_a_shard_does(made, tm
         "1": 20,
     }
     assert counts(made(tree(tmp_path / "folder", shard(0, 40)))) == {"0": 20, "1": 20}
+
+
+@pytest.mark.parametrize("ending", ["cls", "json"])
+def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_path, ending):  # noqa: F811
+    members = {
+        f"{number % 2 if ending == 'cls' else 0}/{name}": data
+        for number in range(40)
+        for name, data in shard(number, 1, lambda number: json.dumps({"label": NAMED[number % 3 % 2]}), ending).items()
+    }
+    wanted = made(archive(tmp_path / "a.tar", members))
+    for name, data in members.items():
+        open_store(bucket.uri).write_bytes(f"tested/on/{name}", data)
+    found = made(f"{bucket.uri}/tested/on")
+    assert (found.fingerprint, counts(found)) == (wanted.fingerprint, counts(wanted))
 
 
 def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):  # noqa: F811
