@@ -184,13 +184,24 @@ def nothing_found(uri: str, source: PictureSource) -> PipelineError:
 
 
 def linked_folders(folder: str | pathlib.Path) -> list[str]:
-    """The links to folders below a folder, by their names below it: a link may lead anywhere, or in a circle."""
+    """The links to folders below a folder, by their names below it: a link may lead anywhere, or in a circle.
+
+    Raises:
+        PipelineError: a folder can't be read, so that its pictures would be missing without a word.
+    """
+
+    def unread(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):  # gone meanwhile
+            raise PipelineError(
+                f"expected folders that can be read below {str(folder)!a}, received {listed([error.filename])}: "
+                f"{error.strerror}; check its owner and mode"
+            )
+
     found = []
-    for directory, names, _ in os.walk(folder):
-        for name in names:
-            *folders, base = os.path.relpath(f"{directory}/{name}", folder).split("/")
-            if os.path.islink(f"{directory}/{name}") and not hidden(folders, base):  # noqa: PTH114, twice as fast
-                found.append("/".join((*folders, base)))
+    for directory, names, _ in os.walk(folder, onerror=unread):
+        names[:] = [name for name in names if not hidden([name], "")]
+        links = (name for name in names if os.path.islink(f"{directory}/{name}"))  # noqa: PTH114, twice as fast
+        found += [os.path.relpath(f"{directory}/{name}", folder) for name in links]
     return sorted(found)
 
 

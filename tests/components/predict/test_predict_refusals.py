@@ -94,6 +94,18 @@ def test_links_to_folders_are_told_of(here, tmp_path, digits, capsys):
     assert f"{behind} more/linked; put a copy" in capsys.readouterr().out
 
 
+def test_a_folder_that_cannot_be_read_is_no_empty_one(here, tmp_path, digits):
+    """Its pictures were missing from the answers, night after night. Here its path is too long, as root reads all."""
+    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("n" * 250, dir_fd=at)  # noqa: PTH102
+        above, at = at, os.open("n" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(above)
+    os.close(at)
+    assert "nnn: File name too long; check its owner" in refusal(here(folder))
+
+
 def test_files_beside_the_answers_are_none(here, tmp_path, digits):
     """What a file manager copied, and what somebody packed to save room: that counts as answered."""
     folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
