@@ -11,7 +11,7 @@ FOREIGN_LABELS = {
     "component=model-registry-server",  # Kubeflow Hub's manifests/kustomize/base
     "component=data-science-pipelines",  # OpenShift AI's: data-science-pipelines-operator, config/internal
 }
-FOREIGN_NAMESPACES = {"kube-system", "openshift-dns", "kubeflow", "mlflow"}
+FOREIGN_NAMESPACES = {"kubeflow", "mlflow"}
 
 
 def dangling(objects: list[dict]) -> list[str]:

@@ -41,8 +41,8 @@ LOCAL = {
     "conv2d-tensorboard: selects no pod": lambda o: policy(o, "conv2d-tensorboard").update(
         podSelector={"matchLabels": {"app": "x"}}
     ),
-    "selects no namespace": lambda o: policy(o, "conv2d-dns")["egress"][0]["to"][0]["namespaceSelector"].update(
-        matchLabels={"kubernetes.io/metadata.name": "kubesystem"}
+    "selects no namespace": lambda o: policy(o, "conv2d-runs")["egress"][1]["to"][2]["namespaceSelector"].update(
+        matchLabels={"kubernetes.io/metadata.name": "kubeflows"}
     ),
 }
 SERVING = {
