@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 import components.export.fresh
+from components.core.errors import PipelineError
 from components.core.pictures.decode import Opened
 from components.preprocess.identity import identity
 from pipeline import ROOT
@@ -67,6 +68,17 @@ def pytest_collection_finish() -> None:
     # To rewrite a graph before it runs costs a tenth of a training of a few steps; steps of their own process do so.
     if tensorflow := sys.modules.get("tensorflow"):
         tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def errors_of_one_line() -> None:
+    """An error is one line (CONTRIBUTING.md, rule 7): no test has to ask that of the one it looks at."""
+
+    def made(self: PipelineError, *said: object) -> None:
+        Exception.__init__(self, *said)
+        assert "\n" not in str(self), f"an error of several lines: {self}"
+
+    PipelineError.__init__ = made
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,10 @@ def test_numpy_and_python_really_say_so():
 
 
 def test_a_name_with_a_line_break_makes_no_second_line(capsys):
+    odd = PipelineError()
+    odd.args = ("expected an export, received a\nb",)
     with pytest.raises(SystemExit), one_line_errors():
-        raise PipelineError("expected an export, received a\nb")
+        raise odd
     assert capsys.readouterr().err == "error: expected an export, received a b\n"
 
 

@@ -176,9 +176,8 @@ def test_a_damaged_record_of_what_it_learned_from_is_an_incident(
         "tests.components.evaluate.conftest.write_hashes", lambda path, hashes: path.write_bytes(damage), raising=True
     )
     crowned(registry, saved(MUCH))
-    with pytest.raises(PipelineError, match="the champion, can't be compared with: .*gate=min_accuracy") as caught:
+    with pytest.raises(PipelineError, match="the champion, can't be compared with: .*gate=min_accuracy"):
         judge(linear.model, registry)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -204,9 +204,8 @@ def test_no_kind_of_damage_is_taken_for_a_verdict(judge, linear, saved, crowned,
     ):
         registry = crowned(str(tmp_path / f"registry-{number}"), saved(MUCH))
         spoil(registry.store)
-        with pytest.raises(PipelineError, match=said) as caught:
+        with pytest.raises(PipelineError, match=said):
             judge(linear.model, str(tmp_path / f"registry-{number}"))
-        assert "\n" not in str(caught.value)
     for number, (champion, said) in enumerate(
         ((None, "can't be loaded"), (float("nan"), "received NaN or infinity for 500 of 500 pictures"))
     ):

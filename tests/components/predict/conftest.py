@@ -150,5 +150,4 @@ def refusal(settings: PredictSettings) -> str:
     """The one line with which predict refuses."""
     with pytest.raises(PipelineError) as refused:
         predict(settings)
-    assert "\n" not in str(refused.value)
     return str(refused.value)

@@ -147,6 +147,5 @@ def test_hashes_that_do_not_fit_are_refused(tmp_path, raw_artifact, spoil):
         path.unlink()
     else:
         path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(PipelineError, match="expected the pictures' hashes in .*; run preprocess again") as refused:
+    with pytest.raises(PipelineError, match="expected the pictures' hashes in .*; run preprocess again"):
         split_hashes(directory, read_info(directory), "test")
-    assert "\n" not in str(refused.value)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -191,7 +192,6 @@ def test_unreadable_pictures_are_listed_up_to_the_share_allowed(tmp_path, raw_ar
         run(raw, "other", max_unreadable=0.019)
     said = str(refused.value)
     assert said.startswith("expected at most 1.9 % of 100 pictures to be unreadable (max_unreadable), received 2 in")
-    assert "\n" not in said
     assert left_behind(tmp_path) == {"dataset", "dataset.html"}
 
 
@@ -219,9 +219,8 @@ def test_the_quarantine_list_is_capped(tmp_path, raw_artifact, run, monkeypatch)
 def test_a_class_of_which_nothing_can_be_read(tmp_path, raw_artifact, run, spoilt, said):
     members = class_folders({"cat": 10, "dog": 10})
     members = {name: b"rubbish" if name.startswith(spoilt) else data for name, data in members.items()}
-    with pytest.raises(PipelineError) as refused:
+    with pytest.raises(PipelineError, match=re.escape(said)):
         run(raw_artifact(archive(tmp_path / "a.tar", members)), max_unreadable=1)
-    assert said in str(refused.value)
     assert left_behind(tmp_path) == set()
 
 
@@ -360,9 +359,8 @@ def test_a_raw_artifact_that_is_not_what_it_says(tmp_path, raw_artifact, run, sp
 def test_damaged_archives_leave_nothing(tmp_path, raw_artifact, run, ending, spoil):
     packed = archive(tmp_path / f"a.{ending}", class_folders({"cat": 30, "dog": 30}))
     packed.write_bytes(spoil(packed.read_bytes()))
-    with pytest.raises(PipelineError) as refused:
+    with pytest.raises(PipelineError):
         run(raw_artifact(packed))
-    assert "\n" not in str(refused.value)
     assert left_behind(tmp_path) == set()
 
 

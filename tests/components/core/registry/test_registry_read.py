@@ -73,9 +73,8 @@ def test_a_file_of_the_right_size_and_wrong_bytes_is_named(registry, saved_model
 def test_a_manifest_that_is_none_is_named(registry, saved_model, document):
     registry.publish("digits", saved_model)
     registry.store.write_bytes("models/.staging/digits/1/manifest.json", document)
-    with pytest.raises(Corrupted, match="expected a manifest in .*digits/1/manifest.json") as raised:
+    with pytest.raises(Corrupted, match="expected a manifest in .*digits/1/manifest.json"):
         registry.show("digits", 1)
-    assert "\n" not in str(raised.value)
     registry.delete("digits", 1)
     assert registry.names() == []
 

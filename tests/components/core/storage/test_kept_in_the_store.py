@@ -129,9 +129,8 @@ def test_a_damaged_checkpoint_is_refused_by_name(gcs, tmp_path):
     save(checkpoints, 3, tmp_path / "local")
     [three] = checkpoints.store.directories()
     checkpoints.store.write_bytes(f"{three}/state.json", b"?")
-    with pytest.raises(PipelineError, match=f"{three}.*received a damaged one .*state.json.*delete it") as refused:
+    with pytest.raises(PipelineError, match=f"{three}.*received a damaged one .*state.json.*delete it"):
         checkpoints.newest(tmp_path / "back")
-    assert "\n" not in str(refused.value)
 
 
 def test_one_that_was_cut_off_while_written_does_not_count(gcs, tmp_path):

@@ -31,9 +31,8 @@ from tests.servers.small import SMALL
     ],
 )
 def test_impossible_places(uri, said):
-    with pytest.raises(StorageError, match=said) as raised:
+    with pytest.raises(StorageError, match=said):
         open_store(uri)
-    assert "\n" not in str(raised.value)
 
 
 def test_credentials_in_a_uri_are_refused_and_not_repeated():
@@ -108,7 +107,7 @@ def test_google_credentials_that_are_not_credentials(monkeypatch, tmp_path):
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
         with pytest.raises(Denied, match="Google credentials") as raised:
             open_store("gs://bucket")
-        assert "very-secret" not in str(raised.value) and "\n" not in str(raised.value)
+        assert "very-secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS_ACCESS_KEY_ID"), ("minio", "MINIO_ACCESS_KEY")])
