@@ -17,8 +17,6 @@ from pipeline.parameters.prediction import PredictionParameters
 
 DOCUMENTS = ("README.md", "components/README.md", "k8s/README.md", "k8s/CHECKLIST.md")
 FOR_THOSE_WHO_WORK_ON_IT = ("CONTRIBUTING.md", "CHANGELOG.md")
-MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def typed(text: str) -> list[str]:

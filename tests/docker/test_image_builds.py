@@ -44,20 +44,16 @@ def test_an_edit_during_the_build_does_not_get_under_the_tag(engine, small, monk
 
 def test_a_failed_build_says_the_last_lines_and_leaves_no_image(small, capsys):
     (small / "docker/Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS data\nCOPY nothing /here\n")
-    with pytest.raises(
-        PipelineError, match="expected the data image to build, docker ended with: .*nothing"
-    ) as failure:
+    with pytest.raises(PipelineError, match="expected the data image to build, docker ended with: .*nothing"):
         build.build(["cpu"])
-    assert "\n" not in str(failure.value)
     assert "nothing" in capsys.readouterr().out
     assert len(build.missing(["cpu"])) == len(names.COMPONENTS)
 
 
 def test_an_unobtainable_base_names_the_script_that_makes_one(small, monkeypatch):
     monkeypatch.setenv("BASE_IMAGE", "127.0.0.1:9/no/such:image")
-    with pytest.raises(PipelineError, match="base image 127.0.0.1:9/no/such:image.*docker/base-image.sh") as failure:
+    with pytest.raises(PipelineError, match="base image 127.0.0.1:9/no/such:image.*docker/base-image.sh"):
         build.build(["cpu"])
-    assert "\n" not in str(failure.value)
 
 
 def test_credentials_of_this_machine_reach_neither_the_image_nor_the_output(engine, small, monkeypatch, capsys):

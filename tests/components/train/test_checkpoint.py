@@ -301,9 +301,8 @@ def test_a_corrupt_checkpoint_is_refused_by_name(
         left_over.write_text("no checkpoint")
     else:
         np.savez(left_over, weights=np.zeros(3))
-    with pytest.raises(PipelineError, match=r"expected a whole checkpoint in .*checkpoint.npz.* delete it") as refused:
+    with pytest.raises(PipelineError, match=r"expected a whole checkpoint in .*checkpoint.npz.* delete it"):
         train_plain("run")
-    assert "\n" not in str(refused.value)
     assert left_over.exists()
 
 

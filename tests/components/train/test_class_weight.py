@@ -67,9 +67,8 @@ def test_numbers_and_names_are_those_that_were_written(text: str, expected: dict
     ],
 )
 def test_what_is_no_weight_is_refused_before_anything_runs(text: str, said: str) -> None:
-    with pytest.raises(PipelineError, match=said) as refused:
+    with pytest.raises(PipelineError, match=said):
         TrainSettings.checked(class_weight=text)
-    assert "\n" not in str(refused.value)
 
 
 def test_a_table_of_other_classes_is_refused_by_name() -> None:

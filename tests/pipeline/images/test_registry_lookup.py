@@ -54,9 +54,8 @@ def test_the_compiled_file_names_digests_on_request(tmp_path, monkeypatch):
     asked = training(digests=True)
     with image_registry.serving(tmp_path) as host:
         monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", f"{host}/team/conv2d")
-        with pytest.raises(PipelineError, match="expected the digest of .*: absent; push it") as refusal:
+        with pytest.raises(PipelineError, match="expected the digest of .*: absent; push it"):
             compile_pipeline(asked, tmp_path / "training.yaml")
-        assert "\n" not in str(refusal.value)
         named = {}
         for _, image in step_images(asked):
             named[image] = image_registry.put_image(host, "team/conv2d", image.rpartition(":")[2], image)

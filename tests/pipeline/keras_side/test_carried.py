@@ -32,7 +32,6 @@ def test_what_a_format_cannot_carry_is_refused_by_layer(layers, formats, said):
     line, name = str(refused.value), formats[-1]
     assert line.startswith(f"architecture: {said} can't be carried by {name}: can't")
     assert line.endswith(f"; take another layer, or leave {name} out of formats")
-    assert "\n" not in line
 
 
 def test_what_can_be_carried_passes_and_what_is_not_converted_is_not_tried():

@@ -98,9 +98,8 @@ def test_a_manifest_of_another_program_says_nothing(trained, tmp_path, text):
 def test_a_manifest_of_another_model_is_told_as_that(trained, tmp_path, facts, said):
     (tmp_path / "manifest.json").write_text(json.dumps(facts))
     shutil.copy(f"{trained.model}/model.keras", tmp_path)
-    with pytest.raises(PipelineError, match=said) as refused:
+    with pytest.raises(PipelineError, match=said):
         open_classifier(tmp_path / "model.keras")
-    assert "\n" not in str(refused.value)
 
 
 def test_of_several_versions_the_highest_number_answers(exported, tmp_path):

