@@ -36,6 +36,12 @@ class KubeApi(Api):
         self.forbidden: set[str] = set()
         self.missing: set[str] = set()
 
+    def add(self, pod: dict, log: str) -> None:
+        """One more pod, with its log."""
+        lines = log.split("\n")
+        self.pods.append(pod)
+        self.logs[pod["metadata"]["name"]] = "\n".join(f"{MOMENT[:-1]}.{n:03}Z {line}" for n, line in enumerate(lines))
+
     def handle(self, method: str, path: str, query: dict[str, str], body: Any, headers: Any) -> tuple[int, Any]:
         if path in self.forbidden:
             return 403, status(403, "Forbidden", f"cannot get {path}")

@@ -26,10 +26,12 @@ def tasks(*states: str) -> dict[str, str]:
     return {"check": "SUCCEEDED", **dict(zip(STEPS, states, strict=False))}
 
 
+TRAINS, TRAIN_FAILED = (Moment(state, tasks("SUCCEEDED", "SUCCEEDED", state)) for state in ("RUNNING", "FAILED"))
+TRAIN_WAITS = Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))
 STORY = [
     Moment("PENDING"),
     Moment("RUNNING", tasks("RUNNING")),
-    Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")),
+    TRAINS,
     Moment("SUCCEEDED", tasks(*["SUCCEEDED"] * 5)),
 ]
 

@@ -1,12 +1,14 @@
 """Following a run to whatever end, over connections that fail, without a view of its pods."""
 
+import dataclasses
+
 import pytest
 
 from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint, connect
 from pipeline.parameters.parameters import configure
-from tests.pipeline.cluster.submitting import FAST, STORY, run, tasks, told
+from tests.pipeline.cluster.submitting import FAST, STORY, TRAIN_FAILED, run, tasks, told
 from tests.servers.kfp_api import KfpApi, error
 from tests.servers.kfp_runs import ROOT_WAITS, Moment
 
@@ -59,7 +61,7 @@ def test_a_run_that_was_cancelled_and_then_retried_is_no_cancelled_one(quickstar
     last = Moment("SUCCEEDED", tasks(*["SUCCEEDED"] * 5), history=before)
     assert run(KfpApi([*moments, last]), quickstart_compiled)[-1] == "the run succeeded"
     with pytest.raises(PipelineError, match="train failed"):
-        run(KfpApi([Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"), history=before)]), quickstart_compiled)
+        run(KfpApi([dataclasses.replace(TRAIN_FAILED, history=before)]), quickstart_compiled)
 
 
 def test_a_run_that_is_being_cancelled_is_followed_to_its_end(quickstart_compiled):

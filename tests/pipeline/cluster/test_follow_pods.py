@@ -1,5 +1,6 @@
 """Following a run whose pods can be seen: their lines, and how they ended."""
 
+import dataclasses
 import datetime
 import json
 import types
@@ -13,7 +14,7 @@ from pipeline.cluster.endings import container_ending
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.story import Story
-from tests.pipeline.cluster.submitting import STEPS, STORY, followed, tasks
+from tests.pipeline.cluster.submitting import STEPS, STORY, TRAIN_FAILED, TRAINS, followed, tasks
 from tests.servers.kfp_runs import Moment
 from tests.servers.kube_api import pod
 
@@ -23,8 +24,7 @@ pytestmark = pytest.mark.usefixtures("bare_home")
 def test_a_lost_pod_and_the_next_try_are_told(quickstart_compiled, kube):
     kube.argo_nodes = [("training-x7k2p(0).root(0).train(0).executor(0)", "Error", "pod deleted")]
     kube.pods = [pod("train", "Succeeded", driver=True)]
-    trained = tasks("SUCCEEDED", "SUCCEEDED", "RUNNING")
-    moments = [Moment("RUNNING", trained), Moment("RUNNING", trained, tries={"train": 2}), STORY[-1]]
+    moments = [TRAINS, dataclasses.replace(TRAINS, tries={"train": 2}), STORY[-1]]
     lines, _ = followed(quickstart_compiled, moments)
     assert lines.count("  train: its pod was deleted; trying again (2 of 4)") == 1
 
@@ -37,13 +37,12 @@ def test_log_lines_come_once_each_and_the_steps_own_error_is_the_cause(quickstar
         b"2026-01-01T00:00:01.1Z 10 %\r 50 %\rread 100 pictures\xff\x85 in 1 s\n2026-01-01T00:00:01.2Z epoch 2/2\n"
         b"2026-01-01T00:00:01.3Z error: loss is not finite at step 7; try a lower learning_rate\n"
     )
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    lines, error = followed(quickstart_compiled, [*STORY[:3], failed])
+    lines, error = followed(quickstart_compiled, [*STORY[:3], TRAIN_FAILED])
     assert error.startswith("train failed: loss is not finite at step 7; try a lower learning_rate; its log: http")
     assert lines.count("  epoch 2/2") == 1
     assert lines.count("  read 100 pictures\ufffd\ufffd in 1 s") == 1
     assert not [line for line in lines if "main.go" in line]
-    lines, _ = followed(quickstart_compiled, [*STORY[:3], failed], Watch(0.01, 0.5, verbose=True))
+    lines, _ = followed(quickstart_compiled, [*STORY[:3], TRAIN_FAILED], Watch(0.01, 0.5, verbose=True))
     assert [line for line in lines if "main.go" in line]
 
 
@@ -93,29 +92,24 @@ FAILURES = {
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_failure_is_told_by_what_says_most(quickstart_compiled, kube, kind):
     log, terminated, said = FAILURES[kind]
-    kube.pods = [pod("train", "Failed", terminated=terminated)]
-    stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(log.split("\n"))]
-    kube.logs[kube.pods[0]["metadata"]["name"]] = "\n".join(stamped)
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    assert said in followed(quickstart_compiled, [failed])[1]
+    kube.add(pod("train", "Failed", terminated=terminated), log)
+    assert said in followed(quickstart_compiled, [TRAIN_FAILED])[1]
 
 
 def test_a_cached_step_whose_artifact_was_deleted_is_told(quickstart_compiled, kube, tmp_path):
     """Kubeflow looks at no artifact that it takes from its cache, so each later run would fail there too."""
     with pytest.raises(PipelineError) as lacking:
         read_info(tmp_path)
-    kube.pods = [pod("train", "Failed")]
-    kube.logs[kube.pods[0]["metadata"]["name"]] = f"2026-01-01T00:00:01.0Z error: {lacking.value}"
-    ran = tasks("SUCCEEDED", "SUCCEEDED", "FAILED")
-    _, error = followed(quickstart_compiled, [Moment("FAILED", ran, cached=("download", "preprocess"))])
+    kube.add(pod("train", "Failed"), f"error: {lacking.value}")
+    cached = dataclasses.replace(TRAIN_FAILED, cached=("download", "preprocess"))
+    _, error = followed(quickstart_compiled, [cached])
     assert "; download, preprocess came from the cache, and what earlier runs made may be deleted: run with" in error
-    assert "came from the cache" not in followed(quickstart_compiled, [Moment("FAILED", ran)])[1]
+    assert "came from the cache" not in followed(quickstart_compiled, [TRAIN_FAILED])[1]
 
 
 def test_a_step_that_kubeflow_could_not_start_is_told_by_its_driver(quickstart_compiled, kube):
-    kube.pods = [pod("train", "Failed", driver=True)]
     line = "F1126 14:32:06.813869 16 main.go:113] KFP driver: driver.Container() failed: bad accelerator"
-    kube.logs[kube.pods[0]["metadata"]["name"]] = f"2026-01-01T00:00:01.0Z {line}"
+    kube.add(pod("train", "Failed", driver=True), line)
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED"), undriven="train")
     _, error = followed(quickstart_compiled, [failed])
     assert error.startswith(
@@ -137,8 +131,7 @@ def test_a_pod_that_was_taken_away_has_no_want_of_memory(quickstart_compiled, ku
     kube.pods = [pod("train", "Failed", terminated={"exitCode": 137})]
     said = {"reason": "PreemptionByScheduler", "message": "default-scheduler: preempting to accommodate another pod"}
     kube.pods[0]["status"]["conditions"].append({"type": "DisruptionTarget", "status": "True", **said})
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    error = followed(quickstart_compiled, [failed])[1]
+    error = followed(quickstart_compiled, [TRAIN_FAILED])[1]
     assert "train failed: its pod was taken away: PreemptionByScheduler: default-scheduler: preempting" in error
     assert "memory" not in error
 
@@ -148,8 +141,7 @@ def test_a_container_that_never_started_says_why(quickstart_compiled, kube):
     kube.pods = [pod("train", "Failed", terminated={"exitCode": 128, "reason": "StartError", "message": said})]
     kube.pods.append(pod("train", "Failed"))  # Kubernetes lists them by name; this one is that of the try before
     kube.pods[1]["metadata"] |= {"name": "training-x7k2p-z", "creationTimestamp": "2025-12-31T23:59:59Z"}
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    assert f"its container could not start: StartError: {said}" in followed(quickstart_compiled, [failed])[1]
+    assert f"its container could not start: StartError: {said}" in followed(quickstart_compiled, [TRAIN_FAILED])[1]
 
 
 @pytest.mark.parametrize(
@@ -163,9 +155,8 @@ def test_a_pod_that_its_node_gave_up_is_not_tried_again(quickstart_compiled, kub
     """It is there, as failed (a spot node's, for instance): Argo does not count it among those that vanished."""
     kube.pods = [pod("train", "Failed")]
     kube.pods[0]["status"] |= {"reason": reason, "message": message}
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
     said = f"train failed: {reason}: {message}; Kubeflow does not try that again: start the run once more"
-    assert said in followed(quickstart_compiled, [failed])[1]
+    assert said in followed(quickstart_compiled, [TRAIN_FAILED])[1]
 
 
 PRINTED = {
@@ -185,10 +176,7 @@ def executor_input(step: str, *outputs: str) -> str:
 def test_a_run_ends_in_the_block_that_a_local_run_ends_in(quickstart_compiled, kube):
     outputs = {"train": ("model", "tensorboard"), "evaluate": ("evaluation", "tensorboard"), "export": ("exported",)}
     for step, printed in PRINTED.items():
-        kube.pods.append(pod(step, "Succeeded"))
-        lines = f"{executor_input(step, *outputs[step])}\n{printed}".split("\n")
-        stamped = [f"2026-01-01T00:00:01.{number:03}Z {line}" for number, line in enumerate(lines)]
-        kube.logs[kube.pods[-1]["metadata"]["name"]] = "\n".join(stamped)
+        kube.add(pod(step, "Succeeded"), f"{executor_input(step, *outputs[step])}\n{printed}")
     lines, error = followed(quickstart_compiled, STORY)
     assert error == ""
     assert lines[lines.index("step        result     time") :] == [
@@ -209,23 +197,17 @@ def test_what_a_failed_step_was_to_make_is_no_place(quickstart_compiled, kube):
     """A model was named that nobody had stored."""
     left = ("preprocess", "Succeeded", ("dataset",)), ("train", "Failed", ("model", "tensorboard"))
     for step, phase, outputs in left:
-        kube.pods.append(pod(step, phase))
-        lines = enumerate(executor_input(step, *outputs).split("\n"))
-        stamped = [f"2026-01-01T00:00:01.{number:03}Z {line}" for number, line in lines]
-        kube.logs[kube.pods[-1]["metadata"]["name"]] = "\n".join(stamped)
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    lines, _ = followed(quickstart_compiled, [failed])
+        kube.add(pod(step, phase), executor_input(step, *outputs))
+    lines, _ = followed(quickstart_compiled, [TRAIN_FAILED])
     assert [line for line in lines if "minio://" in line] == ["dataset:     minio://b/preprocess/dataset"]
 
 
 def test_a_sweep_ends_with_the_table_of_its_trials(kube, capsys):
     rows = ["trial | changes | val_accuracy | best epoch | time |  |", "2 | epochs=2 | 0.9 | 2 of 2 | 1.0 s |  |"]
     rows.append("1 | epochs=1 | failed |  |  | no memory |")
-    kube.pods = [pod("train", "Succeeded"), pod("choose", "Succeeded")]
-    kube.logs[kube.pods[0]["metadata"]["name"]] = "2026-01-01T00:00:01.0Z | a table | of its own |"
+    kube.add(pod("train", "Succeeded"), "| a table | of its own |")
     printed = [*(f"| {row}" for row in rows), "best of 2 trials (1 failed): trial 2, epochs=2"]
-    stamped = [f"2026-01-01T00:00:01.{number}Z {line}" for number, line in enumerate(printed)]
-    kube.logs[kube.pods[1]["metadata"]["name"]] = "\n".join(stamped)
+    kube.add(pod("choose", "Succeeded"), "\n".join(printed))
     story = Story(find_pods("run-2", ""))
     story.tell(types.SimpleNamespace(run_details=None, pipeline_spec={}, state="SUCCEEDED", state_history=None))
     assert summary(story)["trial_table"].split("\n") == [

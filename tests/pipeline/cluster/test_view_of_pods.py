@@ -8,9 +8,8 @@ import warnings
 import pytest
 
 from pipeline.cluster.pods import find_pods
-from tests.pipeline.cluster.submitting import STORY, followed, tasks
+from tests.pipeline.cluster.submitting import STORY, TRAIN_FAILED, TRAINS, followed
 from tests.servers.certificate import certificate, tls_of  # noqa: F401
-from tests.servers.kfp_runs import Moment
 from tests.servers.kube_api import KubeApi, kubeconfig, pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -29,11 +28,9 @@ def test_a_kubeconfig_of_another_cluster_is_told(quickstart_compiled, kube):
 
 def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compiled, kube):
     """As with a login at the cloud that expires in the night: there were no lines any more, and no word."""
-    kube.pods = [pod("train", "Running")]
-    kube.logs = {kube.pods[0]["metadata"]["name"]: "2026-01-01T00:00:00.000000001Z epoch 1\n"}
+    kube.add(pod("train", "Running"), "epoch 1")
     pods = "/api/v1/namespaces/kubeflow/pods"
     away = [("GET", pods, (401, {"kind": "Status", "code": 401}))] * 3
-    runs = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "RUNNING"))] * 12
 
     def handle(method, path, query, body, headers, original=kube.handle):
         if path == pods and kube.count("GET", pods) == 3:
@@ -41,7 +38,7 @@ def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compi
         return original(method, path, query, body, headers)
 
     kube.handle = handle
-    lines, error = followed(quickstart_compiled, [*runs, STORY[-1]])
+    lines, error = followed(quickstart_compiled, [*[TRAINS] * 12, STORY[-1]])
     assert error == "" and kube.faults == []
     assert [line for line in lines if line.startswith("note")] == [
         "note: the cluster's pods can't be seen: 401 Unauthorized; states only, without logs, until they can"
@@ -53,8 +50,7 @@ def test_logs_that_may_not_be_read_are_told_of(quickstart_compiled, kube):
     """A right of its own: a role for pods has it not, and a failed step was said to have left no log."""
     kube.pods = [pod("train", "Failed")]
     kube.forbidden.add(f"/api/v1/namespaces/kubeflow/pods/{kube.pods[0]['metadata']['name']}/log")
-    failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED", "FAILED"))
-    lines, error = followed(quickstart_compiled, [failed])
+    lines, error = followed(quickstart_compiled, [TRAIN_FAILED])
     said = "note: the pods' logs can't be read: 403 Forbidden; states only, without lines and figures"
     assert [line for line in lines if line.startswith("note")] == [said]
     assert "figures and places are in the UI only: there is no access to the pods' logs from here" in lines

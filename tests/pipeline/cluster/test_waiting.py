@@ -7,7 +7,7 @@ import pytest
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import NODE_NAME, find_pods
 from pipeline.cluster.story import Story
-from tests.pipeline.cluster.submitting import STORY, followed, tasks
+from tests.pipeline.cluster.submitting import STORY, TRAIN_WAITS, followed, tasks
 from tests.servers.kfp_runs import Moment
 from tests.servers.kube_api import pod
 
@@ -48,8 +48,7 @@ def test_why_a_step_can_not_start_is_said_once_and_ends_the_wait(quickstart_comp
     """The other limit is minutes away: on a busy machine both would pass within one look."""
     kube.pods = [stuck]
     kube.argo_nodes = [(stuck["metadata"]["annotations"][NODE_NAME], "Pending", "Unschedulable, or so")]
-    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
-    lines, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, **{limit: 0.05}))
+    lines, error = followed(quickstart_compiled, [TRAIN_WAITS], Watch(0.01, 0.5, **{limit: 0.05}))
     assert said in error
     assert len([line for line in lines if line.startswith("waiting: train")]) == 1
 
@@ -58,9 +57,8 @@ def test_a_pod_that_waits_in_a_queue_is_not_stuck(quickstart_compiled, kube):
     """Kueue's gate, with the words that Kubernetes has for any: hours are nothing there."""
     said = "Scheduling is blocked due to non-empty scheduling gates"
     kube.pods = [pod("train", "Pending", unschedulable=said, unscheduled="SchedulingGated")]
-    waits = Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))
     lines, error = followed(
-        quickstart_compiled, [waits] * 8 + STORY[-1:], Watch(0.02, 0.5, stuck_after=0.05, hopeless_after=0)
+        quickstart_compiled, [TRAIN_WAITS] * 8 + STORY[-1:], Watch(0.02, 0.5, stuck_after=0.05, hopeless_after=0)
     )
     assert error == ""
     assert [line for line in lines if "waiting" in line] == ["waiting: train: its pod is kept in a queue: " + said]
@@ -73,8 +71,7 @@ def test_an_image_for_another_processor_is_not_to_be_pushed_again(quickstart_com
         "platform in manifest: not found"
     )
     kube.pods = [pod("train", "Pending", ("ErrImagePull", said))]
-    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
-    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, hopeless_after=0.05))
+    _, error = followed(quickstart_compiled, [TRAIN_WAITS], Watch(0.01, 0.5, hopeless_after=0.05))
     assert "train: its image x can't be pulled: no match for platform in manifest; it is built for another" in error
     assert "ACTION=push" not in error
 
@@ -87,8 +84,7 @@ def test_an_image_of_kubeflows_own_is_none_to_push(quickstart_compiled, kube, co
         kube.pods = [pod("train", "Pending", ("PodInitializing", ""))]
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}}
         kube.pods[0]["status"]["initContainerStatuses"][0]["state"] = waiting
-    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
-    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, hopeless_after=0.05))
+    _, error = followed(quickstart_compiled, [TRAIN_WAITS], Watch(0.01, 0.5, hopeless_after=0.05))
     assert "train: its image x can't be pulled" in error and "it is Kubeflow's own: copy it to a registry" in error
     assert "ACTION=push" not in error
 
@@ -104,8 +100,7 @@ def test_what_a_node_lacks_for_a_pod_is_told(quickstart_compiled, kube, reason, 
     """Its status says ContainerCreating for ever: for twenty minutes nothing was said."""
     kube.pods = [pod("train", "Pending", ("ContainerCreating", ""))]
     kube.warnings = [(kube.pods[0]["metadata"]["name"], message, reason, 3), ("another", "x", reason, 9)]
-    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
-    lines, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, stuck_after=0.05))
+    lines, error = followed(quickstart_compiled, [TRAIN_WAITS], Watch(0.01, 0.5, stuck_after=0.05))
     assert [line for line in lines if "waiting" in line] == [f"waiting: train: its node can't start its pod: {message}"]
     assert f"nothing has moved for 0.05 s: train: its node can't start its pod: {message}. The run is left" in error
 
@@ -172,6 +167,5 @@ def test_a_quota_that_keeps_pods_from_being_made_is_seen_in_the_workflow(kube, i
 def test_a_pod_that_waits_for_a_volume_is_explained_by_its_event(quickstart_compiled, kube):
     kube.pods = [pod("train", "Pending")]
     kube.warnings = [(kube.pods[0]["metadata"]["name"], "MountVolume.SetUp failed"), ("another", "x")]
-    moments = [Moment("RUNNING", tasks("SUCCEEDED", "SUCCEEDED", "PENDING"))]
-    _, error = followed(quickstart_compiled, moments, Watch(0.01, 0.5, stuck_after=0.05))
+    _, error = followed(quickstart_compiled, [TRAIN_WAITS], Watch(0.01, 0.5, stuck_after=0.05))
     assert "nothing has moved for 0.05 s: MountVolume.SetUp failed. The run" in error
