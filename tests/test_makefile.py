@@ -218,6 +218,10 @@ def test_what_sets_how_things_run_here_is_no_parameter(make):
         (["schedule", "CRON=0 3 * * *", "CACHE=1", "GRID=seed=1,2"], ["--grid", "seed=1,2", "--cache"]),
         (["pipeline-run", "SERVICE_ACCOUNT=x", "VERBOSE=1"], ["--service-account", "x"]),
         (["doctor", "JSON=1", "BUCKET=gs://b"], ["--json", "--bucket", "gs://b"]),
+        (
+            ["predict", "TOP=2", "OUT=o.csv", "REGISTRY=gs://b"],
+            ["--registry", "gs://b", "--out", "o.csv", "--top", "2"],
+        ),
     ],
 )
 def test_options_have_names_in_make(make, typed, options):

@@ -2,39 +2,23 @@
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
-
-import pytest
 
 
-@pytest.fixture
-def models(command_line):
-    """What `make models REGISTRY=... ARGS=...` prints, by its command."""
-
-    def run(registry, *arguments: str) -> str:
-        command = [sys.executable, "-m", "pipeline", "models", "--registry", str(registry), *arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONV2D_")}
-        done = subprocess.run(
-            command, cwd=command_line.checkout, env=environment, capture_output=True, text=True, check=True
-        )
-        return done.stdout
-
-    return run
-
-
-def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, models, summary_of, tmp_path):
+def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, summary_of, tmp_path):
     outputs, registry = tmp_path / "outputs", tmp_path / "registry"
+
+    def models(*arguments: str) -> str:
+        return command_line.run("models", "--registry", registry, *arguments).stdout
+
     first = command_line.run_local(outputs, f"PUBLISH_URI={registry}", "EPOCHS=4", "BEHAVIOUR=off")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "exported and published as version 1, the champion; the model passes the gate: test accuracy" in first.stdout
     assert "digits has no champion yet" in first.stdout
     # The version's number is the registry's: no other is told beside it.
     assert "exported digits: " in first.stdout
-    before = models(registry, "list", "digits")
-    shown = models(registry, "show", "digits", "1")
+    before = models("list", "digits")
+    shown = models("show", "digits", "1")
     source = json.loads((outputs / "latest/download/raw/source.json").read_text())
     dataset = json.loads((outputs / "latest/preprocess/dataset/dataset.json").read_text())
     trained = (outputs / "latest/train/model/model.keras").read_bytes()
@@ -59,4 +43,4 @@ def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, mod
     assert "saved_model" not in summary["artifacts"]
     assert summary["gate"]["comparison"]["version"] == 1
     assert "Does not pass the gate" in (outputs / "latest/evaluate/evaluation/report.html").read_text()
-    assert models(registry, "list", "digits") == before
+    assert models("list", "digits") == before

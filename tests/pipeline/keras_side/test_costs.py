@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from components.core.errors import PipelineError
 from components.train.network.architecture import parse_architecture
 from components.train.network.model import build_model
 from components.train.settings import TrainSettings
@@ -98,11 +97,6 @@ def test_facts_are_those_of_the_model_that_trains(optimizer: str, values: int) -
     state = facts.weight_bytes + (1 + values) * facts.trained_parameters * 4
     assert facts.state_bytes == pytest.approx(state, abs=64)  # the optimizer's step and learning rate
     assert facts.training_flops == 3 * facts.forward_flops
-
-
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(PipelineError, match=r"layer 1 \(Conv2D\)"):
-        model_facts(TrainSettings(architecture='[{"Conv2D": {"filters": 8, "kernel_size": 9}}]'), (8, 8, 1), 10)
 
 
 @pytest.mark.parametrize(

@@ -186,21 +186,3 @@ def test_links_to_folders_are_told_of(pictures, tmp_path, capsys):
     shutil.copy(pictures / "a.jpg", tmp_path / "mine" / "a.jpg")
     assert find_pictures([str(tmp_path / "mine")]) == [tmp_path / "mine" / "a.jpg"]
     assert behind in capsys.readouterr().out
-
-
-def test_make_hands_everything_on(tmp_path):
-    given = ["MODEL=a b/model", "REGISTRY=gs://b", "IMAGE=it's.png", "OUT=o.csv", "TOP=2", "OUTPUTS=runs"]
-    # Without what a `make test TESTS=...` around this was given.
-    path = {"PATH": os.environ["PATH"]}
-    said = subprocess.run(
-        ["make", "-n", "predict", *given], capture_output=True, text=True, cwd=ROOT, check=True, env=path
-    )
-    [line] = [line for line in said.stdout.splitlines() if "pipeline predict" in line]
-    import shlex
-
-    arguments = shlex.split(line)[4:]
-    assert arguments == [
-        *("--model", "a b/model", "--registry", "gs://b", "--out", "o.csv", "--top", "2"),
-        *("--outputs", "runs"),
-        *("--", "it's.png"),
-    ]
