@@ -107,17 +107,6 @@ def _left_by_no_step() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _errors_are_one_line() -> None:
-    """Each error with a known cause that any test meets, whatever the test is about."""
-
-    def made(error: PipelineError, *said: object) -> None:
-        assert "\n" not in "".join(map(str, said)), said
-        Exception.__init__(error, *said)
-
-    PipelineError.__init__ = made
-
-
-@pytest.fixture(scope="session", autouse=True)
 def forked_proofs() -> None:
     """An export in a test's process, where TensorFlow has run, is proved in one forked from soak/warm.py."""
     components.export.fresh.OTHERWISE = "forkserver"
