@@ -41,7 +41,7 @@ def refuse_absent_classes(class_weight: str, dataset: str, source: str, labels: 
 
 def _found(folder: pathlib.Path) -> "Found":
     """What lies in a folder of this machine, by its names alone: as preprocess finds it in what download packs."""
-    from components.preprocess.sources.beside import is_label
+    from components.preprocess.sources.beside import READ, label_ending
     from components.preprocess.sources.found import Found, is_table
     from components.preprocess.sources.payloads import InFile
 
@@ -55,8 +55,9 @@ def _found(folder: pathlib.Path) -> "Found":
                 names.append(name)
             elif is_table(name):
                 found.tables[name] = folder / name
-            elif is_label(name):
-                found.beside.add(name, (folder / name).stat().st_size, (folder / name).read_bytes)
+            elif label_ending(name):
+                with (folder / name).open("rb") as file:
+                    found.beside.add(name, file.read(READ))
         for name in folders:
             found.picture_in(f"{below / name}/")
     found.close(InFile(folder), lambda first, last: iter(names[first:last]))
