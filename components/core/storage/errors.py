@@ -1,6 +1,9 @@
 # ruff: noqa: N818  (the words are the stores' own: NotFound, PreconditionFailed)
 """What can go wrong with a store, each as one line: what was expected, what was received, what to try."""
 
+import contextlib
+from collections.abc import Iterator
+
 from components.core.errors import PipelineError
 
 
@@ -56,6 +59,19 @@ class Transient(Exception):
     def __init__(self, reason: str, wait_s: float = 0.0):
         super().__init__(reason)
         self.wait_s = wait_s
+
+
+UNREADABLE = "unreadable answer from the store"
+
+
+@contextlib.contextmanager
+def readable(sign: type[Exception]) -> Iterator[None]:
+    """Has another try made if an answer lacks what every store says, which is the client's or our own `sign` for that:
+    a gateway's 200 with nothing in it, for instance. A decorator, too."""
+    try:
+        yield
+    except sign:
+        raise Transient(UNREADABLE) from None
 
 
 def broken_connection(error: Exception) -> Transient:

@@ -20,7 +20,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import digest_of, digest_of_file
-from components.core.storage.errors import Corrupted, Denied, NotFound, StorageError, Transient
+from components.core.storage.errors import UNREADABLE, Corrupted, Denied, NotFound, StorageError, Transient, readable
 from components.core.storage.gcs_errors import LOG_IN, explain_gcs
 from components.core.storage.retry import LONGEST_PAUSE_S
 
@@ -62,6 +62,7 @@ class GcsBackend:
         session.trust_env = False
         self.bucket = self.client.bucket(bucket)
 
+    @readable(AttributeError)
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
         listing = self.client.list_blobs(
             self.bucket,
@@ -75,6 +76,7 @@ class GcsBackend:
         blobs = list(next(listing.pages, ()))
         return Page([_stored(blob) for blob in blobs], sorted(listing.prefixes), listing.next_page_token)
 
+    @readable(AttributeError)
     def stat(self, key: str) -> Stored:
         blob = self.bucket.blob(key)
         blob.reload(retry=None, timeout=self.timeout)
@@ -101,6 +103,7 @@ class GcsBackend:
             raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
         return data, _stored(blob, size=len(data))
 
+    @readable(AttributeError)
     def put(self, key: str, data: bytes, condition: Condition) -> Stored:
         blob = self.bucket.blob(key)
         blob.upload_from_file(
@@ -114,6 +117,7 @@ class GcsBackend:
         )
         return self._checked(_stored(blob), digest_of(data, "crc32c"))
 
+    @readable(AttributeError)
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         crc32c = digest_of_file(path, "crc32c")
         blob = self.bucket.blob(key)
@@ -129,9 +133,6 @@ class GcsBackend:
                     checksum="crc32c",
                     retry=self._patience(),
                 )
-        except AttributeError:
-            # The client's way to say that XML was damaged on its way.
-            raise Transient("unreadable answer from the store") from None
         except Exception as error:
             # The answer may be lost and the object there all the same.
             if isinstance(self.explain(error, key), Transient | NotFound):
@@ -140,9 +141,13 @@ class GcsBackend:
                     if _stored(blob).checksums.get("crc32c") == crc32c:
                         return _stored(blob)
             raise
-        blob.reload(retry=self._patience(), timeout=self.timeout)
+        try:
+            blob.reload(retry=self._patience(), timeout=self.timeout)
+        except api.NotFound:  # whoever answered last was not the store
+            raise Transient(UNREADABLE) from None
         return self._checked(_stored(blob), crc32c)
 
+    @readable(TypeError)
     def copy(self, source: str, target: str, generation: str | None) -> None:
         blob, token = self.bucket.blob(target), None
         match = int(generation) if generation else None
@@ -250,4 +255,4 @@ def _stored(blob: storage.Blob, size: int | None = None) -> Stored:
         size = int(blob.size) if size is None else size
         return Stored(blob.name, size, str(int(blob.generation)), sums, updated)
     except (ValueError, TypeError):
-        raise Transient("unreadable answer from the store") from None
+        raise Transient(UNREADABLE) from None

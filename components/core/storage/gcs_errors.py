@@ -10,6 +10,7 @@ from google.api_core import exceptions as api
 from google.cloud.storage import exceptions as media
 
 from components.core.storage.errors import (
+    UNREADABLE,
     BucketMissing,
     Denied,
     NotFound,
@@ -65,7 +66,7 @@ def explain_gcs(error: Exception, bucket: str, key: str) -> Exception:
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set REQUESTS_CA_BUNDLE")
         return broken_connection(error)
     if isinstance(error, UNREADABLE_ANSWER):
-        return Transient("unreadable answer from the store")
+        return Transient(UNREADABLE)
     if isinstance(error, api.GoogleAPICallError):
         return _explain_status(error.code, error.message, bucket, uri, error.response)
     if isinstance(error, media.InvalidResponse):

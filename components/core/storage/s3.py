@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
-from components.core.storage.errors import NotFound, StorageError, Transient
+from components.core.storage.errors import UNREADABLE, NotFound, StorageError, Transient, readable
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
 from components.core.storage.s3_errors import denied, explain_s3, status_of
@@ -41,13 +41,10 @@ class S3Backend:
         self.scheme, self.name, self.limits = scheme, bucket, limits
         self.client = open_client(scheme, bucket, limits)
 
+    @readable(KeyError)
     def page(self, prefix: str, flat: bool, token: str | None) -> Page:
-        answer = self.client.list_objects_v2(
-            Bucket=self.name,
-            Prefix=prefix,
-            **({} if flat else {"Delimiter": "/"}),
-            **({"ContinuationToken": token} if token else {}),
-        )
+        asked = {**({} if flat else {"Delimiter": "/"}), **({"ContinuationToken": token} if token else {})}
+        answer = self._listing(prefix, **asked)
         objects = [_stored(item["Key"], item) for item in answer.get("Contents", ())]
         directories = [item["Prefix"] for item in answer.get("CommonPrefixes", ())]
         following = answer.get("NextContinuationToken") if answer.get("IsTruncated", True) else None
@@ -59,6 +56,7 @@ class S3Backend:
             )
         return Page(objects, directories, following)
 
+    @readable(KeyError)
     def stat(self, key: str) -> Stored:
         try:
             answer = self.client.head_object(Bucket=self.name, Key=key)
@@ -94,6 +92,7 @@ class S3Backend:
                 raise
             return 0
 
+    @readable(KeyError)
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         try:
             answer = self.client.get_object(
@@ -110,6 +109,7 @@ class S3Backend:
             raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
         return data, _stored(key, answer, size=len(data))
 
+    @readable(KeyError)
     def put(self, key: str, data: bytes, condition: Condition) -> Stored:
         crc32c = digest_of(data, CRC32C)
         md5 = digest_of(data, "md5")
@@ -157,12 +157,13 @@ class S3Backend:
                     stop.set()
                     raise failed
                 parts = [future.result() for future in futures]
-            answer = self._complete(key, upload, parts, crc32c, uri)
+            etag = self._complete(key, upload, parts, crc32c, uri)
         except BaseException:
             self._abort(key, upload)
             raise
-        return Stored(key, size, answer["ETag"], {CRC32C: crc32c})
+        return Stored(key, size, etag, {CRC32C: crc32c})
 
+    @readable(KeyError)
     def copy(self, source: str, target: str, generation: str | None) -> None:
         match = {} if generation is None else {"CopySourceIfMatch": generation}
         origin = {"Bucket": self.name, "Key": source}
@@ -171,7 +172,9 @@ class S3Backend:
         except boto.ClientError as error:
             raise self._told(source, error) from None
         if found["ContentLength"] <= LARGEST_COPY:
-            self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
+            copied = self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
+            if not copied["CopyObjectResult"]:
+                raise Transient(UNREADABLE)
             return
         in_parts = TransferConfig(
             multipart_threshold=LARGEST_COPY,
@@ -187,6 +190,12 @@ class S3Backend:
     def explain(self, error: Exception, key: str) -> Exception:
         return explain_s3(error, f"{self.scheme}://{self.name}", key)
 
+    def _listing(self, prefix: str, **asked: Any) -> dict:
+        answer = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, **asked)
+        if answer.keys() == {"ResponseMetadata"}:
+            raise Transient(UNREADABLE)  # of an empty prefix a store says more
+        return answer
+
     def _told(self, key: str, error: boto.ClientError) -> Exception:
         """The reason behind a refusal, as a listing of the key alone tells it.
 
@@ -197,7 +206,7 @@ class S3Backend:
         if status_of(error) not in (400, 403, 404):
             return error
         try:
-            found = self.client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1).get("Contents", ())
+            found = self._listing(key, MaxKeys=1).get("Contents", ())
         except boto.ClientError as refused:
             return error if status_of(error) == 404 and denied(refused) else refused
         if status_of(error) == 404 or any(item["Key"] == key for item in found):
@@ -209,6 +218,7 @@ class S3Backend:
     ) -> Any:
         return patiently(attempt, lambda error: self.explain(error, key), what, self.limits, retried)
 
+    @readable(KeyError)
     def _put_part(self, key: str, upload: str, number: int, data: bytes) -> str:
         md5 = digest_of(data, "md5")
         answer = self.client.upload_part(
@@ -217,11 +227,12 @@ class S3Backend:
         _compare_etag(answer, md5)
         return answer["ETag"]
 
-    def _complete(self, key: str, upload: str, parts: list[dict], crc32c: str, uri: str) -> dict:
-        def attempt() -> dict:
+    def _complete(self, key: str, upload: str, parts: list[dict], crc32c: str, uri: str) -> str:
+        @readable(KeyError)
+        def attempt() -> str:
             return self.client.complete_multipart_upload(
                 Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
-            )
+            )["ETag"]
 
         retries = []
         try:
@@ -233,7 +244,7 @@ class S3Backend:
                     f"look at {uri}", key, lambda: self.client.head_object(Bucket=self.name, Key=key)
                 )
                 if found.get("Metadata", {}).get(CRC32C) == crc32c:
-                    return found
+                    return found["ETag"]
             raise
 
     def _abort(self, key: str, upload: str) -> None:

@@ -25,8 +25,9 @@ IMPATIENT = Limits(**{**vars(SMALL), "deadline_s": 0.4, "stall_s": 0.2})
 PATIENT = Limits(**{**vars(SMALL), "stall_s": 20.0})  # where requests are counted: a busy machine is slow
 # One chunk or part; several of them.
 SIZES = [1000, 2 * SMALL.part + 17]
-ON_THE_WAY_BACK = ["status:503", "status:429", "status:500", "reset", "lose", "truncate", "stall", "corrupt"]
-ON_THE_WAY_THERE = ["status:503", "status:429", "reset", "lose", "corrupt-upload"]
+REFUSED = ["status:200", "status:503", "status:429", "reset", "lose"]
+ON_THE_WAY_BACK = [*REFUSED, "status:500", "truncate", "stall", "corrupt"]
+ON_THE_WAY_THERE = [*REFUSED, "corrupt-upload"]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -60,6 +61,20 @@ def test_an_upload_survives(bucket, deed, size, tmp_path):
     assert (tmp_path / "back").read_bytes() == data
 
 
+def test_an_answer_with_nothing_in_it_is_no_answer(bucket):
+    """A gateway's, for instance: S3's listing read as an empty one, "no checkpoint yet", all else as a traceback."""
+    store = open_store(bucket.uri, SMALL)
+    store.write_bytes("dir/key", b"x")
+    for deed in (
+        lambda: [stored.key for stored in store.list()] == ["dir/key"],
+        lambda: store.directories() == ["dir"],
+        lambda: store.stat("dir/key").size == 1,
+        lambda: store.copy("dir/key", "copy") is None and store.read_bytes("copy") == b"x",
+    ):
+        fault = bucket.proxy.fail("status:200")
+        assert deed() and fault.seen
+
+
 def test_a_slow_line_takes_longer_for_a_part_than_a_connection_may(bucket, monkeypatch):
     """Below 54 Mbit/s no part of a large file reached GCS in ten seconds, beside seven others, however often it was
     sent."""
@@ -70,7 +85,7 @@ def test_a_slow_line_takes_longer_for_a_part_than_a_connection_may(bucket, monke
     assert len(bucket.proxy.requests) == 1
 
 
-@pytest.mark.parametrize("deed", ["lose", "status:503", "reset"])
+@pytest.mark.parametrize("deed", ["lose", "status:200", "status:503", "reset"])
 def test_the_last_step_of_a_large_upload_survives(bucket, deed, tmp_path):
     """Where the answer is lost, the store has the object, and asking again finds no such upload."""
     store = open_store(bucket.uri, SMALL)
