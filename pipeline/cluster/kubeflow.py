@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, without_password
+from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.refusals import WebPageError, explain, may_pass
 from pipeline.console import command_to_follow, option
 
@@ -29,7 +30,6 @@ PAGE_TIMEOUT_S = (3, 10)
 # The same two of the first contact, and how long that is tried again: nothing is lost yet, and a person waits.
 FIRST_TIMEOUT_S = (3, 4)
 FIRST_PATIENCE_S = 2.0
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,32 +234,6 @@ def pages_of(client: "kfp.Client") -> str:
     except requests.RequestException:
         return ""
     return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
-
-
-def by_the_environment(configuration: Any, kubeconfig: bool) -> None:
-    """Goes by HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, as all else here does: the clients know none of them. Nor
-    do they know a kubeconfig's `proxy-url`, which counts more.
-
-    A port-forward's end is on this machine, where no proxy leads.
-
-    Args:
-        kubeconfig: whether the host is from there.
-    """
-    import requests
-    from kubernetes.config import ConfigException, kube_config
-
-    found = requests.Session().merge_environment_settings(configuration.host, {}, None, None, None)
-    here = urllib.parse.urlsplit(configuration.host).hostname in LOOPBACK
-    proxy = None if here else requests.utils.select_proxy(configuration.host, found["proxies"])
-    with contextlib.suppress(ConfigException):
-        if kubeconfig:
-            read = kube_config._get_kube_config_loader(kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
-            proxy = read._cluster.safe_get("proxy-url") or proxy
-    if proxy:
-        configuration.proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
-        configuration.proxy_headers = requests.adapters.HTTPAdapter().proxy_headers(configuration.proxy)
-    if isinstance(found["verify"], str) and not configuration.ssl_ca_cert:
-        configuration.ssl_ca_cert = found["verify"]
 
 
 def _keep_host(configuration: Any) -> None:

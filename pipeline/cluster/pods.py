@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
-from pipeline.cluster.kubeflow import by_the_environment
+from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import StepName, step_of
 from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod
@@ -256,7 +258,10 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
     try:
         config.load_incluster_config(configuration)
     except config.ConfigException:
-        config.load_kube_config(client_configuration=configuration)
+        try:
+            config.load_kube_config(client_configuration=configuration)
+        except yaml.YAMLError as error:
+            raise config.ConfigException(f"expected YAML as the kubeconfig, received: {one_line(error)}") from None
         by_the_environment(configuration, kubeconfig=True)
     if not configuration.verify_ssl:  # the kubeconfig wants it so; urllib3 would say so at every request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

@@ -138,6 +138,12 @@ def test_kubeflows_servers_are_reached_whoever_installed_them(rendered, policy, 
     assert any(matches(peer["podSelector"], labels) for peer in peers)
 
 
+def test_tensorboard_of_a_profiles_namespace_reaches_the_store_in_kubeflows(rendered):
+    [rule] = find(rendered["overlays/local"], "NetworkPolicy", "conv2d-tensorboard")["spec"]["egress"]
+    [peer] = rule["to"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kubeflow"}
+
+
 @pytest.mark.parametrize(
     ("cloud", "agents"),
     [("gke", ["169.254.169.254/32", "169.254.169.252/32"]), ("eks", ["169.254.170.23/32", "fd00:ec2::23/128"])],

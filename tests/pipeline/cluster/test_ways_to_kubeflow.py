@@ -198,6 +198,17 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
     assert api.requests[-1][2]["namespace"] == "ana"
 
 
+@pytest.mark.parametrize("text", ["a: [b", "hello", "clusters: null"])
+def test_a_kubeconfig_that_is_none_is_one_line_and_a_run_is_followed_without(monkeypatch, tmp_path, text):
+    (tmp_path / "kubeconfig").write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+    monkeypatch.setattr("pipeline.cluster.kubeflow.FIRST_PATIENCE_S", 0.05)
+    assert find_pods("run-2", "") is None
+    with pytest.raises(PipelineError, match="expected Kubeflow Pipelines at the cluster of the kubeconfig, no answer"):
+        connect(Endpoint())
+
+
 # Two people at once.
 
 
