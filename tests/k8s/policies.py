@@ -8,9 +8,8 @@ from tests.k8s.manifests import Pod, matches, name_of, pods
 CONTENT_TAG = re.compile(r"(.+-)?[0-9a-f]{12}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-# The ports at which names are asked for, of whoever answers.
-NAMES = {53, 5353}
-# Where a node hands out its own credentials, by the block of all addresses that holds it.
+# Where a node hands out its own credentials: the ports, and by the block of all addresses those that are in it.
+AT = {80, 988}
 CREDENTIALS = {"0.0.0.0/0": "169.254.0.0/16", "::/0": "fd00:ec2::/32"}
 
 
@@ -129,7 +128,7 @@ def _object(thing: dict) -> Iterator[str]:
         yield from (f"sets a label that is Kubeflow's to set: {key}" for key in foreign)
     if kind == "NetworkPolicy":
         for rule in thing["spec"].get("egress", []):
-            if "to" not in rule and {entry["port"] for entry in rule.get("ports", [])} - NAMES:
+            if "to" not in rule and AT & {entry["port"] for entry in rule.get("ports", [])}:
                 yield "lets pods ask the node for its credentials, or anybody"
             for peer in rule.get("to", []):
                 block = peer.get("ipBlock", {})
