@@ -65,9 +65,11 @@ def decide(
     }
     metric, comparison = settings.gate_metric, None
     good = scores[metric] >= settings.min_accuracy
-    reached = f"{'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:.12g}"
+    reached = f" {'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:.12g}"
+    if not settings.min_accuracy:
+        reached = ", and no min_accuracy is set"
     score = told_apart(scores[metric], settings.min_accuracy)
-    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {score} {reached}", holds=good)]
+    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {score}{reached}", holds=good)]
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]

@@ -29,6 +29,9 @@ from pipeline.parameters.own_pictures import OF_ITS_DATASET, PICTURES, dataset_o
 
 PROFILES = ROOT / "pipeline" / "profiles"
 DEFAULT_PROFILE = "quickstart"
+# What takes its place for pictures of the user's own, and stands below a profile of theirs that names no architecture:
+# the article's is made for 32 pixels, and has 779 million weights at 224.
+OWN_PROFILE = "photos"
 ENVIRONMENT_PREFIX = "CONV2D_"
 # CONV2D_* variables that set how things run here, not what is trained; no parameters.
 HOST_VARIABLES = {"CONV2D_DOWNLOAD_CACHE", "CONV2D_IMAGE_REPOSITORY", "CONV2D_LIVE_PROGRESS"}
@@ -139,6 +142,11 @@ def configure(
     if dataset := dataset_of(list(layers.values())):
         values["dataset"], origins["dataset"] = dataset, "source"
     of_profile = next(iter(layers))
+    if values.get("dataset") == PICTURES and profile == DEFAULT_PROFILE:
+        return configure(OWN_PROFILE, command_line, environment)
+    if values.get("dataset") == PICTURES and "architecture" not in layers[of_profile]:
+        below = _from_profile(OWN_PROFILE)
+        take(f"profile {OWN_PROFILE}", {name: below[name] for name in below if name not in values})
     if values.get("dataset") != layers[of_profile].get("dataset", values.get("dataset")):
         for name in OF_ITS_DATASET:
             if origins[name] == of_profile:

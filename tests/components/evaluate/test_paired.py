@@ -149,7 +149,7 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     assert balanced.comparison.p_allowed == pytest.approx(0.05 / 6)
     low, high = balanced.comparison.difference_interval_95
     assert low < balanced.comparison.difference < high
-    assert "test balanced accuracy 0.8333 reaches min_accuracy 0" in balanced.said
+    assert "test balanced accuracy 0.8333, and no min_accuracy is set" in balanced.said
     assert "above the 0.4900 of birds version 4, the champion by balanced accuracy, at least min_imp" in balanced.said
     floor = decided(gate_metric="balanced_accuracy", min_accuracy=0.9)
     assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
@@ -236,7 +236,7 @@ def test_a_first_champion_on_few_pictures_is_told_to_be_beyond_comparison():
         return decide(settings, np.zeros(pictures, int), np.eye(2)[np.zeros(pictures, int)], []).said
 
     assert said(8) == (
-        "passes the gate: test accuracy 1.0000 reaches min_accuracy 0; photos has no champion yet, and this one has 8 "
+        "passes the gate: test accuracy 1.0000, and no min_accuracy is set; photos has no champion yet, and this one has 8 "
         "test pictures: no later model can be compared with it until there are 30 that neither has learned from"
     )
     assert said(30).endswith("photos has no champion yet")

@@ -28,6 +28,24 @@ def test_a_source_without_a_data_set_is_pictures_of_ones_own(settings, expected)
     assert follows(*settings) == expected
 
 
+@pytest.mark.parametrize("named", [[], ["DATASET=image_folder"]])
+def test_own_pictures_get_layers_for_any_size(named):
+    own = configure(command_line=["SOURCE=/data/photos", "EPOCHS=3", *named], environment={})
+    assert (own.parameters.architecture, own.parameters.epochs) == ("deep", 3)
+    assert (own.origins["architecture"], own.origins["train_memory"]) == ("profile photos", "default")
+    assert configure(command_line=["DATASET=mnist"], environment={}).parameters.architecture == "article"
+
+
+def test_a_profile_of_own_pictures_that_names_no_architecture_stands_on_that_of_photos(tmp_path):
+    profile = tmp_path / "flowers.yaml"
+    profile.write_text("dataset: image_folder\nepochs: 3\n")
+    own = configure(str(profile), ["SOURCE=/data/photos", "BATCH_SIZE=8"], {})
+    assert (own.parameters.architecture, own.parameters.epochs, own.parameters.batch_size) == ("deep", 3, 8)
+    assert (own.origins["schedule"], own.title) == ("profile photos", "flowers")
+    profile.write_text("dataset: image_folder\narchitecture: wide\n")
+    assert configure(str(profile), ["SOURCE=/data/photos"], {}).origins["schedule"] == "default"
+
+
 def test_a_copy_of_a_known_data_set_is_that_data_set():
     said = follows("SOURCE=/data/cifar-10-binary.tar.gz", profile="cifar10")
     assert said == ("cifar10", "cifar10", 0.0, "cifar10")
