@@ -67,11 +67,15 @@ def without_password(text: str) -> str:
 def nearest(word: str, known: list[str]) -> str:
     """`did you mean 'X'?` for the known word most like `word`, or the known ones if none is close.
 
-    Upper and lower case count as the same; of more than 30 known words the eight most alike are listed.
+    Upper and lower case count as the same, and initials as the word: lr is learning_rate. Of more than 30 known words
+    the eight most alike are listed.
     """
     import difflib
 
     spelled = {name.lower(): name for name in known}
+    for name in known:
+        if "".join(part[:1] for part in name.split("_")) == word.lower():
+            return f"did you mean {name!r}?"
     close = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
     if close:
         return f"did you mean {spelled[close[0]]!r}?"

@@ -106,6 +106,8 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     if text.strip() in ARCHITECTURES:
         return ARCHITECTURES[text.strip()]
     if not text.lstrip().startswith(("[", "-")):
+        if text.strip() in BACKBONES:
+            raise PipelineError(f"architecture: expected {text} in a list; try '[{{{text}: {{pooling: avg}}}}]'")
         known = nearest(text.strip(), list(ARCHITECTURES))
         listed = "" if known.endswith("?") else f", or a list of layers such as {EXAMPLE}"
         raise PipelineError(f"unknown architecture {text.strip()!r}; {known}{listed}")

@@ -39,6 +39,7 @@ def test_a_defect_keeps_its_traceback():
 
 def test_nearest_names_the_closest_or_all():
     assert nearest("epoch", ["epochs", "seed"]) == "did you mean 'epochs'?"
+    assert nearest("LR", ["color", "learning_rate"]) == "did you mean 'learning_rate'?"
     assert nearest("zzz", ["epochs", "seed"]) == "known: epochs, seed"
 
 

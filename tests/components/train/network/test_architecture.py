@@ -27,6 +27,7 @@ def test_a_name_gives_its_layers() -> None:
     [
         ("artikel", "unknown architecture 'artikel'; did you mean 'article'?"),
         ("", "unknown architecture ''"),
+        ("ResNet50", "expected ResNet50 in a list; try '[{ResNet50: {pooling: avg}}]'"),
         ("[]", "expected at least one layer"),
         ("[{Conv2D: {filters: 32}", "text that is neither"),
         ("[{Conv2D: {filters: 32}, Flatten: {}}]", "expected layer 1 as one name with its arguments"),
