@@ -145,8 +145,9 @@ def configure(
     if values.get("dataset") == PICTURES and profile == DEFAULT_PROFILE:
         return configure(OWN_PROFILE, command_line, environment)
     if values.get("dataset") == PICTURES and "architecture" not in layers[of_profile]:
-        below = _from_profile(OWN_PROFILE)
-        take(f"profile {OWN_PROFILE}", {name: below[name] for name in below if name not in values})
+        for name, value in _from_profile(OWN_PROFILE).items():
+            if name not in values:
+                values[name], origins[name] = value, f"profile {OWN_PROFILE}"
     if values.get("dataset") != layers[of_profile].get("dataset", values.get("dataset")):
         for name in OF_ITS_DATASET:
             if origins[name] == of_profile:

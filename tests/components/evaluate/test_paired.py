@@ -236,7 +236,7 @@ def test_a_first_champion_on_few_pictures_is_told_to_be_beyond_comparison():
         return decide(settings, np.zeros(pictures, int), np.eye(2)[np.zeros(pictures, int)], []).said
 
     assert said(8) == (
-        "passes the gate: test accuracy 1.0000, and no min_accuracy is set; photos has no champion yet, and this one has 8 "
-        "test pictures: no later model can be compared with it until there are 30 that neither has learned from"
+        "passes the gate: test accuracy 1.0000, and no min_accuracy is set; photos has no champion yet, and this one "
+        "has 8 test pictures: no later model can be compared with it until there are 30 that neither has learned from"
     )
     assert said(30).endswith("photos has no champion yet")
