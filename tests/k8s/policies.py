@@ -126,6 +126,9 @@ def _object(thing: dict) -> Iterator[str]:
         # Not app.kubernetes.io/part-of, by which Kubeflow knows its profiles; nor istio-injection.
         foreign = [key for key in labels if not key.startswith(("pod-security.kubernetes.io/", "conv2d/"))]
         yield from (f"sets a label that is Kubeflow's to set: {key}" for key in foreign)
+        kept = {"argocd.argoproj.io/sync-options", "kustomize.toolkit.fluxcd.io/prune"}
+        if thing["metadata"]["name"] == "kubeflow" and not kept <= set(thing["metadata"].get("annotations", {})):
+            yield "is removed by GitOps with our manifests, and all of Kubeflow with it"
     if kind == "NetworkPolicy":
         for rule in thing["spec"].get("egress", []):
             if "to" not in rule and AT & {entry["port"] for entry in rule.get("ports", [])}:

@@ -56,6 +56,7 @@ BROKEN = {
     "Kubeflow's to set: app.kubernetes.io/part-of": lambda o: find(o, "Namespace")["metadata"]["labels"].update(
         {"app.kubernetes.io/part-of": "conv2d"}
     ),
+    "is removed by GitOps": lambda o: find(o, "Namespace")["metadata"].pop("annotations"),
     "reaches beyond its namespace": lambda o: find(o, "RoleBinding", "conv2d-runner").update(kind="ClusterRoleBinding"),
     "has a wildcard in verbs": lambda o: rule(o).update(verbs=["*"]),
     "has a wildcard in resources": lambda o: rule(o).update(resources=["*"]),
