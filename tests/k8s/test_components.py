@@ -65,6 +65,15 @@ def test_a_companys_own_network_is_told_to_each_pod_that_speaks_to_it(with_compo
         assert [port["port"] for port in opened[name]["egress"][0]["ports"]] == [9000, 3128]
 
 
+def test_no_autoscaler_tidies_the_nodes_of_a_training_away(rendered):
+    """One that is moved to save a machine costs all of them what was done since the last checkpoint."""
+    [replicated] = find(rendered["overlays/eks"], "TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"]
+    assert replicated["template"]["spec"]["template"]["metadata"]["annotations"] == {
+        "karpenter.sh/do-not-disrupt": "true",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    }
+
+
 @pytest.mark.parametrize("beside", ["base", *(f"overlays/serving{way}" for way in ("", "/kserve", "/kserve-v2"))])
 def test_on_openshift_no_pod_names_a_user_or_a_group(with_component, beside):
     """Its `restricted-v2` gives each namespace a range of them, and admits no pod that names one outside of it."""
