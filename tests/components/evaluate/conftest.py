@@ -105,12 +105,17 @@ def crowned(linear, tmp_path) -> Callable[..., Registry]:
 
 
 @pytest.fixture
-def judge(linear, tmp_path):
+def outputs(tmp_path) -> list[str]:
+    """Where an evaluation's artifact, its report and its event files go."""
+    return [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+
+
+@pytest.fixture
+def judge(linear, outputs):
     """Evaluates a model artifact, against the champion of `digits` if a registry is named; gives the decision, as it is
     read back from the artifact."""
 
     def judged(model: str, registry: str = "", dataset: str = "", **settings) -> Decision:
-        outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
         chosen = EvaluateSettings(behaviour="off", publish_uri=registry, model_name="digits", **settings)
         facts, _ = evaluate(chosen, dataset or linear.dataset, model, *outputs)
         decision = read_decision(outputs[0])

@@ -149,19 +149,18 @@ def test_small_pictures_are_shifted_by_a_part_of_a_pixel():
     ("mode", "mirrored", "said"),
     [("warn", "auto", "warning: behaviour: "), ("warn", "no", "warn"), ("fail", "yes", "warn"), ("off", "no", "")],
 )
-def test_evaluate_says_what_fails_and_writes_it_down(trained, tmp_path, capsys, monkeypatch, mode, mirrored, said):
+def test_evaluate_says_what_fails_and_writes_it_down(trained, outputs, capsys, monkeypatch, mode, mirrored, said):
     monkeypatch.setattr("components.evaluate.run.most_pictures", lambda shape: 100)
     settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0, behaviour_mirrored=mirrored)
-    paths = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
-    evaluate(settings, trained.dataset, trained.model, *paths)
-    behaviour = json.loads(pathlib.Path(paths[0], "metrics.json").read_text())["behaviour"]
+    evaluate(settings, trained.dataset, trained.model, *outputs)
+    behaviour = json.loads(pathlib.Path(outputs[0], "metrics.json").read_text())["behaviour"]
     assert behaviour["mode"] == mode
     names = [check["name"] for check in behaviour["checks"]]
     # Mirrored digits are others, or none.
     changes = ["Brightness", "Shift", "Mirror"] if mirrored == "yes" else ["Brightness", "Shift"]
     assert names == ([*changes, "Blank", "Noise"] if said else [])
     out = capsys.readouterr().out
-    report = pathlib.Path(paths[1]).read_text().replace("\u00a0", " ")  # the page keeps numbers and units together
+    report = pathlib.Path(outputs[1]).read_text().replace("\u00a0", " ")  # the page keeps numbers and units together
     if said:
         assert said in out
         failed = [check for check in behaviour["checks"] if not check["passed"]]

@@ -24,15 +24,8 @@ from tests.datasets import altered, load_split, write_split
 def evaluated(trained, tmp_path_factory):
     """The trained model's evaluation: the result, and where it was written."""
     place = tmp_path_factory.mktemp("evaluated")
-    result, _ = evaluate(
-        EvaluateSettings(),
-        trained.dataset,
-        trained.model,
-        str(place / "evaluation"),
-        str(place / "report"),
-        str(place / "board"),
-    )
-    return result, place
+    outputs = [str(place / name) for name in ("evaluation", "report", "board")]
+    return evaluate(EvaluateSettings(), trained.dataset, trained.model, *outputs)[0], place
 
 
 def test_the_figures_are_those_keras_gives(trained, evaluated):
@@ -99,7 +92,7 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
     assert score.step == result.best_epoch > 0
 
 
-def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(trained, tmp_path, capsys):
+def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(trained, outputs, tmp_path, capsys):
     shutil.copytree(trained.model, tmp_path / "model")
     training = read_training(trained.model)
     training["settings"]["checkpoints"] = str(tmp_path / "checkpoints")
@@ -109,62 +102,39 @@ def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(tr
         Checkpoints(checkpoint_place(f"{tmp_path}/checkpoints", each["run"])).save(
             tmp_path / "model", training["epochs"]
         )
-    places = [str(tmp_path / name) for name in ("model", "e", "r", "b")]
-    result, _ = evaluate(EvaluateSettings(), trained.dataset, *places)
+    result, _ = evaluate(EvaluateSettings(), trained.dataset, str(tmp_path / "model"), *outputs)
     assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out
     assert [place.parent.name for place in tmp_path.glob("checkpoints/*/*")] == [other["run"]]
 
 
-def test_model_and_data_that_do_not_fit_are_refused(trained, tmp_path):
-    outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+def test_model_and_data_that_do_not_fit_are_refused(trained, outputs, tmp_path):
     smaller = altered(trained.dataset, tmp_path / "smaller", image_shape=[4, 16, 1])
     with pytest.raises(PipelineError, match="model for pictures of"):
         evaluate(EvaluateSettings(), smaller, trained.model, *outputs)
-    with pytest.raises(PipelineError, match="this data set's classes, 0, 1, 2, 3, 4 and 6 more, received one of 0, 1,"):
-        evaluate(
-            EvaluateSettings(),
-            altered(trained.dataset, tmp_path / "altered", class_names=[str(i) for i in range(11)]),
-            trained.model,
-            *outputs,
-        )
+    others = altered(trained.dataset, tmp_path / "others", class_names=list("9876543210"))  # and as many
+    with pytest.raises(PipelineError, match="this data set's classes, 9, 8, 7, 6, 5 and 5 more, received one of 0, 1,"):
+        evaluate(EvaluateSettings(), others, trained.model, *outputs)
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_no_test_pictures_is_refused(trained, tmp_path):
+def test_no_test_pictures_is_refused(trained, outputs, tmp_path):
     splits = json.loads((pathlib.Path(trained.dataset) / INFO_FILE).read_text())["splits"]
     dataset = altered(trained.dataset, tmp_path / "altered", splits={k: v for k, v in splits.items() if k != "test"})
     with pytest.raises(PipelineError, match="expected test pictures"):
-        evaluate(
-            EvaluateSettings(), dataset, trained.model, str(tmp_path / "e"), str(tmp_path / "r"), str(tmp_path / "b")
-        )
+        evaluate(EvaluateSettings(), dataset, trained.model, *outputs)
 
 
-def test_a_file_that_is_no_model_is_refused(trained, tmp_path):
-    model = tmp_path / "model"
-    shutil.copytree(trained.model, model)
+def test_a_file_that_is_no_model_is_refused(trained, outputs, tmp_path):
+    model = shutil.copytree(trained.model, tmp_path / "model")
     (model / "model.keras").write_bytes(b"not a model")
     with pytest.raises(PipelineError, match="can't be loaded"):
-        evaluate(
-            EvaluateSettings(),
-            trained.dataset,
-            str(model),
-            str(tmp_path / "e"),
-            str(tmp_path / "r"),
-            str(tmp_path / "b"),
-        )
+        evaluate(EvaluateSettings(), trained.dataset, str(model), *outputs)
     (model / "model.keras").unlink()
     with pytest.raises(PipelineError, match="run train first"):
-        evaluate(
-            EvaluateSettings(),
-            trained.dataset,
-            str(model),
-            str(tmp_path / "e"),
-            str(tmp_path / "r"),
-            str(tmp_path / "b"),
-        )
+        evaluate(EvaluateSettings(), trained.dataset, str(model), *outputs)
 
 
-def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, tmp_path, capsys):
+def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, outputs, tmp_path, capsys):
     info = read_info(trained.dataset)
     pictures, labels = load_split(trained.dataset, info, "test")
     kept = labels != 4
@@ -175,7 +145,6 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     hashes = [split_hashes(dataset, info, split) for split in SPLITS]
     document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.concatenate([*hashes[:2], hashes[2][kept]]))
     (dataset / INFO_FILE).write_text(json.dumps(document | {"fingerprint": "2" * 64}))
-    outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
     result, _ = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
     assert result.count == kept.sum() < len(labels)
     said = capsys.readouterr().out

@@ -1,13 +1,12 @@
 """The gate, with real models and a real registry: who gets through, who does not, and what it says in each case."""
 
 import json
-import pathlib
 import re
 import shutil
 
 import pytest
 
-from components.core.artifacts.dataset import INFO_FILE, read_info
+from components.core.artifacts.dataset import read_info
 from components.core.artifacts.evaluation import Decision
 from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
@@ -73,9 +72,9 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biase
 
 @pytest.mark.parametrize(("name", "told"), [("digits-2026-12", True), ("photos", False), ("digits", False)])
 def test_a_name_that_is_nearly_that_of_a_model_in_the_registry_is_told(
-    linear, saved, crowned, tmp_path, capsys, name, told
+    linear, saved, crowned, outputs, tmp_path, capsys, name, told
 ):
-    registry, outputs = str(tmp_path / "registry"), [str(tmp_path / each) for each in ("evaluation", "report", "board")]
+    registry = str(tmp_path / "registry")
     crowned(registry, saved(0.0))
     settings = EvaluateSettings(behaviour="off", publish_uri=registry, model_name=name)
     evaluate(settings, linear.dataset, linear.model, *outputs)
@@ -126,21 +125,13 @@ def test_nan_fails_the_step(judge, biased):
         judge(biased(float("nan")))
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"class_names": list("abcdefghij")}, "it answers other classes: a, b, c, d, e and 5 more"),
-        ({"class_names": list("1023456789")}, "it answers other classes: 1, 0, 2, 3, 4 and 5 more"),
-    ],
-)
-def test_a_champion_of_another_task_is_neither_beaten_nor_replaced(
-    judge, linear, saved, crowned, tmp_path, changes, said
-):
+def test_a_champion_of_another_task_is_neither_beaten_nor_replaced(judge, linear, saved, crowned, tmp_path):
     registry = str(tmp_path / "registry")
-    crowned(registry, saved(MUCH, **changes))
+    crowned(registry, saved(MUCH, class_names=list("1023456789")))
     decision = judge(linear.model, registry)
     assert (decision.passed, decision.comparison, decision.champion) == (False, None, 1)
-    assert f"-digits version 1, the champion, can't be compared with, since {said}: choose another" in reasons(decision)
+    said = "-digits version 1, the champion, can't be compared with, since it answers other classes: 1, 0, 2, 3, 4 and"
+    assert said in reasons(decision)
     assert judge(linear.model, registry, gate="min_accuracy").passed
 
 
@@ -184,38 +175,33 @@ def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved
     assert "+digits version 1, the champion, need not be beaten: gate is min_accuracy" in reasons(replacing)
 
 
-def test_no_kind_of_damage_is_taken_for_a_verdict(judge, linear, saved, crowned, tmp_path):
-    def rubbish(directory: pathlib.Path) -> None:
-        (directory / "saved_model.pb").write_bytes(b"no graph")
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda store: store.delete("models/digits/1/saved_model.pb"), "saved_model.pb of .* bytes .*, received none"),
+        (lambda store: store.delete("models/digits/1/manifest.json"), "champion of digits is version 1, which is gone"),
+        (lambda store: store.write_bytes("models/digits/1/manifest.json", b"{"), "expected a manifest in "),
+        (lambda store: store.write_bytes("models/digits/champion.json", b"{}"), "ARGS='champion digits VERSION'"),
+    ],
+)
+def test_no_kind_of_damage_is_taken_for_a_verdict(judge, linear, saved, crowned, tmp_path, spoil, said):
+    registry = crowned(str(tmp_path / "registry"), saved(MUCH))
+    spoil(registry.store)
+    with pytest.raises(PipelineError, match=said):
+        judge(linear.model, str(tmp_path / "registry"))
 
-    for number, (spoil, said) in enumerate(
-        (
-            (
-                lambda store: store.delete("models/digits/1/saved_model.pb"),
-                "saved_model.pb of .* bytes .*, received none",
-            ),
-            (
-                lambda store: store.delete("models/digits/1/manifest.json"),
-                "champion of digits is version 1, which is gone",
-            ),
-            (lambda store: store.write_bytes("models/digits/1/manifest.json", b"{"), "expected a manifest in "),
-            (lambda store: store.write_bytes("models/digits/champion.json", b"{}"), "ARGS='champion digits VERSION'"),
-        )
-    ):
-        registry = crowned(str(tmp_path / f"registry-{number}"), saved(MUCH))
-        spoil(registry.store)
-        with pytest.raises(PipelineError, match=said):
-            judge(linear.model, str(tmp_path / f"registry-{number}"))
-    for number, (champion, said) in enumerate(
-        ((None, "can't be loaded"), (float("nan"), "received NaN or infinity for 500 of 500 pictures"))
-    ):
-        copy = tmp_path / f"spoilt-{number}"
-        shutil.copytree(saved(MUCH if champion is None else champion), copy)
-        if champion is None:
-            rubbish(copy)
-        crowned(str(tmp_path / f"published-{number}"), copy)
-        with pytest.raises(PipelineError, match=f"digits version 1, the champion, can't be compared with: .*{said}"):
-            judge(linear.model, str(tmp_path / f"published-{number}"))
+
+@pytest.mark.parametrize(
+    ("bias", "said"),
+    [(MUCH, "can't be loaded"), (float("nan"), "received NaN or infinity for 500 of 500 pictures")],
+)
+def test_a_champion_that_can_not_be_asked_is_an_incident(judge, linear, saved, crowned, tmp_path, bias, said):
+    copy = shutil.copytree(saved(bias), tmp_path / "spoilt")
+    if bias == MUCH:
+        (copy / "saved_model.pb").write_bytes(b"no graph")
+    crowned(str(tmp_path / "published"), copy)
+    with pytest.raises(PipelineError, match=f"digits version 1, the champion, can't be compared with: .*{said}"):
+        judge(linear.model, str(tmp_path / "published"))
     assert not (tmp_path / "evaluation").exists()
 
 
@@ -225,28 +211,9 @@ def test_a_registry_that_does_not_answer_fails_the_step(judge, linear, tmp_path)
         judge(linear.model, str(tmp_path / "file"))
 
 
-def test_behaviour_counts_only_where_that_was_asked(linear, tmp_path):
-    outputs = [str(tmp_path / name) for name in ("evaluation", "report", "board")]
+def test_behaviour_counts_only_where_that_was_asked(linear, outputs):
     for mode, kept, certain, passed in (("warn", 0.8, 0.0, True), ("fail", 0.0, 1.0, True), ("fail", 0.8, 0.0, False)):
         settings = EvaluateSettings(behaviour=mode, behaviour_kept=kept, behaviour_certain=certain)
         decision = evaluate(settings, linear.dataset, linear.model, *outputs)[0].decision
         assert decision.passed is passed
     assert "behaviour: a black, grey or white picture answered with a certainty of" in decision.said
-
-
-def test_the_report_has_the_decision_and_the_champion_beside_the_challenger(judge, linear, saved, crowned, tmp_path):
-    crowned(str(tmp_path / "registry"), saved(MUCH))
-    decision = judge(linear.model, str(tmp_path / "registry"))
-    page = (tmp_path / "report").read_text()
-    assert "Passes the gate" in page
-    assert "digits version 1, is what serves now" in page
-    assert f"{decision.comparison.only_challenger}" in page
-
-
-def test_a_model_of_other_classes_is_refused_even_if_as_many(judge, linear, tmp_path):
-    dataset = tmp_path / "dataset"
-    shutil.copytree(linear.dataset, dataset)
-    document = json.loads((dataset / INFO_FILE).read_text()) | {"class_names": list("9876543210")}
-    (dataset / INFO_FILE).write_text(json.dumps(document))
-    with pytest.raises(PipelineError, match="a model of this data set's classes, 9, 8, .* received one of 0, 1, 2"):
-        judge(linear.model, dataset=str(dataset))
