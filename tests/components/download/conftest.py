@@ -12,7 +12,6 @@ from components.download.file_to_fetch import Patience
 from components.download.run import download_known
 from components.download.settings import DownloadSettings
 from tests.components.download.faulty_server import DATA, PATIENCE, Server
-from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
 
 
 @pytest.fixture

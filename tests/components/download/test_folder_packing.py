@@ -9,6 +9,7 @@ import pytest
 from components.core.errors import PipelineError
 from components.core.pictures.archives import iter_members
 from components.download.packing import _add, pack
+from tests.trees import tree
 
 FILES = {
     "train/cat/b.jpg": b"b" * 700,
@@ -27,11 +28,8 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def write(folder: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    (folder / "train/empty").mkdir()
-    return folder
+    (folder / "train/empty").mkdir(parents=True)
+    return tree(folder, files)
 
 
 def packed(folder: pathlib.Path) -> bytes:
@@ -95,9 +93,8 @@ def test_a_hidden_link_to_nowhere_refuses_nothing(folder):
 
 def test_what_is_hidden_or_left_by_programs_stays_behind_whatever_it_is(folder, capsys):
     first = packed(folder)
-    for name in (".git/objects/1.jpg", ".venv/bin/1", "train/cat/.DS_Store", "lost+found/1.jpg", "train/@eaDir/1.jpg"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"nobody's picture")
+    left = (".git/objects/1.jpg", ".venv/bin/1", "train/cat/.DS_Store", "lost+found/1.jpg", "train/@eaDir/1.jpg")
+    tree(folder, dict.fromkeys(left, b"nobody's picture"))
     (folder / ".venv/bin/python").symlink_to("/usr/bin/python3")
     os.mkfifo(folder / ".git/fsmonitor--daemon.ipc")
     assert packed(folder) == first

@@ -13,18 +13,6 @@ DATA = tar_gz(3_000_000)
 
 
 @pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 1 MB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-@pytest.fixture
 def tiny_cache(tiny_disk, cache, monkeypatch):
     monkeypatch.setenv("CONV2D_DOWNLOAD_CACHE", str(tiny_disk))
     return tiny_disk

@@ -13,7 +13,6 @@ from components.download.component import download as download_component
 from components.download.component import look as look_component
 from components.download.look import can_change, look
 from components.download.settings import DownloadSettings
-from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
 
 
 def picture(folder: pathlib.Path, name: str, content: bytes = b"one") -> pathlib.Path:
@@ -82,7 +81,7 @@ def test_a_missing_source_is_refused():
         look("/no/such/place")
 
 
-def test_objects_that_changed_look_otherwise(gcs):  # noqa: F811
+def test_objects_that_changed_look_otherwise(gcs):
     store = open_store(gcs.uri)
     store.write_bytes("photos/cat/1.png", b"one")
     uris = [f"{gcs.uri}/photos/cat/1.png", f"{gcs.uri}/photos"]

@@ -1,7 +1,6 @@
 """Sources and the team's mirror in object stores: real servers, reached through a proxy that can fail."""
 
 import hashlib
-import io
 import os
 import pathlib
 import re
@@ -24,19 +23,16 @@ from components.download.mirror import Mirror
 from components.download.transport import folder_at
 from pipeline import ROOT
 from tests.components.download.faulty_server import Server, original, tar_gz
+from tests.components.preprocess.sources import archive
+from tests.trees import fill, tree
 
 PICTURES = {"cat/1.png": b"first cat", "cat/2.png": b"second cat", "dog/a b#1?.png": b"odd name"}
 
 
-def archive_bytes() -> bytes:
+@pytest.fixture
+def packed(tmp_path) -> bytes:
     """A small tar of class folders."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in PICTURES.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
+    return archive(tmp_path / "packed.tar", PICTURES).read_bytes()
 
 
 def names_in(tar: pathlib.Path) -> dict[str, bytes]:
@@ -49,33 +45,26 @@ def listed_in(raw: pathlib.Path) -> dict[str, int]:
     return {listed.key: listed.size for _, listed in iter_listing(raw / LISTING_FILE)}
 
 
-def test_an_archive_in_a_bucket_is_fetched_byte_for_byte(bucket, fetch_pictures, tmp_path):
-    open_store(bucket.uri).write_bytes("photos.tar", archive_bytes())
+def test_an_archive_in_a_bucket_is_fetched_byte_for_byte(bucket, fetch_pictures, packed, tmp_path):
+    open_store(bucket.uri).write_bytes("photos.tar", packed)
     info = fetch_pictures(f"{bucket.uri}/photos.tar")
-    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == archive_bytes()
+    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == packed
     assert info.uri == f"{bucket.uri}/photos.tar"
-    assert info.sha256 == hashlib.sha256(archive_bytes()).hexdigest()
+    assert info.sha256 == hashlib.sha256(packed).hexdigest()
 
 
 def test_a_prefix_of_class_folders_is_packed_as_a_local_folder_is(bucket, fetch_pictures, tmp_path):
-    store = open_store(bucket.uri)
-    for name, data in PICTURES.items():
-        store.write_bytes(f"photos/{name}", data)
-        path = tmp_path / "local" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    fill(f"{bucket.uri}/photos", PICTURES)
     info = fetch_pictures(f"{bucket.uri}/photos", mirror=f"{bucket.uri}/mirror")
     assert names_in(tmp_path / "raw" / "pictures.tar") == PICTURES
-    local = fetch_pictures(tmp_path / "local").sha256
+    local = fetch_pictures(tree(tmp_path / "local", PICTURES)).sha256
     assert info.sha256 == local
     pinned = fetch_pictures(f"{bucket.uri}/photos", source_sha256=local)
     assert pinned.files[0].name == "pictures.tar", "that sum is of a copy, which then has to be made"
 
 
 def test_without_a_mirror_a_prefix_is_listed_and_stays_where_it_is(bucket, fetch_pictures, tmp_path, cache):
-    store = open_store(bucket.uri)
-    for name, data in PICTURES.items():
-        store.write_bytes(f"photos/{name}", data)
+    store = open_store(fill(bucket.uri, {f"photos/{name}": data for name, data in PICTURES.items()}))
     bucket.proxy.requests.clear()
     info = fetch_pictures(f"{bucket.uri}/photos")
     assert listed_in(tmp_path / "raw") == {name: len(data) for name, data in PICTURES.items()}
@@ -116,10 +105,8 @@ def test_a_place_with_any_characters_is_told_as_it_is(gcs, fetch_pictures):
 
 @pytest.mark.parametrize("marker", ["photos", "photos/cat", "photos/dog"])
 def test_the_empty_objects_that_consoles_leave_for_directories_are_no_files(bucket, fetch_pictures, tmp_path, marker):
-    store = open_store(bucket.uri)
-    for name, data in PICTURES.items():
-        store.write_bytes(f"photos/{name}", data)
-    store.write_bytes(marker, b"")
+    fill(f"{bucket.uri}/photos", PICTURES)
+    fill(bucket.uri, {marker: b""})
     for place in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
         fetch_pictures(place)
         assert listed_in(tmp_path / "raw").keys() == PICTURES.keys()
@@ -129,8 +116,7 @@ def test_the_empty_objects_that_consoles_leave_for_directories_are_no_files(buck
 
 def test_an_empty_object_is_a_marker_only_if_something_lies_below_it(gcs, fetch_pictures, tmp_path):
     names = {"a", "a!", "a!!/x.png", "a-b/1.png", "a/1.png", "b", "b-c", "b.png", "c", "c/d", "c/d/1.png"}
-    for name in names:
-        open_store(gcs.uri).write_bytes(f"photos/{name}", b"x" if name.endswith("1.png") else b"")
+    fill(f"{gcs.uri}/photos", {name: b"x" if name.endswith("1.png") else b"" for name in names})
     fetch_pictures(f"{gcs.uri}/photos")
     assert listed_in(tmp_path / "raw").keys() == names - {"a", "c", "c/d"}
 
@@ -153,18 +139,18 @@ def test_what_is_not_there_is_one_line(bucket, fetch_pictures, tmp_path):
     assert not (tmp_path / "raw").exists()
 
 
-def test_an_own_sum_is_compared(gcs, fetch_pictures):
-    open_store(gcs.uri).write_bytes("photos.tar", archive_bytes())
+def test_an_own_sum_is_compared(gcs, fetch_pictures, packed):
+    open_store(gcs.uri).write_bytes("photos.tar", packed)
     with pytest.raises(PipelineError, match="expected pictures with sha256 0000"):
         fetch_pictures(f"{gcs.uri}/photos.tar", source_sha256="0" * 64)
 
 
 @pytest.mark.parametrize("deed", ["reset", "truncate", "corrupt"])
-def test_a_bad_network_gives_the_right_bytes_or_a_line(bucket, fetch_pictures, tmp_path, deed):
-    open_store(bucket.uri).write_bytes("photos.tar", archive_bytes())
+def test_a_bad_network_gives_the_right_bytes_or_a_line(bucket, fetch_pictures, packed, tmp_path, deed):
+    open_store(bucket.uri).write_bytes("photos.tar", packed)
     bucket.proxy.fail(deed, times=1, method="GET", path="photos.tar")
     fetch_pictures(f"{bucket.uri}/photos.tar")
-    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == archive_bytes()
+    assert (tmp_path / "raw" / "pictures.tar").read_bytes() == packed
 
 
 def test_the_state_of_a_source_changes_with_its_objects(bucket):
@@ -173,8 +159,7 @@ def test_the_state_of_a_source_changes_with_its_objects(bucket):
     folder, file = f"{bucket.uri}/photos", f"{bucket.uri}/photos/cat/1.png"
     before = objects.state(folder), objects.state(file)
     assert before == (objects.state(folder), objects.state(file))
-    for left in (".DS_Store", "cat/@eaDir/1.png", ".git/HEAD"):
-        store.write_bytes(f"photos/{left}", b"no picture")
+    fill(folder, dict.fromkeys((".DS_Store", "cat/@eaDir/1.png", ".git/HEAD"), b"no picture"))
     assert objects.state(folder) == before[0], "nobody's pictures train nothing anew"
     store.write_bytes("photos/cat/1.png", b"two")
     changed = objects.state(folder)
@@ -268,9 +253,7 @@ def test_a_killed_download_of_a_folder_goes_on_where_it_was(bucket, tmp_path, mo
 
 def test_a_disk_that_takes_two_names_for_one_is_refused(gcs, fetch_pictures, cache):
     """As macOS's does; a link does the same here. One of the two pictures was lost without a word."""
-    place = f"{gcs.uri}/photos"
-    for name in ("cat/1.png", "Cat/1.png"):
-        open_store(place).write_bytes(name, name.encode())
+    place = fill(f"{gcs.uri}/photos", {"cat/1.png": b"one", "Cat/1.png": b"two"})
     folder = cache / f"objects-{url_digest(place)}"
     (folder / "cat").mkdir(parents=True)
     (folder / "Cat").symlink_to("cat")
@@ -280,15 +263,13 @@ def test_a_disk_that_takes_two_names_for_one_is_refused(gcs, fetch_pictures, cac
 
 def test_another_run_does_not_take_the_folder_away(gcs, tmp_path):
     """Two runs at once with one cache: the second waits until the first has packed the pictures."""
-    for name, data in PICTURES.items():
-        open_store(gcs.uri).write_bytes(f"photos/{name}", data)
-    seen = []
+    place, seen = fill(f"{gcs.uri}/photos", PICTURES), []
 
     def use() -> None:
-        with folder_at(f"{gcs.uri}/photos", Cache(tmp_path)) as folder:
+        with folder_at(place, Cache(tmp_path)) as folder:
             seen.append({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()})
 
-    with folder_at(f"{gcs.uri}/photos", Cache(tmp_path)) as folder:
+    with folder_at(place, Cache(tmp_path)) as folder:
         other = threading.Thread(target=use)
         other.start()
         other.join(1)

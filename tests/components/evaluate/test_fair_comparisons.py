@@ -22,7 +22,6 @@ from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
 from tests.datasets import load_split
-from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from components.evaluate.run import evaluate
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
 from tests.datasets import load_split
-from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
 
 
 def reasons(decision: Decision) -> str:
@@ -48,7 +47,7 @@ def test_without_a_registry_nothing_is_said_of_champions(judge, linear):
     assert re.fullmatch(r"\+test accuracy 0\.\d{4}, and no min_accuracy is set", reasons(judge(linear.model)))
 
 
-def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biased, saved, crowned, place):  # noqa: F811
+def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biased, saved, crowned, place):
     crowned(place.uri, saved(MUCH))
     decision = judge(linear.model, place.uri)
     found = decision.comparison
@@ -156,7 +155,7 @@ def test_a_champion_for_other_pictures_or_without_a_description_is_neither(judge
 
 
 @pytest.mark.parametrize("place", ["file", "gs"], indirect=True)  # by S3 as in the test above of a better one
-def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved, crowned, place):  # noqa: F811
+def test_a_damaged_champion_fails_the_step_wherever_it_lies(judge, linear, saved, crowned, place):
     registry = crowned(place.uri, saved(MUCH))
     key = "models/digits/1/variables/variables.data-00000-of-00001"
     data = bytearray(registry.store.read_bytes(key))

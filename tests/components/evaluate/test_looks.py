@@ -16,7 +16,6 @@ from components.evaluate.looks import count_look, share_of
 from components.evaluate.measure.paired import mcnemar
 from components.evaluate.settings import EvaluateSettings
 from tests.components.evaluate.conftest import MUCH
-from tests.servers.fixtures import gcs_server, place, s3_server  # noqa: F401
 
 
 def test_each_comparison_spends_less_and_all_of_them_no_more_than_there_is():
@@ -44,7 +43,7 @@ def count(store: Store, asked: np.ndarray, only_right: int, champion: int = 1, n
     return count_look(store, name, asked, outcome, champion)
 
 
-def test_looks_are_counted_by_picture(place):  # noqa: F811
+def test_looks_are_counted_by_picture(place):
     store, clock = Registry(place.uri).store, Clock()
     first, second = clock.fresh(50), clock.fresh(50)
     assert count(store, first, 0) == 1
@@ -61,7 +60,7 @@ def test_looks_are_counted_by_picture(place):  # noqa: F811
     assert Registry(place.uri).names() == []
 
 
-def test_a_model_that_is_right_where_the_champion_is_uses_up_no_look(place):  # noqa: F811
+def test_a_model_that_is_right_where_the_champion_is_uses_up_no_look(place):
     store, pictures = Registry(place.uri).store, Clock().fresh(40)
     same = np.zeros(40, np.int8)
     assert [count_look(store, "digits", pictures, same, 1) for _ in range(3)] == [1, 1, 1]
@@ -87,7 +86,7 @@ def test_nights_without_new_data_make_the_gate_no_stricter(judge, linear, biased
     assert (decision.passed, decision.comparison.p_allowed) == (True, pytest.approx(0.05 / 6))
 
 
-def test_challengers_at_the_same_moment_are_all_counted(place, monkeypatch):  # noqa: F811
+def test_challengers_at_the_same_moment_are_all_counted(place, monkeypatch):
     store, pictures, write = Registry(place.uri).store, Clock().fresh(40), Store.write_bytes
     others = iter((1, 2, 3))
 
@@ -121,7 +120,7 @@ def test_a_count_that_can_not_be_written_loses_no_model(judge, linear, saved, cr
     assert "could not be counted: others were, 20 times" in capsys.readouterr().out
 
 
-def test_a_damaged_count_starts_again(place, capsys):  # noqa: F811
+def test_a_damaged_count_starts_again(place, capsys):
     store, pictures = Registry(place.uri).store, Clock().fresh(40)
     for damage in (b"", b"PK\x03\x04", b"rubbish"):
         store.write_bytes("models/.looks/digits.npz", damage)

@@ -10,7 +10,6 @@ from components.core.registry import Registry
 from components.export.publish import publish
 from components.export.settings import ExportSettings
 from tests.decisions import decision
-from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
 
 # By S3 it is the same, which the first test shows, and takes twice as long.
 in_two_places = pytest.mark.parametrize("place", ["file", "gs"], indirect=True)
@@ -35,7 +34,7 @@ def exported(tmp_path):
 
 
 @pytest.fixture
-def decided(tmp_path, place):  # noqa: F811
+def decided(tmp_path, place):
     """Makes an evaluation artifact whose decision was taken against that champion."""
 
     def make(champion: int, **changes) -> str:
@@ -48,7 +47,7 @@ def decided(tmp_path, place):  # noqa: F811
     return make
 
 
-def test_each_winner_is_a_version_and_the_champion(place, exported, decided, capsys):  # noqa: F811
+def test_each_winner_is_a_version_and_the_champion(place, exported, decided, capsys):
     assert publish(place.uri, "digits", exported("first"), decided(0)) == (
         (1, True, "exported and published as version 1, the champion")
     )
@@ -60,7 +59,7 @@ def test_each_winner_is_a_version_and_the_champion(place, exported, decided, cap
 
 
 @in_two_places
-def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(place, exported, decided):  # noqa: F811
+def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(place, exported, decided):
     publish(place.uri, "digits", exported("first"), decided(0))
     publish(place.uri, "digits", exported("second"), decided(1))
     late = publish(place.uri, "digits", exported("third"), decided(1))
@@ -76,7 +75,7 @@ def test_a_champion_that_nobody_compared_with_stays_and_servers_see_nothing_new(
 
 
 @in_two_places
-def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, decided, monkeypatch, capsys):  # noqa: F811
+def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, decided, monkeypatch, capsys):
     publish(place.uri, "digits", exported("first"), decided(0))
     late, promote = exported("late"), Registry.promote
 
@@ -101,7 +100,7 @@ def test_one_that_is_overtaken_while_it_publishes_is_withdrawn(place, exported, 
 
 
 @pytest.mark.parametrize("place", ["file"], indirect=True)
-def test_what_can_not_be_withdrawn_fails_no_step(exported, decided, bucket, monkeypatch, capsys):  # noqa: F811
+def test_what_can_not_be_withdrawn_fails_no_step(exported, decided, bucket, monkeypatch, capsys):
     """Nothing may be deleted there: champion.json counts the overtaken one as gone, and no server has seen it."""
     publish(bucket.uri, "digits", exported("first"), decided(0, registry=bucket.uri))
     late, promote = exported("late"), Registry.promote
@@ -123,7 +122,7 @@ def test_what_can_not_be_withdrawn_fails_no_step(exported, decided, bucket, monk
 
 
 @in_two_places
-def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, decided):  # noqa: F811
+def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, decided):
     """The identical job once more, judged against the champion that came back: refused before anything is sent."""
     publish(place.uri, "digits", exported("first"), decided(0))
     bad = exported("bad")
@@ -143,7 +142,7 @@ def test_a_model_that_was_rolled_back_is_not_published_again(place, exported, de
 
 
 @in_two_places
-def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, decided):  # noqa: F811
+def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, decided):
     """Killed after it had made its version champion, and run again after the next one has replaced that."""
     publish(place.uri, "digits", exported("first"), decided(0))
     second = exported("second")
@@ -158,7 +157,7 @@ def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, 
 
 
 @in_two_places
-def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, exported, decided, monkeypatch):  # noqa: F811
+def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, exported, decided, monkeypatch):
     publish(place.uri, "digits", exported("first"), decided(0))
     promote = Registry.promote
 
@@ -176,7 +175,7 @@ def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, ex
 
 @in_two_places
 @pytest.mark.parametrize("died", ["before it was promoted", "after it was promoted"])
-def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, decided, died, monkeypatch):  # noqa: F811
+def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, decided, died, monkeypatch):
     artifact, evaluation = exported("first"), decided(0)
     if died.startswith("before"):
 
@@ -196,7 +195,7 @@ def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, d
 
 
 @in_two_places
-def test_a_version_knows_where_it_came_from(place, exported, decided):  # noqa: F811
+def test_a_version_knows_where_it_came_from(place, exported, decided):
     publish(place.uri, "digits", exported(), decided(0))
     shown = Registry(place.uri).show("digits", 1)
     assert (shown.facts["accuracy"], shown.facts["source_sha256"]) == (0.9, "abc")
@@ -208,7 +207,7 @@ def test_without_a_registry_nothing_is_published(exported, decided):
 
 
 @in_two_places
-def test_a_decision_about_another_champion_is_refused(place, exported, decided):  # noqa: F811
+def test_a_decision_about_another_champion_is_refused(place, exported, decided):
     with pytest.raises(PipelineError, match="on cats in .*, received one on digits in .*; run evaluate with the same"):
         publish(place.uri, "cats", exported(), decided(0))
     with pytest.raises(PipelineError, match="received one on digits in no registry"):

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from components.core.pictures.decode import Target, decode
 from components.export.formats.encoded import decode_picture
 from components.export.formats.saved_model import write_saved_model
 from components.export.smoke import smoke_test
+from tests.components.preprocess.sources import png_file
 from tests.datasets import load_split
 
 
@@ -83,24 +83,11 @@ def test_encoded_pictures_become_what_preprocess_makes_of_them(mode, kind, size,
     assert difference.mean() < 0.25
 
 
-def png(bits: int, kind: int, row: bytes, transparent: bytes | None) -> bytes:
-    """16 x 16 pixels, all rows alike; Pillow writes no 2 and 4 bits, and no colour of 16."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    trns = b"" if transparent is None else chunk(b"tRNS", transparent)
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, kind, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n" + header + trns + chunk(b"IDAT", zlib.compress((b"\0" + row) * 16)) + chunk(b"IEND", b"")
-    )
-
-
 def grey_png(bits: int, transparent: int | None) -> bytes:
     """16 levels, or all there are, one of them transparent."""
     levels = np.arange(16) * (2**bits - 1) // 15
     row = int("".join(f"{level:0{bits}b}" for level in levels), 2).to_bytes(2 * bits)
-    return png(bits, 0, row, None if transparent is None else struct.pack(">H", levels[transparent]))
+    return png_file(16, bits, 0, row, None if transparent is None else struct.pack(">H", levels[transparent]))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -127,7 +114,7 @@ def test_a_transparent_colour_of_16_bits_is_white_and_no_other(tmp_path):
 
     colours = np.full((16, 3), (0x1234, 0x5678, 0x9ABC), ">u2")
     colours[8:] = 0x3412, 0x7856, 0xBC9A
-    payload = png(16, 2, colours.tobytes(), colours[0].tobytes())
+    payload = png_file(16, 16, 2, colours.tobytes(), colours[0].tobytes())
     theirs = np.frombuffer(decode(payload, None, Target(16, 16, 3)).pixels, np.uint8).reshape(16, 16, 3)
     assert theirs[0, 0].tolist() == [255] * 3 and theirs[0, 8].tolist() == [0x34, 0x78, 0xBC]
     assert decode_picture(tf.constant(payload), info_of((16, 16, 3), "crop")).numpy().tolist() == theirs.tolist()

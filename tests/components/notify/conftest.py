@@ -4,7 +4,6 @@ import os
 import pathlib
 
 from components.core.storage import open_store
-from tests.servers.fixtures import bucket, gcs_server, s3_server  # noqa: F401
 from tests.servers.http_api import Api
 
 

@@ -17,7 +17,6 @@ from components.core.storage import open_store
 from components.predict.run import predict
 from components.predict.settings import PredictSettings
 from tests.datasets import load_split
-from tests.servers.fixtures import bucket, gcs_server, place, s3_server  # noqa: F401
 
 # Elsewhere it is the same, which the first test shows.
 in_a_bucket = pytest.mark.parametrize("place", ["gs"], indirect=True)
@@ -119,7 +118,7 @@ def here(made, tmp_path) -> Callable[..., PredictSettings]:
 
 
 @pytest.fixture
-def settings(place, made, tmp_path, digits):  # noqa: F811
+def settings(place, made, tmp_path, digits):
     """Makes settings for 36 pictures in the place, and a champion in a registry beside them."""
     made().publish(f"{place.uri}/registry")
     folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:36])

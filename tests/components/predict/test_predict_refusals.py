@@ -174,7 +174,7 @@ def test_many_damaged_pictures_after_readable_ones_end_no_run(here, tmp_path, di
 
 
 @in_a_bucket
-def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):  # noqa: F811
+def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):
     store = open_store(place.uri)
     assert "received nothing" in refusal(settings(source=f"{place.uri}/none/"))
     assert "registry: expected one" in refusal(settings(registry=""))

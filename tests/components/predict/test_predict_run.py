@@ -30,7 +30,7 @@ from tests.components.core.page.page_checks import read_page
 from tests.components.predict.conftest import in_a_bucket, refusal, rows, write_pictures
 
 
-def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits, capsys):  # noqa: F811
+def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits, capsys):
     done = predict(settings())
     found = rows(place.uri)
     assert [row["picture"] for row in found][:2] == [
@@ -70,7 +70,7 @@ def test_a_run_with_nothing_new_loads_no_tensorflow(here, tmp_path, digits):
 
 
 @in_a_bucket
-def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, settings, digits):  # noqa: F811
+def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, settings, digits):
     predict(settings())
     before = rows(place.uri)
     store = open_store(place.uri)
@@ -84,7 +84,7 @@ def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, set
 
 
 @in_a_bucket
-def test_a_new_champion_answers_all_anew_in_a_folder_of_its_own(place, settings, made):  # noqa: F811
+def test_a_new_champion_answers_all_anew_in_a_folder_of_its_own(place, settings, made):
     predict(settings())
     made().publish(f"{place.uri}/registry")
     assert predict(settings()).pictures == 37
@@ -93,7 +93,7 @@ def test_a_new_champion_answers_all_anew_in_a_folder_of_its_own(place, settings,
 
 
 @in_a_bucket
-def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, settings, made, capsys):  # noqa: F811
+def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, settings, made, capsys):
     predict(settings())
     before = rows(place.uri)
     store = open_store(place.uri)
@@ -113,7 +113,7 @@ def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, set
 
 
 @in_a_bucket
-def test_a_damaged_picture_that_alone_is_new_fails_no_run(place, settings):  # noqa: F811
+def test_a_damaged_picture_that_alone_is_new_fails_no_run(place, settings):
     predict(settings())
     store = open_store(place.uri)
     store.write_bytes("new/cut-off.jpg", b"no picture")
@@ -131,7 +131,7 @@ def test_a_damaged_picture_that_alone_is_new_fails_no_run(place, settings):  # n
 
 
 @in_a_bucket
-def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):  # noqa: F811
+def test_csv_has_a_column_for_each_rank_and_the_reasons(place, settings):
     predict(settings(answers_as="csv", top=0))
     store = open_store(f"{place.uri}/answers/digits-1")
     [key] = [stored.key for stored in store.files() if stored.key.startswith("answers-")]
@@ -153,7 +153,7 @@ class Killed(BaseException):
 
 
 @in_a_bucket
-def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monkeypatch):  # noqa: F811
+def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monkeypatch):
     monkeypatch.setattr(run, "FILE_PROBABILITIES", 36)  # of three classes each
     write, written = Store.write_bytes, []
 
@@ -290,7 +290,7 @@ class Metrics(types.SimpleNamespace):
 
 
 @in_a_bucket
-def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(place, settings, tmp_path):  # noqa: F811
+def test_the_component_leaves_what_was_done_for_the_page_and_the_notice(place, settings, tmp_path):
     metrics = Metrics(path=str(tmp_path / "metrics"), logged={})
     outputs = [types.SimpleNamespace(path=str(tmp_path / name)) for name in ("answered", "report")]
     said = component.python_func(*outputs, metrics, **settings().model_dump())

@@ -3,8 +3,10 @@
 import gzip
 import io
 import pathlib
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -30,6 +32,22 @@ def noise(number: int, height: int = 8, width: int = 8, channels: int = 3) -> np
 
 def png(number: int, height: int = 8, width: int = 8) -> bytes:
     return encoded(Image.fromarray(noise(number, height, width)))
+
+
+def png_file(size: int, bits: int, kind: int, row: bytes, transparent: bytes | None = None) -> bytes:
+    """A PNG of size x size pixels, all rows alike: Pillow writes no 2 and 4 bits, and no colour of 16.
+
+    Args:
+        kind: 0 is grey, 2 colour.
+    """
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, bits, kind, 0, 0, 0))
+    trns = b"" if transparent is None else chunk(b"tRNS", transparent)
+    body = chunk(b"IDAT", zlib.compress((b"\0" + row) * size)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + trns + body
 
 
 def class_folders(counts: Mapping[str, int], height: int = 8, width: int = 8, start: int = 0) -> dict[str, bytes]:

@@ -13,40 +13,14 @@ from components.core.artifacts.raw import read_raw
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.download.look import look
-from components.download.run import download
 from components.download.settings import DownloadSettings
-from components.preprocess.run import preprocess
-from components.preprocess.settings import PreprocessSettings
 from components.preprocess.sources.label_table import LabelTable
 from tests.components.preprocess.sources import archive, class_folders, png
-from tests.servers.fixtures import bucket, gcs_server, s3_server  # noqa: F401
+from tests.trees import fill, tree
 
 FLAT = {f"images/{number:03d}.png": png(number) for number in range(24)}
 LABELS = {name: "cat" if number % 2 else "dog" for number, name in enumerate(FLAT)}
 CSV = "image,label\n" + "".join(f"{name},{label}\n" for name, label in LABELS.items())
-
-
-def tree(folder: pathlib.Path, members: dict[str, bytes | str]) -> pathlib.Path:
-    for name, data in members.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return folder
-
-
-@pytest.fixture
-def made(tmp_path):
-    """Downloads and preprocesses a source; gives the dataset's description."""
-
-    def run(*source: object, max_unreadable: float = 0.01, **settings: object):
-        places = list(map(str, source))
-        named = json.dumps(places) if len(places) > 1 else places[0]
-        got = {name: str(value) for name, value in settings.items()}
-        download(DownloadSettings.checked(dataset="image_folder", source=named, **got), str(tmp_path / "raw"))
-        paths = [str(tmp_path / name) for name in ("raw", "dataset", "report.html")]
-        return preprocess(PreprocessSettings(max_unreadable=max_unreadable), *paths, workers=1)
-
-    return run
 
 
 def counts(info) -> dict[str, int]:
@@ -66,13 +40,11 @@ def refused(run, *arguments, **settings) -> str:
     return str(error.value)
 
 
-def test_a_table_beside_the_pictures_gives_what_class_folders_give(bucket, made, tmp_path):  # noqa: F811
+def test_a_table_beside_the_pictures_gives_what_class_folders_give(bucket, made, tmp_path):
     sorted_into_folders = {f"{LABELS[name]}/{name[7:]}": data for name, data in FLAT.items()}
     wanted = made(tree(tmp_path / "folders", sorted_into_folders)).fingerprint
     members = FLAT | {"labels.csv": CSV.encode(), "images/notes.txt": b""}
-    store = open_store(bucket.uri)
-    for name, data in members.items():
-        store.write_bytes(f"pets/{name}", data)
+    fill(f"{bucket.uri}/pets", members)
     packed = [(f"mine/{name}", data) for name, data in reversed(members.items())]
     packed.insert(0, ("mine/images/003.png", b"replaced by a later member"))
     for source in (tree(tmp_path / "pets", members), archive(tmp_path / "a.tar", packed), f"{bucket.uri}/pets"):
@@ -83,7 +55,7 @@ def test_a_table_beside_the_pictures_gives_what_class_folders_give(bucket, made,
     assert "no picture by its ending: .csv" not in page
 
 
-def test_a_named_table_is_fetched_looked_at_and_counts_more_than_folders(bucket, made, tmp_path):  # noqa: F811
+def test_a_named_table_is_fetched_looked_at_and_counts_more_than_folders(bucket, made, tmp_path):
     store, uri = open_store(bucket.uri), f"{bucket.uri}/labels.jsonl"
     folder = tree(tmp_path / "pets", class_folders({"a": 12, "Ka\u0308": 12}) | {"labels.csv": "not,this\n"})
     names = [normalize("NFC", path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*.png"))]
@@ -261,15 +233,14 @@ def test_two_tables_or_some_are_refused(made, tmp_path):
     assert "labels: expected none for dataset=digits" in said and "secret" not in said
 
 
-def test_several_sources_are_one_data_set(bucket, made, tmp_path):  # noqa: F811
+def test_several_sources_are_one_data_set(bucket, made, tmp_path):
     """A folder, an archive and a prefix; classes may be missing in some, and names may repeat."""
     members = class_folders({"cat": 20, "dog": 20})
     names = list(members)
     whole = made(tree(tmp_path / "whole", members))
     folder = tree(tmp_path / "some", {name: members[name] for name in names[:10]})
     packed = archive(tmp_path / "more.zip", {f"more/{name}": members[name] for name in names[10:25]})
-    for number, name in enumerate(names[25:]):
-        open_store(bucket.uri).write_bytes(f"rest/dog/{number:04d}.png", members[name])
+    fill(f"{bucket.uri}/rest", {f"dog/{number:04d}.png": members[name] for number, name in enumerate(names[25:])})
     info = made(folder, packed, f"{bucket.uri}/rest")
     assert counts(info) == counts(whole) == {"cat": 20, "dog": 20}
     assert info.hashes_sha256 == whole.hashes_sha256, "the same pictures in the same splits"

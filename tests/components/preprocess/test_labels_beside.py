@@ -7,8 +7,8 @@ import pytest
 
 from components.core.storage import open_store
 from tests.components.preprocess.sources import archive, class_folders, png
-from tests.components.preprocess.test_label_tables import counts, made, quarantine, refused, tree  # noqa: F401
-from tests.servers.fixtures import bucket, gcs_server, s3_server  # noqa: F401
+from tests.components.preprocess.test_label_tables import counts, quarantine, refused
+from tests.trees import tree
 
 NAMED = ["cat", "dog"]
 
@@ -23,7 +23,7 @@ def shard(
     return members
 
 
-def test_shards_are_what_class_folders_are_and_their_names_say_the_split(made, tmp_path):  # noqa: F811
+def test_shards_are_what_class_folders_are_and_their_names_say_the_split(made, tmp_path):
     folders = {f"train/{NAMED[number % 2]}/{number}.png": png(number) for number in range(20)}
     folders |= {f"test/{NAMED[number % 2]}/{number}.png": png(number) for number in range(20, 26)}
     wanted = made(archive(tmp_path / "folders.tar", folders))
@@ -50,7 +50,7 @@ def test_shards_are_what_class_folders_are_and_their_names_say_the_split(made, t
     assert "no picture by its ending" not in page
 
 
-def test_classes_may_be_numbers_and_a_folder_may_hold_what_a_shard_does(made, tmp_path):  # noqa: F811
+def test_classes_may_be_numbers_and_a_folder_may_hold_what_a_shard_does(made, tmp_path):
     assert counts(made(archive(tmp_path / "a.tar", {f"some/{name}": data for name, data in shard(0, 40).items()}))) == {
         "0": 20,
         "1": 20,
@@ -59,7 +59,7 @@ def test_classes_may_be_numbers_and_a_folder_may_hold_what_a_shard_does(made, tm
 
 
 @pytest.mark.parametrize("ending", ["cls", "json"])
-def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_path, ending):  # noqa: F811
+def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_path, ending):
     members = {
         f"{number % 2 if ending == 'cls' else 0}/{name}": data
         for number in range(40)
@@ -72,7 +72,7 @@ def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_p
     assert (found.fingerprint, counts(found)) == (wanted.fingerprint, counts(wanted))
 
 
-def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):  # noqa: F811
+def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):
     members = shard(0, 40) | {
         "000001.cls": b"",
         "000002.cls": b"a\nb",
@@ -93,7 +93,7 @@ def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):  # noqa: F811
     assert "max_unreadable" in refused(made, archive(tmp_path / "train.tar", members))
 
 
-def test_facts_beside_pictures_in_class_folders_are_no_labels(made, tmp_path):  # noqa: F811
+def test_facts_beside_pictures_in_class_folders_are_no_labels(made, tmp_path):
     folders = class_folders({"cat": 10, "dog": 10})
     sidecars = {f"{name[:-4]}.json": b'{"label": "pet"}' for name in folders}
     found = made(archive(tmp_path / "a.tar", folders | sidecars))

@@ -14,7 +14,7 @@ from PIL import AvifImagePlugin, Image, ImageOps
 from components.core.pictures import jpeg
 from components.core.pictures.decode import Target, decode, read_header, reason_of
 from components.core.pictures.values import NEARLY_BLACK
-from tests.components.preprocess.sources import encoded, noise
+from tests.components.preprocess.sources import encoded, noise, png_file
 
 RGB, GREY = Target(8, 8, 3), Target(8, 8, 1)
 
@@ -92,15 +92,9 @@ def test_sixteen_bit_ppm():
 
 
 def test_sixteen_bits_a_channel_in_png():
-    values = noise(4).astype(np.uint16) * 257
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-
-    def part(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    payload = b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
-    np.testing.assert_array_equal(pixels(payload, RGB), noise(4))
+    row = noise(4)[0]
+    payload = png_file(8, 16, 2, (row.astype(np.uint16) * 257).astype(">u2").tobytes())
+    np.testing.assert_array_equal(pixels(payload, RGB), np.stack([row] * 8))
 
 
 def test_cmyk_becomes_rgb():

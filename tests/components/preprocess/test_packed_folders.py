@@ -16,6 +16,7 @@ from components.core.errors import PipelineError
 from components.download.packing import pack
 from pipeline import ROOT
 from tests.components.preprocess.sources import archive, class_folders, png, read_folders
+from tests.trees import tree
 
 
 def linked(path, kind: bytes, members: dict[str, str]):
@@ -58,10 +59,7 @@ def test_links_in_a_tar_are_the_pictures_that_they_lead_to(tmp_path, kind):
 
 
 def test_a_folder_s_tar_made_by_gnu_tar_gives_what_the_folder_gives(tmp_path):
-    folder = tmp_path / "photos"
-    for name, data in class_folders({"cat": 3, "dog": 3}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    folder = tree(tmp_path / "photos", class_folders({"cat": 3, "dog": 3}))
     (folder / "dog" / "link.png").hardlink_to(folder / "cat" / "0002.png")
     subprocess.run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "gnu.tar"), "photos"], check=True)
     pack(folder, tmp_path / "ours.tar")
@@ -158,10 +156,8 @@ def test_names_in_a_zip_of_another_alphabet_are_told_unless_they_stand_there_in_
 def test_zip_r_of_a_folder_with_an_umlaut(tmp_path):
     if shutil.which("zip") is None:
         pytest.skip("no zip on this machine")
-    for name, data in class_folders({"Käse": 2, "Brot": 2}).items():
-        (tmp_path / "food" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "food" / name).write_bytes(data)
-    subprocess.run(["zip", "-qr", "../a.zip", "."], cwd=tmp_path / "food", check=True)
+    food = tree(tmp_path / "food", class_folders({"Käse": 2, "Brot": 2}))
+    subprocess.run(["zip", "-qr", "../a.zip", "."], cwd=food, check=True)
     assert read_folders(tmp_path / "a.zip", tmp_path).class_names == ["Brot", "Käse"]
 
 

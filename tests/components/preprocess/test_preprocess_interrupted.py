@@ -194,18 +194,6 @@ def test_a_file_grows_too_large(tmp_path, raw, command, environment):
     assert list(dataset.parent.iterdir()) == []
 
 
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 2 MB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_disk_too_small_for_the_result_is_seen_before_it_is_written(tiny_disk, raw, command, environment):
     ended = subprocess.run(command(raw, tiny_disk / "dataset"), env=environment, capture_output=True, text=True)
     assert ended.returncode == 1

@@ -1,6 +1,5 @@
 """Pictures that lie in a store are read there: real servers, reached through a proxy that can fail."""
 
-import pathlib
 import shutil
 
 import pytest
@@ -9,44 +8,20 @@ from PIL import Image
 from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
 from components.core.storage import open_store
-from components.download.run import download
-from components.download.settings import DownloadSettings
 from components.preprocess import targets
-from components.preprocess.run import preprocess
-from components.preprocess.settings import PreprocessSettings
 from components.preprocess.sources import payloads
 from tests.components.preprocess.sources import archive, class_folders, encoded, noise, png
-from tests.servers.fixtures import bucket, gcs, gcs_server, s3_server  # noqa: F401
+from tests.trees import fill
 
 PICTURES = class_folders({"cat": 5, "dog": 5}) | {"cat/ä b#1?&.png": png(98), "dog/deep/er/ü.png": png(99)}
 
 
-def fill(uri: str, members: dict[str, bytes] = PICTURES) -> None:
-    store = open_store(uri)
-    for name, data in members.items():
-        store.write_bytes(f"photos/{name}", data)
-
-
-@pytest.fixture
-def made(tmp_path):
-    """Downloads and preprocesses a source; gives the dataset's description."""
-
-    def run(source: str | pathlib.Path, workers: int | None = 1, listed: bool = False, **settings):
-        if not listed:
-            got = DownloadSettings.checked(dataset="image_folder", source=str(source), **settings)
-            download(got, str(tmp_path / "raw"))
-        paths = [str(tmp_path / name) for name in ("raw", "dataset", "report.html")]
-        return preprocess(PreprocessSettings(), *paths, workers=workers)
-
-    return run
-
-
-def test_a_prefix_gives_the_data_set_that_the_folder_and_its_archives_give(bucket, made, tmp_path):  # noqa: F811
+def test_a_prefix_gives_the_data_set_that_the_folder_and_its_archives_give(bucket, made, tmp_path):
     odd = {".hidden.png": b"", "cat/notes.txt": b"text", "dog": b"", "cat/broken.bin": b"\0"}
-    fill(bucket.uri, PICTURES | odd)
+    fill(f"{bucket.uri}/photos", PICTURES | odd)
     found = made(f"{bucket.uri}/photos")
     assert not any((tmp_path / "raw").glob("pictures*")), "nothing was copied"
-    fill(str(tmp_path / "local"))
+    fill(str(tmp_path / "local" / "photos"), PICTURES)
     mirrored = made(f"{bucket.uri}/photos", mirror=str(tmp_path / "mirror"))
     backwards = dict(reversed(PICTURES.items()))
     same = [
@@ -62,15 +37,15 @@ def test_a_prefix_gives_the_data_set_that_the_folder_and_its_archives_give(bucke
     assert found.splits["train"].count + found.splits["validation"].count + found.splits["test"].count == 12
 
 
-def test_processes_read_for_themselves(bucket, made):  # noqa: F811
-    fill(bucket.uri)
+def test_processes_read_for_themselves(bucket, made):
+    fill(f"{bucket.uri}/photos", PICTURES)
     one = made(f"{bucket.uri}/photos")
-    assert made(f"{bucket.uri}/photos", workers=2, listed=True) == one
+    assert made(workers=2) == one
 
 
 @pytest.mark.parametrize(("deed", "received"), [("changed", "another one"), ("gone", "none")])
-def test_what_is_not_as_it_was_listed_is_refused_by_name(bucket, made, tmp_path, deed, received):  # noqa: F811
-    fill(bucket.uri)
+def test_what_is_not_as_it_was_listed_is_refused_by_name(bucket, made, tmp_path, deed, received):
+    fill(f"{bucket.uri}/photos", PICTURES)
     made(f"{bucket.uri}/photos")
     shutil.rmtree(tmp_path / "dataset")
     store, key = open_store(bucket.uri), "photos/dog/0003.png"
@@ -80,49 +55,49 @@ def test_what_is_not_as_it_was_listed_is_refused_by_name(bucket, made, tmp_path,
         # Of the same size, which tells nothing.
         store.write_bytes(key, PICTURES["dog/0003.png"][:-1] + b"\0")
     with pytest.raises(PipelineError) as refused:
-        made("", workers=2 if bucket.scheme == "gs" else 1, listed=True)
+        made(workers=2 if bucket.scheme == "gs" else 1)
     assert f"'{bucket.uri}/{key}' as it was when download listed it, received {received}" in str(refused.value)
     assert not (tmp_path / "dataset").exists()
 
 
-def test_what_came_after_the_listing_is_not_read(gcs, made):  # noqa: F811
+def test_what_came_after_the_listing_is_not_read(gcs, made):
     """A cached download hands on the listing that it made then."""
-    fill(gcs.uri)
+    fill(f"{gcs.uri}/photos", PICTURES)
     before = made(f"{gcs.uri}/photos")
-    fill(gcs.uri, {"cat/later.png": png(500), "bird/1.png": png(501)})
-    assert made("", listed=True) == before
+    fill(f"{gcs.uri}/photos", {"cat/later.png": png(500), "bird/1.png": png(501)})
+    assert made() == before
     assert made(f"{gcs.uri}/photos", source_version="2").fingerprint != before.fingerprint
 
 
-def test_a_bad_network_gives_the_same_data_set(bucket, made):  # noqa: F811
-    fill(bucket.uri)
+def test_a_bad_network_gives_the_same_data_set(bucket, made):
+    fill(f"{bucket.uri}/photos", PICTURES)
     before = made(f"{bucket.uri}/photos")
     faults = [
         bucket.proxy.fail(deed, times=2, method="GET", path=f"cat/000{number}.png")
         for number, deed in enumerate(["reset", "truncate", "corrupt", "status:503"])
     ]
-    assert made("", listed=True) == before
+    assert made() == before
     assert [fault.seen for fault in faults] == [2] * 4
 
 
-def test_a_store_that_refuses_is_one_line(bucket, made):  # noqa: F811
-    fill(bucket.uri)
+def test_a_store_that_refuses_is_one_line(bucket, made):
+    fill(f"{bucket.uri}/photos", PICTURES)
     made(f"{bucket.uri}/photos")
     bucket.proxy.fail("status:403", times=10_000)
     with pytest.raises(PipelineError, match="no permission for"):
-        made("", listed=True)
+        made()
 
 
-def test_damaged_pictures_are_left_out_by_name(gcs, made, tmp_path):  # noqa: F811
+def test_damaged_pictures_are_left_out_by_name(gcs, made, tmp_path):
     pictures = class_folders({"cat": 101, "dog": 101}) | {"dog/bad.png": b"no picture"}
-    fill(gcs.uri, pictures)
+    fill(f"{gcs.uri}/photos", pictures)
     info = made(f"{gcs.uri}/photos")
     assert info.quarantined == 1
     assert "dog/bad.png" in (tmp_path / "dataset" / "quarantine.json").read_text()
     assert read_info(tmp_path / "dataset") == info
 
 
-def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_path, monkeypatch):  # noqa: F811
+def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "START_BYTES", 2000)
     monkeypatch.setattr(payloads, "AHEAD_BYTES", 12_000)
     pictures = {
@@ -131,7 +106,7 @@ def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_pa
         for number in range(first, first + 10)
     }
     assert min(map(len, pictures.values())) > 4000
-    fill(gcs.uri, pictures)
+    fill(f"{gcs.uri}/photos", pictures)
     gcs.proxy.requests.clear()
     info = made(f"{gcs.uri}/photos")
     assert info.image_shape == (64, 64, 3)

@@ -4,8 +4,8 @@ import pytest
 
 from components.core.registry import Registry
 from tests.components.core.registry.publishing import MODEL
-from tests.servers.fixtures import bucket, gcs, gcs_server, place, s3, s3_server  # noqa: F401
 from tests.servers.small import SMALL
+from tests.trees import tree
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def registry(tmp_path):
 
 
 @pytest.fixture
-def anywhere(place):  # noqa: F811
+def anywhere(place):
     """A registry in every kind of store in turn, for what hangs on a store's conditions, copies and deletions.
 
     What it makes of its files is the same everywhere; tests/soak/test_registry_protocol.py does all deeds on each.
@@ -26,8 +26,4 @@ def anywhere(place):  # noqa: F811
 @pytest.fixture
 def saved_model(tmp_path):
     """A directory that looks like a SavedModel."""
-    directory = tmp_path / "saved_model"
-    for name, data in MODEL.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(data)
-    return directory
+    return tree(tmp_path / "saved_model", MODEL)
