@@ -11,7 +11,7 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -98,7 +98,7 @@ class Pods:
             # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
             if is_driver(pod) or phase in ("Pending", None) or name in self.ended:
                 continue
-            with unless_unreachable(), self._telling_refusal():
+            with unless_unreachable(self._note_refusal):
                 log = self.logs.setdefault(name, StepLog())
                 for line in self._log_lines(name):
                     own = log.read(line)
@@ -162,15 +162,9 @@ class Pods:
             return [event for event in listed if event.involved_object.name in names]
         return []
 
-    @contextlib.contextmanager
-    def _telling_refusal(self) -> Iterator[None]:
-        from kubernetes.client import ApiException
-
-        try:
-            yield
-        except ApiException as error:
-            self.unread = f"{error.status} {error.reason}" if error.status == FORBIDDEN else self.unread
-            raise
+    def _note_refusal(self, error: Any) -> None:
+        if error.status == FORBIDDEN:
+            self.unread = f"{error.status} {error.reason}"
 
     def _newest(self, step: StepName) -> Any:
         pods = [pod for pod in self.pods if not is_driver(pod) and _step(pod) == step]
@@ -269,13 +263,17 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
 
 
 @contextlib.contextmanager
-def unless_unreachable() -> Iterator[None]:
-    """Leaves out what Kubernetes refuses or does not answer: following goes on without."""
+def unless_unreachable(told: Callable[[Any], None] = lambda refusal: None) -> Iterator[None]:
+    """Leaves out what Kubernetes does not answer, or refuses, of which `told` hears: following goes on without."""
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
-    with contextlib.suppress(ApiException, HTTPError):
+    try:
         yield
+    except HTTPError:
+        pass
+    except ApiException as refusal:
+        told(refusal)
 
 
 def _nodes_of(status: dict[str, Any]) -> dict[str, Any]:

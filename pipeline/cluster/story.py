@@ -29,8 +29,8 @@ class Story:
         self._told: dict[StepName, StepState] = {}
         self._kinds: dict[StepName, tuple[str, float]] = {}
         self._speaker: StepName | None = None
-        self._lost = self._unread = ""
-        self._rest = False
+        self._lost = ""
+        self._noted: set[str] = set()
 
     def tell(self, run: Any) -> None:
         """Says what is new: steps that began, their lines, lost pods, and how steps ended."""
@@ -42,9 +42,8 @@ class Story:
                 if self.verbose or step.name != "choose" or not line.startswith(TRIAL_ROW):
                     new.setdefault(step, []).append(line)
                 self.lines.setdefault(step, []).append(line)
-            if self.pods.unread and not self._unread:
-                self._unread = self.pods.unread
-                print(f"note: the pods' logs can't be read: {self._unread}; states only, without lines and figures")
+            if self.pods.unread:
+                self._note(f"the pods' logs can't be read: {self.pods.unread}; states only, without lines and figures")
         self.states = step_states(run)
         for state in self.states:
             self._tell_step(run, state, new.pop(state.step, []))
@@ -78,12 +77,17 @@ class Story:
             )
             self.pods = None
 
+    def _note(self, said: str, more: str = "") -> None:
+        """Says something once, whatever more there is to it."""
+        if said not in self._noted:
+            self._noted.add(said)
+            print(f"note: {said}{more}")
+
     def _tell_rest(self) -> None:
         """Says once what a run that has failed waits for: Argo stops no step that runs beside the one that failed."""
         rest = [str(state.step) for state in self.states if state.state == "RUNNING" and state.step.name != "notify"]
-        if rest and not self._rest and any(state.state == "FAILED" for state in self.states):
-            self._rest = True
-            print(f"note: no step begins any more; the run has failed when {listed(rest)} has ended")
+        if rest and any(state.state == "FAILED" for state in self.states):
+            self._note("no step begins any more", f"; the run has failed when {listed(rest)} has ended")
 
     def _tell_step(self, run: Any, state: StepState, lines: list[str]) -> None:
         step = state.step

@@ -12,11 +12,12 @@ def main() -> None:
     """Prints the answer as its last line, or fails with one line."""
     with one_line_errors():
         from pipeline.keras_side.check import build_all
-        from pipeline.keras_side.describe import facts_of
+        from pipeline.keras_side.describe import model_facts
 
         asked = json.loads(sys.argv[1])
-        answers: dict[str, Callable[..., Any]] = {"check": build_all, "describe": facts_of}
-        print(json.dumps(answers[asked["question"]](**asked["about"])))
+        answers: dict[str, Callable[..., Any]] = {"check": build_all, "describe": model_facts}
+        answer = answers[asked["question"]](**asked["about"])
+        print(answer.model_dump_json() if answer else "{}")
 
 
 if __name__ == "__main__":

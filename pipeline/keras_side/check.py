@@ -106,7 +106,7 @@ def build_all(
     class_count: int,
     average_mirrored: bool = False,
     formats: list[str] | None = None,
-) -> dict[str, Any]:
+) -> None:
     """Builds them, in the process that loads Keras.
 
     Layers that fit one of the shapes may be trained. If there are none, only those are refused that fit no pictures.
@@ -135,7 +135,6 @@ def build_all(
     else:
         if image_shapes or isinstance(refusals[0], FitsNoPicturesError):
             raise refusals[0]
-        return {}  # they may fit the pictures that come
+        return  # they may fit the pictures that come
     called = [f"layer {position} ({layer.type})" for position, layer in enumerate(layers, start=1)]
     refuse_uncarried(model, formats or [], called)
-    return {}

@@ -1,6 +1,7 @@
 """Tells about a model before there is any data: its layers, and what a picture costs."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pydantic
@@ -65,15 +66,8 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     )
 
 
-def facts_of(settings: dict[str, Any], image_shape: list[int], class_count: int) -> dict[str, Any]:
-    """The values of model_facts, in the process that loads Keras."""
-    return model_facts(
-        TrainSettings.checked(**settings), (image_shape[0], image_shape[1], image_shape[2]), class_count
-    ).model_dump()
-
-
-def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], class_count: int) -> ModelFacts:
-    """The model that these settings train on this machine.
+def model_facts(settings: dict[str, Any], image_shape: Sequence[int], class_count: int) -> ModelFacts:
+    """The model that these settings of TrainSettings train on this machine, in the process that loads Keras.
 
     Raises:
         PipelineError: an unknown layer or argument, or shapes that don't fit.
@@ -83,10 +77,11 @@ def model_facts(settings: TrainSettings, image_shape: tuple[int, int, int], clas
     from components.train.network.model import build_model
     from components.train.optimizer import make_optimizer
 
-    device = find_device("auto")
-    policy = choose_policy(settings.precision, device)
-    model = build_model(parse_architecture(settings.architecture), image_shape, class_count, policy)
-    optimizer = make_optimizer(settings, steps=settings.epochs)
+    height, width, channels = image_shape
+    checked, device = TrainSettings.checked(**settings), find_device("auto")
+    policy = choose_policy(checked.precision, device)
+    model = build_model(parse_architecture(checked.architecture), (height, width, channels), class_count, policy)
+    optimizer = make_optimizer(checked, steps=checked.epochs)
     optimizer.build(model.trainable_variables)
     layers = layer_costs(model)
     forward = sum(layer.flops or 0 for layer in layers)

@@ -60,9 +60,7 @@ class LocalRun:
         self.exit_status = 0
         self.stopped = False
         self.cache = outputs / ".cache"
-        # Whether a step has other code than when the run began, and what lets it run all the same.
-        self.changed: Callable[[str], bool] = lambda step: False
-        self.begin_anew: Callable[[], None] = lambda: None
+        self.tags: dict[str, str] = {}  # of the steps that are processes: their code's when the run began
 
     @contextlib.contextmanager
     def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
@@ -101,24 +99,17 @@ class LocalRun:
 
         from pipeline.training import training_pipeline
 
-        init = functools.partial(
+        self.image = image
+        self.init = functools.partial(
             local.init,
             runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.cache / runner),
         )
-        init(enable_caching=cached)
+        self.init(enable_caching=cached)
         if runner == "process":  # a container has the code of the run's begin
-            tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
-
-            def changed(step: str) -> bool:
-                try:
-                    return image(step) != tags[step]
-                except OSError:  # a file that goes this moment
-                    return True
-
-            self.changed, self.begin_anew = changed, functools.partial(init, enable_caching=False)
+            self.tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
@@ -143,10 +134,10 @@ class LocalRun:
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
-        if self.changed(task_name):
+        if self._is_changed(task_name):
             # The cache would take what comes of it for the old code's.
             self.console.say("  note: its code was changed since the run began; no later run takes the result")
-            self.begin_anew()
+            self.init(enable_caching=False)
         self.exit_status = 0
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
@@ -180,6 +171,13 @@ class LocalRun:
             step.failure = f"{step.name} {self._why()}"
         self.console.say(f"  {self._result(step)}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
+
+    def _is_changed(self, step: str) -> bool:
+        """Whether a step has other code than when the run began."""
+        try:
+            return step in self.tags and self.image(step) != self.tags[step]
+        except OSError:  # a file that goes this moment
+            return True
 
     def _result(self, step: Step) -> str:
         """What is said when a step has ended."""

@@ -6,7 +6,6 @@ import pytest
 
 from components.train.network.architecture import parse_architecture
 from components.train.network.model import build_model
-from components.train.settings import TrainSettings
 from pipeline.keras_side.check import likely_shape
 from pipeline.keras_side.costs import layer_costs, variable_bytes, working_bytes
 from pipeline.keras_side.describe import model_facts
@@ -89,7 +88,7 @@ def test_memory_is_that_of_the_precision(policy: str, item: int) -> None:
 
 @pytest.mark.parametrize(("optimizer", "values"), [("sgd", 0), ("adam", 2)])
 def test_facts_are_those_of_the_model_that_trains(optimizer: str, values: int) -> None:
-    settings = TrainSettings(optimizer=optimizer, architecture='["Flatten", "BatchNormalization"]')
+    settings = {"optimizer": optimizer, "architecture": '["Flatten", "BatchNormalization"]'}
     facts = model_facts(settings, (8, 8, 1), 10)
     assert facts.parameters == 64 * 4 + 64 * 10 + 10
     assert facts.trained_parameters == 64 * 2 + 64 * 10 + 10
