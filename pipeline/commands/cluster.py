@@ -63,24 +63,16 @@ def upload_command(pipeline: Pipeline, check_images: bool, endpoint: Any) -> Non
 @options.endpoint
 @options.watched
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
-def submit_command(
-    pipeline: Pipeline,
-    check_images: bool,
-    experiment: str,
-    service_account: str,
-    endpoint: Any,
-    watching: Any,
-    watch: bool,
-) -> None:
+def submit_command(pipeline: Pipeline, check_images: bool, watching: Any, watch: bool, **where: Any) -> None:
     """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
     from pipeline.cluster.submit import prepared, submit
 
     with prepared(pipeline, check_images) as compiled:
-        client, run_id = submit(pipeline, compiled, endpoint, experiment, service_account)
+        client, run_id = submit(pipeline, compiled, **where)
     if watch:
         _follow(client, run_id, watching)
     else:
-        print(f"follow it with: {endpoint.follow_command(run_id)}")
+        print(f"follow it with: {client.endpoint.follow_command(run_id)}")
 
 
 @click.command("follow")
@@ -108,29 +100,20 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 @click.option("--version", default="", help="Run this version of the Pipelines page, or the `newest` there is now.")
 @click.pass_context
 def schedule_command(
-    context: click.Context,
-    cron: str,
-    pipeline: Pipeline,
-    check_images: bool,
-    experiment: str,
-    service_account: str,
-    endpoint: Any,
-    name: str,
-    version: str,
+    context: click.Context, cron: str, pipeline: Pipeline, check_images: bool, version: str, **where: Any
 ) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
     kfp_cron = check_cron(cron)
-    where = (cron, endpoint, experiment, name, service_account)
     if version:
         _refuse_compiled(context)
-        made, identity, version = schedule(pipeline, version, *where)
+        made, identity, version = schedule(pipeline, version, cron, **where)
         told = f"version {version} of pipeline {pipeline.name}"
     else:
         with prepared(pipeline, check_images) as compiled:
-            made, identity, _ = schedule(pipeline, compiled, *where)
+            made, identity, _ = schedule(pipeline, compiled, cron, **where)
         told = "in UTC unless this KFP is set otherwise"
     print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {told}")
 

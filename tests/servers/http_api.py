@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -20,6 +20,7 @@ class Api:
         faults: (method, start of the path, fault) to come before answers, each once, in order: a status with a body,
             "drop" (the connection ends without an answer), "cut" (it ends in the middle of the answer), "stall" (no
             answer until the server stops), or "drop after" (dropped, once the request has taken effect).
+        before: called with the method and the path of each request, before it is answered.
         date: what the server takes the time to be; empty: as it is.
     """
 
@@ -27,6 +28,7 @@ class Api:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.authorizations: list[str | None] = []
         self.faults: list[tuple[str, str, Any]] = []
+        self.before: Callable[[str, str], None] = lambda method, path: None
         self.date = ""
         self.lock = threading.Lock()
         self.stopped = threading.Event()
@@ -71,6 +73,7 @@ class Api:
                 if fault in ("drop", "stall"):
                     return self.drop()
                 with api.lock:
+                    api.before(self.command, url.path)
                     failure = fault if fault != "cut" else None
                     status, answer = failure or api.handle(self.command, url.path, query, body, self.headers)
                     if fault is None and api._fault(self.command, url.path, "drop after"):

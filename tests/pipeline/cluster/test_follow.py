@@ -145,12 +145,11 @@ def test_a_connection_that_stays_lost_leaves_the_run_alone(quickstart_compiled):
 def test_a_run_that_is_deleted_meanwhile_does_not_go_on(quickstart_compiled):
     api = KfpApi([Moment("RUNNING")])
 
-    def handle(method, path, query, body, headers, original=api.handle):
+    def deleted(*_):
         if api.count("GET", "/apis/v2beta1/runs/run-2") == 3:
             api.runs.clear()
-        return original(method, path, query, body, headers)
 
-    api.handle = handle
+    api.before = deleted
     with pytest.raises(PipelineError, match="^the run was deleted, and its pods with it$"):
         run(api, quickstart_compiled)
 

@@ -247,12 +247,11 @@ def test_an_interrupt_as_soon_as_the_run_is_there_says_that_it_goes_on(tmp_path,
     monkeypatch.chdir(tmp_path)
     api = KfpApi([Moment("RUNNING")])
 
-    def handle(method, path, *rest, original=api.handle):
+    def interrupted(_, path):
         if path.startswith("/apis/v2beta1/runs/"):
             signal.raise_signal(signal.SIGINT)
-        return original(method, path, *rest)
 
-    api.handle = handle
+    api.before = interrupted
     with api.serving() as url:
         done = CliRunner().invoke(main, ["submit", "--endpoint", url, "--no-check-images"])
     assert str(done.exception).startswith("no longer followed; the run goes on: ")

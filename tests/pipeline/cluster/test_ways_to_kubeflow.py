@@ -214,14 +214,12 @@ def test_a_kubeconfig_that_is_none_is_one_line_and_a_run_is_followed_without(mon
 
 def test_an_experiment_that_somebody_else_makes_at_the_same_moment_is_theirs_and_ours():
     api = KfpApi()
-    original = api.handle
 
-    def handle(method, path, query, body, headers):
+    def made(method, path):
         if (method, path) == ("POST", "/apis/v2beta1/experiments") and not api.experiments:
-            original("POST", path, {}, {"display_name": "conv2d"}, {})
-        return original(method, path, query, body, headers)
+            api.handle("POST", path, {}, {"display_name": "conv2d"}, {})
 
-    api.handle = handle
+    api.before = made
     with api.serving() as url:
         assert obtain_experiment(connect(Endpoint(url, patience_s=1.0)), "conv2d") == "experiment-1"
 
