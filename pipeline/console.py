@@ -11,19 +11,16 @@ from typing import TextIO
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.progress import LIVE_PREFIX, can_redraw, fitted
 from components.core.wording import printable
-from pipeline.last_words import LastWords
+from pipeline.step_log import StepLog
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# Lines of kfp.local and its executor about themselves.
+# Lines of kfp.local about itself.
 _NOISE = re.compile(r"-+$|Found image |Pulling image |Image pull complete")
-# The executor's log messages run over many lines of JSON: what follows a header, indented or a brace, belongs to it.
-_EXECUTOR = re.compile(r"\[KFP Executor ")
-_EXECUTOR_BODY = re.compile(r"[ {}]")
 INDENT = "    "
 WIDEST = 48  # characters of a column of a table
 
 
-class StepOutput(LastWords, io.TextIOBase):
+class StepOutput(StepLog, io.TextIOBase):
     """Stands in for standard output while steps run: passes their lines on, keeps a step's last line and last error.
 
     kfp.local prints what a step prints, with an indent, colours and lines of its own, in pieces; this puts the
@@ -37,7 +34,6 @@ class StepOutput(LastWords, io.TextIOBase):
         self.pending = ""
         self.bar_shown = False
         self.title = ""
-        self.in_executor_log = False
 
     def write(self, text: str) -> int:
         self.pending += text
@@ -74,12 +70,9 @@ class StepOutput(LastWords, io.TextIOBase):
                 self.target.flush()
                 self.bar_shown = True
             return
-        self.in_executor_log = bool(_EXECUTOR.match(plain) or (self.in_executor_log and _EXECUTOR_BODY.match(plain)))
         told_later = self.title == "choose" and plain.startswith(TRIAL_ROW)  # in columns, by the summary
-        if not plain or self.in_executor_log or _NOISE.match(plain) or told_later:
-            return
-        self.hear(plain)
-        self.say(f"  {plain}")
+        if not told_later and not _NOISE.match(plain) and (own := self.own(plain)) is not None:
+            self.say(f"  {own}")
 
     def _clear_bar(self) -> None:
         if self.bar_shown:

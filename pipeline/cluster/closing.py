@@ -10,11 +10,12 @@ from typing import Any
 from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
 from components.core.wording import listed
 from pipeline.closing_block import PLACES
-from pipeline.cluster.endings import KILLED, killed
+from pipeline.cluster.endings import killed
 from pipeline.cluster.pods import Pods
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepName, failed_driver
 from pipeline.console import table
+from pipeline.step_log import KILLED
 
 FIGURES = re.compile(r"Test loss: (\S+) / Test accuracy: (\S+)(?: / Balanced accuracy: (\S+))?")
 VERDICT = re.compile(r"(passes|does not pass) the gate: ")

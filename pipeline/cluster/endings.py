@@ -5,8 +5,8 @@ from typing import Any
 from components.core.errors import one_line
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters
+from pipeline.step_log import KILLED
 
-KILLED = 137  # by SIGKILL, mostly for memory
 # Why the kubelet ends a pod that is still there then, as failed: to Argo that is none that vanished, to be tried again.
 # Terminated is said on a spot node that is given time to shut down.
 TAKEN = ("Evicted", "Terminated", "NodeShutdown")

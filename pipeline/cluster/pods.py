@@ -19,9 +19,9 @@ import yaml
 from components.core.errors import one_line
 from pipeline.cluster.endings import container_ending, main_container
 from pipeline.cluster.proxies import by_the_environment
-from pipeline.cluster.step_log import StepLog
 from pipeline.cluster.tasks import StepName, step_of
 from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod
+from pipeline.step_log import StepLog
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -101,7 +101,7 @@ class Pods:
             with unless_unreachable(self._note_refusal):
                 log = self.logs.setdefault(name, StepLog())
                 for line in self._log_lines(name):
-                    own = log.read(line)
+                    own = log.own(line)
                     if verbose or own is not None:
                         lines.append((_step(pod), line if own is None else own))
                 if phase in ("Succeeded", "Failed"):
@@ -120,7 +120,7 @@ class Pods:
             if is_driver(pod) and _step(pod).name == step:
                 with unless_unreachable():
                     for line in self._log_lines(pod.metadata.name):
-                        log.read(line)
+                        log.own(line)
         return log.launcher[:300]
 
     def ending(self, step: StepName) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
-from pipeline.cluster.step_log import StepLog
+from pipeline.step_log import StepLog
 from tests.pipeline.cluster.replay import RECORDED, recorded_log, recorded_run, replay
 from tests.servers.kfp_api import KfpApi
 from tests.servers.kube_api import pod
@@ -291,14 +291,14 @@ OWN_LINES = {
 @pytest.mark.parametrize("name", sorted(OWN_LINES))
 def test_a_recorded_log_holds_few_lines_of_the_steps_own(name):
     log = StepLog()
-    lines = [log.read(line.partition(" ")[2]) for line in recorded_log(name).split("\n")]
+    lines = [log.own(line.partition(" ")[2]) for line in recorded_log(name).split("\n")]
     assert [line for line in lines if line is not None] == OWN_LINES[name]
 
 
 def test_a_recorded_log_names_the_places_of_artifacts():
     log = StepLog()
     for line in recorded_log("step-succeeded").split("\n"):
-        log.read(line.partition(" ")[2])
+        log.own(line.partition(" ")[2])
     assert log.uris["raw"] == (
         "minio://mlpipeline/v2/artifacts/training/30bb39e6-122b-4643-b6da-cd3dba54ed8b/download/"
         "ce2e42f8-b56f-4a30-8444-cb9bf45b1704/raw"
@@ -314,5 +314,5 @@ def test_lists_in_the_executors_json_are_no_lines_of_the_step():
     body = json.dumps(json.loads(said), indent=4).split("\n")
     log = StepLog()
     lines = [header, *body, "  indented", *[launcher, *body[1:]], "  indented too"]
-    assert [own for line in lines if (own := log.read(line))] == ["  indented", "  indented too"]
+    assert [own for line in lines if (own := log.own(line))] == ["  indented", "  indented too"]
     assert log.uris == {"dataset": "s3://b/d"}
