@@ -48,21 +48,22 @@ class Checkpoints:
 
     def __init__(self, uri: str, limits: Limits | None = None):
         self.store = open_store(uri, limits)
+        self.ours: list[str] = []  # what this process has saved or fetched
         self.told = False
 
     def save(self, directory: str | pathlib.Path, step: int) -> None:
         """Stores all files of `directory` as the checkpoint of `step` (an epoch; grows with training).
 
-        Whole or not at all, at whatever moment the process ends. Then removes those before it; what has no manifest
-        stays to the end, as a run of the same job may be writing it.
+        Whole or not at all, at whatever moment the process ends. Then removes the one before it; others stay, as a run
+        of the same job at the same time may be lost and need them.
         """
         place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
         files = bundle.files_below(pathlib.Path(directory))
         bundle.write(self.store, place, files, bundle.manifest_of(files, {"step": step}), "checkpoint")
         with self._kept_at_worst():
-            for other in self._places():
-                if other != place and _step(other) <= step and self._is_whole(other):
-                    bundle.delete(self.store, other)
+            for before in self.ours:
+                bundle.delete(self.store, before)
+        self.ours = [place]
 
     def newest(self, path: str | pathlib.Path) -> int | None:
         """Downloads the newest whole checkpoint into the new directory `path`; returns its step, None if there is none.
@@ -84,6 +85,7 @@ class Checkpoints:
                         f"expected a whole checkpoint in {self.store.uri(place)}, received a damaged one ({damaged}); "
                         "delete it to go on from the one before it, or to train from the start"
                     ) from None
+                self.ours.append(place)
                 return _step(place)
             seen = places
         return None

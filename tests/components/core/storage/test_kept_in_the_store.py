@@ -117,7 +117,7 @@ def test_the_newest_checkpoint_comes_back(place, tmp_path):
     assert (tmp_path / "back" / "state.json").read_text() == "11"
     assert (tmp_path / "back" / "weights" / "w.bin").read_bytes() == (11).to_bytes(4, "big") * 50_000
     assert [child.partition("-")[0] for child in checkpoints.store.directories()] == ["0000000011"]
-    save(checkpoints, 2, tmp_path / "local")  # a run of the same job, some epochs behind
+    save(Checkpoints(place.uri, limits=SMALL), 2, tmp_path / "local")  # a run of the same job, some epochs behind
     assert checkpoints.newest(tmp_path / "again") == 11
     checkpoints.delete()
     assert checkpoints.newest(tmp_path / "none") is None and not (tmp_path / "none").exists()
@@ -150,6 +150,7 @@ def test_one_that_is_removed_while_it_is_fetched_is_none(gcs, tmp_path, monkeypa
     """A run of the same job has ended, or has saved the next one."""
     checkpoints, other = Checkpoints(gcs.uri, limits=SMALL), Checkpoints(gcs.uri, limits=SMALL)
     save(checkpoints, 3, tmp_path / "local")
+    assert other.newest(tmp_path / "other") == 3
 
     def listed(prefix: str = "", listing=checkpoints.store.list):
         monkeypatch.undo()
@@ -162,9 +163,10 @@ def test_one_that_is_removed_while_it_is_fetched_is_none(gcs, tmp_path, monkeypa
 
 def test_a_run_that_has_its_model_leaves_the_checkpoint_of_one_on_its_way(gcs, tmp_path):
     run = "0" * 16
-    checkpoints = Checkpoints(f"{gcs.uri}/{run}", limits=SMALL)
-    for step in (5, 3):
-        save(checkpoints, step, tmp_path / "local")
+    checkpoints, ended = (Checkpoints(f"{gcs.uri}/{run}", limits=SMALL) for _ in range(2))
+    save(checkpoints, 3, tmp_path / "local")
+    for step in (4, 5):
+        save(ended, step, tmp_path / "local")
     checkpoints.store.write_bytes("0000000004-cutoff/state.json", b"half of it")
     remove_checkpoints({"run": run, "epochs": 5, "settings": {"checkpoints": gcs.uri}})
     assert checkpoints.newest(tmp_path / "back") == 3
