@@ -35,9 +35,10 @@ def fused_max_pooling() -> type:
 
         def call(self, inputs: Any) -> Any:
             pool, (high, wide), (_, height, width, channels) = super().call, self.pool_size, inputs.shape
-            rows, columns = height // high, width // wide  # what is left over at an edge is in no window
-            apart = tuple(self.strides) == (high, wide) and self.padding == "valid" and rows and columns
-            if not apart or self.data_format != "channels_last":
+            rows, columns = height // high, width // wide
+            over = height % high or width % wide  # what is left over at an edge is in no window if that is "valid"
+            whole = rows and columns and (self.padding == "valid" or not over)
+            if not whole or tuple(self.strides) != (high, wide) or self.data_format != "channels_last":
                 return pool(inputs)
 
             @ops.custom_gradient

@@ -60,3 +60,15 @@ def test_max_pooling_and_its_gradient_are_kerass(options: dict) -> None:
         found.append([output.numpy(), tape.gradient(loss, values).numpy()])
     for our, their in zip(*found, strict=True):
         assert np.array_equal(our, their)
+
+
+@pytest.mark.parametrize(("size", "own"), [(8, 0), (9, 1)])
+def test_windows_that_fill_the_picture_are_compared_by_either_padding(size: int, own: int) -> None:
+    layer = fused_max_pooling()(padding="same")
+
+    @tf.function
+    def gradient(values: tf.Tensor) -> tf.Tensor:
+        return tf.gradients(layer(values), values)
+
+    operations = gradient.get_concrete_function(tf.TensorSpec((1, size, size, 2))).graph.get_operations()
+    assert sum(operation.type == "MaxPoolGrad" for operation in operations) == own
