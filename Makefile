@@ -66,7 +66,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run-local.takes = PROFILE RUNNER OUTPUTS CACHE ANY
-run-local: $(VENV)/local ## train on this machine: PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
+run-local: $(VENV)/local ## train on this machine: SOURCE=photos/ IMAGE_SIZE=64 PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
 	$(call configured,run-local)
 
 sweep.takes = PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER ANY

@@ -14,7 +14,8 @@ class PreprocessSettings(Settings):
     """The parameters of the preprocess step."""
 
     image_size: str = Field(
-        "auto", description="pixels a side, or height x width as in 32x48; auto: the size most of the pictures have"
+        "auto",
+        description="pixels a side, or height x width as in 32x48; auto: the size most of the pictures have, up to 512",
     )
     resize: Literal["resize", "crop"] = Field(
         "crop",

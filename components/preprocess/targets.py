@@ -2,11 +2,13 @@
 
 import collections
 import contextlib
+import math
 
 import numpy as np
 
 from components.core.errors import PipelineError
 from components.core.pictures.decode import MAX_BYTES, Header, Target, read_header, reason_of
+from components.core.wording import counted
 from components.preprocess.settings import PreprocessSettings, sides
 from components.preprocess.sources.source import Source
 
@@ -15,6 +17,8 @@ SAMPLE = 1000
 START_BYTES = 256 << 10
 JPEG_START = b"\xff\xd8"
 ENOUGH = 0.5
+# A camera's size is common too: 36 MB a picture on the disk, and 9 GB of memory to train with one.
+LARGEST = 512
 
 
 def choose_target(settings: PreprocessSettings, source: Source) -> Target:
@@ -23,7 +27,7 @@ def choose_target(settings: PreprocessSettings, source: Source) -> Target:
     Only what a file declares counts: a grey photograph stored as RGB is RGB.
 
     Raises:
-        PipelineError: no size is that common, or no picture of the sample can be read.
+        PipelineError: no size is that common, or it is a camera's, or no picture of the sample can be read.
     """
     headers = _headers(settings, source)
     size = sides(settings.image_size) or _commonest(headers)
@@ -72,17 +76,17 @@ def _header(source: Source, picture: int, start: bytes) -> Header:
 def _commonest(headers: list[Header]) -> tuple[int, int]:
     sizes = collections.Counter((header.height, header.width) for header in headers)
     size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    if count >= ENOUGH * len(headers):
+    if count >= ENOUGH * len(headers) and max(size) <= LARGEST:
         return size
     shorter = sorted(min(header.height, header.width) for header in headers)[len(headers) // 2]
-    smallest, largest = min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1])
+    smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
     raise PipelineError(
-        f"expected most pictures to have one size, as image_size=auto needs, received {len(sizes):,} sizes from "
-        f"{smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} (height x width); "
-        f"choose one, for instance image_size={_usual(shorter)}"
+        f"expected most pictures to have one size of at most {LARGEST} pixels a side, as image_size=auto needs, "
+        f"received {counted(len(sizes), 'size')} from {smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} "
+        f"(height x width); choose one, for instance image_size={_usual(shorter)}"
     )
 
 
 def _usual(side: int) -> int:
-    """The largest usual side of classifier inputs that the median picture still fills."""
-    return max((usual for usual in (32, 64, 96, 128, 160, 224) if usual <= side), default=32)
+    """The largest usual side of classifier inputs that the median picture fills and two cores can train on."""
+    return max((usual for usual in (32, 64, 96, 128) if usual <= side), default=32)

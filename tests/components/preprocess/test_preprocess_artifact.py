@@ -170,10 +170,18 @@ def test_sizes_that_differ_too_much_for_auto(tmp_path, raw_artifact, run):
     with pytest.raises(PipelineError) as refused:
         run(raw)
     assert str(refused.value) == (
-        "expected most pictures to have one size, as image_size=auto needs, received 30 sizes from 60x62 to 89x91 "
-        "(height x width); choose one, for instance image_size=64"
+        "expected most pictures to have one size of at most 512 pixels a side, as image_size=auto needs, received "
+        "30 sizes from 60x62 to 89x91 (height x width); choose one, for instance image_size=64"
     )
     assert run(raw, image_size="64").image_shape == (64, 64, 3)
+
+
+def test_a_cameras_size_is_none_to_train_on(tmp_path, raw_artifact, run):
+    members = {f"{name}/{number}.png": png(number, 513, 2) for name in "ab" for number in range(9)}
+    raw = raw_artifact(archive(tmp_path / "a.tar", members))
+    with pytest.raises(PipelineError, match="at most 512 pixels .* 1 size from 513x2 to 513x2 .*image_size=32$"):
+        run(raw)
+    assert run(raw, image_size="513x2").image_shape == (513, 2, 3)
 
 
 @pytest.mark.parametrize("at_once", [1, 512])
