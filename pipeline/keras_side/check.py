@@ -42,11 +42,12 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
     known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
     if known_layers and not parse_optimizer(parameters.optimizer)[1] and not parameters.augmentation:
         return
+    shapes = possible_shapes(parameters)
     about = {
         "architecture": parameters.architecture,
         "optimizer": parameters.optimizer,
         "augmentation": parameters.augmentation,
-        "image_shapes": possible_shapes(parameters),
+        "image_shapes": shapes,
         "class_count": len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
         "average_mirrored": parameters.average_mirrored,
         "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
@@ -54,8 +55,7 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
     known = fitting and fitting / _digest(about)
     if known and known.exists():
         return
-    height, width, _ = likely_shape(parameters, (0, 0, 0))
-    fit = f"that the layers fit pictures of {height} x {width}" if height else "the layers"
+    fit = f"that the layers fit pictures of {shapes[0][0]} x {shapes[0][1]}" if shapes else "the layers"
     print(f"checking {fit}: Keras takes some seconds to start", flush=True)
     ask("check", start, **about)
     if known:
@@ -77,25 +77,12 @@ def _converted(formats: str) -> list[str]:
     return [name for name in found if all(map(importlib.util.find_spec, FORMATS[name].packages))]
 
 
-def picture_shape(parameters: Parameters) -> tuple[int, int, int] | None:
-    """Height, width and channels as the model will get them; None if only the data can tell."""
+def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
+    """The shapes that the pictures may come in, in color first: height, width, channels; none if nobody can tell yet."""
     native = DATASETS[parameters.dataset].image_shape
     size = sides(parameters.image_size) or (native and native[:2])
-    channels = {"rgb": 3, "grayscale": 1}.get(parameters.color) or (native and native[2])
-    return (*size, channels) if size and channels else None
-
-
-def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
-    """All the shapes that the pictures may come in, in color first; empty if only the data can tell."""
-    shape, size = picture_shape(parameters), sides(parameters.image_size)
-    if shape:
-        return [shape]
-    return [(*size, 3), (*size, 1)] if size else []
-
-
-def likely_shape(parameters: Parameters, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
-    """What stands in for pictures that only the data can tell: the size that was asked for, in color."""
-    return (possible_shapes(parameters) or [otherwise])[0]
+    channels = {"rgb": (3,), "grayscale": (1,)}.get(parameters.color) or ((native[2],) if native else (3, 1))
+    return [(*size, count) for count in channels] if size else []
 
 
 def build_all(

@@ -11,7 +11,7 @@ from components.core.progress import amount
 from components.train.settings import TrainSettings
 from pipeline.console import option, table
 from pipeline.keras_side.ask import ask
-from pipeline.keras_side.check import SOME_CLASSES, likely_shape, picture_shape
+from pipeline.keras_side.check import SOME_CLASSES, possible_shapes
 from pipeline.keras_side.costs import TRAINING_TIMES, LayerCost, layer_costs, variable_bytes, working_bytes
 from pipeline.parameters.parameters import Parameters
 
@@ -47,13 +47,13 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
         PipelineError: an unknown layer or argument, or shapes that don't fit.
     """
     known = DATASETS[parameters.dataset]
-    shape, count = picture_shape(parameters), classes or len(known.class_names)
-    likely = likely_shape(parameters, SOME_SHAPE)
+    shapes, count = possible_shapes(parameters), classes or len(known.class_names)
+    shape = (shapes or [SOME_SHAPE])[0]
     assumed = [
-        *([] if shape else [f"pictures of {_shape(likely)} (set image_size and color)"]),
+        *([] if len(shapes) == 1 else [f"pictures of {_shape(shape)} (set image_size and color)"]),
         *([] if count else [f"{SOME_CLASSES} classes (set {option('classes')})"]),
     ]
-    shape, count = likely, count or SOME_CLASSES
+    count = count or SOME_CLASSES
     settings = parameters.model_dump(include=set(TrainSettings.model_fields))
     facts = ModelFacts(**ask("describe", settings=settings, image_shape=shape, class_count=count))
     return "\n".join(

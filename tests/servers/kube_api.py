@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.cluster.tasks import node_id
 from tests.servers.http_api import Api
+from tests.servers.kfp_runs import WORKFLOW
 
 
 class KubeApi(Api):
@@ -101,7 +102,6 @@ def status(code: int, reason: str, message: str) -> dict[str, Any]:
     }
 
 
-WORKFLOW = "training-x7k2p"
 MOMENT = "2026-01-01T00:00:00Z"
 FINISHED = {"exitCode": 0, "finishedAt": MOMENT, "reason": "Completed", "startedAt": MOMENT}
 

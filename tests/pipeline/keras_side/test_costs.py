@@ -6,10 +6,8 @@ import pytest
 
 from components.train.network.architecture import parse_architecture
 from components.train.network.model import build_model
-from pipeline.keras_side.check import likely_shape
 from pipeline.keras_side.costs import layer_costs, variable_bytes, working_bytes
 from pipeline.keras_side.describe import model_facts
-from pipeline.parameters.parameters import Parameters
 
 CONVOLUTION = {"Conv2D": {"filters": 8, "kernel_size": 3}}
 
@@ -96,12 +94,3 @@ def test_facts_are_those_of_the_model_that_trains(optimizer: str, values: int) -
     state = facts.weight_bytes + (1 + values) * facts.trained_parameters * 4
     assert facts.state_bytes == pytest.approx(state, abs=64)  # the optimizer's step and learning rate
     assert facts.training_flops == 3 * facts.forward_flops
-
-
-@pytest.mark.parametrize(
-    ("size", "color", "shape"),
-    [("96", "auto", (96, 96, 3)), ("auto", "auto", (8, 8, 3)), ("96", "grayscale", (96, 96, 1))],
-)
-def test_the_size_that_was_asked_for_counts_whatever_the_color(size: str, color: str, shape: tuple) -> None:
-    own = Parameters.checked(dataset="image_folder", source="photos", image_size=size, color=color)
-    assert likely_shape(own, (8, 8, 3)) == shape
