@@ -8,6 +8,7 @@ from components.core.errors import PipelineError, one_line, without_password
 from pipeline.console import option
 
 FRESH_TOKEN = "set KFP_EXISTING_TOKEN to a fresh token"  # noqa: S105 - a piece of advice
+PERMANENT = ("unauthenticated", "quota", "permission")  # refusals that KFP wraps into a 500
 
 
 class WebPageError(ValueError):
@@ -21,7 +22,8 @@ def may_pass(error: BaseException) -> bool:
     if isinstance(error, urllib3.exceptions.HTTPError):
         never = urllib3.exceptions.LocationValueError, urllib3.exceptions.SSLError
         return not isinstance(error, never) and not isinstance(_inner(error), never)
-    return getattr(error, "status", None) in (408, 429, 500, 502, 503, 504) and not _permanent(said(error))
+    passing = getattr(error, "status", None) in (408, 429, 500, 502, 503, 504)
+    return passing and not any(word in said(error).lower() for word in PERMANENT)
 
 
 def explain(error: Exception, where: str, namespace: str = "") -> Exception:
@@ -90,11 +92,6 @@ def said_by_kfp(error: BaseException) -> dict:
         answer = json.loads(_body(error))
         return answer if isinstance(answer, dict) else {}
     return {}
-
-
-def _permanent(words: str) -> bool:
-    """KFP wraps some refusals into a 500."""
-    return any(word in words.lower() for word in ("unauthenticated", "quota", "permission"))
 
 
 def _inner(error: BaseException) -> object:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 ENDED = ("SUCCEEDED", "COMPLETE", "FAILED", "CANCELED", "SKIPPED")
 ITERATION = re.compile(r"\((\d+):")
+NOT_BEGUN = ("", None, "RUNTIME_STATE_UNSPECIFIED")
 MOST_TRIES = 10  # of one node, that are looked for
 # Node names without the tries' numbers, for people: `training-x7k2p(0).root(0).train(0)` is train.
 TRY = re.compile(r"\(\d+\)")
@@ -53,8 +54,10 @@ def step_states(run: Any) -> list[StepState]:
     tasks = _named(run)
     nodes = _node_names(tasks)
     states = []
-    for name in step_names(run.pipeline_spec or {}):
-        found = [_state(name, task, nodes) for task in tasks if task.display_name == name and _begun(task)]
+    for name, _ in _container_tasks(run.pipeline_spec or {}):
+        found = [
+            _state(name, task, nodes) for task in tasks if task.display_name == name and task.state not in NOT_BEGUN
+        ]
         if was_cancelled(run):  # KFP says that the step failed which ran then
             found = [dataclasses.replace(state, state=state.state.replace("FAILED", "CANCELED")) for state in found]
         states += sorted(found, key=lambda state: state.step) or [StepState(StepName(name))]
@@ -99,11 +102,6 @@ def step_of(node: str) -> StepName:
     return StepName(steps[-1] if steps else TRY.sub("", node), int(iteration[1]) + 1 if iteration else 0)
 
 
-def step_names(document: dict[str, Any]) -> list[str]:
-    """The steps of a compiled pipeline in the order in which they can run, also those in a loop or below a handler."""
-    return [name for name, _ in _container_tasks(document)]
-
-
 def most_tries(document: dict[str, Any], step: str) -> int:
     """How often a step is begun at most; 0 if the compiled pipeline does not say."""
     task = dict(_container_tasks(document)).get(step, {})
@@ -126,7 +124,7 @@ def node_id(name: str) -> str:
 
 
 def _state(name: str, task: Any, nodes: dict[str, str]) -> StepState:
-    node = next((nodes[child][: -len("(0)")] for child in _children(task) if child in nodes), "")
+    node = next((nodes[number][: -len("(0)")] for _, number in _children(task) if number in nodes), "")
     tries = sum(node_id(f"{node}(0).executor({number})") in nodes for number in range(MOST_TRIES)) if node else 0
     # An executed step takes seconds at least, and is seen running.
     cached = task.state in ("SUCCEEDED", "COMPLETE") and task.start_time == task.end_time
@@ -137,12 +135,12 @@ def _state(name: str, task: Any, nodes: dict[str, str]) -> StepState:
 
 def _node_names(tasks: Iterable[Any]) -> dict[str, str]:
     """The whole names of the nodes that are some task's children, by the number in their id."""
-    children = {child for task in tasks for child in _children(task)}
+    ids = {child for task in tasks for child in _children(task)}
+    children, workflows = {number for _, number in ids}, {workflow for workflow, _ in ids}
     shown = {task.display_name for task in tasks}
     parts = {f".{TRY.sub('', name)}" for name in shown if not ITERATION.search(name)}
     iterations = {f"({name.partition('(')[2]}" for name in shown if ITERATION.search(name) and not TRY.search(name)}
     tries = {f"({number})" for number in range(MOST_TRIES)}
-    workflows = {child.rpartition("-")[0] for child in _child_names(tasks)}
     found: dict[str, str] = {}
     rest = [(name, _digest(name)) for workflow in workflows for name in (workflow, f"{workflow}(0)")]
     while rest:
@@ -173,20 +171,14 @@ def _pod_states(run: Any) -> list[str]:
     return [task.state for task in _named(run) if re.fullmatch(r"(executor|.+-driver)\(\d+\)", task.display_name)]
 
 
-def _begun(task: Any) -> bool:
-    return bool(task.state) and task.state != "RUNTIME_STATE_UNSPECIFIED"
-
-
-def _child_names(tasks: Iterable[Any]) -> set[str]:
-    return {child.pod_name for task in tasks for child in task.child_tasks or [] if child.pod_name}
-
-
-def _children(task: Any) -> list[str]:
-    return [child.pod_name.rpartition("-")[2] for child in task.child_tasks or [] if child.pod_name]
+def _children(task: Any) -> list[tuple[str, str]]:
+    """Of each child the workflow and the number, which its id is made of."""
+    ids = (child.pod_name.rpartition("-") for child in task.child_tasks or [] if child.pod_name)
+    return [(workflow, number) for workflow, _, number in ids]
 
 
 def _container_tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The tasks that have a container, with their names."""
+    """The tasks that have a container with their names, in an order in which they can run, loops' and handlers' too."""
     components = document.get("components", {})
     return [
         (name, task)

@@ -78,7 +78,7 @@ def _converted(formats: str) -> list[str]:
 
 
 def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
-    """The shapes that the pictures may come in, in color first: height, width, channels; none if nobody can tell yet."""
+    """All the shapes that the pictures may come in, in color first; empty if only the data can tell."""
     native = DATASETS[parameters.dataset].image_shape
     size = sides(parameters.image_size) or (native and native[:2])
     channels = {"rgb": (3,), "grayscale": (1,)}.get(parameters.color) or ((native[2],) if native else (3, 1))

@@ -46,17 +46,20 @@ class LayerCost:
 
 def layer_costs(model: "keras.Model") -> list[LayerCost]:
     """The costs of the layers of a model that uses each once, in its order; a backbone counts as one layer."""
-    return [
-        LayerCost(
+    costs = []
+    for layer in model.layers:
+        inside = _single(layer)
+        flops = [_flops(each) for each in inside]
+        cost = LayerCost(
             name=layer.name,
             type=type(layer).__name__,
             shape=tuple(layer.output.shape[1:]),
             parameters=layer.count_params(),
-            flops=_sum(_flops(each) for each in _single(layer)),
-            bytes=sum(0 if type(each).__name__ in VIEWS else _bytes(each.output) for each in _single(layer)),
+            flops=None if None in flops else sum(filter(None, flops)),
+            bytes=sum(0 if type(each).__name__ in VIEWS else _bytes(each.output) for each in inside),
         )
-        for layer in model.layers
-    ]
+        costs.append(cost)
+    return costs
 
 
 def working_bytes(model: "keras.Model") -> int:
@@ -69,16 +72,6 @@ def _single(layer: "keras.layers.Layer") -> list["keras.layers.Layer"]:
     """The layers of a backbone, or the layer itself."""
     inside = getattr(layer, "layers", None)
     return [layer] if inside is None else [single for each in inside for single in _single(each)]
-
-
-def _sum(flops: Iterable[int | None]) -> int | None:
-    """None if any of them is not counted."""
-    total = 0
-    for count in flops:
-        if count is None:
-            return None
-        total += count
-    return total
 
 
 def _flops(layer: "keras.layers.Layer") -> int | None:

@@ -38,10 +38,9 @@ def read_places(parameters: Parameters, trials: Sequence[str] = ()) -> list[path
     return [*local_sources(parameters), *(path for place in (start, *weights) if (path := _local_directory(place)))]
 
 
-def written_places(parameters: Parameters) -> list[pathlib.Path]:
-    """The local directories that the steps write to, besides their artifacts."""
-    found = [_local_directory(getattr(parameters, name)) for name in STORE_PLACES]
-    return [path for path in found if path]
+def written_places(parameters: Parameters) -> dict[str, pathlib.Path]:
+    """The local directories that the steps write to, besides their artifacts, by the parameter that names one."""
+    return {name: path for name in STORE_PLACES if (path := _local_directory(getattr(parameters, name)))}
 
 
 def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
@@ -54,9 +53,8 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
         PipelineError: a local source does not exist, its store can't be asked, or the run would write into it.
     """
     _refuse_inside_the_source(parameters, outputs)
-    places = {name: getattr(parameters, name) for name in STORE_PLACES}
-    places["checkpoints"] = places["checkpoints"] or str(outputs / CHECKPOINTS)
-    absolute = {name: str(path) for name, place in places.items() if (path := _local_directory(place))}
+    checkpoints = {} if parameters.checkpoints else {"checkpoints": str(outputs / CHECKPOINTS)}
+    absolute = {name: str(path) for name, path in written_places(parameters).items()} | checkpoints
     sources = [_absolute(place) for place in places_of(parameters.source)]
     seen = {
         "source": json.dumps(sources) if len(sources) > 1 else "".join(sources),
@@ -71,9 +69,8 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
 
 def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> None:
     """Refuses what would put folders among the pictures: the next run would take them for classes."""
-    written = {name: path for name in STORE_PLACES if (path := _local_directory(getattr(parameters, name)))}
     for source in local_sources(parameters):
-        for name, place in {"outputs": outputs, **written}.items():
+        for name, place in {"outputs": outputs, **written_places(parameters)}.items():
             if place.resolve().is_relative_to(source.resolve()):
                 raise PipelineError(
                     f"{name}: expected a place outside of the source {str(source)!a}, received {str(place)!a}, so that "

@@ -72,7 +72,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
 
     home = pathlib.Path.home()
     # What lies below `outputs` is mounted with it.
-    written = [path for path in (*written_places(parameters), downloads) if not path.is_relative_to(outputs)]
+    written = [path for path in (*written_places(parameters).values(), downloads) if not path.is_relative_to(outputs)]
     variables = container.variables(os.environ, home)
     mounts = container.mounts(variables, home, read_places(parameters, trials), written)
     options: dict[str, Any] = {}

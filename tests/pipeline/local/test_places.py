@@ -62,7 +62,7 @@ def test_places_to_write_to_become_absolute_and_are_known(tmp_path, monkeypatch)
     given = Parameters(publish_uri="registry", tensorboard_uri=f"file://{tmp_path}/a%20b", checkpoints="gs://bucket/x")
     placed = with_places(given, tmp_path / "outputs")
     assert (placed.publish_uri, placed.checkpoints) == (str(tmp_path / "registry"), "gs://bucket/x")
-    assert set(written_places(placed)) == {tmp_path / "registry", tmp_path / "a b"}
+    assert written_places(placed) == {"publish_uri": tmp_path / "registry", "tensorboard_uri": tmp_path / "a b"}
 
 
 def test_checkpoints_lie_beside_the_runs_unless_a_place_is_named(tmp_path):
