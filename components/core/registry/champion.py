@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pydantic
 
 from components.core.errors import first_line
-from components.core.registry.layout import home, now, place, version_numbers
+from components.core.registry.layout import home, now, place, served_numbers
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST
 
@@ -84,9 +84,7 @@ def read_champion(store: Store, name: str) -> tuple[Champion, str | None]:
             if served:  # and was not promoted between the first read and the look
                 raise _unreadable(store, name, f"none, though version {served} was champion") from None
             found = (
-                number
-                for number in version_numbers(store, home(name))
-                if store.exists(f"{place(name, number)}/{MANIFEST}")
+                number for number in served_numbers(store, name) if store.exists(f"{place(name, number)}/{MANIFEST}")
             )
             served = next(found, 0)
             if not served:

@@ -40,9 +40,9 @@ def claims(name: str) -> str:
     return f"{TOP}/.claims/{name}"
 
 
-def version_numbers(store: Store, directory: str) -> list[int]:
-    """The numbers among a directory's children, ascending: versions, whole or not."""
-    return sorted(int(child) for child in store.directories(directory) if NUMBER.fullmatch(child))
+def served_numbers(store: Store, name: str) -> list[int]:
+    """The numbers where servers look, ascending: versions, whole or not."""
+    return sorted(int(child) for child in store.directories(home(name)) if NUMBER.fullmatch(child))
 
 
 def staged(store: Store, name: str) -> list[int]:

@@ -14,7 +14,7 @@ from components.core.registry.champion import (
     refuse_rolled_back,
 )
 from components.core.registry.exported import files_of
-from components.core.registry.layout import NAME, TOP, home, now, place, staged, staging, version_numbers
+from components.core.registry.layout import NAME, TOP, home, now, place, served_numbers, staged, staging
 from components.core.registry.publishing import stage
 from components.core.registry.settling import (
     ABANDONED_S,
@@ -55,13 +55,13 @@ class Registry:
 
     def highest(self, name: str) -> int:
         """The highest number where servers look, which is what they serve unless they are pinned; 0: none."""
-        return max(version_numbers(self.store, home(name)), default=0)
+        return max(served_numbers(self.store, name), default=0)
 
     def names(self) -> list[str]:
         """The models that have a version's directory, sorted."""
         children = {*self.store.directories(TOP), *self.store.directories(staging("x").removesuffix("/x"))}
         found = sorted(child for child in children if NAME.fullmatch(child))
-        return [name for name in found if version_numbers(self.store, home(name)) or staged(self.store, name)]
+        return [name for name in found if served_numbers(self.store, name) or staged(self.store, name)]
 
     def inventory(self, name: str) -> list[Version | UnreadableVersion]:
         """The published versions, and directories under a number that hold none, with the reason; oldest first."""
@@ -289,7 +289,7 @@ class Registry:
         except NotFound:
             if version in champion.deleting:
                 return
-            if version not in version_numbers(self.store, home(name)):
+            if version not in served_numbers(self.store, name):
                 raise
             if version not in champion.crowned:
                 raise StorageError(

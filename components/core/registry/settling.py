@@ -16,7 +16,7 @@ from components.core.registry.champion import (
     read_champion,
     write_champion,
 )
-from components.core.registry.layout import claimed, home, now, place, staged, staged_place, version_numbers
+from components.core.registry.layout import claimed, now, place, served_numbers, staged, staged_place
 from components.core.registry.versions import HAD, files_in_staging, prove_bytes, split_served
 from components.core.storage import Corrupted, Denied, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST, Manifest, check_listing, read_manifest, write_manifest
@@ -70,7 +70,7 @@ def rewrote_unreadable(store: Store, name: str, version: int) -> bool:
     except Corrupted:
         over = champion_generation(store, name)
     prove_bytes(store, name, version, NO_CHAMPION)
-    served = version_numbers(store, home(name))
+    served = served_numbers(store, name)
     history = [number for number in served if number != version and _ours(store, name, number)]
     made = {"version": version, "history": history}
     try:
@@ -139,7 +139,7 @@ def settle(store: Store, name: str) -> None:
             tell(f"removed what was left of version {number} of {name}, which is deleted")
         except Denied as refused:
             tell(f"what is left of version {number} of {name}, which is deleted, stays: {refused}")
-    begun = {champion.version, *version_numbers(store, home(name))} & champion.crowned
+    begun = {champion.version, *served_numbers(store, name)} & champion.crowned
     for number in sorted(begun.intersection(staged(store, name)) - set(champion.deleting)):
         try:
             serve(store, name, number)

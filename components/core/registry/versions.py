@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from components.core.artifacts.served_model import EXTRAS
 from components.core.registry.champion import Champion, NumberTakenError
-from components.core.registry.layout import home, place, staged, staged_place, version_numbers
+from components.core.registry.layout import place, served_numbers, staged, staged_place
 from components.core.storage import Corrupted, NotFound, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
 
@@ -137,7 +137,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
     """
     # Staging first: what moves from there while we look is found where it has moved to.
     in_staging = staged(store, name)
-    there = sorted({*in_staging, *version_numbers(store, home(name))} - set(champion.deleting))
+    there = sorted({*in_staging, *served_numbers(store, name)} - set(champion.deleting))
     found: dict[int, Version | UnreadableVersion] = {}
 
     def look(number: int) -> None:
@@ -149,7 +149,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
             found[number] = UnreadableVersion(number, str(damage))
 
     store.for_each(there, look)
-    for number in set(version_numbers(store, home(name))) - set(found) - set(in_staging) - set(champion.deleting):
+    for number in set(served_numbers(store, name)) - set(found) - set(in_staging) - set(champion.deleting):
         ours = number in champion.crowned
         found[number] = UnreadableVersion(
             number, f"its {MANIFEST} is gone" if ours else f"not of this registry: it has no {MANIFEST}"
@@ -159,7 +159,7 @@ def inventory(store: Store, name: str, champion: Champion) -> list[Version | Unr
 
 def gone(store: Store, name: str, number: int, champion: Champion) -> NotFound:
     """That there is no such version, and which there are."""
-    there = {*version_numbers(store, home(name)), *staged(store, name)} - {number, *champion.deleting}
+    there = {*served_numbers(store, name), *staged(store, name)} - {number, *champion.deleting}
     listed = ", ".join(map(str, sorted(there))) or "none"
     if champion.version and champion.version == number:
         return NotFound(f"the champion of {name} is version {number}, which is gone; promote another of: {listed}")
