@@ -19,7 +19,7 @@ import yaml
 
 import components.export.fresh
 from components.core.errors import PipelineError
-from components.core.pictures.decode import Opened
+from components.core.pictures.decode import Decoded
 from components.preprocess.identity import identity
 from pipeline import ROOT
 from tests.datasets import write_dataset
@@ -122,7 +122,7 @@ class Trained(NamedTuple):
 
 def hashes_of(pictures: np.ndarray) -> np.ndarray:
     """A hash for each picture, as preprocess would give it."""
-    opened = (Opened(picture, *picture.shape[:2], "greyscale", ()) for picture in pictures)
+    opened = (Decoded(picture, *picture.shape[:2], "greyscale", ()) for picture in pictures)
     return np.frombuffer(b"".join(identity(b"", picture) for picture in opened), "<u8")
 
 

@@ -82,8 +82,7 @@ def answered(
 
         def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
             found = [one for one in seen if isinstance(one, Decoded)]
-            pixels = b"".join(one.pixels for one in found)
-            pictures = np.frombuffer(pixels, np.uint8).reshape(len(found), *target.shape)
+            pictures = np.array([one.pixels for one in found], np.uint8).reshape(len(found), *target.shape)
             heights, widths = np.array([(one.height, one.width) for one in found], np.int64).reshape(-1, 2).T
             probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
             numbers = np.all(np.isfinite(probabilities), axis=1)

@@ -69,7 +69,7 @@ def process(chunk: Chunk) -> Outcome:
                 picture, picture_hash = read
                 decoded.append(picture)
                 hashes.append(picture_hash)
-                pixels.append(picture.pixels)
+                pixels.append(picture.pixels.tobytes())
     return Outcome(
         pixels=b"".join(pixels),
         readable=readable,

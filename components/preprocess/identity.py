@@ -15,14 +15,14 @@ import struct
 
 import numpy as np
 
-from components.core.pictures.decode import LARGE, Opened
+from components.core.pictures.decode import LARGE, Decoded
 
 HASH_BYTES = 8  # two of ten million different pictures have one hash with a probability of 3 in a million
 START, SCAN = b"\xff\xd8", 0xDA
 METADATA = {*range(0xE0, 0xF0), 0xFE}  # APP0 to APP15, and comments
 
 
-def identity(payload: bytes, opened: Opened) -> bytes:
+def identity(payload: bytes, opened: Decoded) -> bytes:
     """The hash of a picture, HASH_BYTES long.
 
     Args:

@@ -76,8 +76,7 @@ def race(place: pathlib.Path, folder: pathlib.Path, count: int, rounds: int) -> 
     files = sorted(file for file in folder.rglob("*") if file.is_file())[:count]
     classifier = open_classifier(place)
     model = load_model(place / "model.keras")
-    pixels = b"".join(decode(file.read_bytes(), None, classifier.target).pixels for file in files)
-    pictures = np.frombuffer(pixels, np.uint8).reshape(len(files), *classifier.target.shape)
+    pictures = np.array([decode(file.read_bytes(), None, classifier.target).pixels for file in files])
     contestants: dict[str, Callable[[int], object]] = {
         "model.predict": lambda count: model.predict(pictures[:count], verbose=0),
         f"model.predict, batches of {MOST_AT_ONCE}": lambda count: model.predict(

@@ -91,12 +91,13 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True)
-class Opened:
-    """A picture as its file has it: upright, opaque, grey or RGB.
+class Decoded:
+    """A picture: upright, opaque, grey or RGB.
 
     Attributes:
-        pixels: uint8 [height, width, 1 or 3], of its own size, but for a JPEG that is LARGE, which may be reduced.
-        height, width: of the whole picture.
+        pixels: uint8 [height, width, 1 or 3], of its own size, but for a JPEG that is LARGE, which may be reduced, or
+            as it was brought to a target's.
+        height, width: of the whole picture, as its file has it.
         kind: what it was, for people: `greyscale`, `colour`, `palette`, `CMYK`.
         changes: what was done to it.
     """
@@ -105,16 +106,6 @@ class Opened:
     height: int
     width: int
     kind: str
-    changes: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Decoded:
-    """A picture's pixels (row-major, height x width x channels), what it was, and what was done to it."""
-
-    pixels: bytes
-    height: int
-    width: int
     changes: tuple[str, ...]
 
 
@@ -140,7 +131,7 @@ def decode(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -
     return bring_to(target, open_picture(payload, shape, target))
 
 
-def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -> Opened:
+def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Target) -> Decoded:
     """Decodes one picture.
 
     Args:
@@ -172,10 +163,10 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
         kind = "greyscale" if image.mode in GREY_MODES else KINDS.get(image.mode, image.mode)
-        return Opened(plain_pixels(image, changes), height, width, kind, tuple(changes))
+        return Decoded(plain_pixels(image, changes), height, width, kind, tuple(changes))
 
 
-def bring_to(target: Target, opened: Opened) -> Decoded:
+def bring_to(target: Target, opened: Decoded) -> Decoded:
     """Gives a picture the target's channels and size."""
     pixels, changes = opened.pixels, list(opened.changes)
     if (opened.kind == "greyscale") != (target.channels == 1) or opened.kind not in ("greyscale", "colour"):
@@ -187,12 +178,12 @@ def bring_to(target: Target, opened: Opened) -> Decoded:
             changes.append("resized" if target.resize == "resize" else "resized and cropped")
             box = None if target.resize == "resize" else _centre(image.width, image.height, target)
             image = image.resize((target.width, target.height), Image.Resampling.BILINEAR, box=box)
-        return Decoded(image.tobytes(), opened.height, opened.width, tuple(changes))
-    return Decoded(pixels.tobytes(), opened.height, opened.width, tuple(changes))
+        pixels = np.asarray(image).reshape(target.shape)
+    return dataclasses.replace(opened, pixels=pixels, changes=tuple(changes))
 
 
-def _as_it_is(pixels: np.ndarray, height: int, width: int) -> Opened:
-    return Opened(pixels, height, width, "greyscale" if pixels.shape[2] == 1 else "colour", ())
+def _as_it_is(pixels: np.ndarray, height: int, width: int) -> Decoded:
+    return Decoded(pixels, height, width, "greyscale" if pixels.shape[2] == 1 else "colour", ())
 
 
 def reason_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from components.core import card_words
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.artifacts.dataset_reading import batches
+from components.core.artifacts.dataset_reading import MappedSplit, batches
 from components.core.artifacts.model import model_file
 from components.core.artifacts.picture_hashes import copies_in_test
 from components.core.files import sha256_of
@@ -45,7 +45,8 @@ def gather(
     mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
     uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
     looks = looks_of_all(batches(dataset_path, info, "test"))
-    pictures = _pictures(dataset_path, info, mistakes + uncertain + slice_examples(looks))
+    shown = mistakes + uncertain + slice_examples(looks)
+    pictures = dict(zip(shown, MappedSplit(dataset_path, info, "test").pictures(np.array(shown)), strict=True))
     predicted = probabilities.argmax(axis=1)
     doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
     roc, precision_recall = measures.curves(labels, probabilities)
@@ -92,16 +93,6 @@ def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> di
         "SHA-256 of model.keras": sha256_of(model_file(model_path)),
         "code revision": code_revision(),
     }
-
-
-def _pictures(dataset_path: str, info: DatasetInfo, indices: list[int]) -> dict[int, np.ndarray]:
-    """The test pictures at `indices`."""
-    chosen, found, start = set(indices), {}, 0
-    for images, truth in batches(dataset_path, info, "test"):
-        for i in [i for i in chosen if start <= i < start + len(truth)]:
-            found[i] = images[i - start].copy()
-        start += len(truth)
-    return found
 
 
 def _architecture_name(training: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ def test_odd_pictures_are_converted_as_preprocess_does_and_broken_ones_stop_noth
     ]
     for place in (0, 1, 4):
         pixels = decode(files[place].read_bytes(), None, Target(8, 8, 1, "resize")).pixels
-        expected = classifier.answer(np.frombuffer(pixels, np.uint8).reshape(1, 8, 8, 1))[0]
+        expected = classifier.answer(pixels[None])[0]
         np.testing.assert_allclose(answered[place].probabilities, expected, atol=1e-5)
 
 
