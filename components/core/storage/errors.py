@@ -65,12 +65,12 @@ UNREADABLE = "unreadable answer from the store"
 
 
 @contextlib.contextmanager
-def readable(sign: type[Exception]) -> Iterator[None]:
-    """Has another try made if an answer lacks what every store says, which is the client's or our own `sign` for that:
+def readable(*signs: type[Exception]) -> Iterator[None]:
+    """Has another try made if an answer lacks what every store says, which is the client's or our own `signs` of that:
     a gateway's 200 with nothing in it, for instance. A decorator, too."""
     try:
         yield
-    except sign:
+    except signs:
         raise Transient(UNREADABLE) from None
 
 

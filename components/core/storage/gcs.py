@@ -147,7 +147,7 @@ class GcsBackend:
             raise Transient(UNREADABLE) from None
         return self._checked(_stored(blob), crc32c)
 
-    @readable(TypeError)
+    @readable(AttributeError, TypeError)
     def copy(self, source: str, target: str, generation: str | None) -> None:
         blob, token = self.bucket.blob(target), None
         match = int(generation) if generation else None
@@ -165,6 +165,7 @@ class GcsBackend:
     def provable(self, key: str, stored: Stored) -> Stored:
         return stored
 
+    @readable(AttributeError)
     def delete(self, key: str) -> None:
         self.bucket.blob(key).delete(retry=None, timeout=self.timeout)
 

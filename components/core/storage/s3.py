@@ -124,6 +124,7 @@ class S3Backend:
         _compare_etag(answer, md5)
         return Stored(key, len(data), answer["ETag"], {CRC32C: crc32c})
 
+    @readable(KeyError)
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         crc32c = digest_of_file(path, CRC32C)
         size = path.stat().st_size

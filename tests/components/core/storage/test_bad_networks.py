@@ -85,6 +85,14 @@ def test_a_slow_line_takes_longer_for_a_part_than_a_connection_may(bucket, monke
     assert len(bucket.proxy.requests) == 1
 
 
+def test_the_first_step_of_a_large_upload_survives(bucket, tmp_path):
+    store = open_store(bucket.uri, SMALL)
+    (tmp_path / "there").write_bytes(data := os.urandom(2 * SMALL.part))
+    fault = bucket.proxy.fail("status:200", method="POST", path="uploads")
+    store.upload_file(tmp_path / "there", "payload")
+    assert fault.seen and store.read_bytes("payload") == data
+
+
 @pytest.mark.parametrize("deed", ["lose", "status:200", "status:503", "reset"])
 def test_the_last_step_of_a_large_upload_survives(bucket, deed, tmp_path):
     """Where the answer is lost, the store has the object, and asking again finds no such upload."""
