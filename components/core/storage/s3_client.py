@@ -14,6 +14,7 @@ import botocore.session
 import botocore.utils
 
 from components.core.storage.backend import Limits
+from components.core.storage.errors import StorageError
 from components.core.storage.retry import patiently
 from components.core.storage.s3_errors import explain_setup, refuse_others
 
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT_S = 10.0
 METADATA_TRIES = 3
 # Where Kubeflow Pipelines keeps its own store, for minio:// if neither MINIO_ENDPOINT_URL nor AWS_ENDPOINT_URL is set.
 IN_CLUSTER_ENDPOINT = "http://seaweedfs.kubeflow:8333"
+# Of S3 Express One Zone. Their ETags are no checksums, they take no Content-MD5, and their listings have no order.
+DIRECTORY_BUCKET = "--x-s3"
 
 
 def open_client(scheme: str, bucket: str, limits: Limits) -> Any:
@@ -29,6 +32,8 @@ def open_client(scheme: str, bucket: str, limits: Limits) -> Any:
     Raises:
         StorageError: settings that it can't work with. Denied: credentials that it can't. Unreachable: nobody gave any.
     """
+    if bucket.endswith(DIRECTORY_BUCKET):
+        raise StorageError(f"expected a general purpose bucket, received the directory bucket {bucket}; choose another")
     own = ("MINIO_ENDPOINT_URL",) if scheme == "minio" else ()
     given = (os.environ.get(name) for name in (*own, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     endpoint = next(filter(None, given), IN_CLUSTER_ENDPOINT if scheme == "minio" else None)

@@ -59,7 +59,7 @@ class Labels:
             path = _comparable(line.path)
             picture = pictures.get(path.removeprefix(before), -1) if path.startswith(before) else -1
             if line.odd or picture < 0:
-                unknown = "no picture of that name" if picture == -1 else "a picture of that name in several sources"
+                unknown = "no picture of that name" if picture == -1 else "several pictures of that name"
                 self.odd_lines.add(where, line.odd or f"{unknown}: {line.path}")
                 continue
             name = unicodedata.normalize("NFC", line.label)

@@ -331,7 +331,7 @@ def test_several_sources_with_a_table_each_or_one_for_all(made, tmp_path):
     assert counts(made(first, other)) == {"cat": 14, "dog": 12, "fox": 3}
     both = tree(tmp_path, {"all.csv": CSV.replace("images/", "") + table}) / "all.csv"
     assert counts(made(first, other, labels=both, max_unreadable=0.1)) == {"cat": 14, "dog": 11, "fox": 2}
-    assert quarantine(tmp_path) == {"all.csv, line 2": "a picture of that name in several sources: 000.png"}
+    assert quarantine(tmp_path) == {"all.csv, line 2": "several pictures of that name: 000.png"}
 
 
 def test_a_list_of_sources_is_looked_at_as_one(tmp_path):
