@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from components.core.artifacts.dataset import read_info
+from components.core.artifacts.raw import iter_listing
 from components.core.errors import PipelineError
 from components.core.storage import open_store
 from components.preprocess import targets
@@ -113,4 +114,11 @@ def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_pa
     reads = [request for request in gcs.proxy.requests if "alt=media" in request]
     assert len([read for read in reads if "bytes=0-1999" in read]) == 20
     assert len(reads) == 40
+    gcs.proxy.requests.clear()
+    lines = list(iter_listing(tmp_path / "raw" / "objects.jsonl"))
+    store = payloads.InStore(tmp_path / "raw" / "objects.jsonl", f"{gcs.uri}/photos")
+    read = store.read([offset for offset, _ in lines], [stored.size for _, stored in lines])
+    assert next(read) == pictures[lines[0][1].key]
+    assert len(gcs.proxy.requests) <= 3, "no more than AHEAD_BYTES are fetched ahead"
+    read.close()
     assert made(archive(tmp_path / "photos.tar", pictures)).fingerprint == info.fingerprint
