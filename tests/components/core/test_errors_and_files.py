@@ -32,11 +32,6 @@ def test_no_password_is_repeated(url):
     assert shown(url) == "'https://host/a'"
 
 
-def test_a_defect_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError), one_line_errors():
-        _ = 1 / 0
-
-
 def test_nearest_names_the_closest_or_all():
     assert nearest("epoch", ["epochs", "seed"]) == "did you mean 'epochs'?"
     assert nearest("LR", ["color", "learning_rate"]) == "did you mean 'learning_rate'?"

@@ -328,13 +328,6 @@ def test_idx_and_its_shape(tmp_path, raw_artifact, run):
         run(str(tmp_path / "raw"))
 
 
-def test_more_classes_than_a_byte_counts(tmp_path, raw_artifact, run):
-    """Labels above 127 take two bytes in a record."""
-    info = run(raw_artifact(archive(tmp_path / "a.tar", class_folders({f"c{i:03d}": 3 for i in range(150)}, 4, 4))))
-    _, labels = load_split(tmp_path / "dataset", info, "test")
-    assert set(labels.tolist()) == set(range(150))
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

@@ -1,6 +1,7 @@
 """What the registry's tests publish, and another process that does."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -14,6 +15,14 @@ MODEL = {
     "variables/variables.index": b"where what is",
     "variables/variables.data-00000-of-00001": os.urandom(SMALL.part + 1),  # in two parts
 }
+
+
+def publish(registry: Registry, saved_model: pathlib.Path, champions: int, staged: int = 0) -> None:
+    """Publishes versions of `digits`, the first of which are made champion one after another."""
+    for number in range(1, champions + staged + 1):
+        registry.publish("digits", saved_model)
+        if number <= champions:
+            registry.promote("digits", number)
 
 
 def keys(registry: Registry, below: str = "") -> list[str]:

@@ -1,12 +1,14 @@
 """The champion: a pointer that moves for one at a time, and rolls back."""
 
 import datetime
+import re
 
 import pytest
 
 from components.core.registry import OvertakenError, Registry, RolledBackError
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, bundle
 from components.core.storage.errors import Transient
+from tests.components.core.registry.publishing import publish
 from tests.servers.small import SMALL
 
 
@@ -30,9 +32,7 @@ def test_the_champion_moves_and_rolls_back(registry, saved_model):
 
 
 def test_a_rollback_skips_what_is_gone(registry, saved_model):
-    for number in (1, 2, 3):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
+    publish(registry, saved_model, 3)
     registry.delete("digits", 2, force=True)
     assert registry.champion("digits").history == [1]
     assert registry.rollback("digits").version == 1
@@ -40,17 +40,14 @@ def test_a_rollback_skips_what_is_gone(registry, saved_model):
 
 def test_a_rollback_passes_over_what_is_damaged_and_tells_it(registry, saved_model, capsys):
     """As far back as it takes."""
-    for number in (1, 2, 3, 4):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
-    registry.store.delete("models/digits/3/saved_model.pb")
-    registry.store.write_bytes("models/digits/2/manifest.json", b"{")
+    publish(registry, saved_model, 5)
+    registry.store.delete("models/digits/4/saved_model.pb")
+    registry.store.write_bytes("models/digits/3/manifest.json", b"{")
+    registry.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
     assert registry.rollback("digits").version == 1
     said = capsys.readouterr().out
-    assert (
-        "version 3 of digits is passed over: expected " in said and "models/digits/3/saved_model.pb of 9 bytes" in said
-    )
-    assert "version 2 of digits is passed over: expected a manifest in " in said
+    for number, why in ((4, ".*/4/saved_model.pb of 9 bytes"), (3, "a manifest in "), (2, ".*index with sha256")):
+        assert re.search(f"version {number} of digits is passed over: expected {why}", said)
 
 
 def test_a_challenger_beats_only_the_champion_it_was_compared_with(registry, saved_model):
@@ -69,9 +66,7 @@ def test_a_challenger_beats_only_the_champion_it_was_compared_with(registry, sav
 
 @pytest.mark.parametrize(("over", "refused"), [(None, PreconditionFailed), (1, OvertakenError)])
 def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model, place, over, refused):
-    for _ in range(3):
-        anywhere.publish("digits", saved_model)
-    anywhere.promote("digits", 1)
+    publish(anywhere, saved_model, 1, staged=2)
     read, other = anywhere.store.read, Registry(place.uri, SMALL)
 
     def overtaken(key):
@@ -90,10 +85,7 @@ def test_of_two_who_move_the_champion_at_once_one_is_told(anywhere, saved_model,
 
 @pytest.mark.parametrize("deed", ["promote", "rollback"])
 def test_a_move_whose_answer_was_lost_is_done_though_something_was_deleted_since(registry, saved_model, deed):
-    for number in range(1, 5):
-        registry.publish("digits", saved_model)
-        if number < 4:
-            registry.promote("digits", number)
+    publish(registry, saved_model, 3, staged=1)
     put, other = registry.store.backend.put, Registry(registry.store.uri(), SMALL)
 
     def put_and_lose_the_answer(key, data, condition):
@@ -124,10 +116,7 @@ def test_a_champion_that_is_gone_is_named(registry, saved_model, tmp_path):
 
 @pytest.mark.parametrize("pointer", [b"{}", None])
 def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(registry, saved_model, pointer):
-    for number in (1, 2, 3):
-        registry.publish("digits", saved_model)
-        if number < 3:
-            registry.promote("digits", number)
+    publish(registry, saved_model, 2, staged=1)
     # In no way the same as a registry without a champion, which the next challenger would win unseen.
     key, received = (
         "models/digits/champion.json",
@@ -157,9 +146,7 @@ def test_a_champion_that_is_no_pointer_is_named_and_replaced_by_hand_only(regist
 
 
 def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, saved_model, tmp_path):
-    for number in (1, 2):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
+    publish(registry, saved_model, 2)
     registry.store.write_bytes("models/digits/champion.json", b"{")
     assert [found.number for found in registry.versions("digits")] == [1, 2]
     assert registry.show("digits", 2).number == registry.fetch("digits", 2, tmp_path / "fetched").number == 2
@@ -178,8 +165,7 @@ def test_a_champion_json_that_can_not_be_read_blocks_nothing_else(registry, save
 
 @pytest.mark.parametrize("damage", ["missing", "longer", "flipped", "no manifest"])
 def test_what_is_not_whole_is_not_promoted(registry, saved_model, damage):
-    registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1)
     registry.publish("digits", saved_model)
     key = "models/.staging/digits/2/variables/variables.index"
     if damage == "missing":
@@ -195,15 +181,6 @@ def test_what_is_not_whole_is_not_promoted(registry, saved_model, damage):
         registry.promote("digits", 2, named=True)
     assert registry.champion("digits").version == 1
     assert registry.store.directories("models/digits") == ["1"]
-
-
-def test_a_rollback_passes_over_a_version_with_another_byte(registry, saved_model, capfd):
-    for number in (1, 2, 3):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
-    registry.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
-    assert registry.rollback("digits").version == 1
-    assert "version 2 of digits is passed over: expected " in capfd.readouterr().out
 
 
 def test_what_was_rolled_back_comes_back_only_by_name(registry, saved_model, tmp_path):
@@ -246,9 +223,7 @@ def test_to_name_an_earlier_champion_is_to_roll_back_those_since(registry, saved
 
 
 def test_a_rollback_is_asked_for_before_any_file_is_read(registry, saved_model):
-    for number in (1, 2):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
+    publish(registry, saved_model, 2)
     registry.rollback("digits")
     registry.store.write_bytes("models/digits/2/variables/variables.index", b"?" * 13)
     with pytest.raises(RolledBackError, match="version 2 of digits was rolled back"):
@@ -256,9 +231,7 @@ def test_a_rollback_is_asked_for_before_any_file_is_read(registry, saved_model):
 
 
 def test_files_are_read_once_though_the_state_is_written_by_somebody_else_meanwhile(registry, saved_model, monkeypatch):
-    for _ in range(3):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1, staged=2)
     reads = []
 
     def read_while_another_is_deleted(*arguments):
@@ -292,13 +265,6 @@ def test_files_that_somebody_put_under_a_versions_number_are_not_mixed_with_it(r
         registry.promote("digits", 1, named=True)
     assert registry.store.read_bytes("models/digits/1/saved_model.pb") == b"by hand"
     assert registry.champion("digits") is None
-
-
-def test_the_pointer_of_an_earlier_release_is_read(registry, saved_model):
-    registry.publish("digits", saved_model)
-    old = b'{"version": 1, "history": [], "moved": "2026-01-01", "token": "x"}'
-    registry.store.write_bytes("models/digits/champion.json", old)
-    assert registry.champion("digits").version == 1
 
 
 def test_a_champion_is_served_though_nothing_may_be_deleted(bucket, saved_model, capsys):

@@ -5,15 +5,12 @@ import pytest
 from components.core.registry import Registry
 from components.core.registry.settling import serve
 from components.core.storage import NotFound, StorageError, bundle
-from tests.components.core.registry.publishing import keys
+from tests.components.core.registry.publishing import keys, publish
 from tests.servers.small import SMALL
 
 
 def test_deleting_is_guarded(registry, saved_model):
-    for number in (1, 2, 3, 4):
-        registry.publish("digits", saved_model)
-        if number < 4:
-            registry.promote("digits", number)
+    publish(registry, saved_model, 3, staged=1)
     with pytest.raises(StorageError, match="version 3 is the champion of digits, never deleted; promote another first"):
         registry.delete("digits", 3, force=True)
     with pytest.raises(
@@ -55,9 +52,7 @@ def other(registry):
 
 def test_a_deleted_version_can_not_be_promoted_in_between(registry, other, saved_model):
     """Promoting looks, deleting finishes, promoting moves the pointer: which has changed, so that it looks again."""
-    for _ in range(2):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1, staged=1)
     meanwhile(registry, "write_bytes", "champion.json", lambda: other.delete("digits", 2))
     with pytest.raises(NotFound, match="expected version 2 of digits, received none; there: 1"):
         registry.promote("digits", 2)
@@ -77,9 +72,7 @@ def test_a_version_promoted_while_it_is_deleted_is_kept(registry, other, saved_m
 @pytest.mark.parametrize("late", ["saved_model.pb", "manifest.json"])
 def test_a_promotion_that_fails_late_does_not_undo_anybody_elses(registry, other, saved_model, late):
     """The champion is moved twice by others between the promotion and its look at what came of it."""
-    for _ in range(3):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1, staged=2)
 
     def overtake():
         other.promote("digits", 3, over=2)
@@ -116,9 +109,7 @@ def promote_and_be_killed(registry: Registry, number: int) -> None:
 
 def test_a_champion_that_gave_way_before_a_server_saw_it_is_not_brought_there(registry, saved_model):
     """The next publisher had servers that follow the highest number serve what was rolled back, and told nobody."""
-    for _ in range(2):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1, staged=1)
     promote_and_be_killed(registry, 2)
     assert registry.champion("digits").version == 2
     registry.rollback("digits")
@@ -130,9 +121,7 @@ def test_a_champion_that_gave_way_before_a_server_saw_it_is_not_brought_there(re
 
 def test_a_promotion_that_comes_late_brings_nothing_back(registry, other, saved_model):
     """It looked before the deletion began, and copies while the deletion removes: staging goes first."""
-    for _ in range(3):
-        registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1, staged=2)
     promote_and_be_killed(registry, 2)
     registry.promote("digits", 3)
     meanwhile(registry, "write_bytes", ".staging/digits/2/manifest.json", lambda: serve(other.store, "digits", 2))
@@ -186,9 +175,7 @@ def test_what_somebody_else_put_under_a_number_is_never_touched(registry, saved_
 @pytest.mark.parametrize("champion", [True, False])
 def test_a_version_whose_manifest_is_gone_is_damaged_and_not_abandoned(registry, saved_model, champion):
     """Not even if its claim is older than any publication takes."""
-    for number in (1, 2):
-        registry.publish("digits", saved_model)
-        registry.promote("digits", number)
+    publish(registry, saved_model, 2)
     number = 2 if champion else 1
     registry.store.delete(f"models/digits/{number}/{bundle.MANIFEST}")
     before = keys(registry, f"models/digits/{number}")
@@ -202,9 +189,7 @@ def test_a_version_whose_manifest_is_gone_is_damaged_and_not_abandoned(registry,
 
 def test_deleting_spares_what_somebody_put_under_the_number_of_an_unserved_version(anywhere, saved_model):
     """Who looks at models/digits sees no version 2, and puts one there."""
-    for _ in range(2):
-        anywhere.publish("digits", saved_model)
-    anywhere.promote("digits", 1)
+    publish(anywhere, saved_model, 1, staged=1)
     anywhere.store.write_bytes("models/digits/2/saved_model.pb", b"by hand")
     assert anywhere.sweep("digits", older_than_s=0) == []
     anywhere.delete("digits", 2)

@@ -11,7 +11,7 @@ import pytest
 from components.core.registry import Registry
 from components.core.storage import NotFound
 from pipeline import ROOT
-from tests.components.core.registry.publishing import MODEL, keys, publisher
+from tests.components.core.registry.publishing import MODEL, keys, publish, publisher
 from tests.servers.small import SMALL
 
 # Where somebody is stopped for good, as a piece of the request that is being made: the path.
@@ -110,8 +110,7 @@ def test_a_killed_publisher_into_a_directory_leaves_nothing_that_counts(tmp_path
 
 def test_sweeping_spares_publishers_at_work_and_what_servers_see(registry, saved_model, capsys):
     """A bucket that was copied while version 1 was uploaded has its files in staging, too: the sweep took both."""
-    registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1)
     registry.store.write_bytes("models/.claims/digits/2.json", b"{}")
     for name in ("saved_model.pb", "fingerprint.pb"):
         registry.store.write_bytes(f"models/.staging/digits/2/{name}", b"on its way")

@@ -6,7 +6,7 @@ import pytest
 
 from components.core.registry import Registry, read_export
 from components.core.storage import StorageError
-from tests.components.core.registry.publishing import MODEL, keys, publisher
+from tests.components.core.registry.publishing import MODEL, keys, publish, publisher
 from tests.servers.small import SMALL
 
 
@@ -114,9 +114,7 @@ def test_a_claim_that_was_overwritten_is_not_ours(registry, saved_model, monkeyp
 
 def test_a_version_that_was_never_champion_is_seen_by_no_server(anywhere, saved_model, tmp_path):
     """And is listed, shown and fetched like any other."""
-    for _ in range(2):
-        anywhere.publish("digits", saved_model)
-    anywhere.promote("digits", 1)
+    publish(anywhere, saved_model, 1, staged=1)
     assert anywhere.store.directories("models/digits") == ["1"]
     assert [(found.number, found.served) for found in anywhere.versions("digits")] == [(1, True), (2, False)]
     assert anywhere.show("digits", 2).uri.endswith("/models/.staging/digits/2")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.core.storage import Corrupted, NotFound
-from tests.components.core.registry.publishing import MODEL, keys
+from tests.components.core.registry.publishing import MODEL, keys, publish
 
 
 def test_versions_are_numbered_listed_and_shown(registry, saved_model):
@@ -36,8 +36,7 @@ def test_a_fetched_version_is_the_published_one(anywhere, saved_model, tmp_path)
 
 @pytest.mark.parametrize("damage", ["missing", "longer"])
 def test_a_manifest_that_disagrees_with_the_files_is_named(registry, saved_model, tmp_path, damage):
-    registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1)
     key = "models/digits/1/variables/variables.index"
     registry.store.delete(key) if damage == "missing" else registry.store.write_bytes(
         key, b"something longer than it was"
@@ -52,8 +51,7 @@ def test_a_manifest_that_disagrees_with_the_files_is_named(registry, saved_model
 
 
 def test_a_file_of_the_right_size_and_wrong_bytes_is_named(registry, saved_model, tmp_path):
-    registry.publish("digits", saved_model)
-    registry.promote("digits", 1)
+    publish(registry, saved_model, 1)
     registry.store.write_bytes("models/digits/1/variables/variables.index", b"where what IS")
     with pytest.raises(Corrupted, match="variables.index with sha256 [0-9a-f]{64} as its manifest.json says, received"):
         registry.fetch("digits", 1, tmp_path / "x")
