@@ -40,6 +40,8 @@ def load_keras(backend: str = "") -> Any:
         for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
             os.environ.pop(name, None)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        # Else TensorFlow takes all of a GPU, and the process that proves an export, or another trial, has none of it.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         # Both start a thread for each core of the node, whatever the container's limit: 64 for a limit of 2 took a
         # quarter more of its CPU by TensorFlow, and 420 MB more of its memory by JAX, which has no variable of its own.
         # And how many there are decides a sum's last bits: a pod that is tried again may be on a larger node.

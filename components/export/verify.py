@@ -112,6 +112,9 @@ def _prove(connection: Connection, log: str, dataset: str, evaluation: str, pict
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     load_keras()
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # as evaluate measured
     info = read_info(dataset)
     measured = read_probabilities(evaluation)
     limit = min(pictures or len(measured), len(measured))

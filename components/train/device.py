@@ -13,7 +13,6 @@ import os
 import pathlib
 import platform
 import random
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,8 +21,6 @@ from components.core.framework import load_keras
 from components.core.machine import out_of_memory
 from components.train.errors import SettingsError
 
-# The names, in JAX's errors, of what carries sums between nodes.
-LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
 GPU_STEPS_A_CALL = 10
 # How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape.
 IN_A_LAYER = "Exception encountered when calling"
@@ -104,7 +101,8 @@ def _divided() -> Any:
 
 
 def find_device(asked: str) -> Device:
-    """The GPUs of this process if there are any, else its CPU. GPU memory is taken as it is needed.
+    """The GPUs of this process if there are any, else its CPU. TensorFlow takes GPU memory as it needs it, JAX three
+    quarters at once.
 
     Args:
         asked: the number of GPUs the user asked for, of each node; "" or "auto": whatever is there.
@@ -126,7 +124,6 @@ def find_device(asked: str) -> Device:
             f"gpus: expected one GPU to train on by TensorFlow, received {len(gpus)}; use backend=jax, which trains on "
             "all of them, or show one: CUDA_VISIBLE_DEVICES=0"
         )
-    tf.config.experimental.set_memory_growth(gpus[0], True)
     details = tf.config.experimental.get_device_details(gpus[0])
     arithmetic = _gpu_arithmetic(details.get("compute_capability", (0, 0)))
     return Device(details.get("device_name", "GPU"), 1, arithmetic)
@@ -138,7 +135,13 @@ def _find_by_jax(asked: str) -> Device:
     if not any(pathlib.Path("/dev").glob("nvidia*")):
         # With NVIDIA's libraries, as in the jax image, and without their driver it logs a traceback.
         logging.getLogger("jax._src.xla_bridge").setLevel(logging.CRITICAL)
-    local = jax.local_devices()
+    try:
+        local = jax.local_devices()
+    except RuntimeError as error:
+        raise PipelineError(
+            f"expected GPUs that JAX can use, received: {one_line(error, 200)}; check that nvidia-smi shows them, "
+            "and a driver of 525 or newer, or set JAX_PLATFORMS=cpu to train without"
+        ) from None
     gpus = [device for device in local if device.platform == "gpu"]
     _compare(asked, len(gpus))
     if gpus:
@@ -212,8 +215,8 @@ def choose_policy(precision: str, device: Device) -> str:
 
 @contextlib.contextmanager
 def device_errors(batch_size: int) -> Iterator[None]:
-    """Says in one line what TensorFlow's and JAX's own errors mean while it trains: memory, a missing kernel, a lost
-    node. What the settings are the cause of becomes a SettingsError; a driver's error stays what it is."""
+    """Says in one line what TensorFlow's and JAX's own errors mean while it trains: memory, a missing kernel. What the
+    settings are the cause of becomes a SettingsError; a driver's error stays what it is."""
     try:
         yield
     except Exception as error:
@@ -231,11 +234,6 @@ def device_errors(batch_size: int) -> Iterator[None]:
             ) from None
         if isinstance(error, TypeError | ValueError | LookupError) and said.partition(" ")[2].startswith(IN_A_LAYER):
             raise SettingsError(f"expected layers that can train, received: {one_line(error, 300)}") from None
-        if isinstance(error, RuntimeError | ValueError) and LOST_NODE.search(said):
-            raise NodeLostError(
-                f"another node was lost, and the training with it; that node's log says why "
-                f"({_first_line(error)[:200]})"
-            ) from None
         raise
 
 

@@ -11,6 +11,7 @@ trace for a last word. So the training runs in a process of its own, below one t
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import pydantic
 from components.core.errors import ERROR_PREFIX, PipelineError, one_line, one_line_errors
 from components.core.machine import lack
 from components.core.storage import Limits, StorageError, Unreachable, location, open_store
-from components.train.device import NodeLostError, device_errors, make_deterministic
+from components.train.device import NodeLostError, make_deterministic
 from components.train.nodes.job import LOST, Job
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -37,6 +38,8 @@ ABANDONED_S = 1800.0
 # The others wait for node 0 to store the model.
 STORING_S = 1800
 LONGEST_WORD = 400
+# The names, in JAX's errors, of what carries sums between nodes.
+LOST_NODE = re.compile("gloo|nccl|coordination", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +116,7 @@ def train_here(job: Job, rank: NodeRank) -> None:
 
             board = job.tensorboard if rank.number == 0 else ""
             places = dataset, f"{scratch}/model", f"{scratch}/tensorboard"
-            with device_errors(settings.batch_size):  # a node may be lost before training begins, too
-                train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
+            train(settings, *places, tensorboard_artifact=board, keep_checkpoint=True)
             if rank.number == 0:
                 result = open_store(job.own_place("result"))
                 for name in ("tensorboard", "model"):
@@ -136,6 +138,10 @@ def _explained(job: Job, rank: NodeRank) -> Iterator[None]:
     except (NodeLostError, Unreachable):
         raise
     except Exception as error:
+        if isinstance(error, RuntimeError | ValueError) and LOST_NODE.search(f"{type(error).__name__} {error}"):
+            raise NodeLostError(
+                f"another node was lost, and the training with it; that node's log says why ({one_line(error, 200)})"
+            ) from None
         _leave_word(job, rank, error)
         with one_line_errors():
             raise

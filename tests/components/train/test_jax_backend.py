@@ -93,6 +93,28 @@ def test_an_optimizers_arguments_are_tried_without_compiling(warm_jax: str) -> N
     assert done.returncode == 0, done.stdout
 
 
+WITHOUT_DRIVER = """
+from jax._src import xla_bridge
+
+def fail():
+    raise RuntimeError("FAILED_PRECONDITION: No visible GPU devices.")
+
+xla_bridge.register_backend_factory("a GPU's", fail, fail_quietly=False)  # as CUDA's registers itself
+from components.core.errors import one_line_errors
+from components.core.framework import load_keras
+load_keras("jax")
+from components.train.device import find_device
+with one_line_errors():
+    find_device("auto")
+"""
+
+
+def test_gpus_that_jax_cannot_use_are_told_in_a_line(warm_jax: str) -> None:
+    done = run(warm_jax, WITHOUT_DRIVER)
+    assert (done.returncode, "Traceback" in done.stdout) == (1, False)
+    assert "error: expected GPUs that JAX can use, received: Unable to initialize" in done.stdout
+
+
 WITHOUT_TENSORFLOW = """
 import json, sys
 

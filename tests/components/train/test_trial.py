@@ -109,6 +109,12 @@ def test_out_of_memory_is_the_batchs_fault_in_whosever_words(error: Exception) -
         raise error
 
 
+def test_on_one_node_no_other_is_lost() -> None:
+    """Several GPUs of a node exchange sums by NCCL too."""
+    with pytest.raises(RuntimeError, match="^INTERNAL: NCCL"), device_errors(50):
+        raise RuntimeError("INTERNAL: NCCL operation failed: Error while creating shared memory segment /dev/shm/nccl")
+
+
 def test_a_full_disk_is_not_the_batchs_fault() -> None:
     class ResourceExhaustedError(Exception):
         """TensorFlow's name for it too."""
