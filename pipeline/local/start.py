@@ -89,7 +89,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
         _make(outputs)
         runner, image = choose_runner(job.choice, parameters)
         if runner == "docker":
-            warm.end()
+            warm.close()
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(job, console)

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 from components.core.framework import load_keras
 from components.core.revision import code_revision
@@ -46,7 +46,7 @@ COUNT_AT_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "TF_", "KERAS_", "JAX_", "XLA
 OF_NO_ACCOUNT = ("TF_CPP_MIN_LOG_LEVEL",)
 
 
-class WarmProcess:
+class WarmProcess(contextlib.ExitStack):
     """The warm process of one run, from the side of the run. It starts with the first step and ends with the context.
 
     Args:
@@ -54,23 +54,13 @@ class WarmProcess:
     """
 
     def __init__(self, steps: Iterable[str]):
+        super().__init__()
         self.steps = frozenset(steps)
         self.place = os.environ.get(VARIABLE, "")
         self.shared = bool(self.place)
         self.process: subprocess.Popen | None = None
         self.running = 0  # the process id of the step that runs
         self.code = code_revision()  # which it imports
-        self.ends = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Ends it before the context does."""
-        self.ends.close()
 
     def interrupt_step(self) -> None:
         """Interrupts the step that runs, if there is one, as Ctrl-C does."""
@@ -91,9 +81,9 @@ class WarmProcess:
         if not self._is_of_this_code():
             return self._waiting(python_process(command, environment, output))
         if not self.place and can_fork():
-            self.place = str(pathlib.Path(self.ends.enter_context(tempfile.TemporaryDirectory()), "socket"))
+            self.place = str(pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()), "socket"))
             with contextlib.suppress(OSError):  # the path is longer than a socket's may be, 108 bytes
-                self.process = self.ends.enter_context(warm_process(self.place, environment))
+                self.process = self.enter_context(warm_process(self.place, environment))
         if (self.shared or step in self.steps) and (forked := fork(self.place, command, environment, output)):
             return self._waiting(forked)
         if self.process and step in self.steps and self._was_interrupted(self.process):

@@ -4,7 +4,6 @@ import collections
 import csv
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from components.predict.source import is_picture, linked_folders, not_followed
 from pipeline.console import notes_aside
 from pipeline.models.find import find_model
 
-if TYPE_CHECKING:
-    from pipeline.keras_side.classify import FileAnswer
+# A picture's name, its most probable classes with their probabilities, and why it has none.
+Row = tuple[str, list[tuple[str, float]], str]
 
 
 def predict_files(
@@ -52,29 +51,25 @@ def predict_files(
 
     classifier = open_classifier(place)
     names = classifier.class_names
-    rows: list[tuple[str, list[tuple[str, float]], str]] = []
-    unreadable: list[FileAnswer] = []
+    rows: list[Row] = []
     with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
         for answered in classify(classifier, files):
-            if answered.probabilities is None:
-                unreadable.append(answered)
-                rows.append((printable(str(answered.path)), [], answered.reason))
-            else:
-                best = np.argsort(-answered.probabilities, kind="stable")[:top]
-                rows.append(
-                    (printable(str(answered.path)), [(names[i], float(answered.probabilities[i])) for i in best], "")
-                )
+            best: list[tuple[str, float]] = []
+            if (found := answered.probabilities) is not None:
+                best = [(names[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:top]]
+            rows.append((printable(str(answered.path)), best, answered.reason))
             progress.advance(1)
+    unreadable = [(path, reason) for path, _, reason in rows if reason]
     if len(unreadable) == len(files):
-        raise PipelineError(f"expected pictures, received {listed([str(unreadable[0].path)])}: {unreadable[0].reason}")
+        path, reason = unreadable[0]
+        raise PipelineError(f"expected pictures, received {path}: {reason}")
     if to:
         _write(to, rows, min(top, len(names)))
         print(f"wrote {counted(len(rows), 'row')} to {to}")
     else:
         _print(rows)
     if unreadable:
-        first = printable(str(unreadable[0].path))
-        print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {first}")
+        print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {unreadable[0][0]}")
 
 
 def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
@@ -124,7 +119,7 @@ def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counte
     return [file for file in files if is_picture(file.relative_to(folder).as_posix(), others)], others
 
 
-def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:
+def _print(rows: list[Row]) -> None:
     for path, best, reason in rows:
         if len(rows) > 1:
             print(path)
@@ -134,7 +129,7 @@ def _print(rows: list[tuple[str, list[tuple[str, float]], str]]) -> None:
             print(f"  not a picture that can be read: {reason}")
 
 
-def _write(path: pathlib.Path, rows: list[tuple[str, list[tuple[str, float]], str]], top: int) -> None:
+def _write(path: pathlib.Path, rows: list[Row], top: int) -> None:
     header = class_columns(top)
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
