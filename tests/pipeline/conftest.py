@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from tests.pipeline.pipelines import training
-from tests.servers.kube_api import KubeApi, kubeconfig
+from tests.servers.kube_api import KubeApi, kubeconfig, lead_to
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def bare_home(tmp_path, monkeypatch):
     """Nobody's kubeconfig, docker login or KFP settings."""
     for name in ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT", "KFP_NAMESPACE", "KFP_EXISTING_TOKEN", "KFP_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    lead_to(tmp_path / "no-kubeconfig", monkeypatch)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker"))
 
 
@@ -30,7 +30,5 @@ def quickstart_compiled(tmp_path_factory) -> pathlib.Path:
 def kube(tmp_path, monkeypatch):
     api = KubeApi()
     with api.serving() as url:
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", url)))
-        # The client reads KUBECONFIG once, when it is imported.
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        lead_to(kubeconfig(tmp_path / "kubeconfig", url), monkeypatch)
         yield api

@@ -7,6 +7,8 @@ import json
 import pathlib
 from typing import Any
 
+import pytest
+
 from pipeline.cluster.tasks import node_id
 from tests.servers.http_api import Api
 from tests.servers.kfp_runs import WORKFLOW
@@ -201,3 +203,9 @@ def kubeconfig(path: pathlib.Path, url: str, proxy: str = "") -> pathlib.Path:
     }
     path.write_text(json.dumps(document))
     return path
+
+
+def lead_to(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has both clients read this kubeconfig; Kubernetes' own reads the variable once, when it is imported."""
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))

@@ -9,12 +9,6 @@ TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 TOLERATION = '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
 
 
-def point_at(path, monkeypatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    # The client reads KUBECONFIG once, when it is imported.
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
-
-
 def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | None = None) -> dict:
     allocatable = {"cpu": "8", "memory": "32Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
     return {
