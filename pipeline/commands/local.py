@@ -52,8 +52,8 @@ def sweep_command(job: Any, grid: str, trials: int, sampler: str) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True)
 def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
     """Opens the dashboards of every run on this machine."""
-    from pipeline.local.board_links import BOARD
     from pipeline.local.dashboards import show_dashboards
+    from pipeline.local.links import BOARD
 
     raise SystemExit(show_dashboards(outputs / BOARD, port))
 

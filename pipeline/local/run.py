@@ -15,9 +15,8 @@ from components.core.files import whole_file
 from pipeline.closing_block import PLACES
 from pipeline.console import StepOutput
 from pipeline.local import kept
-from pipeline.local.board_links import BOARD, BoardLinks
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
-from pipeline.local.links import lead
+from pipeline.local.links import BOARD, BoardLinks, lead
 from pipeline.local.runner import RunnerName, kfp_runner
 from pipeline.local.step_containers import StepContainers
 from pipeline.local.warm import WarmProcess

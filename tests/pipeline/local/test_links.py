@@ -6,8 +6,7 @@ import pathlib
 
 import pytest
 
-from pipeline.local.board_links import BoardLinks
-from pipeline.local.links import lead
+from pipeline.local.links import BoardLinks, lead
 from pipeline.local.start import LocalJob, _new_run
 from pipeline.local.summary import _point_latest
 from pipeline.parameters.parameters import configure
