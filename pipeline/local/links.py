@@ -48,10 +48,10 @@ class BoardLinks:
     def tidy(self) -> None:
         """Takes back the links of steps that did not run, also of an earlier run's of the same name."""
         # The deepest first: a folder goes when it is empty.
-        for path in sorted(self.directory.rglob("*"), reverse=True):
-            if path.is_symlink() and not (path in self.shown and path.exists()):
-                path.unlink()
         for path in (*sorted(self.directory.rglob("*"), reverse=True), self.directory):
-            if path.is_dir() and not path.is_symlink():
+            if path.is_symlink():
+                if not (path in self.shown and path.exists()):
+                    path.unlink()
+            elif path.is_dir():
                 with contextlib.suppress(OSError):  # there is something in it
                     path.rmdir()
