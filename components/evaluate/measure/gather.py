@@ -14,7 +14,6 @@ from components.core.progress import duration
 from components.core.revision import code_revision
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import BehaviourCheck
-from components.evaluate.measure.slices import examples as slice_examples
 from components.evaluate.measure.slices import looks_of_all, slices
 from components.evaluate.report.facts import EvaluationFacts, Example
 
@@ -42,19 +41,16 @@ def gather(
         loss: the test loss in nats.
         learned: uint64 [n], the hashes of what the model has learned from; None if nobody knows.
     """
-    mistakes = measures.most_confident_mistakes(labels, probabilities, EXAMPLES)
-    uncertain = measures.least_confident_successes(labels, probabilities, EXAMPLES)
     looks = looks_of_all(batches(dataset_path, info, "test"))
-    shown = mistakes + uncertain + slice_examples(looks)
-    pictures = dict(zip(shown, MappedSplit(dataset_path, info, "test").pictures(np.array(shown)), strict=True))
+    split = MappedSplit(dataset_path, info, "test")
     predicted = probabilities.argmax(axis=1)
     doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
     roc, precision_recall = measures.curves(labels, probabilities)
 
     def examples(indices: list[int]) -> list[Example]:
         return [
-            Example(pictures[i], int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
-            for i in indices
+            Example(picture, int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
+            for i, picture in zip(indices, split.pictures(np.array(indices, np.int64)), strict=True)
         ]
 
     return EvaluationFacts(
@@ -66,8 +62,8 @@ def gather(
         roc=roc,
         precision_recall=precision_recall,
         calibration=measures.calibration(labels, probabilities),
-        mistakes=examples(mistakes),
-        uncertain_successes=examples(uncertain),
+        mistakes=examples(measures.most_confident_mistakes(labels, probabilities, EXAMPLES)),
+        uncertain_successes=examples(measures.least_confident_successes(labels, probabilities, EXAMPLES)),
         data=info,
         history=_history(training),
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
@@ -77,7 +73,7 @@ def gather(
             *([doubt] if doubt else []),
             *(f"behaviour: {check.said}" for check in behaviour if not check.passed),
         ],
-        slices=slices(looks, predicted == labels, pictures),
+        slices=slices(looks, predicted == labels, split),
         behaviour=behaviour,
         lineage=_lineage(info, training, model_path),
     )

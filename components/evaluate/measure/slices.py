@@ -4,10 +4,11 @@ Read from the pixels alone, so it is known for every data set; file sizes and fo
 Each property cuts the test pictures into bands of equal numbers, from the least to the most of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
+from components.core.artifacts.dataset_reading import MappedSplit
 from components.core.pictures.appearance import LOOKS, looks_of
 from components.evaluate.report.facts import Band, Slice
 
@@ -22,27 +23,23 @@ def looks_of_all(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, 
     return {name: np.concatenate([part[name] for part in found]) for name in LOOKS}
 
 
-def examples(looks: dict[str, np.ndarray]) -> list[int]:
-    """Indices of the pictures that `slices` shows: the one in the middle of each band."""
-    return [_middle(values, inside) for values in looks.values() for inside in bands(values)]
-
-
-def slices(looks: dict[str, np.ndarray], right: np.ndarray, pictures: Mapping[int, np.ndarray]) -> list[Slice]:
+def slices(looks: dict[str, np.ndarray], right: np.ndarray, split: MappedSplit) -> list[Slice]:
     """The bands of each property; one that all pictures have alike, or of too few pictures, is left out.
 
     Args:
         looks: what `looks_of` gives of the test pictures.
         right: bool [n], whether each was classified correctly.
-        pictures: the pixels of those at the indices that `examples` gives.
+        split: of these pictures.
     """
 
     def band(values: np.ndarray, inside: np.ndarray) -> Band:
+        middle = np.argsort(values[inside], kind="stable")[len(inside) // 2]
         return Band(
             lower=float(values[inside].min()),
             upper=float(values[inside].max()),
             correct=int(right[inside].sum()),
             count=len(inside),
-            example=pictures[_middle(values, inside)],
+            example=split.pictures(inside[[middle]])[0],
         )
 
     cut = {name: bands(values) for name, values in looks.items()}
@@ -61,7 +58,3 @@ def bands(values: np.ndarray) -> list[np.ndarray]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, number + 1)[1:-1], method="lower"))
     index = np.searchsorted(edges, values, side="left")
     return [np.flatnonzero(index == k) for k in range(len(edges) + 1) if (index == k).any()]
-
-
-def _middle(values: np.ndarray, inside: np.ndarray) -> int:
-    return int(inside[np.argsort(values[inside], kind="stable")[len(inside) // 2]])

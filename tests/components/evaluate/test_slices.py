@@ -1,10 +1,12 @@
 """Slices by what pictures look like, on pictures whose looks are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from components.core.pictures.appearance import looks_of
-from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, bands, examples, slices
+from components.evaluate.measure.slices import BANDS, LEAST_PICTURES, bands, slices
 
 
 def test_bands_are_of_equal_numbers_and_in_order():
@@ -31,7 +33,7 @@ def test_a_model_that_is_right_in_the_light_only():
     pictures = pictures.astype(np.uint8)
     looks = looks_of(pictures)
     light = pictures[:, 0, 0, 0] >= 128
-    [found] = slices(looks, light, {index: pictures[index] for index in examples(looks)})
+    [found] = slices(looks, light, SimpleNamespace(pictures=lambda places: pictures[places]))
     assert found.name == "brightness"
     assert sum(band.count for band in found.bands) == 300
     assert sum(band.correct for band in found.bands) == light.sum()
