@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.core.artifacts.reference import ReferencePicture
+from components.core.artifacts.reference import Reference, ReferencePicture
 from components.core.page import Section, write_page
 from components.core.page.charts import Axis, Bar, Chart, Line, axis
 from components.core.page.numbers import page_percent
@@ -53,12 +53,16 @@ class Stranger(NamedTuple):
 
 
 def write_drift_report(
-    path: pathlib.Path, served: Served, counts: Counts, drifts: list[Drift], settings: AnswerSettings
+    path: pathlib.Path,
+    served: Served,
+    reference: Reference,
+    counts: Counts,
+    drifts: list[Drift],
+    settings: AnswerSettings,
 ) -> None:
     """Writes the report on some answers to `path`, whole or not at all."""
-    assert served.reference is not None, "there is nothing to compare with otherwise"
     different = [drift for drift in drifts if drift.different]
-    less, more = changes(served, different)
+    less, more = changes(served.class_names, reference, different)
     write_page(
         path,
         TEMPLATES,
@@ -78,31 +82,32 @@ def write_drift_report(
         beyond=[drift for drift in drifts if drift.exceeds(settings.max_drift)],
         settings=settings,
         meanings=MEANINGS,
-        strangers=[_stranger(odd, served) for odd in counts.odd],
+        strangers=[_stranger(odd, reference) for odd in counts.odd],
         less=less,
         more=more,
-        charts=[chart(drift, served) for drift in drifts if drift.name != CLASSES],
-        classes=[row for drift in drifts if drift.name == CLASSES for row in class_shares(drift, served)],
+        charts=[chart(drift, reference) for drift in drifts if drift.name != CLASSES],
+        classes=[row for drift in drifts if drift.name == CLASSES for row in class_shares(drift, served.class_names)],
         known={drift.name: int(drift.reference.sum()) for drift in drifts},
     )
 
 
-def changes(served: Served, different: list[Drift]) -> tuple[list[Change], list[Change]]:
+def changes(class_names: list[str], reference: Reference, different: list[Drift]) -> tuple[list[Change], list[Change]]:
     """The bins and classes, of measures that differ, that lost and that gained the largest shares, few of each."""
     found: list[tuple[str, int, Change]] = []
     for drift in different:
-        shares = _shares(drift, bin_names(drift.name, served))
+        classes = [f"class {name}" for name in class_names]
+        shares = _shares(drift, classes if drift.name == CLASSES else bin_names(drift.name, reference))
         found += [(drift.name, place, each) for place, each in enumerate(shares)]
     by_loss = sorted(found, key=lambda change: change[2].found - change[2].reference)
     less = [change for change in by_loss if change[2].found < change[2].reference / 2][:NAMED]
     more = [change for _, _, change in reversed(by_loss) if change.found > 2 * change.reference]
-    shown = [change._replace(examples=_examples(served, measure, place)) for measure, place, change in less]
+    shown = [change._replace(examples=_examples(reference, measure, place)) for measure, place, change in less]
     return shown, more[:NAMED]
 
 
-def class_shares(drift: Drift, served: Served) -> list[Change]:
+def class_shares(drift: Drift, class_names: list[str]) -> list[Change]:
     """How often each class was answered, those first that have moved most."""
-    return sorted(_shares(drift, served.class_names), key=lambda row: -abs(row.found - row.reference))
+    return sorted(_shares(drift, class_names), key=lambda row: -abs(row.found - row.reference))
 
 
 def _shares(drift: Drift, names: list[str]) -> list[Change]:
@@ -110,10 +115,8 @@ def _shares(drift: Drift, names: list[str]) -> list[Change]:
     return [Change(*each, []) for each in zip(names, known.tolist(), new.tolist(), strict=True)]
 
 
-def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
+def _examples(reference: Reference, measure: str, place: int) -> list[np.ndarray]:
     """Training pictures of a class, or of a measure's bin; none if the model carries none."""
-    assert served.reference is not None
-    reference = served.reference
 
     def fits(example: ReferencePicture) -> bool:
         if measure == CLASSES:
@@ -124,12 +127,9 @@ def _examples(served: Served, measure: str, place: int) -> list[np.ndarray]:
     return [unpacked(example.picture) for example in itertools.islice(filter(fits, reference.examples), NAMED)]
 
 
-def bin_names(measure: str, served: Served) -> list[str]:
-    """What each bin of a measure is called, or each class."""
-    if measure == CLASSES:
-        return [f"class {name}" for name in served.class_names]
-    assert served.reference is not None
-    edges = [value_text(measure, edge) for edge in served.reference.measures[measure].edges]
+def bin_names(measure: str, reference: Reference) -> list[str]:
+    """What each bin of a measure is called."""
+    edges = [value_text(measure, edge) for edge in reference.measures[measure].edges]
     inner = [f"{measure} {low} to {high}" for low, high in zip(edges, edges[1:], strict=False)]
     return [f"{measure} below {edges[0]}", *inner, f"{measure} above {edges[-1]}"]
 
@@ -143,22 +143,20 @@ def value_text(measure: str, value: float) -> str:
     return page_percent(min(max(value, 0.0), 1.0))
 
 
-def _stranger(odd: Odd, served: Served) -> Stranger:
-    assert served.reference is not None
-    half, width = middle(served.reference.measures[odd.measure])
+def _stranger(odd: Odd, reference: Reference) -> Stranger:
+    half, width = middle(reference.measures[odd.measure])
     usual = f"it knows about {value_text(odd.measure, half)}" if width > 0 else ""
     return Stranger(odd.name, f"{odd.measure} {value_text(odd.measure, odd.value)}; {usual}", unpacked(odd.png))
 
 
-def chart(drift: Drift, served: Served) -> Chart:
+def chart(drift: Drift, reference: Reference) -> Chart:
     """The shares of a measure's bins: what was found as bars, what it knows as a line."""
-    assert served.reference is not None
     known, new = (counts / max(counts.sum(), 1) for counts in (drift.reference, drift.found))
     held = np.flatnonzero(known + new)
     kept = np.arange(held.min(), held.max() + 1)
-    names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, served)]
+    names = [name.removeprefix(f"{drift.name} ") for name in bin_names(drift.name, reference)]
     # A label stands where its bin begins; the first bin has no beginning.
-    begins = ["", *(value_text(drift.name, edge) for edge in served.reference.measures[drift.name].edges)]
+    begins = ["", *(value_text(drift.name, edge) for edge in reference.measures[drift.name].edges)]
     labels = [begins[at] for at in kept]
     every = -(-len(kept) // max(1, min(MOST_TICKS, TICKS_ROOM // (2 + max(map(len, labels))))))
     ticks = [(float(place), label) for place, label in enumerate(labels) if label and place % every == 0]

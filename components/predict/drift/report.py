@@ -60,7 +60,7 @@ def report_drift(answers: Answers, served: Served, settings: AnswerSettings, pag
     stem = f"{FOLDER}/{now:%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(3)}"
     with tempfile.TemporaryDirectory() as directory:
         page = pathlib.Path(directory) / "drift.html"
-        write_drift_report(page, served, counts, drifts, settings)
+        write_drift_report(page, served, served.reference, counts, drifts, settings)
         _put(answers, f"{stem}.html", page.read_bytes())
         if page_path:
             with whole_file(page_path) as copy:

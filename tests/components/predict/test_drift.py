@@ -4,8 +4,6 @@ The answers are those of a softmax regression that has learned from a third of t
 are two parts of the rest, drawn anew each time.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -202,27 +200,26 @@ def test_what_is_gone_is_shown_by_the_training_pictures_that_the_export_carries(
         of_class = pictures[labels == example.label]
         [same] = np.flatnonzero((of_class == unpacked(example.picture)).all(axis=(1, 2, 3)))[:1]
         assert looks_of(of_class[same : same + 1])["detail"][0] == pytest.approx(example.looks["detail"], abs=1e-4)
-    served = SimpleNamespace(reference=reference, class_names=[str(n) for n in range(10)])
+    names = [str(n) for n in range(10)]
     known = np.full(10, 50)
     drift = Drift(CLASSES, known, np.where(np.arange(10) == 3, 0, 50), 0, True, 0.1, 0, 1, 0)
     bright = np.array(reference.measures["brightness"].counts)
     darker = Drift("brightness", bright, bright * (np.arange(len(bright)) < 9), 0, True, 0.1, 0, 1, 0)
-    less, _ = changes(served, [drift, darker])
+    less, _ = changes(names, reference, [drift, darker])
     assert {change.said.partition(" ")[0] for change in less} == {"class", "brightness"}
     assert all(len(change.examples) == 3 for change in less)
     little = Drift(CLASSES, known, known + np.resize([20, -20], 10), 0, True, 0.2, 0, 1, 0)
-    assert changes(served, [little]) == ([], [])
+    assert changes(names, reference, [little]) == ([], [])
     [gone] = [change for change in less if change.said == "class 3"]
     assert all(any((picture == one).all() for one in pictures[labels == 3]) for picture in gone.examples)
-    bare = SimpleNamespace(reference=reference.model_copy(update={"examples": []}), class_names=served.class_names)
-    assert all(not change.examples for change in changes(bare, [drift])[0])
+    bare = reference.model_copy(update={"examples": []})
+    assert all(not change.examples for change in changes(names, bare, [drift])[0])
 
 
 def test_every_class_is_named_with_what_it_was_and_is():
     """Below a chart there was room for four names, and for one if it was long, without its beginning."""
-    served = SimpleNamespace(class_names=["a class with a name", "cat", "dog"])
     drift = Drift(CLASSES, np.array([6, 3, 1]), np.array([6, 1, 3]), 1, False, 0, 0, 0, 0)
-    rows = class_shares(drift, served)
+    rows = class_shares(drift, ["a class with a name", "cat", "dog"])
     assert [row[:3] for row in rows] == [("cat", 0.3, 0.1), ("dog", 0.1, 0.3), ("a class with a name", 0.6, 0.6)]
 
 
@@ -231,9 +228,8 @@ def test_labels_below_a_chart_do_not_run_into_each_other(measure):
     counts = np.full(11, 5)
     edges = [0.34555 + 0.00125 * number for number in range(10)]
     reference = Reference(measures={measure: Histogram(edges=edges, counts=counts.tolist())}, classes=[5] * 11)
-    served = SimpleNamespace(reference=reference)
     found = counts * (np.arange(11) == 4)
-    drawn = chart(Drift(measure, counts, found, 1, False, 0, 0, 0, 0), served)
+    drawn = chart(Drift(measure, counts, found, 1, False, 0, 0, 0, 0), reference)
     assert [bar.height for bar in drawn.bars] == [float(place == 4) for place in range(11)]
     assert {share for _, share in drawn.lines[0].points} == {1 / 11}
     ticks = drawn.x.ticks
