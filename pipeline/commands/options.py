@@ -1,7 +1,7 @@
 """The options that several commands have, each written once."""
 
-import dataclasses
 import functools
+import inspect
 import os
 import pathlib
 import re
@@ -14,7 +14,7 @@ from components.core.errors import PipelineError, nearest, shown
 from components.core.storage import location
 from pipeline.console import option
 from pipeline.parameters.cluster_options import ClusterOptions, placement_file
-from pipeline.parameters.parameters import DEFAULT_PROFILE, Parameters, configure, from_command_line
+from pipeline.parameters.parameters import DEFAULT_PROFILE, Configuration, Parameters, configure, from_command_line
 from pipeline.parameters.pipeline import Pipeline
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
 from pipeline.parameters.sweep import Sweep, plan_sweep, refuse_given_twice
@@ -97,99 +97,50 @@ def cached(default: bool) -> Callable:
     )
 
 
-def configured(command: Callable) -> Callable:
-    """Adds --profile and NAME=VALUE settings; hands on the `configuration` that they come to."""
-
-    @profile
-    @settings
-    @functools.wraps(command)
-    def wrapped(profile: str, settings: tuple[str, ...], **rest: Any) -> Any:
-        return command(configuration=configure(profile, settings), **rest)
-
-    return wrapped
-
-
-def on_this_machine(command: Callable) -> Callable:
-    """Adds what says how to run a configuration on this machine; hands on the `job`."""
-
-    @click.option(
-        "--runner",
-        type=click.Choice(["auto", "docker", "process"]),
-        default="auto",
-        show_default=True,
-        help="Where the steps run; auto takes Docker if an engine answers.",
-    )
-    @outputs
-    @cached(True)
-    @configured
-    @functools.wraps(command)
-    def wrapped(configuration: Any, runner: Any, outputs: pathlib.Path, cached: bool, **rest: Any) -> Any:
-        from pipeline.local.start import LocalJob
-
-        return command(job=LocalJob(configuration, runner, outputs.absolute(), cached=cached), **rest)
-
-    return wrapped
-
-
-def configured_for(command: Callable) -> Callable:
-    """Adds --what, --profile, --placement and settings; hands on the `configuration` of a training or a prediction."""
-
-    @what
-    @profile
-    @placement
-    @settings
-    @functools.wraps(command)
-    def wrapped(what: str, profile: str, placement: str, settings: tuple[str, ...], **rest: Any) -> Any:
-        placed = placement_file(placement) if placement else []
-        if what == "prediction":
-            configuration: Any = configure_prediction(settings, placed)
-        else:
-            configuration = configure(profile, [*placed, *settings])
-        return command(configuration=configuration, **rest)
-
-    return wrapped
-
-
-def compiled(with_cache: bool) -> Callable:
-    """Adds the configuration, and all that is fixed at compile time; hands them on as `pipeline`.
-
-    Args:
-        with_cache: whether steps may take earlier runs' results if the user does not say.
-    """
+def adding(name: str, make: Callable[..., Any], *options: Callable) -> Callable[[Callable], Callable]:
+    """Adds options to a command, and hands on to it, as `name`, what `make` makes of their values."""
+    taken = inspect.signature(make).parameters
 
     def decorated(command: Callable) -> Callable:
-        @click.option(
-            "--evaluate-on",
-            type=click.Choice(["cpu", "gpu"]),
-            default="cpu",
-            show_default=True,
-            help="gpu: where training is.",
-        )
-        @click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps.")
-        @click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps.")
-        @webhook_secret
-        @cached(with_cache)
-        @click.option(
-            "--digests/--no-digests",
-            default=False,
-            show_default=True,
-            help="Name the images by their digests in the registry, too.",
-        )
-        @click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}")
-        @trials
-        @click.option(
-            "--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]"
-        )
-        @configured_for
         @functools.wraps(command)
-        def wrapped(configuration: Any, grid: str, trials: int, parallel: int | None, **given: Any) -> Any:
-            fixed = {field.name: given.pop(field.name) for field in dataclasses.fields(ClusterOptions)}
-            sweep = _planned(configuration, grid, trials, parallel)
-            return command(pipeline=Pipeline(configuration, ClusterOptions(**fixed), sweep), **given)
+        def wrapped(**given: Any) -> Any:
+            made = make(**{each: given.pop(each) for each in taken})
+            return command(**{name: made}, **given)
 
+        for add in reversed(options):
+            wrapped = add(wrapped)
         return wrapped
 
     return decorated
+
+
+def _configuration(what: str, profile: str, placement: str, settings: tuple[str, ...]) -> Configuration:
+    placed = placement_file(placement) if placement else []
+    if what == "prediction":
+        return configure_prediction(settings, placed)
+    return configure(profile, [*placed, *settings])
+
+
+def _job(configuration: Configuration, runner: Any, outputs: pathlib.Path, cached: bool) -> Any:
+    from pipeline.local.start import LocalJob
+
+    return LocalJob(configuration, runner, outputs.absolute(), cached=cached)
+
+
+def _pipeline(
+    configuration: Configuration,
+    grid: str,
+    trials: int,
+    parallel: int | None,
+    evaluate_on: Any,
+    queue: str,
+    priority: str,
+    webhook_secret: str,
+    cached: bool,
+    digests: bool,
+) -> Pipeline:
+    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests)
+    return Pipeline(configuration, cluster, _planned(configuration, grid, trials, parallel))
 
 
 def _planned(configuration: Any, grid: str, trials: int, parallel: int | None) -> Sweep | None:
@@ -204,27 +155,17 @@ def _planned(configuration: Any, grid: str, trials: int, parallel: int | None) -
     return plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
 
 
-experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
-service_account = click.option(
-    "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
-)
-check_images = click.option(
-    "--check-images/--no-check-images", default=True, help="Ask the registry for the images first."
-)
+def _endpoint(url: str, namespace: str) -> Any:
+    from pipeline.cluster.kubeflow import find_endpoint
+
+    return find_endpoint(url, namespace)
 
 
-def endpoint(command: Callable) -> Callable:
-    """Adds --endpoint and --namespace; hands on the resolved `endpoint`."""
+def _watching(interval: float, timeout: float) -> Any:
+    """VERBOSE=1 shows Kubeflow's and Argo's lines too."""
+    from pipeline.cluster.follow import Watch
 
-    @endpoint_url
-    @namespace
-    @functools.wraps(command)
-    def wrapped(url: str, namespace: str, **rest: Any) -> Any:
-        from pipeline.cluster.kubeflow import find_endpoint
-
-        return command(endpoint=find_endpoint(url, namespace), **rest)
-
-    return wrapped
+    return Watch(interval, timeout=timeout, verbose=os.environ.get("VERBOSE") == "1")
 
 
 def not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -234,16 +175,69 @@ def not_empty(context: click.Context, parameter: click.Parameter, value: str) ->
     return value
 
 
-def watched(command: Callable) -> Callable:
-    """Adds how to follow a run; hands it on as `watching`. VERBOSE=1 shows Kubeflow's and Argo's lines too."""
+experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
+service_account = click.option(
+    "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
+)
+check_images = click.option(
+    "--check-images/--no-check-images", default=True, help="Ask the registry for the images first."
+)
+configured = adding("configuration", lambda profile, settings: configure(profile, settings), profile, settings)
+# Of a training or of a prediction.
+configured_for = adding("configuration", _configuration, what, profile, placement, settings)
+on_this_machine = adding(
+    "job",
+    _job,
+    click.option(
+        "--runner",
+        type=click.Choice(["auto", "docker", "process"]),
+        default="auto",
+        show_default=True,
+        help="Where the steps run; auto takes Docker if an engine answers.",
+    ),
+    outputs,
+    cached(True),
+    configured,
+)
+endpoint = adding("endpoint", _endpoint, endpoint_url, namespace)
+watched = adding(
+    "watching",
+    _watching,
+    click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks."),
+    click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]"),
+)
 
-    @click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks.")
-    @click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]")
-    @functools.wraps(command)
-    def wrapped(interval: float, timeout: float, **rest: Any) -> Any:
-        from pipeline.cluster.follow import Watch
 
-        watching = Watch(interval, timeout=timeout, verbose=os.environ.get("VERBOSE") == "1")
-        return command(watching=watching, **rest)
+def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
+    """Adds the configuration, and all that is fixed at compile time; hands them on as `pipeline`.
 
-    return wrapped
+    Args:
+        with_cache: whether steps may take earlier runs' results if the user does not say.
+    """
+    return adding(
+        "pipeline",
+        _pipeline,
+        click.option(
+            "--evaluate-on",
+            type=click.Choice(["cpu", "gpu"]),
+            default="cpu",
+            show_default=True,
+            help="gpu: where training is.",
+        ),
+        click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps."),
+        click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps."),
+        webhook_secret,
+        cached(with_cache),
+        click.option(
+            "--digests/--no-digests",
+            default=False,
+            show_default=True,
+            help="Name the images by their digests in the registry, too.",
+        ),
+        click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}"),
+        trials,
+        click.option(
+            "--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]"
+        ),
+        configured_for,
+    )
