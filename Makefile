@@ -56,8 +56,7 @@ CONV2D   = @$(PYTHON) -m pipeline
 configured = $(CONV2D) $(1) $(call typed,$(OF_PREDICTION)) -- $(call answered,$(OF_PREDICTION)) $(SETTINGS)
 
 .DEFAULT_GOAL := help
-TARGETS = help run-local sweep model predict predict-all config tensorboard models test soak lint format bench lock audit golden jax images base-image \
-          optuna pipeline-compile pipeline-upload pipeline-run follow schedule schedules unschedule doctor cluster-up cluster-down clean clean-runs
+TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(MAKEFILE_LIST))))
 .PHONY: $(TARGETS) gone
 # Two targets at once, with -j, would make one environment at once.
 .NOTPARALLEL:
