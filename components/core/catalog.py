@@ -53,7 +53,9 @@ _FASHION_MNIST = (
 )
 
 
+_CIFAR_LICENCE = "none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features"
 _CIFAR_10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 _CIFAR_100 = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
     castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
@@ -65,55 +67,42 @@ _CIFAR_100 = """
 """
 
 
-def _idx(mirrors: tuple[str, ...], *files: tuple[str, str, int]) -> tuple[Original, ...]:
+def _files(mirrors: tuple[str, ...], *files: tuple[str, str, int]) -> tuple[Original, ...]:
+    """Files by name, MD5 and size, each of which lies below all mirrors."""
     return tuple(Original(name, tuple(mirror + name for mirror in mirrors), md5, size) for name, md5, size in files)
 
 
 DATASETS: dict[str, KnownDataset] = {
     "digits": KnownDataset(
         format="digits",
-        originals=(Original("digits.csv.gz", ("package:sklearn/datasets/data/digits.csv.gz",), md5="", bytes=57_523),),
+        originals=_files(("package:sklearn/datasets/data/",), ("digits.csv.gz", "", 57_523)),
         class_names=tuple("0123456789"),
         image_shape=(8, 8, 1),
         licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     ),
     "cifar10": KnownDataset(
         format="cifar_binary",
-        originals=(
-            Original(
-                "cifar-10-binary.tar.gz",
-                (
-                    "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/cifar-10-binary.tar.gz",
-                    *(place + "cifar-10-binary.tar.gz" for place in _TORONTO),
-                ),
-                md5="c32a1d4ab5d03f1284b67883e8d87530",
-                bytes=170_052_171,
-            ),
+        originals=_files(
+            ("https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/", *_TORONTO),
+            ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171),
         ),
         class_names=tuple(_CIFAR_10.split()),
         validation="last",
         image_shape=(32, 32, 3),
         mirrored=True,
-        licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
+        licence=_CIFAR_LICENCE,
     ),
     "cifar100": KnownDataset(
         format="cifar_binary",
-        originals=(
-            Original(
-                "cifar-100-binary.tar.gz",
-                tuple(place + "cifar-100-binary.tar.gz" for place in _TORONTO),
-                md5="03b5dce01913d631647c71ecec9e9cb8",
-                bytes=168_513_733,
-            ),
-        ),
+        originals=_files(_TORONTO, ("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", 168_513_733)),
         class_names=tuple(_CIFAR_100.split()),
         image_shape=(32, 32, 3),
         mirrored=True,
-        licence="none stated; its authors ask to cite Krizhevsky (2009), Learning Multiple Layers of Features",
+        licence=_CIFAR_LICENCE,
     ),
     "mnist": KnownDataset(
         format="idx",
-        originals=_idx(
+        originals=_files(
             _MNIST,
             ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
             ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
@@ -126,25 +115,14 @@ DATASETS: dict[str, KnownDataset] = {
     ),
     "fashion_mnist": KnownDataset(
         format="idx",
-        originals=_idx(
+        originals=_files(
             _FASHION_MNIST,
             ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
             ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe", 29_515),
             ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79", 4_422_102),
             ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310", 5_148),
         ),
-        class_names=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
+        class_names=tuple(_FASHION.split(",")),
         image_shape=(28, 28, 1),
         mirrored=True,
         licence="MIT (Zalando SE)",

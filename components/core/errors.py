@@ -79,12 +79,7 @@ def nearest(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
     if close:
         return f"did you mean {spelled[close[0]]!r}?"
-    listed = (
-        sorted(known)
-        if len(known) <= 30
-        else [
-            *(spelled[name] for name in difflib.get_close_matches(word.lower(), list(spelled), n=8, cutoff=0.0)),
-            "...",
-        ]
-    )
-    return f"known: {', '.join(listed)}"
+    if len(known) <= 30:
+        return f"known: {', '.join(sorted(known))}"
+    alike = difflib.get_close_matches(word.lower(), list(spelled), n=8, cutoff=0.0)
+    return f"known: {', '.join(spelled[name] for name in alike)}, ..."
