@@ -99,10 +99,8 @@ class LabelTable:
         rows = self._rows()
         _, first = next(rows)
         path, label, split, header = self._columns(first)
-        named = [first[column] if header else f"column {column + 1}" for column in (path, label)]
-        words = f"picture from {listed(named[:1])}, label from {listed(named[1:])}"
-        if split is not None:
-            words += f", split from {listed([first[split] if header else f'column {split + 1}'])}"
+        found = [column for column in (path, label, split) if column is not None]
+        words = _words(*(first[column] if header else f"column {column + 1}" for column in found))
 
         def cell(row: list[str], column: int | None) -> str:
             return row[column] if column is not None and column < len(row) else ""
@@ -181,9 +179,8 @@ class LabelTable:
         path_key = list(first)[path]
         found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
         split: Sequence[str] = (list(first)[found],) if found is not None else VERTEX_SPLIT
-        words = f"picture from {listed([path_key])}, label from {listed(['.'.join(label)])}"
-        if found is not None or text_at(first, VERTEX_SPLIT):
-            words += f", split from {listed(['.'.join(split)])}"
+        has_split = found is not None or text_at(first, VERTEX_SPLIT)
+        words = _words(path_key, ".".join(label), ".".join(split) if has_split else "")
 
         def lines() -> Iterator[LabelLine]:
             for number, value in self._objects():
@@ -218,6 +215,12 @@ class LabelTable:
             f"expected columns of path and label in {self.name}, received {listed(received)}; "
             "name them path and label in a first line"
         )
+
+
+def _words(path: str, label: str, split: str = "") -> str:
+    """Where a picture's name, its label and its split come from; its split from nowhere if that is empty."""
+    words = f"picture from {listed([path])}, label from {listed([label])}"
+    return f"{words}, split from {listed([split])}" if split else words
 
 
 def _line(number: int, path: str, label: str, split: str) -> LabelLine:

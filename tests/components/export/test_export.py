@@ -22,6 +22,22 @@ from components.export.settings import ExportSettings
 from tests.datasets import altered
 
 
+@pytest.fixture
+def metrics(evaluation) -> dict:
+    return json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+
+
+@pytest.fixture
+def card_of(trained, tmp_path):
+    """The card of an export, by its manifest and metrics."""
+
+    def card(manifest, metrics, copies: int | None = 0, registry: str = "", **trained_so) -> str:
+        write_card(tmp_path / "card.md", manifest, metrics, read_training(trained.model) | trained_so, copies, registry)
+        return (tmp_path / "card.md").read_text()
+
+    return card
+
+
 def test_what_is_exported_is_listed_and_proved(exported, trained):
     manifest, place = exported
     assert manifest.model_sha256 == sha256_of(pathlib.Path(trained.model, "model.keras"))
@@ -73,10 +89,9 @@ def test_an_export_says_which_pictures_its_model_learned_from(exported, trained)
     assert (np.diff(learned.astype(object)) > 0).all()
 
 
-def test_the_card_is_made_of_facts(exported, evaluation):
+def test_the_card_is_made_of_facts(exported, metrics):
     manifest, place = exported
     card = (place / "MODEL_CARD.md").read_text()
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     for said in (
         f"Test accuracy {manifest.accuracy:.4f}",
         f"test loss {manifest.loss:.4f}, on\n500 pictures",
@@ -99,7 +114,9 @@ def test_the_card_is_made_of_facts(exported, evaluation):
         assert said in card
 
 
-def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(exported, trained, evaluation, tmp_path):
+def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(
+    exported, trained, evaluation, metrics, card_of, tmp_path
+):
     """A test split that the source gives may hold copies, and so may that of a model that was started from another."""
     model = tmp_path / "model"
     shutil.copytree(trained.model, model)
@@ -109,18 +126,14 @@ def test_the_card_claims_no_more_of_the_test_pictures_than_the_report(exported, 
     copied = "on\n500 pictures. 7 of the test pictures are copies of pictures that it learned from, and prove nothing."
     assert copied in (tmp_path / "exported" / "MODEL_CARD.md").read_text()
     assert "on\n500 pictures that were not used for training." in (exported[1] / "MODEL_CARD.md").read_text()
-
-    training = read_training(model) | {"started_from": {"name": "a*b", "sha256": "0"}}
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
-    write_card(tmp_path / "card.md", exported[0], metrics, training, None)
-    assert "It was started from a\\*b, which may have learned from test" in (tmp_path / "card.md").read_text()
+    started = card_of(exported[0], metrics, None, started_from={"name": "a*b", "sha256": "0"})
+    assert "It was started from a\\*b, which may have learned from test" in started
 
 
-def test_the_card_of_what_is_published_claims_no_number(exported, trained, evaluation, tmp_path):
+def test_the_card_of_what_is_published_claims_no_number(exported, metrics, card_of):
     """The registry gives the number afterwards: every version's card said version 1."""
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
-    write_card(tmp_path / "card.md", exported[0], metrics, read_training(trained.model), 0, "gs://bucket")
-    card, unpublished = (tmp_path / "card.md").read_text(), (exported[1] / "MODEL_CARD.md").read_text()
+    card = card_of(exported[0], metrics, registry="gs://bucket")
+    unpublished = (exported[1] / "MODEL_CARD.md").read_text()
     name = exported[0].model_name
     assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
     assert "In gs://bucket the SavedModel is the version's own directory" in card
@@ -128,34 +141,28 @@ def test_the_card_of_what_is_published_claims_no_number(exported, trained, evalu
 
 
 def test_the_card_has_a_known_data_sets_licence_and_no_other_and_names_no_class_weak_that_is_not(
-    exported, trained, evaluation, tmp_path
+    exported, metrics, card_of
 ):
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
     for score in metrics["per_class"]:
         score["recall"] = 1.0
     own = exported[0]  # in the format of the digits, and called otherwise
     own = own.model_copy(update={"dataset_title": own.dataset})
-    write_card(tmp_path / "card.md", own, metrics, read_training(trained.model), 0)
-    card = (tmp_path / "card.md").read_text()
+    card = card_of(own, metrics)
     assert "- data set: digits\n- licence: CC BY 4.0" in card
     assert "- Each class was found in all of its test pictures.\n" in card and "Found least often" not in card
 
 
-def test_a_class_without_test_pictures_is_said_to_be_untested(exported, trained, evaluation, tmp_path):
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+def test_a_class_without_test_pictures_is_said_to_be_untested(exported, metrics, card_of):
     metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
-    write_card(tmp_path / "card.md", exported[0], metrics, read_training(trained.model), 0)
-    card = (tmp_path / "card.md").read_text()
+    card = card_of(exported[0], metrics)
     assert "| 4 | - | - | - | 0 |" in card
     assert "Not tested at all, for want of test pictures: 4." in card
 
 
-def test_class_names_stay_text(exported, trained, evaluation, tmp_path):
-    metrics = json.loads((pathlib.Path(evaluation) / "metrics.json").read_text())
+def test_class_names_stay_text(exported, metrics, card_of):
     names = ["a|b", "<script>", "[x](y)", "a&lt;b", *metrics["class_names"][4:]]
     manifest = exported[0].model_copy(update={"class_names": names})
-    write_card(tmp_path / "card.md", manifest, metrics | {"class_names": names}, read_training(trained.model), 0)
-    card = (tmp_path / "card.md").read_text()
+    card = card_of(manifest, metrics | {"class_names": names})
     assert "| a\\|b |" in card and "\\<script\\>" in card and "\\[x\\](y)" in card
     assert "<script>" not in card and "a\\&lt;b" in card
 
