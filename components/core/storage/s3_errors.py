@@ -75,7 +75,9 @@ def explain_s3(error: Exception, bucket: str, key: str) -> Exception:
             )
         if any(words in said for words in NO_TLS):
             return StorageError(f"the endpoint of {bucket} speaks http, not https; write http:// in AWS_ENDPOINT_URL")
-        return broken_connection(error)
+        broken = broken_connection(error)
+        elsewhere = bucket.startswith("minio:") and str(broken) == "host name not found"
+        return Transient(f"{broken}, which MINIO_ENDPOINT_URL says") if elsewhere else broken
     if isinstance(error, boto.BotoCoreError):
         return explain_setup(error, bucket)
     return error

@@ -13,6 +13,8 @@ from components.core.storage.errors import Denied, StorageError, tell
 from components.core.storage.store import Store, open_store
 
 INTERVAL_S = 30.0
+# KFP stores the artifact anyway, and its store may be one that our code does not reach: no reason to wait with a GPU.
+BRIEFLY = Limits(deadline_s=30.0)
 
 
 @contextlib.contextmanager
@@ -34,7 +36,7 @@ def live_board(directory: str, given: str, artifact: str) -> Iterator[Callable[[
         yield lambda: None
         return
     try:
-        sync = DirectorySync(directory, uri, INTERVAL_S)
+        sync = DirectorySync(directory, uri, INTERVAL_S, None if given else BRIEFLY)
         _remove_earlier(sync.store)
     except StorageError as failure:
         if given:

@@ -17,7 +17,7 @@ import pytest
 from components.core.artifacts.checkpoints import checkpoint_place, remove_checkpoints
 from components.core.artifacts.model import load_model, model_file, read_training
 from components.core.errors import PipelineError
-from components.core.storage import open_store
+from components.core.storage import Limits, open_store
 from components.train import component
 from components.train.board.live import live_board
 from components.train.callbacks import SaveCheckpoint
@@ -205,8 +205,11 @@ def _until(store, key: str) -> None:
         time.sleep(0.02)
 
 
-def test_without_credentials_for_its_own_artifact_training_goes_on(gcs, tmp_path, capsys):
-    gcs.proxy.fail("status:403", times=10_000)
+@pytest.mark.parametrize("refused", [403, 503])
+def test_without_credentials_for_its_own_artifact_training_goes_on(gcs, tmp_path, capsys, monkeypatch, refused):
+    """Nor does it wait for minutes, with its GPUs, for a store that our code does not reach: the launcher may."""
+    monkeypatch.setattr("components.train.board.live.BRIEFLY", Limits(deadline_s=0.5, first_pause_s=0.02))
+    gcs.proxy.fail(f"status:{refused}", times=10_000)
     with live_board(str(tmp_path), "", f"{gcs.uri}/artifact") as upload:
         upload()
     assert "TensorBoard shows this run only when it has ended" in capsys.readouterr().out

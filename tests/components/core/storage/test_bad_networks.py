@@ -151,6 +151,13 @@ def test_nothing_listening_is_a_clear_line(bucket, monkeypatch, names, host, sai
         open_store(bucket.uri, IMPATIENT).read_bytes("key")
 
 
+def test_kubeflows_own_store_that_is_elsewhere_is_told_how_to_find(monkeypatch):
+    for name, value in {"ENDPOINT_URL": "http://no.invalid:9", "ACCESS_KEY": "a", "SECRET_KEY": "b"}.items():
+        monkeypatch.setenv(f"MINIO_{name}", value)
+    with pytest.raises(Unreachable, match="host name not found, which MINIO_ENDPOINT_URL says;"):
+        open_store("minio://mlpipeline", IMPATIENT).read_bytes("key")
+
+
 @pytest.mark.parametrize("deed", ["lose", "status:503", "reset"])
 def test_a_claim_whose_answer_was_lost_is_still_ours(bucket, deed):
     """The retry of a create-if-absent finds its own object there, and must not take it for another's."""
