@@ -139,11 +139,10 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         proxy = self.server.proxy
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Stream(self.request)
         with socket.create_connection(proxy.upstream) as upstream:
-            upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            store = Stream(upstream)
+            for connection in (self.request, upstream):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client, store = Stream(self.request), Stream(upstream)
             while (head := client.head()) and self.one(proxy, client, store, head):
                 pass
 
@@ -186,42 +185,27 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 class Stream:
-    """A socket with a buffer for message heads, and bodies passed on in large pieces."""
+    """A connection, read by lines and by lengths."""
 
     def __init__(self, connection: socket.socket):
-        self.connection, self.buffer = connection, b""
+        self.connection, self.reader = connection, connection.makefile("rb", PIECE)
 
     def head(self) -> Head | None:
         """The next message's head; None where the other side has closed."""
-        while b"\r\n\r\n" not in self.buffer:
-            data = self.connection.recv(PIECE)
-            if not data:
-                return None
-            self.buffer += data
-        text, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-        return Head(text.split(b"\r\n"))
+        lines = []
+        while (line := self.reader.readline()).strip():
+            lines.append(line.rstrip())
+        return Head(lines) if line else None
 
     def send(self, data: bytes) -> None:
         self.connection.sendall(data)
 
     def read(self, length: int) -> bytes:
         """Exactly `length` bytes."""
-        while len(self.buffer) < length:
-            data = self.connection.recv(PIECE)
-            if not data:
-                raise ConnectionError("ended early")
-            self.buffer += data
-        data, self.buffer = self.buffer[:length], self.buffer[length:]
+        data = self.reader.read(length)
+        if len(data) < length:
+            raise ConnectionError("ended early")
         return data
-
-    def line(self) -> bytes:
-        while b"\r\n" not in self.buffer:
-            data = self.connection.recv(PIECE)
-            if not data:
-                raise ConnectionError("ended early")
-            self.buffer += data
-        line, _, self.buffer = self.buffer.partition(b"\r\n")
-        return line
 
     def pump(
         self, to: "Stream | None", head: Head, damage: bool = False, bodiless: bool = False, pause_s: float = 0
@@ -231,36 +215,30 @@ class Stream:
             return
         if head.chunked:
             while True:
-                line = self.line()
+                line = self.reader.readline()
                 size = int(line.partition(b";")[0], 16)
                 data = self.read(size + 2)
                 if to:
-                    to.send(line + b"\r\n" + (_damaged(data, size // 2) if damage and size else data))
+                    to.send(line + (_damaged(data, size // 2) if damage and size else data))
                 damage = damage and not size
                 if not size:
                     return
-        left, victim = head.length, head.length // 2 if damage and head.length else -1
-        first, self.buffer = self.buffer[:left], self.buffer[left:]
-        at, piece = 0, bytearray(PIECE)
-        while left:
-            if first:
-                data, first = first, b""
-            else:
-                count = self.connection.recv_into(piece, min(left, PIECE))
-                if not count:
-                    raise ConnectionError("ended early")
-                data = memoryview(piece)[:count]
+        at, victim = 0, head.length // 2 if damage else -1
+        while at < head.length:
+            data = self.reader.read1(min(head.length - at, PIECE))
+            if not data:
+                raise ConnectionError("ended early")
             if at <= victim < at + len(data):
-                data = _damaged(bytes(data), victim - at)
+                data = _damaged(data, victim - at)
             if to:
                 to.send(data)
             time.sleep(pause_s * len(data) / PIECE)
             at += len(data)
-            left -= len(data)
 
     def reset(self) -> None:
         """Ends the connection with a reset instead of a goodbye."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.reader.close()
         self.connection.close()
 
 
