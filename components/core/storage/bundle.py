@@ -13,10 +13,10 @@ import pydantic
 from components.core.errors import first_line
 from components.core.files import sha256_of, whole_directory
 from components.core.storage.backend import Stored
+from components.core.storage.download import reading
 from components.core.storage.errors import Corrupted, StorageError
 from components.core.storage.location import local_parts
 from components.core.storage.store import Store
-from components.core.storage.upload import reading
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1

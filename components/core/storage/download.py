@@ -15,56 +15,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-from components.core.files import hidden_beside, lock, require_free
+from components.core.files import hidden_beside, lock
 from components.core.progress import Progress
 from components.core.storage.backend import Stored
 from components.core.storage.checksums import check_data, check_file, guessed, known
-from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, StorageError
-from components.core.storage.location import local_parts
+from components.core.storage.errors import Corrupted, PreconditionFailed, StorageError
 from components.core.storage.objects import Objects
-from components.core.storage.parallel import Task, run_all
-
-# A damaged or replaced object is fetched again from the start this many times in all.
-ROUNDS = 3
-
-
-def download_directory(store: Objects, prefix: str, path: pathlib.Path, label: str) -> list[Stored]:
-    """Fetches all objects below `prefix` into `path`, and returns their descriptions."""
-    top = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
-    found = list(store.list(prefix))
-    if not found:
-        raise NotFound(f"expected objects below {store.uri(prefix)}/, received none; check the prefix")
-    return download_files(
-        store, [(stored, path.joinpath(*local_parts(stored.key[len(top) :]))) for stored in found], label
-    )
-
-
-def download_files(store: Objects, landing_places: list[tuple[Stored, pathlib.Path]], label: str) -> list[Stored]:
-    """Fetches objects as they were listed into files; returns their descriptions."""
-    landings = [Landing(store, stored, path) for stored, path in landing_places]
-    left = [landing for landing in landings if not landing.there_already()]
-    there = sum(landing.here for landing in landings)
-    if landing_places:
-        path = landing_places[0][1]
-        with _told(path):  # at once, and not when the disk is full in an hour
-            require_free(path.parent, sum(stored.size for stored, _ in landing_places) - there, "make room")
-    with (
-        contextlib.ExitStack() as closed,
-        Progress(label, sum(stored.size for stored, _ in landing_places), "B", start=there) as progress,
-    ):
-        for landing in left:
-            closed.callback(landing.close)
-        for rounds_left in reversed(range(ROUNDS)):
-            tasks = (task for landing in left for task in landing.tasks(progress))
-            run_all(tasks, store.limits.workers, store.limits.window)
-            left = [landing for landing in left if landing.failure]
-            if not left:
-                break
-            if not rounds_left and left[0].failure:
-                raise left[0].failure
-            for landing in left:
-                landing.start_over(progress)
-    return [landing.stored for landing in landings]
+from components.core.storage.parallel import Task
 
 
 class Landing:
@@ -96,7 +53,7 @@ class Landing:
 
     def there_already(self) -> bool:
         """Whether the file has its name already and is provably the object."""
-        with _told(self.path):
+        with writing(self.path):
             if not known(self.stored) or not self.path.is_file() or self.path.stat().st_size != self.stored.size:
                 return False
         try:
@@ -108,12 +65,12 @@ class Landing:
 
     def tasks(self, progress: Progress) -> Iterator[Task]:
         """The requests that are left to make."""
-        with _told(self.path):
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         if len(self.ranges) == 1:
             yield Task(self.stored.size, lambda: self._whole(progress))
             return
-        with _told(self.path):
+        with writing(self.path):
             self._hold(progress)
         if not self.done:
             self._write_journal_head()
@@ -178,7 +135,7 @@ class Landing:
             self.failure = failure
             return
         self._take_own_names()
-        with _told(self.path):
+        with writing(self.path):
             try:
                 self.partial.write_bytes(data)
                 self.partial.replace(self.path)
@@ -195,7 +152,7 @@ class Landing:
         except PreconditionFailed as changed:
             self.failure = changed
             return
-        with _told(self.path):
+        with writing(self.path):
             descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT, 0o644)
             try:
                 os.pwrite(descriptor, data, start)
@@ -204,7 +161,7 @@ class Landing:
         progress.advance(len(data))
         with self.lock:
             self.stored = self._promised(answered)
-            with _told(self.path), self.journal.open("a", encoding="ascii") as journal:
+            with writing(self.path), self.journal.open("a", encoding="ascii") as journal:
                 journal.write(f"{number}\n")
             self.done.add(number)
             complete = len(self.done) == len(self.ranges)
@@ -217,7 +174,7 @@ class Landing:
         except Corrupted as failure:
             self.failure = failure
             return
-        with _told(self.path):
+        with writing(self.path):
             self.partial.replace(self.path)
             self.journal.unlink(missing_ok=True)
         self.close()
@@ -233,7 +190,7 @@ class Landing:
         return f"{self.stored.generation} {self.stored.size} {self.store.limits.chunk}"
 
     def _write_journal_head(self) -> None:
-        with _told(self.path):
+        with writing(self.path):
             os.truncate(self.partial, 0)
             self.journal.write_text(f"{self._journal_head()}\n", encoding="utf-8")
 
@@ -249,9 +206,18 @@ class Landing:
 
 
 @contextlib.contextmanager
-def _told(path: pathlib.Path) -> Iterator[None]:
+def writing(path: pathlib.Path) -> Iterator[None]:
     """Makes one line of what the local disk refuses."""
     try:
         yield
     except OSError as error:
         raise StorageError(f"can't write {path}: {error.strerror}; check the disk and the path") from None
+
+
+@contextlib.contextmanager
+def reading(path: pathlib.Path) -> Iterator[None]:
+    """Makes one line of what the local disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None

@@ -1,21 +1,27 @@
 """A place for objects, whoever keeps it. The rest of the code knows this interface and no provider.
 
-Imports lead downward only: store, then download and upload, then objects, then what all of them share; a provider
-(gcs, s3, local) knows none of these.
+Imports lead downward only: store, then download, then objects, then what all of them share; a provider (gcs, s3, local)
+knows none of these.
 """
 
+import contextlib
+import functools
 import os
 import pathlib
 
+from components.core.files import require_free, unfinished
+from components.core.progress import Progress
 from components.core.storage.backend import Backend, Limits, Stored
-from components.core.storage.download import download_directory, download_files
-from components.core.storage.errors import StorageError
-from components.core.storage.location import Location, parse
-from components.core.storage.objects import Objects
-from components.core.storage.upload import upload_directory, upload_files
+from components.core.storage.download import Landing, reading, writing
+from components.core.storage.errors import NotFound, StorageError, tell
+from components.core.storage.location import Location, local_parts, parse
+from components.core.storage.objects import Listing, Objects
+from components.core.storage.parallel import Task, run_all
 
 # What to install for a scheme whose client is missing. The image has both; a laptop that only submits may not.
 CLIENTS = {"gs": "google-cloud-storage", "s3": "boto3", "minio": "boto3"}
+# A damaged or replaced object is fetched again from the start this many times in all.
+ROUNDS = 3
 
 
 class Store(Objects):
@@ -23,31 +29,105 @@ class Store(Objects):
 
     def download_file(self, key: str, path: str | os.PathLike, label: str = "download") -> Stored:
         """Fetches an object into a file: parallel ranges, resumed after a kill, checked, then renamed into place."""
-        return download_files(self, [(self.stat(key), pathlib.Path(path))], label)[0]
+        return self.download_files([(self.stat(key), pathlib.Path(path))], label)[0]
 
-    def upload_file(self, path: str | os.PathLike, key: str, label: str = "upload") -> Stored:
-        """Stores a file: parallel parts, each checked and retried; the object appears whole or not at all."""
-        return upload_files(self, [(pathlib.Path(path), key)], label)[0]
-
-    def download_directory(self, prefix: str, path: str | os.PathLike, label: str = "download") -> list[Stored]:
+    def download_directory(self, prefix: str, path: str | os.PathLike, label: str = "download") -> Listing:
         """Fetches all objects below `prefix`. Each file appears whole; those that are there already are kept.
 
         Raises:
             NotFound: there are none.
         """
-        return download_directory(self, prefix, pathlib.Path(path), label)
+        top = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+        found = list(self.list(prefix))
+        if not found:
+            raise NotFound(f"expected objects below {self.uri(prefix)}/, received none; check the prefix")
+        return self.download_files(
+            [(stored, pathlib.Path(path, *local_parts(stored.key[len(top) :]))) for stored in found], label
+        )
 
-    def upload_directory(self, path: str | os.PathLike, prefix: str = "", label: str = "upload") -> list[Stored]:
-        """Stores all files below `path`, under `prefix`."""
-        return upload_directory(self, pathlib.Path(path), prefix, label)
+    def download_files(self, places: list[tuple[Stored, pathlib.Path]], label: str = "download") -> Listing:
+        """Fetches objects, as a listing described them, into the files given beside them; describes them."""
+        landings = [Landing(self, stored, path) for stored, path in places]
+        left = [landing for landing in landings if not landing.there_already()]
+        there = sum(landing.here for landing in landings)
+        if places:
+            path = places[0][1]
+            with writing(path):  # at once, and not when the disk is full in an hour
+                require_free(path.parent, sum(stored.size for stored, _ in places) - there, "make room")
+        with (
+            contextlib.ExitStack() as closed,
+            Progress(label, sum(stored.size for stored, _ in places), "B", start=there) as progress,
+        ):
+            for landing in left:
+                closed.callback(landing.close)
+            for rounds_left in reversed(range(ROUNDS)):
+                tasks = (task for landing in left for task in landing.tasks(progress))
+                run_all(tasks, self.limits.workers, self.limits.window)
+                left = [landing for landing in left if landing.failure]
+                if not left:
+                    break
+                if not rounds_left and left[0].failure:
+                    raise left[0].failure
+                for landing in left:
+                    landing.start_over(progress)
+        return [landing.stored for landing in landings]
 
-    def upload_files(self, files: list[tuple[pathlib.Path, str]], label: str = "upload") -> list[Stored]:
-        """Stores files under the keys given beside them, in no particular order."""
-        return upload_files(self, files, label)
+    def upload_file(self, path: str | os.PathLike, key: str, label: str = "upload") -> Stored:
+        """Stores a file: parallel parts, each checked and retried; the object appears whole or not at all."""
+        return self.upload_files([(pathlib.Path(path), key)], label)[0]
 
-    def download_files(self, places: list[tuple[Stored, pathlib.Path]], label: str = "download") -> list[Stored]:
-        """Fetches objects, as a listing described them, into the files given beside them."""
-        return download_files(self, places, label)
+    def upload_directory(self, directory: str | os.PathLike, prefix: str = "", label: str = "upload") -> Listing:
+        """Stores all files below a directory, under `prefix`; returns their descriptions, sorted by key."""
+        path = pathlib.Path(directory)
+        if not path.is_dir():
+            raise StorageError(f"expected a directory to upload, received {path}")
+        names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        if left_out := [name for name in names if unfinished(name)]:
+            names = [name for name in names if not unfinished(name)]
+            tell(f"{label}: {len(left_out):,} unfinished files are left out, for instance {path / left_out[0]}")
+        if not names:
+            raise StorageError(f"expected files to upload below {path}, received none")
+        prefix = prefix.strip("/")
+        keys = [f"{prefix}/{name.as_posix()}" if prefix else name.as_posix() for name in names]
+        return self.upload_files([(path / name, key) for name, key in zip(names, keys, strict=True)], label)
+
+    def upload_files(self, files: list[tuple[pathlib.Path, str]], label: str = "upload") -> Listing:
+        """Stores files under the keys given beside them; returns their descriptions in the same order."""
+        sizes = {}
+        for path, _ in files:
+            with reading(path):
+                sizes[path] = path.stat().st_size
+        limits = self.limits
+        held_by_large = limits.part * limits.part_workers
+        results: dict[str, Stored] = {}
+        with Progress(label, sum(sizes[path] for path, _ in files), "B") as progress:
+
+            def small(path: pathlib.Path, key: str) -> None:
+                with reading(path):
+                    data = path.read_bytes()
+                results[key] = self.write_bytes(key, data)
+                progress.advance(len(data))
+
+            def large(path: pathlib.Path, key: str) -> None:
+                counted: list[int] = []
+
+                def sent(amount: int) -> None:
+                    counted.append(amount)
+                    progress.advance(amount)
+
+                results[key] = self.put_large(key, path, sent)
+                # One that began anew has told too much.
+                progress.advance(sizes[path] - sum(counted))
+
+            # The large ones first: the small ones fill the time in which those wait for answers.
+            tasks = (
+                Task(sizes[path], functools.partial(small, path, key))
+                if sizes[path] <= limits.part
+                else Task(held_by_large, functools.partial(large, path, key))
+                for path, key in sorted(files, key=lambda file: -sizes[file[0]])
+            )
+            run_all(tasks, limits.workers, limits.window + held_by_large)
+        return [results[key] for _, key in files]
 
 
 def open_store(uri: str, limits: Limits | None = None) -> Store:
