@@ -128,7 +128,8 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
 
 
 class BestWeights(Callback):
-    """Keeps the weights of the best epoch: the highest validation accuracy, the earlier of equals.
+    """Keeps the weights of the best epoch: the highest validation accuracy, of equals the lowest loss: a few
+    pictures are soon all answered right, long before the model is sure of it.
 
     Without a validation split there is nothing to judge by, and the last epoch counts as the best.
 
@@ -146,13 +147,14 @@ class BestWeights(Callback):
         self.judged_at, self.least = int(at or 0), float(least or 0)
         self.epoch = 0
         self.accuracy: float | None = None
+        self.loss = math.inf
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        accuracy = (logs or {}).get("val_accuracy")
-        if accuracy is None or self.accuracy is None or accuracy > self.accuracy:
+        accuracy, loss = (logs or {}).get("val_accuracy"), float((logs or {}).get("val_loss", math.inf))
+        if accuracy is None or self.accuracy is None or (accuracy, -loss) > (self.accuracy, -self.loss):
             self.epoch, self.weights = epoch + 1, self.model.get_weights()
-            self.accuracy = None if accuracy is None else float(accuracy)
+            self.accuracy, self.loss = None if accuracy is None else float(accuracy), loss
         if why := self.ends_after(epoch + 1):
             if self.line:
                 print(f"{why}: stopped after epoch {epoch + 1}")
@@ -169,7 +171,7 @@ class BestWeights(Callback):
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""
-        self.epoch, self.accuracy = state["best_epoch"], state["best_accuracy"]
+        self.epoch, self.accuracy, self.loss = state["best_epoch"], state["best_accuracy"], state["best_loss"]
         self.weights = weights or model.get_weights()
 
 
@@ -241,7 +243,7 @@ class SaveCheckpoint(Callback):
         arrays = model_state(self.model)  # Keras copies
         if self.best.epoch != epoch + 1:
             arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
-        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy}
+        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy, "best_loss": self.best.loss}
         state = {"history": list(self.log.history), "by_step": list(self.log.by_step), **best}
         self.began = time.monotonic()
         self.thread = threading.Thread(target=self._write, args=(arrays, state), name="checkpoint")

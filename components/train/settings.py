@@ -112,7 +112,10 @@ class TrainSettings(Settings):
         description="nodes of a cluster that train together, each with `gpus` GPUs; more than 1 needs Kubeflow Trainer",
     )
     early_stopping_patience: int = Field(
-        0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: train all epochs"
+        0,
+        ge=0,
+        description="stop after so many epochs without a better validation accuracy, or the same at a lower "
+        "loss; 0: train all epochs",
     )
     end_below: str = Field(
         "",

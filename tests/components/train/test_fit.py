@@ -341,6 +341,14 @@ def test_an_accuracy_of_just_what_is_asked_is_not_below_it() -> None:
         assert best.ends_after(1) == why
 
 
+def test_of_equal_accuracies_the_lowest_loss_counts() -> None:
+    best = BestWeights(0)
+    best.set_model(keras.Sequential())
+    for epoch, (accuracy, loss) in enumerate([(0.9, 0.5), (0.9, 0.4), (0.9, 0.6), (0.8, 0.1)]):
+        best.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+    assert (best.epoch, best.accuracy) == (2, 0.9)
+
+
 def test_nothing_ends_while_layers_are_frozen() -> None:
     for best, ends in ((BestWeights(2, since=5), 7), (BestWeights(0, since=5, end_below="1:0.9"), 6)):
         best.epoch, best.accuracy = 1, 0.5
