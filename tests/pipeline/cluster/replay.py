@@ -59,7 +59,7 @@ def recorded_log(name: str) -> str:
     return (RECORDED / f"log-{name}.txt").read_text()
 
 
-WATCH = Watch(interval=0.01, patience=0.5, stuck_after=0.05, timeout=1.0, hopeless_after=0.05)
+WATCH = Watch(interval=0.01, patience=0.5, stuck_after=0.05, timeout=1.0, hopeless_after=0.0)
 
 
 def replay(name: str, kube=None, pages: bool = True, verbose: bool = False) -> list[str]:
