@@ -145,10 +145,10 @@ def _depths(parts: Sequence[Found]) -> list[int]:
         for part, depth in zip(parts, depths, strict=True)
     ]
     found = list(depths)
+    held_by = collections.Counter(name for names in classes for name in names)
     for number, part in enumerate(parts):
-        others = set[str]().union(*classes[:number], *classes[number + 1 :])
         above = max(part.pictures_in, key=len)[: depths[number]]
-        known = [place for place, name in enumerate(above) if name in others]
-        if known and not classes[number] & others:
+        known = [place for place, name in enumerate(above) if held_by[name] > (name in classes[number])]
+        if known and all(held_by[name] == 1 for name in classes[number]):
             found[number] = known[-1]
     return found
