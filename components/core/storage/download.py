@@ -198,9 +198,11 @@ class Landing:
         """The chunks that an earlier run wrote, if it fetched the same generation. A torn last line does not count."""
         try:
             head, *lines = self.journal.read_text(encoding="utf-8").split("\n")[:-1]
-            if head != self._journal_head() or not self.partial.is_file():
+            there = self.partial.stat().st_size
+            if head != self._journal_head():
                 return set()
-            return {int(line) for line in lines if line.isdigit() and int(line) < len(self.ranges)}
+            ends = [end for _, end in self.ranges if end <= there]
+            return {int(line) for line in lines if line.isdigit() and int(line) < len(ends)}
         except (OSError, ValueError):
             return set()
 

@@ -259,19 +259,20 @@ def test_a_killed_download_goes_on_where_it_was(bucket, tmp_path):
 
 
 def test_a_foreign_partial_file_does_no_harm(bucket, tmp_path):
-    """Left over from another generation, or damaged on disk."""
+    """Left over from another generation, damaged on disk, or gone, as of one that was cleared away."""
     store = open_store(bucket.uri, PATIENT)
     (tmp_path / "file").write_bytes(data := os.urandom(6 * SMALL.chunk))
     store.upload_file(tmp_path / "file", "payload")
     stored = store.stat("payload")
     partial, journal = tmp_path / ".back.partial", tmp_path / ".back.partial.done"
-    for head in (f"{stored.generation} {stored.size} {SMALL.chunk}", "another 1 2", "", "\xff"):
-        partial.write_bytes(os.urandom(6 * SMALL.chunk))
+    own = f"{stored.generation} {stored.size} {SMALL.chunk}"
+    for head, there, asked in ((own, 6, 9), (own, 0, 6), ("another 1 2", 8, 6), ("", 6, 6), ("\xff", 6, 6)):
+        partial.write_bytes(os.urandom(there * SMALL.chunk))
         journal.write_text(f"{head}\n0\n1\n2\nx\n77\n4")
         bucket.proxy.requests.clear()
         store.download_file("payload", tmp_path / "back")
         assert (tmp_path / "back").read_bytes() == data
-        assert len(chunks(bucket.proxy)) == (9 if head.startswith(stored.generation) else 6), "half, and then all anew"
+        assert len(chunks(bucket.proxy)) == asked, "if half was there, that, and then all anew"
         (tmp_path / "back").unlink()
 
 
