@@ -37,7 +37,7 @@ def fused_max_pooling() -> type:
             pool, (high, wide), (_, height, width, channels) = super().call, self.pool_size, inputs.shape
             rows, columns = height // high, width // wide
             over = height % high or width % wide  # what is left over at an edge is in no window if that is "valid"
-            whole = rows and columns and (self.padding == "valid" or not over)
+            whole = rows and columns and (self.padding == "valid" or not over) and high * wide < 128  # places are bytes
             if not whole or tuple(self.strides) != (high, wide) or self.data_format != "channels_last":
                 return pool(inputs)
 
@@ -46,7 +46,7 @@ def fused_max_pooling() -> type:
                 largest = pool(values)
                 windows = values[:, : rows * high, : columns * wide]
                 windows = ops.reshape(windows, (-1, rows, high, columns, wide, channels))
-                order = ops.reshape(ops.arange(high * wide), (high, 1, wide, 1))
+                order = ops.reshape(ops.arange(high * wide, dtype="int8"), (high, 1, wide, 1))
                 places = ops.where(windows == largest[:, :, None, :, None], order, high * wide)
                 first = ops.min(places, axis=(2, 4), keepdims=True)
 

@@ -62,9 +62,10 @@ def test_max_pooling_and_its_gradient_are_kerass(options: dict) -> None:
         assert np.array_equal(our, their)
 
 
-@pytest.mark.parametrize(("size", "own"), [(8, 0), (9, 1)])
-def test_windows_that_fill_the_picture_are_compared_by_either_padding(size: int, own: int) -> None:
-    layer = fused_max_pooling()(padding="same")
+@pytest.mark.parametrize(("size", "own", "window"), [(8, 0, 2), (9, 1, 2), (11, 0, 11), (12, 1, 12)])
+def test_windows_that_fill_the_picture_are_compared_by_either_padding(size: int, own: int, window: int) -> None:
+    """Those of 128 pixels and more are not, as a byte holds no place in them."""
+    layer = fused_max_pooling()(window, padding="same")
 
     @tf.function
     def gradient(values: tf.Tensor) -> tf.Tensor:
