@@ -19,86 +19,51 @@ def layout(*folders: str):
 @pytest.mark.parametrize(
     ("folders", "places"),
     [
-        (["cat", "dog"], {"cat": (0, TRAIN), "dog": (1, TRAIN)}),
-        (["photos/dog", "photos/cat"], {"photos/cat": (0, TRAIN), "photos/dog": (1, TRAIN)}),
-        (["a/b/dog", "a/b/cat"], {"a/b/cat": (0, TRAIN), "a/b/dog": (1, TRAIN)}),
-        (
-            ["train/cat", "train/dog", "test/cat", "test/dog"],
-            {"train/cat": (0, TRAIN), "train/dog": (1, TRAIN), "test/cat": (0, TEST), "test/dog": (1, TEST)},
-        ),
+        (["cat", "dog"], [0, 1]),
+        (["photos/dog", "photos/cat"], [1, 0]),
+        (["a/b/dog", "a/b/cat"], [1, 0]),
+        (["train/cat", "train/dog", "test/cat", "test/dog"], [0, 1, (0, TEST), (1, TEST)]),
         (
             ["top/Train/cat", "top/Train/dog", "top/valid/cat", "top/valid/dog"],
-            {
-                "top/Train/cat": (0, TRAIN),
-                "top/Train/dog": (1, TRAIN),
-                "top/valid/cat": (0, VALIDATION),
-                "top/valid/dog": (1, VALIDATION),
-            },
+            [0, 1, (0, VALIDATION), (1, VALIDATION)],
         ),
-        (["train/cat", "train/dog"], {"train/cat": (0, TRAIN), "train/dog": (1, TRAIN)}),
+        (["train/cat", "train/dog"], [0, 1]),
         (
             ["train/cat", "train/dog", "val/cat", "val/dog", "test"],  # unlabelled test pictures
-            {
-                "train/cat": (0, TRAIN),
-                "train/dog": (1, TRAIN),
-                "val/cat": (0, VALIDATION),
-                "val/dog": (1, VALIDATION),
-            },
+            [0, 1, (0, VALIDATION), (1, VALIDATION), None],
         ),
-        (
-            ["cat", "cat/indoors", "dog", "dog/a/b"],  # folders inside a class folder
-            {"cat": (0, TRAIN), "cat/indoors": (0, TRAIN), "dog": (1, TRAIN), "dog/a/b": (1, TRAIN)},
-        ),
-        (["train", "plane", "car"], {"train": (2, TRAIN), "plane": (1, TRAIN), "car": (0, TRAIN)}),  # a vehicle
-        (["photos", "photos/cat", "photos/dog"], {"photos/cat": (0, TRAIN), "photos/dog": (1, TRAIN)}),
-        (["", "cat", "dog"], {"cat": (0, TRAIN), "dog": (1, TRAIN)}),  # a stray picture on top
-        (["cat/in", "cat/out", "dog/in", "dog/out"], {"cat/in": 0, "cat/out": 0, "dog/in": 1, "dog/out": 1}),
-        (
-            ["Training/cat", "Training/dog", "Testing/cat", "Testing/dog"],
-            {"Training/cat": 0, "Training/dog": 1, "Testing/cat": (0, TEST), "Testing/dog": (1, TEST)},
-        ),
+        (["cat", "cat/indoors", "dog", "dog/a/b"], [0, 0, 1, 1]),  # folders inside a class folder
+        (["train", "plane", "car"], [2, 1, 0]),  # a vehicle
+        (["photos", "photos/cat", "photos/dog"], [None, 0, 1]),
+        (["", "cat", "dog"], [None, 0, 1]),  # a stray picture on top
+        (["cat/in", "cat/out", "dog/in", "dog/out"], [0, 0, 1, 1]),
+        (["Training/cat", "Training/dog", "Testing/cat", "Testing/dog"], [0, 1, (0, TEST), (1, TEST)]),
         (
             ["TRAIN/a", "TRAIN/b", "Eval/a", "Eval/b", "dev/a", "dev/b"],
-            {
-                **{"TRAIN/a": 0, "TRAIN/b": 1, "Eval/a": (0, TEST), "Eval/b": (1, TEST)},
-                **{"dev/a": (0, VALIDATION), "dev/b": (1, VALIDATION)},
-            },
+            [0, 1, (0, TEST), (1, TEST), (0, VALIDATION), (1, VALIDATION)],
         ),
-        (
-            ["train_images/a", "train_images/b", "Test Set/a", "Test Set/b"],
-            {"train_images/a": 0, "train_images/b": 1, "Test Set/a": (0, TEST), "Test Set/b": (1, TEST)},
-        ),
+        (["train_images/a", "train_images/b", "Test Set/a", "Test Set/b"], [0, 1, (0, TEST), (1, TEST)]),
         (  # as Intel's pictures of scenes are packed: each split once more inside itself
             ["seg_train/seg_train/a", "seg_train/seg_train/b", "seg_test/seg_test/a", "seg_test/seg_test/b"],
-            {
-                **{"seg_train/seg_train/a": 0, "seg_train/seg_train/b": 1},
-                **{"seg_test/seg_test/a": (0, TEST), "seg_test/seg_test/b": (1, TEST)},
-            },
+            [0, 1, (0, TEST), (1, TEST)],
         ),
-        (["photos/photos/a", "photos/photos/b"], {"photos/photos/a": 0, "photos/photos/b": 1}),
+        (["photos/photos/a", "photos/photos/b"], [0, 1]),
         (
             ["Training/Training/a", "Training/Training/b", "Training/Testing/a", "Training/Testing/b"],
-            {
-                **{"Training/Training/a": 0, "Training/Training/b": 1},
-                **{"Training/Testing/a": (0, TEST), "Training/Testing/b": (1, TEST)},
-            },
+            [0, 1, (0, TEST), (1, TEST)],
         ),
-        (  # splits inside the classes
-            ["cat/train", "cat/test", "dog/train", "dog/test"],
-            {"cat/train": 0, "cat/test": (0, TEST), "dog/train": 1, "dog/test": (1, TEST)},
-        ),
-        (["test_data/a", "test_data/b"], {"test_data/a": 0, "test_data/b": 1}),  # a name for all of it
-        (["express train", "steam train"], {"express train": 0, "steam train": 1}),
-        (
-            ["express train/red", "express train/blue", "steam train/red", "steam train/blue"],
-            {"express train/red": 0, "express train/blue": 0, "steam train/red": 1, "steam train/blue": 1},
-        ),
+        (["cat/train", "cat/test", "dog/train", "dog/test"], [0, (0, TEST), 1, (1, TEST)]),  # splits inside the classes
+        (["test_data/a", "test_data/b"], [0, 1]),  # a name for all of it
+        (["express train", "steam train"], [0, 1]),
+        (["express train/red", "express train/blue", "steam train/red", "steam train/blue"], [0, 0, 1, 1]),
     ],
 )
 def test_folders_are_understood(folders, places):
+    """Each folder's class and split; a class alone is one to train with, None a folder whose pictures are left out."""
     understood = layout(*folders)
-    wanted = {folder: (place, TRAIN) if isinstance(place, int) else place for folder, place in places.items()}
-    assert understood.places == {tuple(folder.split("/")): place for folder, place in wanted.items()}
+    wanted = [(place, TRAIN) if isinstance(place, int) else place for place in places]
+    assert [understood.places.get(tuple(filter(None, folder.split("/")))) for folder in folders] == wanted
+    assert len(understood.places) == len(folders) - places.count(None)
     assert understood.class_names == sorted(understood.class_names)
 
 
