@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.train.fused import fused_batch_normalization, fused_max_pooling
+from components.train.fused import fused_batch_normalization, fused_layers, fused_max_pooling
 
 
 def one_step(layer: keras.layers.Layer, values: np.ndarray) -> list[np.ndarray]:
@@ -73,3 +73,16 @@ def test_windows_that_fill_the_picture_are_compared_by_either_padding(size: int,
 
     operations = gradient.get_concrete_function(tf.TensorSpec((1, size, size, 2))).graph.get_operations()
     assert sum(operation.type == "MaxPoolGrad" for operation in operations) == own
+
+
+def test_xla_has_nothing_to_scatter_for_tensorflow_on_a_gpu_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    values, layer = tf.ones((2, 8, 8, 2)), fused_layers()[keras.layers.MaxPooling2D]()
+
+    @tf.function(jit_compile=True)
+    def gradient(values: tf.Tensor) -> tf.Tensor:
+        return tf.gradients(layer(values), values)
+
+    assert "scatter" not in gradient.experimental_get_compiler_ir(values)(stage="hlo")
+    monkeypatch.undo()
+    assert keras.layers.MaxPooling2D not in fused_layers()  # TensorFlow has a kernel of its own for a processor
