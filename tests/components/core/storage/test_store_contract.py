@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import shutil
 
 import pytest
 from botocore.utils import parse_timestamp
@@ -213,3 +214,19 @@ def test_the_s3_server_lists_as_moto_does(s3, monkeypatch):
 @pytest.mark.parametrize("said", ["2026-11-26T18:00:00.000Z", "2026-11-26T18:00:00Z", "Thu, 26 Nov 2026 18:00:00 GMT"])
 def test_a_date_of_s3_is_what_botocore_takes_it_for(said):
     assert moment(said) == parse_timestamp(said)
+
+
+@pytest.mark.parametrize("after", ["deleted", "replaced"])
+def test_a_copy_in_a_directory_never_shows_what_has_gone_meanwhile(tmp_path, monkeypatch, after):
+    """A registry's deletion replaces the manifest that a promotion is copying: the version came back."""
+    store, really_copy = open_store(str(tmp_path)), shutil.copyfile
+    store.write_bytes("staged", b"old")
+
+    def overtaken(source, beside):
+        really_copy(source, beside)
+        store.delete("staged") if after == "deleted" else store.write_bytes("staged", b"new")
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    with pytest.raises((NotFound, PreconditionFailed)):
+        store.copy("staged", "served")
+    assert not store.exists("served")
