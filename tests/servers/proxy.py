@@ -6,7 +6,7 @@
 
 What can happen to a request (the `deed`):
 
-    status:CODE     is answered with that status, and never reaches the store
+    status:CODE     is answered with that status, and never reaches the store; 503/60: come again in a minute
     refuse:XML      is answered 403 with that S3 error code
     reset           the connection is reset before the store sees the request
     lose            the store does it, but the connection is reset instead of the answer
@@ -249,6 +249,7 @@ def _damaged(data: bytes, at: int) -> bytes:
 def _refusal(deed: str, method: str) -> bytes:
     kind, _, value = deed.partition(":")
     status, body = (value, b"") if kind == "status" else ("403", f"<Error><Code>{value}</Code></Error>".encode())
-    wait = "Retry-After: 0\r\n" if status in ("429", "503") else ""
+    status, _, later = status.partition("/")
+    wait = f"Retry-After: {later or 0}\r\n" if status in ("429", "503") else ""
     head = f"HTTP/1.1 {status} Chosen\r\nContent-Length: {len(body)}\r\n{wait}\r\n".encode()
     return head if method == "HEAD" else head + body

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.core.storage import Denied, StorageError, open_store
+from components.core.storage import Denied, StorageError, Unreachable, open_store
 from tests.servers.small import SMALL
 
 
@@ -20,6 +20,12 @@ def test_too_many_requests_are_asked_again_though_they_are_called_forbidden(gcs,
     }
     deeds[deed]()
     assert not gcs.server.state.refusals
+
+
+def test_a_store_that_wants_to_be_left_alone_is(gcs):
+    gcs.proxy.fail("status:503/3600", times=100)
+    with pytest.raises(Unreachable, match="gave up after 1 try"):
+        open_store(gcs.uri, SMALL).read_bytes("key")
 
 
 def test_what_a_retention_policy_keeps_is_told_as_that(gcs, monkeypatch):
