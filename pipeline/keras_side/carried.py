@@ -3,6 +3,7 @@ is trained. A list of what they can't do would be wrong with their next version.
 
 import pathlib
 import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ LONGEST_REASON = 200
 PICTURES = 4
 
 
-def refuse_uncarried(model: "keras.Model", formats: list[str], names: list[str]) -> None:
+def refuse_uncarried(model: "keras.Model", formats: Sequence[str], names: list[str]) -> None:
     """Converts the model, with whatever weights it has, to each format that is converted, and runs that once.
 
     Args:

@@ -20,6 +20,8 @@ from components.train.settings import TrainSettings
 from pipeline.keras_side.ask import StartPython, ask, start_python
 from pipeline.parameters.parameters import Parameters
 
+# The settings of TrainSettings that decide what is built.
+BUILT_BY = {"architecture", "optimizer", "augmentation", "average_mirrored"}
 # What is taken if only the data can tell.
 SOME_CLASSES = 10
 SOME_SHAPE = (64, 64, 3)
@@ -44,12 +46,9 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
         return
     shapes = possible_shapes(parameters)
     about = {
-        "architecture": parameters.architecture,
-        "optimizer": parameters.optimizer,
-        "augmentation": parameters.augmentation,
+        "settings": parameters.model_dump(include=BUILT_BY),
         "image_shapes": shapes,
         "class_count": len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
-        "average_mirrored": parameters.average_mirrored,
         "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
     }
     known = fitting and fitting / _digest(about)
@@ -86,15 +85,9 @@ def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
 
 
 def build_all(
-    architecture: str,
-    optimizer: str,
-    augmentation: str,
-    image_shapes: Sequence[Sequence[int]],
-    class_count: int,
-    average_mirrored: bool = False,
-    formats: list[str] | None = None,
+    settings: dict[str, Any], image_shapes: Sequence[Sequence[int]], class_count: int, formats: Sequence[str] = ()
 ) -> None:
-    """Builds them, in the process that loads Keras.
+    """Builds what these settings of TrainSettings say, in the process that loads Keras.
 
     Layers that fit one of the shapes may be trained. If there are none, only those are refused that fit no pictures.
 
@@ -106,16 +99,17 @@ def build_all(
     from components.train.optimizer import make_optimizer
     from pipeline.keras_side.carried import refuse_uncarried
 
-    layers = parse_architecture(architecture)
-    make_optimizer(TrainSettings.checked(optimizer=optimizer), steps=1)
+    checked = TrainSettings.checked(**settings)
+    layers = parse_architecture(checked.architecture)
+    make_optimizer(checked, steps=1)
     if not image_shapes:
         build_layers(layers)
     shapes = [(height, width, channels) for height, width, channels in image_shapes or [SOME_SHAPE]]
-    make_augmentation(TrainSettings.checked(augmentation=augmentation), shapes[0])
+    make_augmentation(checked, shapes[0])
     refusals: list[SettingsError] = []
     for shape in shapes:
         try:
-            model = build_model(layers, shape, class_count, average_mirrored=average_mirrored)
+            model = build_model(layers, shape, class_count, average_mirrored=checked.average_mirrored)
             break
         except SettingsError as refused:
             refusals.append(refused)
@@ -124,4 +118,4 @@ def build_all(
             raise refusals[0]
         return  # they may fit the pictures that come
     called = [f"layer {position} ({layer.type})" for position, layer in enumerate(layers, start=1)]
-    refuse_uncarried(model, formats or [], called)
+    refuse_uncarried(model, formats, called)

@@ -30,7 +30,7 @@ class PinnedVersion(NamedTuple):
     onnx: bool
 
 
-def pin(registry: "Registry", name: str, version: int | None = None, overlay: pathlib.Path = OVERLAY) -> PinnedVersion:
+def pin(registry: "Registry", name: str, version: int | None) -> PinnedVersion:
     """Has the servers of all overlays serve one version, by default the champion, once an overlay is applied.
 
     The version's number is in what KServe fetches too, so that its pods are made anew for another one: a rollback is
@@ -45,35 +45,35 @@ def pin(registry: "Registry", name: str, version: int | None = None, overlay: pa
             f"expected a version that is, or was, champion, since servers see no other, received {name} "
             f"{shown.number}; make it the champion first: make models ARGS='champion {name} {shown.number}'"
         )
-    expected, served = registry.uri(name), _served_uri(overlay)
+    expected, served = registry.uri(name), _served_uri()
     if served != expected:
         raise PipelineError(
             f"expected the serving overlay to read {expected}, received {served}; change URI in "
-            f"{_shown(overlay / 'common' / 'kustomization.yaml')}"
+            f"{_shown(OVERLAY / 'common' / 'kustomization.yaml')}"
         )
-    _write(overlay, f"specific {{ versions: {shown.number} }}")
+    _write_policy(f"specific {{ versions: {shown.number} }}")
     # TensorFlow Serving wants a directory of numbers, the other server one of names.
-    _write_served(overlay / "kserve", f"{expected}/{shown.number}", f"{MODELS}/{shown.number}")
+    _write_served("kserve", f"{expected}/{shown.number}", f"{MODELS}/{shown.number}")
     onnx = any(path.startswith(f"{ONNX}/") for path in shown.files)
     if onnx:
-        _write_served(overlay / "kserve-v2", f"{expected}/{shown.number}/{ONNX}", MODELS)
+        _write_served("kserve-v2", f"{expected}/{shown.number}/{ONNX}", MODELS)
     return PinnedVersion(shown.number, expected, onnx)
 
 
-def unpin(overlay: pathlib.Path = OVERLAY) -> str:
+def unpin() -> str:
     """Has TensorFlow Serving, without KServe or with it, serve the newest of the champions, present and past, again.
 
     Returns:
         From where.
     """
-    uri = _served_uri(overlay)
-    _write(overlay, NEWEST)
-    _write_served(overlay / "kserve", uri, MODELS)
+    uri = _served_uri()
+    _write_policy(NEWEST)
+    _write_served("kserve", uri, MODELS)
     return uri
 
 
-def _served_uri(overlay: pathlib.Path) -> str:
-    path = overlay / "common" / "kustomization.yaml"
+def _served_uri() -> str:
+    path = OVERLAY / "common" / "kustomization.yaml"
     for generator in yaml.safe_load(_read(path))["configMapGenerator"]:
         for literal in generator["literals"]:
             if literal.startswith("URI="):
@@ -81,8 +81,8 @@ def _served_uri(overlay: pathlib.Path) -> str:
     raise PipelineError(f"expected a literal URI=... in {_shown(path)}, found none")
 
 
-def _write(overlay: pathlib.Path, policy: str) -> None:
-    path = overlay / "models.config"
+def _write_policy(policy: str) -> None:
+    path = OVERLAY / "models.config"
     text, found = POLICY.subn(policy, _read(path))
     if found != 1:
         raise PipelineError(f"expected one line `model_version_policy {{ ... }}` in {_shown(path)}, found {found}")
@@ -90,8 +90,8 @@ def _write(overlay: pathlib.Path, policy: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _write_served(overlay: pathlib.Path, uri: str, place: str) -> None:
-    path = overlay / "served.yaml"
+def _write_served(overlay: str, uri: str, place: str) -> None:
+    path = OVERLAY / overlay / "served.yaml"
     _read(path)  # which says if this is no checkout
     uri = uri.replace("minio://", "s3://", 1)  # KServe knows an endpoint of S3 from the service account's secret
     text = f"""# Written by `make models ARGS='serve NAME'`.

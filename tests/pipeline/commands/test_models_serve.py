@@ -17,8 +17,7 @@ def overlay(tmp_path, monkeypatch) -> pathlib.Path:
     shutil.copytree(serving.OVERLAY, copied)
     common = copied / "common" / "kustomization.yaml"
     common.write_text(re.sub(r"URI=\S+", f"URI={tmp_path}/store/models/digits", common.read_text()))
-    monkeypatch.setattr(serving.pin, "__defaults__", (None, copied))
-    monkeypatch.setattr(serving.unpin, "__defaults__", (copied,))
+    monkeypatch.setattr(serving, "OVERLAY", copied)
     return copied
 
 

@@ -14,7 +14,7 @@ RESIZED = [{"Resizing": {"height": 8, "width": 8, "antialias": True}}, "Flatten"
 
 
 def asked(layers: list, formats: list[str], shape: list[int] | None = None) -> None:
-    build_all(json.dumps(layers), "adam", "", [shape or [16, 16, 3]], 10, formats=formats)
+    build_all({"architecture": json.dumps(layers)}, [shape or [16, 16, 3]], 10, formats)
 
 
 @pytest.mark.parametrize(

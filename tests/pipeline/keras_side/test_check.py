@@ -12,7 +12,7 @@ OWN = {"dataset": "image_folder", "source": "/photos"}
 
 def asked(architecture: str, **own: str) -> None:
     parameters = Parameters(**OWN, **own, architecture=architecture)
-    build_all(architecture, "adam", "", possible_shapes(parameters), 2)
+    build_all({"architecture": architecture}, possible_shapes(parameters), 2)
 
 
 @pytest.mark.parametrize(
