@@ -21,7 +21,6 @@ from pipeline.placement import SITE, SITE_FOLDER, SITE_SECRETS, SITE_VARIABLES, 
 from pipeline.training import STEPS
 from tests.pipeline.pipelines import documents, groups, tasks, training
 
-TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 EVERYTHING = {"evaluate_on": "gpu", "queue": "team", "priority": "urgent", "webhook_secret": "conv2d-webhook"}
 
 
@@ -37,16 +36,19 @@ def plain():
     return compiled("GPUS=1")
 
 
+def parameter(name: str) -> str:
+    """What stands for a run's parameter in a step's resources."""
+    return f"{{{{$.inputs.parameters['pipelinechannel--{name}']}}}}"
+
+
 def container(pipeline: dict, step: str) -> dict:
     return pipeline["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
 
 
-def test_the_training_pods_gpus_cpus_and_memory_are_run_time_parameters(plain):
+def test_the_training_pods_gpus_are_run_time_parameters(plain):
     pipeline, _ = plain
     resources = container(pipeline, "train")["resources"]
-    parameter = "{{{{$.inputs.parameters['pipelinechannel--{}']}}}}".format
     assert resources["accelerator"] == {"resourceCount": parameter("gpus"), "resourceType": parameter("accelerator")}
-    assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"] == parameter("train_memory")
     inputs = pipeline["root"]["inputDefinitions"]["parameters"]
     # KFP drops a count that is a number, and refuses tolerations that are a string.
     types = {"gpus": "STRING", "accelerator": "STRING", "node_selector": "STRUCT", "tolerations": "LIST"}
@@ -70,7 +72,6 @@ def test_the_training_pod_has_shared_memory(plain):
 def test_what_a_step_asks_for_is_a_parameter(plain, step):
     resources = container(plain[0], step)["resources"]
     asked = {name: value for name, value in resources.items() if name.startswith(("resourceCpu", "resourceMemory"))}
-    parameter = "{{{{$.inputs.parameters['pipelinechannel--{}']}}}}".format
     assert asked == {
         "resourceCpuRequest": parameter("cpu_request"),
         "resourceCpuLimit": parameter(f"{step}_cpu"),
@@ -186,7 +187,7 @@ def test_one_file_serves_every_kind_of_gpu_and_none():
             "BACKEND=jax",
             "GPUS=8",
             'NODE_SELECTOR={"gpu": "h100"}',
-            f'TOLERATIONS=[{{"key": "{"x"}", "operator": "Exists"}}]',
+            'TOLERATIONS=[{"key": "x", "operator": "Exists"}]',
         ],
         ["BACKEND=jax", "GPUS=2", "ACCELERATOR=nvidia.com/mig-1g.10gb", "TRAIN_CPU=12", "TRAIN_MEMORY=85Gi"],
     )
@@ -228,7 +229,7 @@ def test_every_parameter_that_a_step_refers_to_is_given_to_its_group(cluster, sw
 
 
 def resources_of(pipeline: dict, task: dict) -> dict:
-    label = pipeline["components"][task["componentRef"]["name"]].get("executorLabel", "")
+    label = component(pipeline, task).get("executorLabel", "")
     return pipeline["deploymentSpec"]["executors"].get(label, {}).get("container", {}).get("resources", {})
 
 
