@@ -218,13 +218,12 @@ def unless_there(make: Callable[[], Result]) -> Result | None:
 
 
 def run_page(client: "kfp.Client", run_id: str) -> str:
-    """Where a person sees the run; empty if the endpoint shows no pages, as the API's own port does not."""
-    pages = pages_of(client)
-    return f"{pages}/#/runs/details/{run_id}" if pages else ""
+    """Where a person sees the run."""
+    return page_address(client, f"runs/details/{run_id}")
 
 
-def pages_of(client: "kfp.Client") -> str:
-    """The address of KFP's pages; empty if the endpoint shows none."""
+def page_address(client: "kfp.Client", path: str) -> str:
+    """The address of one of KFP's pages; empty if the endpoint shows none, as the API's own port does not."""
     import requests
 
     prefix = client._get_url_prefix().rstrip("/")
@@ -233,7 +232,7 @@ def pages_of(client: "kfp.Client") -> str:
         answer = requests.get(f"{prefix}/", timeout=PAGE_TIMEOUT_S)
     except requests.RequestException:
         return ""
-    return prefix if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
+    return f"{prefix}/#/{path}" if answer.ok and "text/html" in answer.headers.get("Content-Type", "") else ""
 
 
 def _keep_host(configuration: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError, nearest
-from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, pages_of, unless_there
+from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, page_address, unless_there
 
 if TYPE_CHECKING:
     import kfp
@@ -44,9 +44,9 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
         ) or _named(versions_of(client, pipeline.pipeline_id), version)
 
     made = ask_kubeflow(send, endpoint)
-    path = f"/#/pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
-    pages = pages_of(client)
-    return not sent, f"{pages}{path}" if pages else ""
+    return not sent, page_address(
+        client, f"pipelines/details/{pipeline.pipeline_id}/version/{made.pipeline_version_id}"
+    )
 
 
 def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
