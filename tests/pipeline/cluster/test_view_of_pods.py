@@ -10,7 +10,7 @@ import pytest
 from pipeline.cluster.pods import find_pods
 from tests.pipeline.cluster.submitting import STORY, TRAIN_FAILED, TRAINS, followed
 from tests.servers.certificate import certificate, tls_of  # noqa: F401
-from tests.servers.kube_api import KubeApi, kubeconfig, pod
+from tests.servers.kube_api import KubeApi, kubeconfig, lead_to, pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 
@@ -56,7 +56,7 @@ def test_logs_that_may_not_be_read_are_told_of(quickstart_compiled, kube):
     assert "its container ended with exit code 1; its log can't be read from here (403 Forbidden)" in error
 
 
-def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, kube, monkeypatch, caplog):
+def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, kube, caplog):
     """As by aws or gcloud in a kubeconfig: Kubernetes' client logs the same with each of an hour's 2,000 requests."""
     kube.pods = [pod("train", "Running")]
     login = tmp_path / "login"
@@ -66,11 +66,11 @@ def test_a_login_that_a_command_can_not_renew_is_complained_of_once(tmp_path, ku
         f"#!/bin/sh\n[ -e {tmp_path}/used ] && echo expired >&2 && exit 1\ntouch {tmp_path}/used\necho '{soon}'"
     )
     login.chmod(0o700)
-    config = json.loads(pathlib.Path(os.environ["KUBECONFIG"]).read_text())
+    path = pathlib.Path(os.environ["KUBECONFIG"])
+    config = json.loads(path.read_text())
     command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(login), "interactiveMode": "Never"}
     config["users"][0]["user"] = {"exec": command}
-    (tmp_path / "config").write_text(json.dumps(config))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    path.write_text(json.dumps(config))
     pods = find_pods("run-2", "")
     for _ in range(3):
         pods.look()
@@ -84,7 +84,7 @@ def test_a_certificate_that_nobody_checks_is_not_complained_of(tmp_path, monkeyp
         config = json.loads(path.read_text())
         config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
         path.write_text(json.dumps(config))
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        lead_to(path, monkeypatch)
         with warnings.catch_warnings(record=True) as said:
             find_pods("run-2", "").look()
     assert [str(one.message) for one in said] == []

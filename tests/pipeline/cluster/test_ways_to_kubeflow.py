@@ -14,7 +14,7 @@ from pipeline.cluster.upload import upload
 from tests.pipeline.cluster.submitting import STORY, run
 from tests.servers.certificate import certificate, tls_of  # noqa: F401
 from tests.servers.kfp_api import KfpApi, error
-from tests.servers.kube_api import KubeApi, kubeconfig
+from tests.servers.kube_api import KubeApi, kubeconfig, lead_to
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 PROXIED = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/"
@@ -63,8 +63,7 @@ def test_kubernetes_behind_a_proxy_is_reached_through_it(monkeypatch, tmp_path, 
     """As by kubectl: doctor said that nothing answers, and a run was followed without its lines and reasons."""
     with KubeApi().serving() as url:
         proxy = url if named == "kubeconfig" else ""
-        path = kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid", proxy)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        lead_to(kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid", proxy), monkeypatch)
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9" if proxy else url)
         assert find_pods("run-2", "") is not None
 
@@ -191,9 +190,7 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
     api = ThroughKubernetes(namespaces=("ana",))
     with api.serving() as url:
         place = ("http://kubernetes.company.invalid", url) if proxied else (url,)
-        file = kubeconfig(tmp_path / "kubeconfig", *place)
-        # Where the Kubernetes client looks, it looks up when it is imported.
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+        lead_to(kubeconfig(tmp_path / "kubeconfig", *place), monkeypatch)
         assert schedules(connect(Endpoint(namespace="ana"))) == []
     assert api.requests[-1][2]["namespace"] == "ana"
 
@@ -201,8 +198,7 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
 @pytest.mark.parametrize("text", ["a: [b", "hello", "clusters: null"])
 def test_a_kubeconfig_that_is_none_is_one_line_and_a_run_is_followed_without(monkeypatch, tmp_path, text):
     (tmp_path / "kubeconfig").write_text(text)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+    lead_to(tmp_path / "kubeconfig", monkeypatch)
     monkeypatch.setattr("pipeline.cluster.kubeflow.FIRST_PATIENCE_S", 0.05)
     assert find_pods("run-2", "") is None
     with pytest.raises(PipelineError, match="expected Kubeflow Pipelines at the cluster of the kubeconfig, no answer"):
