@@ -12,6 +12,7 @@ from components.core.artifacts.picture_hashes import copies_in_test
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
+from components.core.wording import listed
 from components.evaluate.measure import measures
 from components.evaluate.measure.behaviour import BehaviourCheck
 from components.evaluate.measure.slices import looks_of_all, slices
@@ -71,12 +72,24 @@ def gather(
         training=_training_table(training),
         notes=[
             *([doubt] if doubt else []),
+            *_one_answer_for_all(labels, predicted, info.class_names),
             *(f"behaviour: {check.said}" for check in behaviour if not check.passed),
         ],
         slices=slices(looks, predicted == labels, split),
         behaviour=behaviour,
         lineage=_lineage(info, training, model_path),
     )
+
+
+def _one_answer_for_all(labels: np.ndarray, predicted: np.ndarray, class_names: list[str]) -> list[str]:
+    """That the model tells nothing apart, whatever its accuracy: that is the share of one class then."""
+    if len(np.unique(predicted)) > 1 or len(np.unique(labels)) == 1:
+        return []
+    told = listed([class_names[predicted[0]]])
+    return [
+        f"all test pictures were answered with {told}: the model tells no class from another; try more epochs, another "
+        "learning_rate, or class_weight=balanced"
+    ]
 
 
 def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> dict[str, str]:

@@ -92,6 +92,13 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
     assert score.step == result.best_epoch > 0
 
 
+def test_one_answer_for_all_is_told_of(judge, biased, linear, capsys):
+    judge(biased(1000.0))
+    assert "warning: all test pictures were answered with 0: the model tells no class" in capsys.readouterr().out
+    judge(linear.model)
+    assert "all test pictures" not in capsys.readouterr().out
+
+
 def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(trained, outputs, tmp_path, capsys):
     shutil.copytree(trained.model, tmp_path / "model")
     training = read_training(trained.model)
