@@ -25,7 +25,6 @@ LAST_OUTPUT = re.compile(r"(export|predict)/[^/]+/(exported|answered)/")
 LOGS = "executor-logs"
 # STEP/ID/OUTPUT, by which an output's place says where the run's is.
 LEVELS = 3
-OUTCOME = re.compile(r"(not )?exported\b")
 ANSWERED_BEFORE = "an earlier run's results were taken: nothing is new"
 # Steps that leave no more than a log also if they succeed: only an error in it tells that one failed. The notice itself
 # has left one if the run is retried.
@@ -77,7 +76,7 @@ def _success(store: Store, folders: dict[str, list[str]], outcome: RunOutcome) -
         return RunOutcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)
     decision = Decision.model_validate_json(store.read_bytes(decided))
     said = [line for key in keys if key.startswith("export/") and LOGS in key for line in _lines(store, key)]
-    exported = next((line for line in reversed(said) if OUTCOME.match(line)), "")
+    exported = next((line for line in reversed(said) if line.startswith("exported")), "")
     word = exported or ("exported" if decision.passed else "not exported")
     accuracies = decision.accuracy, decision.balanced_accuracy
     return RunOutcome(outcome.run_name, outcome.run_id, word, *accuracies, cause=decision.said)

@@ -16,9 +16,9 @@ from components.core.artifacts.raw import LISTING_FILE, iter_listing
 from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import Limits, open_store
-from components.download import objects
 from components.download.cache import Cache, url_digest
 from components.download.file_to_fetch import Checksum, FileToFetch
+from components.download.look import look
 from components.download.mirror import Mirror
 from components.download.transport import folder_at
 from pipeline import ROOT
@@ -153,21 +153,21 @@ def test_a_bad_network_gives_the_right_bytes_or_a_line(bucket, fetch_pictures, p
     assert (tmp_path / "raw" / "pictures.tar").read_bytes() == packed
 
 
-def test_the_state_of_a_source_changes_with_its_objects(bucket):
+def test_a_source_looks_otherwise_if_its_objects_changed(bucket):
     store = open_store(bucket.uri)
     store.write_bytes("photos/cat/1.png", b"one")
     folder, file = f"{bucket.uri}/photos", f"{bucket.uri}/photos/cat/1.png"
-    before = objects.state(folder), objects.state(file)
-    assert before == (objects.state(folder), objects.state(file))
+    before = look(folder), look(file)
+    assert before == (look(folder), look(file))
     fill(folder, dict.fromkeys((".DS_Store", "cat/@eaDir/1.png", ".git/HEAD"), b"no picture"))
-    assert objects.state(folder) == before[0], "nobody's pictures train nothing anew"
+    assert (look(folder), look(file)) == before, "nobody's pictures train nothing anew"
     store.write_bytes("photos/cat/1.png", b"two")
-    changed = objects.state(folder)
+    changed = look(folder)
     assert changed != before[0]
-    assert objects.state(file) != before[1]
+    assert look(file) != before[1]
     store.copy("photos/cat/1.png", "photos/dog/1.png")  # of another class: on S3 of the same ETag
     store.delete("photos/cat/1.png")
-    assert objects.state(folder) != changed
+    assert look(folder) != changed
 
 
 def served(server: Server, data: bytes) -> Original:

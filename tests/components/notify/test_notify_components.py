@@ -9,7 +9,7 @@ from kfp.dsl.executor import Executor
 from components.notify.component import notify
 from pipeline import ROOT
 from tests.components.notify.conftest import Webhook, leave
-from tests.components.notify.test_findings import EVALUATED, EXECUTOR, stored
+from tests.components.notify.test_findings import EXECUTOR, stored
 from tests.pipeline.cluster.replay import recorded_log
 
 
@@ -67,27 +67,12 @@ ENDS = {
         "quickstart 2026-11-26: exported and published as version 3, the champion, test accuracy 0.7500\n"
         "passes the gate: test accuracy 0.7500 is below min_accuracy 0.8\nhttp://kfp/#/runs/details/run-1",
     ),
-    "failure": (
-        "FAILED",
-        "quickstart 2026-11-26",
-        {"download/1/executor-logs-0": kept("step-failed")},
-        "quickstart 2026-11-26: failed\n"
-        "download: expected an object minio://mlpipeline/absent or objects below it, received none; check the name\n"
-        "http://kfp/#/runs/details/run-1",
-    ),
     "out of memory": (
         "FAILED",
         "quickstart 2026-11-26",
         {"train/1/executor-logs-0": kept("step-out-of-memory")},
         "quickstart 2026-11-26: failed\n"
         "train: killed, likely for want of memory; give the step more\nhttp://kfp/#/runs/details/run-1",
-    ),
-    "refusal by the gate": (
-        "COMPLETE",
-        "quickstart 2026-11-26",
-        EVALUATED | {"export/3/executor-logs-0": b"not exported"},
-        "quickstart 2026-11-26: not exported, test accuracy 0.7500\n"
-        "does not pass the gate: test accuracy 0.7500 is below min_accuracy 0.8\nhttp://kfp/#/runs/details/run-1",
     ),
     "a schedule's run, which has no name": (
         "FAILED",
