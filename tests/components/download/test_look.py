@@ -145,7 +145,7 @@ def test_a_server_that_does_not_answer_is_left_to_download(server):
         ({"dataset": "digits"}, False),
     ],
 )
-def test_what_can_change_unnoticed_is_refused_if_no_look_was_taken(given, changes, tmp_path, capsys, monkeypatch):
+def test_what_can_change_unnoticed_is_refused_if_no_look_was_taken(given, changes, tmp_path, capsys):
     settings = DownloadSettings(**{"dataset": "image_folder", **given})
     assert can_change(settings) is changes
     if changes:

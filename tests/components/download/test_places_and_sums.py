@@ -77,7 +77,7 @@ def test_runs_at_once_fetch_an_original_once(server, place, fetch_known, tmp_pat
     assert [(tmp_path / f"raw{i}/small.tar.gz").read_bytes() for i in range(4)] == [DATA] * 4
 
 
-def test_a_file_system_without_locks_is_fetched_to_all_the_same(server, place, fetch_known, tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_fetched_to_all_the_same(place, fetch_known, tmp_path, monkeypatch):
     """As Lustre is mounted in many places: it knows no flock."""
 
     def refused(*_):
@@ -88,7 +88,7 @@ def test_a_file_system_without_locks_is_fetched_to_all_the_same(server, place, f
     assert fetched(tmp_path) == DATA
 
 
-def test_a_users_own_sum_stands_in_for_the_published_one(server, place, fetch_known, tmp_path):
+def test_a_users_own_sum_stands_in_for_the_published_one(place, fetch_known, tmp_path):
     others = original(b"the published data", "http://127.0.0.1:9/never")
     with pytest.raises(PipelineError) as refused:
         fetch_known(others, source=place)

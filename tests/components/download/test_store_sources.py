@@ -63,7 +63,7 @@ def test_a_prefix_of_class_folders_is_packed_as_a_local_folder_is(bucket, fetch_
     assert pinned.files[0].name == "pictures.tar", "that sum is of a copy, which then has to be made"
 
 
-def test_without_a_mirror_a_prefix_is_listed_and_stays_where_it_is(bucket, fetch_pictures, tmp_path, cache):
+def test_without_a_mirror_a_prefix_is_listed_and_stays_where_it_is(bucket, fetch_pictures, tmp_path):
     store = open_store(fill(bucket.uri, {f"photos/{name}": data for name, data in PICTURES.items()}))
     bucket.proxy.requests.clear()
     info = fetch_pictures(f"{bucket.uri}/photos")

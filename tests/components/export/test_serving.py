@@ -107,7 +107,7 @@ def test_a_transparent_grey_is_white_in_training_and_in_serving(bits):
             assert theirs[0, :, 0].tolist() == expected.tolist()
 
 
-def test_a_transparent_colour_of_16_bits_is_white_and_no_other(tmp_path):
+def test_a_transparent_colour_of_16_bits_is_white_and_no_other():
     """Pillow compares its lower bytes with the upper bytes of the pixels."""
     load_keras()
     import tensorflow as tf

@@ -106,6 +106,12 @@ def write_pictures(folder: pathlib.Path, pictures: np.ndarray, first: int = 0) -
 
 
 @pytest.fixture
+def inbox(tmp_path, digits) -> Callable[..., pathlib.Path]:
+    """Writes pictures to be answered into a folder on this machine: the first so many, or all."""
+    return lambda count=None: write_pictures(tmp_path / "new", digits.splits["validation"][0][:count])
+
+
+@pytest.fixture
 def here(made, tmp_path) -> Callable[..., PredictSettings]:
     """Makes settings for pictures on this machine, and a champion in a registry beside them."""
     made().publish(str(tmp_path / "registry"))

@@ -51,9 +51,9 @@ def test_drift_fails_the_run_in_a_line_and_its_report_lies_beside_the_answers(he
     assert predict(dark).pictures == 0
 
 
-def test_an_answer_that_is_no_number_is_told_as_that(here, tmp_path, digits):
+def test_an_answer_that_is_no_number_is_told_as_that(here, tmp_path, inbox):
     """NaN is no JSON, and the largest of them no class."""
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:5])
+    folder = inbox(5)
     settings = here(folder)
     with fetched_model(settings) as served:
         load = served.load
@@ -70,8 +70,8 @@ def test_an_answer_that_is_no_number_is_told_as_that(here, tmp_path, digits):
     assert found[1]["error"] == "the model's answer to it is no number"
 
 
-def test_names_that_are_no_utf_8_and_films_stop_nothing(here, tmp_path, digits):
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+def test_names_that_are_no_utf_8_and_films_stop_nothing(here, tmp_path, inbox):
+    folder = inbox(2)
     shutil.copy(folder / "0000.png", os.fsencode(folder) + b"/caf\xe9.png")
     with (folder / "film.png").open("wb") as film:
         film.truncate(3 << 30)  # a hole: it takes no room
@@ -82,8 +82,8 @@ def test_names_that_are_no_utf_8_and_films_stop_nothing(here, tmp_path, digits):
     assert predict(settings).pictures == 0
 
 
-def test_links_to_folders_are_told_of(here, tmp_path, digits, capsys):
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+def test_links_to_folders_are_told_of(here, tmp_path, digits, inbox, capsys):
+    folder = inbox(2)
     write_pictures(tmp_path / "elsewhere", digits.splits["validation"][0][2:4])
     (folder / "more").mkdir()
     (folder / "more" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -94,9 +94,9 @@ def test_links_to_folders_are_told_of(here, tmp_path, digits, capsys):
     assert f"{behind} more/linked; put a copy" in capsys.readouterr().out
 
 
-def test_a_folder_that_cannot_be_read_is_no_empty_one(here, tmp_path, digits):
+def test_a_folder_that_cannot_be_read_is_no_empty_one(here, inbox):
     """Its pictures were missing from the answers, night after night. Here its path is too long, as root reads all."""
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    folder = inbox(2)
     at = os.open(folder, os.O_RDONLY)
     for _ in range(17):
         os.mkdir("n" * 250, dir_fd=at)  # noqa: PTH102
@@ -106,9 +106,9 @@ def test_a_folder_that_cannot_be_read_is_no_empty_one(here, tmp_path, digits):
     assert "nnn: File name too long; check its owner" in refusal(here(folder))
 
 
-def test_files_beside_the_answers_are_none(here, tmp_path, digits):
+def test_files_beside_the_answers_are_none(here, tmp_path, inbox):
     """What a file manager copied, and what somebody packed to save room: that counts as answered."""
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    folder = inbox(2)
     settings = here(folder)
     assert predict(settings).pictures == 2
     [file] = (tmp_path / "answers" / "digits-1").glob("answers-*.jsonl")
@@ -122,9 +122,9 @@ def test_files_beside_the_answers_are_none(here, tmp_path, digits):
 
 
 @pytest.mark.parametrize("damage", [pathlib.Path.unlink, lambda path: path.write_text("{")])
-def test_a_lost_record_ends_no_run(here, tmp_path, digits, damage, capsys):
+def test_a_lost_record_ends_no_run(here, tmp_path, inbox, damage, capsys):
     """It ended all that came after."""
-    settings = here(write_pictures(tmp_path / "new", digits.splits["validation"][0][:2]))
+    settings = here(inbox(2))
     predict(settings)
     [record] = (tmp_path / "answers" / "digits-1" / "records").iterdir()
     damage(record)
@@ -134,9 +134,9 @@ def test_a_lost_record_ends_no_run(here, tmp_path, digits, damage, capsys):
     assert "is lost" not in capsys.readouterr().out
 
 
-def test_a_record_that_the_store_does_not_hand_out_is_not_lost(here, tmp_path, digits, capsys):
+def test_a_record_that_the_store_does_not_hand_out_is_not_lost(here, tmp_path, inbox, capsys):
     """All pictures were answered once more if the store was away, or refused to be read."""
-    settings = here(write_pictures(tmp_path / "new", digits.splits["validation"][0][:2]))
+    settings = here(inbox(2))
     predict(settings)
     [record] = (tmp_path / "answers" / "digits-1" / "records").iterdir()
     record.unlink()
@@ -146,9 +146,9 @@ def test_a_record_that_the_store_does_not_hand_out_is_not_lost(here, tmp_path, d
     assert "is lost" not in capsys.readouterr().out and len(rows(str(tmp_path))) == 2
 
 
-def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, capsys):
+def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, inbox, capsys):
     """It was answered with "Permission denied" or an I/O error, and never again, whatever was mended."""
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+    folder = inbox(2)
     (tmp_path / "bad").mkdir()
     for place in (folder, tmp_path / "bad"):
         (place / "lost.png").symlink_to("/proc/self/mem")  # a file that opens, and gives an I/O error
@@ -165,16 +165,16 @@ def test_what_the_disk_would_not_read_is_asked_again(here, tmp_path, digits, cap
     assert "asks again" not in capsys.readouterr().out
 
 
-def test_many_damaged_pictures_after_readable_ones_end_no_run(here, tmp_path, digits, monkeypatch):
+def test_many_damaged_pictures_after_readable_ones_end_no_run(here, inbox, monkeypatch):
     monkeypatch.setattr(run, "FILE_PICTURES", run.SUSPICIOUS)
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][: run.SUSPICIOUS])
+    folder = inbox(run.SUSPICIOUS)
     for number in range(run.SUSPICIOUS):
         (folder / f"x{number}.png").write_bytes(b"no picture")
     assert predict(here(folder)).unreadable == run.SUSPICIOUS
 
 
 @in_a_bucket
-def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):
+def test_what_is_refused_is_told_in_a_line(place, settings, made):
     store = open_store(place.uri)
     assert "received nothing" in refusal(settings(source=f"{place.uri}/none/"))
     assert "registry: expected one" in refusal(settings(registry=""))
@@ -193,8 +193,8 @@ def test_what_is_refused_is_told_in_a_line(place, settings, made, digits):
     assert len(rows(place.uri)) == 37 and not list(store.files("answers/digits-2"))
 
 
-def test_local_places_that_can_not_be_are_refused(here, tmp_path, digits):
-    folder = write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
+def test_local_places_that_can_not_be_are_refused(here, tmp_path, inbox):
+    folder = inbox(2)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     assert "which does not exist" in refusal(here(tmp_path / "none"))

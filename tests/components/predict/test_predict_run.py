@@ -55,10 +55,9 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     assert "nothing new: 37 pictures answered before" in capsys.readouterr().out
 
 
-def test_a_run_with_nothing_new_loads_no_tensorflow(here, tmp_path, digits):
+def test_a_run_with_nothing_new_loads_no_tensorflow(here, inbox):
     """As a schedule's mostly are: it takes 4 s of a core to load."""
-    write_pictures(tmp_path / "new", digits.splits["validation"][0][:2])
-    settings = here(tmp_path / "new")
+    settings = here(inbox(2))
     predict(settings)
     code = (
         "import sys; from components.predict import run, settings\n"
@@ -70,7 +69,7 @@ def test_a_run_with_nothing_new_loads_no_tensorflow(here, tmp_path, digits):
 
 
 @in_a_bucket
-def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, settings, digits):
+def test_only_what_is_new_or_another_by_now_is_answered_the_next_time(place, settings):
     predict(settings())
     before = rows(place.uri)
     store = open_store(place.uri)
@@ -178,9 +177,9 @@ def test_a_killed_run_goes_on_with_the_file_that_it_was_at(place, settings, monk
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
-def test_large_pictures_are_few_at_a_time(packed, here, tmp_path, digits, monkeypatch):
+def test_large_pictures_are_few_at_a_time(packed, here, tmp_path, inbox, monkeypatch):
     """256 of 512 x 512, several times ahead, and what the layers give for them, are more than a pod has."""
-    folder = write_pictures(tmp_path / "sent", digits.splits["validation"][0][:8])
+    folder = inbox(8)
     monkeypatch.setattr(machine, "MOST_PIXELS", 3 * 8 * 8)
     seen: list[int] = []
     monkeypatch.setattr(
@@ -190,11 +189,11 @@ def test_large_pictures_are_few_at_a_time(packed, here, tmp_path, digits, monkey
     assert seen == [3, 3, 2]
 
 
-def test_of_runs_at_once_no_picture_has_two_answers(here, tmp_path, digits, monkeypatch):
-    write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
+def test_of_runs_at_once_no_picture_has_two_answers(here, tmp_path, inbox, monkeypatch):
+    folder = inbox(60)
     monkeypatch.setattr(run, "FILE_PICTURES", 10)
     done: list[int] = []
-    runs = [threading.Thread(target=lambda: done.append(predict(here(tmp_path / "new")).pictures)) for _ in range(3)]
+    runs = [threading.Thread(target=lambda: done.append(predict(here(folder)).pictures)) for _ in range(3)]
     for each in runs:
         each.start()
     for each in runs:
@@ -237,10 +236,9 @@ def test_one_picture_alone_and_as_many_as_a_report_takes(here, tmp_path, digits)
     assert (done.pictures, done.drift) == (1, 0) and done.report
 
 
-def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_path, digits, capsys):
+def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_path, inbox, capsys):
     made().publish(str(tmp_path / "registry"), reference=False)
-    write_pictures(tmp_path / "new", digits.splits["validation"][0][:60])
-    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(tmp_path / "new")}
+    given = {"model": "digits@champion", "registry": str(tmp_path / "registry"), "source": str(inbox(60))}
     done = predict(PredictSettings(**given, out=str(tmp_path / "answers")))
     assert (done.pictures, done.report) == (60, "")
     assert "no drift report: digits version 1 has no reference.json" in capsys.readouterr().out
@@ -251,10 +249,9 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert "expected digits version 1 with sha256 0" in refusal(other)
 
 
-def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, digits):
+def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, inbox):
     """Not 0 % where the table has measures that have moved, if only by chance."""
-    write_pictures(tmp_path / "same", digits.splits["validation"][0])
-    predict(here(tmp_path / "same"), str(tmp_path / "page.html"))
+    predict(here(inbox()), str(tmp_path / "page.html"))
     text = read_page(tmp_path / "page.html").text
     assert "Lies elsewhere, at most, in measures that differ none differs" in text
     assert "May lie elsewhere (max_drift) no limit was set" in text

@@ -98,7 +98,7 @@ def test_a_refusal_is_one_line(api, quickstart_compiled, path, fault, said):
         upload("digits", "abc-1", quickstart_compiled, Endpoint(api.url, patience_s=3.0))
 
 
-def test_a_profiles_namespace_keeps_its_own_pipelines(tmp_path, quickstart_compiled):
+def test_a_profiles_namespace_keeps_its_own_pipelines(quickstart_compiled):
     api = KfpApi(namespaces=("ana", "ben"))
     with api.serving() as url:
         for namespace in ("ana", "ben", "ana"):

@@ -89,7 +89,7 @@ def test_what_is_damaged_is_listed_and_blocks_nothing_else(typed, export, tmp_pa
     assert "version 2 of digits is passed over" in said and "version 1 is the champion of digits again" in said
 
 
-def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export, tmp_path):
+def test_a_model_that_was_rolled_back_is_named_or_refused(typed, export):
     typed("publish", "digits", str(export), "--champion")
     (export / "saved_model" / "7" / "saved_model.pb").write_bytes(b"worse")
     typed("publish", "digits", str(export), "--champion")

@@ -179,7 +179,7 @@ def test_an_interrupt_while_the_command_line_loads_is_a_word():
 
 
 @pytest.mark.parametrize("command", ["sweep", "compile"])
-def test_a_value_beside_a_grid_of_it_is_refused(command: str, tmp_path) -> None:
+def test_a_value_beside_a_grid_of_it_is_refused(command: str) -> None:
     """It was left out in silence."""
     told = CliRunner().invoke(main, [command, "--grid", "epochs=1,2 seed=1,2", "--", "EPOCHS=3"])
     assert isinstance(told.exception, PipelineError)

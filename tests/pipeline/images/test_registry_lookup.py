@@ -132,7 +132,7 @@ def test_a_redirect_to_a_page_that_is_not_there_does_not_mean_that_the_image_is_
     assert "sends us elsewhere (/page) instead of answering as a registry" in notes[0]
 
 
-def test_a_login_by_file_is_read_by_dockers_rules(tmp_path, monkeypatch):
+def test_a_login_by_file_is_read_by_dockers_rules(tmp_path):
     (tmp_path / "no-docker").mkdir()
     entry = base64.b64encode(b"ana:secret").decode()
     (tmp_path / "no-docker" / "config.json").write_text(

@@ -48,7 +48,7 @@ def test_without_a_cluster_what_is_local_is_checked_and_passes(tmp_path):
     assert (ended.exit_code, "\n1 of " in ended.output) == (1, True)
 
 
-def test_a_whole_cluster_is_healthy(cluster, capsys):
+def test_a_whole_cluster_is_healthy(cluster):
     api = KfpApi()
     with api.serving() as url:
         asked = ("GPUS=2", "BACKEND=jax", 'NODE_SELECTOR={"gpu": "l4"}', f"TOLERATIONS={TOLERATION}")
