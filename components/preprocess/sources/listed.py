@@ -10,8 +10,11 @@ from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.payloads import InStore
 
 
-def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> Found:
+def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path, labelled: bool) -> Found:
     """The pictures among the objects of a listing; hidden and other files are left out, as in an archive.
+
+    Args:
+        labelled: by a table that the user named.
 
     Raises:
         PipelineError: there is no picture, or a table of labels is not as it was listed.
@@ -33,7 +36,7 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path) -> 
     found.close(payloads, lambda first, last: (one.key for one in listed_at(path, found.offsets[first:last])))
     # A request each: only of those that LabelsBeside.used takes.
     may_tell = labels[CLASS] or (labels[FACTS] if len(found.folder_numbers) == 1 else [])
-    if may_tell and not found.tables:
+    if may_tell and not found.tables and not labelled:
         names, offsets, sizes = zip(*may_tell, strict=True)
         for name, data in zip(names, payloads.read(offsets, [min(size, READ) for size in sizes]), strict=True):
             found.beside.add(name, data)

@@ -44,7 +44,7 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
     if info.format == "pictures":
         table = LabelTable(raw / LABELS_FILE, info.labels.rpartition("/")[2]) if info.labels else None
         files = [file for file in info.files if file.name != LABELS_FILE]
-        return together([_find(raw, file, scratch / str(number)) for number, file in enumerate(files)], table)
+        return together([_find(raw, info, file, scratch / str(number)) for number, file in enumerate(files)], table)
     if len(info.files) != 1:
         raise PipelineError(f"expected one file in {raw}, received {len(info.files)}; run download again (CACHE=0)")
     path = raw / info.files[0].name
@@ -55,10 +55,10 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
             return read_cifar(path, scratch)
 
 
-def _find(raw: pathlib.Path, file: RawFile, scratch: pathlib.Path) -> Found:
+def _find(raw: pathlib.Path, info: RawInfo, file: RawFile, scratch: pathlib.Path) -> Found:
     """The pictures of one archive or listing."""
     scratch.mkdir()
     if file.listing:
-        return find_listed(raw / file.name, file.listing, scratch)
+        return find_listed(raw / file.name, file.listing, scratch, labelled=bool(info.labels))
     called = file.uri.rstrip("/").rpartition("/")[2] or file.name
     return find_packed(raw / file.name, called, scratch)

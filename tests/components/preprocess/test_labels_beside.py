@@ -70,6 +70,11 @@ def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_p
         open_store(bucket.uri).write_bytes(f"tested/on/{name}", data)
     found = made(f"{bucket.uri}/tested/on")
     assert (found.fingerprint, counts(found)) == (wanted.fingerprint, counts(wanted))
+    table = [f"{name},{number // 2 % 2}\n" for number, name in enumerate(members) if name.endswith(".png")]
+    (tmp_path / "named.csv").write_text(f"image,label\n{''.join(table)}")
+    bucket.proxy.requests.clear()
+    made(f"{bucket.uri}/tested/on", labels=tmp_path / "named.csv")
+    assert not [request for request in bucket.proxy.requests if f".{ending}" in request], "each costs a request"
 
 
 def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):
