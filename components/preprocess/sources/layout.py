@@ -13,6 +13,8 @@ from components.preprocess.sources.source import TRAIN
 
 Folder = tuple[str, ...]
 
+TO_LABEL = "sort them into one folder a class, or name their classes in a table: labels.csv beside them, or labels=FILE"
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -123,8 +125,7 @@ def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
         return splits
     if splits and set(splits) == set(tops):
         raise PipelineError(
-            f"expected class folders inside {listed(tops)}, received pictures directly in there; "
-            "sort them into one folder a class"
+            f"expected class folders inside {listed(tops)}, received pictures directly in there; {TO_LABEL}"
         )
     if with_classes:
         raise PipelineError(
@@ -186,8 +187,7 @@ def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[i
     classes = {split: {name for at, name in found if at == split} for split in given}
     if not found:
         raise PipelineError(
-            "expected one folder of pictures a class, received pictures outside of any folder; "
-            "sort them into one folder a class, or name their classes in a labels.csv beside them"
+            f"expected one folder of pictures a class, received pictures outside of any folder; {TO_LABEL}"
         )
     if TRAIN not in classes:
         raise PipelineError(
@@ -205,7 +205,6 @@ def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[i
             )
     if len(classes[TRAIN]) < 2:
         raise PipelineError(
-            f"expected at least two classes, received one: {listed(sorted(classes[TRAIN]))}; "
-            "a classifier needs one folder of pictures a class"
+            f"expected at least two classes, received one: {listed(sorted(classes[TRAIN]))}; {TO_LABEL}"
         )
     return sorted(classes[TRAIN])

@@ -83,7 +83,7 @@ def test_classes_that_all_hold_the_same_folders_are_noticed(above):
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
-        (["cat"], "expected at least two classes, received one: cat"),
+        (["cat"], "received one: cat; sort them into one folder a class, or name their classes in a table: labels"),
         (["photos/cat"], "expected at least two classes, received one: cat"),
         (["train/cat", "test/cat"], "expected at least two classes, received one: cat"),
         ([""], "expected one folder of pictures a class, received pictures outside of any folder; sort them into"),
