@@ -13,9 +13,8 @@ from pipeline.console import table
 from pipeline.local.links import lead
 from pipeline.local.run import LocalRun
 from pipeline.local.runner import RunnerName
+from pipeline.models.find import SUMMARY
 from pipeline.parameters.parameters import Configuration
-
-FILE = "summary.json"
 
 
 def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
@@ -57,13 +56,13 @@ def write_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
         OSError: it can't be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / FILE, summary)
+    write_json(directory / SUMMARY, summary)
     _point_latest(directory)
 
 
 def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     """Prints the closing block, its paths as a person would type them here."""
-    places = {**summary["artifacts"], "summary": directory / FILE}
+    places = {**summary["artifacts"], "summary": directory / SUMMARY}
     shown = {**summary, "artifacts": {name: _shown(place) for name, place in places.items()}}
     if "trials" in summary:
         trials = [Trial.model_validate(trial) for trial in summary["trials"]]

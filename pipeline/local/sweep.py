@@ -25,26 +25,28 @@ class SweepRun(LocalRun):
     with the trials in it that kfp's cache answers for. So have all passes of a search, and the sweep that ends it.
     """
 
+    sweep: Sweep
+
     def __init__(self, outputs: pathlib.Path, console: StepOutput, configuration: Configuration, sweep: Sweep):
         from pipeline.training import SWEEP_STEPS
 
         tried = json.dumps([configuration.parameters.model_dump(), sweep.search or sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
-        self.sweep = self.plan = sweep
+        self.sweep = sweep
         trains = [f"train {sweep.first + place}" for place in range(len(sweep.trials))]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
 
     def _name(self, task_name: str, pipeline_resource_name: str) -> str:
         within = ITERATION.search(pipeline_resource_name)
-        return f"{task_name} {self.plan.first + int(within[1])}" if within else task_name
+        return f"{task_name} {self.sweep.first + int(within[1])}" if within else task_name
 
     def _title(self, step: Step) -> str:
         place = self._place(step)
-        if place is None or self.plan.trains_only:  # what is searched is told by the search
+        if place is None or self.sweep.trains_only:  # what is searched is told by the search
             return step.name
-        return f"{step.name} of {len(self.plan.trials)}: {self.plan.trials[place]}"
+        return f"{step.name} of {len(self.sweep.trials)}: {self.sweep.trials[place]}"
 
     def _result(self, step: Step) -> str:
         tried = self._place(step) is not None and step.status == "succeeded"
@@ -59,7 +61,7 @@ class SweepRun(LocalRun):
     def _step(self, execute: Callable, task_name: str, pipeline_resource_name: str, **rest: Any) -> tuple[dict, Any]:
         from kfp.local import status
 
-        if self.stopped or (self.plan.trains_only and task_name == "choose"):
+        if self.stopped or (self.sweep.trains_only and task_name == "choose"):
             return {}, status.Status.FAILURE
         outputs, state = super()._step(execute, task_name, pipeline_resource_name, **rest)
         step = self.steps[self._name(task_name, pipeline_resource_name)]
@@ -73,7 +75,7 @@ class SweepRun(LocalRun):
         try:
             return super().go(*arguments, **named)
         except RuntimeError:  # kfp's, for the step that was kept from running
-            if self.plan.trains_only and all(step.status == "succeeded" for step in self._trains()):
+            if self.sweep.trains_only and all(step.status == "succeeded" for step in self._trains()):
                 return ""
             raise
 
@@ -95,7 +97,7 @@ class SweepRun(LocalRun):
         ]
         chosen = self.steps["choose"].outputs.get("metrics")
         best = {"best": f"train {int(chosen.metadata['trial'])}"} if chosen else {}
-        return {"grid": list(self.plan.names), "trials": listed, **best}
+        return {"grid": list(self.sweep.names), "trials": listed, **best}
 
     def artifacts(self) -> dict[str, str]:
         found = super().artifacts()
@@ -109,8 +111,8 @@ class SweepRun(LocalRun):
     def _place(self, step: Step) -> int | None:
         """The place of a step's trial among all; None for other steps."""
         name, _, number = step.name.partition(" ")
-        return int(number) - self.plan.first if name == "train" else None
+        return int(number) - self.sweep.first if name == "train" else None
 
     def _folder(self, place: int) -> str:
-        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.plan.trials[place]).strip()
-        return f"{self.plan.first + place:02d} {changes[:LONGEST_NAME].strip()}"
+        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.sweep.trials[place]).strip()
+        return f"{self.sweep.first + place:02d} {changes[:LONGEST_NAME].strip()}"

@@ -66,19 +66,18 @@ def _in_registry(root: pathlib.Path, name: str) -> bool:
 
 def trained_in(run: pathlib.Path) -> pathlib.Path | None:
     """The model artifact of a local run; None if it is no run, or made none."""
-    model = _artifacts(run).get("model")
-    return pathlib.Path(model).parent if model else None
+    return _artifacts(run).get("model")
 
 
-def _artifacts(run: pathlib.Path) -> dict[str, str]:
-    """Where a run's model and its export lie: in its own directory, which may have been moved or copied since."""
+def _artifacts(run: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The folders of a run's model and its export: in its own directory, which may have been moved or copied since."""
     try:
         told = json_object(run / SUMMARY)["artifacts"]
         places = {name: pathlib.Path(told[name]) for name in ("model", "saved_model") if name in told}
     except (KeyError, TypeError):  # it is another program's
         return {}
     here = {name: run.joinpath(*place.parts[-3:]) for name, place in places.items()}  # STEP/OUTPUT/FILE
-    return {name: str(here[name] if here[name].exists() else place) for name, place in places.items()}
+    return {name: (here[name] if here[name].exists() else place).parent for name, place in places.items()}
 
 
 def _ended(run: pathlib.Path) -> str:
@@ -108,14 +107,14 @@ def _of_run(run: pathlib.Path) -> pathlib.Path:
     """A local run's export; else the model that it trained."""
     artifacts = _artifacts(run)
     if "saved_model" in artifacts:
-        return pathlib.Path(artifacts["saved_model"]).parent
+        return artifacts["saved_model"]
     if "model" not in artifacts:
         raise PipelineError(
             f"expected MODEL=path, or a run that made a model, received neither: none in {run}; make run-local trains "
             "one"
         )
     print(f"{run} exported nothing: the model that it trained answers")
-    return pathlib.Path(artifacts["model"]).parent
+    return artifacts["model"]
 
 
 def _number(version: str | None) -> int | None:
