@@ -1,7 +1,7 @@
 """An S3 server in memory, for tests: moto's, with what S3 promises and moto leaves out.
 
 - Conditional writes are atomic (moto looks and writes in two steps, and its threads can come between).
-- Content-MD5 is checked.
+- Content-MD5 is checked, and x-amz-copy-source-if-match.
 - Buckets can be forbidden, credentials can be refused, as S3 would say it.
 
 And without what makes it slow: its listings take 1 ms an object.
@@ -39,6 +39,7 @@ class S3Server:
         hides: whether a profile is told 403 of an object that is not there: AWS does, MinIO and SeaweedFS do not.
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
+        careless: whether Content-MD5 is taken without a look at it, as some stores do.
         largest_copy: bytes of an object that one request copies, as S3 says it.
         refused: a status, a code and perhaps why, with which every request is refused; None: none is.
     """
@@ -47,7 +48,7 @@ class S3Server:
         self.buckets, self.forbidden, self.accepted = buckets, set(), None
         self.kept: set[str] = set()
         self.profiles: set[str] = set()
-        self.hides = False
+        self.hides = self.careless = False
         self.largest_copy = 5 << 30
         self.refused: tuple[int | str, ...] | None = None
         self.lock = threading.Lock()
@@ -102,8 +103,11 @@ class S3Server:
             origin, _, copied = urllib.parse.unquote(source.lstrip("/")).partition("/")
             if copied in self._keys(origin) and self._keys(origin)[copied].size > self.largest_copy:
                 return _error(400, "InvalidRequest")
+            wanted = request.headers.get("x-amz-copy-source-if-match")
+            if wanted and copied in self._keys(origin) and self._keys(origin)[copied].etag != wanted:
+                return _error(412, "PreconditionFailed")
         claimed = request.headers.get("Content-MD5")
-        if claimed:
+        if claimed and not self.careless:
             data = request.get_data()
             request.environ["wsgi.input"] = io.BytesIO(data)
             if claimed != base64.b64encode(hashlib.md5(data).digest()).decode():

@@ -75,6 +75,16 @@ def test_an_answer_with_nothing_in_it_is_no_answer(bucket):
         assert deed() and fault.seen
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_an_upload_survives_a_store_that_does_not_look_at_what_it_takes(s3, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(s3.server, "careless", True)
+    (tmp_path / "there").write_bytes(data := os.urandom(size))
+    fault = s3.proxy.fail("corrupt-upload", method="PUT", path="payload")
+    store = open_store(s3.uri, SMALL)
+    store.upload_file(tmp_path / "there", "payload")
+    assert fault.seen and store.read_bytes("payload") == data
+
+
 def test_a_slow_line_takes_longer_for_a_part_than_a_connection_may(bucket, monkeypatch):
     """Below 54 Mbit/s no part of a large file reached GCS in ten seconds, beside seven others, however often it was
     sent."""
@@ -125,6 +135,8 @@ def test_an_upload_that_can_not_succeed_leaves_nothing(bucket, deed, size, tmp_p
     assert_one_line(raised.value)
     bucket.proxy.faults.clear()
     assert not open_store(bucket.uri, SMALL).exists("payload")
+    if bucket.scheme == "s3":  # parts are paid for until then
+        assert not bucket.server.client.list_multipart_uploads(Bucket=bucket.uri.split("/")[2]).get("Uploads")
 
 
 def test_a_store_that_is_down_is_given_up_at_the_deadline(bucket):

@@ -216,6 +216,17 @@ def test_a_date_of_s3_is_what_botocore_takes_it_for(said):
     assert moment(said) == parse_timestamp(said)
 
 
+def test_a_copy_is_of_the_generation_that_was_read(store):
+    """A registry's deletion replaces the manifest that a promotion has read."""
+    read = store.write_bytes("staged", b"old").generation
+    store.write_bytes("staged", b"new")
+    with pytest.raises(PreconditionFailed):
+        store.copy("staged", "served", if_generation=read)
+    assert not store.exists("served")
+    store.copy("staged", "served", if_generation=store.stat("staged").generation)
+    assert store.read_bytes("served") == b"new"
+
+
 @pytest.mark.parametrize("after", ["deleted", "replaced"])
 def test_a_copy_in_a_directory_never_shows_what_has_gone_meanwhile(tmp_path, monkeypatch, after):
     """A registry's deletion replaces the manifest that a promotion is copying: the version came back."""
