@@ -112,7 +112,7 @@ class WarmProcess(contextlib.ExitStack):
     def _was_interrupted(process: subprocess.Popen) -> bool:
         """Whether Ctrl-C has ended the warm process: it was meant for the step too."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(timeout=1) == -signal.SIGINT
+            return process.wait(timeout=5) == -signal.SIGINT  # a busy machine takes seconds to clear its memory
         return False
 
 

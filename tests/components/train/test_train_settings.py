@@ -60,7 +60,7 @@ def test_an_architecture_that_is_none_is_told_in_one_sentence() -> None:
     with pytest.raises(PipelineError) as refused:
         TrainSettings.checked(architecture="resnet")
     assert str(refused.value) == (
-        "architecture: unknown architecture 'resnet'; known: article, fast, wide, or a list of layers such as "
+        "architecture: unknown architecture 'resnet'; known: article, deep, fast, wide, or a list of layers such as "
         f"{EXAMPLE}"
     )
     with pytest.raises(PipelineError, match="unknown architecture 'artikle'; did you mean 'article'[?]$"):
