@@ -12,8 +12,10 @@ import pytest
 from PIL import AvifImagePlugin, Image, ImageOps
 
 from components.core.pictures import jpeg
-from components.core.pictures.decode import Target, decode, read_header, reason_of
+from components.core.pictures.decode import MAX_BYTES, Target, decode, read_header, reason_of
 from components.core.pictures.values import NEARLY_BLACK
+from components.preprocess.chunks import Chunk, process
+from components.preprocess.sources.payloads import InFile
 from tests.components.preprocess.sources import encoded, noise, png_file
 
 RGB, GREY = Target(8, 8, 3), Target(8, 8, 1)
@@ -328,3 +330,13 @@ def test_a_picture_of_far_too_many_pixels_is_refused_before_it_is_decoded(kind, 
     with pytest.raises(Image.DecompressionBombError) as refused:
         decode(payload, None, RGB)
     assert reason_of(refused.value) == "more than 89,478,485 pixels; make it smaller"
+
+
+def test_a_film_that_is_called_a_picture_is_passed_over_unread(tmp_path):
+    png = encoded(Image.fromarray(noise(1)))
+    with (tmp_path / "pictures").open("wb") as file:
+        file.write(png)
+        file.truncate(len(png) + MAX_BYTES + 1)  # a hole: it takes no room
+    offsets, sizes = np.array([0, len(png)]), np.array([len(png), MAX_BYTES + 1])
+    [(place, why)] = process(Chunk(InFile(tmp_path / "pictures"), None, RGB, offsets, sizes)).failures
+    assert place == 1 and "more than a picture has" in why
