@@ -37,9 +37,10 @@ GIVEN   := $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstwor
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # What NAME was given there, or nothing.
 given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
-# --service-account X for SERVICE_ACCOUNT=X, and so on, for those of the names that were given.
+# --service-account X for SERVICE_ACCOUNT=X, and so on, for those of the names that were given. Nothing is not given, but as
+# PROFILE and OUTPUTS, which refuse it: a script's variable that is not set would train the quickstart.
 dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
-options  = $(foreach name,$(1),$(if $(call given,$(name)),$(call dashed,$(name)) $(call text,$(name))))
+options  = $(foreach name,$(1),$(if $(call given,$(name))$(filter $(name),$(filter PROFILE OUTPUTS,$(GIVEN))),$(call dashed,$(name)) $(call text,$(name))))
 # --cache for CACHE=1, --no-cache for CACHE=0.
 switches = $(foreach name,$(1),$(if $(call given,$(name)),$(if $(filter 0 1,$(call given,$(name))),$(if $(filter 0,$(call given,$(name))),$(patsubst --%,--no-%,$(call dashed,$(name))),$(call dashed,$(name))),$(error expected $(name)=0 or $(name)=1, received $(call given,$(name))))))
 # The options that the target takes and was given, as the command line spells them; $(1): what is none of it there.

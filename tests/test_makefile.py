@@ -209,6 +209,7 @@ def test_what_sets_how_things_run_here_is_no_parameter(make):
     ("typed", "options"),
     [
         (["run-local", "CACHE=0"], ["--no-cache"]),
+        (["run-local", "PROFILE=", "OUTPUTS=", "RUNNER="], ["--profile", "", "--outputs", ""]),  # which are refused
         (["sweep", "CACHE=1", "GRID=seed=1,2"], ["--grid", "seed=1,2", "--cache"]),
         (["pipeline-run", "CACHE=0", "CHECK_IMAGES=0", "WATCH=0"], ["--no-watch", "--no-cache", "--no-check-images"]),
         (["pipeline-compile", "CACHE=0"], ["--no-cache"]),
