@@ -58,7 +58,7 @@ class Beside:
 
     def __init__(self, name: str, ending: str, classes: dict[str, str], names: Callable[[], Iterator[str]]) -> None:
         self.name, self.ending, self.classes, self.names = name, ending, classes, names
-        own = name.rpartition("/")[2].lower()  # of a prefix without its bucket
+        own = re.sub(r"^\w+://[^/]*$|.*/", "", name.lower())  # of a prefix without its bucket
         words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 

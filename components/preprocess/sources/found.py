@@ -115,15 +115,19 @@ class Found:
         folders = list(self.folder_numbers)
         return folders[0][: len(os.path.commonprefix(folders))]
 
+    @property
+    def tables_above(self) -> list[str]:
+        """The tables that lie beside the pictures or in a folder above them all; others are of something else."""
+        above = ["/".join(self.top[:depth]) for depth in range(len(self.top) + 1)]
+        return [name for name in self.tables if name.rpartition("/")[0] in above]
+
     def table(self) -> Table | None:
-        """The table of labels that lies beside the pictures or in a folder above them all; else the labels that lie
-        beside each.
+        """The table of labels above the pictures; else the labels that lie beside each.
 
         Raises:
             PipelineError: there are two.
         """
-        above = ["/".join(self.top[:depth]) for depth in range(len(self.top) + 1)]
-        names = [name for name in self.tables if name.rpartition("/")[0] in above]
+        names = self.tables_above
         if len(names) > 1:
             raise PipelineError(
                 f"expected one table of labels in {self.called}, received {listed(names)}; remove or rename the others"

@@ -36,7 +36,7 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path, lab
     found.close(payloads, lambda first, last: (one.key for one in listed_at(path, found.offsets[first:last])))
     # A request each: only of those that LabelsBeside.used takes.
     may_tell = labels[CLASS] or (labels[FACTS] if len(found.folder_numbers) == 1 else [])
-    if may_tell and not found.tables and not labelled:
+    if may_tell and not found.tables_above and not labelled:
         names, offsets, sizes = zip(*may_tell, strict=True)
         for name, data in zip(names, payloads.read(offsets, [min(size, READ) for size in sizes]), strict=True):
             found.beside.add(name, data)

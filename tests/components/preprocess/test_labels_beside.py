@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from components.core.storage import open_store
+from components.preprocess.sources.beside import Beside
+from components.preprocess.sources.source import TEST, TRAIN
 from tests.components.preprocess.sources import archive, class_folders, png
 from tests.components.preprocess.test_label_tables import counts, quarantine, refused
 from tests.trees import tree
@@ -65,6 +67,7 @@ def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_p
         for number in range(40)
         for name, data in shard(number, 1, lambda number: json.dumps({"label": NAMED[number % 3 % 2]}), ending).items()
     }
+    members["other/labels.csv"] = b"not,of these\n"
     wanted = made(archive(tmp_path / "a.tar", members))
     for name, data in members.items():
         open_store(bucket.uri).write_bytes(f"tested/on/{name}", data)
@@ -75,6 +78,12 @@ def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_p
     bucket.proxy.requests.clear()
     made(f"{bucket.uri}/tested/on", labels=tmp_path / "named.csv")
     assert not [request for request in bucket.proxy.requests if f".{ending}" in request], "each costs a request"
+
+
+@pytest.mark.parametrize(("name", "split"), [("a-test.tar", TEST), ("gs://b/my-test", TEST), ("gs://my-test", TRAIN)])
+def test_a_bucket_is_called_as_it_has_to_be(name, split):
+    """It may say of what environment it is: all pictures were for tests, and the run refused."""
+    assert Beside(name, "cls", {}, lambda: iter(())).split == split
 
 
 def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):
