@@ -5,7 +5,7 @@ update is a sixth of its float32 step. And one for batch normalization: a fifth 
 bfloat16 on a CPU (1.64 against 1.29 ms of CPU time a picture), as Keras casts to float32 and takes mean and variance by
 themselves.
 
-XLA looks for the largest value of a pooling's window once more on the way back, and scatters the gradient to it: on a
+JAX looks for the largest value of a pooling's window once more on the way back, and scatters the gradient to it: on a
 GPU five values are written a window for that, and all of them sorted if it is to be `deterministic`. By comparisons it
 is one pass; on a CPU that saves a quarter of a step of `fast` in float32 (0.34 against 0.46 s of CPU time for 100).
 """
@@ -20,13 +20,11 @@ from components.core.framework import load_keras
 def fused_layers() -> dict[type, type]:
     """The classes for Keras's that the model takes to train, by the backend."""
     layers = load_keras().layers
-    pooling = {layers.MaxPooling2D: fused_max_pooling()}
     if load_keras().backend.backend() == "jax":
-        return pooling
-    import tensorflow as tf
-
-    on_gpu = tf.config.list_physical_devices("GPU")  # there XLA compiles for TensorFlow, too
-    return {layers.BatchNormalization: fused_batch_normalization()} | (pooling if on_gpu else {})
+        return {layers.MaxPooling2D: fused_max_pooling()}
+    # Not max pooling, on a GPU neither: where layers augment, or if it is deterministic, XLA compiles nothing, and
+    # TensorFlow finds the least of bytes on the processor alone: every batch would go there and back.
+    return {layers.BatchNormalization: fused_batch_normalization()}
 
 
 def fused_max_pooling() -> type:
