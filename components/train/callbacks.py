@@ -169,6 +169,11 @@ class BestWeights(Callback):
             return f"validation accuracy {told_apart(best, self.least)}, below {self.least:g}"
         return ""
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, besides the weights."""
+        return {"best_epoch": self.epoch, "best_accuracy": self.accuracy, "best_loss": self.loss}
+
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""
         self.epoch, self.accuracy, self.loss = state["best_epoch"], state["best_accuracy"], state["best_loss"]
@@ -243,8 +248,7 @@ class SaveCheckpoint(Callback):
         arrays = model_state(self.model)  # Keras copies
         if self.best.epoch != epoch + 1:
             arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
-        best = {"best_epoch": self.best.epoch, "best_accuracy": self.best.accuracy, "best_loss": self.best.loss}
-        state = {"history": list(self.log.history), "by_step": list(self.log.by_step), **best}
+        state = {"history": list(self.log.history), "by_step": list(self.log.by_step), **self.best.state}
         self.began = time.monotonic()
         self.thread = threading.Thread(target=self._write, args=(arrays, state), name="checkpoint")
         self.thread.start()

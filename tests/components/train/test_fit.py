@@ -342,10 +342,14 @@ def test_an_accuracy_of_just_what_is_asked_is_not_below_it() -> None:
 
 
 def test_of_equal_accuracies_the_lowest_loss_counts() -> None:
-    best = BestWeights(0)
-    best.set_model(keras.Sequential())
+    """Also behind a checkpoint, as a training that was killed comes to the same weights."""
+    state, model = BestWeights(0).state, keras.Sequential()
     for epoch, (accuracy, loss) in enumerate([(0.9, 0.5), (0.9, 0.4), (0.9, 0.6), (0.8, 0.1)]):
+        best = BestWeights(0)
+        best.set_model(model)
+        best.restore(model, state, [])
         best.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+        state = best.state
     assert (best.epoch, best.accuracy) == (2, 0.9)
 
 
