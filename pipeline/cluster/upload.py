@@ -57,9 +57,8 @@ def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
     """
     known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
     if known is None:
-        raise PipelineError(
-            f"no pipeline {name!r} on the Pipelines page; upload it: make pipeline-upload PROFILE={name}"
-        )
+        upload_it = "upload it: make pipeline-upload, with the same PROFILE= or SOURCE="
+        raise PipelineError(f"no pipeline {name!r} on the Pipelines page; {upload_it}")
     if version == NEWEST and known:
         return known[0]
     if found := _named(known, version):

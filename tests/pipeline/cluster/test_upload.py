@@ -132,7 +132,8 @@ def test_a_schedule_runs_a_version(api, monkeypatch):
     assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
     assert "no --cache beside --version" in refused("--version", "newest", "--cache")
     assert "no --digests beside --version" in refused("--version", "newest", "--digests")
-    assert "make pipeline-upload PROFILE=cifar10" in refused("--version", "newest", "--profile", "cifar10")
+    own = refused("--version", "newest", "SOURCE=gs://bucket/photos")  # a profile of that name is another pipeline
+    assert own.startswith("no pipeline 'photos' on ") and own.endswith("with the same PROFILE= or SOURCE=")
     del versions[2]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["batch_size"]
     assert "has no parameter 'batch_size'" in refused("--version", "newest", "BATCH_SIZE=5")
 
