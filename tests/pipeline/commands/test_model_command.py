@@ -43,7 +43,7 @@ def test_what_only_the_data_can_tell_is_assumed_and_said():
     said = show("DATASET=image_folder", "SOURCE=photos", small)
     assert "assumed, as only the data can tell: pictures of 32 x 32 x 3 (set image_size and color), 10 classes" in said
     said = show("DATASET=image_folder", "SOURCE=photos", "IMAGE_SIZE=48x64", "--classes", "3", small)
-    assert said.startswith("image_folder: pictures of 48 x 64 x 3, 3 classes\nassumed, as only the data can tell: pictures")
+    assert said.startswith("image_folder: pictures of 48 x 64 x 3, 3 classes\nassumed, as only the data can tell: ")
 
 
 def test_layers_that_do_not_fit_are_refused_in_one_line():
