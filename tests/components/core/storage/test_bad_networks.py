@@ -65,13 +65,13 @@ def test_an_answer_with_nothing_in_it_is_no_answer(bucket):
     """A gateway's, for instance: S3's listing read as an empty one, "no checkpoint yet", all else as a traceback."""
     store = open_store(bucket.uri, SMALL)
     store.write_bytes("dir/key", b"x")
-    for deed in (
-        lambda: [stored.key for stored in store.list()] == ["dir/key"],
-        lambda: store.directories() == ["dir"],
-        lambda: store.stat("dir/key").size == 1,
-        lambda: store.copy("dir/key", "copy") is None and store.read_bytes("copy") == b"x",
+    for path, deed in (
+        ("", lambda: [stored.key for stored in store.list()] == ["dir/key"]),
+        ("", lambda: store.directories() == ["dir"]),
+        ("dir/key", lambda: store.stat("dir/key").size == 1),
+        ("copied", lambda: store.copy("dir/key", "copied") is None and store.read_bytes("copied") == b"x"),
     ):
-        fault = bucket.proxy.fail("status:200")
+        fault = bucket.proxy.fail("status:200", path=path)
         assert deed() and fault.seen
 
 
