@@ -27,8 +27,8 @@ def check_cluster(setup: Setup) -> Check:
         version = client.VersionApi(api).get_code(_request_timeout=TIMEOUT_S).git_version
     except (config.ConfigException, OSError, TypeError) as error:
         return failed(f"no usable kubeconfig: {one_line(error)[:150]}", fix)
-    except HTTPError:
-        return failed(f"nothing answers at {host}", fix)
+    except HTTPError as error:
+        return failed(f"nothing answers at {host}" if host else one_line(error, 150), fix)
     except client.ApiException as error:
         return failed(f"{host} answered {error.status}: {error.reason}", fix)
     return ok(f"Kubernetes {version} at {host}")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pipeline.cluster.doctor.cluster import TAINT, TOLERATION, check, node
+from tests.servers.kube_api import kubeconfig, lead_to
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,14 @@ def test_a_login_that_has_expired_is_one(cluster):
     cluster.faults = [("GET", "/api/v1/nodes", (401, {"kind": "Status", "message": "Unauthorized"}))]
     found = check("CPU nodes")
     assert (found.state, found.fix) == ("failed", "log in again")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("socks5://127.0.0.1:9", "unsupported scheme socks5"), ("", "nothing answers at http://127.")]
+)
+def test_a_cluster_that_is_not_reached_is_told_by_its_cause(tmp_path, monkeypatch, proxy, said):
+    lead_to(kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", proxy), monkeypatch)
+    assert said in check("cluster").found
 
 
 def test_a_webhook_secret_without_its_key(cluster):
