@@ -8,6 +8,7 @@ import pytest
 from botocore.utils import parse_timestamp
 from moto.s3.responses import S3Response
 
+from components.core.errors import PipelineError
 from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
 from components.core.storage.s3_client import moment
 from tests.components.core.storage.claims import winners
@@ -241,3 +242,10 @@ def test_a_copy_in_a_directory_never_shows_what_has_gone_meanwhile(tmp_path, mon
     with pytest.raises((NotFound, PreconditionFailed)):
         store.copy("staged", "served")
     assert not store.exists("served")
+
+
+def test_what_is_too_large_for_the_disk_is_not_begun(store, tiny_disk):
+    store.write_bytes("large", bytes(2 << 20))
+    with pytest.raises(PipelineError, match=r"expected 2\.1 MB free in .*tiny/new, received 1\.0 MB; make room"):
+        store.download_directory("", tiny_disk / "new")
+    assert not list(tiny_disk.iterdir())
