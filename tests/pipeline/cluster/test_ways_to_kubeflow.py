@@ -195,6 +195,12 @@ def test_kubeflow_is_reached_through_kubernetes_with_a_kubeconfigs_token(monkeyp
     assert api.requests[-1][2]["namespace"] == "ana"
 
 
+def test_a_kubeconfigs_proxy_leads_to_its_own_cluster_alone(monkeypatch, tmp_path):
+    lead_to(kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid", "http://127.0.0.1:9"), monkeypatch)
+    with KfpApi().serving() as url:
+        assert schedules(connect(Endpoint(url))) == []
+
+
 @pytest.mark.parametrize("text", ["a: [b", "hello", "clusters: null"])
 def test_a_kubeconfig_that_is_none_is_one_line_and_a_run_is_followed_without(monkeypatch, tmp_path, text):
     (tmp_path / "kubeconfig").write_text(text)
