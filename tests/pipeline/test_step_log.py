@@ -47,3 +47,10 @@ def test_lists_in_the_executors_json_are_no_lines_of_the_step():
     lines = [header, *body, "  indented", *[launcher, *body[1:]], "  indented too"]
     assert [own for line in lines if (own := log.own(line))] == ["  indented", "  indented too"]
     assert log.uris == {"dataset": "s3://b/d"}
+
+
+def test_a_step_that_begins_is_in_no_json_of_the_one_before():
+    log = StepLog()
+    log.own("[KFP Executor 2026-01-01 00:00:00,000 INFO]: Got executor_input:")
+    log.forget()
+    assert log.own("  indented") == "  indented"
