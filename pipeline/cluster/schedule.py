@@ -97,10 +97,8 @@ def schedule(
         parameters = {given: value for given, value in parameters.items() if pipeline.configuration.is_given(given)}
         check_size(parameters)
         found = uploaded_version(client, pipeline.name, what)
-        version, taken = (
-            found.display_name,
-            spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {}),
-        )
+        version = found.display_name
+        taken = spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(
                 f"version {version} of {pipeline.name} has no parameter {unknown[0]!r}; "

@@ -7,7 +7,7 @@ is of that split.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from components.preprocess.sources.label_table import LabelLine, text_at
 from components.preprocess.sources.names import SPLIT_WORDS
@@ -22,6 +22,14 @@ def label_ending(name: str) -> str:
     """The ending of a file that may say what its neighbour's class is, by its name; empty of any other."""
     ending = _parts(name)[1]
     return ending if ending in (CLASS, FACTS) else ""
+
+
+def telling_ending(there: Container[str], folders: int) -> str:
+    """The ending, of those that are there, whose files tell the classes; empty if none do, as pictures in several
+    folders with facts beside them are sorted into class folders."""
+    if CLASS in there:
+        return CLASS
+    return FACTS if folders == 1 and FACTS in there else ""
 
 
 class LabelsBeside:
@@ -42,11 +50,9 @@ class LabelsBeside:
         self.classes[ending][key] = _said(ending, data) if len(data) < READ else ""
 
     def used(self, folders: int) -> str:
-        """The ending of the label files that tell the classes; empty if none do, as pictures in several folders with
-        facts beside them are sorted into class folders."""
-        if self.classes[CLASS]:
-            return CLASS
-        return FACTS if folders == 1 and any(self.classes[FACTS].values()) else ""
+        """The ending of the label files that tell the classes; empty if none do."""
+        said = {CLASS: bool(self.classes[CLASS]), FACTS: any(self.classes[FACTS].values())}
+        return telling_ending([ending for ending in said if said[ending]], folders)
 
     def table(self, ending: str, names: Callable[[], Iterator[str]]) -> "Beside":
         """The table that they amount to."""

@@ -5,7 +5,7 @@ import pathlib
 
 from components.core.artifacts.raw import Listing, iter_listing, listed_at
 from components.core.progress import Progress
-from components.preprocess.sources.beside import CLASS, FACTS, READ, label_ending
+from components.preprocess.sources.beside import READ, label_ending, telling_ending
 from components.preprocess.sources.found import Found, is_table
 from components.preprocess.sources.payloads import InStore
 
@@ -34,10 +34,10 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path, lab
                 labels[ending].append((listed.key, offset, listed.size))
             progress.advance(1)
     found.close(payloads, lambda first, last: (one.key for one in listed_at(path, found.offsets[first:last])))
-    # A request each: only of those that LabelsBeside.used takes.
-    may_tell = labels[CLASS] or (labels[FACTS] if len(found.folder_numbers) == 1 else [])
-    if may_tell and not found.tables_above and not labelled:
-        names, offsets, sizes = zip(*may_tell, strict=True)
+    # A request each: only of those that may tell.
+    ending = telling_ending(labels, len(found.folder_numbers))
+    if ending and not found.tables_above and not labelled:
+        names, offsets, sizes = zip(*labels[ending], strict=True)
         for name, data in zip(names, payloads.read(offsets, [min(size, READ) for size in sizes]), strict=True):
             found.beside.add(name, data)
     return found
