@@ -13,6 +13,9 @@ ERROR_PREFIX = "error: "
 # What reading JSON comes to that says otherwise than we write it.
 ODD_JSON = (AttributeError, LookupError, TypeError, ValueError)
 
+# What signs a URL or lets it in: X-Amz-Signature=, sig=, private_token= and their like.
+SIGNED = r"([?&][^=&\s]*(?:sig|signature|token|key|secret|credential|password|pwd|auth)=)[^&#\s'\"]+"
+
 
 class PipelineError(Exception):
     """A failure with a known cause. Its text is one line: what was expected, what was received, what to try."""
@@ -54,14 +57,14 @@ def first_line(error: BaseException) -> str:
 
 
 def shown(value: object, longest: int = 200) -> str:
-    """A value that was received, as an error may repeat it: in quotes, cut, and without the password of a URL."""
-    text = without_password(repr(value))
+    """A value that was received, as an error may repeat it: in quotes, cut, and without the secrets of a URL."""
+    text = without_secrets(repr(value))
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
-def without_password(text: str) -> str:
-    """A text without what stands before the @ of a URL in it."""
-    return re.sub(r"//[^/\s]+@", "//", text)
+def without_secrets(text: str) -> str:
+    """A text without what lets in whoever reads a URL in it: what stands before its @, and a signature or a token."""
+    return re.sub(SIGNED, r"\1...", re.sub(r"//[^/\s]+@", "//", text), flags=re.IGNORECASE)
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import tempfile
-import urllib.parse
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import yaml
 from kfp import compiler
 
 from components.check.settings import check_gpus
-from components.core.errors import PipelineError, shown
+from components.core.errors import PipelineError, shown, without_secrets
 from components.core.settings import refuse_places_here
 from components.core.start_place import named_version
 from components.download.places import places_of, public, scheme_of
@@ -127,11 +126,10 @@ def _check_sources(parameters: Parameters) -> None:
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
             )
-        # A token may stand as the user, without a password.
-        if told := [place for place in places if urllib.parse.urlsplit(place).username]:
+        if told := [place for place in places if "http" in scheme_of(place) and without_secrets(place) != place]:
             raise PipelineError(
-                f"{name}: expected a URL without a user or password, as a pipeline is read by all who may see its "
-                f"runs, received one for {public(told[0])}; put it into a bucket"
+                f"{name}: expected a URL without a user, password or signature, as a pipeline is read by all who may "
+                f"see its runs, received one for {public(told[0])}; put it into a bucket"
             )
 
 

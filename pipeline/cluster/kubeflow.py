@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from components.core.errors import PipelineError, without_password
+from components.core.errors import PipelineError, without_secrets
 from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.refusals import WebPageError, explain, may_pass
 from pipeline.console import command_to_follow, option
@@ -70,7 +70,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
             raise ValueError
     except ValueError:  # also of [ without ], and of a port that is no number
         raise PipelineError(
-            f"expected an endpoint such as http://localhost:8080, received {without_password(url)!a}"
+            f"expected an endpoint such as http://localhost:8080, received {without_secrets(url)!a}"
         ) from None
     if parts.username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")

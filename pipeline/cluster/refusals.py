@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 
-from components.core.errors import PipelineError, one_line, without_password
+from components.core.errors import PipelineError, one_line, without_secrets
 from pipeline.console import option
 
 FRESH_TOKEN = "set KFP_EXISTING_TOKEN to a fresh token"  # noqa: S105 - a piece of advice
@@ -78,7 +78,7 @@ def said(error: BaseException) -> str:
         body = next((text for text in (*details, *told) if text), body)
     if "<html" in str(body).lower():
         body = f"a web page, {getattr(error, 'reason', '')}"
-    return without_password(one_line(body))[:300]
+    return without_secrets(one_line(body))[:300]
 
 
 def _body(error: BaseException) -> str:
@@ -101,4 +101,4 @@ def _inner(error: BaseException) -> object:
 def _reason(error: Exception) -> str:
     inner = _inner(error)
     words = re.sub(r"<[^>]*>:? ?|\w*Connection\w*\([^)]*\):? ?", "", one_line(inner))
-    return without_password(words)[:200] or type(inner).__name__
+    return without_secrets(words)[:200] or type(inner).__name__

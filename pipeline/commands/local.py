@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from components.core.errors import PipelineError, without_password
+from components.core.errors import PipelineError, without_secrets
 from pipeline.commands import options
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
@@ -70,7 +70,7 @@ def config_command(configuration: Configuration) -> None:
     for step, names in names_by_step(kind).items():
         rows += [("", "", "", ""), (f"{step}:", "", "", "")]
         for name in names:
-            value = without_password(str(getattr(configuration.parameters, name)))  # it may be a CI's log
+            value = without_secrets(str(getattr(configuration.parameters, name)))  # it may be a CI's log
             about = kind.model_fields[name].description or ""
             rows.append((name, value, configuration.origins[name], about))
     print(table(rows, ("name", "value", "from", "what it is")))

@@ -2,7 +2,7 @@
 
 import secrets
 
-from components.core.errors import PipelineError, without_password
+from components.core.errors import PipelineError, without_secrets
 from pipeline.cluster.doctor.check import Check, failed, ok, skipped
 from pipeline.cluster.doctor.setup import Setup
 from pipeline.console import option
@@ -64,7 +64,7 @@ def check_tensorboard(setup: Setup) -> Check:
         return skipped(f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
 
-    shown = without_password(setup.tensorboard)
+    shown = without_secrets(setup.tensorboard)
     fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
     try:
         answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
