@@ -145,8 +145,8 @@ def test_the_endpoint_comes_from_the_option_then_the_environment():
         ),
         (
             ["SOURCE=https://me:s3cret@host/b.zip"],
-            "source: expected a URL without a user, password or signature, as a pipeline is read by all who may see its "
-            "runs, received one for https://host/b.zip; ",
+            "source: expected a URL without a user, password or signature, as a pipeline is read by all who may see "
+            "its runs, received one for https://host/b.zip; ",
         ),
         (["SOURCE=https://ghp_s3cret@host/b.zip"], "received one for https://host/b.zip; "),
         (["SOURCE=HTTPS://host/b.zip?X-Amz-Date=1&X-Amz-Signature=s3cret"], "received one for https://host/b.zip; "),
