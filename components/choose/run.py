@@ -18,7 +18,7 @@ def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str,
         The figures for the KFP page.
 
     Raises:
-        PipelineError: no trial came to a model, or there were no validation pictures to compare them by.
+        PipelineError: no trial came to a model.
     """
     trials = [read_trial(path) for path in models]
     for row in [TRIAL_COLUMNS, *trial_rows(trials)]:

@@ -1,12 +1,11 @@
 """What follows from whose pictures they are: a data set, a model's name, and that a profile's gate is for its own."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from components.download.places import name_of, path_behind, places_of, scheme_of
+from components.download.places import name_of, places_of
 
 PICTURES = "image_folder"
 # The data set that nobody has a copy of: it comes with a package.
@@ -36,23 +35,3 @@ def model_name_of(dataset: str, source: str) -> str:
         return dataset
     plain = unicodedata.normalize("NFKD", name_of(places_of(source)[0])).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9._]+", "-", plain)[:64].strip("-._") or "pictures"
-
-
-def may_bring_validation(dataset: str, source: str, labels: str) -> bool:
-    """Whether a source may bring validation pictures of its own: no known data set does, nor folders of this machine
-    if none is called so and no table of labels is there. What archives, stores and tables hold is not known before they
-    are read."""
-    if dataset != PICTURES or labels:
-        return dataset == PICTURES
-    if not all(scheme_of(place) == "file" and path_behind(place).is_dir() for place in places_of(source)):
-        return True
-    from components.preprocess.sources.names import SPLIT_WORDS, TABLES
-    from components.preprocess.sources.source import VALIDATION
-
-    for place in places_of(source):
-        for _, folders, files in os.walk(path_behind(place)):
-            words = re.findall(r"[a-z]+", " ".join(folders).lower())
-            labelled = any(file.lower() in TABLES for file in files)
-            if labelled or any(SPLIT_WORDS.get(word) == VALIDATION for word in words):
-                return True
-    return False

@@ -24,7 +24,6 @@ from components.preprocess.settings import PreprocessSettings
 from components.train.json_or_yaml import loader
 from components.train.settings import TrainSettings
 from pipeline import ROOT
-from pipeline.parameters.known_classes import refuse_absent_classes
 from pipeline.parameters.own_pictures import OF_ITS_DATASET, PICTURES, dataset_of, model_name_of
 
 PROFILES = ROOT / "pipeline" / "profiles"
@@ -157,7 +156,7 @@ def configure(
     if "model_name" not in values:
         origins["model_name"] = "source" if checked.dataset == PICTURES else "dataset"
         checked = checked.model_copy(update={"model_name": model_name_of(checked.dataset, checked.source)})
-    refuse_absent_classes(checked.class_weight, checked.dataset, checked.source, checked.labels)
+    checked.refuse_classes_not_of(checked.dataset, checked.source)
     own = checked.dataset == PICTURES and origins["dataset"] != of_profile
     return Configuration(checked, origins, checked.model_name if own else pathlib.Path(profile).stem, profile)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from components.core.artifacts.trial import as_change, parse_axes, split, unquoted
 from components.core.errors import PipelineError, nearest, one_line, shown
+from components.train.class_weight import refuse_classes_not_of
 from components.train.settings import OPERATIONAL, TrainSettings
-from pipeline.parameters.known_classes import refuse_absent_classes
-from pipeline.parameters.own_pictures import may_bring_validation
+from pipeline.parameters.own_pictures import PICTURES
 from pipeline.parameters.parameters import Configuration, Parameters
 
 # All of a sweep's trials are in one compiled file, and KFP takes about 1.5 MiB of it; a person reads a table of them.
@@ -69,11 +69,9 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"expected a grid such as GRID={EXAMPLE}, received none")
     if parameters.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
-    own = parameters.dataset, parameters.source, parameters.labels
-    if parameters.validation_split == 0 and not may_bring_validation(*own):
+    if parameters.validation_split == 0 and parameters.dataset != PICTURES:  # which may bring their own
         raise PipelineError(
-            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0 "
-            "and no folder of validation pictures"
+            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
         )
     # A backend is the image's, and all trials have one.
     known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]
@@ -98,7 +96,7 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
             f"grid: expected at most {MOST_TRIALS} trials, received {count:,}; TRIALS=20 tries 20 of them at random"
         )
     for weights in axes.get("class_weight", []):
-        refuse_absent_classes(weights, *own)
+        refuse_classes_not_of(weights, parameters.dataset, parameters.source)
     draw, places = random.Random(parameters.seed), set[int]()  # noqa: S311 - no secret
     while len(places) < count:  # one by the other, so that a larger sample trains only what is missing
         places.add(draw.randrange(total))

@@ -108,7 +108,7 @@ def best_trial(trials: list[Trial]) -> int:
     """The place of the trial with the highest validation accuracy, of equals the first.
 
     Raises:
-        PipelineError: none came to a model, or there is no validation split to judge by.
+        PipelineError: none came to a model.
     """
     trained = [place for place, trial in enumerate(trials) if not trial.failed]
     if not trained:
@@ -117,12 +117,7 @@ def best_trial(trials: list[Trial]) -> int:
             if trials
             else "expected trials, received none"
         )
-    if any(trials[place].val_accuracy is None for place in trained):
-        raise PipelineError(
-            "expected validation pictures to compare trials by, received a data set without; "
-            "set validation_split, or bring a validation folder"
-        )
-    return max(trained, key=lambda place: (trials[place].val_accuracy, -place))
+    return max(trained, key=lambda place: (_accuracy(trials[place]), -place))
 
 
 def trial_rows(trials: list[Trial]) -> list[tuple[str, ...]]:
@@ -136,8 +131,7 @@ def _result(trial: Trial) -> tuple[str, str, str, str]:
     if trial.failed:
         cut = len(trial.failed) > LONGEST_REASON
         return "failed", "", "", f"{trial.failed[: LONGEST_REASON - 3]}..." if cut else trial.failed
-    accuracy = "" if trial.val_accuracy is None else f"{trial.val_accuracy:.4f}"
-    return accuracy, f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
+    return f"{trial.val_accuracy:.4f}", f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
 
 
 def _accuracy(trial: Trial) -> float:
