@@ -16,7 +16,6 @@ def evaluate(
     behaviour: str,
     behaviour_kept: float,
     behaviour_certain: float,
-    behaviour_mirrored: str,
     gate_metric: str,
     min_accuracy: float,
     gate: str,

@@ -65,7 +65,7 @@ def evaluate(
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
         measures.check_probabilities(labels, probabilities)
-        behaviour = _behaviour(settings, model, probabilities, dataset_path, info)
+        behaviour = _behaviour(settings, training, model, probabilities, dataset_path, info)
         if champion:
             champion = ask_champion(settings, champion, dataset_path, info, labels, probabilities)
     decision = decide(settings, labels, probabilities, behaviour, champion, uneven=_uneven(info))
@@ -117,13 +117,19 @@ def _uneven(info: DatasetInfo) -> bool:
 
 
 def _behaviour(
-    settings: EvaluateSettings, model: Any, probabilities: np.ndarray, dataset_path: str, info: DatasetInfo
+    settings: EvaluateSettings,
+    training: dict[str, Any],
+    model: Any,
+    probabilities: np.ndarray,
+    dataset_path: str,
+    info: DatasetInfo,
 ) -> list[BehaviourCheck]:
     """The behaviour tests; `probabilities` are the model's answers on the test pictures as they are."""
     if settings.behaviour == "off":
         return []
     known = DATASETS.get(info.dataset)
-    mirrored = {"yes": True, "no": False, "auto": known is not None and known.mirrored}[settings.behaviour_mirrored]
+    # Who trains on mirrored pictures says that they keep their class.
+    mirrored = bool(known and known.mirrored) or training.get("settings", {}).get("augment_flip", False)
     pictures, _ = next(batches(dataset_path, info, "test", most_pictures(info.image_shape)))
     classes = probabilities[: len(pictures)].argmax(axis=1)
     kept, certain = settings.behaviour_kept, settings.behaviour_certain

@@ -43,7 +43,3 @@ class EvaluateSettings(RegistrySettings):
     behaviour_certain: float = Field(
         0.9, ge=0, le=1, description="certainty that no blank picture, and not half of the noise, may be answered with"
     )
-    behaviour_mirrored: Literal["auto", "yes", "no"] = Field(
-        "auto",
-        description="whether mirrored pictures must keep their class; auto: for cifar10, cifar100 and fashion_mnist",
-    )

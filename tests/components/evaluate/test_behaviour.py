@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from components.core.artifacts.model import read_training
 from components.core.errors import PipelineError
 from components.evaluate.measure.behaviour import BehaviourCheck, behaviour_checks, brightened, most_pictures, shifted
 from components.evaluate.run import evaluate
@@ -146,18 +147,18 @@ def test_small_pictures_are_shifted_by_a_part_of_a_pixel():
 
 
 @pytest.mark.parametrize(
-    ("mode", "mirrored", "said"),
-    [("warn", "auto", "warning: behaviour: "), ("warn", "no", "warn"), ("fail", "yes", "warn"), ("off", "no", "")],
+    ("mode", "flipped", "said"), [("warn", False, "warning: behaviour: "), ("fail", True, "warn"), ("off", True, "")]
 )
-def test_evaluate_says_what_fails_and_writes_it_down(trained, outputs, capsys, monkeypatch, mode, mirrored, said):
+def test_evaluate_says_what_fails_and_writes_it_down(trained, outputs, capsys, monkeypatch, mode, flipped, said):
     monkeypatch.setattr("components.evaluate.run.most_pictures", lambda shape: 100)
-    settings = EvaluateSettings(behaviour=mode, behaviour_certain=0.0, behaviour_mirrored=mirrored)
-    evaluate(settings, trained.dataset, trained.model, *outputs)
+    training = {**read_training(trained.model), "settings": {"augment_flip": flipped}}
+    monkeypatch.setattr("components.evaluate.run.read_training", lambda path: training)
+    evaluate(EvaluateSettings(behaviour=mode, behaviour_certain=0.0), trained.dataset, trained.model, *outputs)
     behaviour = json.loads(pathlib.Path(outputs[0], "metrics.json").read_text())["behaviour"]
     assert behaviour["mode"] == mode
     names = [check["name"] for check in behaviour["checks"]]
     # Mirrored digits are others, or none.
-    changes = ["Brightness", "Shift", "Mirror"] if mirrored == "yes" else ["Brightness", "Shift"]
+    changes = ["Brightness", "Shift", "Mirror"] if flipped else ["Brightness", "Shift"]
     assert names == ([*changes, "Blank", "Noise"] if said else [])
     out = capsys.readouterr().out
     report = pathlib.Path(outputs[1]).read_text().replace("\u00a0", " ")  # the page keeps numbers and units together
@@ -174,7 +175,7 @@ def test_evaluate_says_what_fails_and_writes_it_down(trained, outputs, capsys, m
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("behaviour", "strict"), ("behaviour_kept", 1.5), ("behaviour_certain", -0.1), ("behaviour_mirrored", "maybe")],
+    [("behaviour", "strict"), ("behaviour_kept", 1.5), ("behaviour_certain", -0.1)],
 )
 def test_settings_that_can_not_be_are_named(name, value):
     with pytest.raises(PipelineError, match=f"{name}: "):
