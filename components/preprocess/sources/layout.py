@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
@@ -12,6 +12,8 @@ from components.preprocess.sources.names import SPLIT_WORDS, splits_named
 from components.preprocess.sources.source import TRAIN
 
 Folder = tuple[str, ...]
+# A folder's split, and its path from the class on.
+Placed = tuple[int, Folder]
 
 TO_LABEL = "sort them into one folder a class, or name their classes in a table: labels.csv beside them, or labels=FILE"
 
@@ -44,42 +46,19 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     """
     folders = _with_pictures(pictures)
     depth = _common_depth(folders)
-    inner = [folder[depth:] for folder in folders if len(folder) > depth]
-    splits = _splits_on_top(inner)
-    for part in [[folder[1:] for folder in inner if folder[0] == top and folder[1:]] for top in splits] or [inner]:
-        _refuse_once_more_inside(part)
-    within = {} if splits else _splits_within(inner)
-    again = {top for top in splits if _lies_in_its_own_name(top, inner)}
-
-    def place(folder: Folder) -> tuple[int, str] | None:
-        """The split and the class of pictures in a folder."""
-        folder = folder[depth:]
-        if splits:
-            rest = folder[2 if folder and folder[0] in again else 1 :]
-            return (splits[folder[0]], rest[0]) if rest else None
-        if within:
-            return (within[folder[1]], folder[0]) if len(folder) > 1 else None
-        return (TRAIN, folder[0]) if folder else None
-
-    found: collections.Counter[tuple[int, str]] = collections.Counter()
-    for folder in folders:
-        if at := place(folder):
-            found[at] += pictures[folder]
-    holds: dict[tuple[int, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for folder, by_ending in (others or {}).items():
-        if at := place(folder):
-            holds[at].update(by_ending)
-    class_names = _agreed_classes(found, holds)
+    place = _understood([folder[depth:] for folder in folders if len(folder) > depth])
+    placed = {folder: at for folder in pictures if (at := place(folder[depth:]))}
+    filled = {folder: at for folder, at in placed.items() if pictures[folder]}
+    for given in range(len(SPLITS)):
+        _refuse_once_more_inside(_inside(path for split, path in filled.values() if split == given))
+    classes = {folder: (split, path[0]) for folder, (split, path) in placed.items()}
+    _refuse_empty(classes, pictures, others or {})
+    class_names = _agreed_classes(set(classes.values()))
     labels = {name: label for label, name in enumerate(class_names)}
-    placed = {folder: at for folder, count in pictures.items() if count and (at := place(folder))}
-    above = {folder: depth + (0 if not splits else 2 if folder[depth] in again else 1) for folder in placed}
-    inside: dict[str, set[str]] = collections.defaultdict(set)
-    for folder, (_, name) in placed.items():
-        inside[name].add("/".join(folder[above[folder] + 1 :][:1]))
     return Layout(
         class_names,
-        {folder: (labels[name], split) for folder, (split, name) in placed.items()},
-        [] if within else _alike_inside(inside),
+        {folder: (labels[path[0]], split) for folder, (split, path) in filled.items()},
+        _alike_inside(_inside(path for _, path in filled.values())),
     )
 
 
@@ -109,6 +88,16 @@ def _common_depth(folders: list[Folder]) -> int:
     return depth
 
 
+def _understood(folders: list[Folder]) -> Callable[[Folder], Placed | None]:
+    """What tells where a folder belongs; that gives None for one above the classes."""
+    if splits := _splits_on_top(folders):
+        above = {top: 2 if _lies_in_its_own_name(top, folders) else 1 for top in splits}
+        return lambda folder: (splits[folder[0]], path) if folder and (path := folder[above[folder[0]] :]) else None
+    if within := _splits_within(folders):
+        return lambda folder: (within[folder[1]], folder[:1] + folder[2:]) if len(folder) > 1 else None
+    return lambda folder: (TRAIN, folder) if folder else None
+
+
 def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
     """The topmost folders, if they are splits; empty if they are classes."""
     tops = sorted({folder[0] for folder in folders})
@@ -136,23 +125,38 @@ def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
 
 
 def _splits_within(folders: list[Folder]) -> dict[str, int]:
-    """The splits inside the class folders, if they all hold splits and nothing else, training pictures among them."""
-    inside = {folder[1] if len(folder) > 1 else "" for folder in folders}
-    splits = splits_named(sorted(inside))
-    return splits if set(splits) == inside and TRAIN in splits.values() else {}
+    """The splits inside the class folders, if those hold splits and nothing else, training pictures among them."""
+    inside = _inside(folders)
+    every = set().union(*inside.values())
+    splits = splits_named(sorted(every))
+    if set(splits) == every and TRAIN in splits.values():
+        return splits
+    for name, within in sorted(inside.items()):
+        if {TRAIN} < {splits[folder] for folder in within & set(splits)}:
+            others = sorted({"/".join(folder[:2]) for folder in folders if not set(folder[1:2]) & set(splits)})
+            raise PipelineError(
+                f"expected train and test folders in every class folder or in none, received them in {listed([name])} "
+                f"and pictures in {listed(others)}; sort all of them alike"
+            )
+    return {}
 
 
 def _lies_in_its_own_name(top: str, folders: list[Folder]) -> bool:
     """Whether all that is in a split folder lies in one folder of the same name, as in seg_train/seg_train/cat."""
-    inside = {folder[1].lower() if len(folder) > 1 else "" for folder in folders if folder[0] == top}
-    return inside == {top.lower()} and any(len(folder) > 2 for folder in folders if folder[0] == top)
+    inside = [folder[1:] for folder in folders if folder[0] == top]
+    return {"".join(path[:1]).lower() for path in inside} == {top.lower()} and any(len(path) > 1 for path in inside)
 
 
-def _refuse_once_more_inside(folders: list[Folder]) -> None:
-    """Refuses classes of which one holds all others once more, as in cat, dog, photos/cat and photos/dog."""
+def _inside(paths: Iterable[Folder]) -> dict[str, set[str]]:
+    """The folders in each class folder; an empty name stands for pictures directly in there."""
     inside: dict[str, set[str]] = collections.defaultdict(set)
-    for folder in folders:
-        inside[folder[0]].update(folder[1:2])
+    for path in paths:
+        inside[path[0]].add(path[1] if len(path) > 1 else "")
+    return inside
+
+
+def _refuse_once_more_inside(inside: Mapping[str, set[str]]) -> None:
+    """Refuses classes of which one holds all others once more, as in cat, dog, photos/cat and photos/dog."""
     classes = set(inside)
     for name, within in sorted(inside.items()):
         # Its size first: to compare each of 100,000 classes with all others takes ten minutes.
@@ -174,31 +178,44 @@ def _alike_inside(inside: Mapping[str, set[str]]) -> list[str]:
     ]
 
 
-def _agreed_classes(found: Mapping[tuple[int, str], int], holds: Mapping[tuple[int, str], dict[str, int]]) -> list[str]:
-    given = sorted({split for split, _ in found})
-    if empty := sorted(at for at, count in found.items() if not count):
-        shown = [f"{SPLITS[split]}/{name}" if len(given) > 1 else name for split, name in empty]
-        held = endings(holds.get(empty[0], {}))
-        raise PipelineError(
-            f"expected pictures in every class folder, received none in {listed(shown)}"
-            f"{f' but {held}' if held else ''}; fill or remove the folder"
-            f"{', or convert the files to .jpg or .png' if held else ''}"
-        )
-    classes = {split: {name for at, name in found if at == split} for split in given}
+def _refuse_empty(
+    classes: Mapping[Folder, tuple[int, str]],
+    pictures: Mapping[Folder, int],
+    others: Mapping[Folder, dict[str, int]],
+) -> None:
+    """Refuses classes without pictures, and says what the first of them holds."""
+    found = collections.Counter[tuple[int, str]]()
+    for folder, at in classes.items():
+        found[at] += pictures[folder]
+    empty = sorted(at for at, count in found.items() if not count)
+    if not empty:
+        return
+    several = len({split for split, _ in found}) > 1
+    shown = [f"{SPLITS[split]}/{name}" if several else name for split, name in empty]
+    first = [others.get(folder, {}) for folder, at in classes.items() if at == empty[0]]
+    held = endings(sum(map(collections.Counter, first), collections.Counter()))
+    raise PipelineError(
+        f"expected pictures in every class folder, received none in {listed(shown)}"
+        f"{f' but {held}' if held else ''}; fill or remove the folder"
+        f"{', or convert the files to .jpg or .png' if held else ''}"
+    )
+
+
+def _agreed_classes(found: set[tuple[int, str]]) -> list[str]:
+    """The classes in alphabetical order, which are the same in every split."""
     if not found:
         raise PipelineError(
             f"expected one folder of pictures a class, received pictures outside of any folder; {TO_LABEL}"
         )
+    classes = {given: {name for split, name in found if split == given} for given in sorted({at[0] for at in found})}
     if TRAIN not in classes:
         raise PipelineError(
-            f"expected a train folder, received only {listed([SPLITS[split] for split in given])}; "
+            f"expected a train folder, received only {listed([SPLITS[split] for split in classes])}; "
             "rename the folder that holds the training pictures to train"
         )
-    for split in given:
-        missing, extra = sorted(classes[TRAIN] - classes[split]), sorted(classes[split] - classes[TRAIN])
-        if missing or extra:
-            differences = [f"only in train: {listed(missing)}"] if missing else []
-            differences += [f"only in {SPLITS[split]}: {listed(extra)}"] if extra else []
+    for split, names in classes.items():
+        sides = {"train": classes[TRAIN] - names, SPLITS[split]: names - classes[TRAIN]}
+        if differences := [f"only in {side}: {listed(sorted(only))}" for side, only in sides.items() if only]:
             raise PipelineError(
                 f"expected the same classes in train and {SPLITS[split]}, received {'; '.join(differences)}; "
                 "add or remove those folders"

@@ -20,8 +20,9 @@ SPLIT_WORDS = {
     "eval": TEST,
     "evaluation": TEST,
 }
-# What may stand beside such a word: train_images, Test Set.
+# What may stand beside such a word, or be written in one with it: train_images, Test Set, trainset.
 BESIDE = {"set", "data", "dataset", "images", "image", "imgs", "img", "pictures", "photos", "split", "folder"}
+IN_ONE = re.compile(f"(?<![a-z])({'|'.join(SPLIT_WORDS)})({'|'.join(sorted(BESIDE))})(?![a-z])")
 
 
 def splits_named(folders: Sequence[str]) -> dict[str, int]:
@@ -31,7 +32,7 @@ def splits_named(folders: Sequence[str]) -> dict[str, int]:
     """
     found = {}
     for folder in folders:
-        words = re.findall(r"[a-z]+", folder.lower())
+        words = re.findall(r"[a-z]+", IN_ONE.sub(r"\1 \2", folder.lower()))
         others = [word for word in words if word not in SPLIT_WORDS and word not in BESIDE]
         if len(named := [word for word in words if word in SPLIT_WORDS]) == 1:
             found[folder] = SPLIT_WORDS[named[0]], others

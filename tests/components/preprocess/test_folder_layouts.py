@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.preprocess.sources.layout import read_layout
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
@@ -43,6 +44,7 @@ def layout(*folders: str):
             [0, 1, (0, TEST), (1, TEST), (0, VALIDATION), (1, VALIDATION)],
         ),
         (["train_images/a", "train_images/b", "Test Set/a", "Test Set/b"], [0, 1, (0, TEST), (1, TEST)]),
+        (["trainset/a", "trainset/b", "TestData/a", "TestData/b"], [0, 1, (0, TEST), (1, TEST)]),
         (  # as Intel's pictures of scenes are packed: each split once more inside itself
             ["seg_train/seg_train/a", "seg_train/seg_train/b", "seg_test/seg_test/a", "seg_test/seg_test/b"],
             [0, 1, (0, TEST), (1, TEST)],
@@ -71,10 +73,14 @@ def test_folders_are_understood(folders, places):
 def test_classes_that_all_hold_the_same_folders_are_noticed(above):
     """As folds, original and augmented pictures, or pictures and masks do: their folders look like classes."""
     folders = [f"{above}{fold}/{name}" for fold in ("fold1", "fold2") for name in ("cat", "dog")]
-    assert layout(*folders).notices == [
-        "the classes are fold1, fold2, and each holds the folders cat, dog: if those are the classes, or not all of "
-        "them are to be learned from, sort them otherwise"
+    each_with_splits = [
+        f"{fold}/{split}/{name}" for fold in ("fold1", "fold2") for split in SPLITS for name in ("cat", "dog")
     ]
+    for understood in (layout(*folders), layout(*each_with_splits)):
+        assert understood.notices == [
+            "the classes are fold1, fold2, and each holds the folders cat, dog: if those are the classes, or not all "
+            "of them are to be learned from, sort them otherwise"
+        ]
     for others in ([f"{above}fold1"], [f"{above}fold2/fox"], [f"{above}fold3"]):
         assert layout(*folders, *others).notices == []
     assert layout("cat/train", "cat/test", "dog/train", "dog/test").notices == []
@@ -101,6 +107,8 @@ def test_classes_that_all_hold_the_same_folders_are_noticed(above):
         (["train/a", "train/b", "train/train/a", "train/train/b"], "a, b, train, of which train holds the others once"),
         (["train/a", "train/b", "all/train/a", "all/train/b"], "received both: all, train; move what is no split"),
         (["Testing/a", "Testing/b"], "expected a train folder, received only test"),
+        (["a/train", "a/test", "b/train", "b/test", "b"], "in every class folder or in none, received them in a and "),
+        (["a/train", "a/test", "b", "c/x"], "received them in a and pictures in b, c/x; sort all of them alike"),
     ],
 )
 def test_folders_that_make_no_sense_are_refused_in_one_line(folders, said):
