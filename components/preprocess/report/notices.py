@@ -20,9 +20,9 @@ def notices(source: Source, tally: Tally) -> list[str]:
     """Each is a sentence without its end."""
     alike = collections.defaultdict(list)
     for name in source.class_names:
-        alike[unicodedata.normalize("NFKC", name).casefold().strip()].append(name)
+        alike[unicodedata.normalize("NFKC", name).casefold().strip().removesuffix(".0")].append(name)
     found = [
-        f"{listed(names)} differ in capital letters or spaces only, and are {len(names)} classes"
+        f"{listed(names)} differ in capital letters, spaces or a .0 only, and are {len(names)} classes"
         for names in alike.values()
         if len(names) > 1
     ]

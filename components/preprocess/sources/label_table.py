@@ -9,6 +9,7 @@ TRAINING,gs://team/cat/1.jpg,cat         Vertex AI's CSV: the split first
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -35,6 +36,8 @@ VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
 # What says that a line has no split: Vertex AI's word, and none.
 NO_SPLIT = ("", "unassigned")
 LONGEST_LINE = 1 << 20
+# A table's first lines, by which it is decided how the others are read.
+LOOKED_AT = 1000
 # What tables are written as that are read by no one here, by their first bytes, and how to write them instead.
 OTHERS = {
     b"\xff\xfe": ("UTF-16", "save it as CSV UTF-8"),
@@ -157,7 +160,7 @@ class LabelTable:
             path, label, split = (_first_of(headers, names) for headers in (PATHS, LABELS, SPLIT_NAMES))
             if path is None or label is None:
                 raise self._no_columns(first)
-            return path, label, split, True
+            return path, label, self._column_of_splits({path, label}) if split is None else split, True
         path = pictures[0]
         before = path - 1 if path and _split_of(first[path - 1]) is not None else None
         if path + 1 == len(first):
@@ -169,6 +172,14 @@ class LabelTable:
             raise self._no_columns(first)
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
+
+    def _column_of_splits(self, taken: set[int]) -> int | None:
+        """The column that holds nothing but words of splits below its header, whatever that is."""
+        rows = (row for _, row in itertools.islice(self._rows(), 1, LOOKED_AT))
+        for column, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
+            if column not in taken and set() < {cell.lower() for cell in cells} - {""} <= SPLIT_WORDS.keys():
+                return column
+        return None
 
     def _json(self) -> tuple[str, Iterator[LabelLine]]:
         first = next((value for _, value in self._objects() if isinstance(value, dict)), {})

@@ -76,10 +76,26 @@ def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
             labels.take(found, [part])
     else:
         return _by_folders(parts)
-    if not labels.splits.any() and (called := _called_as_splits(parts)):
+    if labels.splits.any():
+        return labels
+    if called := _called_as_splits(parts):
         labels.splits = np.repeat(np.array(called, np.int8), [len(part) for part in parts])
         labels.notices.append(_by_names(parts))
+    else:
+        for part, start in zip(parts, labels.starts, strict=True):
+            _take_split_folders(labels, part, slice(start, start + len(part)))
     return labels
+
+
+def _take_split_folders(labels: Labels, part: Found, pictures: slice) -> None:
+    """Pictures that a table labels may lie in train/ and test/, and are of those splits."""
+    folders = np.frombuffer(part.folders, np.int32)
+    tops = ["".join(folder[len(part.top) :][:1]) for folder in part.folder_numbers]
+    labelled = {tops[number] for number in np.unique(folders[labels.labels[pictures] >= 0])}
+    found = splits_named(sorted(labelled))
+    if set(found) == labelled and {TRAIN} < set(found.values()):
+        labels.splits[pictures] = np.array([found.get(top, TRAIN) for top in tops], np.int8)[folders]
+        labels.notices.append(f"splits are by the folders of {part.called}: {listed(sorted(found))}")
 
 
 def _by_names(parts: Sequence[Found]) -> str:
@@ -102,11 +118,10 @@ def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> di
 def _by_folders(parts: Sequence[Found]) -> Labels:
     """Class folders, of all parts as if they lay in one."""
     depths = _depths(parts) if len(parts) > 1 else [0]
-    called = _called_as_splits(parts)
     inside = (folder[depth:] for part, depth in zip(parts, depths, strict=True) for folder in part.pictures_in)
     tops = {folder[0] for folder in inside if folder}
-    if set(splits_named(sorted(tops))) == tops:  # they hold splits themselves
-        called = []
+    hold_splits = set(splits_named(sorted(tops))) == tops
+    called = [] if hold_splits else _called_as_splits(parts)
     splits: list[Folder] = [(SPLITS[split],) for split in called] or [()] * len(parts)
     pictures_in: collections.Counter[Folder] = collections.Counter()
     others_in: dict[Folder, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -132,8 +147,14 @@ def _called_as_splits(parts: Sequence[Found]) -> list[int]:
     """The split that each part is by its name; empty if they are not called so, as train.zip and test.zip are."""
     names = [part.called.rstrip("/").rpartition("/")[2].partition(".")[0] for part in parts]
     found = splits_named(sorted(set(names)))
-    of_all = set(found) == set(names) and {TRAIN} < set(found.values())
-    return [found[name] for name in names] if of_all else []
+    if not {TRAIN} < set(found.values()):
+        return []
+    if others := sorted(set(names) - set(found)):
+        raise PipelineError(
+            f"expected sources that are called as splits, or none of them, received {listed(sorted(found))} and also "
+            f"{listed(others)}; pack what is in there with one of the splits, or rename all"
+        )
+    return [found[name] for name in names]
 
 
 def _depths(parts: Sequence[Found]) -> list[int]:

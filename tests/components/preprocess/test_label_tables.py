@@ -160,8 +160,27 @@ def test_a_split_column_gives_the_splits(made, tmp_path):
         f"{name},{label},{words[number // 2 % 6]}\n" for number, (name, label) in enumerate(LABELS.items())
     )
     no_line = {"images/000b.png": png(30)}
-    info = made(tree(tmp_path / "pets", FLAT | no_line | {"labels.csv": text}))
-    assert {name: split.count for name, split in info.splits.items()} == {"train": 12, "validation": 8, "test": 4}
+    for header in ("ml_use", "data set"):  # as Kaggle calls it
+        info = made(tree(tmp_path / "pets", FLAT | no_line | {"labels.csv": text.replace("ml_use", header)}))
+        assert {name: split.count for name, split in info.splits.items()} == {"train": 12, "validation": 8, "test": 4}
+
+
+def test_pictures_in_split_folders_are_of_those_splits_if_the_table_names_none(made, tmp_path, capsys):
+    """They were one heap, of which a part was tested on."""
+    members = {
+        f"{'train' if number < 16 else 'test'}/{name[7:]}": data for number, (name, data) in enumerate(FLAT.items())
+    }
+    text = "image,label\n" + "".join(
+        f"{name},{'cat' if number % 2 else 'dog'}\n" for number, name in enumerate(members)
+    )
+    unlabelled = {"val/1.png": png(30), "2.png": png(31)}
+    assert made(tree(tmp_path / "pets", members | unlabelled | {"labels.csv": text})).splits["test"].per_class == [4, 4]
+    assert "splits are by the folders of pets: test, train" in capsys.readouterr().out
+    lines = text.splitlines()
+    said = "\n".join(
+        [f"{lines[0]},split", *(f"{line},{'test' if number < 4 else ''}" for number, line in enumerate(lines[1:]))]
+    )
+    assert made(tree(tmp_path / "pets", {"labels.csv": said})).splits["test"].per_class == [2, 2]
 
 
 def test_ids_in_place_of_paths(made, tmp_path):
@@ -295,6 +314,14 @@ def test_sources_with_tables_that_are_called_as_splits_are_those(made, tmp_path,
         )
         tree(tmp_path / "train", {"labels.csv": said})
         assert made(tmp_path / "train", tmp_path / "test").splits["validation"].per_class == [3, 3]
+
+
+def test_sources_of_which_only_some_are_called_as_splits_are_refused(made, tmp_path):
+    """All were one heap, of which a part was tested on."""
+    names = ("train", "test", "more")
+    sources = [tree(tmp_path / name, class_folders({"a": 9, "b": 9}, start=len(name) * 50)) for name in names]
+    said = refused(made, *sources)
+    assert "called as splits, or none of them, received test, train and also more; pack what is in there" in said
 
 
 def test_splits_inside_sources_of_such_names_count_as_before(made, tmp_path):

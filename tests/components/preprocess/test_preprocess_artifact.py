@@ -250,13 +250,14 @@ def test_pictures_in_more_than_one_split_are_counted(tmp_path, raw_artifact, run
 
 
 def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, raw_artifact, run, capsys):
-    members = class_folders({"Cat": 20, "cat": 20, "dog": 8})
+    members = class_folders({"Cat": 20, "cat": 20, "dog": 8, "3": 20, "3.0": 20})
     members["dog/copy.png"] = members["cat/0003.png"]
     run(raw_artifact(archive(tmp_path / "a.tar", members)))
     said = capsys.readouterr().out
     assert "  1 in more than one class\n" in said
-    assert "  note: Cat, cat differ in capital letters or spaces only, and are 2 classes\n" in said
-    assert "  warning: the test split has fewer than 5 pictures of dog (" in said
+    for names in ("Cat, cat", "3, 3.0"):
+        assert f"  note: {names} differ in capital letters, spaces or a .0 only, and are 2 classes\n" in said
+    assert "  warning: the test split has fewer than 5 pictures of 3.0 (2), dog (" in said
     page = (tmp_path / "dataset.html").read_text(encoding="utf-8")
     assert "1 picture is in more than one class." in page
     assert "dog/copy.png" in page
