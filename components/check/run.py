@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.check.settings import PlacementSettings, check_gpus
+from components.core.catalog import DATASETS
 from components.core.errors import PipelineError, one_line_errors
 from components.core.settings import Settings, refuse_places_here
 from components.core.start_place import is_pinned
@@ -44,8 +45,12 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.
     on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]
+    dataset, name = compiled["called"]
+    # A network and a recipe that fit pictures of one's own are chosen when it is compiled.
+    known = bool(DATASETS[values["dataset"]].originals) or values["dataset"] == dataset
     seen = compiled["looks"] or is_pinned(train.start_from, train.start_sha256, train.start_version)
-    for name, fits, expected in (
+    for parameter, fits, expected in (
+        ("dataset", known, dataset),
         ("nodes", train.nodes == 1 or not alone, "1"),
         ("backend", train.backend == compiled["backend"] or not alone, compiled["backend"]),
         ("gpus", int(train.gpus) == 0 or not on_cpus, "0"),
@@ -53,12 +58,12 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         *((name, getattr(train, name) == default, default) for name, default in compiled["tried"].items()),
     ):
         if not fits:
-            received = getattr(train, name)
+            received = values[parameter]
+            again = "GRID=" if parameter in compiled["tried"] else f"{parameter.upper()}={received}"
             raise PipelineError(
-                f"{name}: expected {expected}, for which this pipeline was compiled, received {received}; compile it "
-                f"with {'GRID=' if name in compiled['tried'] else f'{name.upper()}={received}'}"
+                f"{parameter}: expected {expected}, for which this pipeline was compiled, received {received}; compile "
+                f"it with {again}"
             )
-    dataset, name = compiled["called"]
     if values["dataset"] != dataset and values["model_name"] == name:
         raise PipelineError(
             f"model_name: expected one for dataset={values['dataset']}, received {name}, that of {dataset}, for which "

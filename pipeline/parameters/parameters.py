@@ -157,7 +157,7 @@ def configure(
         origins["model_name"] = "source" if checked.dataset == PICTURES else "dataset"
         checked = checked.model_copy(update={"model_name": model_name_of(checked.dataset, checked.source)})
     checked.refuse_classes_not_of(checked.dataset, checked.source)
-    own = checked.dataset == PICTURES and origins["dataset"] != of_profile
+    own = checked.dataset == PICTURES and (profile == OWN_PROFILE or origins["dataset"] != of_profile)
     return Configuration(checked, origins, checked.model_name if own else pathlib.Path(profile).stem, profile)
 
 

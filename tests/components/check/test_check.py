@@ -54,7 +54,10 @@ def checked(file: pathlib.Path = GOLDEN, **changed: object) -> None:
 
 @pytest.mark.parametrize("profile", profile_names())
 def test_what_every_profile_gives_passes(profile):
-    checked(**configure(profile, environment={}).parameters.model_dump() | {"learning_rate": 1e-7})
+    settings = ["SOURCE=gs://team/photos"] if profile == "photos" else []
+    parameters = configure(profile, settings, {}).parameters
+    values = {name: written(value) for name, value in parameters} | {"learning_rate": written(1e-7)}
+    check(values, json.loads(compiled_for(parameters, None)))
 
 
 @pytest.mark.parametrize(("name", "value", "status"), [("seed", 7, 0), ("end_below", "$(rm -rf /)\n", 1)])
@@ -134,6 +137,15 @@ def test_a_name_that_somebody_chose_is_of_the_data_set_that_it_was_chosen_for():
     check(values, json.loads(compiled_for(mine, None)))
     with pytest.raises(PipelineError, match="expected one for dataset=mnist, received mine, that of digits"):
         check(values | {"dataset": "mnist"}, json.loads(compiled_for(mine, None)))
+
+
+def test_own_pictures_are_given_to_a_file_that_was_compiled_for_some():
+    """It would train them as its own data set, with the article's network, whatever their size."""
+    own = {"dataset": "image_folder", "source": "gs://team/photos", "source_version": "1", "model_name": "photos"}
+    with pytest.raises(PipelineError, match="dataset: expected digits, .* received image_folder; compile it with DATA"):
+        checked(**own)
+    photos = configure("quickstart", ["SOURCE=gs://team/roses"], {}).parameters
+    check({name: written(value) for name, value in photos} | own, json.loads(compiled_for(photos, None)))
 
 
 def test_a_value_that_the_trials_of_a_sweep_set_is_not_left_out_in_silence():

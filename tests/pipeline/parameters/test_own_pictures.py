@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.core.errors import PipelineError
 from components.core.registry.layout import home
 from pipeline.parameters.own_pictures import model_name_of
 from pipeline.parameters.parameters import configure
@@ -44,6 +45,14 @@ def test_a_profile_of_own_pictures_that_names_no_architecture_stands_on_that_of_
     assert (own.origins["schedule"], own.title) == ("profile photos", "flowers")
     profile.write_text("dataset: image_folder\narchitecture: wide\n")
     assert configure(str(profile), ["SOURCE=/data/photos"], {}).origins["schedule"] == "default"
+
+
+def test_the_profile_of_photos_trains_on_no_others_for_want_of_a_source():
+    """It trained on the digits, and its model might replace theirs."""
+    with pytest.raises(PipelineError, match="^source: image_folder needs one: a folder"):
+        follows(profile="photos")
+    assert follows("SOURCE=/data/roses", profile="photos") == ("image_folder", "roses", 0.0, "roses")
+    assert follows("DATASET=cifar10", profile="photos") == ("cifar10", "cifar10", 0.0, "photos")
 
 
 def test_a_copy_of_a_known_data_set_is_that_data_set():
