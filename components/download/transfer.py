@@ -7,6 +7,7 @@ is the length the server announced; whoever calls still compares checksums, sinc
 
 import email.utils
 import http.client
+import os
 import random
 import re
 import socket
@@ -104,8 +105,10 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
     origin = _usable_origin(partial, to_fetch)
     if origin is None:
         partial.discard()
-    elif origin.total == partial.size:
-        return
+    elif partial.size and origin.total == partial.size:
+        if to_fetch.checksum:
+            return
+        os.truncate(partial.path, partial.size - 1)  # as it ends, the server tells whether it is still that file
     # Identity: a .tar.gz must arrive as the bytes it is, not unpacked on the way.
     headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
     if origin and partial.size:
@@ -165,31 +168,39 @@ def _accept(response: requests.Response, url: str, partial: Partial, to_fetch: F
     if status == 416:
         partial.discard()
         raise BrokenOffError("the server has fewer bytes than it sent before")
-    validator = _validator(response)
     if status == 206 and partial.size:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        begun = partial.origin
-        assert begun is not None, "what has no origin was discarded"
-        total = int(match[2]) if match and match[2] != "*" else begun.total
-        changed = begun.url == url_digest(url) and validator not in ("", begun.validator)
-        if match is None or int(match[1]) != partial.size or changed:
-            partial.discard()
-            raise BrokenOffError("the server continued another file, or another part of it")
-        if to_fetch.bytes is not None and total != to_fetch.bytes:
-            raise RefusedError(f"a file of {total or 0:,} bytes instead of {to_fetch.bytes:,}")
-        if begun.total not in (None, total):
-            partial.discard()
-            raise BrokenOffError("the file has another size than before")
-        print(f"fetching {to_fetch.name} from {public(url)}, continued at {amount(partial.size, 'B')}", flush=True)
-        return total
+        return _go_on(response, url, partial, to_fetch)
     if status != 200:
         raise RefusedError(said)
+    return _begin(response, url, partial, to_fetch)
+
+
+def _go_on(response: requests.Response, url: str, partial: Partial, to_fetch: FileToFetch) -> int | None:
+    """Sees that the body of an answer is the rest of what was begun."""
+    begun, validator = partial.origin, _validator(response)
+    assert begun is not None, "what has no origin was discarded"
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    total = int(match[2]) if match and match[2] != "*" else begun.total
+    changed = begun.url == url_digest(url) and validator not in ("", begun.validator)
+    if match is None or int(match[1]) != partial.size or changed:
+        partial.discard()
+        raise BrokenOffError("the server continued another file, or another part of it")
+    if to_fetch.bytes is not None and total != to_fetch.bytes:
+        raise RefusedError(f"a file of {total or 0:,} bytes instead of {to_fetch.bytes:,}")
+    if begun.total not in (None, total):
+        partial.discard()
+        raise BrokenOffError("the file has another size than before")
+    print(f"fetching {to_fetch.name} from {public(url)}, continued at {amount(partial.size, 'B')}", flush=True)
+    return total
+
+
+def _begin(response: requests.Response, url: str, partial: Partial, to_fetch: FileToFetch) -> int | None:
+    """Empties `partial`: nothing was there, or the file has changed, or the server knows no ranges."""
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
     if to_fetch.bytes is not None and total not in (None, to_fetch.bytes):
         raise RefusedError(f"a file of {total:,} bytes instead of {to_fetch.bytes:,}")
-    # From the start: nothing was there, or the file has changed, or the server knows no ranges.
-    partial.begin(Origin(url_digest(url), validator, total))
+    partial.begin(Origin(url_digest(url), _validator(response), total))
     size = f" ({amount(total, 'B')})" if total is not None else ""
     print(f"fetching {to_fetch.name}{size} from {public(url)}", flush=True)
     return total

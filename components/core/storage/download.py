@@ -208,18 +208,14 @@ class Landing:
 
 
 @contextlib.contextmanager
-def writing(path: pathlib.Path) -> Iterator[None]:
+def writing(path: pathlib.Path, deed: str = "write") -> Iterator[None]:
     """Makes one line of what the local disk refuses."""
     try:
         yield
     except OSError as error:
-        raise StorageError(f"can't write {path}: {error.strerror}; check the disk and the path") from None
+        raise StorageError(f"can't {deed} {path}: {error.strerror}; check the disk and the path") from None
 
 
-@contextlib.contextmanager
-def reading(path: pathlib.Path) -> Iterator[None]:
-    """Makes one line of what the local disk refuses."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"can't read {path}: {error.strerror}; check the path") from None
+def reading(path: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """The same, of a file that is read."""
+    return writing(path, "read")

@@ -1,5 +1,6 @@
 """A download killed without warning, at any moment, and run again: the same result, and only the rest is fetched."""
 
+import hashlib
 import os
 import pathlib
 import signal
@@ -7,10 +8,11 @@ import subprocess
 import sys
 import time
 
-from components.download.cache import Origin, Partial
+from components.download.cache import Cache, Origin, Partial, url_digest
+from components.download.file_to_fetch import FileToFetch
 from tests.components.download.faulty_server import Answer, original, tar_gz
 
-DATA = tar_gz(2_000_000)
+DATA, NEW = tar_gz(2_000_000), tar_gz(1_000_000)
 PROGRAM = """
 import sys
 from components.core.catalog import KnownDataset, Original
@@ -59,6 +61,20 @@ def test_killed_when_all_had_come(server, cache, fetch_known, tmp_path):
     fetch_known(known)
     assert (tmp_path / "raw" / known.name).read_bytes() == DATA
     assert server.seen == []
+
+
+def test_killed_when_all_had_come_of_a_file_that_nothing_proves(server, cache, fetch_pictures, tmp_path):
+    """Or the disk of the artifact was full. The server is asked whether it has changed since: the old one was taken."""
+    place = server.url("/pets")
+    for now, sent in ((DATA, 1), (NEW, len(NEW))):
+        server.files["/pets"] = now
+        partial = Cache(cache).partial(Cache(cache).original(FileToFetch("pictures"), place))
+        cache.mkdir(exist_ok=True)
+        partial.begin(Origin(url_digest(place), f'"{hashlib.md5(DATA).hexdigest()}"', len(DATA)))
+        partial.path.write_bytes(DATA)
+        fetch_pictures(place)
+        assert (tmp_path / "raw" / "pictures.tar.gz").read_bytes() == now
+        assert server.seen.pop().sent == sent
 
 
 def test_killed_between_two_files_of_the_cache(server, cache, fetch_known, tmp_path):
