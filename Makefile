@@ -175,9 +175,7 @@ bench: $(VENV)/test ## measure the speed of everything, beside the article's own
 	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(PYTHON) "$$bench" || exit 1; done
 
 golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted change of the pipeline
-	$(CONV2D) compile --to tests/pipeline/training.golden.yaml --mask-images
-	$(CONV2D) compile --what prediction --to tests/pipeline/prediction.golden.yaml --mask-images
-	$(CONV2D) compile --to tests/pipeline/sweep.golden.yaml --mask-images --grid 'learning_rate=0.001,0.003 batch_size=50,250'
+	@$(PYTHON) -m tests.pipeline.golden
 
 lock.takes = UPGRADE
 lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those

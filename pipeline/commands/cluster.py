@@ -19,21 +19,18 @@ from pipeline.parameters.pipeline import Pipeline
     type=options.LocalPath(),
     help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
-@click.option("--mask-images", is_flag=True, help="Leave the image tags out, for the golden file in the tests.")
 @click.option(
     "--kubernetes-manifest/--no-kubernetes-manifest",
     default=False,
     help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
 )
 @options.compiled(with_cache=True)
-def compile_command(pipeline: Pipeline, to: pathlib.Path | None, mask_images: bool, kubernetes_manifest: bool) -> None:
+def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
-    from pipeline.cluster import compile as compiling
+    from pipeline.cluster.compile import compile_pipeline
 
     to = to or pathlib.Path(f"build/{pipeline.kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
-    compiling.compile_pipeline(pipeline, to, kubernetes_manifest)
-    if mask_images:
-        to.write_text(compiling.mask_images(to.read_text()))
+    compile_pipeline(pipeline, to, kubernetes_manifest)
     print(f"compiled {to}")
 
 

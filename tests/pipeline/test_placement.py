@@ -1,11 +1,9 @@
 """The compiled pipeline read back: what each step's pod gets, and that one file serves any GPU or none."""
 
 import copy
-import pathlib
 import re
 
 import pytest
-import yaml
 from kubernetes.utils.quantity import parse_quantity
 
 from components.check.settings import SIZED, PlacementSettings
@@ -280,8 +278,7 @@ def test_a_run_is_thirteen_pods_a_webhook_costs_three_and_a_look_at_the_source_t
 
 def test_a_sweep_is_fourteen_pods_and_three_a_trial():
     """The run's driver, the loop's, two for each step but train; of each trial its own driver's and train's two."""
-    golden = pathlib.Path(__file__).with_name("sweep.golden.yaml")
-    sweep = next(yaml.load_all(golden.read_text(encoding="utf-8"), yaml.CSafeLoader))
+    sweep, _ = compiled(grid="learning_rate=0.001,0.003 batch_size=50,250")
     assert pods(sweep) - 2 == 14
     assert 14 + 3 * len(trial_settings(sweep)) == 26
 

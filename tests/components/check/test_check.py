@@ -2,22 +2,19 @@
 
 import decimal
 import json
-import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
-import yaml
 
 from components.check.run import check
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.parameters.parameters import configure, profile_names
 from pipeline.training import compiled_for
+from tests.pipeline.golden import compiled
 
-GOLDEN = ROOT / "tests" / "pipeline" / "training.golden.yaml"
-SWEEP = GOLDEN.with_name("sweep.golden.yaml")
 WEIGHTS = json.dumps([{"ResNet50": {"weights": "/data/weights.h5", "sha256": "0" * 64}}])
 
 
@@ -30,26 +27,26 @@ def written(value: object) -> str:
     return format(decimal.Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
-def command(file: pathlib.Path = GOLDEN, **changed: object) -> list[str]:
+def command(kind: str = "training", **changed: object) -> list[str]:
     """The step of a compiled pipeline with a run's values: the profile's, and what somebody typed."""
-    compiled = next(yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader))
-    container = compiled["deploymentSpec"]["executors"]["exec-check"]["container"]
+    spec, _ = compiled(kind)
+    container = spec["deploymentSpec"]["executors"]["exec-check"]["container"]
     values = configure("quickstart", environment={}).parameters.model_dump() | changed
     given = {
         name: values[source["componentInputParameter"]]
         if "componentInputParameter" in source
         else source["runtimeValue"]["constant"]
-        for name, source in compiled["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"].items()
+        for name, source in spec["root"]["dag"]["tasks"]["check"]["inputs"]["parameters"].items()
     }
     places = {f"{{{{$.inputs.parameters['{name}']}}}}": written(value) for name, value in given.items()}
     return [*container["command"], *(places.get(argument, argument) for argument in container["args"])]
 
 
-def checked(file: pathlib.Path = GOLDEN, **changed: object) -> None:
+def checked(kind: str = "training", **changed: object) -> None:
     """What the command does, in this process."""
-    python, option, module, compiled, *pairs = command(file, **changed)
+    python, option, module, told, *pairs = command(kind, **changed)
     assert (python, option, module) == ("python3", "-m", "components.check.run")
-    check(dict(zip(pairs[::2], pairs[1::2], strict=True)), json.loads(compiled))
+    check(dict(zip(pairs[::2], pairs[1::2], strict=True)), json.loads(told))
 
 
 @pytest.mark.parametrize("profile", profile_names())
@@ -149,12 +146,12 @@ def test_own_pictures_are_given_to_a_file_that_was_compiled_for_some():
 
 
 def test_a_value_that_the_trials_of_a_sweep_set_is_not_left_out_in_silence():
-    checked(SWEEP)
+    checked("sweep")
     with pytest.raises(PipelineError, match="learning_rate: expected 0.002, for which this pipeline was compiled, "):
-        checked(SWEEP, learning_rate=0.01)
+        checked("sweep", learning_rate=0.01)
 
 
 def test_it_waits_for_nothing_and_preprocess_waits_for_it():
-    root = next(yaml.load_all(GOLDEN.read_text(encoding="utf-8"), yaml.CSafeLoader))["root"]["dag"]["tasks"]
+    root = compiled("training")[0]["root"]["dag"]["tasks"]
     assert "dependentTasks" not in root["check"]
     assert root["preprocess"]["dependentTasks"] == ["check", "download"]

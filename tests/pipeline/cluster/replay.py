@@ -1,41 +1,39 @@
 """A run that a real Kubeflow recorded, followed again."""
 
 import contextlib
+import copy
 import dataclasses
 import io
 import json
 import pathlib
 
-import yaml
-
 from components.core.errors import PipelineError
 from pipeline.cluster.follow import Watch, follow
 from pipeline.cluster.kubeflow import Endpoint, connect
 from pipeline.cluster.pods import find_pods
+from tests.pipeline.golden import compiled
 from tests.servers.kfp_api import KfpApi
 
 RECORDED = pathlib.Path(__file__).parent / "recorded"
-GOLDEN = pathlib.Path(__file__).parent.parent
 
 
 def recorded_run(name: str) -> dict:
     """What the API answered, with the compiled pipeline that the recording leaves out."""
-    golden = GOLDEN / ("sweep" if "sweep" in name else "training")
-    compiled = next(yaml.load_all(golden.with_suffix(".golden.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader))
-    del compiled["root"]["dag"]["tasks"]["check"]  # there was none then
+    spec = copy.deepcopy(compiled("sweep" if "sweep" in name else "training")[0])
+    del spec["root"]["dag"]["tasks"]["check"]  # there was none then
     if "webhook" in name:
-        compiled = _with_notice(compiled)
-    return {**json.loads((RECORDED / f"run-{name}.json").read_text()), "pipeline_spec": compiled}
+        spec = _with_notice(spec)
+    return {**json.loads((RECORDED / f"run-{name}.json").read_text()), "pipeline_spec": spec}
 
 
-def _with_notice(compiled: dict) -> dict:
+def _with_notice(spec: dict) -> dict:
     """The pipeline that was recorded: its steps below an exit handler, and what told of a failure, by its old name."""
-    steps = {"dag": compiled["root"]["dag"]}
+    steps = {"dag": spec["root"]["dag"]}
     told = {"componentRef": {"name": "comp-notify-failure"}, "dependentTasks": ["exit-handler-1"]}
     tasks = {"exit-handler-1": {"componentRef": {"name": "comp-exit-handler-1"}}, "notify-failure": told}
     notice = {"executorLabel": "exec-notify-failure"}
-    components = compiled["components"] | {"comp-exit-handler-1": steps, "comp-notify-failure": notice}
-    return {**compiled, "components": components, "root": {"dag": {"tasks": tasks}}}
+    components = spec["components"] | {"comp-exit-handler-1": steps, "comp-notify-failure": notice}
+    return {**spec, "components": components, "root": {"dag": {"tasks": tasks}}}
 
 
 def recorded_pods(run: dict) -> list[dict]:
