@@ -102,9 +102,14 @@ def test_classes_that_all_hold_the_same_folders_are_noticed(above):
         (["train/a", "train/b", "test/a", "test/b", "eval/a", "eval/b"], "received eval, test, which all mean test"),
         (
             ["cat", "dog", "photos/cat", "photos/dog"],
-            "received cat, dog, photos, of which photos holds the others once",
+            "received cat, dog, photos, of which photos holds cat, dog once more",
         ),
-        (["train/a", "train/b", "train/train/a", "train/train/b"], "a, b, train, of which train holds the others once"),
+        (["train/a", "train/b", "train/train/a", "train/train/b"], "a, b, train, of which train holds a, b once"),
+        (
+            ["a", "b", "2024/a", "2024/b", "2025/a", "2025/b"],
+            "received 2024, 2025, a, b, of which 2024 holds a, b once",
+        ),
+        (["a", "b", "c", "again/a", "again/b"], "received a, again, b, c, of which again holds a, b once more"),
         (["train/a", "train/b", "all/train/a", "all/train/b"], "received both: all, train; move what is no split"),
         (["Testing/a", "Testing/b"], "expected a train folder, received only test"),
         (["a/train", "a/test", "b/train", "b/test", "b"], "in every class folder or in none, received them in a and "),
