@@ -6,13 +6,11 @@ import shutil
 
 import pytest
 from botocore.utils import parse_timestamp
-from moto.s3.responses import S3Response
 
 from components.core.errors import PipelineError
 from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
 from components.core.storage.s3_client import moment
 from tests.components.core.storage.claims import winners
-from tests.servers.s3 import MOTOS_OWN
 from tests.servers.small import SMALL
 
 ODD_KEYS = [
@@ -193,23 +191,6 @@ def test_markers_of_directories_are_not_files(bucket, tmp_path):
     assert [stored.key for stored in store.list()] == ["photos/cat/1.jpg"]
     store.download_directory("photos", tmp_path / "photos")
     assert (tmp_path / "photos" / "cat" / "1.jpg").read_bytes() == b"x"
-
-
-def test_the_s3_server_lists_as_moto_does(s3, monkeypatch):
-    """tests/servers/s3.py writes listings itself: moto's own way takes 1 ms an object."""
-    store, list_pages = open_store(s3.uri, SMALL), s3.server.client.get_paginator("list_objects_v2").paginate
-    for key in [*ODD_KEYS, "deep/down/<&>"]:
-        store.write_bytes(key, b"some")
-
-    def listed() -> list[dict]:
-        in_pages = {"PaginationConfig": {"PageSize": 2}}
-        asked = [{}, {"Delimiter": "/", "Prefix": "some/prefix/"}, {"Prefix": "nothing"}, in_pages]
-        pages = [page for each in asked for page in list_pages(Bucket=s3.uri.split("/")[2], **each)]
-        return [{name: value for name, value in page.items() if name != "ResponseMetadata"} for page in pages]
-
-    quickly = listed()
-    monkeypatch.setattr(S3Response, "serialized", MOTOS_OWN)
-    assert listed() == quickly
 
 
 @pytest.mark.parametrize("said", ["2026-11-26T18:00:00.000Z", "2026-11-26T18:00:00Z", "Thu, 26 Nov 2026 18:00:00 GMT"])
