@@ -39,8 +39,7 @@ class PlacementSettings(Settings):
     step uses what is idle, up to its limit, and a node of two CPUs takes it beside Kubeflow's own pods.
 
     The mappings and lists may be given as JSON text. They keep their types in the pipeline: KFP's back end refuses a
-    toleration that is a string, and takes a count or an amount only as a string. `kfp run create` makes a number of
-    gpus=1 (the pod then gets no GPU, and the step says so and ends) and of train_cpu=4: write gpus='"1"' there.
+    toleration that is a string, and takes a count or an amount only as a string.
     """
 
     cpu_request: Cpus = Field(

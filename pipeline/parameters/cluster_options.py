@@ -46,7 +46,7 @@ def placement_file(path: str | pathlib.Path) -> list[str]:
     """The NAME=VALUE settings of a file of them, such as k8s/overlays/gke/runs.env; `#` begins a comment line.
 
     The file is written so that `kfp run create` takes its lines too, which reads values as JSON: there a GPU count is
-    "1" in quotes, since KFP drops a number without a word. Here the quotes are taken off.
+    "1" in quotes, since KFP refuses a number for text. Here the quotes are taken off.
 
     Raises:
         PipelineError: there is no such file, or a line that is no setting.
