@@ -27,7 +27,9 @@ def write_saved_model(model: Any, info: DatasetInfo, path: pathlib.Path) -> None
 
     @tf.function(input_signature=[tf.TensorSpec([None, *info.image_shape], tf.uint8, name="images")], autograph=False)
     def serve(images):
-        probabilities = tf.cast(model(images, training=False), tf.float32)
+        # A server compares no shapes, and a network that pools over all pixels answers any.
+        sized = tf.ensure_shape(images, [None, *info.image_shape])
+        probabilities = tf.cast(model(sized, training=False), tf.float32)
         return {
             "class_name": tf.gather(names, tf.argmax(probabilities, axis=-1)),
             "probabilities": probabilities,

@@ -189,6 +189,18 @@ def test_both_signatures_name_the_class(served):
     }
 
 
+def test_pixels_of_another_size_are_refused_by_a_network_that_would_take_any(served, tmp_path):
+    keras = load_keras()
+    import tensorflow as tf
+
+    _, info, pictures = served
+    images = keras.Input((8, 8, 1), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
+    write_saved_model(keras.Model(images, keras.layers.Dense(10, activation="softmax")(pooled)), info, tmp_path / "1")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shape"):
+        tf.saved_model.load(str(tmp_path / "1")).signatures[PICTURES](images=tf.repeat(pictures[:2], 2, axis=1))
+
+
 def test_a_good_model_passes_the_smoke_test(served):
     path, _, pictures = served
     asked = smoke_test(path, pictures[:3])
