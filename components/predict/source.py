@@ -109,6 +109,8 @@ class ArchiveSource(PictureSource):
         self.archive, self.uri, self.generation, self.remote = archive, uri, generation, False
         self.left_out, self.refused = collections.Counter(), {}
         self.members = enumerate(iter_members(archive))
+        self.store = open_store(str(archive.parent))
+        self.lying = self.store.stat(archive.name)
 
     def pictures(self) -> Iterator[Picture]:
         latest: dict[str, Picture] = {}  # of a name that comes twice the last one counts, as tar has it
@@ -128,6 +130,11 @@ class ArchiveSource(PictureSource):
                 batch.append(picture._replace(payload=file.read()) if length <= MAX_BYTES else picture)
                 held += length
             if batch and (len(batch) == size or held > BATCH_BYTES or not wanted):
+                if self.store.stat(self.archive.name) != self.lying:  # its members go by their places
+                    raise PipelineError(
+                        f"expected {self.uri!a} as it was when its pictures were listed, received one that was changed "
+                        "since; run again once it is whole"
+                    )
                 yield batch
                 batch, held = [], 0
             if not wanted:

@@ -38,7 +38,7 @@ class Report(NamedTuple):
 
 def report_drift(answers: Answers, served: Served, settings: AnswerSettings, page_path: str = "") -> Report | None:
     """Writes the report; None if there is nothing to report on or to compare with, which a line tells."""
-    files = sorted(set(answers.records) - _covered(answers))
+    files = sorted(set(answers.records) - _covered(answers, page_path))
     if not files:
         return None
     if served.reference is None:
@@ -65,14 +65,15 @@ def report_drift(answers: Answers, served: Served, settings: AnswerSettings, pag
         if page_path:
             with whole_file(page_path) as copy:
                 copy.write_bytes(page.read_bytes())
-    _put(answers, f"{stem}.json", _facts(files, counts, drifts))
+    _put(answers, f"{stem}.json", _facts(files, counts, drifts, page_path))
     return Report(drifts, answers.uri(f"{stem}.html"))
 
 
-def _facts(files: list[str], counts: Counts, drifts: list[Drift]) -> bytes:
+def _facts(files: list[str], counts: Counts, drifts: list[Drift], page_path: str) -> bytes:
     numbers = ("p_value", "different", "moved", "low", "high", "chance")
     facts = {
         "files": files,
+        "page": page_path,
         "pictures": counts.pictures,
         "unreadable": counts.unreadable,
         "measures": {drift.name: {name: getattr(drift, name) for name in numbers} for drift in drifts},
@@ -80,13 +81,18 @@ def _facts(files: list[str], counts: Counts, drifts: list[Drift]) -> bytes:
     return json.dumps(facts, indent=2, allow_nan=False, default=bool).encode() + b"\n"
 
 
-def _covered(answers: Answers) -> set[str]:
-    """The files of answers that earlier reports cover. Reports have their facts written last."""
+def _covered(answers: Answers, page_path: str) -> set[str]:
+    """The files of answers that earlier reports cover. Reports have their facts written last.
+
+    A pod that is tried again has the page of the one before: its report is made again, and fails it again.
+    """
     covered: set[str] = set()
     store = answers.store
 
     def look(key: str) -> None:
-        covered.update(json.loads(store.read_bytes(key))["files"])
+        facts = json.loads(store.read_bytes(key))
+        if not page_path or facts.get("page") != page_path:
+            covered.update(facts["files"])
 
     there = [stored.key for stored in store.files(f"{answers.folder}/{FOLDER}")]
     keys = [key for key in there if FACTS.fullmatch(key.rpartition("/")[2])]

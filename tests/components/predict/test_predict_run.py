@@ -19,7 +19,7 @@ import pytest
 from components.core import machine
 from components.core.page.numbers import page_percent, points
 from components.core.storage import Store, open_store
-from components.predict import run
+from components.predict import champion, run
 from components.predict.answering import answered
 from components.predict.component import predict as component
 from components.predict.drift.compare import LEAST_PICTURES
@@ -222,6 +222,28 @@ def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, 
         same = [found[f"{archive}/{name}.png"]["probabilities"] for name in ("0000", "0001")]
         assert same[0] == pytest.approx(same[1], abs=1e-5)
     assert predict(wanted).pictures == 0
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_that_another_takes_the_place_of_once_it_is_listed_is_not_answered(
+    kind, here, tmp_path, digits, monkeypatch
+):
+    """Its members would have been answered under the names of the other's."""
+    pictures = digits.splits["validation"][0][:9]
+    archive = shutil.make_archive(str(tmp_path / "sent"), kind, write_pictures(tmp_path / "sent", pictures))
+    newer = shutil.make_archive(str(tmp_path / "newer"), kind, write_pictures(tmp_path / "newer", pictures, 1))
+    load = champion.load_answering
+    with monkeypatch.context() as loading:
+        loading.setattr(champion, "load_answering", lambda path: (shutil.move(newer, archive), load(path))[1])
+        assert "was changed" in refusal(here(archive))
+    assert rows(str(tmp_path)) == []
+    assert predict(here(archive)).pictures == 9
+
+
+def test_a_folder_has_one_name_from_wherever_it_is_asked(here, tmp_path, inbox, monkeypatch):
+    monkeypatch.chdir(inbox(2))
+    assert predict(here(tmp_path / "new")).pictures == 2
+    assert predict(here("../new")).pictures == 0
 
 
 def test_one_picture_alone_and_as_many_as_a_report_takes(here, tmp_path, digits):
