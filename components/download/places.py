@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import urllib.parse
@@ -82,7 +81,7 @@ def name_of(place: str) -> str:
     """Its name for people: the last part of the path, or the host or bucket, without the ending of an archive. A link
     has its own: what it leads to may be called otherwise tomorrow."""
     if scheme_of(place) == "file":
-        name = pathlib.Path(os.path.normpath(path_behind(place))).name
+        name = path_behind(place).name
     else:
         parts = urllib.parse.urlsplit(place)
         name = pathlib.PurePosixPath(urllib.parse.unquote(parts.path)).name or parts.hostname or ""

@@ -74,7 +74,7 @@ def parse(uri: str) -> Location:
 
 
 def local_path(path: str) -> pathlib.Path:
-    """The absolute path; `~` is the home folder.
+    """The absolute path, without `..`: what lies there has one name. `~` is the home folder, a link keeps its own name.
 
     Raises:
         StorageError: the home folder of a user that is not known here, or a zero byte.
@@ -82,9 +82,11 @@ def local_path(path: str) -> pathlib.Path:
     if "\0" in path:
         raise StorageError(f"expected a path without zero bytes, received {path!a}")
     try:
-        return pathlib.Path(path).expanduser().absolute()
+        found = pathlib.Path(path).expanduser().absolute()
     except RuntimeError:
         raise StorageError(f"expected a path, received {path!a}, the home folder of a user not known here") from None
+    above, dots, below = f"{found}/".rpartition("/../")
+    return pathlib.Path(f"{above}/..").resolve() / below if dots else found
 
 
 def check_key(key: str) -> str:
