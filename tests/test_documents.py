@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import re
 import subprocess
 
@@ -12,6 +13,7 @@ import yaml
 from pipeline import ROOT
 from pipeline.commands.main import main
 from pipeline.commands.models import models
+from pipeline.images.names import image
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters
 
@@ -82,6 +84,13 @@ def test_options_of_our_own_command_line_exist(document: str) -> None:
     for command, rest in re.findall(r"python -m pipeline ([a-z-]+)([^`\n]*)", (ROOT / document).read_text()):
         options = {option for parameter in walk(main.commands[command]) for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, command
+
+
+def test_the_pipeline_of_ones_own_compiles_as_it_stands(tmp_path: pathlib.Path, monkeypatch) -> None:
+    told = (ROOT / "components/README.md").read_text().partition("## Steps in a pipeline of your own\n")[2]
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(re.findall(r"^ {4}(.*)$", told, re.MULTILINE)), {})
+    assert f"image: {image('train')}" in pathlib.Path("mine.yaml").read_text()
 
 
 def walk(command: click.Command) -> list[click.Parameter]:
