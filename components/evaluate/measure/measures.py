@@ -41,8 +41,8 @@ def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
         )
 
 
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """The interval that holds the true share with 95 % confidence, having seen `correct` of `count`.
+def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds the true share with that confidence, having seen `correct` of `count`.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference". Unlike the textbook's
     p +- 1.96 s it stays within [0, 1] and is right for 0 and for all correct.
@@ -50,21 +50,26 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     from scipy.stats import binomtest
 
     # Tested against what was found, which asks for no sum over all counts: the interval is the same.
-    interval = binomtest(int(correct), int(count), int(correct) / int(count)).proportion_ci(method="wilson")
+    interval = binomtest(int(correct), int(count), int(correct) / int(count)).proportion_ci(confidence, "wilson")
     return float(interval.low), float(interval.high)
 
 
 def mean_recall_interval(per_class: list[ClassScore]) -> tuple[float, float]:
-    """The interval that holds the true balanced accuracy with 95 % confidence: Wilson's of each class, put together.
+    """The interval that holds the true balanced accuracy with 95 % confidence: the mean of Wilson's of each class.
 
-    Zou and Donner (2008), "Construction of confidence limits about effect measures: a general approach": a sum lies as
-    far below what was found as the root of its parts' squared distances.
+    Yan and Su (2010), "Stratified Wilson and Newcombe confidence intervals for multiple binomial proportions": the
+    classes are hardly all off to the same side, so each one's interval has less confidence than their mean. Put
+    together from intervals of 95 %, ten classes of 36 pictures, each with a recall of 0.97, were held in 88 of 100.
     """
+    from scipy.special import ndtr, ndtri
+
     tested = [score for score in per_class if score.support]
-    recalls = np.array([score.recall for score in tested])
-    low, high = np.transpose([wilson_interval(round(s.recall * s.support), s.support) for s in tested])
-    below, above = (float(np.sqrt(((recalls - end) ** 2).sum())) / len(tested) for end in (low, high))
-    return float(recalls.mean()) - below, float(recalls.mean()) + above
+    found, pictures = np.transpose([(round(score.recall * score.support), score.support) for score in tested])
+    share = (found + 0.5) / (pictures + 1)  # half a picture more on either side, as the spread of all right is not 0
+    spread = np.sqrt(share * (1 - share) / pictures)
+    confidence = 1 - 2 * ndtr(ndtri(0.025) * np.linalg.norm(spread) / spread.sum())
+    low, high = np.mean([wilson_interval(*counts, confidence) for counts in zip(found, pictures, strict=True)], axis=0)
+    return float(low), float(high)
 
 
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
