@@ -193,10 +193,15 @@ def test_by_class_counts_what_tells_the_two_apart():
     assert [each.tolist() for each in found] == [[1, 2, 0], [1, 1, 1], [2, 3, 1]]
 
 
-def test_the_interval_of_the_mean_recalls_holds_the_truth_as_often_as_it_says():
-    better, worse, pictures = drawn([400, 60, 25], [0.2, 0.3, 0.3], [0.5, 0.6, 0.6])
-    intervals = [difference_interval(b, w, pictures) for b, w in zip(better[:1000], worse[:1000], strict=True)]
-    assert 0.93 < np.mean([low <= 0.04 <= high for low, high in intervals]) < 0.98
+@pytest.mark.parametrize(
+    ("classes", "truth"),
+    [(([400, 60, 25], [0.2, 0.3, 0.3], [0.5, 0.6, 0.6]), 0.04), (([10] * 50, [0.4] * 50, [0.75] * 50), 0.2)],
+    ids=["uneven", "many"],
+)
+def test_the_interval_of_the_mean_recalls_holds_the_truth_as_often_as_it_says(classes, truth):
+    better, worse, pictures = drawn(*classes, draws=1000)
+    intervals = [difference_interval(b, w, pictures) for b, w in zip(better, worse, strict=True)]
+    assert 0.93 < np.mean([low <= truth <= high for low, high in intervals]) < 0.98
 
 
 def test_difference_interval_holds_the_truth_as_often_as_it_says():
