@@ -4,12 +4,16 @@ A phase has an optimizer of its own: what one has gathered about some weights sa
 """
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
+from components.core.errors import nearest
 from components.train.device import compiles
+from components.train.errors import SettingsError
 from components.train.network.architecture import frozen_places, parse_architecture
 from components.train.network.augmentation import mixes_labels
 from components.train.optimizer import LearningRate, make_accuracy, make_loss, make_optimizer
+from components.train.optimizer_spec import parse_optimizer
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +47,7 @@ class Phase:
             start = [layer.name for layer in model.layers].index("scale") + 1
             for place, (spec, layer) in enumerate(zip(layers, model.layers[start:], strict=False)):
                 layer.trainable = place not in self.frozen and spec.arguments.get("trainable", True)
+        _refuse_unknown_layers(settings.optimizer, model)
         first_step = self.first * (rate.steps // settings.epochs)
         mixed = mixes_labels(settings.augmentation)
         model.compile(
@@ -53,6 +58,14 @@ class Phase:
             jit_compile=compiles(model, augmented=bool(settings.augmentation)),
         )
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
+
+
+def _refuse_unknown_layers(optimizer: str, model: "keras.Model") -> None:
+    """Refuses exclude_layers that no weight's path has in it: Muon would train what it was to leave to AdamW."""
+    for name in parse_optimizer(optimizer)[1].get("exclude_layers") or ():
+        if not any(re.search(name, weight.path) for weight in model.weights):
+            known = nearest(name, [layer.name for layer in model.layers if layer.weights])
+            raise SettingsError(f"optimizer: exclude_layers: unknown layer {name!r}; {known}")
 
 
 def phases_after(settings: "TrainSettings", done: int) -> list[Phase]:

@@ -26,7 +26,7 @@ READ_BY_CHECK = (
     *("download/places.py", "download/settings.py", "preprocess/settings.py", "evaluate/settings.py"),
     *("export/settings.py", "export/formats/formats.py", "train/settings.py", "train/class_weight.py"),
     *("train/errors.py", "train/json_or_yaml.py", "train/optimizer_spec.py", "train/network/architecture.py"),
-    "train/network/augmentation.py",
+    *("train/network/augmentation.py", "train/network/layer_list.py"),
 )
 DEFAULT_REPOSITORY = "conv2d-pipeline"
 RECIPE = ("Dockerfile", "install.py", "install.sh", "strip_symbols.py")

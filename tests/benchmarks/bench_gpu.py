@@ -27,7 +27,8 @@ import numpy as np
 
 from components.core.framework import load_keras
 from components.train.data import make_feed
-from components.train.network.architecture import ARCHITECTURES, LayerSpec
+from components.train.network.architecture import ARCHITECTURES
+from components.train.network.layer_list import LayerSpec
 from pipeline.keras_side.costs import TRAINING_TIMES, layer_costs
 
 # pipeline/profiles/cifar10-fast.yaml, as a machine without PyYAML reads it; a test compares.

@@ -11,13 +11,11 @@ mistake is found before TensorFlow is loaded.
 """
 
 import collections
-import dataclasses
 import re
-from typing import Any
 
 from components.core.errors import PipelineError, nearest, shown
 from components.core.wording import names_in
-from components.train import json_or_yaml
+from components.train.network.layer_list import LayerSpec, parse_layers
 
 # What each network of keras.applications expects its pictures as, by its `preprocess_input` in Keras 3.15; a test asks
 # every one of them. tf: -1 to 1. torch: the mean and spread of ImageNet taken off. caffe: BGR, its mean taken off.
@@ -47,15 +45,9 @@ HANDING_ON = {
     "ActivityRegularization", "AlphaDropout", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "Identity",
     "Permute", "Reshape", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 }  # fmt: skip
+# These put two pictures of a batch together, and their labels: a picture is then of two classes, each by its share.
+MIXING_LAYERS = ("CutMix", "MixUp")
 EXAMPLE = '[{"Conv2D": {"filters": 32, "kernel_size": 3}}, {"Flatten": {}}]'
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerSpec:
-    """One layer: the name of a class in keras.layers, and the arguments for it."""
-
-    type: str
-    arguments: dict[str, Any]
 
 
 def _conv(filters: int) -> LayerSpec:
@@ -126,6 +118,7 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     if not layers:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
     _check_backbones(layers)
+    _check_mixing(layers)
     _check_pixels(layers)
     _check_names(layers)
     _check_end(layers)
@@ -222,6 +215,16 @@ def _check_names(layers: list[LayerSpec]) -> None:
         taken[name] = f"layer {position} ({layer.type})"
 
 
+def _check_mixing(layers: list[LayerSpec]) -> None:
+    """Refuses what mixes pictures, as labels stay as they are here: half a cat and half a dog would be a cat."""
+    for position, layer in enumerate(layers, start=1):
+        if layer.type in MIXING_LAYERS:
+            raise PipelineError(
+                f"architecture: layer {position} ({layer.type}): expected in augmentation, where it mixes labels too; "
+                "move it there"
+            )
+
+
 def _check_pixels(layers: list[LayerSpec]) -> None:
     """Refuses to scale pixels of 0 to 255, as Keras's own examples begin: here they come in from 0 to 1."""
     for position, layer in enumerate(layers, start=1):
@@ -251,42 +254,3 @@ def _check_end(layers: list[LayerSpec]) -> None:
             )
         if layer.type not in HANDING_ON:
             return
-
-
-def parse_layers(what: str, text: str, example: str) -> list[LayerSpec]:
-    """The layers that a JSON or YAML list describes.
-
-    Args:
-        what: the parameter, for people.
-        example: a list such as is expected.
-
-    Raises:
-        PipelineError: text that is neither JSON nor YAML, or a list of something else than layers.
-    """
-    return [_layer(what, position, entry, example) for position, entry in enumerate(_list(what, text, example), 1)]
-
-
-def _list(what: str, text: str, example: str) -> list[Any]:
-    try:
-        value = json_or_yaml.loads(text)
-    except ValueError as reason:
-        raise PipelineError(
-            f"{what}: expected a JSON or YAML list of layers, received text that is neither: {reason}"
-        ) from None
-    if not isinstance(value, list):
-        raise PipelineError(f"{what}: expected a list of layers such as {example}, received {text!r}")
-    return value
-
-
-def _layer(what: str, position: int, entry: Any, example: str) -> LayerSpec:
-    """`{Flatten: {}}`, or if there are no arguments also `{Flatten: }` and `Flatten`."""
-    if isinstance(entry, str):
-        return LayerSpec(entry, {})
-    if isinstance(entry, dict) and len(entry) == 1:
-        [(name, arguments)] = entry.items()
-        arguments = {} if arguments is None else arguments
-        if isinstance(name, str) and isinstance(arguments, dict) and all(isinstance(key, str) for key in arguments):
-            return LayerSpec(name, arguments)
-    raise PipelineError(
-        f"{what}: expected layer {position} as one name with its arguments, as in {example}, received {entry!r}"
-    )

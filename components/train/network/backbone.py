@@ -14,7 +14,8 @@ from components.core.errors import PipelineError, nearest, one_line
 from components.core.files import sha256_of
 from components.core.framework import load_keras
 from components.train.errors import SettingsError, refuse_text_for_truth
-from components.train.network.architecture import BACKBONE, BACKBONES, LayerSpec, backbone_of
+from components.train.network.architecture import BACKBONE, BACKBONES, backbone_of
+from components.train.network.layer_list import LayerSpec
 
 if TYPE_CHECKING:
     import keras

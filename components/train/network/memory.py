@@ -8,7 +8,8 @@ from typing import Any
 from components.core.progress import amount
 from components.train.device import Device
 from components.train.errors import SettingsError
-from components.train.network.architecture import LayerSpec, backbone_of
+from components.train.network.architecture import backbone_of
+from components.train.network.layer_list import LayerSpec
 from components.train.network.model import build_layer
 
 SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)

@@ -22,8 +22,9 @@ from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
 from components.train.errors import FitsNoPicturesError, SettingsError, refuse_text_for_truth
-from components.train.network.architecture import BACKBONES, LayerSpec, backbone_of, layer_names
+from components.train.network.architecture import BACKBONES, backbone_of, layer_names
 from components.train.network.backbone import build_backbone, scale_for
+from components.train.network.layer_list import LayerSpec
 
 if TYPE_CHECKING:
     import keras

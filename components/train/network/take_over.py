@@ -78,6 +78,8 @@ def _compare(wanted: dict[str, Arrays], given: dict[str, Arrays], name: str, sam
             break
         kept.append(layer)
     anew = body[len(kept) :]
+    if not anew and same_classes and _agree(wanted[head], given.get(head)):
+        return Taken([*kept, head], [])
     if not kept:
         raise SettingsError(
             f"start_from: no layer of {name} fits: {_difference(anew[0], wanted, given) if anew else 'there is none'}; "
@@ -89,8 +91,6 @@ def _compare(wanted: dict[str, Arrays], given: dict[str, Arrays], name: str, sam
             f"start_from: {_difference(anew[0], wanted, given)} of {name}, but {fits_again[0]} after it fits; give the "
             "architecture and image_size that it was trained with, at least up to there"
         )
-    if not anew and same_classes and _agree(wanted[head], given.get(head)):
-        return Taken([*kept, head], [])
     return Taken(kept, [*anew, head])
 
 

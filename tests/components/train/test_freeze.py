@@ -61,6 +61,14 @@ def test_each_phase_goes_on_with_the_rate_of_its_step():
     assert (constant.for_keras(), constant.for_keras(10)) == (0.001, 0.0001)
 
 
+def test_what_muon_is_to_leave_out_is_a_layer_of_the_model(unjudged_digits, tmp_path):
+    muon = "{Muon: {exclude_layers: [%s]}}"
+    places = unjudged_digits, str(tmp_path / "model"), str(tmp_path / "board")
+    with pytest.raises(PipelineError, match="^optimizer: exclude_layers: unknown layer 'lst'; did you mean 'last'"):
+        train(TrainSettings(**COMMON, optimizer=muon % "lst"), *places)
+    train(TrainSettings(**COMMON, epochs=1, optimizer=muon % "last/"), *places)
+
+
 def test_phases():
     def ahead(done: int, **changes) -> list[Phase]:
         return phases_after(TrainSettings(epochs=3, **changes), done)

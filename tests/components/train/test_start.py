@@ -79,6 +79,13 @@ def test_all_layers_are_kept_if_they_and_the_classes_are_the_same(start, ancesto
     assert f"started from {ancestor}/model.keras, sha256 {sha256}: kept conv2d, " in capsys.readouterr().out
 
 
+def test_a_last_layer_that_is_alone_is_kept(start):
+    first = start("", layers=["Flatten"], name="first")
+    again = start(first, layers=["Flatten"])
+    assert record(again)["started_from"]["kept"] == ["dense"]
+    assert equal(weights(first)[0], weights(again)[0])
+
+
 def test_the_head_is_made_anew_if_the_classes_differ(start, ancestor, unjudged_digits, tmp_path):
     others = tmp_path / "others"
     shutil.copytree(unjudged_digits, others)

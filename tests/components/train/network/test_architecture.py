@@ -1,7 +1,8 @@
 import pytest
 
 from components.core.errors import PipelineError
-from components.train.network.architecture import ARCHITECTURES, LayerSpec, parse_architecture
+from components.train.network.architecture import ARCHITECTURES, parse_architecture
+from components.train.network.layer_list import LayerSpec
 
 WANTED = [LayerSpec("Conv2D", {"filters": 32, "kernel_size": [3, 3]}), LayerSpec("Flatten", {})]
 
@@ -41,6 +42,8 @@ def test_a_name_gives_its_layers() -> None:
             "[{Normalization: {mean: [0.5, 123.68], variance: 3000}}]",
             "layer 1 (Normalization): expected pixels of 0 to 1",
         ),
+        ("[MixUp, Flatten]", "layer 1 (MixUp): expected in augmentation"),
+        ("[{RandomFlip: {mode: sideways}}, Flatten]", "layer 1 (RandomFlip): expected mode horizontal, vertical or "),
         ("[Flatten, {Dense: {units: 3, activation: softmax}}]", "layer 2 (Dense) ends in a softmax"),
         ('[{"Dense": {"units": 3, "activation": {"softmax": null}}}]', "layer 1 (Dense) ends in a softmax"),
         ("[Flatten, Softmax, {Dropout: {rate: 0.1}}, Flatten]", "layer 2 (Softmax) ends in a softmax"),

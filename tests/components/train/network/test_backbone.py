@@ -11,8 +11,9 @@ from components.core.artifacts.model import load_model
 from components.core.errors import PipelineError
 from components.core.files import sha256_of
 from components.train.errors import SettingsError
-from components.train.network.architecture import BACKBONES, EXPECTED, LayerSpec, layer_names, parse_architecture
+from components.train.network.architecture import BACKBONES, EXPECTED, layer_names, parse_architecture
 from components.train.network.backbone import build_backbone, load_backbone, scale_for
+from components.train.network.layer_list import LayerSpec
 from components.train.network.model import build_layers, build_model
 from components.train.phases import Phase
 from components.train.run import train
