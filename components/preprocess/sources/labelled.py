@@ -131,7 +131,9 @@ def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
         seen.update(itertools.islice(_befores(_comparable(line.path), pictures), 1))
     if not seen:
         called = next(iter(pictures), "")
-        what = f"for instance {listed([example.path])} in line {example.number}" if example.path else "no lines of them"
+        example = example if example.path else next(table.lines()[1], example)  # all are odd
+        said = example.odd or example.path
+        what = f"for instance {listed([said])} in line {example.number}" if said else "no lines of them"
         raise PipelineError(
             f"expected paths of pictures in {table.name}, received none that is there, {what}; the pictures are called "
             f"as {listed([called])}; if the folders are the classes, rename the table"

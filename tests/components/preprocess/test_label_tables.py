@@ -204,6 +204,10 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
             "received a quotation mark in line 5 that is not closed there; close",
         ),
         ("path,label\nx/1.png,cat\nx/2.png,dog\n", "received none that is there, for instance x/1.png in line 2;"),
+        (
+            "path,label,set\nimages/001.png,cat,A\n",
+            "received none that is there, for instance the split 'A', which is none",
+        ),
         ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000"),
         ("images/001.png,cat\nimages/003.png,cat\n", "expected at least two classes, received cat"),
         (" \n", "received an empty file"),
