@@ -133,7 +133,7 @@ def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
         called = next(iter(pictures), "")
         example = example if example.path else next(table.lines()[1], example)  # all are odd
         said = example.odd or example.path
-        what = f"for instance {listed([said])} in line {example.number}" if said else "no lines of them"
+        what = f"for instance {listed([said])} ({table.where(example)})" if said else "no lines of them"
         raise PipelineError(
             f"expected paths of pictures in {table.name}, received none that is there, {what}; the pictures are called "
             f"as {listed([called])}; if the folders are the classes, rename the table"
