@@ -17,8 +17,8 @@ VENV   = .venv
 PYTHON = $(VENV)/bin/python
 LOCKS  = docker/requirements
 
-# What a target takes stands above it, as `target.takes`; ANY: the pipeline's parameters too, whose names Python checks.
-# Anything else is refused before anything runs: it would be left out in silence.
+# What a target takes stands above it, as `target.takes`. All else is refused before anything runs: it would be left out in
+# silence. With ANY it is taken for a parameter of the pipeline, and Python refuses what is none.
 WHERE    = ENDPOINT NAMESPACE
 COMPILED = WHAT PLACEMENT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
 SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT SERVICE_ACCOUNT
@@ -46,15 +46,13 @@ switches = $(foreach name,$(1),$(if $(call given,$(name)),$(if $(filter 0 1,$(ca
 # The options that the target takes and was given, as the command line spells them; $(1): what is none of it there.
 SWITCHES = CACHE DIGESTS CHECK_IMAGES WATCH KUBERNETES_MANIFEST
 typed    = $(call options,$(filter-out $(SWITCHES) ANY VERBOSE $(1),$($@.takes))) $(call switches,$(filter $(SWITCHES),$($@.takes)))
-# Those that no target takes as an option are parameters, handed on as NAME=VALUE.
-OTHERS   = $(filter-out $(OURS) $(ALWAYS),$(GIVEN))
+# What the targets that were asked for take. All else that was given are parameters, handed on as NAME=VALUE.
+TAKEN    = $(sort $(foreach goal,$(MAKECMDGOALS),$($(goal).takes)))
+OTHERS   = $(filter-out $(TAKEN) $(ALWAYS),$(GIVEN))
 SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
-# Options of predict that are parameters here: of a prediction, WHAT=prediction, or of predict-all.
-OF_PREDICTION = $(if $(filter prediction,$(call given,WHAT)),MODEL REGISTRY OUT TOP)
-answered = $(foreach name,$(1),$(if $(call given,$(name)),$(call quote,$(name)=$(value $(name)))))
 CONV2D   = @$(PYTHON) -m pipeline
 # The target as a command on a configuration: with its options, and the parameters behind them.
-configured = $(CONV2D) $(1) $(call typed,$(OF_PREDICTION)) -- $(call answered,$(OF_PREDICTION)) $(SETTINGS)
+configured = $(CONV2D) $(1) $(typed) -- $(SETTINGS)
 
 .DEFAULT_GOAL := help
 TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(MAKEFILE_LIST))))
@@ -81,23 +79,23 @@ predict.takes = IMAGE MODEL REGISTRY OUT TOP OUTPUTS
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
 	$(CONV2D) predict $(call typed,IMAGE) -- $(if $(call given,IMAGE),$(call text,IMAGE))
 
-predict-all.takes = MODEL REGISTRY OUT TOP OUTPUTS ANY
+predict-all.takes = MODEL REGISTRY OUTPUTS ANY
 predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	$(CONV2D) predict-all $(call typed,OUT TOP) -- $(call answered,OUT TOP) $(SETTINGS)
+	$(call configured,predict-all)
 
 models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	$(CONV2D) models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
-pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST $(OF_PREDICTION) ANY
+pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST ANY
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
 	$(call configured,compile)
 
-pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
+pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
 	$(call configured,upload)
 
-pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE $(OF_PREDICTION) ANY
+pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
 	$(call configured,submit)
 
@@ -105,9 +103,9 @@ follow.takes = RUN $(WHERE) VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
 	$(CONV2D) follow $(call typed,RUN) -- $(call quote,$(call given,RUN))
 
-schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES $(OF_PREDICTION) ANY
+schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES ANY
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	$(CONV2D) schedule $(call typed,CRON $(OF_PREDICTION)) -- $(call quote,$(call given,CRON)) $(call answered,$(OF_PREDICTION)) $(SETTINGS)
+	$(CONV2D) schedule $(call typed,CRON) -- $(call quote,$(call given,CRON)) $(SETTINGS)
 
 schedules.takes = $(WHERE)
 schedules: $(VENV)/local ## list what is scheduled
@@ -130,7 +128,7 @@ cluster-down.takes = CLUSTER
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
-config.takes = PROFILE WHAT PLACEMENT $(OF_PREDICTION) ANY
+config.takes = PROFILE WHAT PLACEMENT ANY
 config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
 	$(call configured,config)
 
@@ -226,11 +224,7 @@ define install
 	touch $@
 endef
 
-# What the targets that were asked for take, and what was given besides. VERBOSE is a parameter where it is no option.
-TAKEN   = $(sort $(foreach goal,$(MAKECMDGOALS),$($(goal).takes)))
-OURS    = $(filter-out ANY $(if $(filter VERBOSE,$(TAKEN)),,VERBOSE),$(sort $(foreach target,$(TARGETS),$($(target).takes))))
-REFUSED = $(filter-out $(TAKEN) $(ALWAYS),$(if $(filter ANY,$(TAKEN)),$(filter $(OURS),$(GIVEN)),$(GIVEN)))
 UNKNOWN = $(filter-out $(TARGETS) $(VENV)/%,$(MAKECMDGOALS))
 $(if $(UNKNOWN),$(error there is no target $(UNKNOWN); make help lists them, and a value is given as NAME=VALUE))
-$(if $(filter-out help,$(MAKECMDGOALS)),$(if $(REFUSED),$(error $(MAKECMDGOALS) takes no $(addsuffix =,$(REFUSED)); it takes $(or \
-    $(addsuffix =,$(filter-out ANY,$(TAKEN))),nothing)$(if $(filter ANY,$(TAKEN)), and any parameter (make config)))))
+$(if $(filter-out help,$(MAKECMDGOALS)),$(if $(filter ANY,$(TAKEN)),,$(if $(OTHERS),$(error $(MAKECMDGOALS) takes no \
+    $(addsuffix =,$(OTHERS)); it takes $(or $(addsuffix =,$(TAKEN)),nothing)))))
