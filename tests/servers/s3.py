@@ -33,7 +33,7 @@ class S3Server:
         hides: whether a profile is told 403 of an object that is not there: AWS does, MinIO and SeaweedFS do not.
         kept: buckets in which the caller has no right to delete.
         accepted: the only access key id accepted; None accepts any.
-        careless: whether Content-MD5 is taken without a look at it, as some stores do.
+        careless: whether Content-MD5, and If-Match of a read, are taken without a look at them, as some stores do.
         largest_copy: bytes of an object that one request copies, as S3 says it.
         refused: a status, a code and perhaps why, with which every request is refused; None: none is.
     """
@@ -72,6 +72,8 @@ class S3Server:
 
     def _answer(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         request = Request(environ)
+        if self.careless and request.method == "GET":
+            environ.pop("HTTP_IF_MATCH", None)
         refusal = self._refusal(request)
         if refusal:
             return refusal(environ, start_response)

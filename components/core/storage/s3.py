@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
-from components.core.storage.errors import UNREADABLE, NotFound, StorageError, Transient, readable
+from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
 from components.core.storage.s3_errors import denied, explain_s3, status_of
@@ -75,9 +75,8 @@ class S3Backend:
             return stored
         parts = OF_PARTS.search(stored.generation)
         assert parts, "only an ETag of parts is guessed at"
-        numbers = range(1, int(parts[1]) + 1)
         with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
-            sizes = list(pool.map(lambda number: self._part_size(key, number), numbers))
+            sizes = list(pool.map(lambda number: self._part_size(key, number), range(1, int(parts[1]) + 1)))
         # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.
         told = sum(sizes) == stored.size and min(sizes) > 0
         sums = {f"{ETAG_OF_PARTS}{','.join(map(str, sizes))}": _bare(stored.generation)} if told else {}
@@ -104,6 +103,8 @@ class S3Backend:
         except boto.ClientError as error:
             raise (self._told(key, error) if denied(error) else error) from None
         with contextlib.closing(answer["Body"]) as body:
+            if generation is not None and _bare(answer["ETag"]) != _bare(generation):  # a store that knows no If-Match
+                raise PreconditionFailed(f"{self.scheme}://{self.name}/{key} has changed")
             data = body.read()
         if end is not None and len(data) != end - start:
             raise Transient(f"{len(data):,} bytes instead of {end - start:,}")

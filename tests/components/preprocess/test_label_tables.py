@@ -203,7 +203,7 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
             CSV.replace("images/003", '"images/003'),
             "received a quotation mark in line 5 that is not closed there; close",
         ),
-        ("path,label\nx/1.png,cat\nx/2.png,dog\n", "received none that is there, for instance x/1.png (labels.csv, line 2);"),
+        ("path,label\nx/1.png,cat\nx/2.png,dog\n", "that is there, for instance x/1.png (labels.csv, line 2);"),
         (
             "path,label,set\nimages/001.png,cat,A\n",
             "received none that is there, for instance the split 'A', which is none",
