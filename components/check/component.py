@@ -5,10 +5,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.check.run import STEPS
+from components.check.settings import Parameters
 
 COMPILED = "compiled"
-TYPES = {name: type(field.default) for settings in STEPS for name, field in settings.model_fields.items()}
+TYPES = {name: type(field.default) for name, field in Parameters.model_fields.items()}
 
 
 def _check(compiled: str, *values: Any) -> dsl.ContainerSpec:

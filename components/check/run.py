@@ -8,20 +8,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from components.check.settings import PlacementSettings, check_gpus
+from components.check.settings import Parameters, check_gpus
 from components.core.catalog import DATASETS
 from components.core.errors import PipelineError, one_line_errors
-from components.core.settings import Settings, refuse_places_here
+from components.core.settings import refuse_places_here
 from components.core.start_place import is_pinned
-from components.download.settings import DownloadSettings
-from components.evaluate.settings import EvaluateSettings
-from components.export.settings import ExportSettings
-from components.preprocess.settings import PreprocessSettings
-from components.train.settings import TrainSettings
-
-STEPS: list[type[Settings]] = [
-    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings,
-]  # fmt: skip
 
 
 def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
@@ -36,26 +27,24 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     Raises:
         PipelineError: the first value that can't be.
     """
-    for settings in STEPS:
-        refuse_places_here(settings.among(values))
-    train = TrainSettings.among(values)
-    refuse_places_here(train, train.trained_places())
-    check_gpus(train.gpus, train.nodes, values["accelerator"])
-    train.refuse_classes_not_of(values["dataset"], values["source"])
+    given = Parameters.checked(**values)
+    refuse_places_here(given, given.trained_places())
+    check_gpus(given.gpus, given.nodes, given.accelerator)
+    given.refuse_classes_not_of(given.dataset, given.source)
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.
     on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]
     dataset, name = compiled["called"]
     # A network and a recipe that fit pictures of one's own are chosen when it is compiled.
-    known = bool(DATASETS[values["dataset"]].originals) or values["dataset"] == dataset
-    seen = compiled["looks"] or is_pinned(train.start_from, train.start_sha256, train.start_version)
+    known = bool(DATASETS[given.dataset].originals) or given.dataset == dataset
+    seen = compiled["looks"] or is_pinned(given.start_from, given.start_sha256, given.start_version)
     for parameter, fits, expected in (
         ("dataset", known, dataset),
-        ("nodes", train.nodes == 1 or not alone, "1"),
-        ("backend", train.backend == compiled["backend"] or not alone, compiled["backend"]),
-        ("gpus", int(train.gpus) == 0 or not on_cpus, "0"),
+        ("nodes", given.nodes == 1 or not alone, "1"),
+        ("backend", given.backend == compiled["backend"] or not alone, compiled["backend"]),
+        ("gpus", int(given.gpus) == 0 or not on_cpus, "0"),
         ("start_from", seen, "none"),
-        *((name, getattr(train, name) == default, default) for name, default in compiled["tried"].items()),
+        *((name, getattr(given, name) == default, default) for name, default in compiled["tried"].items()),
     ):
         if not fits:
             received = values[parameter]
@@ -64,9 +53,9 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
                 f"{parameter}: expected {expected}, for which this pipeline was compiled, received {received}; compile "
                 f"it with {again}"
             )
-    if values["dataset"] != dataset and values["model_name"] == name:
+    if given.dataset != dataset and given.model_name == name:
         raise PipelineError(
-            f"model_name: expected one for dataset={values['dataset']}, received {name}, that of {dataset}, for which "
+            f"model_name: expected one for dataset={given.dataset}, received {name}, that of {dataset}, for which "
             "this pipeline was compiled; give model_name, and min_accuracy"
         )
 

@@ -10,6 +10,11 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
 from components.core.wording import listed
+from components.download.settings import DownloadSettings
+from components.evaluate.settings import EvaluateSettings
+from components.export.settings import ExportSettings
+from components.preprocess.settings import PreprocessSettings
+from components.train.settings import TrainSettings
 
 NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{NAME}")
@@ -114,6 +119,12 @@ class PlacementSettings(Settings):
     def _within_its_limits(self) -> Self:
         check_cpus(self)
         return self
+
+
+class Parameters(
+    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
+):
+    """Every component's settings, flat, and where training runs on a cluster."""
 
 
 def check_cpus(settings: Any) -> None:

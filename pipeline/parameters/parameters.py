@@ -13,16 +13,11 @@ from typing import Any, Generic, TypeVar
 
 import yaml
 
-from components.check.settings import PlacementSettings
+from components.check.settings import Parameters
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.core.settings import Settings, store_places
 from components.core.storage import location
-from components.download.settings import DownloadSettings
-from components.evaluate.settings import EvaluateSettings
-from components.export.settings import ExportSettings
-from components.preprocess.settings import PreprocessSettings
 from components.train.json_or_yaml import loader
-from components.train.settings import TrainSettings
 from pipeline import ROOT
 from pipeline.parameters.own_pictures import OF_ITS_DATASET, PICTURES, dataset_of, model_name_of
 
@@ -34,12 +29,6 @@ OWN_PROFILE = "photos"
 ENVIRONMENT_PREFIX = "CONV2D_"
 # CONV2D_* variables that set how things run here, not what is trained; no parameters.
 HOST_VARIABLES = {"CONV2D_DOWNLOAD_CACHE", "CONV2D_IMAGE_REPOSITORY", "CONV2D_LIVE_PROGRESS"}
-
-
-class Parameters(
-    DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
-):
-    """Every component's settings, flat, and where training runs on a cluster."""
 
 
 STORE_PLACES = store_places(Parameters)
