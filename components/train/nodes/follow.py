@@ -67,35 +67,59 @@ def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LO
     Raises:
         NodesFailedError: it is not going to be.
     """
-    pods, told, waits_since, hopeless_since, epoch = NodePods(kube, name), "", None, None, 0
-    silent = job.settings.get("verbose") == "0"
-    while True:
-        state = _state(kube, name)
+    pods, log, arrival = NodePods(kube, name), _Log(job), _Arrival(count, start_s)
+    while (state := _state(kube, name)) is not None:
         pods.look()
-        for line in pods.new_lines():
-            finished = EPOCH.match(line)
-            epoch = int(finished[1]) if finished else epoch
-            if not (silent and line.startswith("epoch ")):
-                print(line, flush=True)
+        log.show(pods)
         if state == COMPLETE:
             return
-        if state is None:
-            raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state not in ("", QUEUED):
             failure = _why(job.named(name), pods, state)
-            raise NodesFailedError(failure.said, failure.lost, epoch)
-        now, troubles, running = time.monotonic(), pods.troubles(count), pods.running()
-        news = state or "; ".join([f"{running} of {count} nodes have started", *map(str, troubles)])
-        if news != told:
-            print(news, flush=True)
-            told = news
-        hopeless_since = (hopeless_since or now) if any(trouble.hopeless for trouble in troubles) else None
-        # In a queue there is no saying how long. After they have started, one that is missing is on its way to be lost.
-        waits_since = (waits_since or now) if running < count and state != QUEUED else None
-        in_vain = waits_since and now - waits_since > start_s
-        if in_vain or (hopeless_since and now - hopeless_since > min(HOPELESS_S, start_s)):
-            raise NodesFailedError(f"{news}; {_advice(troubles)}")
+            raise NodesFailedError(failure.said, failure.lost, log.epoch)
+        arrival.look(pods, state)
         time.sleep(look_s)
+    raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
+
+
+class _Log:
+    """The first node's log as the step shows it, and the last epoch of which it told the end."""
+
+    def __init__(self, job: Job):
+        self.silent = job.settings.get("verbose") == "0"
+        self.epoch = 0
+
+    def show(self, pods: NodePods) -> None:
+        for line in pods.new_lines():
+            if finished := EPOCH.match(line):
+                self.epoch = int(finished[1])
+            if not (self.silent and line.startswith("epoch ")):
+                print(line, flush=True)
+
+
+class _Arrival:
+    """How many nodes have started, told as it changes, and for how long some are missing."""
+
+    def __init__(self, count: int, longest_s: float):
+        self.count, self.longest_s = count, longest_s
+        self.told = ""
+        self.waits_since: float | None = None
+        self.hopeless_since: float | None = None
+
+    def look(self, pods: NodePods, state: str) -> None:
+        """Raises NodesFailedError if some are missing for too long."""
+        now, troubles, running = time.monotonic(), pods.troubles(self.count), pods.running()
+        news = state or "; ".join([f"{running} of {self.count} nodes have started", *map(str, troubles)])
+        if news != self.told:
+            print(news, flush=True)
+            self.told = news
+        # In a queue there is no saying how long. After they have started, one that is missing is on its way to be lost.
+        waits = running < self.count and state != QUEUED
+        self.waits_since = (self.waits_since or now) if waits else None
+        hopeless = any(trouble.hopeless for trouble in troubles)
+        self.hopeless_since = (self.hopeless_since or now) if hopeless else None
+        for since, longest_s in ((self.waits_since, self.longest_s), (self.hopeless_since, HOPELESS_S)):
+            if since and now - since > min(longest_s, self.longest_s):
+                raise NodesFailedError(f"{news}; {_advice(troubles)}")
 
 
 def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S) -> Job:
