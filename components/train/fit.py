@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,11 @@ class Fit:
     varied: Collection[str] = ()
     class_weights: np.ndarray | None = None
 
+    @property
+    def verbose(self) -> str:
+        """How much this process says; all but one of several say nothing."""
+        return self.settings.verbose if self.device.leads else "0"
+
     def run(
         self,
         model: "keras.Model",
@@ -61,67 +66,84 @@ class Fit:
             upload_board: asks for the event files to be sent on.
             saved: what the checkpoint holds, to go on from.
         """
-        from components.train.board.events import EventFiles, Histograms, hyperparameters
-        from components.train.board.pictures import validation_pictures
-        from components.train.board.tracking import tracked_run
-        from components.train.callbacks import BestWeights, Callbacks, Curves, EpochLog, SaveCheckpoint, StopAtNaN
+        from components.train.callbacks import BestWeights, EpochLog, SaveCheckpoint, StopAtNaN
 
-        settings, device = self.settings, self.device
+        settings = self.settings
         training, validation = self._feeds(dataset_path)
-        verbose = settings.verbose if device.leads else "0"
-        bar, line = verbose in ("auto", "1"), verbose != "0"
+        bar, line = self.verbose in ("auto", "1"), self.verbose != "0"
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
         best = BestWeights(settings.early_stopping_patience, line, settings.freeze_epochs, settings.end_below)
-        shown = hyperparameters(settings, self.policy, self.varied)
-        board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
-        callbacks = [training.reorder, StopAtNaN(training.steps, settings.epochs, self.rate), log, best]
-        if device.processes == 1:  # else no process holds the whole model to ask it about pictures
-            callbacks += validation_pictures(board, settings, dataset_path, self.info)
-        tracked = [Curves(run, log)] if device.leads and (run := tracked_run()) else []
-        callbacks += tracked
-        if device.leads:
-            callbacks.append(board)
-        if settings.histograms:
-            callbacks.append(Histograms(board, settings.histograms))
-        if line:
-            print(self._what_is_ahead(model, training), flush=True)
-        done = len(saved[1]["history"]) if checkpoint and saved else 0
+        stop = StopAtNaN(training.steps, settings.epochs, self.rate)
+        callbacks: list[Any] = [training.reorder, stop, log, best]
+        callbacks.extend(self._shows(log, dataset_path, tensorboard_path, upload_board))
+        if checkpoint and self.device.leads:
+            callbacks.append(SaveCheckpoint(checkpoint, log, best))
+        self._say(self._what_is_ahead(model, training))
+        done = len(saved[1]["history"]) if saved else 0
         ahead = phases_after(settings, done)
-        with device.scope():
-            self._prepare(model, ahead[0])
+        self._prepare(model, ahead[0])
         if checkpoint and saved:
             _go_on(model, log, best, checkpoint.place, *saved, with_optimizer=done > ahead[0].first or not done)
-            if line:
-                print(f"resumed from {checkpoint.place} after epoch {done}", flush=True)
+            self._say(f"resumed from {checkpoint.place} after epoch {done}")
         with contextlib.ExitStack() as ending:
-            closed: list[Any] = [log, board, *tracked]
-            for each in closed:
-                ending.enter_context(contextlib.closing(each))
-            if checkpoint and device.leads:
-                saving = SaveCheckpoint(checkpoint, log, best)
-                callbacks.append(ending.enter_context(contextlib.closing(saving)))
+            for each in callbacks:
+                if hasattr(each, "close"):
+                    ending.callback(each.close)
             ending.enter_context(device_errors(settings.batch_size))
-            ending.enter_context(device.scope())
             for phase in ahead:
                 if phase != ahead[0]:
                     self._prepare(model, phase)
-                if line and settings.freeze:
-                    print(self._what_trains(phase), flush=True)
-                model.fit(
-                    training.batches,
-                    initial_epoch=max(phase.first, done),
-                    epochs=done if best.ends_after(done) else phase.end,
-                    validation_data=validation and validation.batches,
-                    callbacks=Callbacks(
-                        callbacks, add_history=True, model=model, epochs=settings.epochs, steps=training.steps
-                    ),
-                    verbose=0,
-                    shuffle=False,
-                )
+                if settings.freeze:
+                    self._say(self._what_trains(phase))
+                end = done if best.ends_after(done) else phase.end
+                self._train(model, max(phase.first, done), end, training, validation, callbacks)
         return log.history, best
 
+    def _shows(
+        self, log: Any, dataset_path: str, tensorboard_path: str, upload_board: Callable[[], None]
+    ) -> Iterator[Any]:
+        """The callbacks that show how it goes: in TensorBoard and MLflow."""
+        from components.train.board.events import EventFiles, Histograms, hyperparameters
+        from components.train.board.pictures import validation_pictures
+        from components.train.board.tracking import tracked_run
+        from components.train.callbacks import Curves
+
+        shown = hyperparameters(self.settings, self.policy, self.varied)
+        board = EventFiles(tensorboard_path, log, shown, self.key, upload_board)
+        if self.device.processes == 1:  # else no process holds the whole model to ask it about pictures
+            yield from validation_pictures(board, self.settings, dataset_path, self.info)
+        if self.device.leads:
+            if run := tracked_run():
+                yield Curves(run, log)
+            yield board
+        if self.settings.histograms:
+            yield Histograms(board, self.settings.histograms)
+
+    def _train(
+        self, model: "keras.Model", first: int, end: int, training: Feed, validation: Feed | None, callbacks: list[Any]
+    ) -> None:
+        """Keras's fit, of the epochs after the `first` up to the `end`."""
+        from components.train.callbacks import Callbacks
+
+        lengths = {"epochs": self.settings.epochs, "steps": training.steps}
+        with self.device.scope():
+            model.fit(
+                training.batches,
+                initial_epoch=first,
+                epochs=end,
+                validation_data=validation and validation.batches,
+                callbacks=Callbacks(callbacks, add_history=True, model=model, **lengths),
+                verbose=0,
+                shuffle=False,
+            )
+
     def _prepare(self, model: "keras.Model", phase: Phase) -> None:
-        phase.prepare(model, self.settings, self.rate, self.policy, self.device.steps_a_call)
+        with self.device.scope():
+            phase.prepare(model, self.settings, self.rate, self.policy, self.device.steps_a_call)
+
+    def _say(self, line: str) -> None:
+        if self.verbose != "0":
+            print(line, flush=True)
 
     def _what_trains(self, phase: Phase) -> str:
         if not phase.frozen:
