@@ -154,56 +154,65 @@ def build_layer(
         image_shape: of the pictures, for a backbone; None: of any size.
         hidden: arguments that a user is not told of.
     """
-    keras = load_keras()
     if spec.type in BACKBONES:
         return build_backbone(where, spec, policy, image_shape)
-    known = [
-        name
-        for name, value in vars(keras.layers).items()
-        if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and name not in REFUSED
-    ]
-    if spec.type in REFUSED:
-        raise SettingsError(
-            f"{where} can't be used in an architecture: it would run code or other layers; write plain layers"
-        )
-    if spec.type not in known:
-        raise SettingsError(f"{where}: unknown layer; {nearest(spec.type, [*known, *BACKBONES])}")
-    cls = getattr(keras.layers, spec.type)
+    cls = _layer_class(where, spec.type)
     if fused:
         from components.train.fused import fused_layers
 
         cls = fused_layers().get(cls, cls)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(cls.__init__).parameters.items()
-        if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
-    }
-    accepted = sorted({*defaults, *COMMON_ARGUMENTS})
-    refuse_text_for_truth(where, cls.__init__, spec.arguments)
-    for name, value in spec.arguments.items():
-        if name == "dtype" and value in ("bfloat16", "float16"):
-            raise SettingsError(
-                f"{where}: dtype: expected mixed_{value}, whose weights stay float32, received {value}, whose own are "
-                "too coarse to learn: Adam changes none of them in bfloat16"
-            )
-        if name not in accepted:
-            told = [known for known in accepted if known not in hidden]
-            raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")
-    if spec.type == "Normalization" and not {"mean", "variance"} <= spec.arguments.keys():
-        raise SettingsError(
-            f"{where}: expected mean and variance, as nothing adapts it to pictures here, and it would change nothing; "
-            "dataset.json has mean and std (whose square is the variance), or try BatchNormalization"
-        )
-    if "value_range" in defaults.keys() - spec.arguments.keys() - set(hidden):
-        raise SettingsError(
-            f"{where}: expected value_range, which is [0, 1] for pictures in an architecture, received none, for which "
-            "Keras takes 0 to 255; give it, or put the layer into augmentation"
-        )
+    _check_arguments(where, spec, cls, hidden)
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
         return cls(**{"dtype": policy, **arguments})
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"{where}: {_reason(error)}") from None
+
+
+def _layer_class(where: str, name: str) -> Any:
+    """Keras's class of that name."""
+    if name in REFUSED:
+        raise SettingsError(
+            f"{where} can't be used in an architecture: it would run code or other layers; write plain layers"
+        )
+    layers = load_keras().layers
+    known = {
+        name: value
+        for name, value in vars(layers).items()
+        if inspect.isclass(value) and issubclass(value, layers.Layer) and name not in REFUSED
+    }
+    if name not in known:
+        raise SettingsError(f"{where}: unknown layer; {nearest(name, [*known, *BACKBONES])}")
+    return known[name]
+
+
+def _check_arguments(where: str, spec: LayerSpec, cls: Any, hidden: tuple[str, ...]) -> None:
+    """Refuses arguments that the class does not take, and what Keras takes for something else than it says."""
+    takes = {
+        name
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and name != "self"
+    }
+    refuse_text_for_truth(where, cls.__init__, spec.arguments)
+    for name in spec.arguments:
+        if name not in {*takes, *COMMON_ARGUMENTS}:
+            told = sorted({*takes, *COMMON_ARGUMENTS} - set(hidden))
+            raise SettingsError(f"{where}: unknown argument {name!r}; {nearest(name, told)}")
+    if (dtype := spec.arguments.get("dtype")) in ("bfloat16", "float16"):
+        raise SettingsError(
+            f"{where}: dtype: expected mixed_{dtype}, whose weights stay float32, received {dtype}, whose own are "
+            "too coarse to learn: Adam changes none of them in bfloat16"
+        )
+    if spec.type == "Normalization" and not {"mean", "variance"} <= spec.arguments.keys():
+        raise SettingsError(
+            f"{where}: expected mean and variance, as nothing adapts it to pictures here, and it would change nothing; "
+            "dataset.json has mean and std (whose square is the variance), or try BatchNormalization"
+        )
+    if "value_range" in takes - spec.arguments.keys() - set(hidden):
+        raise SettingsError(
+            f"{where}: expected value_range, which is [0, 1] for pictures in an architecture, received none, for which "
+            "Keras takes 0 to 255; give it, or put the layer into augmentation"
+        )
 
 
 def _argument(name: str, value: Any) -> Any:
