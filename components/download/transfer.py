@@ -115,15 +115,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         headers["Range"] = f"bytes={partial.size}-"
         if origin.validator and origin.url == url_digest(url):
             headers["If-Range"] = origin.validator
-    try:
-        response = session.get(url, headers=headers, stream=True, timeout=(patience.connect_s, patience.stall_s))
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        reason = _why(error, patience)
-        # A malformed address or an untrusted certificate stays what it is.
-        if any(isinstance(cause, ValueError | requests.TooManyRedirects) for cause in _causes(error)):
-            raise RefusedError(reason) from None
-        raise BrokenOffError(reason) from None
-    with response:
+    with _ask(session, url, headers, patience) as response:
         if to_fetch.checksum is None and _is_led_astray(response):
             raise RefusedError("a redirect from https to plain http, where anybody may change it; give source_sha256")
         total = _accept(response, url, partial, to_fetch)
@@ -138,6 +130,22 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         partial.origin_path.unlink(missing_ok=True)  # nothing could tell a whole one from a part of one
     elif partial.size != total:
         raise BrokenOffError(f"{partial.size:,} of {total:,} bytes, then the end")
+
+
+def _ask(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
+    """The beginning of an answer.
+
+    Raises:
+        BrokenOffError, RefusedError: there is none.
+    """
+    try:
+        return session.get(url, headers=headers, stream=True, timeout=(patience.connect_s, patience.stall_s))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+        reason = _why(error, patience)
+        # A malformed address or an untrusted certificate stays what it is.
+        if any(isinstance(cause, ValueError | requests.TooManyRedirects) for cause in _causes(error)):
+            raise RefusedError(reason) from None
+        raise BrokenOffError(reason) from None
 
 
 def _usable_origin(partial: Partial, to_fetch: FileToFetch) -> Origin | None:

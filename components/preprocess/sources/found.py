@@ -93,7 +93,7 @@ class Found:
         """
         self.payloads, self.names, self.out = payloads, names, out or {}
         if not len(self):
-            others = sum(self.others_in.values(), collections.Counter())
+            others = self.others
             advice = "check what was packed, or convert the files to .jpg or .png"
             if others.keys() & ARCHIVES:
                 advice = "archives in there are not read: unpack them, or name them as the source, several as a list"
@@ -108,6 +108,11 @@ class Found:
     def left_out(self) -> np.ndarray:
         """Whether a picture is left out: bool [n]."""
         return np.logical_or.reduce([np.zeros(len(self), bool), *self.out.values()])
+
+    @property
+    def others(self) -> collections.Counter[str]:
+        """How many files are no pictures, by their endings."""
+        return sum(self.others_in.values(), collections.Counter())
 
     @property
     def top(self) -> Folder:

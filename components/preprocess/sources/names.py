@@ -7,6 +7,8 @@ from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
 
 # What a table of labels is called that lies beside its pictures.
 TABLES = {"labels.csv", "labels.tsv", "labels.jsonl", "labels.manifest"}
+# How what may be one ends that is called otherwise.
+TABLE_ENDINGS = {".csv", ".tsv", ".jsonl", ".manifest", ".xlsx", ".parquet"}
 SPLIT_WORDS = {
     "train": TRAIN,
     "training": TRAIN,

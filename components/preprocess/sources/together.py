@@ -7,12 +7,13 @@ import numpy as np
 
 from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
+from components.core.pictures.names import endings
 from components.core.wording import listed, printable
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import Table
 from components.preprocess.sources.labelled import Labels
 from components.preprocess.sources.layout import Folder, depth_of_all, read_layout
-from components.preprocess.sources.names import splits_named
+from components.preprocess.sources.names import TABLE_ENDINGS, splits_named
 from components.preprocess.sources.payloads import Several
 from components.preprocess.sources.source import TRAIN, Source
 
@@ -108,7 +109,7 @@ def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> di
     for part in parts:
         ignored.update({reason: int(mask.sum()) for reason, mask in part.out.items()})
     ignored[labels.unlabelled] = int(((labels.labels == -1) & ~left_out).sum())
-    others = sum((count for part in parts for count in part.others_in.values()), collections.Counter())
+    others = sum((part.others for part in parts), collections.Counter())
     for ending, count in others.most_common(ENDINGS_TOLD):
         ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
     ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
@@ -128,14 +129,19 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
     for part, split, depth in zip(parts, splits, depths, strict=True):
         for folder, count in part.pictures_in.items():
             pictures_in[split + folder[depth:]] += count
-        for folder, endings in part.others_in.items():
-            others_in[split + folder[depth:]].update(endings)
+        for folder, by_ending in part.others_in.items():
+            others_in[split + folder[depth:]].update(by_ending)
     layout = read_layout(pictures_in, others_in)
     labels = Labels(parts, unlabelled=UNSORTED)
     labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}
     labels.notices += layout.notices
     if called:
         labels.notices.append(_by_names(parts))
+    others = sum((part.others for part in parts), collections.Counter())
+    if tables := endings({ending: others[ending] for ending in TABLE_ENDINGS & others.keys()}):
+        labels.notices.append(
+            f"classes are by folders, without a look at {tables}: if that names the classes, give it as labels=FILE"
+        )
     for part, split, depth, start in zip(parts, splits, depths, labels.starts, strict=True):
         places = [layout.places.get(split + folder[depth:], (-1, 0)) for folder in part.folder_numbers]
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)

@@ -173,6 +173,9 @@ def test_what_is_no_picture_is_left_out_and_counted(tmp_path):
         "no picture by its ending: .md": 1,
         "not inside a class folder": 1,
     }
+    assert source.notices == [
+        "classes are by folders, without a look at 1 .csv: if that names the classes, give it as labels=FILE"
+    ]
 
 
 def test_endings_in_any_case_and_dots_in_names(tmp_path):
