@@ -17,11 +17,10 @@ VENV   = .venv
 PYTHON = $(VENV)/bin/python
 LOCKS  = docker/requirements
 
-# What a target takes stands above it, as `target.takes`. All else is refused before anything runs: it would be left out in
-# silence. With ANY it is taken for a parameter of the pipeline, and Python refuses what is none.
-WHERE    = ENDPOINT NAMESPACE
-COMPILED = WHAT PLACEMENT EVALUATE_ON QUEUE PRIORITY WEBHOOK_SECRET GRID TRIALS PARALLEL
-SUBMIT   = $(WHERE) $(COMPILED) EXPERIMENT SERVICE_ACCOUNT
+# By Python, which knows what each takes: options, and parameters of the pipeline. What another target takes stands above
+# it, as `target.takes`. All else is refused before anything runs: it would be left out in silence.
+COMMANDS = run-local sweep model config predict predict-all doctor pipeline-compile pipeline-upload pipeline-run follow \
+    schedule schedules unschedule
 ALWAYS   = PYTHON3 VENV BASE_IMAGE CONV2D_%
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
@@ -37,22 +36,13 @@ GIVEN   := $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstwor
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 # What NAME was given there, or nothing.
 given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
-# --service-account X for SERVICE_ACCOUNT=X, and so on, for those of the names that were given. Nothing is not given, but as
-# PROFILE and OUTPUTS, which refuse it: a script's variable that is not set would train the quickstart.
-dashed   = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z))
-options  = $(foreach name,$(1),$(if $(call given,$(name))$(filter $(name),$(filter PROFILE OUTPUTS,$(GIVEN))),$(call dashed,$(name)) $(call text,$(name))))
-# --cache for CACHE=1, --no-cache for CACHE=0.
-switches = $(foreach name,$(1),$(if $(call given,$(name)),$(if $(filter 0 1,$(call given,$(name))),$(if $(filter 0,$(call given,$(name))),$(patsubst --%,--no-%,$(call dashed,$(name))),$(call dashed,$(name))),$(error expected $(name)=0 or $(name)=1, received $(call given,$(name))))))
-# The options that the target takes and was given, as the command line spells them; $(1): what is none of it there.
-SWITCHES = CACHE DIGESTS CHECK_IMAGES WATCH KUBERNETES_MANIFEST
-typed    = $(call options,$(filter-out $(SWITCHES) ANY VERBOSE $(1),$($@.takes))) $(call switches,$(filter $(SWITCHES),$($@.takes)))
-# What the targets that were asked for take. All else that was given are parameters, handed on as NAME=VALUE.
+# Those of the names that were given, as NAME=VALUE: pipeline/commands/given.py makes options of them.
+named    = $(foreach name,$(filter $(1),$(GIVEN)),$(call quote,$(name)=$(value $(name))))
+# What the targets that were asked for take, and what is left for Python.
 TAKEN    = $(sort $(foreach goal,$(MAKECMDGOALS),$($(goal).takes)))
 OTHERS   = $(filter-out $(TAKEN) $(ALWAYS),$(GIVEN))
-SETTINGS = $(foreach name,$(OTHERS),$(call quote,$(name)=$(value $(name))))
 CONV2D   = @$(PYTHON) -m pipeline
-# The target as a command on a configuration: with its options, and the parameters behind them.
-configured = $(CONV2D) $(1) $(typed) -- $(SETTINGS)
+SETTINGS = $(call named,$(OTHERS))
 
 .DEFAULT_GOAL := help
 TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(MAKEFILE_LIST))))
@@ -63,61 +53,48 @@ TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run-local.takes = PROFILE RUNNER OUTPUTS CACHE ANY
 run-local: $(VENV)/local ## train on this machine: SOURCE=photos/ IMAGE_SIZE=64 PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-	$(call configured,run-local)
+	$(CONV2D) run-local $(SETTINGS)
 
-sweep.takes = PROFILE RUNNER OUTPUTS CACHE GRID TRIALS SAMPLER ANY
 sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-	$(call configured,sweep)
+	$(CONV2D) sweep $(SETTINGS)
 
-model.takes = PROFILE CLASSES ANY
 model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	$(call configured,model show)
+	$(CONV2D) model show $(SETTINGS)
 
-predict.takes = IMAGE MODEL REGISTRY OUT TOP OUTPUTS
 predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	$(CONV2D) predict $(call typed,IMAGE) -- $(if $(call given,IMAGE),$(call text,IMAGE))
+	$(CONV2D) predict $(SETTINGS)
 
-predict-all.takes = MODEL REGISTRY OUTPUTS ANY
 predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	$(call configured,predict-all)
+	$(CONV2D) predict-all $(SETTINGS)
 
 models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
-	$(CONV2D) models $(call options,REGISTRY) $(or $(subst $$,\$$,$(call given,ARGS)),list)
+	$(CONV2D) models $(if $(call given,REGISTRY),--registry $(call text,REGISTRY)) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
-pipeline-compile.takes = PROFILE $(COMPILED) CACHE DIGESTS KUBERNETES_MANIFEST ANY
 pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	$(call configured,compile)
+	$(CONV2D) compile $(SETTINGS)
 
-pipeline-upload.takes = PROFILE $(WHERE) $(COMPILED) CACHE DIGESTS CHECK_IMAGES ANY
 pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	$(call configured,upload)
+	$(CONV2D) upload $(SETTINGS)
 
-pipeline-run.takes = PROFILE $(SUBMIT) WATCH CACHE DIGESTS CHECK_IMAGES VERBOSE ANY
 pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-	$(call configured,submit)
+	$(CONV2D) submit $(SETTINGS)
 
-follow.takes = RUN $(WHERE) VERBOSE
 follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-	$(CONV2D) follow $(call typed,RUN) -- $(call quote,$(call given,RUN))
+	$(CONV2D) follow $(SETTINGS)
 
-schedule.takes = CRON NAME VERSION PROFILE $(SUBMIT) CACHE DIGESTS CHECK_IMAGES ANY
 schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	$(CONV2D) schedule $(call typed,CRON) -- $(call quote,$(call given,CRON)) $(SETTINGS)
+	$(CONV2D) schedule $(SETTINGS)
 
-schedules.takes = $(WHERE)
 schedules: $(VENV)/local ## list what is scheduled
-	$(CONV2D) schedules $(typed)
+	$(CONV2D) schedules $(SETTINGS)
 
-unschedule.takes = NAME $(WHERE)
 unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	$(CONV2D) unschedule $(call typed,NAME) -- $(call quote,$(call given,NAME))
+	$(CONV2D) unschedule $(SETTINGS)
 
-doctor.takes = PROFILE JSON $(WHERE) PLACEMENT BUCKET TENSORBOARD WEBHOOK_SECRET SERVICE_ACCOUNT ANY
 doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
-	$(CONV2D) doctor $(if $(call given,JSON),--json) $(call typed,JSON) -- $(SETTINGS)
+	$(CONV2D) doctor $(SETTINGS)
 
 cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
@@ -128,9 +105,8 @@ cluster-down.takes = CLUSTER
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
 
-config.takes = PROFILE WHAT PLACEMENT ANY
 config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
-	$(call configured,config)
+	$(CONV2D) config $(SETTINGS)
 
 ifneq ($(filter-out 0,$(call given,CLUSTER)),)
 tensorboard.takes = CLUSTER NAMESPACE PORT
@@ -139,12 +115,12 @@ tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1
 else
 tensorboard.takes = CLUSTER OUTPUTS PORT
 tensorboard: $(VENV)/local
-	$(CONV2D) tensorboard $(call typed,CLUSTER)
+	$(CONV2D) tensorboard $(call named,OUTPUTS PORT)
 endif
 
 images.takes = TARGET ACTION SIGN DOCKER
 images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
-	$(CONV2D) images $(call options,TARGET SIGN) -- $(or $(call given,ACTION),build)
+	$(CONV2D) images $(call named,TARGET SIGN ACTION)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image.takes = SUITE
@@ -226,5 +202,5 @@ endef
 
 UNKNOWN = $(filter-out $(TARGETS) $(VENV)/%,$(MAKECMDGOALS))
 $(if $(UNKNOWN),$(error there is no target $(UNKNOWN); make help lists them, and a value is given as NAME=VALUE))
-$(if $(filter-out help,$(MAKECMDGOALS)),$(if $(filter ANY,$(TAKEN)),,$(if $(OTHERS),$(error $(MAKECMDGOALS) takes no \
-    $(addsuffix =,$(OTHERS)); it takes $(or $(addsuffix =,$(TAKEN)),nothing)))))
+$(if $(filter-out help,$(MAKECMDGOALS)),$(if $(filter $(COMMANDS),$(MAKECMDGOALS)),,$(if $(OTHERS),$(error $(MAKECMDGOALS) \
+    takes no $(addsuffix =,$(OTHERS)); it takes $(or $(addsuffix =,$(TAKEN)),nothing)))))

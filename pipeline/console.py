@@ -100,7 +100,7 @@ def program() -> str:
 
 def option(name: str, value: str = "") -> str:
     """An option as the caller types it: `--service-account x`, or to make `SERVICE_ACCOUNT=x`."""
-    return f"{name.replace('-', '_').upper()}={value}" if _by_make() else f"--{name} {value}".rstrip()
+    return f"{name.replace('-', '_').upper()}={value}" if by_make() else f"--{name} {value}".rstrip()
 
 
 def help_command(command: str) -> str:
@@ -109,7 +109,7 @@ def help_command(command: str) -> str:
     Args:
         command: with its groups, such as `python -m pipeline models show`.
     """
-    if not _by_make():
+    if not by_make():
         return f"{command} --help"
     _, models, rest = command.partition(" models")  # the target that hands a command line on
     return f"make models ARGS='{f'{rest} --help'.strip()}'" if models else "make help"
@@ -117,10 +117,11 @@ def help_command(command: str) -> str:
 
 def command_to_follow(run_id: str) -> str:
     """The command that follows a run on the cluster."""
-    return f"make follow RUN={run_id}" if _by_make() else f"{program()} follow {run_id}"
+    return f"make follow RUN={run_id}" if by_make() else f"{program()} follow {run_id}"
 
 
-def _by_make() -> bool:
+def by_make() -> bool:
+    """Whether make runs this command."""
     return program() != "conv2d" and "MAKELEVEL" in os.environ
 
 

@@ -4,13 +4,16 @@ import functools
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 
 import click
 import pytest
 import yaml
 
+from components.core.errors import PipelineError
 from pipeline import ROOT
+from pipeline.commands.given import as_typed
 from pipeline.commands.main import main
 from pipeline.commands.models import models
 from pipeline.images.names import image
@@ -43,16 +46,27 @@ def test_what_make_is_told_exists(document: str) -> None:
 
 @functools.cache
 def refusal(target: str, names: tuple[str, ...]) -> str:
-    """What make says against a target or a name; empty if it takes them, and each that it hands on is a parameter."""
+    """What is said against a target or a name; empty if it is taken, and each that is no option is a parameter."""
     given = [f"{name}={'prediction' if name == 'WHAT' else '1'}" for name in names]
     path = {"PATH": os.environ["PATH"]}  # and not what `make test` was given
     done = subprocess.run(["make", "-n", target, *given], cwd=ROOT, env=path, capture_output=True, text=True)
-    handed_on = re.findall(r"'([A-Z][A-Z0-9_]*)=1'", done.stdout)
-    return done.stderr or " ".join(name for name in handed_on if not is_parameter(name))
+    handed_on = []
+    for command in re.findall(r"^\S+ -m pipeline (.*)$", done.stdout, re.MULTILINE):
+        try:
+            handed_on += as_typed(main, shlex.split(command))
+        except PipelineError as refused:
+            return str(refused)
+    settings = [word.partition("=")[0] for word in handed_on if re.match("[A-Z][A-Z0-9_]*=", word)]
+    return done.stderr or " ".join(name for name in settings if not is_parameter(name))
 
 
 def is_parameter(name: str) -> bool:
     return name.lower() in {**Parameters.model_fields, **PredictionParameters.model_fields}
+
+
+@pytest.fixture(autouse=True)
+def by_make(monkeypatch) -> None:
+    monkeypatch.setenv("MAKELEVEL", "1")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -1,9 +1,12 @@
 """The command line, `python -m pipeline` or `conv2d`. The Makefile calls it; `--help` tells what there is."""
 
+import sys
+
 import click
 
 from components.core.errors import one_line_errors
 from pipeline.commands import cluster, images, local, models
+from pipeline.commands.given import as_typed
 from pipeline.commands.usage import one_line_usage
 
 
@@ -18,4 +21,4 @@ for command in (*local.COMMANDS, *cluster.COMMANDS, *models.COMMANDS, *images.CO
 
 def run() -> None:
     with one_line_errors(), one_line_usage():
-        main(standalone_mode=False)
+        main(as_typed(main, sys.argv[1:]), standalone_mode=False)

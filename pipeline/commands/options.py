@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -161,11 +160,10 @@ def _endpoint(url: str, namespace: str) -> Any:
     return find_endpoint(url, namespace)
 
 
-def _watching(interval: float, timeout: float) -> Any:
-    """VERBOSE=1 shows Kubeflow's and Argo's lines too."""
+def _watching(interval: float, timeout: float, verbose: bool) -> Any:
     from pipeline.cluster.follow import Watch
 
-    return Watch(interval, timeout=timeout, verbose=os.environ.get("VERBOSE") == "1")
+    return Watch(interval, timeout=timeout, verbose=verbose)
 
 
 def not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -205,6 +203,7 @@ watched = adding(
     _watching,
     click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks."),
     click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]"),
+    click.option("--verbose", is_flag=True, help="Kubeflow's and Argo's lines too."),
 )
 
 
