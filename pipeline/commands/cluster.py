@@ -25,13 +25,22 @@ from pipeline.parameters.pipeline import Pipeline
     help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
 )
 @options.compiled(with_cache=True)
-def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool) -> None:
+@options.check_images
+def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool, check_images: bool) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
-    from pipeline.cluster.compile import compile_pipeline
+    from pipeline.cluster.compile import compile_pipeline, step_images
+    from pipeline.images.lookup import require_images
 
     to = to or pathlib.Path(f"build/{pipeline.kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
     compile_pipeline(pipeline, to, kubernetes_manifest)
     print(f"compiled {to}")
+    if check_images:
+        try:
+            notes = require_images(image for _, image in step_images(pipeline))
+        except PipelineError as absent:  # they may be pushed before a run is started
+            notes = [str(absent)]
+        for note in notes:
+            print(f"note: {note}")
 
 
 @click.command("upload")

@@ -3,9 +3,11 @@
 import base64
 
 import pytest
+from click.testing import CliRunner
 
 from components.core.errors import PipelineError
 from pipeline.cluster.compile import compile_pipeline, step_images
+from pipeline.commands.main import main
 from pipeline.images.lookup import _docker_login, read_name, require_images, with_digest
 from tests.pipeline.pipelines import training
 from tests.servers import image_registry
@@ -46,6 +48,20 @@ def test_images_are_looked_up_in_their_registry(guarded):
         both = "to have .*:check-2 and 1 more, it has not; try make images ACTION=push TARGET=cpu and .* TARGET=jax$"
         with pytest.raises(PipelineError, match=both):
             require_images([f"{name}:train-jax-2", f"{name}:check-2", f"{name}:export-1"])
+
+
+def test_what_is_compiled_for_images_that_are_not_there_says_so(tmp_path, monkeypatch):
+    """KFP starts a run of it all the same, and waits for hours for an image."""
+    compiled = ["compile", "--to", str(tmp_path / "training.yaml")]
+    with Registry(set()).serving() as url:
+        for repository, said in {
+            f"{url.removeprefix('http://')}/team/conv2d": "expected the registry to have ",
+            "conv2d-pipeline": "the images (conv2d-pipeline:check-",
+        }.items():
+            monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", repository)
+            told = CliRunner().invoke(main, compiled, catch_exceptions=False).output.splitlines()
+            assert told[0] == f"compiled {compiled[-1]}" and told[1].startswith(f"note: {said}")
+    assert len(CliRunner().invoke(main, [*compiled, "--no-check-images"]).output.splitlines()) == 1
 
 
 @pytest.mark.skipif(image_registry.BINARY is None, reason="needs docker-registry")
