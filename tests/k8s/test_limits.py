@@ -86,25 +86,9 @@ def test_a_container_without_resources_gets_some(limits):
     }
 
 
-def test_without_the_limit_range_the_quota_refuses_kubeflow(limits, quota):
-    limits["spec"]["limits"][0].update(defaultRequest={}, default={})
-    with pytest.raises(RefusedError, match=r"must specify requests\.cpu"):
-        fits([[NOTHING]], quota, limits)
-
-
 def test_what_else_lives_in_the_namespace_is_given_no_limit(limits):
     """A notebook that asks for 8Gi was refused, another team's step killed as it took more than 4Gi."""
     assert admitted({"requests": {"cpu": "2", "memory": "8Gi"}}, limits)["limits"] == {}
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [({"pods": "20"}, "pods"), ({"requests.cpu": "8"}, "cpu"), ({"requests.nvidia.com/gpu": "4"}, "nvidia.com/gpu")],
-)
-def test_a_quota_too_small_is_found(limits, quota, changed, said):
-    quota["spec"]["hard"].update(changed)
-    with pytest.raises(RefusedError, match=f"exceeded quota: .*{said}"):
-        fits([*SERVERS, *([STEP] * RUNS)], quota, limits)
 
 
 def test_there_is_no_gpu_to_ask_for_on_a_laptop(rendered, limits):

@@ -9,7 +9,6 @@ from kfp.dsl.executor import Executor
 from components.notify.component import notify
 from pipeline import ROOT
 from tests.components.notify.conftest import Webhook, leave
-from tests.components.notify.test_findings import EXECUTOR, stored
 from tests.pipeline.cluster.replay import recorded_log
 
 
@@ -55,18 +54,7 @@ def kept(log: str) -> bytes:
     return "\n".join(line for line in lines if not NOT_KEPT.match(line)).encode()
 
 
-EXPORTED = b"exported digits version 1\nexported and published as version 3, the champion"
 ENDS = {
-    "success": (
-        "COMPLETE",
-        "quickstart 2026-11-26",
-        {
-            "evaluate/2/evaluation/decision.json": stored(True),
-            "export/3/executor-logs-0": EXECUTOR.encode() + EXPORTED,
-        },
-        "quickstart 2026-11-26: exported and published as version 3, the champion, test accuracy 0.7500\n"
-        "passes the gate: test accuracy 0.7500 is below min_accuracy 0.8\nhttp://kfp/#/runs/details/run-1",
-    ),
     "out of memory": (
         "FAILED",
         "quickstart 2026-11-26",
