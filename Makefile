@@ -10,8 +10,9 @@ PYTHON3 = python3
 WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # The environment is our own and keeps its bytecode, whatever this machine's habit: without, each start of TensorFlow
-# compiles its Python again, 11 seconds in place of 4. It finds `pipeline` in this folder, and no other Python's packages.
-unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH PYTHONPATH PYTHONHOME
+# compiles its Python again, 11 seconds in place of 4. It finds `pipeline` in this folder, no other Python's packages,
+# and a warning of pip's or TensorFlow's is no error.
+unexport PYTHONDONTWRITEBYTECODE PYTHONSAFEPATH PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE
 
 VENV   = .venv
 PYTHON = $(VENV)/bin/python

@@ -70,7 +70,9 @@ def test_no_value_is_run(make, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONHOME"])
+@pytest.mark.parametrize(
+    "habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS"]
+)
 def test_the_environment_is_our_own_whatever_this_machines_habits(make, habit):
     """Its bytecode is kept, the checkout is found; the packages of ROS's or Spark's Python ended in an ImportError."""
     assert make("config", **{habit: "1"})[0] == "config"
