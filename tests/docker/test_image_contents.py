@@ -1,12 +1,15 @@
 """The real images: what is in them, as whom they run, and that KFP's executor starts in them."""
 
 import json
+import os
 
 import pytest
 from kfp import dsl
 
 from pipeline import ROOT
-from pipeline.images import names
+from pipeline.images import build, names
+from pipeline.images.base_image import base_name
+from pipeline.images.docker_build import docker_build, obtain_base
 
 
 def run(engine, image: str, command: list[str], **options) -> str:
@@ -54,6 +57,17 @@ def test_runs_as_any_user_with_a_read_only_root(engine, cpu_image, user, expecte
     assert found["home"] == "/tmp"
     assert found["encoding"] == "utf-8"
     assert found["writable"] == ["/tmp"]
+
+
+def test_a_private_checkout_makes_an_image_that_all_may_read(engine, cpu_image):
+    before, name = os.umask(0o077), "conv2d-test-code:private"
+    try:
+        with build._copied_sources() as context:
+            docker_build(context, "code", obtain_base(engine, base_name()), [name])
+        assert run(engine, name, ["find", "/app", "!", "-perm", "-a+r"]) == ""
+    finally:
+        os.umask(before)
+        engine.images.remove(name)
 
 
 @dsl.component(base_image="image", install_kfp_package=False)
