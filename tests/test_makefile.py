@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline import ROOT
 
+PYTHON = os.path.realpath(sys.executable)  # a script's first line takes no blanks, as this checkout's path may have
 ODD = [
     "a b",
     "it's",
@@ -30,7 +32,7 @@ def make(tmp_path):
     (venv / "bin").mkdir(parents=True)
     python = venv / "bin" / "python"
     python.write_text(
-        f"#!{sys.executable}\nimport json, os, sys\n"
+        f"#!{PYTHON}\nimport json, os, sys\n"
         "assert not [name for name in os.environ if name.startswith('PYTHON')]\n"
         "print(json.dumps(sys.argv[1:]))\n"
     )
@@ -70,12 +72,10 @@ def test_no_value_is_run(make, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(
-    "habit", ["PYTHONDONTWRITEBYTECODE", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS"]
-)
+@pytest.mark.parametrize("habit", ["DONTWRITEBYTECODE", "SAFEPATH", "PATH", "HOME", "WARNINGS", "OPTIMIZE"])
 def test_the_environment_is_our_own_whatever_this_machines_habits(make, habit):
     """Its bytecode is kept, the checkout is found; the packages of ROS's or Spark's Python ended in an ImportError."""
-    assert make("config", **{habit: "1"})[0] == "config"
+    assert make("config", **{f"PYTHON{habit}": "1"})[0] == "config"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_make_tells_that_it_calls(tmp_path):
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     python = venv / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
     (venv / "local").touch()
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
@@ -186,7 +186,7 @@ def test_an_environment_that_was_left_half_made_is_made(tmp_path):
     """By Ctrl-C, or by a Debian without python3-venv: it has a Python and no pip, and stayed so until `make clean`."""
     python, index = tmp_path / "venv/bin/python", tmp_path / "index"
     python.parent.mkdir(parents=True)
-    python.write_text(PACKAGES.format(python=sys.executable, pip=str(tmp_path / "pip"), index=str(index)))
+    python.write_text(PACKAGES.format(python=PYTHON, pip=str(tmp_path / "pip"), index=str(index)))
     python.chmod(0o755)
     told = []
     for there in (False, True):
@@ -209,9 +209,9 @@ def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path):
     (venv / "local").touch()
     os.utime(venv / "local", (2**32, 2**32))
     nowhere = {"PATH": os.environ["PATH"], "PIP_INDEX_URL": "http://127.0.0.1:1", "PIP_RETRIES": "0"}
-    command = ["make", f"VENV={venv}", f"PYTHON3={sys.executable}", "config"]
-    done = subprocess.run(command, cwd=ROOT, env=nowhere, capture_output=True, text=True)
-    assert "error: expected the packages of docker/requirements/local.txt" in done.stderr  # which was next
+    command = ["make", f"VENV={venv}", f"PYTHON3={PYTHON}", "config"]
+    said = subprocess.run(command, cwd=ROOT, env=nowhere, capture_output=True, text=True).stderr
+    assert "error: expected the packages of docker/requirements/local.txt" in said  # which was next
     subprocess.run([venv / "bin/python", "-m", "pip", "--version"], check=True, capture_output=True)
 
 

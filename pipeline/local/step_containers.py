@@ -190,6 +190,7 @@ class StepContainer:
         from docker import errors
 
         with contextlib.suppress(errors.DockerException, OSError, AttributeError):  # it may have no input yet
-            self.input.close()
+            # All of the answer: without its socket, Python 3.13 prints a traceback for the rest when it cleans up.
+            getattr(self.input, "_response", self.input).close()
         with contextlib.suppress(errors.DockerException, OSError):
             self.container.remove(force=True)
