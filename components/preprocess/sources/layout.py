@@ -58,7 +58,7 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     return Layout(
         class_names,
         {folder: (labels[path[0]], split) for folder, (split, path) in filled.items()},
-        _alike_inside(_inside(path for _, path in filled.values())),
+        _alike_inside(_inside(path for _, path in filled.values())) + _called_as_splits(class_names),
     )
 
 
@@ -178,6 +178,12 @@ def _alike_inside(inside: Mapping[str, set[str]]) -> list[str]:
         f"the classes are {listed(sorted(inside))}, and each holds the folders {listed(sorted(same))}: if those are "
         "the classes, or not all of them are to be learned from, sort them otherwise"
     ]
+
+
+def _called_as_splits(class_names: list[str]) -> list[str]:
+    """The notice that classes are called test or the like, where train may be a vehicle."""
+    named = [name for name in class_names if splits_named([name]).get(name, TRAIN) != TRAIN]
+    return [f"{listed([name])} is a class here: if it is a split, or has no labels, take it out" for name in named]
 
 
 def _refuse_empty(

@@ -86,6 +86,14 @@ def test_classes_that_all_hold_the_same_folders_are_noticed(above):
     assert layout("cat/train", "cat/test", "dog/train", "dog/test").notices == []
 
 
+def test_a_class_that_is_called_as_a_split_is_noticed():
+    """Pictures to be tested on, beside the classes, are one more class."""
+    assert layout("cat", "dog", "test").notices == [
+        "test is a class here: if it is a split, or has no labels, take it out"
+    ]
+    assert layout("train", "plane", "car").notices == []
+
+
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
