@@ -4,6 +4,8 @@ import collections
 import unicodedata
 from collections.abc import Callable
 
+import numpy as np
+
 from components.core.pictures.values import NEARLY_BLACK
 from components.core.wording import counted, listed
 from components.preprocess.report.facts import DataFacts
@@ -14,6 +16,8 @@ from components.preprocess.splits import GIVEN
 # The interval of a recall on 4 pictures is at least 49 points wide.
 FEW_TESTED = 5
 NAMED = 3
+# Copies in one class and split do harm only if they are many.
+MANY_COPIES = 0.01
 
 
 def notices(source: Source, tally: Tally) -> list[str]:
@@ -26,6 +30,9 @@ def notices(source: Source, tally: Tally) -> list[str]:
         for names in alike.values()
         if len(names) > 1
     ]
+    hashes = tally.hashes[tally.readable]
+    if (copies := len(hashes) - len(np.unique(hashes))) >= MANY_COPIES * len(hashes):
+        found.append(f"{copies:,} of {len(hashes):,} pictures are copies of others: see that no source is named twice")
     if black := tally.changes[NEARLY_BLACK]:
         found.append(
             f"{counted(black, 'picture')} of 16 bits a value, none above 4,095: the model sees them nearly black, and "
