@@ -9,6 +9,8 @@ from components.core.errors import PipelineError
 from components.core.progress import Progress
 
 CHUNK = 1 << 20
+# What to say where a known data set's file belongs and something else is.
+OWN_PICTURES = "pictures of your own take dataset=image_folder"
 # CIFAR's authors offer the same pictures as pickles; MD5 -> what to take instead.
 PYTHON_ARCHIVES = {
     "c58f30108f718f92721af3b95e74349a": "cifar-10-binary.tar.gz",
@@ -80,7 +82,7 @@ def check_sums(sums: Sums, to_fetch: FileToFetch, place: str) -> None:
     if sums.md5 in PYTHON_ARCHIVES:
         advice = f"that is the python version, whose pickles are code; give the binary one, {PYTHON_ARCHIVES[sums.md5]}"
     elif checksum.algorithm == "md5":
-        advice = f"if these data are meant, give source_sha256={sums.sha256}"
+        advice = f"if these data are meant, give source_sha256={sums.sha256}; {OWN_PICTURES}"
     raise PlaceFailedError(
         f"expected {to_fetch.name} with {expected}, received {received} from {place}; {advice}",
         f"{received} instead of {expected}",

@@ -15,7 +15,7 @@ from components.core.progress import Progress
 from components.core.storage import NotFound, Stored
 from components.core.storage.location import check_key, local_parts
 from components.download.cache import Cache, url_digest
-from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
+from components.download.file_to_fetch import OWN_PICTURES, FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
 from components.download.room import link_or_copy
 from components.download.store_source import StoreSource, find_source
 
@@ -34,7 +34,9 @@ def fetch_object(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache:
         except NotFound as missing:
             raise PlaceFailedError(str(missing), "no such object") from None
         if source.file is None:
-            raise PlaceFailedError(f"expected an object at {place}, received a prefix of objects", "a prefix")
+            raise PlaceFailedError(
+                f"expected an object at {place}, received a prefix of objects; {OWN_PICTURES}", "a prefix"
+            )
         source.fetch([source.file], original)
         sums = sums_of(original)
         try:

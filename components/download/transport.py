@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from components.core.errors import PipelineError
 from components.core.progress import Progress
 from components.download.cache import Cache
-from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError, Sums, check_sums, sums_of
+from components.download.file_to_fetch import (
+    CHUNK,
+    OWN_PICTURES,
+    FileToFetch,
+    Patience,
+    PlaceFailedError,
+    Sums,
+    check_sums,
+    sums_of,
+)
 from components.download.places import STORE_SCHEMES, path_behind, scheme_of
 from components.download.room import require_room
 
@@ -50,7 +59,8 @@ def _copy(source: pathlib.Path, to_fetch: FileToFetch, target: pathlib.Path) -> 
     """A plain copy, never a link: the artifact must not change with the user's file, nor share its owner."""
     if not source.is_file():
         what = "a folder" if source.is_dir() else "no regular file" if source.exists() else "nothing"
-        raise PlaceFailedError(f"expected the file {source}, received {what} there; check the path", f"{what} there")
+        advice = OWN_PICTURES if source.is_dir() else "check the path"
+        raise PlaceFailedError(f"expected the file {source}, received {what} there; {advice}", f"{what} there")
     size = source.stat().st_size
     require_room(target.parent, size)
     with source.open("rb") as read, target.open("wb") as write, Progress("copy", size, "B") as progress:

@@ -172,6 +172,14 @@ def test_the_sum_that_is_advised_for_other_idx_files_is_taken(fetch_known, tmp_p
         fetch_known(*originals, source=str(tmp_path), source_sha256="0" * 64)
 
 
+def test_own_pictures_where_a_known_data_set_belongs_are_told_what_they_take(archive, fetch_known, tmp_path):
+    """Of a folder the path was to be checked, and of an archive a sum to be given, which ended in another refusal."""
+    archive.write_bytes(tar_gz())
+    for source in (archive, tmp_path):
+        with pytest.raises(PipelineError, match="pictures of your own take dataset=image_folder$"):
+            fetch_known(original(b"published"), source=str(source))
+
+
 @pytest.mark.parametrize(
     "names", [("a/data_batch_4", "a/test_batch"), ("cifar-100-python/meta", "cifar-100-python/test")]
 )
