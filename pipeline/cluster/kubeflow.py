@@ -115,6 +115,13 @@ def connect(endpoint: Endpoint) -> "kfp.Client":
         def _load_config(self, *given: Any) -> Any:
             # Tries again are for `ask_kubeflow`. One at once, without a word, is for kept connections that were closed.
             configuration = super()._load_config(*given)
+            if not endpoint.url and configuration.host == kfp_server_api.Configuration().host:
+                # Without a word: its kubeconfig can't be used, or it has a token, beside which it reads none.
+                found = "a token, which is for an endpoint" if endpoint.token else "none with a context to use"
+                raise PipelineError(
+                    f"expected a kubeconfig that leads to Kubeflow Pipelines, received {found}; give "
+                    f"{option('endpoint')}, or try: kubectl cluster-info"
+                )
             configuration.retries = urllib3.Retry(3, connect=0, read=1)
             by_the_environment(configuration, kubeconfig=not endpoint.url)
             _keep_host(configuration)

@@ -201,14 +201,20 @@ def test_a_kubeconfigs_proxy_leads_to_its_own_cluster_alone(monkeypatch, tmp_pat
         assert schedules(connect(Endpoint(url))) == []
 
 
-@pytest.mark.parametrize("text", ["a: [b", "hello", "clusters: null"])
+@pytest.mark.parametrize("text", ["a: [b", "hello", "clusters: null", "current-context: gone"])
 def test_a_kubeconfig_that_is_none_is_one_line_and_a_run_is_followed_without(monkeypatch, tmp_path, text):
     (tmp_path / "kubeconfig").write_text(text)
     lead_to(tmp_path / "kubeconfig", monkeypatch)
-    monkeypatch.setattr("pipeline.cluster.kubeflow.FIRST_PATIENCE_S", 0.05)
     assert find_pods("run-2", "") is None
-    with pytest.raises(PipelineError, match="expected Kubeflow Pipelines at the cluster of the kubeconfig, no answer"):
+    with pytest.raises(PipelineError, match="expected a kubeconfig that leads to .*, received none with a context"):
         connect(Endpoint())
+
+
+def test_a_token_beside_a_kubeconfig_takes_an_endpoint(monkeypatch, tmp_path):
+    """The SDK reads no kubeconfig then, and went to port 80 of this machine."""
+    lead_to(kubeconfig(tmp_path / "kubeconfig", "http://kubernetes.company.invalid"), monkeypatch)
+    with pytest.raises(PipelineError, match="received a token, which is for an endpoint; give --endpoint"):
+        connect(Endpoint(token="t"))
 
 
 # Two people at once.
