@@ -206,7 +206,7 @@ def _zip_entries(path: pathlib.Path) -> Iterator[_Entry]:
             name, guessed = _zip_name(member)
             name = name.replace("\\", "/")  # as some Windows programs write them
             guesses += guessed
-            if member.is_dir():
+            if name.endswith("/"):
                 yield name, 0, None, None
                 continue
             with archive.open(member) as source:
