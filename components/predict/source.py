@@ -106,10 +106,9 @@ class ArchiveSource(PictureSource):
     """Pictures in an archive, which are read in its order. All its members are answered anew if it is another one."""
 
     def __init__(self, archive: pathlib.Path, uri: str, generation: str):
-        self.archive, self.uri, self.generation, self.remote = archive, uri, generation, False
-        self.left_out, self.refused = collections.Counter(), {}
+        super().__init__(open_store(str(archive.parent)), iter(()))
+        self.archive, self.uri, self.generation = archive, uri, generation
         self.members = enumerate(iter_members(archive))
-        self.store = open_store(str(archive.parent))
         self.lying = self.store.stat(archive.name)
 
     def pictures(self) -> Iterator[Picture]:
