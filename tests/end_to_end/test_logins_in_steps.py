@@ -6,14 +6,11 @@ Both servers are on this machine's loopback. Without an engine the container's p
 """
 
 import base64
-import http.server
 import os
 import pathlib
 import subprocess
 import sys
-import threading
-import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -21,6 +18,7 @@ from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images.engine import engine
 from tests.components.download.faulty_server import tar_gz
+from tests.servers.http_api import Api
 from tests.servers.s3 import S3Server
 
 LOGIN = "ada:secret"
@@ -50,41 +48,21 @@ fetch()
 """
 
 
-class ForwardProxy(http.server.BaseHTTPRequestHandler):
+class ForwardProxy(Api):
     """Knows one site, `pictures.example`, which no name server does, and nobody without a login."""
 
-    passed: list[str] = []
-
-    def do_GET(self) -> None:
+    def handle(self, method: str, path: str, query: dict[str, str], body: object, headers: Mapping[str, str]) -> tuple:
         login = base64.b64encode(LOGIN.encode()).decode()
-        if self.headers.get("Proxy-Authorization") != f"Basic {login}":
-            self.send_error(407)
-            return
-        if urllib.parse.urlsplit(self.path).hostname != "pictures.example":
-            self.send_error(502)
-            return
-        self.passed.append(self.command)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(PICTURES)))
-        self.send_header("ETag", '"1"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(PICTURES)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        pass
+        if headers.get("Proxy-Authorization") != f"Basic {login}":
+            return 407, ""
+        return (200, (PICTURES, {"ETag": '"1"'})) if headers["Host"] == "pictures.example" else (502, "")
 
 
 @pytest.fixture
-def proxy() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ForwardProxy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    ForwardProxy.passed.clear()
-    yield f"http://{LOGIN}@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def proxy() -> Iterator[tuple[ForwardProxy, str]]:
+    api = ForwardProxy()
+    with api.serving() as url:
+        yield api, url.replace("//", f"//{LOGIN}@")
 
 
 @pytest.fixture
@@ -107,20 +85,21 @@ def runner(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("source", ["http://pictures.example/photos.tar.gz", "s3://team/photos.tar.gz"])
 def test_a_step_has_the_users_proxy_and_keys(
-    runner: str, source: str, proxy: str, s3: str, tmp_path: pathlib.Path
+    runner: str, source: str, proxy: tuple[ForwardProxy, str], s3: str, tmp_path: pathlib.Path
 ) -> None:
+    api, address = proxy
     login = tmp_path / "home" / ".aws" / "credentials"
     login.parent.mkdir(parents=True)
     login.write_text(f"[team]\naws_access_key_id = {KEY}\naws_secret_access_key = secret\n")
     others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GOOGLE_", "CONV2D_"))}
     environment = others | {
         "HOME": str(tmp_path / "home"), "AWS_PROFILE": "team", "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3, "http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": "127.0.0.1",
+        "AWS_ENDPOINT_URL": s3, "http_proxy": address, "HTTP_PROXY": address, "no_proxy": "127.0.0.1",
         "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
     command = [sys.executable, "-c", PROGRAM, runner, str(tmp_path / "outputs"), source]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     fetched = [path.read_bytes() for path in (tmp_path / "outputs").rglob("raw/*.tar.gz")]
     assert fetched == [PICTURES], done.stdout[-3000:] + done.stderr[-3000:]
-    assert bool(ForwardProxy.passed) is source.startswith("http://")
-    assert LOGIN.partition(":")[2] not in done.stdout.replace(proxy, "")
+    assert bool(api.requests) is source.startswith("http://")
+    assert LOGIN.partition(":")[2] not in done.stdout.replace(address, "")

@@ -1,9 +1,7 @@
 """A look at a source is another text if the source has changed, wherever it lies, and only then."""
 
-import http.server
 import os
 import pathlib
-import threading
 
 import pytest
 
@@ -12,6 +10,7 @@ from components.download.component import download as download_component
 from components.download.component import look as look_component
 from components.download.look import can_change, look
 from components.download.settings import DownloadSettings
+from tests.servers.http_api import Api
 
 
 def picture(folder: pathlib.Path, name: str, content: bytes = b"one") -> pathlib.Path:
@@ -80,37 +79,23 @@ def test_a_missing_source_is_refused():
         look("/no/such/place")
 
 
-class Server(http.server.BaseHTTPRequestHandler):
+class Changing(Api):
     """Answers with the headers that the test says; HEAD may be refused."""
 
-    def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
-        self.answer(403 if self.server.signed_for_get else 200)
+    says: dict[str, str] = {}
+    signed_for_get = False
 
-    def do_GET(self) -> None:  # noqa: N802
-        self.answer(200)
-
-    def answer(self, status: int) -> None:
-        self.send_response(status)
-        for name, value in self.server.says.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+    def handle(self, method: str, *_: object) -> tuple:
+        return 403 if method == "HEAD" and self.signed_for_get else 200, ("", self.says)
 
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
-        server.says, server.signed_for_get = {}, False
-        server.url = f"http://127.0.0.1:{server.server_port}/photos.tar"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    api = Changing()
+    with api.serving() as url:
+        api.url = f"{url}/photos.tar"
+        yield api
 
 
 @pytest.mark.parametrize("signed_for_get", [False, True])
@@ -129,8 +114,7 @@ def test_a_server_that_tells_nothing_never_looks_the_same(server):
 
 
 def test_a_server_that_does_not_answer_is_left_to_download(server):
-    server.shutdown()
-    server.server_close()
+    server.faults = [(method, "/", "drop") for method in ("HEAD", "GET")] * 10
     assert look(server.url) != look(server.url)
 
 
