@@ -55,10 +55,15 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     _refuse_empty(classes, pictures, others or {})
     class_names = _agreed_classes(set(classes.values()))
     labels = {name: label for label, name in enumerate(class_names)}
+    loose = sorted("/".join(folder) for folder, count in pictures.items() if folder and count and folder not in filled)
     return Layout(
         class_names,
         {folder: (labels[path[0]], split) for folder, (split, path) in filled.items()},
-        _alike_inside(_inside(path for _, path in filled.values())) + _called_as_splits(class_names),
+        [
+            *_alike_inside(_inside(path for _, path in filled.values())),
+            *_called_as_splits(class_names),
+            *([f"pictures directly in {listed(loose)} are of no class, and left out"] if loose else []),
+        ],
     )
 
 

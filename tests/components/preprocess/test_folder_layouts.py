@@ -95,6 +95,12 @@ def test_a_class_that_is_called_as_a_split_is_noticed():
     assert layout("train", "plane", "car").notices == []
 
 
+def test_a_split_without_class_folders_is_noticed():
+    """As ImageNet's val is packed: a share of train validated, and only a number told of it."""
+    understood = layout("data/train/cat", "data/train/dog", "data/val")
+    assert understood.notices == ["pictures directly in data/val are of no class, and left out"]
+
+
 @pytest.mark.parametrize(
     ("folders", "said"),
     [
@@ -188,7 +194,8 @@ def test_what_is_no_picture_is_left_out_and_counted(tmp_path):
         "not inside a class folder": 1,
     }
     assert source.notices == [
-        "classes are by folders, without a look at 1 .csv: if that names the classes, give it as labels=FILE"
+        "pictures directly in top are of no class, and left out",
+        "classes are by folders, without a look at 1 .csv: if that names the classes, give it as labels=FILE",
     ]
 
 
