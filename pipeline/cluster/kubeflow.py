@@ -89,7 +89,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
 
 def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a kubeconfig, or a cluster around this process."""
-    kubeconfig = environment.get("KUBECONFIG") or str(pathlib.Path.home() / ".kube" / "config")
+    kubeconfig = environment.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")  # noqa: PTH111
     return "KUBERNETES_SERVICE_HOST" in environment or any(
         pathlib.Path(path).is_file() for path in kubeconfig.split(os.pathsep)
     )

@@ -70,7 +70,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
         return local.SubprocessRunner(use_venv=False)
     import docker
 
-    home = pathlib.Path.home()
+    home = pathlib.Path(os.path.expanduser("~")).absolute()  # noqa: PTH111 - pathlib fails for a user without one
     # What lies below `outputs` is mounted with it.
     written = [path for path in (*written_places(parameters).values(), downloads) if not path.is_relative_to(outputs)]
     variables = container.variables(os.environ, home)
@@ -84,6 +84,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
     return local.DockerRunner(
         # What the containers write belongs to whoever ran make, also with an engine that remaps users.
         user=f"{os.getuid()}:{os.getgid()}",
+        group_add=os.getgroups(),
         userns_mode="host",
         environment={**variables, **host, "HOME": container.HOME},
         mounts=[
@@ -93,6 +94,7 @@ def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path
         read_only=True,
         tmpfs={container.HOME: "exec"},
         cap_drop=["ALL"],
+        cap_add=["DAC_OVERRIDE"] if os.getuid() == 0 else [],  # root as a process reads and writes others' files
         # label=disable: SELinux would hide the user's folders, or relabel them for good.
         security_opt=["no-new-privileges", "label=disable"],
         shm_size="1g",

@@ -62,13 +62,13 @@ def _has_another_owner(owner: str) -> bool:
     return int(pid) != os.getpid()
 
 
-def own_user(engine: Mapping[str, Any]) -> dict[str, str]:
-    """Whoever runs a rootless engine is root in its containers; others are nobody there.
+def own_user(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever runs a rootless engine is root in its containers; others are nobody there, and so are groups.
 
     Args:
         engine: what it says of itself.
     """
-    return {"user": "0:0"} if "name=rootless" in engine["SecurityOptions"] else {}
+    return {"user": "0:0", "group_add": []} if "name=rootless" in engine["SecurityOptions"] else {}
 
 
 class StepContainers:

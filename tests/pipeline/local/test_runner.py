@@ -1,5 +1,6 @@
 """Which runner, and in which image each step runs: by the parameters, the backend among them."""
 
+import functools
 import importlib.util
 import os
 
@@ -45,17 +46,24 @@ def test_without_an_engine_processes_run(monkeypatch, tmp_path):
     assert choose_runner("auto", Parameters())[0] == "process"
 
 
-def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tmp_path):
+def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tmp_path, monkeypatch):
     """With `dockerd --userns-remap` and rootless engines they could not write at all."""
     given = kfp_runner("docker", Parameters(), tmp_path).container_run_args
     assert (given["user"], given["userns_mode"]) == (f"{os.getuid()}:{os.getgid()}", "host")
     # Nothing beyond what a step needs, as the README says; what SELinux labels stays as it is.
     secured = ("no-new-privileges", "label=disable")
     assert (given["read_only"], given["cap_drop"], tuple(given["security_opt"])) == (True, ["ALL"], secured)
+    # Pictures that only a group of one's own may read, and to root those of others, were "no permission".
+    monkeypatch.setattr(os, "getgroups", lambda: [7, 8])
+    monkeypatch.delenv("HOME")  # nor is anything known of a user of a CI
+    for user, capabilities in ((0, ["DAC_OVERRIDE"]), (54321, [])):
+        monkeypatch.setattr(os, "getuid", functools.partial(int, user))
+        as_it = kfp_runner("docker", Parameters(), tmp_path).container_run_args
+        assert (as_it["group_add"], as_it["cap_add"]) == ([7, 8], capabilities)
     assert (given["tmpfs"], given["shm_size"], given["labels"]) == ({"/tmp": "exec"}, "1g", labels(tmp_path))  # noqa: S108
     assert "device_requests" not in given
     [gpus] = kfp_runner("docker", Parameters(gpus="2", backend="jax"), tmp_path).container_run_args["device_requests"]
     assert (gpus["Count"], gpus["Capabilities"]) == (2, [["gpu"]])
     seccomp = "name=seccomp,profile=default"
-    assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0"}
+    assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0", "group_add": []}
     assert own_user({"SecurityOptions": [seccomp, "name=userns"]}) == own_user({"SecurityOptions": [seccomp]}) == {}
