@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from collections.abc import Sequence
 
 from components.core.artifacts.model import MODEL_FILE
@@ -65,6 +66,17 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     registry = absolute.get("publish_uri", parameters.publish_uri)
     version = look_at_start(start, parameters.start_sha256, parameters.start_version, registry)
     return parameters.model_copy(update={**absolute, **seen, "start_from": start, "start_version": version})
+
+
+def is_as_seen(parameters: Parameters) -> bool:
+    """Whether a source on this machine looks as with_places saw it. True for another, and for a version of the user's
+    own: that is none of the digits that a look comes to."""
+    if not local_sources(parameters) or not re.fullmatch("[0-9a-f]{16}", parameters.source_version):
+        return True
+    try:
+        return look(parameters.source, labels=parameters.labels) == parameters.source_version
+    except PipelineError:  # it is gone
+        return False
 
 
 def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> None:

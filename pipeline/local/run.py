@@ -17,6 +17,7 @@ from pipeline.console import StepOutput
 from pipeline.local import kept
 from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
 from pipeline.local.links import BOARD, BoardLinks, lead
+from pipeline.local.places import is_as_seen
 from pipeline.local.runner import RunnerName, kfp_runner
 from pipeline.local.step_containers import StepContainers
 from pipeline.local.warm import WarmProcess
@@ -98,15 +99,14 @@ class LocalRun:
 
         from pipeline.training import training_pipeline
 
-        self.image = image
-        self.init = functools.partial(
-            local.init,
+        self.image, self.parameters = image, parameters
+        local.init(
             runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.cache / runner),
+            enable_caching=cached,
         )
-        self.init(enable_caching=cached)
         if runner == "process":  # a container has the code of the run's begin
             self.tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
         pipeline = training_pipeline(parameters, image, sweep=self.sweep)
@@ -133,10 +133,7 @@ class LocalRun:
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
-        if self._is_changed(task_name):
-            # The cache would take what comes of it for the old code's.
-            self.console.say("  note: its code was changed since the run began; no later run takes the result")
-            self.init(enable_caching=False)
+        changed = self._changed(task_name)
         self.exit_status = 0
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
@@ -164,6 +161,10 @@ class LocalRun:
                 lead(task_directory, earlier)
         elif outputs:
             kept.note(task_directory)
+            if changed := changed or self._changed(task_name):
+                # The cache takes what comes of it for what the old one came to.
+                self.console.say(f"  note: its {changed} changed since the run began; no later run takes the result")
+                kept.forget(self.cache, task_directory)
         step.outputs = outputs
         step.status = "succeeded" if state == status.Status.SUCCESS else "failed"
         if step.status == "failed":
@@ -171,12 +172,14 @@ class LocalRun:
         self.console.say(f"  {self._result(step)}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
 
-    def _is_changed(self, step: str) -> bool:
-        """Whether a step has other code than when the run began."""
+    def _changed(self, step: str) -> str:
+        """What of a step is not what it was when the run began, its code or its source; empty: all is."""
         try:
-            return step in self.tags and self.image(step) != self.tags[step]
+            if step in self.tags and self.image(step) != self.tags[step]:
+                return "code"
         except OSError:  # a file that goes this moment
-            return True
+            return "code"
+        return "" if step != "download" or is_as_seen(self.parameters) else "source"
 
     def _result(self, step: Step) -> str:
         """What is said when a step has ended."""

@@ -1,7 +1,8 @@
-"""What was removed from an earlier run's directory is made anew, and then taken from the cache again."""
+"""What was removed from an earlier run's directory, or was read while it changed, is made anew."""
 
 import io
 import pathlib
+from collections.abc import Callable
 
 import pytest
 from kfp import dsl
@@ -9,15 +10,20 @@ from kfp.local import status
 from kfp.local.cache import LocalCache
 
 from pipeline.console import StepOutput
+from pipeline.local.places import with_places
 from pipeline.local.run import LocalRun
+from pipeline.parameters.parameters import Parameters
 
 
 @pytest.fixture
 def train(tmp_path):
     """Runs a step as kfp.local does, with its cache; gives whether it was cached, and what was said."""
     cache = LocalCache(str(tmp_path / ".cache" / "process"))
+    (tmp_path / "photos").mkdir()
+    source = str(tmp_path / "photos")
 
-    def execute(task_name: str, pipeline_resource_name: str):
+    def execute(task_name: str, pipeline_resource_name: str, meanwhile: Callable[[], None]):
+        meanwhile()
         if found := cache.get("key"):
             return found, status.Status.SUCCESS
         directory = tmp_path / pipeline_resource_name / task_name
@@ -29,12 +35,13 @@ def train(tmp_path):
         cache.put("key", outputs)
         return outputs, status.Status.SUCCESS
 
-    def ran(name: str) -> tuple[bool, str]:
+    def ran(name: str, step: str = "train", meanwhile: Callable[[], None] = lambda: None) -> tuple[bool, str]:
         run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
-        _, state = run._step(execute, "train", name)
+        run.parameters = with_places(Parameters(source=source), tmp_path / "outputs")
+        _, state = run._step(execute, step, name, meanwhile=meanwhile)
         assert state == status.Status.SUCCESS
-        assert (tmp_path / name / "train" / "model" / "file").read_text() == "all of it"
-        return run.steps["train"].cached, run.console.target.getvalue()
+        assert (tmp_path / name / step / "model" / "file").read_text() == "all of it"
+        return run.steps[step].cached, run.console.target.getvalue()
 
     return ran
 
@@ -56,3 +63,11 @@ def test_curves_that_were_removed_are_no_reason_to_train_again(train, tmp_path):
     train("training-1")
     (tmp_path / "training-1" / "train" / "tensorboard" / "file").unlink()
     assert train("training-2")[0]
+
+
+def test_a_source_that_changed_while_it_was_read_is_read_again(train, tmp_path):
+    """A picture that came meanwhile and was taken back was trained on for good."""
+    picture = tmp_path / "photos" / "1.png"
+    assert "  note: its source changed since the run began; no" in train("training-1", "download", picture.touch)[1]
+    picture.unlink()
+    assert [train(f"training-{number}", "download")[0] for number in (2, 3)] == [False, True]
