@@ -41,6 +41,9 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
             if not parameters.gpus.isdecimal():  # a container has the GPUs that it is given, and would train without
                 received = parameters.gpus or "none"
                 raise PipelineError(f"gpus: expected a number of GPUs for containers, such as 1, received {received}")
+            images = {
+                step: image(step) for step in names.COMPONENTS
+            }  # of the code of now, whatever is edited meanwhile
             build(list(dict.fromkeys(["cpu", trains_in])))
         except PipelineError as reason:
             if choice == "docker":
@@ -48,7 +51,7 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
             print(f"runner: processes, since Docker can't run the steps here: {reason}")
         else:
             print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
-            return "docker", image
+            return "docker", images.__getitem__
     else:
         print("runner: processes, as asked")
     require_backend(parameters.backend)

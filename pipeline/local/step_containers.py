@@ -7,7 +7,7 @@ and 12.4 as processes (medians, two idle cores). A container that waits holds 0.
 
 A step's container is the same as without: its own, of the step's image, with the same user, folders, limits and label,
 and in it KFP's executor runs the same code with the same arguments. It ends with the run, and by itself if the run was
-killed, since its standard input is closed then.
+killed, since its standard input is closed then (waiting.py).
 """
 
 import codecs
@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from components.core.errors import PipelineError
@@ -111,15 +111,16 @@ class StepContainers:
             held = self.held.pop(step, None)
             if held:
                 stack.callback(held.remove)
-            told = held and held.made_of == (image, options) and held.tell(command)
+            told = held and held.tell(command)
             self.start(AFTER.get(step, ""), options)
             if not held or not told:
-                held = self.started(client, image, command, options)
+                held = self.started(client, image, options)
                 stack.callback(held.remove)
+                held.tell(command)
             return held.ended()
 
     @staticmethod
-    def started(client: Any, image: str, command: list[str], options: dict[str, Any]) -> "StepContainer":
+    def started(client: Any, image: str, options: dict[str, Any]) -> "StepContainer":
         """A step's container.
 
         Raises:
@@ -128,7 +129,7 @@ class StepContainers:
         from docker import errors
 
         try:
-            return StepContainer(client, image, command, options)
+            return StepContainer(client, image, (), options)
         except (errors.DockerException, OSError) as error:
             said = short(error)
             far = f"; an engine on another machine does not see this one's files: {option('runner', 'process')}"
@@ -142,18 +143,21 @@ class StepContainers:
         from docker import errors
 
         if step in self.steps and step not in self.held:
-            waiting = ["python3", "-c", WAITING.read_text(encoding="utf-8"), *LOADED[step]]
             with contextlib.suppress(errors.DockerException, OSError):  # then it is started when it is its turn
-                self.held[step] = StepContainer(self.client, self.image(step), waiting, options)
+                self.held[step] = StepContainer(self.client, self.image(step), LOADED[step], options)
 
 
 class StepContainer:
-    """A container that runs. As with `docker run -i`, its standard input is closed when nobody is connected to it any
-    more."""
+    """A container that waits for its step. As with `docker run -i`, its standard input is closed when nobody is
+    connected to it any more.
 
-    def __init__(self, client: Any, image: str, command: list[str], options: dict[str, Any]):
-        self.made_of = image, options
-        self.container = client.containers.create(image, command, stdin_open=True, **options)
+    Args:
+        modules: what it imports meanwhile.
+    """
+
+    def __init__(self, client: Any, image: str, modules: Sequence[str], options: dict[str, Any]):
+        waiting = ["python3", "-c", WAITING.read_text(encoding="utf-8"), *modules]
+        self.container = client.containers.create(image, waiting, stdin_open=True, **options)
         try:
             self.input = self.container.attach_socket(params={"stdin": 1, "stream": 1})
             self.container.start()
@@ -162,7 +166,7 @@ class StepContainer:
             raise
 
     def tell(self, command: list[str]) -> bool:
-        """Gives the one that waits the word; False if it is not there to hear it.
+        """Gives it the word; False if it is not there to hear it.
 
         Args:
             command: sh -ec SCRIPT MODULE ARGUMENT...: KFP's script writes the module to a file and runs it.

@@ -62,7 +62,6 @@ def evaluate():
     sys.exit(3)
 """
 INPUT = json.dumps({"inputs": {}, "outputs": {"outputFile": "/tmp/executor_output.json"}})
-COMMAND = ["sh", "-ec", "...", SOURCE, "--executor_input", INPUT, "--function_to_execute", "evaluate"]
 OPTIONS = {
     "labels": {"conv2d-pipeline.test": "early"},
     "user": "1234:1234",
@@ -72,13 +71,17 @@ OPTIONS = {
 LABEL = {"label": "conv2d-pipeline.test=early"}
 
 
+def command(source: str) -> list[str]:
+    return ["sh", "-ec", "...", source, "--executor_input", INPUT, "--function_to_execute", "evaluate"]
+
+
 @pytest.fixture
 def run_step(engine):
     """Runs a step's container with `containers`."""
 
-    def run(containers: StepContainers, command: list[str] = COMMAND, image: str = "", **options: object) -> int:
-        image = image or names.image("evaluate")
-        return containers.run(engine, image=image, command=command, **{"volumes": {}, **OPTIONS, **options})
+    def run(containers: StepContainers, source: str = SOURCE, **options: object) -> int:
+        image = names.image("evaluate")
+        return containers.run(engine, image=image, command=command(source), **{"volumes": {}, **OPTIONS, **options})
 
     return run
 
@@ -86,18 +89,18 @@ def run_step(engine):
 @pytest.mark.usefixtures("cpu_image")
 def test_a_container_that_waits_becomes_the_step(engine, run_step, capsys):
     options = OPTIONS | {"mounts": []}
-    fresh = ["python3", "-c", "raise SystemExit(7)", "--function_to_execute", "evaluate"]
+
+    def ran() -> tuple[int, str]:
+        code = run_step(containers)
+        return code, capsys.readouterr().out.splitlines()[-1]  # KFP's executor logs what it was given
+
     with StepContainers(names.image, frozenset({"evaluate"})) as containers:
         containers.start("evaluate", options)
-        code = run_step(containers)
-        said = capsys.readouterr().out.splitlines()  # KFP's executor logs what it was given
-        assert (code, said[-1]) == (3, "process 1 has imported it: True as 1234")
-        # One that would not be the same, or is gone, is none; each is taken away, and so is one that nobody needed.
-        containers.start("evaluate", options | {"user": "1"})
-        assert run_step(containers, fresh) == 7
+        assert ran() == (3, "process 1 has imported it: True as 1234")
+        # One that is gone is none; each is taken away, and so is one that nobody needed.
         containers.start("evaluate", options)
         containers.held["evaluate"].container.kill()
-        assert run_step(containers, fresh) == 7
+        assert ran() == (3, "process 1 has imported it: False as 1234")
         containers.start("evaluate", options)
         containers.start("preprocess", options)
         assert len(engine.containers.list(filters=LABEL)) == 1
@@ -105,13 +108,14 @@ def test_a_container_that_waits_becomes_the_step(engine, run_step, capsys):
 
 
 ODD = """
-import os, pathlib, sys, time
-for half in (b"\\xc3", b"\\xa9\\n"):  # of one letter
-    os.write(1, half)
-    time.sleep(0.2)
-pathlib.Path(sys.argv[1], "written").touch()
-assert pathlib.Path("/mounted/written").exists()
-raise SystemExit(137)
+def evaluate():
+    import os, pathlib, time
+    for half in (b"\\xc3", b"\\xa9\\n"):  # of one letter
+        os.write(1, half)
+        time.sleep(0.2)
+    pathlib.Path(FOLDER, "written").touch()
+    assert pathlib.Path("/mounted/written").exists()
+    raise SystemExit(137)
 """
 
 
@@ -123,10 +127,9 @@ def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_
     folder.chmod(0o777)
     volumes = {str(folder): {"bind": str(folder), "mode": "rw"}}
     mounts = [Mount("/mounted", str(folder), type="bind")]
-    command = ["python3", "-c", ODD, str(folder), "--function_to_execute", "download"]
     with StepContainers(names.image, frozenset()) as containers:
-        assert run_step(containers, command, volumes=volumes, mounts=mounts) == 137
-    assert capsys.readouterr().out == "\u00e9\n"
+        assert run_step(containers, f"FOLDER = {str(folder)!r}{ODD}", volumes=volumes, mounts=mounts) == 137
+    assert capsys.readouterr().out.endswith("\u00e9\n")
     assert (folder / "written").exists()
     assert engine.containers.list(all=True, filters=LABEL) == []
 
@@ -190,22 +193,39 @@ def test_a_run_that_is_ended_leaves_no_container(engine, tmp_path, number):
     assert engine.containers.list(all=True, filters={"label": f"{OUTPUTS_LABEL}={tmp_path}"}) == []
 
 
+LONG = """
+def evaluate():
+    import time
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "status"),
+    [
+        ("early.start('evaluate', OPTIONS); print('begun', flush=True); sys.stdin.read()", 0),
+        ("early.run(early.client, image=names.image('evaluate'), command=COMMAND, volumes={}, **OPTIONS)", 1),
+    ],
+)
 @pytest.mark.usefixtures("cpu_image")
-def test_a_container_that_waits_ends_with_a_run_that_was_killed(engine):
+def test_a_container_ends_with_a_run_that_was_killed(engine, does, status):
+    """A step trained on, unseen, until the next run in that folder."""
     code = f"""
 import sys
 from pipeline.images import names
-from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainers, remove_containers
+from pipeline.local.step_containers import StepContainers
+COMMAND, OPTIONS = {command(LONG)!r}, {OPTIONS}
 with StepContainers(names.image, frozenset({{"evaluate"}})) as early:
-    early.start("evaluate", {OPTIONS})
-    print(early.held["evaluate"].container.id, flush=True)
-    sys.stdin.read()
+    {does}
 """
-    run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    container = engine.containers.get(run.stdout.readline().decode().strip())
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes)
+    assert "begun\n" in run.stdout
+    [container] = engine.containers.list(filters=LABEL)
     run.kill()
     run.communicate()
     try:
-        assert container.wait(timeout=120)["StatusCode"] == 0
+        assert container.wait(timeout=120)["StatusCode"] == status
     finally:
         container.remove(force=True)
