@@ -14,11 +14,14 @@ from pipeline import ROOT
 from pipeline.console import StepOutput
 from pipeline.local.kfp_hooks import left_everything, observed_tasks
 from pipeline.local.run import LocalRun
+from pipeline.parameters.parameters import Parameters
 
 
 @pytest.fixture
 def run(tmp_path):
-    return LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
+    run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
+    run.parameters = Parameters()
+    return run
 
 
 def artifact(path):
