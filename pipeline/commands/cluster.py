@@ -84,7 +84,7 @@ def submit_command(pipeline: Pipeline, check_images: bool, watching: Any, watch:
 @click.command("follow")
 @options.endpoint
 @options.watched
-@click.argument("run_id", metavar="RUN", callback=options.not_empty)
+@click.argument("run_id", metavar="RUN")
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
     """Follows a run that is there; exits 0 only if it succeeded."""
     from pipeline.cluster.kubeflow import connect, run_page
@@ -147,7 +147,7 @@ def schedules_command(endpoint: Any) -> None:
 
 @click.command("unschedule")
 @options.endpoint
-@click.argument("name", metavar="NAME", callback=options.not_empty)
+@click.argument("name", metavar="NAME")
 def unschedule_command(name: str, endpoint: Any) -> None:
     """Removes the schedule of that name or id."""
     from pipeline.cluster.schedule import unschedule

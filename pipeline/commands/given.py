@@ -30,28 +30,28 @@ def as_typed(main: click.Group, words: list[str]) -> list[str]:
     known = {_in_make(parameter): parameter for parameter in command.params}
     takes_settings = any(parameter.name == "settings" for parameter in command.params)
     options: list[str] = []
-    arguments: list[str] = []
-    settings: list[str] = []
+    behind: list[str] = []
     for word in rest:
         name, _, value = word.partition("=")
         parameter = known.get(name)
         if parameter is None and not takes_settings:
             raise PipelineError(f"{' '.join(begun)} takes no {name}=; {nearest(name, list(known))}")
         if parameter is None:
-            settings.append(word)
-        elif value or name in NEVER_NOTHING:
-            if isinstance(parameter, click.Option):
-                options += _spelled(parameter, name, value)
-            else:
-                arguments.append(value)
-    return [*begun, *options, "--", *arguments, *settings]
+            behind.append(word)
+        elif not value and name not in NEVER_NOTHING:
+            continue
+        elif isinstance(parameter, click.Option):
+            options += _spelled(parameter, name, value)
+        else:
+            behind.insert(0, value)
+    return [*begun, *options, "--", *behind]
 
 
 def _in_make(parameter: click.Parameter) -> str:
     """The name by which make is given an option or an argument."""
     if isinstance(parameter, click.Option):
         return parameter.opts[-1].removeprefix("--").replace("-", "_").upper()
-    return parameter.make_metavar(click.Context(click.Command(""))).rstrip(".").upper()
+    return str(parameter.metavar or parameter.name).rstrip(".").upper()
 
 
 def _spelled(option: click.Option, name: str, value: str) -> list[str]:

@@ -166,13 +166,6 @@ def _watching(interval: float, timeout: float, verbose: bool) -> Any:
     return Watch(interval, timeout=timeout, verbose=verbose)
 
 
-def not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """An argument's value; make hands on an empty one for what was not typed."""
-    if not value.strip():
-        raise click.MissingParameter(ctx=context, param=parameter)
-    return value
-
-
 experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
 service_account = click.option(
     "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."

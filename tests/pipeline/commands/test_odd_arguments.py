@@ -76,7 +76,6 @@ WRONG = {
     "a number out of range": ("sweep", "--trials", "-1"),
     "a port that is none": ("tensorboard", "--port", "abc"),
     "an argument that is missing": ("follow",),
-    "an argument that make was given no value for": ("unschedule", "--", ""),
     "an argument too many": ("schedules", "x"),
     "a missing argument of a group's": ("models", "rollback"),
 }
