@@ -38,6 +38,7 @@ def training_pipeline(
     image: Callable[[str], str],
     cluster: ClusterOptions | None = None,
     sweep: Sweep | None = None,
+    of_source: bool = False,
 ) -> BaseComponent:
     """Builds the pipeline. Its parameters are those of Parameters.
 
@@ -46,6 +47,7 @@ def training_pipeline(
         image: the container image of a step, by the step's name.
         cluster: what is fixed about a cluster at compile time; None: the pipeline is for kfp.local.
         sweep: what to try if the best of several trainings is wanted.
+        of_source: whether the model's name follows from the source.
 
     Returns:
         A KFP pipeline: call it to run it under kfp.local, or hand it to the KFP compiler.
@@ -65,7 +67,8 @@ def training_pipeline(
             if cluster:
                 # Whoever starts a run by hand may give it anything, and export would refuse its part after hours.
                 given = {name: values[name] for name in check.component_spec.inputs if name != COMPILED}
-                checked = check(**{COMPILED: compiled_for(defaults, sweep)}, **given).set_display_name("Check")
+                fixed = compiled_for(defaults, sweep, of_source)
+                checked = check(**{COMPILED: fixed}, **given).set_display_name("Check")
                 place(checked, "check")
 
             if is_looked_at(defaults):
@@ -123,7 +126,7 @@ def is_looked_at(parameters: Parameters) -> bool:
     return can_change(parameters) or not is_pinned(*named)
 
 
-def compiled_for(defaults: Parameters, sweep: Sweep | None) -> str:
+def compiled_for(defaults: Parameters, sweep: Sweep | None, of_source: bool = False) -> str:
     """What is fixed in a compiled file, as JSON: check refuses a run that is given another."""
     return json.dumps(
         {
@@ -131,7 +134,7 @@ def compiled_for(defaults: Parameters, sweep: Sweep | None) -> str:
             "gpus": int(defaults.gpus) > 0,
             "nodes": defaults.nodes > 1,
             "looks": is_looked_at(defaults),
-            "called": [defaults.dataset, defaults.model_name],
+            "called": [defaults.model_name, defaults.dataset, defaults.source if of_source else ""],
             "tried": {name: getattr(defaults, name) for name in (sweep.names if sweep else ())},
         }
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.check.settings import Parameters, check_gpus
 from components.core.catalog import DATASETS
-from components.core.errors import PipelineError, one_line_errors
+from components.core.errors import PipelineError, one_line_errors, without_secrets
 from components.core.settings import refuse_places_here
 from components.core.start_place import is_pinned
 
@@ -22,7 +22,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
         values: as Kubeflow writes them into an argument: 0.001, true.
         compiled: what images and tasks of the pipeline are made for: its `backend`, whether for `gpus` and several
             `nodes`, whether it `looks` at the model to start from, what a sweep's trials set, with their defaults:
-            `tried`, and how the model of its data set is `called`.
+            `tried`, and how the model is `called`, with its data set, and its source if the name follows from that.
 
     Raises:
         PipelineError: the first value that can't be.
@@ -34,7 +34,7 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
     alone = not compiled["nodes"]
     # JAX's image has NVIDIA's libraries, whatever it is compiled for.
     on_cpus = alone and compiled["backend"] == "tensorflow" and not compiled["gpus"]
-    dataset, name = compiled["called"]
+    name, dataset, source = compiled["called"]
     # A network and a recipe that fit pictures of one's own are chosen when it is compiled.
     known = bool(DATASETS[given.dataset].originals) or given.dataset == dataset
     seen = compiled["looks"] or is_pinned(given.start_from, given.start_sha256, given.start_version)
@@ -53,10 +53,15 @@ def check(values: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
                 f"{parameter}: expected {expected}, for which this pipeline was compiled, received {received}; compile "
                 f"it with {again}"
             )
-    if given.dataset != dataset and given.model_name == name:
+    if given.model_name == name and given.dataset != dataset:
         raise PipelineError(
-            f"model_name: expected one for dataset={given.dataset}, received {name}, that of {dataset}, for which "
-            "this pipeline was compiled; give model_name, and min_accuracy"
+            f"model_name: expected one for dataset={given.dataset}, received {name}, that of {dataset}, for which this "
+            "pipeline was compiled; give model_name, and min_accuracy"
+        )
+    if given.model_name == name and source not in ("", given.source):
+        raise PipelineError(
+            f"model_name: expected one for source={without_secrets(given.source)}, received {name}, that of {source}, "
+            f"for which this pipeline was compiled; give model_name, or compile it with MODEL_NAME={name} if it is one"
         )
 
 

@@ -61,7 +61,8 @@ def compile_pipeline(pipeline: Pipeline, path: pathlib.Path, as_manifest: bool =
     if isinstance(defaults, PredictionParameters):
         graph = prediction_pipeline(defaults, images.__getitem__, pipeline.cluster)
     else:
-        graph = training_pipeline(defaults, images.__getitem__, pipeline.cluster, sweep)
+        of_source = pipeline.configuration.origins["model_name"] == "source"
+        graph = training_pipeline(defaults, images.__getitem__, pipeline.cluster, sweep, of_source)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Two that compile at once have a file each; the last one to end is kept. The compiler goes by the ending.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own, _numbers_in_quotes():

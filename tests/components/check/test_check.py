@@ -1,5 +1,6 @@
 """The check of a run's parameters: the command of the compiled pipeline, with the values as Kubeflow writes them."""
 
+import contextlib
 import decimal
 import json
 import re
@@ -14,6 +15,7 @@ from pipeline import ROOT
 from pipeline.parameters.parameters import configure, profile_names
 from pipeline.training import compiled_for
 from tests.pipeline.golden import compiled
+from tests.pipeline.pipelines import documents, tasks, training
 
 WEIGHTS = json.dumps([{"ResNet50": {"weights": "/data/weights.h5", "sha256": "0" * 64}}])
 
@@ -134,6 +136,20 @@ def test_a_name_that_somebody_chose_is_of_the_data_set_that_it_was_chosen_for():
     check(values, json.loads(compiled_for(mine, None)))
     with pytest.raises(PipelineError, match="expected one for dataset=mnist, received mine, that of digits"):
         check(values | {"dataset": "mnist"}, json.loads(compiled_for(mine, None)))
+
+
+@pytest.mark.parametrize(
+    ("named", "given", "passes"),
+    [([], {}, False), ([], {"model_name": "tulips"}, True), (["MODEL_NAME=roses"], {}, True)],
+)
+def test_a_name_that_follows_from_a_source_is_not_that_of_another(named, given, passes):
+    """Tulips were trained under the roses' name, and might become their champion."""
+    asked = training("SOURCE=gs://team/roses", "AUGMENTATION=", *named)  # which Keras need not be asked about
+    fixed = tasks(documents(asked)[0])["check"]["inputs"]["parameters"]["compiled"]["runtimeValue"]["constant"]
+    values = {name: written(value) for name, value in asked.defaults} | {"source": "gs://team/tulips"} | given
+    said = "model_name: expected one for source=gs://team/tulips, received roses, that of gs://team/roses, for which"
+    with contextlib.nullcontext() if passes else pytest.raises(PipelineError, match=said):
+        check(values, json.loads(fixed))
 
 
 def test_own_pictures_are_given_to_a_file_that_was_compiled_for_some():
