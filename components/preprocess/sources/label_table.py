@@ -160,7 +160,11 @@ class LabelTable:
             path, label, split = (_first_of(headers, names) for headers in (PATHS, LABELS, SPLIT_NAMES))
             if path is None or label is None:
                 raise self._no_columns(first)
-            return path, label, self._column_of_splits({path, label}) if split is None else split, True
+            if split is None:
+                split = _column_of_splits(
+                    (row for _, row in itertools.islice(self._rows(), 1, LOOKED_AT)), {path, label}
+                )
+            return path, label, split, True
         path = pictures[0]
         before = path - 1 if path and _split_of(first[path - 1]) is not None else None
         if path + 1 == len(first):
@@ -173,23 +177,20 @@ class LabelTable:
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
 
-    def _column_of_splits(self, taken: set[int]) -> int | None:
-        """The column that holds nothing but words of splits below its header, whatever that is."""
-        rows = (row for _, row in itertools.islice(self._rows(), 1, LOOKED_AT))
-        for column, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
-            if column not in taken and set() < {cell.lower() for cell in cells} - {""} <= SPLIT_WORDS.keys():
-                return column
-        return None
-
     def _json(self) -> tuple[str, Iterator[LabelLine]]:
         first = next((value for _, value in self._objects() if isinstance(value, dict)), {})
         path = _first_of(PATHS, [_plain(key) for key in first])
         label = self._label_keys(first)
         if path is None or label is None:
             raise self._no_columns(list(first))
-        path_key = list(first)[path]
+        keys = list(first)
+        path_key = keys[path]
         found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
-        split: Sequence[str] = (list(first)[found],) if found is not None else VERTEX_SPLIT
+        if found is None:
+            objects = (value for _, value in itertools.islice(self._objects(), LOOKED_AT) if isinstance(value, dict))
+            rows = ([text_at(value, (key,)) for key in keys] for value in objects)
+            found = _column_of_splits(rows, {path, keys.index(label[0])})
+        split: Sequence[str] = (keys[found],) if found is not None else VERTEX_SPLIT
         has_split = found is not None or text_at(first, VERTEX_SPLIT)
         words = _words(path_key, ".".join(label), ".".join(split) if has_split else "")
 
@@ -256,6 +257,14 @@ def _plain(name: str) -> str:
 
 def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
     return next((names.index(name) for name in headers if name in names), None)
+
+
+def _column_of_splits(rows: Iterator[list[str]], taken: set[int]) -> int | None:
+    """The column that holds nothing but words of splits, whatever its header is."""
+    for column, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
+        if column not in taken and set() < {cell.lower() for cell in cells} - {""} <= SPLIT_WORDS.keys():
+            return column
+    return None
 
 
 def text_at(value: Any, keys: Sequence[str]) -> str:
