@@ -36,14 +36,14 @@ def check_cluster(setup: Setup) -> Check:
 
 def check_namespace(setup: Setup) -> Check:
     """Whether the runs' namespace is there."""
-    fix = f"kubectl apply -k k8s/overlays/<yours>, or give your profile's with {option('namespace')}"
+    fix = f"kubectl apply --server-side -k k8s/overlays/<yours>, or give your profile's with {option('namespace')}"
     return _there(setup.pods_in, lambda: setup.core.read_namespace(setup.pods_in), fix)
 
 
 def check_service_account(setup: Setup) -> Check:
     """Whether the runs' identity is there."""
     name, another = setup.service_account, option("service-account")
-    fix = f"kubectl apply -k k8s/overlays/<yours> makes conv2d-runner; or name another with {another}"
+    fix = f"kubectl apply --server-side -k k8s/overlays/<yours> makes conv2d-runner; or name another with {another}"
     return _there(name, lambda: setup.core.read_namespaced_service_account(name, setup.pods_in), fix)
 
 

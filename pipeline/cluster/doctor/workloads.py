@@ -44,7 +44,7 @@ def check_serving(setup: Setup) -> Check:
     read = client.AppsV1Api(setup.core.api_client).read_namespaced_deployment
     deployment = unless_absent(lambda: read(SERVER, SERVING_NAMESPACE, _request_timeout=TIMEOUT_S))
     if deployment is None:
-        return skipped(f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply -k k8s/overlays/serving")
+        return skipped(f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply --server-side -k k8s/overlays/serving")
     wanted_pods, ready = deployment.spec.replicas or 0, deployment.status.ready_replicas or 0
     if wanted_pods and ready >= wanted_pods:
         return ok(f"{ready} servers ready in {SERVING_NAMESPACE}")

@@ -9,8 +9,8 @@ from tests.servers.kube_api import kubeconfig, lead_to
 @pytest.mark.parametrize(
     ("name", "path", "fix"),
     [
-        ("namespace", "/api/v1/namespaces/kubeflow", "kubectl apply -k"),
-        ("service account", "/api/v1/namespaces/kubeflow/serviceaccounts/conv2d-runner", "kubectl apply -k"),
+        ("namespace", "/api/v1/namespaces/kubeflow", "kubectl apply --server-side"),
+        ("service account", "/api/v1/namespaces/kubeflow/serviceaccounts/conv2d-runner", "kubectl apply --server-side"),
         ("webhook's secret", "/api/v1/namespaces/kubeflow/secrets/conv2d-webhook", "kubectl create secret generic"),
     ],
 )
