@@ -125,7 +125,7 @@ def _inside(path: pathlib.Path, name: str) -> str:
     parts = name.replace("\\", "/").split("/")
     drive = parts[0][1:] == ":"
     if name.startswith(("/", "\\")) or ".." in parts or drive or "\0" in name:
-        raise PipelineError(f"expected members inside {path}, received {name!a}, which leads outside; refused")
+        raise PipelineError(f"expected members inside {path}, received {name!a}, which leads outside; pack anew")
     return posixpath.normpath(name)
 
 
@@ -179,8 +179,8 @@ def _tar_entries(path: pathlib.Path, kind: ArchiveKind) -> Iterator[_Entry]:
                     # Not tar.extractfile: its two layers cost another 0.5 s for 60,000 members.
                     yield member.name, member.size, None, tar.fileobj
                 else:
-                    what = f"{member.name!a}, a device or a sparse file"
-                    raise PipelineError(f"expected files, folders and links in {path}, received {what}; refused")
+                    what = f"{member.name!a}, a device, a sparse file or a part of a backup"
+                    raise PipelineError(f"expected files, folders and links in {path}, received {what}; pack anew")
             # On to gzip's checksum, which lies at the very end, and to see that nothing was left out.
             while rest := tar.fileobj.read(1 << 20):
                 if rest.strip(b"\0"):
