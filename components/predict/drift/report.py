@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from components.core.errors import PipelineError
 from components.core.files import whole_file
 from components.core.page.numbers import require_finite
 from components.predict.answers import Answers
@@ -37,15 +38,21 @@ class Report(NamedTuple):
 
 
 def report_drift(answers: Answers, served: Served, settings: AnswerSettings, page_path: str = "") -> Report | None:
-    """Writes the report; None if there is nothing to report on or to compare with, which a line tells."""
+    """Writes the report; None if there is nothing to report on or to compare with, which a line tells.
+
+    Raises:
+        PipelineError: nothing tells whether more than max_drift has moved.
+    """
     files = sorted(set(answers.records) - _covered(answers, page_path))
     if not files:
         return None
     if served.reference is None:
-        print(
-            f"no drift report: {served.model.said} has no reference.json, as it was exported by an earlier release",
-            flush=True,
-        )
+        if settings.max_drift < 1:
+            raise PipelineError(
+                f"expected a model that max_drift can be held against, received {served.model.said} without "
+                "reference.json, as an export has it; the pictures are answered; give such a model, or no max_drift"
+            )
+        print(f"no drift report: {served.model.said} has no reference.json, as an export has it", flush=True)
         return None
     counts = functools.reduce(Counts.plus, (answers.records[name].counts for name in files))
     readable = counts.pictures - counts.unreadable

@@ -266,6 +266,8 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert "no drift report: digits version 1 has no reference.json" in capsys.readouterr().out
     folder = tmp_path / "answers" / "digits-1"
     assert not (folder / "drift").exists()
+    guarded = PredictSettings(**given, out=str(tmp_path / "answers"), max_drift=0.2)
+    assert refusal(guarded).startswith("expected a model that max_drift can be held against, received digits version 1")
     (folder / "model.json").write_text((folder / "model.json").read_text().replace('"sha256": "', '"sha256": "0'))
     other = PredictSettings(**given, out=str(tmp_path / "answers"))
     assert "expected digits version 1 with sha256 0" in refusal(other)
