@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from components.core.errors import PipelineError
-from components.core.pictures.names import hidden
+from components.core.pictures.names import LFS, LFS_POINTER, hidden
 from components.core.pictures.packed import Readable, Unpacked, allowed_bytes, damage_named, too_much
 from components.core.pictures.tar_header import MAX_HEADER_BYTES, StrictHeader, is_tar
 
@@ -115,7 +115,9 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
         return "tar"
     known = (name for magic, name in _OTHER_KINDS.items() if start.startswith(magic))
     what = next((f"{name}; unpack it and pack it as one of those" for name in known), None)
-    if what is None:
+    if start.startswith(LFS_POINTER):
+        what = LFS
+    elif what is None:
         what = "a web page" if start.lstrip()[:1] == b"<" else "no archive at all"
     raise PipelineError(f"expected an archive (.tar, .tar.gz or .zip), received {path}, which is {what}")
 

@@ -35,6 +35,7 @@ from PIL import (
 
 from components.core.pictures import tiff, values
 from components.core.pictures.jpeg import decode_plain_jpeg, refuse_endless_jpeg
+from components.core.pictures.names import LFS, LFS_POINTER
 from components.core.pictures.plain import GREY_MODES, plain_pixels
 from components.core.pictures.thumbnail import as_image
 
@@ -206,6 +207,8 @@ def _opened(payload: bytes) -> Image.Image:
             raise ValueError("HEIC, whatever its name; convert it to JPEG or PNG") from None
         if payload.startswith(GZIP):
             raise ValueError("stored gzipped (Content-Encoding: gzip); store it as it is") from None
+        if payload.startswith(LFS_POINTER):
+            raise ValueError(LFS) from None
         if payload.startswith(tiff.STARTS):
             raise ValueError("a TIFF of bands, numbers or a compression that can't be read, or damaged") from None
         raise

@@ -1,4 +1,4 @@
-"""Whether a file is a picture or something to leave out, by its name."""
+"""Whether a file is a picture or something to leave out, by its name; and what stands in the place of one."""
 
 import os
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ LEFT_BY_PROGRAMS = {"__macosx", "@eadir", "system volume information", "lost+fou
 LEFT_BY_PROGRAMS |= {"$recycle.bin", "recycler", "#recycle", "@recycle", "#snapshot", "~snapshot"}
 LEFT_BY_PROGRAMS |= {"icon\r"}  # a file, with which a Mac shows a folder's icon; a key that is refused otherwise
 HIDDEN = "hidden"
+# What a clone has in the place of a file if Git LFS is not installed, and what it is called.
+LFS_POINTER, LFS = b"version https://git-lfs", "a pointer of Git LFS; fetch the file itself, by `git lfs pull`"
 
 
 def hidden(folders: Sequence[str], base: str) -> str:

@@ -284,6 +284,7 @@ def test_a_large_jpeg_reduced_while_decoding_looks_the_same():
     [
         (b"", "empty"),
         (b"<html>not found</html>", "not a picture of a known format"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a pointer of Git LFS; fetch the file itself"),
         (gzip.compress(encoded(flat("L", 0)), mtime=0), "Content-Encoding: gzip"),
         (encoded(Image.fromarray(noise(13, 64, 64)), "JPEG")[:-200], "truncated"),
         (encoded(Image.fromarray(noise(13, 64, 64)))[:-3000], "truncated"),

@@ -286,6 +286,7 @@ def test_flipped_bytes_end_in_the_right_bytes_or_in_one_line(archive):
     [
         (b"", "empty file"),
         (b"<!DOCTYPE html><html>busy</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS; fetch the file itself"),
         (b"hello, world " * 99, "no archive at all"),
         (b"\xfd7zXZ\x00" + b"x" * 99, "which is xz; unpack it"),
         (gzip.compress(b"hello" * 200, mtime=0), "gzip around something that is no tar"),
