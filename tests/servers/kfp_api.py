@@ -13,6 +13,15 @@ from tests.servers.kfp_runs import START, Moment, shown
 PREFIX = "/apis/v2beta1"
 # Whose rights a run has that names nobody.
 SERVICE_ACCOUNT = "pipeline-runner"
+# As which a value of a parameter's type arrives: a number where text belongs is refused.
+ARRIVES_AS = {
+    "STRING": (str,),
+    "NUMBER_INTEGER": (int, float),
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": (bool,),
+    "LIST": (list,),
+    "STRUCT": (dict,),
+}
 # What a KFP of many users does in one's namespace alone; a single object, asked for by its id, is in the one it is in.
 NAMESPACED = {("experiments", "GET"), ("experiments", "POST"), ("recurringruns", "GET")}
 
@@ -50,6 +59,10 @@ class KfpApi(Api):
         named = query.get("namespace") or (body or {}).get("namespace")
         if not identity and (refused := self._refuse_namespace(named, collection, method)):
             return refused
+        # A schedule of a version is kept unseen: its runs are refused.
+        by_version = collection == "recurringruns" and "pipeline_version_reference" in (body or {})
+        if method == "POST" and not by_version and (refused := self._refuse_parameters(body)):
+            return refused
         return getattr(self, f"_{collection}")(method, identity, query, body)
 
     def _refuse_namespace(self, namespace: str | None, collection: str, method: str) -> tuple[int, Any] | None:
@@ -59,6 +72,20 @@ class KfpApi(Api):
             return error(400, 3, f"Invalid resource references for {collection}. Namespace is empty.")
         if namespace and namespace not in self.namespaces:
             return error(403, 7, f"User 'ana' is not authorized to {method} {collection} in namespace {namespace}")
+        return None
+
+    def _refuse_parameters(self, body: Any) -> tuple[int, Any] | None:
+        """As `validatePipelineJobInputs` in Kubeflow's v2_template.go does."""
+        reference = body.get("pipeline_version_reference") or {}
+        versions = self.versions.get(reference.get("pipeline_id", ""), [])
+        made = [one for one in versions if one["pipeline_version_id"] == reference["pipeline_version_id"]]
+        spec = (made[0] if made else body).get("pipeline_spec") or {}
+        taken = spec.get("pipeline_spec", spec).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+        for name, value in ((body.get("runtime_config") or {}).get("parameters") or {}).items():
+            if name not in taken:
+                return error(400, 3, f"parameter(s) provided are not required by pipeline: {name}")
+            if type(value) not in ARRIVES_AS[kind := taken[name]["parameterType"]]:
+                return error(400, 3, f"input parameter {name} requires type {kind.lower()}")
         return None
 
     def _experiments(self, method: str, identity: str, query: dict[str, str], body: Any) -> tuple[int, Any]:

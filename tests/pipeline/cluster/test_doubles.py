@@ -78,6 +78,16 @@ def test_a_run_is_answered_as_the_recorded_one_was(name):
     assert shapes(answered) == shapes(recorded)
 
 
+@pytest.mark.parametrize(
+    ("given", "status"), [({"epochs": 3, "gpus": "1"}, 200), ({"gpus": 1}, 400), ({"x": "1"}, 400)]
+)
+@pytest.mark.parametrize("made", ["runs", "recurringruns"])
+def test_parameters_are_refused_as_kubeflow_refuses_them(made, given, status):
+    run = {"display_name": "x", "pipeline_spec": recorded_run("succeeded")["pipeline_spec"]}
+    body = run | {"runtime_config": {"parameters": given}}
+    assert KfpApi().handle("POST", f"/apis/v2beta1/{made}", {}, body, {})[0] == status
+
+
 PODS = [
     entry
     for entry in json.loads((RECORDED / "pods.json").read_text())
