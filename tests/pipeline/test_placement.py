@@ -293,7 +293,7 @@ def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it()
         store, secret, *_ = platform[step]["secretAsEnv"]
         assert store["secretName"] == STORE_SECRET
         assert {entry["configMapKey"] for entry in given["keyToEnv"]} == set(SITE_VARIABLES)
-        assert {entry["secretKey"] for entry in secret["keyToEnv"]} == set(SITE_SECRETS)
+        assert {entry["secretKey"] for entry in secret["keyToEnv"]} == {*SITE_SECRETS, "HTTPS_PROXY"}
         assert (given["configMapName"], secret["secretName"], folder["configMapName"]) == (SITE,) * 3
         assert [one["optional"] for one in (given, secret, folder)] == [True] * 3, "most clusters have none"
         assert folder["mountPath"] == SITE_FOLDER
