@@ -27,6 +27,7 @@ class Found:
 
     Attributes:
         called: the source's own name, for people.
+        place: where it came from, as far as that is known.
         offsets, sizes: where each picture's bytes are (payloads.py), and how many.
         folders: each picture's folder, a number in `folder_numbers`.
         name_sums: CRC-32 of each picture's own name, without its folders.
@@ -41,7 +42,7 @@ class Found:
     names: Callable[[int, int], Iterator[str]]
 
     def __init__(self, called: str) -> None:
-        self.called = called
+        self.called = self.place = called
         self.offsets, self.sizes = array.array("q"), array.array("q")
         self.folders, self.name_sums = array.array("i"), array.array("I")
         self.folder_numbers: dict[Folder, int] = {}

@@ -61,4 +61,6 @@ def _find(raw: pathlib.Path, info: RawInfo, file: RawFile, scratch: pathlib.Path
     if file.listing:
         return find_listed(raw / file.name, file.listing, scratch, labelled=bool(info.labels))
     called = file.uri.rstrip("/").rpartition("/")[2] or file.name
-    return find_packed(raw / file.name, called, scratch)
+    found = find_packed(raw / file.name, called, scratch)
+    found.place = file.uri
+    return found

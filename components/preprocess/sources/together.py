@@ -1,6 +1,7 @@
 """One source out of what was found in one place, or in several: which pictures, of which classes, in which splits."""
 
 import collections
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from components.preprocess.sources.names import TABLE_ENDINGS, splits_named
 from components.preprocess.sources.payloads import Several
 from components.preprocess.sources.source import TRAIN, Source
 
+ARCHIVE = re.compile(r"(\.(zip|tar|tgz|gz))+$", re.IGNORECASE)
 UNSORTED = "not inside a class folder"
 ENDINGS_TOLD = 12
 
@@ -100,7 +102,15 @@ def _take_split_folders(labels: Labels, part: Found, pictures: slice) -> None:
 
 
 def _by_names(parts: Sequence[Found]) -> str:
-    return f"splits are by the sources' names: {listed([part.called for part in parts])}"
+    return f"splits are by the sources' names: {listed(_names(parts))}"
+
+
+def _names(parts: Sequence[Found]) -> list[str]:
+    """What tells the parts apart: their names, or those of folders above them, as in train/images and test/images."""
+    paths = [ARCHIVE.sub("", part.place.rstrip("/")).split("/") for part in parts]
+    while len({path[-1] for path in paths}) < 2 and all(len(path) > 1 for path in paths):
+        paths = [path[:-1] for path in paths]
+    return [path[-1] for path in paths]
 
 
 def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> dict[str, int]:
@@ -151,7 +161,7 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
 
 def _called_as_splits(parts: Sequence[Found]) -> list[int]:
     """The split that each part is by its name; empty if they are not called so, as train.zip and test.zip are."""
-    names = [part.called.rstrip("/").rpartition("/")[2].partition(".")[0] for part in parts]
+    names = _names(parts)
     found = splits_named(sorted(set(names)))
     if not {TRAIN} < set(found.values()):
         return []

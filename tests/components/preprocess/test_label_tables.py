@@ -280,6 +280,8 @@ def test_several_sources_are_one_data_set(bucket, made, tmp_path):
     [
         (["train.tar", "test.zip"], "", True),
         (["pets-train", "pets-test.tar.gz"], "photos/", True),
+        (["pets.train.zip", "pets.test.zip"], "", True),
+        (["train/images", "test/images"], "", True),
         (["train-1.zip", "train-2.zip", "testing"], "", True),
         (["train", "more-tests.zip"], "", False),
         (["train-1.zip", "train-2.zip"], "", False),
