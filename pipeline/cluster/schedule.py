@@ -1,16 +1,18 @@
 """Recurring runs: KFP's own scheduler, its cron with seconds, in UTC."""
 
 import functools
+import json
 import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from components.check.run import check
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect
 from pipeline.cluster.submit import check_size, obtain_experiment
 from pipeline.cluster.upload import all_pages, compiled_of, spec_of, uploaded_version
 from pipeline.console import option
-from pipeline.images.names import COMPONENTS, names
+from pipeline.images.names import COMPONENTS, image, names
 from pipeline.parameters.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -98,12 +100,15 @@ def schedule(
         check_size(parameters)
         found = uploaded_version(client, pipeline.name, what)
         version = found.display_name
-        taken = spec_of(found).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+        spec = spec_of(found)
+        taken = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
         if unknown := [given for given in parameters if given not in taken]:
             raise PipelineError(
                 f"version {version} of {pipeline.name} has no parameter {unknown[0]!r}; "
                 f"{nearest(unknown[0], sorted(taken))}"
             )
+        defaults = {name: one["defaultValue"] for name, one in taken.items() if "defaultValue" in one}
+        _check_as_each_run(spec, {**defaults, **parameters})
         source = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
     make = functools.partial(
         client.create_recurring_run,
@@ -117,6 +122,21 @@ def schedule(
         service_account=service_account or None,
     )
     return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id, version
+
+
+def _check_as_each_run(spec: dict[str, Any], values: dict[str, Any]) -> None:
+    """Refuses what the version's step check would refuse in each run; of another code's check nothing is known here."""
+    executor = spec.get("deploymentSpec", {}).get("executors", {}).get("exec-check", {})
+    if _tag(executor.get("container", {}).get("image", "")) != _tag(image("check")):
+        return
+    graphs = [part["dag"]["tasks"] for part in (spec["root"], *spec["components"].values()) if "dag" in part]
+    (task,) = [tasks["check"] for tasks in graphs if "check" in tasks]
+    check(values, json.loads(task["inputs"]["parameters"]["compiled"]["runtimeValue"]["constant"]))
+
+
+def _tag(name: str) -> str:
+    """An image's tag, which is a hash of the code; the repository is another matter."""
+    return name.partition("@")[0].rpartition(":")[2]
 
 
 def schedules(client: "kfp.Client") -> list[Any]:
@@ -134,9 +154,8 @@ def code_of(entry: Any, client: "kfp.Client") -> str:
     """
     executors = compiled_of(client, entry).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
-    # Tags are hashes of the code; the repository is another matter.
-    tags = {tag for image in found if TAG.fullmatch(tag := image.partition("@")[0].rpartition(":")[2])}
-    here = {name.rpartition(":")[2] for name in names(("cpu", "gpu", "jax"))}
+    tags = {tag for tag in map(_tag, found) if TAG.fullmatch(tag)}
+    here = {_tag(name) for name in names(("cpu", "gpu", "jax"))}
     others = sorted(TAG.fullmatch(tag)[1] for tag in tags - here)  # type: ignore[index]
     return f"another: {', '.join(others)}" if others else "this" if tags else "-"
 

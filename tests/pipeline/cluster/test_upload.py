@@ -134,6 +134,8 @@ def test_a_schedule_runs_a_version(api, monkeypatch):
     assert "no --digests beside --version" in refused("--version", "newest", "--digests")
     own = refused("--version", "newest", "SOURCE=gs://bucket/photos")  # a profile of that name is another pipeline
     assert own.startswith("no pipeline 'photos' on ") and own.endswith("with the same PROFILE= or SOURCE=")
+    each_night = "gpus: expected 0, for which this pipeline was compiled, received 1; compile it with GPUS=1"
+    assert refused("--version", "newest", "GPUS=1") == each_night
     del versions[2]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["batch_size"]
     assert "has no parameter 'batch_size'" in refused("--version", "newest", "BATCH_SIZE=5")
 
