@@ -39,11 +39,11 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
 # Those of the names that were given, as NAME=VALUE: pipeline/commands/given.py makes options of them.
 named    = $(foreach name,$(filter $(1),$(GIVEN)),$(call quote,$(name)=$(value $(name))))
-# What the targets that were asked for take, and what is left for Python.
+# What the targets that were asked for take, and what is left for Python, whose commands take three of those names too.
 TAKEN    = $(sort $(foreach goal,$(MAKECMDGOALS),$($(goal).takes)))
 OTHERS   = $(filter-out $(TAKEN) $(ALWAYS),$(GIVEN))
 CONV2D   = @$(PYTHON) -m pipeline
-SETTINGS = $(call named,$(OTHERS))
+SETTINGS = $(call named,$(OTHERS) OUTPUTS REGISTRY NAMESPACE)
 
 .DEFAULT_GOAL := help
 TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(MAKEFILE_LIST))))

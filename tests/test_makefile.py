@@ -99,6 +99,12 @@ def test_what_another_target_takes_is_left_to_that(make):
     assert make("tensorboard", "config", "PORT=7", "EPOCHS=3") == ["config", "EPOCHS=3"]
 
 
+def test_what_both_take_is_given_to_both(make):
+    """The run lay in the default folder, and TensorBoard showed the one that was asked for."""
+    assert make("tensorboard", "run-local", "OUTPUTS=x") == ["run-local", "OUTPUTS=x"]
+    assert make("models", "predict", "REGISTRY=x", "IMAGE=y") == ["predict", "IMAGE=y", "REGISTRY=x"]
+
+
 def test_a_line_break_is_a_blank(make):
     assert make("config", "ARCHITECTURE=[\n'Flatten']")[-1] == "ARCHITECTURE=[ 'Flatten']"
 

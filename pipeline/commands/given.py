@@ -7,7 +7,7 @@ import click
 from components.core.errors import PipelineError, nearest
 from pipeline.console import by_make
 
-GIVEN = re.compile(r"[A-Za-z_]\w*=")
+GIVEN = re.compile(r"[^-=][^=]*=")
 # Nothing is not given, but of these it is refused: a script's variable that is not set would train the quickstart.
 NEVER_NOTHING = ("PROFILE", "OUTPUTS")
 

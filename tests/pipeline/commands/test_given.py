@@ -18,6 +18,7 @@ def by_make(monkeypatch):
         (["run-local", "CACHE=0"], ["--no-cache", "--"]),
         (["run-local", "OUTPUTS=a b", "SOURCE=--x"], ["--outputs", "a b", "--", "SOURCE=--x"]),
         (["run-local", "PROFILE=", "OUTPUTS=", "RUNNER="], ["--profile", "", "--outputs", "", "--"]),  # are refused
+        (["run-local", "batch-size=3", "CACHE=0"], ["--no-cache", "--", "batch-size=3"]),  # which is refused
         (["run-local", "VERBOSE=1", "epochs=3"], ["--", "VERBOSE=1", "epochs=3"]),  # a parameter of training
         (["sweep", "CACHE=1", "GRID=seed=1,2"], ["--cache", "--grid", "seed=1,2", "--"]),
         (["submit", "CHECK_IMAGES=0", "WATCH=0"], ["--no-check-images", "--no-watch", "--"]),
