@@ -2,9 +2,10 @@
 
 As preprocess does it (core/pictures/decode.py): transparency is laid on white, 16 bits become 8, grey is ITU-R 601-2
 luma by Pillow's own integers. Large JPEGs are reduced while they are decoded; another size is cropped or stretched by
-the same antialiasing triangle filter; a picture of too many pixels is refused. What differs, and how much:
+the same antialiasing triangle filter; a picture of too many pixels is refused; a JPEG is turned as its EXIF says. What
+differs, and how much:
 
-    EXIF orientation    not applied: TensorFlow has no operation that reads it. Turn such pictures before sending
+    orientation         of a PNG, and one that XMP alone tells, not applied
     resizing            Pillow rounds to 8 bits between its two passes: at most 1 of 255 a pixel
     CMYK                TensorFlow's conversion in place of Pillow's
     other file formats  refused
@@ -17,11 +18,16 @@ import functools
 from typing import Any
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.pictures.decode import LARGE, MAX_PIXELS
+from components.core.pictures.decode import LARGE, MAX_PIXELS, ORIENTATION
 from components.core.pictures.values import PNG_BITS
 
 # How a PNG begins, and where it has width and height, bits and kind.
 PNG, PNG_SIDES, PNG_HEADER = b"\x89PNG\r\n\x1a\n", 16, PNG_BITS + 2
+# How EXIF begins, within how many bytes of a JPEG, and in either order of bytes what follows.
+EXIF, EXIF_WITHIN, LITTLE, BIG = b"Exif\0\0", 1 << 14, b"II*\0", b"MM\0*"
+MOST_FIELDS = 100
+# From this orientation on, height and width change places.
+FIRST_SWAPPED = 5
 
 
 def decode_picture(payload: Any, info: DatasetInfo) -> Any:
@@ -57,18 +63,51 @@ def decode_picture(payload: Any, info: DatasetInfo) -> Any:
 
 
 def _jpeg(payload: Any, height: int, width: int) -> Any:
-    """uint8 [height, width, 3] of a JPEG, reduced as Target.reduction says."""
+    """uint8 [height, width, 3] of a JPEG, upright, reduced as Target.reduction says."""
     import tensorflow as tf
 
+    orientation = _orientation(payload)
     sides = tf.cast(tf.io.extract_jpeg_shape(payload)[:2], tf.float32)
-    spare = tf.reduce_min(sides / [height, width]) / 2
+    upright = tf.where(orientation < FIRST_SWAPPED, sides, tf.reverse(sides, [0]))
+    spare = tf.reduce_min(upright / [height, width]) / 2
     halved = tf.reduce_sum(tf.cast(spare >= [2.0, 4.0, 8.0], tf.int32))
     read = functools.partial(tf.io.decode_jpeg, payload, channels=3, dct_method="INTEGER_ACCURATE")
     with tf.control_dependencies([_refuse_too_many(sides)]):
-        return tf.switch_case(
+        pixels = tf.switch_case(
             tf.where(tf.reduce_prod(sides) > LARGE, halved, 0),
             [functools.partial(read, ratio=ratio) for ratio in (1, 2, 4, 8)],
         )
+    # Swapped first, then mirrored from side to side, from top to bottom, or both.
+    swapped = tf.cond(orientation < FIRST_SWAPPED, lambda: pixels, lambda: tf.transpose(pixels, [1, 0, 2]))
+    sided = tf.cond(tf.reduce_any(orientation == [2, 3, 6, 7]), lambda: tf.reverse(swapped, [1]), lambda: swapped)
+    return tf.cond(tf.reduce_any(orientation == [3, 4, 7, 8]), lambda: tf.reverse(sided, [0]), lambda: sided)
+
+
+def _orientation(jpeg: Any) -> Any:
+    """A JPEG's orientation by its EXIF, int64, 1 to 8; 1 is upright, or not told."""
+    import tensorflow as tf
+
+    start = tf.strings.join([tf.strings.substr(jpeg, 0, EXIF_WITHIN), b"\0" * len(EXIF)])
+    values = tf.io.decode_raw(start, tf.uint8)
+    count = tf.size(values) - len(EXIF)
+    begins = tf.reduce_all([values[at : at + count] == byte for at, byte in enumerate(EXIF)], axis=0)
+    header = tf.argmax(tf.cast(begins, tf.int32)) + len(EXIF)  # without EXIF a place where no order is told
+    order = tf.strings.substr(start, header, len(LITTLE))
+
+    def number(at: Any, size: int, little: Any) -> Any:
+        within = tf.clip_by_value(at[..., None] + tf.range(size, dtype=tf.int64), 0, tf.size(values, tf.int64) - 1)
+        powers = [256**power for power in range(size)]
+        weights = tf.where(little, tf.constant(powers, tf.int64), tf.constant(powers[::-1], tf.int64))
+        return tf.reduce_sum(tf.cast(tf.gather(values, within), tf.int64) * weights, axis=-1)
+
+    little = order == LITTLE
+    end = header - len(EXIF) - 2
+    end += number(end, 2, False)
+    fields = header + number(header + 4, 4, little)
+    places = fields + 2 + 12 * tf.range(tf.minimum(number(fields, 2, little), MOST_FIELDS))
+    told = (number(places, 2, little) == ORIENTATION) & (places + 12 <= end) & (little | (order == BIG))
+    found = tf.concat([tf.boolean_mask(number(places + 8, 2, little), told), [1]], axis=0)[0]
+    return tf.where((found > 0) & (found < 9), found, 1)
 
 
 def _png(payload: Any) -> Any:

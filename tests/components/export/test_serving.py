@@ -1,6 +1,7 @@
 """The SavedModel as a server's clients meet it: encoded pictures as preprocess would take them, and the smoke test."""
 
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -118,6 +119,26 @@ def test_a_transparent_colour_of_16_bits_is_white_and_no_other():
     theirs = decode(payload, None, Target(16, 16, 3)).pixels
     assert theirs[0, 0].tolist() == [255] * 3 and theirs[0, 8].tolist() == [0x34, 0x78, 0xBC]
     assert decode_picture(tf.constant(payload), info_of((16, 16, 3), "crop")).numpy().tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("size", [(61, 47), (2200, 1000)])  # the larger one is reduced while it is decoded
+def test_a_photograph_is_turned_as_exif_says(size):
+    """As a phone's is that was held upright: it was answered lying on its side."""
+    load_keras()
+    import tensorflow as tf
+
+    shape = (24, 40, 3)
+    decoded = tf.function(lambda one: decode_picture(one, info_of(shape, "crop")), autograph=False)
+    plain = file_of(photograph("RGB", size), "JPEG")
+    for order, orientation in itertools.product("<>", range(10)):
+        fields = [(0x010F, 2, 1, 0), (0x0112, 3, 1, orientation), (0x0131, 2, 1, 0)]
+        entries = b"".join(struct.pack(f"{order}HHIHxx", *field) for field in fields)
+        header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(fields))
+        for exif in (header + entries, *([header, b"", b"MM"] if orientation == 6 else [])):
+            segment = b"Exif\0\0" + exif
+            payload = plain[:20] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + plain[20:]
+            ours, theirs = decoded(tf.constant(payload)).numpy(), decode(payload, None, Target(*shape)).pixels
+            assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
