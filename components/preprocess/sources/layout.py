@@ -131,18 +131,19 @@ def _splits_on_top(folders: list[Folder]) -> dict[str, int]:
 
 def _splits_within(folders: list[Folder]) -> dict[str, int]:
     """The splits inside the class folders, if those hold splits and nothing else, training pictures among them."""
-    inside = _inside(folders)
-    every = set().union(*inside.values())
-    splits = splits_named(sorted(every))
-    if set(splits) == every and TRAIN in splits.values():
+    every = {"".join(folder[1:2]) for folder in folders}
+    splits = splits_named(sorted({name for folder in folders for name in folder[1:]}))
+    if every <= set(splits) and TRAIN in {splits[name] for name in every}:
         return splits
-    for name, within in sorted(inside.items()):
-        if {TRAIN} < {splits[folder] for folder in within & set(splits)}:
-            others = sorted({"/".join(folder[:2]) for folder in folders if not set(folder[1:2]) & set(splits)})
-            raise PipelineError(
-                f"expected train and test folders in every class folder or in none, received them in {listed([name])} "
-                f"and pictures in {listed(others)}; sort all of them alike"
-            )
+    below: dict[str, set[int]] = collections.defaultdict(set)
+    for folder in folders:
+        below[folder[0]].update(splits[name] for name in folder[1:] if name in splits)
+    if some := [name for name, found in sorted(below.items()) if {TRAIN} < found]:
+        others = sorted({"/".join(folder[:2]) for folder in folders if not splits.keys() & folder[1:]})
+        raise PipelineError(
+            "expected train and test folders above all class folders, or in each with nothing beside them, received "
+            f"them in {listed(some)}{f' and not in {listed(others)}' if others else ''}; sort all of them alike"
+        )
     return {}
 
 

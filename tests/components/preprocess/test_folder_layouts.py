@@ -127,8 +127,12 @@ def test_a_split_without_class_folders_is_noticed():
         (["a", "b", "c", "again/a", "again/b"], "received a, again, b, c, of which again holds a, b once more"),
         (["train/a", "train/b", "all/train/a", "all/train/b"], "received both: all, train; move what is no split"),
         (["Testing/a", "Testing/b"], "expected a train folder, received only test"),
-        (["a/train", "a/test", "b/train", "b/test", "b"], "in every class folder or in none, received them in a and "),
-        (["a/train", "a/test", "b", "c/x"], "received them in a and pictures in b, c/x; sort all of them alike"),
+        (
+            ["a/train", "a/test", "b/train", "b/test", "b"],
+            "or in each with nothing beside them, received them in a, b and not in b",
+        ),
+        (["a/train", "a/test", "b", "c/x"], "received them in a and not in b, c/x; sort all of them alike"),
+        (["a/x/train", "a/x/test", "b/y/train", "b/y/test"], "received them in a, b; sort all of them alike"),
     ],
 )
 def test_folders_that_make_no_sense_are_refused_in_one_line(folders, said):
