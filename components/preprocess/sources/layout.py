@@ -52,7 +52,7 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     for given in range(len(SPLITS)):
         _refuse_once_more_inside(_inside(path for split, path in filled.values() if split == given))
     classes = {folder: (split, path[0]) for folder, (split, path) in placed.items()}
-    _refuse_empty(classes, pictures, others or {})
+    _refuse_empty(classes, {classes[folder] for folder in filled}, others or {})
     class_names = _agreed_classes(set(classes.values()))
     labels = {name: label for label, name in enumerate(class_names)}
     loose = sorted("/".join(folder) for folder, count in pictures.items() if folder and count and folder not in filled)
@@ -193,18 +193,13 @@ def _called_as_splits(class_names: list[str]) -> list[str]:
 
 
 def _refuse_empty(
-    classes: Mapping[Folder, tuple[int, str]],
-    pictures: Mapping[Folder, int],
-    others: Mapping[Folder, dict[str, int]],
+    classes: Mapping[Folder, tuple[int, str]], filled: set[tuple[int, str]], others: Mapping[Folder, dict[str, int]]
 ) -> None:
     """Refuses classes without pictures, and says what the first of them holds."""
-    found = collections.Counter[tuple[int, str]]()
-    for folder, at in classes.items():
-        found[at] += pictures[folder]
-    empty = sorted(at for at, count in found.items() if not count)
+    empty = sorted(set(classes.values()) - filled)
     if not empty:
         return
-    several = len({split for split, _ in found}) > 1
+    several = len({split for split, _ in classes.values()}) > 1
     shown = [f"{SPLITS[split]}/{name}" if several else name for split, name in empty]
     first = [others.get(folder, {}) for folder, at in classes.items() if at == empty[0]]
     held = endings(sum(map(collections.Counter, first), collections.Counter()))

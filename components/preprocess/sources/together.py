@@ -96,7 +96,12 @@ def _take_split_folders(labels: Labels, part: Found, pictures: slice) -> None:
     tops = ["".join(folder[len(part.top) :][:1]) for folder in part.folder_numbers]
     labelled = {tops[number] for number in np.unique(folders[labels.labels[pictures] >= 0])}
     found = splits_named(sorted(labelled))
-    if set(found) == labelled and {TRAIN} < set(found.values()):
+    if {TRAIN} < set(found.values()):
+        if others := sorted(top or "no folder" for top in labelled - set(found)):
+            raise PipelineError(
+                f"expected labelled pictures of {part.called} in folders of splits or in none, received some in "
+                f"{listed(sorted(found))} and also in {listed(others)}; add a split column to the labels"
+            )
         labels.splits[pictures] = np.array([found.get(top, TRAIN) for top in tops], np.int8)[folders]
         labels.notices.append(f"splits are by the folders of {part.called}: {listed(sorted(found))}")
 

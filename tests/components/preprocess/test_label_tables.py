@@ -177,6 +177,8 @@ def test_pictures_in_split_folders_are_of_those_splits_if_the_table_names_none(m
     unlabelled = {"val/1.png": png(30), "2.png": png(31)}
     assert made(tree(tmp_path / "pets", members | unlabelled | {"labels.csv": text})).splits["test"].per_class == [4, 4]
     assert "splits are by the folders of pets: test, train" in capsys.readouterr().out
+    tree(tmp_path / "pets", {"labels.csv": f"{text}val/1.png,cat\n2.png,dog\n"})
+    assert "received some in test, train, val and also in no folder; add a split" in refused(made, tmp_path / "pets")
     lines = text.splitlines()
     said = "\n".join(
         [f"{lines[0]},split", *(f"{line},{'test' if number < 4 else ''}" for number, line in enumerate(lines[1:]))]
