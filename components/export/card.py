@@ -10,6 +10,12 @@ from components.core.pictures.decode import MAX_PIXELS
 from components.core.wording import counted, sentence
 from components.export.manifest import ExportManifest
 
+# How a picture of another size came to the model's.
+BROUGHT = {
+    "crop": "the middle of a picture that has these proportions is scaled to that size",
+    "resize": "the whole of a picture is stretched to that size",
+}
+
 
 def write_card(
     path: pathlib.Path,
@@ -122,8 +128,10 @@ def _use(manifest: ExportManifest) -> str:
 
 Input `images`: uint8, batch x {height} x {width} x {channels} (height, width, channels), values 0 to 255; scaling is
 inside the model. Output `probabilities`: float32, batch x {len(manifest.class_names)}, in the order of the classes.
+In training, {BROUGHT[manifest.resize]} by a bilinear filter with
+antialiasing, once it was turned as its EXIF says: one that is brought to it otherwise may be answered otherwise.
 The SavedModel also gives `class_name`, and its signature `encoded` takes `image_bytes`: JPEG or PNG files of any size,
-up to {MAX_PIXELS:,} pixels.
+up to {MAX_PIXELS:,} pixels, and does all that itself.
 
     import tensorflow as tf
     model = tf.saved_model.load("{manifest.formats["saved_model"].path}")

@@ -134,6 +134,9 @@ def test_the_card_of_what_is_published_claims_no_number(exported, metrics, card_
     """The registry gives the number afterwards: every version's card said version 1."""
     card = card_of(exported[0], metrics, registry="gs://bucket")
     unpublished = (exported[1] / "MODEL_CARD.md").read_text()
+    cropped = card_of(exported[0].model_copy(update={"resize": "crop"}), metrics)
+    assert "the whole of a picture is stretched to that size" in unpublished
+    assert "the middle of a picture that has these proportions is scaled to that size" in cropped
     name = exported[0].model_name
     assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
     assert "In gs://bucket the SavedModel is the version's own directory" in card
