@@ -102,8 +102,8 @@ class LabelTable:
         rows = self._rows()
         _, first = next(rows)
         path, label, split, header = self._columns(first)
-        found = [column for column in (path, label, split) if column is not None]
-        words = _words(*(first[column] if header else f"column {column + 1}" for column in found))
+        names = first if header else [f"column {column + 1}" for column in range(len(first))]
+        words = _words(names[path], names[label], "" if split is None else names[split], names)
 
         def cell(row: list[str], column: int | None) -> str:
             return row[column] if column is not None and column < len(row) else ""
@@ -192,7 +192,7 @@ class LabelTable:
             found = _column_of_splits(rows, {path, keys.index(label[0])})
         split: Sequence[str] = (keys[found],) if found is not None else VERTEX_SPLIT
         has_split = found is not None or text_at(first, VERTEX_SPLIT)
-        words = _words(path_key, ".".join(label), ".".join(split) if has_split else "")
+        words = _words(path_key, ".".join(label), ".".join(split) if has_split else "", keys)
 
         def lines() -> Iterator[LabelLine]:
             for number, value in self._objects():
@@ -229,10 +229,14 @@ class LabelTable:
         )
 
 
-def _words(path: str, label: str, split: str = "") -> str:
+def _words(path: str, label: str, split: str, names: Sequence[str]) -> str:
     """Where a picture's name, its label and its split come from; its split from nowhere if that is empty."""
     words = f"picture from {listed([path])}, label from {listed([label])}"
-    return f"{words}, split from {listed([split])}" if split else words
+    if split:
+        return f"{words}, split from {listed([split])}"
+    others = [name for name in names if name not in (path, label)]
+    alike = [name for name in others if {"fold", *SPLIT_WORDS} & {*re.findall("[a-z]+", name.lower())}]
+    return f"{words}, no split from {listed(alike)}, which says other than train and test" if alike else words
 
 
 def _line(number: int, path: str, label: str, split: str) -> LabelLine:

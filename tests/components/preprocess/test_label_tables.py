@@ -99,6 +99,11 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
         (f"UNASSIGNED,{PET},cat\n", "column 2, label from column 3, split from column 1", (PET, "cat", 0)),
         (json.dumps(VERTEX), f"imageGcsUri, label from {VERTEX_COLUMNS}", (PET, "cat", 2)),
         (json.dumps(GROUND_TRUTH), "source-ref, label from pet-metadata.class-name", ("s3://t/a.jpg", "cat", 0)),
+        (
+            "path,label,is_valid\na.jpg,cat,True\n",
+            "path, label from label, no split from is_valid, which says other than train and test",
+            ("a.jpg", "cat", 0),
+        ),
         ('{"id": "a", "label": "x", "phase": "val"}', "id, label from label, split from phase", ("a", "x", 1)),
         ('{"img": "a.jpg", "tag": 3.0, "set": "train"}', "img, label from tag, split from set", ("a.jpg", "3", 0)),
     ],
