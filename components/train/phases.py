@@ -47,7 +47,7 @@ class Phase:
             start = [layer.name for layer in model.layers].index("scale") + 1
             for place, (spec, layer) in enumerate(zip(layers, model.layers[start:], strict=False)):
                 layer.trainable = place not in self.frozen and spec.arguments.get("trainable", True)
-        _refuse_unknown_layers(settings.optimizer, model)
+        refuse_unknown_layers(settings.optimizer, model)
         first_step = self.first * (rate.steps // settings.epochs)
         mixed = mixes_labels(settings.augmentation)
         model.compile(
@@ -60,7 +60,7 @@ class Phase:
         model.optimizer.build(model.trainable_variables)  # here, as the first step would be traced twice otherwise
 
 
-def _refuse_unknown_layers(optimizer: str, model: "keras.Model") -> None:
+def refuse_unknown_layers(optimizer: str, model: "keras.Model") -> None:
     """Refuses exclude_layers that no weight's path has in it: Muon would train what it was to leave to AdamW."""
     for name in parse_optimizer(optimizer)[1].get("exclude_layers") or ():
         if not any(re.search(name, weight.path) for weight in model.weights):

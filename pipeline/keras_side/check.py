@@ -97,6 +97,7 @@ def build_all(
     from components.train.network.augment import make_augmentation
     from components.train.network.model import build_layers, build_model
     from components.train.optimizer import make_optimizer
+    from components.train.phases import refuse_unknown_layers
     from pipeline.keras_side.carried import refuse_uncarried
 
     checked = TrainSettings.checked(**settings)
@@ -117,5 +118,6 @@ def build_all(
         if image_shapes or isinstance(refusals[0], FitsNoPicturesError):
             raise refusals[0]
         return  # they may fit the pictures that come
+    refuse_unknown_layers(checked.optimizer, model)
     called = [f"layer {position} ({layer.type})" for position, layer in enumerate(layers, start=1)]
     refuse_uncarried(model, formats, called)

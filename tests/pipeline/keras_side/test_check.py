@@ -1,5 +1,7 @@
 """Layers that can't fit the pictures are refused before anything runs, also if only the data can tell their shape."""
 
+import contextlib
+
 import pytest
 
 from components.core.errors import PipelineError
@@ -47,3 +49,10 @@ def test_layers_that_may_fit_are_left_to_the_data() -> None:
     asked(FLAT % "16, 16", image_size="16")  # if the pictures are grey
     with pytest.raises(PipelineError, match=r"layer 1 \(Reshape\)"):
         asked(FLAT % "96, 288", image_size="16")
+
+
+def test_a_layer_that_the_optimizer_names_is_one_of_the_model() -> None:
+    layers = '[{"Conv2D": {"filters": 2, "kernel_size": 3, "name": "eyes"}}, "Flatten"]'
+    for named, refused in (("eye", contextlib.nullcontext()), ("eyos", pytest.raises(PipelineError, match="'eyes'"))):
+        with refused:
+            build_all({"architecture": layers, "optimizer": f"{{Muon: {{exclude_layers: [{named}]}}}}"}, [(8, 8, 1)], 2)
