@@ -26,6 +26,11 @@ from pipeline.local.warm import LOADED
 
 # What is started when a step starts: once one step has to run, so have all after it, as their inputs are new.
 AFTER = {"download": "train", "train": "evaluate", "evaluate": "export"}
+# What helps, by what the engine says.
+MENDS = {
+    "path does not exist": "; an engine on another machine does not see this one's files: {}",
+    "No such image": "; it was removed since the run began: run again",
+}
 WAITING = pathlib.Path(__file__).with_name("waiting.py")
 # Whose a container is: that of a folder of runs, and of the process that runs them.
 OUTPUTS_LABEL = "conv2d-pipeline.outputs"
@@ -41,11 +46,13 @@ def remove_containers(outputs: pathlib.Path) -> None:
     """Removes this process's containers, and what an earlier run left that was killed; not those of a run beside it."""
     import docker
 
-    client = docker.from_env()
-    for left in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{OUTPUTS_LABEL}={outputs}"}):
-        if not _has_another_owner(left.labels.get(OWNER_LABEL, "")):
-            with contextlib.suppress(docker.errors.APIError):  # one that has just ended is being removed
-                left.remove(force=True)
+    with contextlib.suppress(docker.errors.DockerException, OSError):  # an engine that was stopped runs none
+        client = docker.from_env()
+        label = f"{OUTPUTS_LABEL}={outputs}"
+        for left in client.containers.list(all=True, ignore_removed=True, filters={"label": label}):
+            if not _has_another_owner(left.labels.get(OWNER_LABEL, "")):
+                with contextlib.suppress(docker.errors.APIError):  # one that has just ended is being removed
+                    left.remove(force=True)
 
 
 def _has_another_owner(owner: str) -> bool:
@@ -100,43 +107,36 @@ class StepContainers:
 
         Returns:
             Its exit status.
+
+        Raises:
+            PipelineError: the engine's own words.
         """
         from docker.types import Mount
+
+        from docker import errors
 
         # As a volume, a path with a colon would be three.
         folders = [Mount(volume["bind"], folder, type="bind") for folder, volume in volumes.items()]
         options |= {"mounts": [*options.get("mounts", []), *folders], **self.user}
         step = command[command.index("--function_to_execute") + 1]
-        with contextlib.ExitStack() as stack:
-            held = self.held.pop(step, None)
-            if held:
-                stack.callback(held.remove)
-            told = held and held.tell(command)
-            self.start(AFTER.get(step, ""), options)
-            if not held or not told:
-                held = self.started(client, image, options)
-                stack.callback(held.remove)
-                held.tell(command)
-            return held.ended()
-
-    @staticmethod
-    def started(client: Any, image: str, options: dict[str, Any]) -> "StepContainer":
-        """A step's container.
-
-        Raises:
-            PipelineError: the engine's own words.
-        """
-        from docker import errors
-
         try:
-            return StepContainer(client, image, (), options)
+            with contextlib.ExitStack() as stack:
+                held = self.held.pop(step, None)
+                if held:
+                    stack.callback(held.remove)
+                told = held and held.tell(command)
+                self.start(AFTER.get(step, ""), options)
+                if not held or not told:
+                    held = StepContainer(client, image, (), options)
+                    stack.callback(held.remove)
+                    held.tell(command)
+                return held.ended()
         except (errors.DockerException, OSError) as error:
             said = short(error)
-            far = f"; an engine on another machine does not see this one's files: {option('runner', 'process')}"
-            raise PipelineError(
-                f"expected the engine at {address()} to start a container, received: {said}"
-                f"{far if 'path does not exist' in said else ''}"
-            ) from None
+            mend = next((mend for words, mend in MENDS.items() if words in said), "").format(
+                option("runner", "process")
+            )
+            raise PipelineError(f"expected the engine at {address()} to run a step, received: {said}{mend}") from None
 
     def start(self, step: str, options: dict[str, Any]) -> None:
         """Starts a step's container early, if the step is one of those."""

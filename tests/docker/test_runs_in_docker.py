@@ -10,12 +10,13 @@ import sys
 import tarfile
 
 import pytest
+import requests
 from docker.types import Mount
 
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images import names
-from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainers, remove_containers
+from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainer, StepContainers, remove_containers
 
 # kfp.local reported a failed container as a success in 20 to 70 % of tries.
 TRIES = 4
@@ -138,9 +139,20 @@ def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_
 def test_an_engine_that_does_not_see_the_files_is_told_as_that(run_step):
     """As one on another machine: what it said was HTTP."""
     volumes = {"/no/such/folder": {"bind": "/no/such/folder", "mode": "rw"}}
-    told = r"to start a container, received: .*does not exist: /no/such/folder; an engine on another machine .*process$"
+    told = r"to run a step, received: .*does not exist: /no/such/folder; an engine on another machine .*process$"
     with StepContainers(names.image, frozenset()) as containers, pytest.raises(PipelineError, match=told):
         run_step(containers, volumes=volumes)
+
+
+@pytest.mark.usefixtures("cpu_image")
+def test_an_engine_that_stops_during_a_step_is_told_as_that(run_step, monkeypatch):
+    def stopped(*_: object) -> None:
+        raise requests.ConnectionError("('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))")
+
+    monkeypatch.setattr(StepContainer, "ended", stopped)  # as it was seen
+    told = "^expected the engine at .* to run a step, received: No such file or directory$"
+    with StepContainers(names.image, frozenset()) as containers, pytest.raises(PipelineError, match=told):
+        run_step(containers)
 
 
 OTHERS = ("another's", "another machine's")
