@@ -109,7 +109,8 @@ class LocalRun:
         )
         if runner == "process":  # a container has the code of the run's begin
             self.tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
-        pipeline = training_pipeline(parameters, image, sweep=self.sweep)
+        # By the tag alone: a repository's name is nothing that a step's result follows from.
+        pipeline = training_pipeline(parameters, lambda step: image(step).rpartition(":")[2], sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
                 containers = StepContainers(image, steps_with_tensorflow(parameters))

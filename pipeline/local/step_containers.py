@@ -105,6 +105,9 @@ class StepContainers:
     def run(self, client: Any, image: str, command: list[str], volumes: Mapping[str, Any], **options: Any) -> int:
         """Runs a step's container, as kfp.local's run_docker_container does, in the one that waits if there is one.
 
+        Args:
+            image: not heeded; the step's is.
+
         Returns:
             Its exit status.
 
@@ -127,7 +130,7 @@ class StepContainers:
                 told = held and held.tell(command)
                 self.start(AFTER.get(step, ""), options)
                 if not held or not told:
-                    held = StepContainer(client, image, (), options)
+                    held = StepContainer(client, self.image(step), (), options)
                     stack.callback(held.remove)
                     held.tell(command)
                 return held.ended()
