@@ -75,9 +75,10 @@ def answer_all(served: Served, settings: AnswerSettings, page_path: str = "") ->
     if source.refused and not done.pictures and not answered_before(settings.out):
         raise PipelineError(f"expected pictures at {settings.source!a}: {_refused(source)}; nothing was answered")
     seconds = time.monotonic() - began
-    _say(answers, source, done, seconds, emptied="" if first else settings.source)
+    nothing = "nothing new" if first else f"no pictures at {settings.source!a}"
+    _say(answers, source, done, seconds, nothing)
     report = report_drift(answers, served, settings, page_path)
-    return _judged(answers, done, seconds, report, settings.max_drift)
+    return _judged(answers, done, seconds, report, settings.max_drift, nothing)
 
 
 def _is_no_source(counts: Counts, done: Counts, out: str) -> bool:
@@ -133,14 +134,12 @@ def _refused(source: PictureSource) -> str:
     return f"the disk would not read {counted(len(source.refused), 'picture')}, for instance {listed([name])}: {why}"
 
 
-def _say(answers: Answers, source: PictureSource, done: Counts, seconds: float, emptied: str) -> None:
+def _say(answers: Answers, source: PictureSource, done: Counts, seconds: float, nothing: str) -> None:
     if done.pictures:
         speed = f"{seconds:.1f} s ({done.pictures / seconds:,.0f} pictures/s)"
         print(f"answered {counted(done.pictures, 'picture')} in {speed}, in {answers.uri()}", flush=True)
-    elif emptied:
-        print(f"nothing new: no pictures at {emptied!a}; earlier answers are in {answers.store.uri()}", flush=True)
     else:
-        print(f"nothing new: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
+        print(f"{nothing}: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
     if source.left_out:
         print(f"  {source.left_out.total():,} left out: no picture by its ending")
     if source.links:
@@ -153,9 +152,9 @@ def _say(answers: Answers, source: PictureSource, done: Counts, seconds: float, 
 
 
 def _judged(
-    answers: Answers, done: Counts, seconds: float, report: Report | None, max_drift: float
+    answers: Answers, done: Counts, seconds: float, report: Report | None, max_drift: float, nothing: str
 ) -> PredictionSummary:
-    """What became of it all.
+    """What became of it all; `nothing` says what if no picture is new.
 
     Raises:
         PipelineError: more than max_drift has moved.
@@ -171,7 +170,7 @@ def _judged(
             f"expected at most {percent(max_drift)} of the pictures elsewhere than what the model knows (max_drift), "
             f"received {', '.join(beyond)}; the pictures are answered; look at {where}"
         )
-    said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else "no new pictures"
+    said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else nothing
     unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""
     drifted = f"; drift: {shares or 'none beyond chance'}" if report else ""
     return PredictionSummary(

@@ -123,7 +123,7 @@ def test_files_beside_the_answers_are_none(here, tmp_path, inbox):
     file.unlink()
     (file.parent / "drift").mkdir()
     (file.parent / "drift" / "notes.json").write_text("[]")
-    assert predict(settings).said == "no new pictures"
+    assert predict(settings).said == "nothing new"
 
 
 @pytest.mark.parametrize("damage", [pathlib.Path.unlink, lambda path: path.write_text("{")])
