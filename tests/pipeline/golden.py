@@ -52,11 +52,13 @@ def _without_source(value: Any) -> Any:
 
 
 def _beyond(found: dict, usual: dict) -> dict:
-    """What is not the same in `usual`."""
+    """What is not the same in `usual`; null: what is there alone."""
     return {
-        name: _beyond(each, usual[name]) if isinstance(each, dict) and isinstance(usual.get(name), dict) else each
-        for name, each in found.items()
-        if each != usual.get(name)
+        name: _beyond(found[name], usual[name])
+        if isinstance(found.get(name), dict) and isinstance(usual.get(name), dict)
+        else found.get(name)
+        for name in {**usual, **found}
+        if found.get(name) != usual.get(name)
     }
 
 
