@@ -90,7 +90,12 @@ SITE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
-SITE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HTTP_PROXY", "HTTPS_PROXY")  # a proxy may ask who one is
+# A proxy may ask who one is. It has another name here than the ConfigMap's, and goes before that: of a variable that is
+# there twice Argo makes one with two sources, and Kubernetes refuses the pod.
+SITE_SECRETS = {
+    "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
+    "HTTP_PROXY": "http_proxy", "HTTPS_PROXY": "https_proxy",
+}  # fmt: skip
 # Labels that nodes with accelerators carry: the device plugin's, GKE's, EKS's.
 ACCELERATOR_LABELS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 
@@ -146,7 +151,7 @@ class Placement:
             # optional: a cluster whose store is GCS or S3 proper has no such secret.
             _kubernetes().use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)
             _kubernetes().use_config_map_as_env(task, SITE, {name: name for name in SITE_VARIABLES}, optional=True)
-            _kubernetes().use_secret_as_env(task, SITE, {name: name for name in SITE_SECRETS}, optional=True)
+            _kubernetes().use_secret_as_env(task, SITE, SITE_SECRETS, optional=True)
             _kubernetes().use_config_map_as_volume(task, SITE, SITE_FOLDER, optional=True)
         if limits.retries:
             task.set_retry(limits.retries, **BACKOFF)

@@ -294,6 +294,8 @@ def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it()
         assert store["secretName"] == STORE_SECRET
         assert {entry["configMapKey"] for entry in given["keyToEnv"]} == set(SITE_VARIABLES)
         assert {entry["secretKey"] for entry in secret["keyToEnv"]} == {*SITE_SECRETS, "HTTPS_PROXY"}
+        set_here = [entry["envVar"] for one in (given, store, secret) for entry in one["keyToEnv"]]
+        assert len(set_here) == len(set(set_here)), "Argo makes one of two, with both sources, which Kubernetes refuses"
         assert (given["configMapName"], secret["secretName"], folder["configMapName"]) == (SITE,) * 3
         assert [one["optional"] for one in (given, secret, folder)] == [True] * 3, "most clusters have none"
         assert folder["mountPath"] == SITE_FOLDER
