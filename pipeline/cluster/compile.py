@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -113,11 +113,27 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
         refuse_places_here(parameters)
         return
     _check_sources(parameters)
+    refuse_secrets(parameters.model_dump())
     refuse_places_here(parameters, parameters.trained_places())
     if named_version(parameters.start_from) and not parameters.publish_uri:
         raise PipelineError(
             f"start_from: expected to know the registry of {parameters.start_from}, received none; give PUBLISH_URI="
         )
+
+
+def refuse_secrets(values: Mapping[str, Any]) -> None:
+    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
+    for name in ("source", "labels"):
+        for place in places_of(values.get(name, "")):
+            if "http" in scheme_of(place) and without_secrets(place) != place:
+                raise PipelineError(
+                    f"{name}: expected a URL without a user, password or signature, as a pipeline is read by all who "
+                    f"may see its runs, received one for {public(place)}; put it into a bucket"
+                )
 
 
 def _check_sources(parameters: Parameters) -> None:
@@ -126,11 +142,6 @@ def _check_sources(parameters: Parameters) -> None:
             raise PipelineError(
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
-            )
-        if told := [place for place in places if "http" in scheme_of(place) and without_secrets(place) != place]:
-            raise PipelineError(
-                f"{name}: expected a URL without a user, password or signature, as a pipeline is read by all who may "
-                f"see its runs, received one for {public(told[0])}; put it into a bucket"
             )
 
 

@@ -84,6 +84,8 @@ def schedule(
         PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
             given, or KFP refuses.
     """
+    from pipeline.cluster.compile import refuse_secrets
+
     kfp_cron, name = check_cron(cron), name or pipeline.configuration.title
     # KFP names an object of Kubernetes by what is left of it.
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
@@ -98,6 +100,7 @@ def schedule(
     else:
         parameters = {given: value for given, value in parameters.items() if pipeline.configuration.is_given(given)}
         check_size(parameters)
+        refuse_secrets(parameters)
         found = uploaded_version(client, pipeline.name, what)
         version = found.display_name
         spec = spec_of(found)

@@ -127,6 +127,8 @@ def test_a_schedule_runs_a_version(api, monkeypatch):
         return str(CliRunner().invoke(main, [*schedule, *arguments, "--name", "third"]).exception)
 
     assert "source: expected parameters of at most 20,000 bytes" in refused("--version", "newest", MANY)
+    signed = refused("--version", "newest", "SOURCE=https://host/photos.zip?sig=s3cret")
+    assert signed.startswith("source: expected a URL without a user, password or signature")
     typo = f"{versions[0]['display_name']}0"
     assert f"did you mean '{versions[0]['display_name']}'" in refused("--version", typo)
     assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
