@@ -32,9 +32,10 @@ endef
 quote    = '$(subst ','\'',$(subst $(newline), ,$(1)))'
 text     = $(call quote,$(value $(1)))
 # Names given on make's command line. Each keeps its value as it was typed: make would expand it as it hands it on in the
-# environment, and run what stands in a $(shell ...).
+# environment, and run what stands in a $(shell ...). It hands on none that is overridden, unless told.
 GIVEN   := $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 # What NAME was given there, or nothing.
 given    = $(if $(filter $(1),$(GIVEN)),$(value $(1)))
 # Those of the names that were given, as NAME=VALUE: pipeline/commands/given.py makes options of them.

@@ -167,6 +167,17 @@ def test_the_environment_is_no_command_line(make):
     assert make("models", **elsewhere) == ["models", "list"]
 
 
+def test_scripts_are_given_what_was_typed(tmp_path):
+    """`make cluster-down CLUSTER=mine` removed the cluster that is called conv2d, and CONV2D_EPOCHS=3 was not heeded."""
+    kind = tmp_path / "kind"
+    kind.write_text('#!/bin/sh\necho "$CONV2D_X: $*"; echo "$CLUSTER"\n')
+    kind.chmod(0o755)
+    command = ["make", "--no-print-directory", "cluster-down", "CLUSTER=mine", "CONV2D_X=$(info run)$$ 'x'"]
+    around = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True)
+    assert done.stdout == "$(info run)$$ 'x': delete cluster --name mine\nmine\n"
+
+
 def test_what_sets_how_things_run_here_is_no_parameter(make):
     given = make("run-local", "BASE_IMAGE=python:3.12", "CONV2D_DOWNLOAD_CACHE=/cache", "EPOCHS=3", "batch_size=5")
     assert given == ["run-local", "EPOCHS=3", "batch_size=5"]
