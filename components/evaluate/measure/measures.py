@@ -9,6 +9,8 @@ scikit-learn does the counting. It is imported where it is used: that takes a se
 """
 
 import dataclasses
+import math
+import statistics
 
 import numpy as np
 
@@ -41,35 +43,33 @@ def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
         )
 
 
-def wilson_interval(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the true share with that confidence, having seen `correct` of `count`.
+def wilson_interval(correct: float, count: float) -> tuple[float, float]:
+    """The interval that holds the true share with 95 % confidence, having seen `correct` of `count`.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference". Unlike the textbook's
     p +- 1.96 s it stays within [0, 1] and is right for 0 and for all correct.
     """
-    from scipy.stats import binomtest
-
-    # Tested against what was found, which asks for no sum over all counts: the interval is the same.
-    interval = binomtest(int(correct), int(count), int(correct) / int(count)).proportion_ci(confidence, "wilson")
-    return float(interval.low), float(interval.high)
+    z, share = statistics.NormalDist().inv_cdf(0.975), correct / count
+    middle = share + z**2 / (2 * count)
+    reach = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    low, high = ((middle + side * reach) / (1 + z**2 / count) for side in (-1, 1))
+    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def mean_recall_interval(per_class: list[ClassScore]) -> tuple[float, float]:
-    """The interval that holds the true balanced accuracy with 95 % confidence: the mean of Wilson's of each class.
+    """The interval that holds the true balanced accuracy with 95 % confidence: Wilson's of as many pictures as would
+    tell a share as well as these tell the mean recall.
 
-    Yan and Su (2010), "Stratified Wilson and Newcombe confidence intervals for multiple binomial proportions": the
-    classes are hardly all off to the same side, so each one's interval has less confidence than their mean. Put
-    together from intervals of 95 %, ten classes of 36 pictures, each with a recall of 0.97, were held in 88 of 100.
+    Franco, Little, Louis and Slud (2019), "Comparative study of confidence intervals for proportions in complex sample
+    surveys". Intervals of the classes put together hold less the more classes there are: of fifty of ten pictures, each
+    with a recall of 0.9, 87 to 91 in 100.
     """
-    from scipy.special import ndtr, ndtri
-
     tested = [score for score in per_class if score.support]
     found, pictures = np.transpose([(round(score.recall * score.support), score.support) for score in tested])
     share = (found + 0.5) / (pictures + 1)  # half a picture more on either side, as the spread of all right is not 0
-    spread = np.sqrt(share * (1 - share) / pictures)
-    confidence = 1 - 2 * ndtr(ndtri(0.025) * np.linalg.norm(spread) / spread.sum())
-    low, high = np.mean([wilson_interval(*counts, confidence) for counts in zip(found, pictures, strict=True)], axis=0)
-    return float(low), float(high)
+    spread = (share * (1 - share) / pictures).mean() / len(tested)
+    as_many = share.mean() * (1 - share.mean()) / spread
+    return wilson_interval((found / pictures).mean() * as_many, as_many)
 
 
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -225,7 +225,9 @@ def test_balanced_accuracy_reaches_what_each_class_reaches():
 
 
 @pytest.mark.parametrize(
-    ("recalls", "pictures"), [([0.9, 0.6, 0.97], [400, 15, 60]), ([0.95] * 10, [30] * 10)], ids=["uneven", "many"]
+    ("recalls", "pictures"),
+    [([0.9, 0.6, 0.97], [400, 15, 60]), ([0.95] * 10, [30] * 10), ([0.9] * 50, [10] * 50)],
+    ids=["uneven", "many", "small"],
 )
 def test_the_interval_of_balanced_accuracy_holds_it_as_often_as_it_says(recalls, pictures):
     random, held = np.random.default_rng(6), 0
