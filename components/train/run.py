@@ -95,7 +95,7 @@ def train(
     device = find_device(settings.gpus)
     policy = choose_policy(settings.precision, device)
     batch = min(settings.batch_size, split_count(info, "train"))
-    check_memory(parse_architecture(settings.architecture), info.image_shape, batch, policy, device)
+    check_memory(settings, info.image_shape, batch, policy, device)
 
     with found_ancestor(settings) as ancestor:
         this_run = training_identity(settings, info, policy, ancestor)

@@ -5,12 +5,17 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
+from components.core.framework import load_keras
 from components.core.progress import amount
 from components.train.device import Device
 from components.train.errors import SettingsError
-from components.train.network.architecture import backbone_of
+from components.train.network.architecture import backbone_of, parse_architecture
 from components.train.network.layer_list import LayerSpec
 from components.train.network.model import build_layer
+from components.train.optimizer import make_optimizer
+from components.train.settings import TrainSettings
 
 SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
 # Layers that may give what they were given.
@@ -23,7 +28,7 @@ class Need:
 
     Attributes:
         values: what the layers give for a batch, all of which is kept for the way back.
-        weights: the weights and their gradient.
+        weights: the weights, their gradient, and what the optimizer keeps of each.
         largest: the layer with the most weights, for people.
     """
 
@@ -37,7 +42,7 @@ class Need:
 
 
 def check_memory(
-    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str, device: Device
+    settings: TrainSettings, image_shape: tuple[int, int, int], batch_size: int, policy: str, device: Device
 ) -> None:
     """Refuses a training that can't fit into the device's memory, if that is known.
 
@@ -45,28 +50,33 @@ def check_memory(
         SettingsError: says what it would take, and what smaller pictures would.
     """
     share, memory = math.ceil(batch_size / (device.count if device.gpus else device.processes)), device.memory
-    need = least_memory(layers, image_shape, share, policy)
+    layers, kept = parse_architecture(settings.architecture), _kept_of_a_weight(settings)
+    need = least_memory(layers, image_shape, share, policy, kept)
     if memory is None or need is None or need.total <= memory:
         return
     height, width, channels = image_shape
     advice = "try a smaller batch_size or other layers"
     for side in SIDES:
-        smaller = least_memory(layers, (side, side, channels), share, policy)
+        smaller = least_memory(layers, (side, side, channels), share, policy, kept)
         if side < min(height, width) and smaller and smaller.total <= memory / 4:
             advice = f"image_size={side} would take {amount(smaller.total, 'B')}; or try a smaller batch_size"
             break
     raise SettingsError(
         f"expected a training that fits into {amount(memory, 'B')} of memory, received pictures of {width} x {height} "
         f"that take {amount(need.total, 'B')} at least: {amount(need.values, 'B')} for a batch of {batch_size}, "
-        f"{amount(need.weights, 'B')} for weights, most of them in {need.largest}; {advice}"
+        f"{amount(need.weights, 'B')} for weights and their optimizer, most of it in {need.largest}; {advice}"
     )
 
 
 def least_memory(
-    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str
+    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str, kept: int
 ) -> Need | None:
     """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells, or
-    begin with a backbone: to know it would take another 3 to 40 seconds to build it."""
+    begin with a backbone: to know it would take another 3 to 40 seconds to build it.
+
+    Args:
+        kept: values that the optimizer keeps of each weight.
+    """
     if backbone_of(layers):
         return None
     shape: tuple[Any, ...] = (None, *image_shape)
@@ -81,7 +91,15 @@ def least_memory(
             values += 0 if spec.type in FREE else math.prod(shape[1:]) * width
     except Exception:  # whatever it is, building the model finds it too, and says it better
         return None
-    return Need(values * batch_size, 2 * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
+    return Need(values * batch_size, (2 + kept) * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
+
+
+def _kept_of_a_weight(settings: TrainSettings) -> int:
+    """The values that the optimizer keeps of each weight: 2 by Adam, 1 by SGD with momentum."""
+    kernel = load_keras().Variable(np.zeros((1, 1, 2, 3), "float32"))
+    optimizer = make_optimizer(settings, steps=1)
+    optimizer.build([kernel])
+    return sum(value.shape == kernel.shape for value in optimizer.variables)
 
 
 def _kernel(layer: Any, shape: tuple[Any, ...]) -> int:

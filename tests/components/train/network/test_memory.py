@@ -13,7 +13,7 @@ from components.train.network.memory import check_memory, least_memory
 from components.train.run import train
 from components.train.settings import TrainSettings
 
-ARTICLE = parse_architecture("article")
+ARTICLE = TrainSettings()
 
 
 def machine(gigabytes: float) -> Device:
@@ -24,33 +24,33 @@ def test_large_pictures_are_refused_with_what_smaller_ones_would_take() -> None:
     with pytest.raises(SettingsError) as refused:
         check_memory(ARTICLE, (1200, 1600, 3), 50, "float32", machine(16))
     said = str(refused.value)
-    assert "fits into 16.0 GB of memory, received pictures of 1600 x 1200 that take 336.0 GB at least" in said
-    assert "249.5 GB for weights, most of them in layer 5 (Dense); image_size=128 would take 2.6 GB" in said
+    assert "fits into 16.0 GB of memory, received pictures of 1600 x 1200 that take 585.5 GB at least" in said
+    assert "498.9 GB for weights and their optimizer, most of it in layer 5 (Dense); image_size=96 would take" in said
     assert "\n" not in said
 
 
 def test_weights_alone_are_refused_and_several_devices_share_a_batch() -> None:
-    with pytest.raises(SettingsError, match="for weights, most of them in layer 5"):
-        check_memory(ARTICLE, (400, 400, 3), 1, "float32", machine(16))
+    with pytest.raises(SettingsError, match="for weights and their optimizer, most of it in layer 5"):
+        check_memory(ARTICLE, (270, 270, 3), 1, "float32", machine(16))
     check_memory(ARTICLE, (32, 32, 3), 4000, "float32", Device("GPUs", 2, ("float32",), 4, memory=int(1.5e9)))
 
 
 def test_what_fits_is_not_refused() -> None:
     check_memory(ARTICLE, (32, 32, 3), 50, "float32", machine(1))
     check_memory(ARTICLE, (1200, 1600, 3), 50, "float32", Device("a machine", 0, ("float32",)))  # not known
-    check_memory(parse_architecture("fast"), (224, 224, 3), 32, "mixed_bfloat16", machine(4))
+    check_memory(TrainSettings(architecture="fast"), (224, 224, 3), 32, "mixed_bfloat16", machine(4))
 
 
 def test_weights_and_values_are_counted() -> None:
-    need = least_memory(ARTICLE, (32, 32, 3), 50, "float32")
+    need = least_memory(parse_architecture("article"), (32, 32, 3), 50, "float32", kept=2)
     kernels = 9 * 3 * 32 + 9 * 32 * 64 + 9 * 64 * 128 + 26 * 26 * 128 * 128
-    assert need.weights == 2 * 4 * kernels
+    assert need.weights == 4 * 4 * kernels
     assert need.values == 50 * 4 * (32 * 32 * 3 + 30 * 30 * 32 + 28 * 28 * 64 + 26 * 26 * 128 + 128)
 
 
 def test_layers_that_do_not_fit_each_other_are_for_the_model_to_tell() -> None:
     layers = parse_architecture('[{"Conv2D": {"filters": 4, "kernel_size": 9}}, "Flatten"]')
-    assert least_memory(layers, (8, 8, 1), 50, "float32") is None
+    assert least_memory(layers, (8, 8, 1), 50, "float32", 2) is None
 
 
 def test_training_is_refused_before_it_begins(
