@@ -116,14 +116,16 @@ def _soon(end: Callable[[], None]) -> None:
 
 
 def _make(outputs: pathlib.Path) -> None:
-    """Makes the directory, and sees that it can be written to: after a run by sudo it can't be."""
+    """Makes the directory, and sees that it and what is kept in it can be written to: not so after a run by sudo."""
+    folder = outputs
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=outputs):
-            pass
+        for folder in (outputs, *outputs.glob(".c*/"), *outputs.glob(".cache/*/")):  # the cache's and the checkpoints'
+            with tempfile.TemporaryFile(dir=folder):
+                pass
     except OSError as error:
         raise PipelineError(
-            f"expected to write to {outputs}, received: {error.strerror}; change its rights, or name another folder: "
+            f"expected to write to {folder}, received: {error.strerror}; change its rights, or name another folder: "
             + option("outputs", "FOLDER")
         ) from None
 

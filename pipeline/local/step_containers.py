@@ -3,7 +3,7 @@
 
 Some are started before it is their step's turn: TensorFlow and Keras take 3 to 5 seconds to import, which they do while
 the step before works; warm.py does as much for processes. The quickstart takes 13.8 s through Docker in place of 19.6,
-and 12.4 as processes (medians, two idle cores). A container that waits holds 0.4 GB meanwhile.
+and 12.4 as processes (medians, two idle cores). A container that waits holds 0.4 GB, for ten minutes.
 
 A step's container is the same as without: its own, of the step's image, with the same user, folders, limits and label,
 and in it KFP's executor runs the same code with the same arguments. It ends with the run, and by itself if the run was
@@ -22,6 +22,7 @@ from typing import Any, Self
 from components.core.errors import PipelineError
 from pipeline.console import option
 from pipeline.images.engine import address, short
+from pipeline.local.waiting import UNTOLD
 from pipeline.local.warm import LOADED
 
 # What is started when a step starts: once one step has to run, so have all after it, as their inputs are new.
@@ -129,11 +130,13 @@ class StepContainers:
                     stack.callback(held.remove)
                 told = held and held.tell(command)
                 self.start(AFTER.get(step, ""), options)
-                if not held or not told:
+                code = held.ended() if held and told else UNTOLD
+                if code == UNTOLD:
                     held = StepContainer(client, self.image(step), (), options)
                     stack.callback(held.remove)
                     held.tell(command)
-                return held.ended()
+                    code = held.ended()
+                return code
         except (errors.DockerException, OSError) as error:
             said = short(error)
             mend = next((mend for words, mend in MENDS.items() if words in said), "").format(

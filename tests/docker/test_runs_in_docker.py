@@ -17,6 +17,7 @@ from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images import names
 from pipeline.local.step_containers import OUTPUTS_LABEL, OWNER_LABEL, StepContainer, StepContainers, remove_containers
+from pipeline.local.waiting import UNTOLD
 
 # kfp.local reported a failed container as a success in 20 to 70 % of tries.
 TRIES = 4
@@ -64,12 +65,12 @@ def evaluate():
 """
 INPUT = json.dumps({"inputs": {}, "outputs": {"outputFile": "/tmp/executor_output.json"}})
 OPTIONS = {
-    "labels": {"conv2d-pipeline.test": "early"},
+    "labels": {"conv2d-pipeline.test": str(os.getpid())},  # another checkout's tests may run beside
     "user": "1234:1234",
     "read_only": True,
     "tmpfs": {"/tmp": "exec"},
 }
-LABEL = {"label": "conv2d-pipeline.test=early"}
+LABEL = {"label": f"conv2d-pipeline.test={os.getpid()}"}
 
 
 def command(source: str) -> list[str]:
@@ -216,7 +217,7 @@ def evaluate():
 @pytest.mark.parametrize(
     ("does", "status"),
     [
-        ("early.start('evaluate', OPTIONS); print('begun', flush=True); sys.stdin.read()", 0),
+        ("early.start('evaluate', OPTIONS); print('begun', flush=True); sys.stdin.read()", UNTOLD),
         ("early.run(early.client, image=names.image('evaluate'), command=COMMAND, volumes={}, **OPTIONS)", 1),
     ],
 )
@@ -233,10 +234,12 @@ with StepContainers(names.image, frozenset({{"evaluate"}})) as early:
 """
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes)
-    assert "begun\n" in run.stdout
-    [container] = engine.containers.list(filters=LABEL)
-    run.kill()
-    run.communicate()
+    try:
+        assert "begun\n" in run.stdout
+        [container] = engine.containers.list(filters=LABEL)
+    finally:
+        run.kill()
+        run.communicate()
     try:
         assert container.wait(timeout=120)["StatusCode"] == status
     finally:

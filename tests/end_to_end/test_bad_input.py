@@ -83,7 +83,7 @@ def test_classes_are_named_as_they_are_and_escaped_where_a_terminal_has_no_signs
     assert f"for instance {shown}/x.png" in process.stderr
 
 
-def test_outputs_that_nobody_may_write_to(command_line):
+def test_outputs_that_nobody_may_write_to(command_line, tmp_path):
     """As after a run by sudo: the first step ended in a traceback, and a summary was named that was not there."""
     done = command_line.run_local("/sys", "IMAGE_SIZE=9")  # root can't either; what fits is remembered there, too
     assert done.stderr == (
@@ -91,6 +91,9 @@ def test_outputs_that_nobody_may_write_to(command_line):
         "--outputs FOLDER\n"
     )
     assert done.stdout == "checking that the layers fit pictures of 9 x 9: Keras takes some seconds to start\n"
+    (tmp_path / ".cache").symlink_to("/sys")
+    done = command_line.run_local(tmp_path)
+    assert done.stderr.startswith(f"error: expected to write to {tmp_path}/.cache, received: Permission denied; change")
 
 
 def writers(outputs: pathlib.Path) -> set[int]:

@@ -12,6 +12,8 @@ import time
 import pytest
 
 from pipeline import ROOT
+from pipeline.local.step_containers import WAITING
+from pipeline.local.waiting import UNTOLD
 from pipeline.local.warm import WarmProcess, fork, warm_process
 from tests.warm import command, environment, run
 
@@ -140,3 +142,10 @@ def test_an_interrupt_that_ends_the_warm_process_ends_the_step(tmp_path, monkeyp
         assert started(warm, "download", tmp_path) == (0, False)
         os.kill(warm.process.pid, signal.SIGINT)
         assert started(warm, "train", tmp_path) == (-signal.SIGINT, False)
+
+
+def test_a_container_does_not_wait_for_hours_beside_a_training():
+    """It held 0.4 GB for all of it."""
+    text = WAITING.read_text().replace("PATIENCE_S = 600", "PATIENCE_S = 0")
+    with subprocess.Popen([sys.executable, "-c", text], stdin=subprocess.PIPE) as waiting:
+        assert waiting.wait(timeout=60) == UNTOLD
