@@ -14,7 +14,7 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TextIO
 
 from components.core.errors import PipelineError
@@ -36,8 +36,6 @@ VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
 # What says that a line has no split: Vertex AI's word, and none.
 NO_SPLIT = ("", "unassigned")
 LONGEST_LINE = 1 << 20
-# A table's first lines, by which it is decided how the others are read.
-LOOKED_AT = 1000
 # What tables are written as that are read by no one here, by their first bytes, and how to write them instead.
 OTHERS = {
     b"\xff\xfe": ("UTF-16", "save it as CSV UTF-8"),
@@ -161,9 +159,8 @@ class LabelTable:
             if path is None or label is None:
                 raise self._no_columns(first)
             if split is None:
-                split = _column_of_splits(
-                    (row for _, row in itertools.islice(self._rows(), 1, LOOKED_AT)), {path, label}
-                )
+                rows = (row for _, row in itertools.islice(self._rows(), 1, None))
+                split = _column_of_splits(rows, set(range(len(first))) - {path, label})
             return path, label, split, True
         path = pictures[0]
         before = path - 1 if path and _split_of(first[path - 1]) is not None else None
@@ -187,9 +184,9 @@ class LabelTable:
         path_key = keys[path]
         found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
         if found is None:
-            objects = (value for _, value in itertools.islice(self._objects(), LOOKED_AT) if isinstance(value, dict))
+            objects = (value for _, value in self._objects() if isinstance(value, dict))
             rows = ([text_at(value, (key,)) for key in keys] for value in objects)
-            found = _column_of_splits(rows, {path, keys.index(label[0])})
+            found = _column_of_splits(rows, set(range(len(keys))) - {path, keys.index(label[0])})
         split: Sequence[str] = (keys[found],) if found is not None else VERTEX_SPLIT
         has_split = found is not None or text_at(first, VERTEX_SPLIT)
         words = _words(path_key, ".".join(label), ".".join(split) if has_split else "", keys)
@@ -263,12 +260,20 @@ def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
     return next((names.index(name) for name in headers if name in names), None)
 
 
-def _column_of_splits(rows: Iterator[list[str]], taken: set[int]) -> int | None:
-    """The column that holds nothing but words of splits, whatever its header is."""
-    for column, cells in enumerate(itertools.zip_longest(*rows, fillvalue="")):
-        if column not in taken and set() < {cell.lower() for cell in cells} - {""} <= SPLIT_WORDS.keys():
-            return column
-    return None
+def _column_of_splits(rows: Iterable[list[str]], columns: set[int]) -> int | None:
+    """The column that holds nothing but words of splits, train and another among them, whatever its header is: one of
+    which all cells are valid says something else."""
+    found: dict[int, set[int]] = {column: set() for column in sorted(columns)}
+    for row in rows:
+        for column in [column for column in found if column < len(row)]:
+            word = row[column].lower()
+            if word in SPLIT_WORDS:
+                found[column].add(SPLIT_WORDS[word])
+            elif word not in NO_SPLIT:
+                del found[column]
+        if not found:
+            break
+    return next((column for column, splits in found.items() if {TRAIN} < splits), None)
 
 
 def text_at(value: Any, keys: Sequence[str]) -> str:

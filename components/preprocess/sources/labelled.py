@@ -12,10 +12,12 @@ from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import LOOKED_AT, LabelLine, Table
+from components.preprocess.sources.label_table import LabelLine, Table
 from components.preprocess.sources.source import OddLines
 
 NO_LINE = "not in the table of labels"
+# A table's first lines, by which it is decided what stands before the pictures' names in its paths.
+LOOKED_AT = 1000
 TWICE = -2
 
 
