@@ -152,15 +152,16 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
     labels.notices += layout.notices
     if called:
         labels.notices.append(_by_names(parts))
-    others = sum((part.others for part in parts), collections.Counter())
-    if tables := endings({ending: others[ending] for ending in TABLE_ENDINGS & others.keys()}):
-        labels.notices.append(
-            f"classes are by folders, without a look at {tables}: if that names the classes, give it as labels=FILE"
-        )
     for part, split, depth, start in zip(parts, splits, depths, labels.starts, strict=True):
         places = [layout.places.get(split + folder[depth:], (-1, 0)) for folder in part.folder_numbers]
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)
         labels.labels[start : start + len(part)], labels.splits[start : start + len(part)] = of_folder[folders].T
+    others = sum((part.others for part in parts), collections.Counter())
+    tables = endings({ending: others[ending] for ending in TABLE_ENDINGS & others.keys()})
+    if tables and not labels.splits.any():  # the same folders in each split are the classes
+        labels.notices.append(
+            f"classes are by folders, without a look at {tables}: if that names the classes, give it as labels=FILE"
+        )
     return labels
 
 

@@ -201,6 +201,8 @@ def test_what_is_no_picture_is_left_out_and_counted(tmp_path):
         "pictures directly in top are of no class, and left out",
         "classes are by folders, without a look at 1 .csv: if that names the classes, give it as labels=FILE",
     ]
+    members = class_folders({"train/cat": 2, "train/dog": 2, "test/cat": 2, "test/dog": 2}) | {"pets.csv": b"x"}
+    assert read_folders(archive(tmp_path / "b.zip", members), tmp_path).notices == []
 
 
 def test_endings_in_any_case_and_dots_in_names(tmp_path):
