@@ -86,9 +86,9 @@ STORE_KEYS = {"accesskey": "MINIO_ACCESS_KEY", "secretkey": "MINIO_SECRET_KEY"}
 # the authority's certificate.
 SITE = "conv2d-site"
 SITE_FOLDER = "/etc/conv2d-site"
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 SITE_VARIABLES = (
-    "AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTP_PROXY",
-    "HTTPS_PROXY", "NO_PROXY",
+    "AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", *PROXIES,
 )  # fmt: skip
 # A proxy may ask who one is. It has another name here than the ConfigMap's, and goes before that: of a variable that is
 # there twice Argo makes one with two sources, and Kubernetes refuses the pod.
@@ -150,8 +150,11 @@ class Placement:
         if name != "check":  # which reads its arguments alone
             # optional: a cluster whose store is GCS or S3 proper has no such secret.
             _kubernetes().use_secret_as_env(task, STORE_SECRET, STORE_KEYS, optional=True)
-            _kubernetes().use_config_map_as_env(task, SITE, {name: name for name in SITE_VARIABLES}, optional=True)
-            _kubernetes().use_secret_as_env(task, SITE, SITE_SECRETS, optional=True)
+            left_out = PROXIES if self.cluster.proxy == "kubeflow" else ()
+            variables = {name: name for name in SITE_VARIABLES if name not in left_out}
+            secrets = {key: name for key, name in SITE_SECRETS.items() if key not in left_out}
+            _kubernetes().use_config_map_as_env(task, SITE, variables, optional=True)
+            _kubernetes().use_secret_as_env(task, SITE, secrets, optional=True)
             _kubernetes().use_config_map_as_volume(task, SITE, SITE_FOLDER, optional=True)
         if limits.retries:
             task.set_retry(limits.retries, **BACKOFF)

@@ -168,7 +168,7 @@ def test_the_environment_is_no_command_line(make):
 
 
 def test_scripts_are_given_what_was_typed(tmp_path):
-    """`make cluster-down CLUSTER=mine` removed the cluster that is called conv2d, and CONV2D_EPOCHS=3 was not heeded."""
+    """`make cluster-down CLUSTER=mine` removed the cluster that is called conv2d, and CONV2D_EPOCHS=3 was no value."""
     kind = tmp_path / "kind"
     kind.write_text('#!/bin/sh\necho "$CONV2D_X: $*"; echo "$CLUSTER"\n')
     kind.chmod(0o755)

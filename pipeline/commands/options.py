@@ -137,8 +137,9 @@ def _pipeline(
     webhook_secret: str,
     cached: bool,
     digests: bool,
+    proxy: Any,
 ) -> Pipeline:
-    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests)
+    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests, proxy)
     return Pipeline(configuration, cluster, _planned(configuration, grid, trials, parallel))
 
 
@@ -225,6 +226,13 @@ def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
             default=False,
             show_default=True,
             help="Name the images by their digests in the registry, too.",
+        ),
+        click.option(
+            "--proxy",
+            type=click.Choice(["site", "kubeflow"]),
+            default="site",
+            show_default=True,
+            help="kubeflow: Kubeflow's API server has HTTPS_PROXY, and hands it on to pods itself.",
         ),
         click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}"),
         trials,

@@ -22,6 +22,8 @@ class ClusterOptions:
             tell when a run ends; empty: nobody is told, and no pod is started for it.
         cached: whether steps may take earlier runs' results.
         digests: whether images are named by their digests in the registry too, not by their tags alone.
+        proxy: by whose proxy the pods go: "site", that of conv2d-site, if there is one; "kubeflow", the one that
+            Kubeflow's API server has and hands on itself. With both Kubernetes refuses the pods.
     """
 
     evaluate_on: Literal["cpu", "gpu"] = "cpu"
@@ -30,6 +32,7 @@ class ClusterOptions:
     webhook_secret: str = ""
     cached: bool = True
     digests: bool = False
+    proxy: Literal["site", "kubeflow"] = "site"
 
     def __post_init__(self) -> None:
         for option in ("queue", "priority"):

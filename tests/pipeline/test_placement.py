@@ -301,6 +301,15 @@ def test_what_a_companys_own_network_takes_reaches_each_step_that_speaks_to_it()
         assert folder["mountPath"] == SITE_FOLDER
 
 
+def test_a_proxy_that_kubeflow_hands_on_itself_is_not_given_twice():
+    """Its driver sets HTTP_PROXY and http_proxy, and Argo merges ours into it: Kubernetes refuses each step's pod."""
+    _, platform = compiled("SOURCE=gs://bucket/x.gz", proxy="kubeflow")
+    for step in set(platform) - {"check"}:
+        given = [entry for kind in ("configMapAsEnv", "secretAsEnv") for entry in platform[step][kind]]
+        names = {each["envVar"] for entry in given for each in entry["keyToEnv"]}
+        assert "AWS_ENDPOINT_URL" in names and not [name for name in names if name.lower().endswith("_proxy")]
+
+
 def test_with_a_registry_the_gate_decides_anew_in_every_run(plain):
     assert tasks(plain[0])["evaluate"]["cachingOptions"] == {}
     pipeline, _ = compiled("PUBLISH_URI=gs://bucket")
