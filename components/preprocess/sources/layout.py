@@ -142,7 +142,8 @@ def _splits_within(folders: list[Folder]) -> dict[str, int]:
         others = sorted({"/".join(folder[:2]) for folder in folders if not splits.keys() & folder[1:]})
         raise PipelineError(
             "expected train and test folders above all class folders, or in each with nothing beside them, received "
-            f"them in {listed(some)}{f' and not in {listed(others)}' if others else ''}; sort all of them alike"
+            f"them {'' if others else 'deeper '}in {listed(some)}"
+            f"{f' and pictures outside of them in {listed(others)}' if others else ''}; sort all of them alike"
         )
     return {}
 
