@@ -41,9 +41,8 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
             if not parameters.gpus.isdecimal():  # a container has the GPUs that it is given, and would train without
                 received = parameters.gpus or "none"
                 raise PipelineError(f"gpus: expected a number of GPUs for containers, such as 1, received {received}")
-            images = {
-                step: image(step) for step in names.COMPONENTS
-            }  # of the code of now, whatever is edited meanwhile
+            # Of the code of now, whatever is edited meanwhile.
+            images = {step: image(step) for step in names.COMPONENTS}
             build(list(dict.fromkeys(["cpu", trains_in])))
         except PipelineError as reason:
             if choice == "docker":
