@@ -1,6 +1,7 @@
 """One source out of what was found in one place, or in several: which pictures, of which classes, in which splits."""
 
 import collections
+import os
 import re
 from collections.abc import Sequence
 
@@ -91,19 +92,22 @@ def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
 
 
 def _take_split_folders(labels: Labels, part: Found, pictures: slice) -> None:
-    """Pictures that a table labels may lie in train/ and test/, and are of those splits."""
-    folders = np.frombuffer(part.folders, np.int32)
-    tops = ["".join(folder[len(part.top) :][:1]) for folder in part.folder_numbers]
-    labelled = {tops[number] for number in np.unique(folders[labels.labels[pictures] >= 0])}
-    found = splits_named(sorted(labelled))
-    if {TRAIN} < set(found.values()):
-        if others := sorted(top or "no folder" for top in labelled - set(found)):
-            raise PipelineError(
-                f"expected labelled pictures of {part.called} in folders of splits or in none, received some in "
-                f"{listed(sorted(found))} and also in {listed(others)}; add a split column to the labels"
-            )
-        labels.splits[pictures] = np.array([found.get(top, TRAIN) for top in tops], np.int8)[folders]
-        labels.notices.append(f"splits are by the folders of {part.called}: {listed(sorted(found))}")
+    """Pictures that a table labels may lie in train/ and test/, at any depth, and are of those splits."""
+    folders, paths = np.frombuffer(part.folders, np.int32), list(part.folder_numbers)
+    labelled = [paths[number] for number in np.unique(folders[labels.labels[pictures] >= 0])]
+    above = len(os.path.commonprefix(labelled))
+    named = splits_named(sorted({name for path in labelled for name in path[above:]}))
+    split_folders = {path: next((name for name in path[above:] if name in named), "") for path in paths}
+    found = {split_folders[path] for path in labelled}
+    if not {TRAIN} < {named[name] for name in found if name}:
+        return
+    if others := sorted("/".join(path) or "no folder" for path in labelled if not split_folders[path]):
+        raise PipelineError(
+            f"expected labelled pictures of {part.called} in folders of splits or in none, received some in "
+            f"{listed(sorted(found - {''}))} and also in {listed(others)}; add a split column to the labels"
+        )
+    labels.splits[pictures] = np.array([named.get(split_folders[path], TRAIN) for path in paths], np.int8)[folders]
+    labels.notices.append(f"splits are by the folders of {part.called}: {listed(sorted(found))}")
 
 
 def _by_names(parts: Sequence[Found]) -> str:

@@ -180,15 +180,15 @@ def test_a_split_column_gives_the_splits(made, tmp_path):
 def test_pictures_in_split_folders_are_of_those_splits_if_the_table_names_none(made, tmp_path, capsys):
     """They were one heap, of which a part was tested on."""
     members = {
-        f"{'train' if number < 16 else 'test'}/{name[7:]}": data for number, (name, data) in enumerate(FLAT.items())
+        f"all/{'train' if number < 16 else 'test'}/{name[7:]}": data for number, (name, data) in enumerate(FLAT.items())
     }
     text = "image,label\n" + "".join(
         f"{name},{'cat' if number % 2 else 'dog'}\n" for number, name in enumerate(members)
     )
-    unlabelled = {"val/1.png": png(30), "2.png": png(31)}
+    unlabelled = {"all/val/1.png": png(30), "2.png": png(31)}
     assert made(tree(tmp_path / "pets", members | unlabelled | {"labels.csv": text})).splits["test"].per_class == [4, 4]
     assert "splits are by the folders of pets: test, train" in capsys.readouterr().out
-    tree(tmp_path / "pets", {"labels.csv": f"{text}val/1.png,cat\n2.png,dog\n"})
+    tree(tmp_path / "pets", {"labels.csv": f"{text}all/val/1.png,cat\n2.png,dog\n"})
     assert "received some in test, train, val and also in no folder; add a split" in refused(made, tmp_path / "pets")
     lines = text.splitlines()
     said = "\n".join(
