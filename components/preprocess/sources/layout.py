@@ -143,7 +143,7 @@ def _splits_within(folders: list[Folder]) -> dict[str, int]:
         raise PipelineError(
             "expected train and test folders above all class folders, or in each with nothing beside them, received "
             f"them {'' if others else 'deeper '}in {listed(some)}"
-            f"{f' and pictures outside of them in {listed(others)}' if others else ''}; sort all of them alike"
+            f"{f' and something else in {listed(others)}' if others else ''}; sort all of them alike"
         )
     return {}
 

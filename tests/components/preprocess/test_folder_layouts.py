@@ -129,9 +129,9 @@ def test_a_split_without_class_folders_is_noticed():
         (["Testing/a", "Testing/b"], "expected a train folder, received only test"),
         (
             ["a/train", "a/test", "b/train", "b/test", "b"],
-            "or in each with nothing beside them, received them in a, b and pictures outside of them in b",
+            "or in each with nothing beside them, received them in a, b and something else in b",
         ),
-        (["a/train", "a/test", "b", "c/x"], "in a and pictures outside of them in b, c/x; sort all of them alike"),
+        (["a/train", "a/test", "b", "c/x"], "in a and something else in b, c/x; sort all of them alike"),
         (["a/x/train", "a/x/test", "b/y/train", "b/y/test"], "received them deeper in a, b; sort all of them alike"),
     ],
 )
