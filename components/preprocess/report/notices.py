@@ -17,7 +17,7 @@ from components.preprocess.splits import GIVEN
 FEW_TESTED = 5
 NAMED = 3
 # Copies in one class and split do harm only if they are many.
-MANY_COPIES = 0.01
+MANY_COPIES = 0.05
 
 
 def notices(source: Source, tally: Tally) -> list[str]:

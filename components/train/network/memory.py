@@ -28,7 +28,7 @@ class Need:
 
     Attributes:
         values: what the layers give for a batch, all of which is kept for the way back.
-        weights: the weights, their gradient, and what the optimizer keeps of each.
+        weights: the weights, and of those that train their gradient and what the optimizer keeps.
         largest: the layer with the most weights, for people.
     """
 
@@ -50,14 +50,14 @@ def check_memory(
         SettingsError: says what it would take, and what smaller pictures would.
     """
     share, memory = math.ceil(batch_size / (device.count if device.gpus else device.processes)), device.memory
-    layers, kept = parse_architecture(settings.architecture), _kept_of_a_weight(settings)
-    need = least_memory(layers, image_shape, share, policy, kept)
+    layers, held = parse_architecture(settings.architecture), _held_of_a_weight(settings)
+    need = least_memory(layers, image_shape, share, policy, held)
     if memory is None or need is None or need.total <= memory:
         return
     height, width, channels = image_shape
     advice = "try a smaller batch_size or other layers"
     for side in SIDES:
-        smaller = least_memory(layers, (side, side, channels), share, policy, kept)
+        smaller = least_memory(layers, (side, side, channels), share, policy, held)
         if side < min(height, width) and smaller and smaller.total <= memory / 4:
             advice = f"image_size={side} would take {amount(smaller.total, 'B')}; or try a smaller batch_size"
             break
@@ -69,13 +69,13 @@ def check_memory(
 
 
 def least_memory(
-    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str, kept: int
+    layers: list[LayerSpec], image_shape: tuple[int, int, int], batch_size: int, policy: str, held: int
 ) -> Need | None:
     """What the layers take for pictures of that shape; None if they don't fit each other, which build_model tells, or
     begin with a backbone: to know it would take another 3 to 40 seconds to build it.
 
     Args:
-        kept: values that the optimizer keeps of each weight.
+        held: values that are held of each weight.
     """
     if backbone_of(layers):
         return None
@@ -91,15 +91,18 @@ def least_memory(
             values += 0 if spec.type in FREE else math.prod(shape[1:]) * width
     except Exception:  # whatever it is, building the model finds it too, and says it better
         return None
-    return Need(values * batch_size, (2 + kept) * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
+    return Need(values * batch_size, held * 4 * sum(weights.values()), max(weights, key=weights.__getitem__))
 
 
-def _kept_of_a_weight(settings: TrainSettings) -> int:
-    """The values that the optimizer keeps of each weight: 2 by Adam, 1 by SGD with momentum."""
+def _held_of_a_weight(settings: TrainSettings) -> int:
+    """The values that are held of each weight: itself, its gradient, and what the optimizer keeps, 2 by Adam. Of layers
+    that stay frozen it is the weight alone; which those are is not looked at here, so it is that of all."""
+    if settings.freeze and settings.freeze_epochs >= settings.epochs:
+        return 1
     kernel = load_keras().Variable(np.zeros((1, 1, 2, 3), "float32"))
     optimizer = make_optimizer(settings, steps=1)
     optimizer.build([kernel])
-    return sum(value.shape == kernel.shape for value in optimizer.variables)
+    return 2 + sum(value.shape == kernel.shape for value in optimizer.variables)
 
 
 def _kernel(layer: Any, shape: tuple[Any, ...]) -> int:

@@ -252,10 +252,11 @@ def test_pictures_in_more_than_one_split_are_counted(tmp_path, raw_artifact, run
 def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, raw_artifact, run, capsys):
     members = class_folders({"Cat": 20, "cat": 20, "dog": 8, "3": 20, "3.0": 20})
     members["dog/copy.png"] = members["cat/0003.png"]
+    members |= {f"Cat/again{place}.png": members["Cat/0004.png"] for place in range(5)}
     run(raw_artifact(archive(tmp_path / "a.tar", members)))
     said = capsys.readouterr().out
     assert "  1 in more than one class\n" in said
-    assert "  note: 1 of 89 pictures are copies of others: see that no source is named twice\n" in said
+    assert "  note: 6 of 94 pictures are copies of others: see that no source is named twice\n" in said
     for names in ("Cat, cat", "3, 3.0"):
         assert f"  note: {names} differ in capital letters, spaces or a .0 only, and are 2 classes\n" in said
     assert "  warning: the test split has fewer than 5 pictures of 3.0 (2), dog (" in said

@@ -38,11 +38,13 @@ def test_weights_alone_are_refused_and_several_devices_share_a_batch() -> None:
 def test_what_fits_is_not_refused() -> None:
     check_memory(ARTICLE, (32, 32, 3), 50, "float32", machine(1))
     check_memory(ARTICLE, (1200, 1600, 3), 50, "float32", Device("a machine", 0, ("float32",)))  # not known
+    frozen = TrainSettings(freeze="dense", freeze_epochs=25, epochs=25)  # no gradient, and nothing for an optimizer
+    check_memory(frozen, (270, 270, 3), 1, "float32", machine(5))
     check_memory(TrainSettings(architecture="fast"), (224, 224, 3), 32, "mixed_bfloat16", machine(4))
 
 
 def test_weights_and_values_are_counted() -> None:
-    need = least_memory(parse_architecture("article"), (32, 32, 3), 50, "float32", kept=2)
+    need = least_memory(parse_architecture("article"), (32, 32, 3), 50, "float32", held=4)
     kernels = 9 * 3 * 32 + 9 * 32 * 64 + 9 * 64 * 128 + 26 * 26 * 128 * 128
     assert need.weights == 4 * 4 * kernels
     assert need.values == 50 * 4 * (32 * 32 * 3 + 30 * 30 * 32 + 28 * 28 * 64 + 26 * 26 * 128 + 128)
@@ -50,7 +52,7 @@ def test_weights_and_values_are_counted() -> None:
 
 def test_layers_that_do_not_fit_each_other_are_for_the_model_to_tell() -> None:
     layers = parse_architecture('[{"Conv2D": {"filters": 4, "kernel_size": 9}}, "Flatten"]')
-    assert least_memory(layers, (8, 8, 1), 50, "float32", 2) is None
+    assert least_memory(layers, (8, 8, 1), 50, "float32", 4) is None
 
 
 def test_training_is_refused_before_it_begins(
