@@ -134,7 +134,7 @@ class LocalRun:
         self.directory = self.outputs / pipeline_resource_name.split("/")[0]
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         self.console.begin(self._title(step))
-        changed = self._changed(task_name)
+        its_code = self._has_its_code(task_name)
         self.exit_status = 0
         began = time.monotonic()
         task_directory = self.outputs / pipeline_resource_name / task_name
@@ -162,7 +162,10 @@ class LocalRun:
                 lead(task_directory, earlier)
         elif outputs:
             kept.note(task_directory)
-            if changed := changed or self._changed(task_name):
+            changed = "" if its_code and self._has_its_code(task_name) else "code"
+            if task_name == "download" and not is_as_seen(self.parameters):
+                changed = "source"
+            if changed:
                 # The cache takes what comes of it for what the old one came to.
                 self.console.say(f"  note: its {changed} changed since the run began; no later run takes the result")
                 kept.forget(self.cache, task_directory)
@@ -173,14 +176,12 @@ class LocalRun:
         self.console.say(f"  {self._result(step)}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
 
-    def _changed(self, step: str) -> str:
-        """What of a step is not what it was when the run began, its code or its source; empty: all is."""
+    def _has_its_code(self, step: str) -> bool:
+        """Whether a step's code is what it was when the run began."""
         try:
-            if step in self.tags and self.image(step) != self.tags[step]:
-                return "code"
+            return step not in self.tags or self.image(step) == self.tags[step]
         except OSError:  # a file that goes this moment
-            return "code"
-        return "" if step != "download" or is_as_seen(self.parameters) else "source"
+            return False
 
     def _result(self, step: Step) -> str:
         """What is said when a step has ended."""

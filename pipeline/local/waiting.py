@@ -45,7 +45,9 @@ def main() -> None:
 
 def end_with(standard_input: int) -> None:
     """Ends the step once its standard input is closed: the run was killed, and would let it train on, unseen."""
-    os.read(standard_input, 1)
+    while os.read(standard_input, 4096):  # what someone types to `docker attach`
+        pass
+    os.write(2, b"\nerror: the step's standard input was closed, as when the run that it is of has ended\n")
     os._exit(1)
 
 

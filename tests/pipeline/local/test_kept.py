@@ -65,9 +65,11 @@ def test_curves_that_were_removed_are_no_reason_to_train_again(train, tmp_path):
     assert train("training-2")[0]
 
 
-def test_a_source_that_changed_while_it_was_read_is_read_again(train, tmp_path):
+def test_a_source_that_changed_while_it_was_read_is_read_again(train, tmp_path, monkeypatch):
     """A picture that came meanwhile and was taken back was trained on for good."""
     picture = tmp_path / "photos" / "1.png"
     assert "  note: its source changed since the run began; no" in train("training-1", "download", picture.touch)[1]
     picture.unlink()
-    assert [train(f"training-{number}", "download")[0] for number in (2, 3)] == [False, True]
+    assert not train("training-2", "download")[0]
+    monkeypatch.setattr("pipeline.local.run.is_as_seen", pytest.fail)  # a walk over 50,000 files, for nothing
+    assert train("training-3", "download")[0]

@@ -3,10 +3,13 @@
 import functools
 import importlib.util
 import os
+import subprocess
+import sys
 
 import pytest
 
 from components.core.errors import PipelineError
+from pipeline import ROOT
 from pipeline.images import names
 from pipeline.local.runner import choose_runner, kfp_runner
 from pipeline.local.step_containers import labels, own_user, remove_containers
@@ -68,3 +71,11 @@ def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tm
     seccomp = "name=seccomp,profile=default"
     assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0", "group_add": []}
     assert own_user({"SecurityOptions": [seccomp, "name=userns"]}) == own_user({"SecurityOptions": [seccomp]}) == {}
+
+
+def test_a_step_ends_with_its_standard_input_and_not_with_what_is_typed_there():
+    """Enter in `docker attach` ended it, without a word."""
+    code = "from pipeline.local.waiting import end_with; end_with(0)"
+    command = ["sh", "-c", '"$0" -c "$1"; echo $?; cat', sys.executable, code]
+    ended = subprocess.run(command, input="\n\n", capture_output=True, text=True, cwd=ROOT)
+    assert (ended.stdout, ended.stderr.count("error: ")) == ("1\n", 1)
