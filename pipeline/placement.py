@@ -90,8 +90,8 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 SITE_VARIABLES = (
     "AWS_ENDPOINT_URL", "AWS_REGION", "MINIO_ENDPOINT_URL", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", *PROXIES,
 )  # fmt: skip
-# A proxy may ask who one is. It has another name here than the ConfigMap's, and goes before that: of a variable that is
-# there twice Argo makes one with two sources, and Kubernetes refuses the pod.
+# A proxy may ask who one is. It has another name here than the ConfigMap's, as of a variable that is there twice Argo
+# makes one with two sources, and Kubernetes refuses the pod. Of both names Python goes by this, the launcher by that.
 SITE_SECRETS = {
     "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
     "HTTP_PROXY": "http_proxy", "HTTPS_PROXY": "https_proxy",
