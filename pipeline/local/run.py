@@ -59,6 +59,7 @@ class LocalRun:
         # How the process or container of the step that runs has ended, as subprocess says it.
         self.exit_status = 0
         self.stopped = False
+        self.own_version = False  # whether the user's source_version stands in for a look at the source
         self.cache = outputs / ".cache"
         self.tags: dict[str, str] = {}  # of the steps that are processes: their code's when the run began
 
@@ -163,7 +164,7 @@ class LocalRun:
         elif outputs:
             kept.note(task_directory)
             changed = "" if its_code and self._has_its_code(task_name) else "code"
-            if task_name == "download" and not is_as_seen(self.parameters):
+            if task_name == "download" and not self.own_version and not is_as_seen(self.parameters):
                 changed = "source"
             if changed:
                 # The cache takes what comes of it for what the old one came to.

@@ -93,6 +93,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(job, console)
+            run.own_version = bool(job.configuration.parameters.source_version)
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()

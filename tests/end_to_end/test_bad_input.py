@@ -76,7 +76,9 @@ def test_classes_are_named_as_they_are_and_escaped_where_a_terminal_has_no_signs
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     settings = [f"SOURCE={tmp_path / 'src'}", "VALIDATION_SPLIT=0", "EARLY_STOPPING_PATIENCE=1", "IMAGE_SIZE=8"]
     command = ["run-local", "--runner", "process", "--outputs", tmp_path / "out", *settings]
-    process = command_line.run(*command, "MAX_UNREADABLE=0.5")
+    # As many digits as a look at the source has: "its source changed", in each run, and no later one took it.
+    process = command_line.run(*command, "MAX_UNREADABLE=0.5", "SOURCE_VERSION=0123456789abcdef")
+    assert "its source changed" not in process.stdout
     assert "received a data set without; set it to 0" in process.stderr
     assert "Traceback" not in process.stdout and "fewer than 5" in process.stdout and f"{shown} (" in process.stdout
     process = command_line.run(*command)
