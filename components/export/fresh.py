@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pathlib
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -30,7 +31,8 @@ def start_fresh(work: Callable, *given: object) -> tuple[BaseProcess, Connection
 
 def _has_only_imported() -> bool:
     """Whether a fork of this process loses nothing: no operation has run yet, which would have started threads, and no
-    GPU's driver has been asked, which takes no fork."""
+    GPU's driver has been asked, which takes no fork. A thread of Python's is not in the way: a container of a local run
+    has one, which waits for the end of the run."""
     tasks = pathlib.Path("/proc/self/task")
     import tensorflow as tf
 
@@ -40,4 +42,4 @@ def _has_only_imported() -> bool:
     if (pid := os.fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    return len(list(tasks.iterdir())) == 1
+    return len(list(tasks.iterdir())) == threading.active_count()
