@@ -2,8 +2,8 @@
 (kubeflow/pipelines#13332), fail at a letter that two pieces of output share, and take no path with a colon.
 
 Some are started before it is their step's turn: TensorFlow and Keras take 3 to 5 seconds to import, which they do while
-the step before works; warm.py does as much for processes. The quickstart takes 13.8 s through Docker in place of 19.6,
-and 12.4 as processes (medians, two idle cores). A container that waits holds 0.4 GB, for ten minutes.
+the step before works; warm.py does as much for processes. The quickstart takes 10.4 s through Docker in place of 16.5,
+and 8.0 as processes (medians, two idle cores). A container that waits holds 0.4 GB, for ten minutes.
 
 A step's container is the same as without: its own, of the step's image, with the same user, folders, limits and label,
 and in it KFP's executor runs the same code with the same arguments. It ends with the run, and by itself if the run was
