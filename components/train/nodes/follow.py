@@ -68,17 +68,19 @@ def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LO
         NodesFailedError: it is not going to be.
     """
     pods, log, arrival = NodePods(kube, name), _Log(job), _Arrival(count, start_s)
-    while (state := _state(kube, name)) is not None:
+    while True:
+        state = _state(kube, name)
         pods.look()
         log.show(pods)
         if state == COMPLETE:
             return
+        if state is None:
+            raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
         if state not in ("", QUEUED):
             failure = _why(job.named(name), pods, state)
             raise NodesFailedError(failure.said, failure.lost, log.epoch)
         arrival.look(pods, state)
         time.sleep(look_s)
-    raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
 
 
 class _Log:
