@@ -59,7 +59,6 @@ class LocalRun:
         # How the process or container of the step that runs has ended, as subprocess says it.
         self.exit_status = 0
         self.stopped = False
-        self.own_version = False  # whether the user's source_version stands in for a look at the source
         self.cache = outputs / ".cache"
         self.tags: dict[str, str] = {}  # of the steps that are processes: their code's when the run began
 
@@ -88,19 +87,26 @@ class LocalRun:
                 signal.signal(number, handler)
 
     def go(
-        self, parameters: Parameters, runner: RunnerName, image: Callable[[str], str], warm: WarmProcess, cached: bool
+        self,
+        parameters: Parameters,
+        runner: RunnerName,
+        image: Callable[[str], str],
+        warm: WarmProcess,
+        cached: bool,
+        looked: bool,
     ) -> str:
         """Runs the pipeline; returns why it failed, or an empty string.
 
         Args:
             warm: starts a step that is to be a process.
             cached: whether steps may take earlier runs' results.
+            looked: whether source_version is by a look at the source, and no version of the user's own.
         """
         from kfp import local
 
         from pipeline.training import training_pipeline
 
-        self.image, self.parameters = image, parameters
+        self.image, self.parameters, self.looked = image, parameters, looked
         local.init(
             runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
             pipeline_root=str(self.outputs),
@@ -164,7 +170,7 @@ class LocalRun:
         elif outputs:
             kept.note(task_directory)
             changed = "" if its_code and self._has_its_code(task_name) else "code"
-            if task_name == "download" and not self.own_version and not is_as_seen(self.parameters):
+            if task_name == "download" and self.looked and not is_as_seen(self.parameters):
                 changed = "source"
             if changed:
                 # The cache takes what comes of it for what the old one came to.

@@ -93,7 +93,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
         import_kfp()
         with quiet_kfp(), step_output() as console:
             run = _new_run(job, console)
-            run.own_version = bool(job.configuration.parameters.source_version)
+            looked = not job.configuration.parameters.source_version
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()
@@ -103,7 +103,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
                     run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
                     run.interruptible({signal.SIGINT}, interrupted),
                 ):
-                    failure = run.go(parameters, runner, image, warm, job.cached)
+                    failure = run.go(parameters, runner, image, warm, job.cached, looked)
             finally:
                 end()
     return run, runner, failure

@@ -37,7 +37,7 @@ def train(tmp_path):
 
     def ran(name: str, step: str = "train", meanwhile: Callable[[], None] = lambda: None) -> tuple[bool, str]:
         run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
-        run.parameters = with_places(Parameters(source=source), tmp_path / "outputs")
+        run.parameters, run.looked = with_places(Parameters(source=source), tmp_path / "outputs"), True
         _, state = run._step(execute, step, name, meanwhile=meanwhile)
         assert state == status.Status.SUCCESS
         assert (tmp_path / name / step / "model" / "file").read_text() == "all of it"

@@ -20,7 +20,7 @@ from pipeline.parameters.parameters import Parameters
 @pytest.fixture
 def run(tmp_path):
     run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
-    run.parameters = Parameters()
+    run.parameters, run.looked = Parameters(), True
     return run
 
 
