@@ -13,10 +13,17 @@ from components.core.errors import PipelineError, nearest, shown
 from components.core.storage import location
 from pipeline.console import option
 from pipeline.parameters.cluster_options import ClusterOptions, placement_file
-from pipeline.parameters.parameters import DEFAULT_PROFILE, Configuration, Parameters, configure, from_command_line
+from pipeline.parameters.parameters import (
+    DEFAULT_PROFILE,
+    Configuration,
+    Parameters,
+    configure,
+    from_command_line,
+    names_by_step,
+)
 from pipeline.parameters.pipeline import Pipeline
 from pipeline.parameters.prediction import PredictionParameters, configure_prediction
-from pipeline.parameters.sweep import Sweep, plan_sweep, refuse_given_twice
+from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
 
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 # What a person may set as NAME=VALUE, for one command or another.
@@ -116,6 +123,8 @@ def adding(name: str, make: Callable[..., Any], *options: Callable) -> Callable[
 def _configuration(what: str, profile: str, placement: str, settings: tuple[str, ...]) -> Configuration:
     placed = placement_file(placement) if placement else []
     if what == "prediction":
+        if profile != DEFAULT_PROFILE:
+            raise PipelineError(f"expected no {option('profile')} of a prediction, which trains nothing; leave it out")
         return configure_prediction(settings, placed)
     return configure(profile, [*placed, *settings])
 
@@ -123,11 +132,14 @@ def _configuration(what: str, profile: str, placement: str, settings: tuple[str,
 def _job(configuration: Configuration, runner: Any, outputs: pathlib.Path, cached: bool) -> Any:
     from pipeline.local.start import LocalJob
 
+    for name in names_by_step(Parameters)["placement"]:
+        if configuration.origins[name] == "command line":
+            raise PipelineError(f"{name}: expected none on this machine, as it places a cluster's pods; leave it out")
     return LocalJob(configuration, runner, outputs.absolute(), cached=cached)
 
 
 def _pipeline(
-    configuration: Configuration,
+    configuration: Any,
     grid: str,
     trials: int,
     parallel: int | None,
@@ -139,20 +151,19 @@ def _pipeline(
     digests: bool,
     proxy: Any,
 ) -> Pipeline:
-    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests, proxy)
-    return Pipeline(configuration, cluster, _planned(configuration, grid, trials, parallel))
-
-
-def _planned(configuration: Any, grid: str, trials: int, parallel: int | None) -> Sweep | None:
-    if not grid and (trials or parallel):
+    if isinstance(configuration.parameters, PredictionParameters):
+        trainings = {"grid": grid, "evaluate-on": evaluate_on == "gpu", "queue": queue, "priority": priority}
+        if given := next((name for name, value in trainings.items() if value), ""):
+            raise PipelineError(f"expected no {option(given)} of a prediction, which trains nothing; leave it out")
+    sweep = None
+    if grid:
+        refuse_given_twice(configuration, grid)
+        sweep = plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
+    elif trials or parallel:
         given = option("trials" if trials else "parallel")
         raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
-    if not grid:
-        return None
-    if not isinstance(configuration.parameters, Parameters):
-        raise PipelineError("grid: expected none of a prediction, which trains nothing")
-    refuse_given_twice(configuration, grid)
-    return plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
+    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests, proxy)
+    return Pipeline(configuration, cluster, sweep)
 
 
 def _endpoint(url: str, namespace: str) -> Any:

@@ -161,6 +161,7 @@ class LocalRun:
         step.cached = state == status.Status.SUCCESS and not task_directory.exists()
         if state == status.Status.SUCCESS and not step.cached and not left_everything(task_directory, outputs):
             self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
+            kept.forget(self.cache, task_directory)
             outputs, state = {}, status.Status.FAILURE
         if step.cached:
             if name:

@@ -185,6 +185,14 @@ def test_a_value_beside_a_grid_of_it_is_refused(command: str) -> None:
     assert str(told.exception) == "epochs: expected one value or a grid of them, received both; leave one out"
 
 
+@pytest.mark.parametrize("command", ["run-local", "sweep"])
+def test_what_places_a_clusters_pods_is_refused_here(command: str, tmp_path) -> None:
+    """Containers had all memory of this machine all the same."""
+    told = CliRunner().invoke(main, [command, "--outputs", str(tmp_path / "runs"), "--", "TRAIN_MEMORY=2Gi"])
+    assert str(told.exception).startswith("train_memory: expected none on this machine, as it places a cluster's pods")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("typed", [("--trials", "8"), ("--parallel", "2")])
 def test_trials_of_no_grid_are_refused(typed: tuple[str, str], tmp_path) -> None:
     """They were left out in silence, and the pipeline trained once."""
