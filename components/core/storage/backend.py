@@ -89,8 +89,8 @@ class Backend(Protocol):
     def copy(self, source: str, target: str, generation: str | None) -> None:
         """Copies an object (that generation of it) inside the store, without moving its bytes through here."""
 
-    def provable(self, key: str, stored: Stored) -> Stored:
-        """The description of a whole object with a checksum that is certain, where `stat` could only guess one."""
+    def provable(self, key: str) -> Stored:
+        """As `stat`, with a checksum if the store can tell one at all."""
 
     def delete(self, key: str) -> None:
         """Removes an object; NotFound if there is none, as far as the store tells."""

@@ -12,8 +12,7 @@ from components.core.storage.errors import Corrupted
 CHUNK = 1 << 20
 # The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
 ALGORITHMS = ("crc32c", "sha256", "md5")
-# `etag-BYTES`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts of BYTES.
-# `etag-BYTES,BYTES,...` names each part, since parts may be unequal.
+# `etag-BYTES,BYTES,...`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts.
 ETAG_OF_PARTS = "etag-"
 
 
@@ -69,12 +68,6 @@ def known(stored: Stored) -> str | None:
     """The algorithm to compare `stored` by; None if the store promised nothing."""
     of_parts = (algorithm for algorithm in stored.checksums if algorithm.startswith(ETAG_OF_PARTS))
     return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), next(of_parts, None))
-
-
-def guessed(stored: Stored) -> bool:
-    """Whether the checksum to compare by rests on a guess: that all parts were as long as the first."""
-    algorithm = known(stored) or ""
-    return algorithm.startswith(ETAG_OF_PARTS) and "," not in algorithm
 
 
 def check_data(data: bytes, stored: Stored, uri: str) -> None:

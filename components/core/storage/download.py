@@ -1,24 +1,24 @@
 """Objects into files: parallel, in ranges, resumed, checked.
 
 A file of more than one chunk is written into `.NAME.partial` at its places, in any order, and `.NAME.partial.done`
-lists the chunks that are there, so that a process that was killed goes on where it was. The process that writes it
-holds a lock on it: another one that fetches into the same file meanwhile takes a partial file of its own. The whole is
-compared with the store's checksum before it gets its name; if it differs, it is fetched once more from the start.
+lists the chunks that are there, so that a process that was killed goes on where it was. Nobody else may fetch into the
+same file meanwhile: who comes back to a folder holds a lock on it (download/cache.py), all others have a fresh one. The
+whole is compared with the store's checksum before it gets its name; if it differs, it is fetched once more from the
+start.
 """
 
 import contextlib
 import dataclasses
 import functools
-import os
 import pathlib
 import threading
 import uuid
 from collections.abc import Iterator
 
-from components.core.files import hidden_beside, lock
+from components.core.files import hidden_beside
 from components.core.progress import Progress
 from components.core.storage.backend import Stored
-from components.core.storage.checksums import check_data, check_file, guessed, known
+from components.core.storage.checksums import check_data, check_file, known
 from components.core.storage.errors import Corrupted, PreconditionFailed, StorageError
 from components.core.storage.objects import Objects
 from components.core.storage.parallel import Task
@@ -35,18 +35,17 @@ class Landing:
     def __init__(self, store: Objects, stored: Stored, path: pathlib.Path):
         self.store, self.stored, self.path = store, stored, path
         self.partial, self.journal = hidden_beside(path, "partial"), hidden_beside(path, "partial.done")
-        self.held: int | None = None
         self.lock = threading.Lock()
         self.failure: Exception | None = None
         self.begin()
 
     def begin(self) -> None:
         """Plans what to fetch, given what an earlier run left."""
-        chunk, size = self.store.limits.chunk, self.stored.size
-        if size > chunk and not known(self.stored):
+        chunk = self.store.limits.chunk
+        if self.stored.size > chunk and not known(self.stored):
             # S3's listings tell no checksums.
-            self.stored = self.store.stat(self.stored.key)
-            size = self.stored.size
+            self.stored = self.store.provable(self.stored.key)
+        size = self.stored.size
         self.ranges = [(start, min(start + chunk, size)) for start in range(0, size, chunk)] or [(0, 0)]
         self.done = self._read_journal() if len(self.ranges) > 1 else set()
         self.here = self._size_of_done()
@@ -54,14 +53,14 @@ class Landing:
     def there_already(self) -> bool:
         """Whether the file has its name already and is provably the object."""
         with writing(self.path):
-            if not known(self.stored) or not self.path.is_file() or self.path.stat().st_size != self.stored.size:
+            if not known(self.stored) or not self.path.is_file():
                 return False
         try:
-            self._prove(self.path)
+            check_file(self.path, self.stored, "")
         except Corrupted:
             return False
         self.here = self.stored.size
-        return known(self.stored) is not None
+        return True
 
     def tasks(self, progress: Progress) -> Iterator[Task]:
         """The requests that are left to make."""
@@ -70,13 +69,10 @@ class Landing:
         if len(self.ranges) == 1:
             yield Task(self.stored.size, lambda: self._whole(progress))
             return
-        with writing(self.path):
-            self._hold(progress)
-        if not self.done:
-            self._write_journal_head()
+        self._write_journal()
         left = [number for number in range(len(self.ranges)) if number not in self.done]
         if not left:
-            yield Task(0, lambda: self._land(progress))
+            yield Task(0, self._land)
         for number in left:
             start, end = self.ranges[number]
             yield Task(end - start, functools.partial(self._chunk, number, progress))
@@ -89,43 +85,6 @@ class Landing:
         self.stored = self.store.stat(self.stored.key)
         self.begin()
 
-    def close(self) -> None:
-        """Lets go of the partial file."""
-        if self.held is not None:
-            os.close(self.held)
-            self.held = None
-
-    def _hold(self, progress: Progress) -> None:
-        """Makes the partial file this landing's own."""
-        if self.held is not None:
-            return
-        self.partial.touch()
-        with contextlib.suppress(FileNotFoundError):
-            self.held = lock(self.partial)
-        if self.held is None:
-            self._take_own_names()
-            self.partial.touch()
-            self.held = lock(self.partial, wait=True)
-        planned, self.done = self.here, self._read_journal()
-        self.here = self._size_of_done()
-        progress.advance(self.here - planned)
-
-    def _take_own_names(self) -> None:
-        token = uuid.uuid4().hex[:12]
-        self.partial = hidden_beside(self.path, f"{token}.partial")
-        self.journal = hidden_beside(self.path, f"{token}.partial.done")
-
-    def _prove(self, path: pathlib.Path) -> None:
-        """Compares a file with the object's checksum; a guess that fails is replaced by what is certain."""
-        uri = self.store.uri(self.stored.key)
-        try:
-            check_file(path, self.stored, uri)
-        except Corrupted:
-            if not guessed(self.stored):
-                raise
-            self.stored = self.store.provable(self.stored)
-            check_file(path, self.stored, uri)
-
     def _whole(self, progress: Progress) -> None:
         """A small object: one request, and no partial file to come back to."""
         try:
@@ -134,13 +93,14 @@ class Landing:
         except (Corrupted, PreconditionFailed) as failure:
             self.failure = failure
             return
-        self._take_own_names()
+        # Of its own: a disk that knows no capitals has one `.NAME.partial` for two objects.
+        partial = hidden_beside(self.path, f"{uuid.uuid4().hex[:12]}.partial")
         with writing(self.path):
             try:
-                self.partial.write_bytes(data)
-                self.partial.replace(self.path)
+                partial.write_bytes(data)
+                partial.replace(self.path)
             finally:
-                self.partial.unlink(missing_ok=True)
+                partial.unlink(missing_ok=True)
         progress.advance(len(data))
 
     def _chunk(self, number: int, progress: Progress) -> None:
@@ -152,12 +112,9 @@ class Landing:
         except PreconditionFailed as changed:
             self.failure = changed
             return
-        with writing(self.path):
-            descriptor = os.open(self.partial, os.O_WRONLY | os.O_CREAT, 0o644)
-            try:
-                os.pwrite(descriptor, data, start)
-            finally:
-                os.close(descriptor)
+        with writing(self.path), self.partial.open("r+b") as file:
+            file.seek(start)
+            file.write(data)
         progress.advance(len(data))
         with self.lock:
             self.stored = self._promised(answered)
@@ -166,18 +123,17 @@ class Landing:
             self.done.add(number)
             complete = len(self.done) == len(self.ranges)
         if complete:
-            self._land(progress)
+            self._land()
 
-    def _land(self, progress: Progress) -> None:
+    def _land(self) -> None:
         try:
-            self._prove(self.partial)
+            check_file(self.partial, self.stored, self.store.uri(self.stored.key))
         except Corrupted as failure:
             self.failure = failure
             return
         with writing(self.path):
             self.partial.replace(self.path)
             self.journal.unlink(missing_ok=True)
-        self.close()
 
     def _size_of_done(self) -> int:
         return sum(end - start for number, (start, end) in enumerate(self.ranges) if number in self.done)
@@ -189,10 +145,12 @@ class Landing:
     def _journal_head(self) -> str:
         return f"{self.stored.generation} {self.stored.size} {self.store.limits.chunk}"
 
-    def _write_journal_head(self) -> None:
+    def _write_journal(self) -> None:
+        """Begins the files, or goes on with those of an earlier run, whose last line may be torn."""
         with writing(self.path):
-            os.truncate(self.partial, 0)
-            self.journal.write_text(f"{self._journal_head()}\n", encoding="utf-8")
+            self.partial.open("ab" if self.done else "wb").close()
+            lines = [self._journal_head(), *map(str, self.done)]
+            self.journal.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _read_journal(self) -> set[int]:
         """The chunks that an earlier run wrote, if it fetched the same generation. A torn last line does not count."""

@@ -136,9 +136,9 @@ class Objects:
         whole = self._key(target)
         self._try("copy", source, lambda origin: self.backend.copy(origin, whole, if_generation))
 
-    def provable(self, stored: Stored) -> Stored:
-        """The same object with a checksum that is certain, if its store takes more requests to tell one."""
-        return self._relative(self._try("look at", stored.key, lambda whole: self.backend.provable(whole, stored)))
+    def provable(self, key: str) -> Stored:
+        """As `stat`, with a checksum if the store can tell one at all: it may take a request for each of its parts."""
+        return self._relative(self._try("look at", key, self.backend.provable))
 
     def delete_files(self, keys: Keys) -> None:
         """Removes objects, many at once."""

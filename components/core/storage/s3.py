@@ -4,7 +4,6 @@ profile, AWS_ENDPOINT_URL)."""
 import base64
 import concurrent.futures
 import contextlib
-import dataclasses
 import pathlib
 import re
 import threading
@@ -15,7 +14,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as boto
 
 from components.core.storage.backend import Condition, Limits, Page, Stored
-from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file, guessed
+from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
@@ -58,29 +57,27 @@ class S3Backend:
 
     @readable(KeyError)
     def stat(self, key: str) -> Stored:
-        try:
-            answer = self.client.head_object(Bucket=self.name, Key=key)
-        except boto.ClientError as error:
-            raise self._told(key, error) from None
+        return _stored(key, self._head(key))
+
+    @readable(KeyError)
+    def provable(self, key: str) -> Stored:
+        answer = self._head(key)
         stored = _stored(key, answer)
-        in_parts = OF_PARTS.search(stored.generation) and not stored.checksums and not _encrypted(answer)
-        if in_parts and (size := self._part_size(key, 1)):
-            # Somebody else's upload in parts: its ETag is a checksum once we know how long a part was. Most tools make
-            # all of them equal but the last; whoever finds a difference asks `provable`.
-            stored.checksums[f"{ETAG_OF_PARTS}{size}"] = _bare(stored.generation)
+        parts = OF_PARTS.search(stored.generation)
+        if parts and not stored.checksums and not _encrypted(answer):
+            # Somebody else's upload in parts: its ETag is a checksum once we know how long each of them is.
+            with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
+                sizes = list(pool.map(lambda number: self._part_size(key, number), range(1, int(parts[1]) + 1)))
+            # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.
+            if sum(sizes) == stored.size and min(sizes) > 0:
+                stored.checksums[f"{ETAG_OF_PARTS}{','.join(map(str, sizes))}"] = _bare(stored.generation)
         return stored
 
-    def provable(self, key: str, stored: Stored) -> Stored:
-        if not guessed(stored):
-            return stored
-        parts = OF_PARTS.search(stored.generation)
-        assert parts, "only an ETag of parts is guessed at"
-        with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
-            sizes = list(pool.map(lambda number: self._part_size(key, number), range(1, int(parts[1]) + 1)))
-        # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.
-        told = sum(sizes) == stored.size and min(sizes) > 0
-        sums = {f"{ETAG_OF_PARTS}{','.join(map(str, sizes))}": _bare(stored.generation)} if told else {}
-        return dataclasses.replace(stored, key=key, checksums=sums)
+    def _head(self, key: str) -> dict:
+        try:
+            return self.client.head_object(Bucket=self.name, Key=key)
+        except boto.ClientError as error:
+            raise self._told(key, error) from None
 
     def _part_size(self, key: str, number: int) -> int:
         """The bytes of a part; 0 if the store knows no parts (VersityGW says so), so that nothing proves the object."""
@@ -169,10 +166,7 @@ class S3Backend:
     def copy(self, source: str, target: str, generation: str | None) -> None:
         match = {} if generation is None else {"CopySourceIfMatch": generation}
         origin = {"Bucket": self.name, "Key": source}
-        try:
-            found = self.client.head_object(**origin)
-        except boto.ClientError as error:
-            raise self._told(source, error) from None
+        found = self._head(source)
         if found["ContentLength"] <= LARGEST_COPY:
             copied = self.client.copy_object(Bucket=self.name, Key=target, CopySource=origin, **match)
             if not copied["CopyObjectResult"]:

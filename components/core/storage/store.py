@@ -4,7 +4,6 @@ Imports lead downward only: store, then download, then objects, then what all of
 knows none of these.
 """
 
-import contextlib
 import functools
 import os
 import pathlib
@@ -54,12 +53,7 @@ class Store(Objects):
             path = places[0][1]
             with writing(path):  # at once, and not when the disk is full in an hour
                 require_free(path.parent, sum(stored.size for stored, _ in places) - there, "make room")
-        with (
-            contextlib.ExitStack() as closed,
-            Progress(label, sum(stored.size for stored, _ in places), "B", start=there) as progress,
-        ):
-            for landing in left:
-                closed.callback(landing.close)
+        with Progress(label, sum(stored.size for stored, _ in places), "B", start=there) as progress:
             for rounds_left in reversed(range(ROUNDS)):
                 tasks = (task for landing in left for task in landing.tasks(progress))
                 run_all(tasks, self.limits.workers, self.limits.window)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from components.core.errors import PipelineError
+from components.core.progress import Progress
 from components.core.storage import (
     Denied,
     Limits,
@@ -17,6 +18,7 @@ from components.core.storage import (
     Unreachable,
     open_store,
 )
+from components.core.storage.download import Landing
 from pipeline import ROOT
 from tests.servers.s3 import SECRET_KEY
 from tests.servers.small import SMALL
@@ -286,6 +288,17 @@ def test_a_foreign_partial_file_does_no_harm(bucket, tmp_path):
         assert (tmp_path / "back").read_bytes() == data
         assert len(chunks(bucket.proxy)) == asked, "if half was there, that, and then all anew"
         (tmp_path / "back").unlink()
+
+
+def test_a_torn_line_of_a_killed_download_is_not_added_to(gcs, tmp_path):
+    """1, of 12, and 3 were 13, a chunk that nobody had fetched."""
+    store = open_store(gcs.uri, SMALL)
+    stored = store.write_bytes("payload", bytes(14 * SMALL.chunk))
+    (tmp_path / ".back.partial").write_bytes(bytes(stored.size))
+    (tmp_path / ".back.partial.done").write_text(f"{stored.generation} {stored.size} {SMALL.chunk}\n0\n1\n2\n1")
+    with Progress("download", None, "B") as progress:
+        next(Landing(store, stored, tmp_path / "back").tasks(progress)).run()
+    assert Landing(store, stored, tmp_path / "back").done == {0, 1, 2, 3}
 
 
 def test_a_file_of_the_same_size_is_not_taken_for_the_object(bucket, tmp_path):

@@ -59,22 +59,3 @@ def test_a_directory_hides_only_its_own_unfinished_objects(tmp_path):
     assert [stored.key for stored in store.files()] == [".a.partial", ".a.partial.txt"]
     with pytest.raises(StorageError, match="expected another name"):
         store.write_bytes(f".{'1' * 32}.partial", b"x")
-
-
-def test_two_downloads_into_one_file_do_not_tear_it(bucket, tmp_path):
-    """The second finds the first at work, and takes a partial file of its own."""
-    from components.core.files import lock
-
-    store = open_store(bucket.uri, SMALL)
-    (tmp_path / "there").write_bytes(data := os.urandom(5 * SMALL.chunk))
-    store.upload_file(tmp_path / "there", "key")
-    partial = tmp_path / ".back.partial"
-    partial.write_bytes(b"of the first")
-    held = lock(partial)
-    try:
-        store.download_file("key", tmp_path / "back")
-    finally:
-        os.close(held)
-    assert (tmp_path / "back").read_bytes() == data
-    assert partial.read_bytes() == b"of the first"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".back.partial", "back", "there"]

@@ -286,7 +286,9 @@ def test_local_files_that_can_not_be_used(place, tmp_path):
         store.download_file("key", tmp_path / "file" / "below")
 
 
-def test_a_full_disk_is_a_clear_line(gcs, tmp_path):
+@pytest.mark.parametrize("room", [2 * SMALL.chunk, 5 * SMALL.chunk - 7])
+def test_a_full_disk_is_a_clear_line(gcs, tmp_path, room):
+    """Also if it is full in the middle of what is written, of which the system says only how much it took."""
     store = open_store(gcs.uri, SMALL)
     (tmp_path / "file").write_bytes(os.urandom(5 * SMALL.chunk))
     store.upload_file(tmp_path / "file", "key")
@@ -295,12 +297,12 @@ def test_a_full_disk_is_a_clear_line(gcs, tmp_path):
         "from components.core.errors import one_line_errors; from tests.servers.small import SMALL\n"
         "store = open_store(sys.argv[1], SMALL)\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2 * SMALL.chunk, 2 * SMALL.chunk))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))\n"
         "with one_line_errors(): store.download_file('key', sys.argv[2])"
     )
     environment = {**os.environ, **gcs.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code, gcs.uri, str(tmp_path / "back")],
+        [sys.executable, "-c", code, gcs.uri, str(tmp_path / "back"), str(room)],
         cwd=ROOT, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
