@@ -165,7 +165,7 @@ def _from_any(
         try:
             sums = fetch_file(place, to_fetch, target, cache, patience)
             if mirror is not None:
-                mirror.keep(to_fetch, target, public(place))
+                mirror.keep(to_fetch, target)
             return place, sums
         except PlaceFailedError as failure:
             if len(tried) == 1:
