@@ -1,10 +1,9 @@
 """Another try if that can help: exponential pauses with full jitter, inside one deadline."""
 
+import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
-
-import tenacity
 
 from components.core.progress import duration
 from components.core.storage.backend import Limits
@@ -16,18 +15,12 @@ LONGEST_PAUSE_S = 20.0
 TOLD_PAUSE_S = 3.0
 
 
-def _failure(state: tenacity.RetryCallState) -> Transient:
-    failure = state.outcome and state.outcome.exception()
-    assert isinstance(failure, Transient), "nothing else is tried again"
-    return failure
-
-
 def patiently(
     attempt: Callable[[], Result],
     explain: Callable[[Exception], Exception],
     what: str,
     limits: Limits,
-    retried: Callable[[], None] = lambda: None,
+    retried: Callable[[], object] = lambda: None,
 ) -> Result:
     """Calls `attempt` until it succeeds, fails for good, or the deadline is over.
 
@@ -42,35 +35,26 @@ def patiently(
     Raises:
         Unreachable: still failing at the deadline.
     """
-
-    def once() -> Result:
+    began, tries = time.monotonic(), 0
+    while True:
+        tries += 1
         try:
             return attempt()
         except Exception as error:
-            explained = explain(error)
-            if explained is error:
-                raise
-            raise explained from None
-
-    def before_pause(state: tenacity.RetryCallState) -> None:
-        pause = state.upcoming_sleep
+            failure = explain(error)
+            if not isinstance(failure, Transient):
+                if failure is error:
+                    raise
+                raise failure from None
+            longest = min(limits.first_pause_s * 2 ** (tries - 1), LONGEST_PAUSE_S)
+            pause = max(random.uniform(0, longest), failure.wait_s)  # noqa: S311
+            waited = time.monotonic() - began
+            if waited + pause >= limits.deadline_s:
+                raise Unreachable(
+                    f"could not {what}: {failure}; gave up after {tries} {'try' if tries == 1 else 'tries'} in "
+                    f"{duration(waited)}; check the network and the store, then run again"
+                ) from None
         if pause >= TOLD_PAUSE_S:
-            tell(f"storage: {what}: {_failure(state)}; again in {duration(pause)}")
+            tell(f"storage: {what}: {failure}; again in {duration(pause)}")
         retried()
-
-    jitter = tenacity.wait_random_exponential(multiplier=limits.first_pause_s, max=LONGEST_PAUSE_S)
-    began = time.monotonic()
-    try:
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Transient),
-            wait=lambda state: max(jitter(state), _failure(state).wait_s),
-            stop=tenacity.stop_before_delay(limits.deadline_s),
-            before_sleep=before_pause,
-        )(once)
-    except tenacity.RetryError as gave_up:
-        tries = gave_up.last_attempt.attempt_number
-        reason = gave_up.last_attempt.exception()
-        raise Unreachable(
-            f"could not {what}: {reason}; gave up after {tries} {'try' if tries == 1 else 'tries'} in "
-            f"{duration(time.monotonic() - began)}; check the network and the store, then run again"
-        ) from None
+        time.sleep(pause)
