@@ -7,19 +7,18 @@ is the length the server announced; whoever calls still compares checksums, sinc
 
 import email.utils
 import http.client
+import math
 import os
 import random
 import re
-import socket
-import ssl
 import time
 from typing import BinaryIO
 
 import requests
-import tenacity
 import urllib3
 
 from components.core.progress import Progress, amount, duration
+from components.core.storage.errors import broken_connection
 from components.core.wording import printable
 from components.download.cache import Origin, Partial, url_digest
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
@@ -30,6 +29,8 @@ from components.download.room import require_room
 PROGRESS_BYTES = 64 << 10
 WORTH_ANOTHER_TRY = (408, 425, 429)
 AGENT = "conv2d-pipeline"
+# OpenSSL's words, with why.
+UNTRUSTED = re.compile(r"certificate verify failed: ([^(]*[^(\s])")
 
 
 class BrokenOffError(Exception):
@@ -51,54 +52,27 @@ def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patien
         PlaceFailedError: the server refused, or kept breaking off.
         PipelineError: no room on the disk.
     """
-    attempts = _Attempts(partial, patience)
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(BrokenOffError),
-        after=attempts.count,
-        stop=attempts.are_used_up,
-        wait=attempts.pause,
-        before_sleep=attempts.say,
-        reraise=True,
-    )
-    try:
-        with requests.Session() as session:
-            retrying(_attempt, session, url, partial, to_fetch, patience)
-    except (BrokenOffError, RefusedError) as error:
-        line = f"expected {to_fetch.name} from {public(url)}, received: {error}; check the address and the network"
-        raise PlaceFailedError(line, str(error)) from None
-
-
-class _Attempts:
-    """Counts attempts in vain. An attempt that got further than any before it starts the count anew, so that a server
-    which breaks off every minute still delivers; one that always breaks off at the same byte is given up."""
-
-    def __init__(self, partial: Partial, patience: Patience):
-        self.partial, self.patience = partial, patience
-        self.furthest, self.in_vain = partial.size, 0
-
-    def count(self, state: tenacity.RetryCallState) -> None:
-        if self.partial.size >= self.furthest + PROGRESS_BYTES:
-            self.furthest, self.in_vain = self.partial.size, 0
-        self.in_vain += 1
-
-    def are_used_up(self, state: tenacity.RetryCallState) -> bool:
-        too_long = _failure(state).retry_after > self.patience.longest_wait_s
-        return too_long or self.in_vain >= self.patience.attempts
-
-    def pause(self, state: tenacity.RetryCallState) -> float:
-        longest = min(self.patience.first_wait_s * 2 ** (self.in_vain - 1), self.patience.longest_wait_s)
-        # Jitter: many runs that a server threw out together should not come back together.
-        return max(random.uniform(longest / 2, longest), _failure(state).retry_after)  # noqa: S311
-
-    def say(self, state: tenacity.RetryCallState) -> None:
-        at = f" at {amount(self.partial.size, 'B')}" if self.partial.size else ""
-        print(f"{_failure(state)}{at}; trying again in {duration(state.upcoming_sleep)}", flush=True)
-
-
-def _failure(state: tenacity.RetryCallState) -> BrokenOffError:
-    failure = state.outcome and state.outcome.exception()
-    assert isinstance(failure, BrokenOffError), "nothing else is tried again"
-    return failure
+    furthest, in_vain = partial.size, 0
+    with requests.Session() as session:
+        while True:
+            try:
+                return _attempt(session, url, partial, to_fetch, patience)
+            except (BrokenOffError, RefusedError) as error:
+                # An attempt that got further than any before it starts the count anew, so that a server which breaks
+                # off every minute still delivers; one that always breaks off at the same byte is given up.
+                if partial.size >= furthest + PROGRESS_BYTES:
+                    furthest, in_vain = partial.size, 0
+                in_vain += 1
+                wait = math.inf if isinstance(error, RefusedError) else error.retry_after
+                if wait > patience.longest_wait_s or in_vain >= patience.attempts:
+                    line = f"expected {to_fetch.name} from {public(url)}, received: {error}"
+                    raise PlaceFailedError(f"{line}; check the address and the network", str(error)) from None
+                longest = min(patience.first_wait_s * 2 ** (in_vain - 1), patience.longest_wait_s)
+                # Jitter: many runs that a server threw out together should not come back together.
+                pause = max(random.uniform(longest / 2, longest), wait)  # noqa: S311
+                at = f" at {amount(partial.size, 'B')}" if partial.size else ""
+                print(f"{error}{at}; trying again in {duration(pause)}", flush=True)
+            time.sleep(pause)
 
 
 def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
@@ -122,7 +96,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         require_room(partial.path.parent, (total or 0) - partial.size)
         with partial.path.open("ab") as file, Progress(to_fetch.name, total, "B", start=partial.size) as progress:
             try:
-                _copy(response, file, progress, partial.size, to_fetch, patience)
+                _copy(response, file, progress, partial.size, to_fetch)
             except RefusedError:
                 partial.discard()
                 raise
@@ -141,11 +115,11 @@ def _ask(session: requests.Session, url: str, headers: dict[str, str], patience:
     try:
         return session.get(url, headers=headers, stream=True, timeout=(patience.connect_s, patience.stall_s))
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        reason = _why(error, patience)
-        # A malformed address or an untrusted certificate stays what it is.
-        if any(isinstance(cause, ValueError | requests.TooManyRedirects) for cause in _causes(error)):
-            raise RefusedError(reason) from None
-        raise BrokenOffError(reason) from None
+        if untrusted := UNTRUSTED.search(str(error)):
+            raise RefusedError(f"its certificate can't be verified ({untrusted[1]})") from None
+        if isinstance(error, ValueError | requests.TooManyRedirects):  # a malformed address stays what it is
+            raise RefusedError(f"the request failed ({type(error).__name__})") from None
+        raise BrokenOffError(str(broken_connection(error))) from None
 
 
 def _usable_origin(partial: Partial, to_fetch: FileToFetch) -> Origin | None:
@@ -214,14 +188,7 @@ def _begin(response: requests.Response, url: str, partial: Partial, to_fetch: Fi
     return total
 
 
-def _copy(
-    response: requests.Response,
-    file: BinaryIO,
-    progress: Progress,
-    size: int,
-    to_fetch: FileToFetch,
-    patience: Patience,
-) -> None:
+def _copy(response: requests.Response, file: BinaryIO, progress: Progress, size: int, to_fetch: FileToFetch) -> None:
     """Appends the body to `file`, which has `size` bytes.
 
     Raises:
@@ -233,7 +200,7 @@ def _copy(
             # read1 hands over what has arrived, so that a kill at 50 kB/s loses nothing; and no unpacking, see above.
             chunk = response.raw.read1(CHUNK, decode_content=False)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise BrokenOffError(_why(error, patience)) from None
+            raise BrokenOffError(str(broken_connection(error))) from None
         if not chunk:
             return
         size += len(chunk)
@@ -258,35 +225,3 @@ def _retry_after(response: requests.Response) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return 0.0
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error and all that led to it. requests and urllib3 wrap the one that tells the reason several times over."""
-    causes: list[BaseException] = []
-    queue: list[object] = [error]
-    while queue:
-        cause = queue.pop(0)
-        if isinstance(cause, BaseException) and cause not in causes:
-            causes.append(cause)
-            queue += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
-    return causes
-
-
-def _why(error: BaseException, patience: Patience) -> str:
-    """A network error in few words. Never its own text: that quotes the URL, with whatever secret is in it."""
-    causes = _causes(error)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate can't be verified ({cause.verify_message})"
-        if isinstance(cause, socket.gaierror):
-            return "its name is unknown (is there a network?)"
-        if isinstance(cause, OSError) and cause.strerror and cause.errno:
-            return cause.strerror[0].lower() + cause.strerror[1:]
-    for cause in causes:
-        if isinstance(cause, requests.ConnectTimeout):
-            return f"no connection within {duration(patience.connect_s)}"
-        if isinstance(cause, TimeoutError):
-            return f"no data for {duration(patience.stall_s)}"
-        if isinstance(cause, http.client.IncompleteRead | ConnectionError):
-            return "the connection ended early"
-    return f"the request failed ({type(error).__name__})"
