@@ -19,9 +19,14 @@ PYTHON = $(VENV)/bin/python
 LOCKS  = docker/requirements
 
 # By Python, which knows what each takes: options, and parameters of the pipeline. What another target takes stands above
-# it, as `target.takes`. All else is refused before anything runs: it would be left out in silence.
+# it, as `target.takes`; what Python calls it, if that is another name, as `target.called`. All else is refused before
+# anything runs: it would be left out in silence.
 COMMANDS = run-local sweep model config predict predict-all doctor pipeline-compile pipeline-upload pipeline-run follow \
     schedule schedules unschedule
+model.called = model show
+pipeline-compile.called = compile
+pipeline-upload.called  = upload
+pipeline-run.called     = submit
 ALWAYS   = PYTHON3 VENV BASE_IMAGE CONV2D_%
 
 # A value for the shell, as it was typed: `value` keeps its dollars. A line break would end the command.
@@ -55,48 +60,28 @@ TARGETS := $(sort $(shell sed -n 's/^\([a-z-]*\):.* \#\# .*/\1/p' $(firstword $(
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run-local: $(VENV)/local ## train on this machine: SOURCE=photos/ IMAGE_SIZE=64 PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-	$(CONV2D) run-local $(SETTINGS)
+$(COMMANDS): $(VENV)/local
+	$(CONV2D) $(or $($@.called),$@) $(SETTINGS)
 
-sweep: $(VENV)/local ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-	$(CONV2D) sweep $(SETTINGS)
-
-model: $(VENV)/local ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-	$(CONV2D) model show $(SETTINGS)
-
-predict: $(VENV)/local ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-	$(CONV2D) predict $(SETTINGS)
-
-predict-all: $(VENV)/local ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
-	$(CONV2D) predict-all $(SETTINGS)
+run-local: ## train on this machine: SOURCE=photos/ IMAGE_SIZE=64 PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
+sweep: ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
+model: ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
+config: ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
+predict: ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
+predict-all: ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
 
 models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	$(CONV2D) models $(if $(call given,REGISTRY),--registry $(call text,REGISTRY)) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
-pipeline-compile: $(VENV)/local ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-	$(CONV2D) compile $(SETTINGS)
-
-pipeline-upload: $(VENV)/local ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-	$(CONV2D) upload $(SETTINGS)
-
-pipeline-run: $(VENV)/local ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-	$(CONV2D) submit $(SETTINGS)
-
-follow: $(VENV)/local ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-	$(CONV2D) follow $(SETTINGS)
-
-schedule: $(VENV)/local ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-	$(CONV2D) schedule $(SETTINGS)
-
-schedules: $(VENV)/local ## list what is scheduled
-	$(CONV2D) schedules $(SETTINGS)
-
-unschedule: $(VENV)/local ## remove a schedule: NAME=nightly
-	$(CONV2D) unschedule $(SETTINGS)
-
-doctor: $(VENV)/local ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
-	$(CONV2D) doctor $(SETTINGS)
+pipeline-compile: ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
+pipeline-upload: ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
+pipeline-run: ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
+follow: ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
+schedule: ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
+schedules: ## list what is scheduled
+unschedule: ## remove a schedule: NAME=nightly
+doctor: ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
 
 cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
@@ -106,9 +91,6 @@ cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our imag
 cluster-down.takes = CLUSTER
 cluster-down: ## remove it
 	@k8s/cluster-down.sh
-
-config: $(VENV)/local ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
-	$(CONV2D) config $(SETTINGS)
 
 ifneq ($(filter-out 0,$(call given,CLUSTER)),)
 tensorboard.takes = CLUSTER NAMESPACE PORT
