@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from components.core.artifacts.trial import TRIAL_ROW
@@ -14,8 +14,7 @@ from components.core.wording import printable
 from pipeline.step_log import StepLog
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# Lines of kfp.local about itself.
-_NOISE = re.compile(r"-+$|Found image |Pulling image |Image pull complete")
+_RULE = re.compile(r"-+$")  # kfp.local's, below a step
 INDENT = "    "
 WIDEST = 48  # characters of a column of a table
 
@@ -71,21 +70,13 @@ class StepOutput(StepLog, io.TextIOBase):
                 self.bar_shown = True
             return
         told_later = self.title == "choose" and plain.startswith(TRIAL_ROW)  # in columns, by the summary
-        if not told_later and not _NOISE.match(plain) and (own := self.own(plain)) is not None:
+        if not told_later and not _RULE.match(plain) and (own := self.own(plain)) is not None:
             self.say(f"  {own}")
 
     def _clear_bar(self) -> None:
         if self.bar_shown:
             self.target.write("\r\x1b[2K")
             self.bar_shown = False
-
-
-@contextlib.contextmanager
-def step_output() -> Iterator[StepOutput]:
-    """Puts a StepOutput in the place of standard output."""
-    output = StepOutput(sys.stdout)
-    with contextlib.redirect_stdout(output):
-        yield output
 
 
 def notes_aside(kept: bool) -> contextlib.AbstractContextManager:
@@ -113,11 +104,6 @@ def help_command(command: str) -> str:
         return f"{command} --help"
     _, models, rest = command.partition(" models")  # the target that hands a command line on
     return f"make models ARGS='{f'{rest} --help'.strip()}'" if models else "make help"
-
-
-def command_to_follow(run_id: str) -> str:
-    """The command that follows a run on the cluster."""
-    return f"make follow RUN={run_id}" if by_make() else f"{program()} follow {run_id}"
 
 
 def by_make() -> bool:

@@ -138,7 +138,10 @@ class Placement:
             _off_gpu_nodes(task)
         asked = SMALL_REQUEST if limits.cpu else self.values["cpu_request"]
         cpu, memory = limits.cpu or self.values[f"{name}_cpu"], limits.memory or self.values[f"{name}_memory"]
-        _share(task, asked, cpu, memory)
+        _register(task, asked, cpu, memory)
+        task.set_cpu_request(asked).set_cpu_limit(cpu)
+        # Memory's request equals its limit, so that a node that takes the pod also keeps it.
+        task.set_memory_request(memory).set_memory_limit(memory)
         if launches:
             task.set_env_variable(IMAGE_VARIABLE, self.image("node"))
             if labels := queue_labels(self.cluster):
@@ -176,13 +179,6 @@ def queue_labels(cluster: ClusterOptions) -> dict[str, str]:
     """The labels by which Kueue knows where a pod or a TrainJob has to queue, and before whom."""
     queued = {"queue-name": cluster.queue, "priority-class": cluster.priority}
     return {f"kueue.x-k8s.io/{name}": value for name, value in queued.items() if value}
-
-
-def _share(task: dsl.PipelineTask, cpu_request: Any, cpu: Any, memory: Any) -> None:
-    """Memory's request equals its limit, so that a node that takes the pod also keeps it."""
-    _register(task, cpu_request, cpu, memory)
-    task.set_cpu_request(cpu_request).set_cpu_limit(cpu)
-    task.set_memory_request(memory).set_memory_limit(memory)
 
 
 def _on_gpu_node(task: dsl.PipelineTask, values: Mapping[str, Any], cluster: ClusterOptions) -> None:

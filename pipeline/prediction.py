@@ -17,12 +17,7 @@ from pipeline.training import signature
 def prediction_pipeline(
     defaults: PredictionParameters, image: Callable[[str], str], cluster: ClusterOptions
 ) -> BaseComponent:
-    """Builds the pipeline. Its parameters are those of PredictionParameters.
-
-    Args:
-        defaults: the values that the parameters have if a run gives none.
-        image: the container image of a step, by the step's name.
-    """
+    """Builds the pipeline, as training_pipeline does. Its parameters are those of PredictionParameters."""
 
     def prediction(*channels: Any) -> None:
         values = dict(zip(PredictionParameters.model_fields, channels, strict=True))

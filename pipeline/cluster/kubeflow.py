@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components.core.errors import PipelineError, without_secrets
 from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.refusals import WebPageError, explain, may_pass
-from pipeline.console import command_to_follow, option
+from pipeline.console import by_make, option, program
 
 if TYPE_CHECKING:
     import kfp
@@ -50,8 +50,9 @@ class Endpoint:
 
     def follow_command(self, run_id: str) -> str:
         """The command that follows a run that is here, to be typed as it stands."""
+        command = f"make follow RUN={run_id}" if by_make() else f"{program()} follow {run_id}"
         places = {"endpoint": self.url, "namespace": self.namespace}
-        return " ".join([command_to_follow(run_id), *(option(name, place) for name, place in places.items() if place)])
+        return " ".join([command, *(option(name, place) for name, place in places.items() if place)])
 
     def __str__(self) -> str:
         return self.url or "the cluster of the kubeconfig"

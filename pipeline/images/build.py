@@ -62,7 +62,7 @@ def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
                 f"expected the engine at {address()} to hold {name} after its build; is there another engine? "
                 "set DOCKER_HOST to the one to use"
             )
-        print(f"made {name}, {_size(held[name])}")
+        print(f"made {name}, {held[name]['Size'] / 1e9:.2f} GB")
     return made
 
 
@@ -159,7 +159,3 @@ def _push(client: "docker.DockerClient", name: str) -> str:
             raise errors.APIError(event["error"])
         digest = (event.get("aux") or {}).get("Digest", digest)
     return digest
-
-
-def _size(entry: dict) -> str:
-    return f"{entry['Size'] / 1e9:.2f} GB"

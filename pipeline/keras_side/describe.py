@@ -143,8 +143,4 @@ def _shape(shape: Any) -> str:
 
 def _flop(count: float) -> str:
     """`152.3 M`, with a space for the unit behind."""
-    for prefix in ("", "k", "M", "G"):
-        if count < 1000:
-            return f"{count:.1f} {prefix}" if prefix else f"{count:.0f} "
-        count /= 1000
-    return f"{count:.1f} T"
+    return amount(count, "B").removesuffix("B")

@@ -124,7 +124,8 @@ class LocalRun:
                 if runner == "docker":
                     stack.enter_context(containers)
                 stack.enter_context(observed_tasks(self._step))
-                stack.enter_context(own_processes(self._ended, warm.start, containers.run))
+                ended = functools.partial(setattr, self, "exit_status")
+                stack.enter_context(own_processes(ended, warm.start, containers.run))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)
@@ -194,9 +195,6 @@ class LocalRun:
     def _result(self, step: Step) -> str:
         """What is said when a step has ended."""
         return step.status
-
-    def _ended(self, exit_status: int) -> None:
-        self.exit_status = exit_status
 
     def _why(self) -> str:
         """Why the step that just ended failed: its own error line, else how its process ended, else its last line."""

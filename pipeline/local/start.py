@@ -6,12 +6,13 @@ import datetime
 import functools
 import pathlib
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 
 from components.core.errors import PipelineError
-from pipeline.console import StepOutput, option, step_output
+from pipeline.console import StepOutput, option
 from pipeline.keras_side.check import check_model
 from pipeline.local.kfp_hooks import import_kfp, quiet_kfp
 from pipeline.local.places import with_places
@@ -91,7 +92,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
         if runner == "docker":
             warm.close()
         import_kfp()
-        with quiet_kfp(), step_output() as console:
+        with quiet_kfp(), contextlib.redirect_stdout(StepOutput(sys.stdout)) as console:
             run = _new_run(job, console)
             looked = not job.configuration.parameters.source_version
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step

@@ -6,7 +6,8 @@ import pytest
 
 from components.core.progress import LIVE_PREFIX
 from pipeline.closing_block import closing_block
-from pipeline.console import StepOutput, command_to_follow, help_command, option, program, table
+from pipeline.cluster.kubeflow import Endpoint
+from pipeline.console import StepOutput, help_command, option, program, table
 
 
 class Terminal(io.StringIO):
@@ -27,7 +28,7 @@ def test_a_log_shows_the_steps_lines_only():
     target = io.StringIO()
     shown(
         '[KFP Executor 2026-01-01 12:00:00,1 INFO]: Got executor_input:\n{\n  "inputs": {}\n}\n'
-        "----------\nFound image 'x'\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
+        "----------\n\nfetched \x1b[1m3\x1b[0m files\n  indented\n" + LIVE_PREFIX + "bar\n",
         target,
     )
     assert target.getvalue() == "  fetched 3 files\n    indented\n"
@@ -143,4 +144,5 @@ def test_messages_name_options_as_the_caller_types_them(monkeypatch, file, envir
     assert help_command("x models show") == helped
     assert help_command("x submit") == ("make help" if "ARGS" in helped else "x submit --help")
     typed = {"__main__.py": "python -m pipeline follow 3-a", "conv2d": "conv2d follow 3-a"}
-    assert command_to_follow("3-a") == ("make follow RUN=3-a" if "ARGS" in helped else typed[file.rpartition("/")[2]])
+    followed = "make follow RUN=3-a" if "ARGS" in helped else typed[file.rpartition("/")[2]]
+    assert Endpoint().follow_command("3-a") == followed
