@@ -57,7 +57,6 @@ def training_pipeline(
         values = dict(zip(Parameters.model_fields, channels, strict=True))
 
         def of(settings: type[Settings]) -> dict[str, Any]:
-            """The parameters of one step."""
             return {name: values[name] for name in settings.model_fields}
 
         placement = Placement(image, cluster, values, on_nodes=defaults.nodes > 1)

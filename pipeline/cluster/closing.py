@@ -118,7 +118,6 @@ def _as_input(pods: Pods, output: str) -> str:
 
 
 def _trial_table(lines: list[str]) -> str:
-    """The table that choose prints, in columns."""
     rows = [tuple(map(str.strip, line.strip().strip("|").split(" | "))) for line in lines if line.startswith(TRIAL_ROW)]
     whole = [row for row in rows if len(row) == len(TRIAL_COLUMNS)]
     return table(whole[1:], TRIAL_COLUMNS) if whole else ""

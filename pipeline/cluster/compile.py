@@ -104,11 +104,7 @@ def _check_texts(values: Iterable[tuple[str, Any]]) -> None:
 
 
 def check_places(parameters: Parameters | PredictionParameters) -> None:
-    """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it.
-
-    Raises:
-        PipelineError: names the parameter.
-    """
+    """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it."""
     if isinstance(parameters, PredictionParameters):
         refuse_places_here(parameters)
         return
@@ -122,11 +118,7 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
 
 
 def refuse_secrets(values: Mapping[str, Any]) -> None:
-    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do.
-
-    Raises:
-        PipelineError: names the parameter.
-    """
+    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do."""
     for name in ("source", "labels"):
         for place in places_of(values.get(name, "")):
             if "http" in scheme_of(place) and without_secrets(place) != place:

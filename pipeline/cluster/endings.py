@@ -50,5 +50,4 @@ def _more(step: str) -> str:
 
 
 def main_container(pod: Any) -> Any:
-    """The status of the container that the step runs in."""
     return next((status for status in pod.status.container_statuses or [] if status.name == "main"), None)

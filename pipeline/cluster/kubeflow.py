@@ -59,11 +59,7 @@ class Endpoint:
 
 
 def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The endpoint of the options, else of the environment, else none: then the SDK looks itself.
-
-    Raises:
-        PipelineError: a URL that is none, or none given and the SDK would find nothing either.
-    """
+    """The endpoint of the options, else of the environment, else none: then the SDK looks itself."""
     url = url or first_set(environment, ENDPOINT_VARIABLES)
     try:
         parts = urllib.parse.urlsplit(url)
@@ -89,7 +85,6 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
 
 
 def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether there is a kubeconfig, or a cluster around this process."""
     kubeconfig = environment.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")  # noqa: PTH111
     return "KUBERNETES_SERVICE_HOST" in environment or any(
         pathlib.Path(path).is_file() for path in kubeconfig.split(os.pathsep)
@@ -97,11 +92,7 @@ def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def connect(endpoint: Endpoint) -> "kfp.Client":
-    """A client of a KFP that has answered, which holds the endpoint; one that does not is given up within 10 seconds.
-
-    Raises:
-        PipelineError: nothing answers, something else answers, or the token is refused.
-    """
+    """A client of a KFP that has answered, which holds the endpoint; any other is given up within 10 seconds."""
     import kfp
     import kfp_server_api
     import urllib3
@@ -226,7 +217,6 @@ def unless_there(make: Callable[[], Result]) -> Result | None:
 
 
 def run_page(client: "kfp.Client", run_id: str) -> str:
-    """Where a person sees the run."""
     return page_address(client, f"runs/details/{run_id}")
 
 
@@ -275,5 +265,4 @@ def _guard(rest: Any) -> None:
 
 
 def first_set(environment: Mapping[str, str], names: tuple[str, ...]) -> str:
-    """The value of the first of these variables that has one."""
     return next((environment[name] for name in names if environment.get(name)), "")

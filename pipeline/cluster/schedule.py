@@ -36,12 +36,7 @@ LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
 
 def check_cron(cron: str) -> str:
-    """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are.
-
-    Raises:
-        PipelineError: names the field that can't be; or no day is ever meant: KFP's scheduler would hang over it, and
-            with it everybody's schedules.
-    """
+    """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are."""
     fields = cron.split()
     if len(fields) == 6 and re.fullmatch("[0-5]?[0-9]", fields[0]):
         seconds, *fields = fields
@@ -56,7 +51,8 @@ def check_cron(cron: str) -> str:
             raise PipelineError(f"expected {smallest} to {largest} as the {name} of CRON, received {text!r}; {EXAMPLE}")
         meant.append({value for part in parts for value in part})
     _, _, days, months, _ = meant
-    # With a weekday too, either of the two is enough.
+    # KFP's scheduler would hang over a day that never comes, and with it everybody's schedules. With a weekday too,
+    # either of the two is enough.
     if fields[4][0] in "*?" and all(min(days) > LONGEST_MONTHS.get(month, 31) for month in months):
         raise PipelineError(f"expected a day that comes in CRON, received day {fields[2]} of month {fields[3]}")
     return " ".join((seconds, *fields))
@@ -79,10 +75,6 @@ def schedule(
 
     Returns:
         The schedule's name and id, and the version's name; empty: it is of a file.
-
-    Raises:
-        PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
-            given, or KFP refuses.
     """
     from pipeline.cluster.compile import refuse_secrets
 
@@ -164,11 +156,7 @@ def code_of(entry: Any, client: "kfp.Client") -> str:
 
 
 def unschedule(name: str, endpoint: Endpoint) -> str:
-    """Removes the schedule of that name or id, and returns its id. A run that it has started goes on.
-
-    Raises:
-        PipelineError: there is none; names the nearest.
-    """
+    """Removes the schedule of that name or id, and returns its id. A run that it has started goes on."""
     client = connect(endpoint)
     known = schedules(client)
     found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]

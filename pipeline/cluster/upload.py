@@ -50,11 +50,7 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
 
 
 def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
-    """The version of that name, or the newest, as KFP describes it.
-
-    Raises:
-        PipelineError: there is no such pipeline or version; names the nearest.
-    """
+    """The version of that name, or the newest, as KFP describes it."""
     known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
     if known is None:
         upload_it = "upload it: make pipeline-upload, with the same PROFILE= or SOURCE="
@@ -77,7 +73,6 @@ def uploaded(client: "kfp.Client", name: str, version: str) -> Any:
 
 
 def versions_of(client: "kfp.Client", pipeline_id: str) -> list[Any]:
-    """All versions of a pipeline, the newest first."""
     listed = functools.partial(client.list_pipeline_versions, pipeline_id, sort_by="created_at desc")
     return all_pages(listed, "pipeline_versions")
 

@@ -97,7 +97,6 @@ webhook_secret = click.option(
 
 
 def cached(default: bool) -> Callable:
-    """--cache or --no-cache."""
     return click.option(
         "--cache/--no-cache", "cached", default=default, show_default=True, help="May take earlier runs' results."
     )

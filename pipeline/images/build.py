@@ -39,9 +39,6 @@ def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
     """Makes the images that the engine lacks, with one `docker build` a stage, and returns their names.
 
     An image that is there is neither built again nor moved; if all are there, this takes 0.3 s and says nothing.
-
-    Raises:
-        PipelineError: no engine answers, the base image can't be had, or the build failed (its last lines are said).
     """
     if not missing(targets):
         return []
@@ -71,10 +68,6 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
 
     Args:
         key: what cosign signs them with, a file, a KMS address or `keyless`; empty: they are not signed.
-
-    Raises:
-        PipelineError: as for `build`; an image was built on a stand-in for its base, or for other nodes; the registry
-            refuses; cosign does.
     """
     from docker import errors
 
@@ -149,7 +142,6 @@ def _digest_in_registry(client: "docker.DockerClient", name: str) -> str | None:
 
 
 def _push(client: "docker.DockerClient", name: str) -> str:
-    """Pushes one image and returns its digest."""
     from docker import errors
 
     repository, _, tag = name.rpartition(":")

@@ -47,11 +47,7 @@ def obtain_base(client: "docker.DockerClient", base: str) -> str:
 
 
 def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str]) -> None:
-    """Builds a stage of the Dockerfile in `context` and gives it `names`. The output goes to build/image-<stage>.log.
-
-    Raises:
-        PipelineError: no docker command, or the build failed, after its last lines have been said.
-    """
+    """Builds a stage of the Dockerfile in `context` and gives it `names`. Its output is build/image-<stage>.log."""
     command, environment = builder()
     # On the host's network: an index or a proxy that this machine reaches is then reached from the build too.
     command += ["build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", stage]
@@ -124,6 +120,5 @@ def _passed_on() -> list[str]:
 
 
 def _said(*command: str) -> str:
-    """A command's output; empty if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""

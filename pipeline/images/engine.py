@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 
 
 def engine() -> "docker.DockerClient":
-    """The Docker engine, having answered.
-
-    Raises:
-        PipelineError: none answers.
-    """
+    """The Docker engine, having answered."""
     import docker  # here: 0.2 s, which naming an image does not need
 
     os.environ["DOCKER_HOST"] = address()  # kfp.local and the docker command take the same one

@@ -71,7 +71,6 @@ def by_stage(targets: Sequence[Target], root: pathlib.Path | None = None) -> dic
 
 
 def docker_stage(component: str, target: str) -> str:
-    """The stage of the Dockerfile that makes a component's image."""
     return "data" if component in WITHOUT_FRAMEWORK else target
 
 
@@ -95,11 +94,7 @@ def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, 
 
 
 def repository() -> str:
-    """`[host[:port]/]path` of all images: CONV2D_IMAGE_REPOSITORY, else conv2d-pipeline.
-
-    Raises:
-        PipelineError: it is no name that Docker takes.
-    """
+    """`[host[:port]/]path` of all images: CONV2D_IMAGE_REPOSITORY, else conv2d-pipeline."""
     name = os.environ.get("CONV2D_IMAGE_REPOSITORY") or DEFAULT_REPOSITORY
     if not re.fullmatch(r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", name):
         raise PipelineError(

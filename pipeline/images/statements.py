@@ -84,11 +84,7 @@ def write_statements(name: str, stage: str, markers: Mapping[str, str]) -> tuple
 
 
 def check_cosign(key: str) -> None:
-    """Refuses to begin a push that could not be signed.
-
-    Raises:
-        PipelineError: cosign is not here, or the key's file is not.
-    """
+    """Refuses to begin a push that could not be signed."""
     if not shutil.which("cosign"):
         raise PipelineError(
             "expected cosign on the PATH to sign with; install it (sigstore/cosign), or leave SIGN= out"

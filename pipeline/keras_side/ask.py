@@ -44,9 +44,6 @@ def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[
             the model is and costs (describe.py).
         start: how the process starts, if Keras is loaded somewhere already.
         about: JSON values.
-
-    Raises:
-        PipelineError: what the process said as it failed: the layer or the argument that can't be.
     """
     asked = json.dumps({"question": question, "about": about})
     with tempfile.TemporaryFile() as output:

@@ -121,7 +121,6 @@ def _size(tensor: Any) -> int:
 
 
 def _bytes(tensor: Any) -> int:
-    """The memory of one picture's values."""
     return _size(tensor) * _item_bytes(tensor.dtype)
 
 

@@ -101,7 +101,6 @@ def model_facts(settings: dict[str, Any], image_shape: Sequence[int], class_coun
 
 
 def _table(facts: ModelFacts, parameters: Parameters) -> str:
-    """The layers, and what they come to."""
     rows = [
         (
             layer.name,

@@ -89,11 +89,7 @@ def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> 
 
 
 def _start(start_from: str) -> str:
-    """The model to start from, made absolute; of a run's directory, the model that it trained.
-
-    Raises:
-        PipelineError: a path on this machine where no model is.
-    """
+    """The model to start from, made absolute; of a run's directory, the model that it trained."""
     path = None if named_version(start_from) else _local_directory(start_from)
     if not path:
         return start_from
@@ -107,7 +103,6 @@ def _start(start_from: str) -> str:
 
 
 def _absolute(place: str) -> str:
-    """A local place as an absolute path; any other as it is."""
     return str(path_behind(place).resolve()) if place and scheme_of(place) == "file" else place
 
 

@@ -39,7 +39,6 @@ OWNER_LABEL = "conv2d-pipeline.owner"
 
 
 def labels(outputs: pathlib.Path) -> dict[str, str]:
-    """The labels of this process's containers."""
     return {OUTPUTS_LABEL: str(outputs), OWNER_LABEL: f"{socket.gethostname()} {os.getpid()}"}
 
 
@@ -111,9 +110,6 @@ class StepContainers:
 
         Returns:
             Its exit status.
-
-        Raises:
-            PipelineError: the engine's own words.
         """
         from docker.types import Mount
 

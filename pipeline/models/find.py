@@ -118,7 +118,6 @@ def _of_run(run: pathlib.Path) -> pathlib.Path:
 
 
 def _number(version: str | None) -> int | None:
-    """None for the champion."""
     return None if version in (None, CHAMPION) else int(version)
 
 

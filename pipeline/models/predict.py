@@ -36,9 +36,6 @@ def predict_files(
         top: how many classes to tell of each picture, the most probable first.
         outputs: the directory of local runs.
         registry: where `model` is looked for, if it is the name of one there.
-
-    Raises:
-        PipelineError: there is no such model or picture, none of the files is a picture, or `out` can be no file.
     """
     files = find_pictures(images)
     to = _here(out) if out else None
@@ -73,11 +70,7 @@ def predict_files(
 
 
 def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
-    """The files named, and the pictures below the folders named, in the order of their names.
-
-    Raises:
-        PipelineError: none is named, one does not exist, or a folder holds no picture.
-    """
+    """The files named, and the pictures below the folders named, in the order of their names."""
     if not images:
         raise PipelineError("expected pictures, received none; name a file or a folder (with make: IMAGE=cat.png)")
     found: list[pathlib.Path] = []

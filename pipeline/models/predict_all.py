@@ -19,9 +19,6 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
         model: what find_model takes. A version of a registry is proven by its hashes.
         registry: where `model` is looked for, if it is the name of one there.
         outputs: the directory of local runs.
-
-    Raises:
-        PipelineError: as components/predict/run.py; there is no such model.
     """
     for name in ("source", "out"):
         if not getattr(settings, name):

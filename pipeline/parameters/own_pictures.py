@@ -30,7 +30,6 @@ def dataset_of(layers: Sequence[dict[str, Any]]) -> str | None:
 
 
 def model_name_of(dataset: str, source: str) -> str:
-    """A name for the model of a data set: its own, or that of the user's source."""
     if dataset != PICTURES or not source:
         return dataset
     plain = unicodedata.normalize("NFKD", name_of(places_of(source)[0])).encode("ascii", "ignore").decode().lower()

@@ -69,9 +69,6 @@ def layered(
 
     Args:
         elsewhere: parameters of another kind, which mean nothing here unless they are typed.
-
-    Raises:
-        PipelineError: an unknown name; names the nearest.
     """
     values: dict[str, Any] = {}
     origins = dict.fromkeys(kind.model_fields, "default")
@@ -85,11 +82,7 @@ def layered(
 
 
 def profile_path(name: str) -> pathlib.Path:
-    """The file of a profile given by name or by path.
-
-    Raises:
-        PipelineError: there is none; names the nearest.
-    """
+    """The file of a profile given by name or by path."""
     if name.endswith((".yaml", ".yml")):
         path = location.local_path(name)
         if not path.is_file():
@@ -102,7 +95,6 @@ def profile_path(name: str) -> pathlib.Path:
 
 
 def profile_names() -> list[str]:
-    """The profiles that come with the project."""
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
@@ -185,7 +177,6 @@ def profile_values(text: str) -> dict[str, str]:
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The parameters that CONV2D_* variables set, as text."""
     # Keras's own variable means the parameter: as a variable it would be no part of what caches go by.
     keras = {"backend": environment["KERAS_BACKEND"]} if environment.get("KERAS_BACKEND") else {}
     return keras | {
@@ -196,11 +187,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_command_line(settings: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE settings by name.
-
-    Raises:
-        PipelineError: one that is none.
-    """
+    """NAME=VALUE settings by name."""
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

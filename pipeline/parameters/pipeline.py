@@ -34,7 +34,6 @@ class Pipeline:
 
     @property
     def kind(self) -> str:
-        """A training, sweep or prediction."""
         if isinstance(self.defaults, PredictionParameters):
             return "prediction"
         return "sweep" if self.sweep else "training"

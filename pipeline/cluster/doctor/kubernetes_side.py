@@ -35,13 +35,11 @@ def check_cluster(setup: Setup) -> Check:
 
 
 def check_namespace(setup: Setup) -> Check:
-    """Whether the runs' namespace is there."""
     fix = f"kubectl apply --server-side -k k8s/overlays/<yours>, or give your profile's with {option('namespace')}"
     return _there(setup.pods_in, lambda: setup.core.read_namespace(setup.pods_in), fix)
 
 
 def check_service_account(setup: Setup) -> Check:
-    """Whether the runs' identity is there."""
     name, another = setup.service_account, option("service-account")
     fix = f"kubectl apply --server-side -k k8s/overlays/<yours> makes conv2d-runner; or name another with {another}"
     return _there(name, lambda: setup.core.read_namespaced_service_account(name, setup.pods_in), fix)
@@ -77,7 +75,6 @@ def check_site(setup: Setup) -> Check:
 
 
 def check_webhook_secret(setup: Setup) -> Check:
-    """The secret with the webhook's URL."""
     name = setup.webhook_secret
     if not name:
         return skipped(f"no {option('webhook-secret')} given: nobody is told when a run ends")
@@ -171,7 +168,6 @@ def _read_secret(setup: Setup, name: str) -> Any:
 
 
 def all_nodes(setup: Setup) -> list[Any]:
-    """Every node of the cluster."""
     return setup.core.list_node(_request_timeout=TIMEOUT_S).items
 
 
@@ -187,7 +183,6 @@ def gpus_of(node: Any, setup: Setup) -> int:
 
 
 def gpus_asked(setup: Setup) -> int:
-    """How many accelerators the run asks a node for."""
     return int(setup.parameters.gpus) if setup.parameters.gpus.isdecimal() else 0
 
 

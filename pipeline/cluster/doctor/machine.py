@@ -20,7 +20,6 @@ MOST_SKEW_S = 60
 
 
 def check_python(setup: Setup) -> Check:
-    """The version of Python."""
     found = ".".join(map(str, sys.version_info[:3]))
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         return ok(found)

@@ -29,7 +29,6 @@ class Wish:
     asked: Amounts
 
     def parameter(self, what: str) -> str:
-        """The parameter that sets an amount."""
         given = {"memory": f"{self.step}_memory", "limits.memory": f"{self.step}_memory"}
         return {**given, "cpu": "cpu_request", "limits.cpu": f"{self.step}_cpu"}.get(what, "gpus")
 

@@ -39,7 +39,6 @@ class Setup:
 
     @property
     def names_a_cluster(self) -> bool:
-        """Whether there is an endpoint or a kubeconfig."""
         return bool(self.url or first_set(os.environ, ENDPOINT_VARIABLES)) or has_cluster()
 
     @property
@@ -49,23 +48,19 @@ class Setup:
 
     @functools.cached_property
     def configuration(self) -> Configuration[Parameters]:
-        """That of the run."""
         lines = placement_file(self.placement) if self.placement else []
         return configure(self.profile, [*lines, *self.settings])
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters of the run, for its GPUs, node selector and tolerations."""
         return self.configuration.parameters
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where Kubeflow Pipelines is."""
         return find_endpoint(self.url, self.namespace)
 
     @functools.cached_property
     def kubeflow(self) -> "kfp.Client":
-        """Kubeflow Pipelines, which has answered."""
         return connect(self.endpoint)
 
     @functools.cached_property

@@ -59,7 +59,6 @@ def check_store(setup: Setup) -> Check:
 
 
 def check_tensorboard(setup: Setup) -> Check:
-    """Whether TensorBoard answers."""
     if not setup.tensorboard:
         return skipped(f"no {option('tensorboard')} given, such as http://localhost:6006")
     import requests
