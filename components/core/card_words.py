@@ -38,6 +38,7 @@ def purpose(image_shape: Sequence[int], class_names: Sequence[str], shown: Calla
 def limits(
     scores: Sequence[ClassResult],
     calibration_error: float,
+    by_chance: float,
     behaviour: Sequence[tuple[str, bool]],
     shown: Callable[[str], str] = str,
 ) -> list[str]:
@@ -46,13 +47,15 @@ def limits(
     Args:
         scores: how each class fared in the test.
         calibration_error: expected calibration error, 0 to 1.
+        by_chance: what that comes to on average if every probability holds.
         behaviour: what each behaviour test found, in words, and whether that is as it should be.
     """
     tested = [score for score in scores if score.pictures]
     absent = [shown(score.name) for score in scores if not score.pictures]
     weakest = sorted((score for score in tested if score.recall < 1), key=lambda score: score.recall)[:WEAKEST]
     found = ", ".join(f"{shown(score.name)} ({100 * score.recall:.1f} %)" for score in weakest)
-    differ = f"differ by {100 * calibration_error:.1f} % on average (expected calibration error)"
+    differ = f"differ by {100 * calibration_error:.1f} % on average (expected calibration error), "
+    differ += f"by about {100 * by_chance:.1f} % if every probability holds"
     least = f"Found least often: {found}." if weakest else "Each class was found in all of its test pictures."
     said = [least, f"Stated probabilities and accuracy {differ}."]
     if absent:

@@ -202,14 +202,13 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
         return [DecisionReason(said=f"test {METRIC_WORDS[found.metric]} {score} {said} {against}", holds=False)]
     enough = found.difference >= settings.min_improvement
     asked = f", {'at least' if enough else 'less than'} min_improvement {settings.min_improvement:.12g}"
-    by = "" if found.metric == "accuracy" else f" by {METRIC_WORDS[found.metric]}"
-    above = told_apart(found.difference, settings.min_improvement)
-    improvement = f"it is {above} above {against}{by}{asked if settings.min_improvement else ''}"
+    above, metric = told_apart(found.difference, settings.min_improvement), METRIC_WORDS[found.metric]
+    improvement = f"its {metric} is {above} above {against}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
     p, p_allowed = told_apart(found.p_value, found.p_allowed, ".2g"), told_apart(found.p_allowed, found.p_value, ".2g")
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     chance = (
-        f"its lead of {above} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
+        f"its lead of {above} in {metric} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
         f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
         f"p = {p}, {'within' if sure else 'above'} the {p_allowed} that significance "
         f"{settings.significance:g} leaves after {before} compared on these pictures"

@@ -128,8 +128,10 @@ def _behaviour(
     if settings.behaviour == "off":
         return []
     known = DATASETS.get(info.dataset)
-    # Who trains on mirrored pictures says that they keep their class.
-    mirrored = bool(known and known.mirrored) or training.get("settings", {}).get("augment_flip", False)
+    trained = training.get("settings", {})
+    # Who trains on mirrored pictures says that they keep their class. A mean over both can't but keep it.
+    mirrored = bool(known and known.mirrored) or trained.get("augment_flip", False)
+    mirrored = mirrored and not trained.get("average_mirrored", False)
     pictures, _ = next(batches(dataset_path, info, "test", most_pictures(info.image_shape)))
     classes = probabilities[: len(pictures)].argmax(axis=1)
     kept, certain = settings.behaviour_kept, settings.behaviour_certain
@@ -151,6 +153,7 @@ def _metrics_document(facts: EvaluationFacts, info: DatasetInfo, settings: Evalu
         **facts.metrics(),
         "accuracy_interval_95": [low, high],
         "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.per_class)),
+        "calibration_error_by_chance": facts.calibration.chance,
         "class_names": info.class_names,
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],
         "auc": {info.class_names[k]: curve.auc for k, curve in facts.roc.items()},

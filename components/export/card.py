@@ -87,6 +87,7 @@ def _limits(metrics: dict[str, Any]) -> str:
     sentences = card_words.limits(
         [card_words.ClassResult(name, score["recall"], score["support"]) for name, score in scores],
         metrics["calibration_error"],
+        metrics["calibration_error_by_chance"],
         [(check["said"], check["passed"]) for check in metrics.get("behaviour", {}).get("checks", [])],
         _text,
     )

@@ -24,8 +24,8 @@ def make_loss(smoothing: float, mixed: bool = False) -> Callable[[Any, Any], Any
 
     Args:
         smoothing: the share of a label's certainty that is spread evenly over all classes (section 7 of
-            https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0, on validation too.
-        mixed: whether training pictures are of several classes, each by its share; validation pictures never are.
+            https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0.
+        mixed: whether training pictures are of several classes, each by its share.
     """
     keras = load_keras()
     if not smoothing and not mixed:

@@ -49,7 +49,7 @@ class TrainingResult(pydantic.BaseModel):
 
     best_epoch: int
     best_val_accuracy: float | None = pydantic.Field(description="None if the dataset has no validation split")
-    loss: float = pydantic.Field(description="Loss after the last epoch, on the training split")
+    loss: float = pydantic.Field(description="of the training split in the kept epoch, as the next three")
     accuracy: float
     val_loss: float | None
     val_accuracy: float | None
@@ -233,15 +233,15 @@ def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any]
 
 
 def _result(fit: Fit, history: list[dict[str, Any]], best: Any, parameters: int) -> TrainingResult:
-    last = history[-1]
+    kept = history[best.epoch - 1]
     speeds = [entry["images_per_second"] for entry in history]
     return TrainingResult(
         best_epoch=best.epoch,
         best_val_accuracy=best.accuracy,
-        loss=last["loss"],
-        accuracy=last["accuracy"],
-        val_loss=last.get("val_loss"),
-        val_accuracy=last.get("val_accuracy"),
+        loss=kept["loss"],
+        accuracy=kept["accuracy"],
+        val_loss=kept.get("val_loss"),
+        val_accuracy=kept.get("val_accuracy"),
         epochs=len(history),
         seconds=round(sum(entry["seconds"] for entry in history), 3),
         images_per_second=statistics.median(speeds[1:] or speeds),

@@ -19,6 +19,9 @@ from components.evaluate.measure.slices import looks_of_all, slices
 from components.evaluate.report.facts import EvaluationFacts, Example
 
 EXAMPLES = 24
+IF_SET = (
+    *("warmup", "label_smoothing", "augment_flip", "augment_shift", "augmentation", "class_weight", "average_mirrored"),
+)
 NAMES = {"tensorflow": "TensorFlow", "numpy": "NumPy"}
 
 
@@ -117,7 +120,7 @@ def _training_table(training: dict[str, Any]) -> dict[str, Any]:
         "weights": training.get("parameters"),
         "epochs trained": training.get("epochs"),
         **{name: settings.get(name) for name in ("batch_size", "optimizer", "learning_rate", "schedule", "seed")},
-        **{name: settings.get(name) or None for name in ("augmentation", "class_weight")},
+        **{name: settings.get(name) or None for name in IF_SET},
         "precision": training.get("precision"),
         "device": training.get("device"),
         "time taken": duration(training["seconds"]) if "seconds" in training else None,

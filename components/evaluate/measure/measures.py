@@ -152,18 +152,22 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
 
     The error is the mean over all pictures of |accuracy - confidence| of the picture's bin, 0 to 1. Guo et al.
     (2017), "On Calibration of Modern Neural Networks", equation 3; bins are open below and closed above, as there.
+    Bins of few pictures differ by chance too, on average by sqrt(2 / pi) standard deviations of as many coins, each as
+    bent as a picture's probability says.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
-    bins = []
+    bins, chance = [], 0.0
     for i in np.unique(index):
         inside = index == i
         stated, reached = float(confidence[inside].mean()), float(correct[inside].mean())
         bins.append(CalibrationBin(float(edges[i]), float(edges[i + 1]), stated, reached, int(inside.sum())))
+        variance = np.sum(confidence[inside] * (1 - confidence[inside]))
+        chance += math.sqrt(2 / math.pi * max(0.0, variance)) / labels.size
     error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / labels.size
-    return Calibration(bins, error)
+    return Calibration(bins, error, chance)
 
 
 def most_confident_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> list[int]:

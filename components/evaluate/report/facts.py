@@ -85,10 +85,12 @@ class CalibrationBin:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Reliability of the stated probabilities; `error` is the expected calibration error. Empty bins are left out."""
+    """Reliability of the stated probabilities; `error` is the expected calibration error, `chance` what it comes to on
+    average if every probability holds. Empty bins are left out."""
 
     bins: list[CalibrationBin]
     error: float
+    chance: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _limits(facts: EvaluationFacts) -> list[str]:
     return card_words.limits(
         [card_words.ClassResult(name, score.recall, score.support) for name, score in scores],
         facts.calibration.error,
+        facts.calibration.chance,
         [(check.said, check.passed) for check in facts.behaviour],
         isolated,
     )

@@ -1,5 +1,5 @@
-"""The model as it trains: its batches are changed, and weighed by class, before they reach it; what regularizers add to
-the loss is of the loss's type."""
+"""The model as it trains: its batches are changed, and weighed by class, before they reach it. Its validation loss is
+what evaluate calls the test loss: cross-entropy alone."""
 
 from typing import Any
 
@@ -28,6 +28,14 @@ def training_model_class(augmentation: Augmentation | None, class_weights: np.nd
         def losses(self) -> list[Any]:
             """In float32: Keras on TensorFlow adds no bfloat16, a layer's activity regularizer's, to the loss."""
             return [ops.cast(loss, "float32") for loss in super().losses]
+
+        def compute_loss(
+            self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        ) -> Any:
+            """In training with label smoothing and what regularizers add, in validation without."""
+            if training:
+                return super().compute_loss(x, y, y_pred, sample_weight, training)
+            return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(y, y_pred)
 
     if augmentation is None and class_weights is None:
         return Regularized

@@ -17,6 +17,7 @@ from components.core.files import write_json
 from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.run import _uneven, evaluate
 from components.evaluate.settings import EvaluateSettings
+from tests.components.core.page.page_checks import read_page
 from tests.datasets import altered, load_split, write_split
 
 
@@ -112,6 +113,18 @@ def test_it_prints_what_the_article_prints_and_the_checkpoint_has_had_its_day(tr
     result, _ = evaluate(EvaluateSettings(), trained.dataset, str(tmp_path / "model"), *outputs)
     assert f"Test loss: {result.loss:.4f} / Test accuracy: {result.accuracy:.4f}" in capsys.readouterr().out
     assert [place.parent.name for place in tmp_path.glob("checkpoints/*/*")] == [other["run"]]
+
+
+def test_a_mean_over_mirrored_pictures_is_told_and_not_tested_by_mirroring(trained, outputs, tmp_path):
+    """It keeps the class of each by its making: that test can't fail."""
+    shutil.copytree(trained.model, tmp_path / "model")
+    training = read_training(trained.model)
+    training["settings"] |= {"augment_flip": True, "average_mirrored": True, "label_smoothing": 0.1}
+    write_json(tmp_path / "model" / "training.json", training)
+    result, _ = evaluate(EvaluateSettings(), trained.dataset, str(tmp_path / "model"), *outputs)
+    assert [check.name for check in result.behaviour] == ["Brightness", "Shift", "Blank", "Noise"]
+    assert {"average mirrored": True, "label smoothing": 0.1}.items() <= result.training.items()
+    assert "Validation is of each picture alone" in read_page(pathlib.Path(outputs[0]) / "report.html").text
 
 
 def test_model_and_data_that_do_not_fit_are_refused(trained, outputs, tmp_path):

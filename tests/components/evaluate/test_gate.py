@@ -61,10 +61,10 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biase
     assert found.champion_accuracy == pytest.approx(before.mean())
     assert found.p_value < 1e-6
     assert re.fullmatch(
-        rf"\+test accuracy 0\.\d+, and no min_accuracy is set; \+it is 0\.\d+ above the {before.mean():.4f} of digits "
-        rf"version 1, the champion; \+its lead of 0\.\d+ over digits version 1 is hardly chance: it alone is right on "
-        rf"{found.only_challenger} pictures, the champion alone on {found.only_champion}, p = \S+, within the 0.025 "
-        "that significance 0.05 leaves after 0 challengers were compared on these pictures",
+        rf"\+test accuracy 0\.\d+, and no min_accuracy is set; \+its accuracy is 0\.\d+ above the {before.mean():.4f} "
+        rf"of digits version 1, the champion; \+its lead of 0\.\d+ in accuracy over digits version 1 is hardly chance: "
+        rf"it alone is right on {found.only_challenger} pictures, the champion alone on {found.only_champion}, p = \S+"
+        ", within the 0.025 that significance 0.05 leaves after 0 challengers were compared on these pictures",
         reasons(decision),
     )
 
@@ -100,12 +100,14 @@ def test_what_is_better_by_chance_or_by_too_little_is_kept(judge, linear, saved,
     chance = judge(linear.model, registry)
     assert not chance.passed
     assert 0 < chance.comparison.difference <= 3 / 500
-    assert re.search(r"\+it is 0\.00\d+ above .*; -its lead of 0\.00\d+ over .* may be chance: it", reasons(chance))
+    assert re.search(
+        r"\+its accuracy is 0\.00\d+ above .*; -its lead of 0\.00\d+ in .* may be chance: it", reasons(chance)
+    )
     assert judge(linear.model, registry, significance=1.0).passed
     crowned(registry, saved(MUCH))
     little = judge(linear.model, registry, min_improvement=0.95)
     assert not little.passed and little.champion == 2
-    assert re.search(r"-it is 0\.\d+ above .*, less than min_improvement 0.95; \+its lead", reasons(little))
+    assert re.search(r"-its accuracy is 0\.\d+ above .*, less than min_improvement 0.95; \+its lead", reasons(little))
     exactly = judge(linear.model, registry, min_improvement=little.comparison.difference)
     assert exactly.passed
     assert "the champion, at least min_improvement" in reasons(exactly)

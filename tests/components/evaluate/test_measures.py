@@ -158,6 +158,16 @@ def test_calibration_of_a_worked_example():
     assert [(b.count, round(b.lower * 15), round(b.upper * 15)) for b in result.bins] == [(1, 8, 9), (3, 11, 12)]
 
 
+@pytest.mark.parametrize(("pictures", "spread"), [(60, 1), (600, 4)])
+def test_probabilities_that_hold_differ_from_accuracy_by_chance_alone(pictures, spread):
+    random = np.random.default_rng(0)
+    logits = random.normal(0, spread, (pictures, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    draws = [(probabilities.cumsum(axis=1) < random.random((pictures, 1))).sum(axis=1).clip(0, 3) for _ in range(300)]
+    found = [measures.calibration(labels, probabilities) for labels in draws]
+    assert np.mean([each.error for each in found]) == pytest.approx(found[0].chance, rel=0.05)
+
+
 def test_calibration_counts_every_picture_once(answers):
     labels, probabilities = answers
     for given in (probabilities, certain(labels, 5), np.full((600, 5), 0.2)):

@@ -150,7 +150,8 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     low, high = balanced.comparison.difference_interval_95
     assert low < balanced.comparison.difference < high
     assert "test balanced accuracy 0.8333, and no min_accuracy is set" in balanced.said
-    assert "above the 0.4900 of birds version 4, the champion by balanced accuracy, at least min_imp" in balanced.said
+    assert "its balanced accuracy is 0.3433 above the 0.4900 of birds version 4, the champion, at le" in balanced.said
+    assert "its lead of 0.3433 in balanced accuracy over birds version 4 is hardly chance" in balanced.said
     floor = decided(gate_metric="balanced_accuracy", min_accuracy=0.9)
     assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
 
@@ -168,7 +169,7 @@ def test_figures_of_the_gate_show_on_which_side_they_lie():
     assert "test accuracy 0.79998 is below min_accuracy 0.8" in decided(39_999, min_accuracy=0.8)
     assert "test accuracy 0.8000 reaches min_accuracy 0.8;" in decided(40_000, min_accuracy=0.8)
     assert "test accuracy 0.80000 is below the 0.80002 of birds" in decided(40_000, 40_001)
-    assert "it is 0.00998 above the 0.8000 of birds version 4, the champion, less than min_improvement 0.01" in decided(
+    assert "its accuracy is 0.00998 above the 0.8000 of birds version 4, the champion, less than min_imp" in decided(
         40_499, 40_000, min_improvement=0.01
     )
     assert "p = 0.0312, within the 0.0313 that" in decided(40_005, 40_000, significance=0.0626)

@@ -199,7 +199,7 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
 )
 def test_all_but_empty_bins_are_in_the_table_alone(tmp_path, counts, drawn):
     bins = [CalibrationBin(i / 15, (i + 1) / 15, (i + 0.5) / 15, 0.5, count) for i, count in enumerate(counts)]
-    calibration = Calibration(bins, 0.1)
+    calibration = Calibration(bins, 0.1, 0.05)
     assert [found.count for found in drawn_bins(calibration)] == drawn
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, calibration=calibration))
     assert ("Bins of few pictures are in the table alone" in page.text) == (len(drawn) < len(counts))

@@ -18,7 +18,7 @@ CHOSEN = (
     "test_checkpoint.py::test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit",
     "test_fit.py::test_no_step_waits_until_its_loss_is_a_number",
     "test_fit.py::test_a_lost_loss_stops_at_once",
-    "test_fit.py::test_a_class_weight_multiplies_the_loss_of_its_training_pictures_alone",
+    "test_fit.py::test_the_validation_loss_is_that_of_the_test",
     "test_fit.py::test_a_picture_taken_for_another_with_all_certainty_still_teaches[0.2]",
     "test_fit.py::test_a_damaged_shard_is_named",
 )
