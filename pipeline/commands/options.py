@@ -30,6 +30,8 @@ REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 SETTINGS = {**Parameters.model_fields, **PredictionParameters.model_fields}
 GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
 PARALLEL = 4
+# Options of a sweep, which people give to run-local.
+SWEPT = ("grid", "trials", "sampler")
 
 
 class LocalPath(click.Path):
@@ -49,6 +51,8 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
         (name,) = from_command_line([setting])
         if name in given:
             raise PipelineError(f"expected {shown(name)} once, received it twice")
+        if name in SWEPT:
+            raise PipelineError(f"{context.command.name} takes no {option(name)}; make sweep does")
         if name not in SETTINGS:
             options = [each.opts[-1] for each in context.command.params if isinstance(each, click.Option)]
             known = [*SETTINGS, *(option(name.removeprefix("--")).rstrip("=") for name in options)]
