@@ -31,6 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
+from components.core.recall import balanced_accuracy
 from components.core.wording import counted, told_apart
 from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import LEAST_ASKED, Duel
@@ -61,7 +62,7 @@ def decide(
     right = probabilities.argmax(axis=1) == labels
     scores: dict[GateMetric, float] = {
         "accuracy": float(right.mean()),
-        "balanced_accuracy": measures.balanced_accuracy(labels, right),
+        "balanced_accuracy": balanced_accuracy(labels, right),
     }
     metric, comparison = settings.gate_metric, None
     good = scores[metric] >= settings.min_accuracy
@@ -123,7 +124,7 @@ def _comparison(
     """
     only_challenger, only_champion = right & ~champion_right, champion_right & ~right
     better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(right)
-    balanced, champion_balanced = (measures.balanced_accuracy(labels, each) for each in (right, champion_right))
+    balanced, champion_balanced = (balanced_accuracy(labels, each) for each in (right, champion_right))
     if metric == "accuracy":
         difference, p_value = (better - worse) / pictures, paired.mcnemar(better, worse)
         interval = paired.difference_interval(better, worse, pictures)

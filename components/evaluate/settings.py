@@ -14,7 +14,8 @@ class EvaluateSettings(RegistrySettings):
     gate_metric: GateMetric = Field(
         "accuracy",
         description="what the gate goes by, in min_accuracy, min_improvement and significance; each has a paired test: "
-        "accuracy, or balanced_accuracy, the mean recall, to which each class counts the same",
+        "accuracy, or balanced_accuracy, the mean recall, to which each class counts the same. A sweep's best trial is "
+        "chosen by it too",
     )
     min_accuracy: float = Field(
         0.0, ge=0, le=1, description="gate_metric of the test pictures from which the model is exported"

@@ -19,7 +19,7 @@ from typing import Any
 from components.core.errors import PipelineError, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
-from components.train.errors import SettingsError
+from components.train.errors import SettingsError, TooLittleMemoryError
 
 GPU_STEPS_A_CALL = 10
 # How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape.
@@ -223,7 +223,7 @@ def device_errors(batch_size: int) -> Iterator[None]:
         said = f"{type(error).__name__} {error}"
         asked = out_of_memory(error)
         if asked is not None:
-            raise SettingsError(
+            raise TooLittleMemoryError(
                 f"expected a batch of {batch_size} to fit into the device's memory, received: "
                 f"{asked or _first_line(error)[:300]}; try a smaller batch_size"
             ) from None

@@ -11,6 +11,10 @@ class SettingsError(PipelineError):
     """What the settings ask for can't be done: the next try, or another machine of the kind, would say the same."""
 
 
+class TooLittleMemoryError(SettingsError):
+    """Memory that others may have taken, or that a larger machine has: another try may say something else."""
+
+
 class FitsNoPicturesError(SettingsError):
     """Layers that fit no pictures at all, whatever size and colours those have."""
 

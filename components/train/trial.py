@@ -10,14 +10,18 @@ keep it in its cache as the trial's result otherwise: a damaged checkpoint or sh
 
 import pathlib
 
+import numpy as np
+
 from components.core.artifacts.dataset import read_info
-from components.core.artifacts.dataset_reading import split_count
+from components.core.artifacts.dataset_reading import batches, split_count
+from components.core.artifacts.model import load_model, model_file
 from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
+from components.core.recall import balanced_accuracy
 from components.core.storage.errors import encodable
-from components.train.errors import SettingsError
+from components.train.errors import SettingsError, TooLittleMemoryError
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
 
@@ -59,11 +63,24 @@ def run_trial(
         print(f"trial failed: {encodable(reason)}", flush=True)
         _show_failure(tensorboard_path, settings, changes)
         with whole_directory(model_path) as directory:
-            write_trial(directory, Trial(changes=changes, failed=reason))
+            lacked = isinstance(error, TooLittleMemoryError)
+            write_trial(directory, Trial(changes=changes, failed=reason, lacked_memory=lacked))
         return None
     figures = result.model_dump(include={"best_epoch", "epochs", "seconds"})
-    write_trial(model_path, Trial(changes=changes, val_accuracy=result.best_val_accuracy, **figures))
+    figures |= {"val_accuracy": result.best_val_accuracy, "val_balanced_accuracy": _balanced(model_path, dataset_path)}
+    write_trial(model_path, Trial(changes=changes, **figures))
     return result
+
+
+def _balanced(model_path: str, dataset_path: str) -> float:
+    """The balanced accuracy of the model on the validation pictures, which Keras does not tell as it trains."""
+    model = load_model(model_file(model_path))
+    answered = [
+        (labels, model.predict_on_batch(pictures).argmax(axis=1) == labels)
+        for pictures, labels in batches(dataset_path, read_info(dataset_path), "validation")
+    ]
+    labels, right = map(np.concatenate, zip(*answered, strict=True))
+    return balanced_accuracy(labels, right)
 
 
 def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) -> None:

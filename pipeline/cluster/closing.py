@@ -7,7 +7,7 @@ steps print, places in the input that the KFP executor logs, reasons in a step's
 import re
 from typing import Any
 
-from components.core.artifacts.trial import TRIAL_COLUMNS, TRIAL_ROW
+from components.core.artifacts.trial import TRIAL_ROW
 from components.core.wording import listed
 from pipeline.closing_block import PLACES
 from pipeline.cluster.endings import killed
@@ -119,8 +119,8 @@ def _as_input(pods: Pods, output: str) -> str:
 
 def _trial_table(lines: list[str]) -> str:
     rows = [tuple(map(str.strip, line.strip().strip("|").split(" | "))) for line in lines if line.startswith(TRIAL_ROW)]
-    whole = [row for row in rows if len(row) == len(TRIAL_COLUMNS)]
-    return table(whole[1:], TRIAL_COLUMNS) if whole else ""
+    whole = [row for row in rows if len(row) == len(rows[0])]
+    return table(whole[1:], whole[0]) if whole else ""
 
 
 def _last(pattern: re.Pattern[str], lines: list[str]) -> re.Match[str] | None:

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from components.core.artifacts.evaluation import read_decision
-from components.core.artifacts.trial import TRIAL_COLUMNS, Trial, trial_rows
+from components.core.artifacts.trial import Trial, trial_table
 from components.core.files import write_json
 from pipeline.closing_block import closing_block
 from pipeline.console import table
@@ -66,7 +66,8 @@ def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     shown = {**summary, "artifacts": {name: _shown(place) for name, place in places.items()}}
     if "trials" in summary:
         trials = [Trial.model_validate(trial) for trial in summary["trials"]]
-        shown["trial_table"] = table(trial_rows(trials), TRIAL_COLUMNS)
+        columns, *rows = trial_table(trials, summary["metric"])
+        shown["trial_table"] = table(rows, columns)
     print(closing_block(shown))
 
 

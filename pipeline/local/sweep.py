@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from components.core.artifacts.model import model_file
-from components.core.artifacts.trial import Trial, best_trial, read_trial
+from components.core.artifacts.trial import read_trial
 from pipeline.console import StepOutput
+from pipeline.local import kept
 from pipeline.local.run import LocalRun, Step
 from pipeline.parameters.parameters import Configuration
 from pipeline.parameters.sweep import Sweep
@@ -33,7 +34,7 @@ class SweepRun(LocalRun):
         tried = json.dumps([configuration.parameters.model_dump(), sweep.search or sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
-        self.sweep = sweep
+        self.sweep, self.metric = sweep, configuration.parameters.gate_metric
         trains = [f"train {sweep.first + place}" for place in range(len(sweep.trials))]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
@@ -43,20 +44,20 @@ class SweepRun(LocalRun):
         return f"{task_name} {self.sweep.first + int(within[1])}" if within else task_name
 
     def _title(self, step: Step) -> str:
-        place = self._place(step)
-        if place is None or self.sweep.trains_only:  # what is searched is told by the search
+        number = _number(step)
+        if not number or self.sweep.trains_only:  # what is searched is told by the search
             return step.name
-        return f"{step.name} of {len(self.sweep.trials)}: {self.sweep.trials[place]}"
+        return f"{step.name} of {len(self.sweep.trials)}: {self._changes(number)}"
 
     def _result(self, step: Step) -> str:
-        tried = self._place(step) is not None and step.status == "succeeded"
+        tried = _number(step) and step.status == "succeeded"
         return "no model" if tried and read_trial(step.outputs["model"].path).failed else step.status
 
     def _board_name(self, step: Step) -> str | None:
         if step.name == "evaluate":
-            return f"{self._folder(self.trials()[1])}/final"
-        place = self._place(step)
-        return None if place is None else f"{self._folder(place)}/fit"
+            return f"{self._folder(self._chosen())}/final"
+        number = _number(step)
+        return f"{self._folder(number)}/fit" if number else None
 
     def _step(self, execute: Callable, task_name: str, pipeline_resource_name: str, **rest: Any) -> tuple[dict, Any]:
         from kfp.local import status
@@ -67,8 +68,11 @@ class SweepRun(LocalRun):
         step = self.steps[self._name(task_name, pipeline_resource_name)]
         if state != status.Status.SUCCESS:
             self.stopped = True
-        elif step.cached and (name := self._board_name(step)):
+            return outputs, state
+        if step.cached and (name := self._board_name(step)):
             self.board.show(name, pathlib.Path(outputs["tensorboard"].path))
+        if _number(step) and read_trial(model := outputs["model"].path).lacked_memory:
+            kept.forget(self.cache, pathlib.Path(model).parent)  # there may be more of it next time
         return outputs, state
 
     def go(self, *arguments: Any, **named: Any) -> str:
@@ -83,11 +87,6 @@ class SweepRun(LocalRun):
         """The model artifacts of the trials that ran."""
         return [step.outputs["model"].path for step in self._trains() if "model" in step.outputs]
 
-    def trials(self) -> tuple[list[Trial], int]:
-        """What became of the trials that ran, and the best one's place among them."""
-        trials = [read_trial(path) for path in self.models()]
-        return trials, best_trial(trials)
-
     def facts(self) -> dict[str, Any]:
         """What summary.json says of the trials."""
         listed = [
@@ -95,9 +94,8 @@ class SweepRun(LocalRun):
             for step in self._trains()
             if "model" in step.outputs and (path := step.outputs["model"].path)
         ]
-        chosen = self.steps["choose"].outputs.get("metrics")
-        best = {"best": f"train {int(chosen.metadata['trial'])}"} if chosen else {}
-        return {"grid": list(self.sweep.names), "trials": listed, **best}
+        best = {"best": f"train {chosen}"} if (chosen := self._chosen()) else {}
+        return {"grid": list(self.sweep.names), "trials": listed, "metric": self.metric, **best}
 
     def artifacts(self) -> dict[str, str]:
         found = super().artifacts()
@@ -105,14 +103,23 @@ class SweepRun(LocalRun):
             found["model"] = str(model_file(chosen.path))
         return {**found, "tensorboard": str(self.board.directory)}
 
+    def _chosen(self) -> int:
+        """The number of the trial that was chosen; 0: none was, so far."""
+        metrics = self.steps["choose"].outputs.get("metrics")
+        return int(metrics.metadata["trial"]) if metrics else 0
+
     def _trains(self) -> list[Step]:
-        return [step for step in self.steps.values() if self._place(step) is not None]
+        return [step for step in self.steps.values() if _number(step)]
 
-    def _place(self, step: Step) -> int | None:
-        """The place of a step's trial among all; None for other steps."""
-        name, _, number = step.name.partition(" ")
-        return int(number) - self.sweep.first if name == "train" else None
+    def _changes(self, number: int) -> str:
+        return self.sweep.trials[number - self.sweep.first]
 
-    def _folder(self, place: int) -> str:
-        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self.sweep.trials[place]).strip()
-        return f"{self.sweep.first + place:02d} {changes[:LONGEST_NAME].strip()}"
+    def _folder(self, number: int) -> str:
+        changes = re.sub(r"[^A-Za-z0-9_=.,+-]+", " ", self._changes(number)).strip()
+        return f"{number:02d} {changes[:LONGEST_NAME].strip()}"
+
+
+def _number(step: Step) -> int:
+    """The number of a step's trial, from 1; 0 for other steps."""
+    name, _, number = step.name.partition(" ")
+    return int(number) if name == "train" else 0

@@ -15,7 +15,6 @@ from components.core.files import read_json, write_json
 TRIAL_FILE = "trial.json"
 BLANKS = " \t\n"
 OPENING, CLOSING = "[{(", ")}]"
-TRIAL_COLUMNS = ("trial", "changes", "val_accuracy", "best epoch", "time", "")
 # How each row begins that choose prints. Who runs it here or follows it there is shown them in columns, at the end.
 TRIAL_ROW = "| "
 LONGEST_REASON = 100
@@ -26,10 +25,17 @@ class Trial(pydantic.BaseModel):
 
     changes: str
     failed: str = pydantic.Field("", description="why it came to no model, as one line; empty if it did")
+    lacked_memory: bool = pydantic.Field(False, description="whether it failed for want of memory")
     val_accuracy: float | None = pydantic.Field(None, description="Validation accuracy after the best epoch")
+    val_balanced_accuracy: float | None = pydantic.Field(None, description="the same, if each class counts the same")
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float | None = None
+
+    def score(self, metric: str) -> float:
+        """What trials are compared by, as gate_metric says; -1 if this one came to no model."""
+        value: float | None = getattr(self, f"val_{metric}")
+        return -1.0 if value is None else value
 
 
 def write_trial(directory: str | pathlib.Path, trial: Trial) -> None:
@@ -104,35 +110,34 @@ def split(text: str, separators: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def best_trial(trials: list[Trial]) -> int:
-    """The place of the trial with the highest validation accuracy, of equals the first.
+def best_trial(trials: list[Trial], metric: str) -> int:
+    """The place of the trial with the highest score, of equals the first.
 
     Raises:
         PipelineError: none came to a model.
     """
-    trained = [place for place, trial in enumerate(trials) if not trial.failed]
-    if not trained:
+    if all(trial.failed for trial in trials):
         raise PipelineError(
             f"expected a trial that trains, received {len(trials)} that failed; the first: {trials[0].failed}"
             if trials
             else "expected trials, received none"
         )
-    return max(trained, key=lambda place: (_accuracy(trials[place]), -place))
+    return _best_first(trials, metric)[0]
 
 
-def trial_rows(trials: list[Trial]) -> list[tuple[str, ...]]:
-    """A table's rows, the best first and those that failed last; its columns are TRIAL_COLUMNS."""
-    numbered = [(str(number), trial.changes, *_result(trial)) for number, trial in enumerate(trials, start=1)]
-    best_first = sorted(range(len(trials)), key=lambda place: -_accuracy(trials[place]))
-    return [numbered[place] for place in best_first]
+def trial_table(trials: list[Trial], metric: str) -> list[tuple[str, ...]]:
+    """A table's rows: its columns' names, then the trials, the best first and those that failed last."""
+    rows = [(str(number), trial.changes, *_result(trial, metric)) for number, trial in enumerate(trials, start=1)]
+    columns = ("trial", "changes", f"val_{metric}", "best epoch", "time", "")
+    return [columns, *(rows[place] for place in _best_first(trials, metric))]
 
 
-def _result(trial: Trial) -> tuple[str, str, str, str]:
+def _best_first(trials: list[Trial], metric: str) -> list[int]:
+    return sorted(range(len(trials)), key=lambda place: -trials[place].score(metric))
+
+
+def _result(trial: Trial, metric: str) -> tuple[str, str, str, str]:
     if trial.failed:
         cut = len(trial.failed) > LONGEST_REASON
         return "failed", "", "", f"{trial.failed[: LONGEST_REASON - 3]}..." if cut else trial.failed
-    return f"{trial.val_accuracy:.4f}", f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
-
-
-def _accuracy(trial: Trial) -> float:
-    return -1.0 if trial.failed or trial.val_accuracy is None else trial.val_accuracy
+    return f"{trial.score(metric):.4f}", f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""

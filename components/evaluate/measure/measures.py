@@ -89,19 +89,6 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]
     return [ClassScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
 
 
-def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> float:
-    """The mean recall over the classes that have pictures, 0 to 1: each class counts the same.
-
-    Args:
-        labels: int64 (n,).
-        right: bool (n,), the pictures that were classified correctly.
-    """
-    pictures, found = np.bincount(labels), np.bincount(labels[right], minlength=labels.max() + 1)
-    tested = pictures > 0
-    # Rounded, as ten times 0.95 by ten is a little less, and would not reach a min_accuracy of 0.95.
-    return round(float(np.mean(found[tested] / pictures[tested])), 12)
-
-
 def curves(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> tuple[dict[int, RocCurve], dict[int, PrecisionRecallCurve]]:

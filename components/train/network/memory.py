@@ -10,7 +10,7 @@ import numpy as np
 from components.core.framework import load_keras
 from components.core.progress import amount
 from components.train.device import Device
-from components.train.errors import SettingsError
+from components.train.errors import TooLittleMemoryError
 from components.train.network.architecture import backbone_of, parse_architecture
 from components.train.network.layer_list import LayerSpec
 from components.train.network.model import build_layer
@@ -47,7 +47,7 @@ def check_memory(
     """Refuses a training that can't fit into the device's memory, if that is known.
 
     Raises:
-        SettingsError: says what it would take, and what smaller pictures would.
+        TooLittleMemoryError: says what it would take, and what smaller pictures would.
     """
     share, memory = math.ceil(batch_size / (device.count if device.gpus else device.processes)), device.memory
     layers, held = parse_architecture(settings.architecture), _held_of_a_weight(settings)
@@ -61,7 +61,7 @@ def check_memory(
         if side < min(height, width) and smaller and smaller.total <= memory / 4:
             advice = f"image_size={side} would take {amount(smaller.total, 'B')}; or try a smaller batch_size"
             break
-    raise SettingsError(
+    raise TooLittleMemoryError(
         f"expected a training that fits into {amount(memory, 'B')} of memory, received pictures of {width} x {height} "
         f"that take {amount(need.total, 'B')} at least: {amount(need.values, 'B')} for a batch of {batch_size}, "
         f"{amount(need.weights, 'B')} for weights and their optimizer, most of it in {need.largest}; {advice}"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.errors import nearest, one_line
 from components.core.framework import load_keras
 from components.core.machine import out_of_memory
-from components.train.errors import FitsNoPicturesError, SettingsError, refuse_text_for_truth
+from components.train.errors import FitsNoPicturesError, SettingsError, TooLittleMemoryError, refuse_text_for_truth
 from components.train.network.architecture import BACKBONES, backbone_of, layer_names
 from components.train.network.backbone import build_backbone, scale_for
 from components.train.network.layer_list import LayerSpec
@@ -80,7 +80,7 @@ def build_model(
             values = layer(values)
         except Exception as error:  # Keras and TensorFlow raise many kinds for a shape that doesn't fit
             if out_of_memory(error) is not None:
-                raise SettingsError(
+                raise TooLittleMemoryError(
                     f"{where}: expected memory for its weights, received {_shape(values.shape)} values a picture, for "
                     "which it takes more than there is; try a smaller image_size, or a pooling layer before it"
                 ) from None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from components.core.artifacts.checkpoints import checkpoint_place
 from components.core.artifacts.dataset import read_info
@@ -38,9 +39,13 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
     result = tried("epochs=4 learning_rate=1.0")
     assert result.best_epoch == 3 and result.best_val_accuracy == result.val_accuracy  # of the epoch that is kept
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json", "trial.json"}
+    images, labels = load_split(digits, read_info(digits), "validation")
+    answers = load_model(tmp_path / "model/model.keras").predict(images, verbose=0).argmax(axis=1)
+    assert np.mean(answers == labels) == pytest.approx(result.best_val_accuracy, abs=1e-6)
     assert read_trial(tmp_path / "model") == Trial(
         changes="epochs=4 learning_rate=1.0",
         val_accuracy=result.best_val_accuracy,
+        val_balanced_accuracy=round(balanced_accuracy_score(labels, answers), 12),
         best_epoch=3,
         epochs=4,
         seconds=result.seconds,
@@ -48,9 +53,6 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
     assert set(hyperparameters(tmp_path / "board/result").hparams) == {"epochs", "learning_rate"}
     shown = tensors(tmp_path / "board/result")["result/val_accuracy"]
     assert shown == pytest.approx({4: result.best_val_accuracy})
-    images, labels = load_split(digits, read_info(digits), "validation")
-    answers = load_model(tmp_path / "model/model.keras").predict(images, verbose=0)
-    assert np.mean(answers.argmax(axis=1) == labels) == pytest.approx(result.best_val_accuracy, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from components.core.artifacts.trial import (
     parse_changes,
     read_trial,
     split,
-    trial_rows,
+    trial_table,
     write_trial,
 )
 from components.core.errors import PipelineError
@@ -72,7 +72,7 @@ FAILED = Trial(changes="a=x", failed="lost")
     ],
 )
 def test_the_best_has_the_highest_validation_accuracy(trials, best):
-    assert best_trial(trials) == best
+    assert best_trial(trials, "accuracy") == best
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,16 @@ def test_the_best_has_the_highest_validation_accuracy(trials, best):
 )
 def test_without_a_comparison_there_is_no_best(trials, said):
     with pytest.raises(PipelineError, match=said):
-        best_trial(trials)
+        best_trial(trials, "accuracy")
 
 
 def test_the_table_lists_the_best_first_and_failures_last():
-    rows = trial_rows([trained(0.5), FAILED, trained(0.9)])
+    columns, *rows = trial_table([trained(0.5), FAILED, trained(0.9)], "accuracy")
+    assert columns[2] == "val_accuracy"
     assert [row[0] for row in rows] == ["3", "1", "2"]
     assert rows[0][2] == "0.9000"
     assert (rows[2][2], rows[2][-1]) == ("failed", "lost")
-    [row] = trial_rows([Trial(changes="a=x", failed="a" * 200)])
+    _, row = trial_table([Trial(changes="a=x", failed="a" * 200)], "accuracy")
     assert row[-1] == "a" * 97 + "..."
 
 
