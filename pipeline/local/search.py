@@ -46,19 +46,24 @@ def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
     if wanted > MOST_TRIALS:
         raise PipelineError(f"trials: expected at most {MOST_TRIALS}, received {wanted}")
     parameters = job.configuration.parameters
-    space = {name: _axis(optuna, parameters, name, values) for name, values in parse_axes(grid).items()}
-    if not space:
+    axes = parse_axes(grid)
+    if not axes:
         raise PipelineError(
             "expected a grid such as GRID='learning_rate=0.0001..0.01 batch_size=50,250', received none"
         )
+    # A range is checked by its ends, and what can't be together by as many trials as there may be.
+    plan_sweep(parameters, " ".join(f"{name}={','.join(_ends(name, axes[name]))}" for name in axes), MOST_TRIALS)
+    space = {name: _axis(optuna, name, values) for name, values in axes.items()}
     # One look at the source and at the model to start from: if they changed meanwhile, the last pass would train anew.
     parameters = with_places(parameters, job.outputs)
     job = dataclasses.replace(job, configuration=dataclasses.replace(job.configuration, parameters=parameters))
-    judged = 0 if {"epochs", "end_below"} & {*space} else int(parameters.epochs * JUDGED_AT)
+    # Epochs tell the plain accuracy alone.
+    unjudged = {"epochs", "end_below"} & {*space} or parameters.gate_metric != "accuracy"
+    judged = 0 if unjudged else int(parameters.epochs * JUDGED_AT)
     sampler = optuna.samplers.TPESampler(seed=parameters.seed, n_startup_trials=FIRST)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     names = tuple(space)
-    found: dict[str, tuple[str, float]] = {}  # by the settings: the trial, which may end early, and its accuracy
+    found: dict[str, tuple[str, float]] = {}  # by the settings: the trial, which may end early, and its score
     early: list[float] = []  # the best validation accuracy of each trial so far when it was judged
     repeated = 0
     with warm_for(parameters) as warm:  # one for all trials: to import TensorFlow takes as long as a small one
@@ -72,8 +77,8 @@ def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
                 [trial] = plan_sweep(parameters, f"{values} end_below={judged}:{least}").trials if least else [settings]
                 print(f"trial {len(found) + 1} of {wanted}: {trial}", flush=True)
                 sweep = Sweep((trial,), names, trains_only=True, first=len(found) + 1, search=grid)
-                accuracy, history = _trained(dataclasses.replace(job, sweep=sweep), warm)
-                found[settings] = trial, accuracy
+                score, history = _trained(dataclasses.replace(job, sweep=sweep), warm)
+                found[settings] = trial, score
                 if history and judged:
                     early.append(max(entry["val_accuracy"] for entry in history[:judged]))
             study.tell(asked, found[settings][1])
@@ -81,17 +86,22 @@ def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
         return run_local(dataclasses.replace(job, sweep=sweep), warm)
 
 
-def _axis(optuna: Any, parameters: Parameters, name: str, values: str) -> Any:
-    """What Optuna draws a parameter from; its ends, or all its values, are checked."""
-    number: Any = Parameters.model_fields[name].annotation if name in Parameters.model_fields else None
-    low, dots, high = values.partition(RANGE) if number in (int, float) else (values, "", "")
-    plan_sweep(parameters, f"{name}={low},{high}" if dots else f"{name}={values}")
-    if not dots:
+def _ends(name: str, values: str) -> list[str]:
+    """The two ends of a range; one text if it is none."""
+    field = Parameters.model_fields.get(name)
+    return values.split(RANGE, 1) if field and field.annotation in (int, float) else [values]
+
+
+def _axis(optuna: Any, name: str, values: str) -> Any:
+    """What Optuna draws a parameter from."""
+    low, *high = _ends(name, values)
+    if not high:
         return optuna.distributions.CategoricalDistribution(split(values, ","))
+    whole = Parameters.model_fields[name].annotation is int
     try:
-        ends = number(low), number(high)
+        ends = [int(end) if whole else float(end) for end in (low, *high)]
         log = ends[0] > 0 and ends[1] / ends[0] >= 10
-        kind = optuna.distributions.IntDistribution if number is int else optuna.distributions.FloatDistribution
+        kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
         return kind(*ends, log=log)
     except ValueError:
         raise PipelineError(f"{name}: expected a range of numbers, LOW..HIGH, received {values!r}") from None
@@ -103,7 +113,7 @@ def _spelled(value: Any, axis: Any) -> str:
 
 
 def _trained(job: LocalJob, warm: WarmProcess) -> tuple[float, list[dict[str, Any]]]:
-    """The validation accuracy that a trial came to, and its history by epoch. One that failed came to 0: from
+    """The score that a trial came to, and its history by epoch. One that failed came to 0: from
     failures told as such Optuna learns nothing, and asks for more of the kind (for 16 of 20 in place of 4, if the loss
     is lost in three of a range's seven powers of ten)."""
     run, _, failure = one_pass(job, warm)
@@ -112,7 +122,7 @@ def _trained(job: LocalJob, warm: WarmProcess) -> tuple[float, list[dict[str, An
     assert isinstance(run, SweepRun)
     [model] = run.models()
     result = read_trial(model)
-    return (0.0, []) if result.failed else (result.val_accuracy or 0.0, read_training(model)["history"])
+    return (0.0, []) if result.failed else (result.score(run.metric), read_training(model)["history"])
 
 
 def _optuna() -> Any:

@@ -73,8 +73,8 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(
             "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
         )
-    # A backend is the image's, and all trials have one.
-    known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend"}]
+    # A backend is the image's, and all trials have one; with average_mirrored the same model is trained.
+    known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend", "average_mirrored"}]
     for name in axes:
         if name not in known:
             if name in Parameters.model_fields:
@@ -87,7 +87,7 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
             if re.fullmatch(r"[-+.\deE]+\.\.[-+.\deE]+", value):
                 raise PipelineError(
                     f"grid: expected values of {name} such as 1,2, received the range {value}; make sweep takes ranges "
-                    "with SAMPLER=optuna"
+                    "of numbers with SAMPLER=optuna"
                 )
     total = math.prod(len(values) for values in axes.values())
     count = min(sample or total, total)

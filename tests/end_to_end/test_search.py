@@ -158,7 +158,7 @@ def test_pictures_that_come_meanwhile_train_nothing_anew(monkeypatch, tmp_path):
 def test_a_range_is_of_what_the_parameter_is(name, values, kind, spelled):
     from pipeline.local import search
 
-    axis = search._axis(optuna, configure("quickstart", environment={}).parameters, name, values)
+    axis = search._axis(optuna, name, values)
     assert type(axis).__name__ == f"{kind}Distribution"
     assert {value: search._spelled(value, axis) for value in spelled} == spelled
 
@@ -172,6 +172,7 @@ def test_a_range_is_of_what_the_parameter_is(name, values, kind, spelled):
         ("schedule=linear..cosine", 0, "schedule: .*received 'linear..cosine'"),
         ("learning_rat=0.1..1", 0, "unknown parameter 'learning_rat'; did you mean 'learning_rate'"),
         ("batch_size=50,0", 0, "batch_size: "),
+        ("epochs=2..5 freeze=1 freeze_epochs=1..5", 0, "freeze_epochs: expected at most the 2 epochs there are"),
         ("batch_size=50,100", 101, "trials: expected at most 100, received 101"),
     ],
 )

@@ -83,11 +83,15 @@ def test_a_sample_may_be_of_any_grid(parameters):
         ("learnin_rate=1", "did you mean 'learning_rate'"),
         ("image_size=8,16", "has one value for all trials"),
         ("gpus=0,1", "has one value for all trials"),
+        ("average_mirrored=false,true", "has one value for all trials"),
         ("epochs=1,0", "epochs: "),
         ("learning_rate=0.1,x", "learning_rate: "),
         ("architecture=article,artikle", "did you mean 'article'"),
         ("epochs=1 epochs=2", "each name once"),
-        ("learning_rate=0.001..0.1", "received the range 0.001..0.1; make sweep takes ranges with SAMPLER=optuna"),
+        (
+            "learning_rate=0.001..0.1",
+            "received the range 0.001..0.1; make sweep takes ranges of numbers with SAMPLER=optuna",
+        ),
         (
             "class_weight=,balanced",
             "class_weight: expected a value between every two commas of a grid (\"\" is nothing), received ',balanced'",
