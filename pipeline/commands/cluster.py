@@ -161,18 +161,17 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @options.profile
 @options.placement
 @click.option("--bucket", default="", help="Object store to try, such as gs://bucket/prefix.")
-@click.option("--tensorboard", default="", help="TensorBoard's address.")
 @options.webhook_secret
 @click.option("--service-account", default="conv2d-runner", show_default=True, help="Of the pods.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: a list of checks.")
 @options.settings
 def doctor_command(as_json: bool, **setup: Any) -> None:
     """Checks this machine, the registry, the store and the cluster; each finding with its fix."""
+    from pipeline.cluster.doctor.check import Setup
     from pipeline.cluster.doctor.examine import examine, show
-    from pipeline.cluster.doctor.setup import Setup
 
     with notes_aside(as_json):
-        found = examine(Setup(**setup))
+        found = list(examine(Setup(**setup)))
     show(found, as_json)
     if any(check.state == "failed" for check in found):
         raise SystemExit(1)

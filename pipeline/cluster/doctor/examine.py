@@ -6,17 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from components.core.errors import PipelineError, one_line
 from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
-from pipeline.cluster.doctor.check import Check, State, failed, skipped
-from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.doctor.check import Check, Setup, State, failed, skipped
 from pipeline.cluster.refusals import said
 from pipeline.console import option
 
 MARKS: dict[State, str] = {"ok": "ok     ", "warning": "look   ", "failed": "FAILED ", "skipped": "skipped"}
-
-
-def examine(setup: Setup) -> list[Check]:
-    """Makes all checks, one after the other; if no cluster is named, those of what is local."""
-    return list(_all(setup))
 
 
 def show(found: list[Check], as_json: bool) -> None:
@@ -33,7 +27,8 @@ def show(found: list[Check], as_json: bool) -> None:
     print(f"\n{bad} of {len(found)} checks failed" if bad else "\nnothing failed")
 
 
-def _all(setup: Setup) -> Iterator[Check]:
+def examine(setup: Setup) -> Iterator[Check]:
+    """Makes all checks, one after the other; if no cluster is named, those of what is local."""
     for name, check in (machine.CHECKS | stores.CHECKS).items():
         yield guarded(name, check, setup)
     if not setup.names_a_cluster:

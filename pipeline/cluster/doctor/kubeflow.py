@@ -5,8 +5,7 @@ import json
 import re
 
 from components.core.errors import PipelineError
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
 from pipeline.cluster.kubeflow import ask_kubeflow
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.core.errors import nearest, one_line
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
 from pipeline.console import option
 
 TIMEOUT_S = (5, 15)

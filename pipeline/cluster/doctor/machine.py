@@ -9,8 +9,7 @@ import sys
 
 from components.core.errors import PipelineError
 from pipeline import docker_folder
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
-from pipeline.cluster.doctor.setup import Setup
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
 from pipeline.console import option
 
 LOCK = docker_folder() / "requirements" / "local.txt"

@@ -6,9 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from components.check.settings import SIZED
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped
 from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, all_nodes, nodes_for
-from pipeline.cluster.doctor.setup import Setup
 
 Amounts = dict[str, Decimal]
 # What Argo's own container takes beside a step, by the LimitRange of k8s/base.

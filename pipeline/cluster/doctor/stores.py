@@ -1,10 +1,9 @@
-"""Checks of what a run reads and writes: the image registry, the object store, TensorBoard, Kubeflow Hub."""
+"""Checks of what a run reads and writes: the image registry, the object store, Kubeflow Hub."""
 
 import secrets
 
-from components.core.errors import PipelineError, without_secrets
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped
-from pipeline.cluster.doctor.setup import Setup
+from components.core.errors import PipelineError
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped
 from pipeline.console import option
 
 
@@ -58,25 +57,6 @@ def check_store(setup: Setup) -> Check:
     return ok(f"{setup.bucket}: written, read back, removed")
 
 
-def check_tensorboard(setup: Setup) -> Check:
-    if not setup.tensorboard:
-        return skipped(f"no {option('tensorboard')} given, such as http://localhost:6006")
-    import requests
-
-    shown = without_secrets(setup.tensorboard)
-    fix = "make tensorboard CLUSTER=1 forwards the cluster's to http://localhost:6006"
-    try:
-        answer = requests.get(f"{setup.tensorboard.rstrip('/')}/data/environment", timeout=(5, 10))
-        version = answer.json()["version"] if answer.status_code == 200 else ""
-    except requests.ConnectionError:
-        return failed(f"nothing answers at {shown}", fix)
-    except (requests.RequestException, ValueError, KeyError, TypeError):
-        version = ""
-    if not version:
-        return failed(f"what answers at {shown} is not TensorBoard", fix)
-    return ok(f"{version} at {shown}")
-
-
 def check_hub(setup: Setup) -> Check:
     """Whether Kubeflow Hub answers, if the run is to tell it."""
     url = setup.parameters.model_registry_url
@@ -99,6 +79,5 @@ CHECKS = {
     "registry push": check_registry,
     "images": check_images,
     "object store": check_store,
-    "tensorboard": check_tensorboard,
     "kubeflow hub": check_hub,
 }

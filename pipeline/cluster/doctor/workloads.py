@@ -1,9 +1,8 @@
 """Checks of what not every run needs: training on several nodes, and the servers of published models."""
 
 from components.train.nodes.train_job import RUNTIME
-from pipeline.cluster.doctor.check import Check, failed, ok, skipped, warning
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
 from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, gpus_asked, gpus_of, nodes_for, unless_absent
-from pipeline.cluster.doctor.setup import Setup
 
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
 SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"

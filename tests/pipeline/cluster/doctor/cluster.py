@@ -1,9 +1,8 @@
 """A small cluster to examine, and a check of it."""
 
 from pipeline.cluster.doctor import kubernetes_side, room, workloads
-from pipeline.cluster.doctor.check import Check
+from pipeline.cluster.doctor.check import Check, Setup
 from pipeline.cluster.doctor.examine import guarded
-from pipeline.cluster.doctor.setup import Setup
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 TOLERATION = '[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]'
