@@ -17,9 +17,6 @@ from typing import Any
 # Starts a step's process and gives what waits for its exit status (WarmProcess.start).
 StartStep = Callable[[str, list[str], dict[str, str], int], Callable[[], int]]
 
-# Runs a step's container and gives its exit status: StepContainers.run.
-RunContainer = Callable[..., int]
-
 
 def import_kfp() -> None:
     """Imports kfp without its client of a cluster, which loads Kubernetes' own: 0.3 s of the second that a run takes
@@ -52,44 +49,28 @@ def observed_tasks(execute_step: Callable) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_processes(ended: Callable[[int], None], start: StartStep, run_container: RunContainer) -> Iterator[None]:
-    """Starts SubprocessRunner's steps without a shell, DockerRunner's by `run_container`, and tells how each step's
-    process or container ended.
+def own_steps(run: Callable[[list[str]], int]) -> Iterator[None]:
+    """Has kfp.local's steps run by `run`, which takes a command, and gives an exit status as subprocess does.
 
-    kfp.local writes this interpreter's path into a shell's command line without quotes, and over the text `python3`
-    wherever else it stands there, in the values of parameters too.
-
-    Args:
-        ended: called with an exit status as subprocess gives it: -9 for a process that was killed.
-        start: starts a step's process.
-        run_container: runs a step's container.
+    A command is sh -ec SCRIPT MODULE ARGUMENT...: KFP's script writes the module to a file and runs it. kfp.local
+    writes this interpreter's path into it without quotes, and over the text `python3` wherever else it stands there, in
+    the values of parameters too. Its DockerRunner takes a container that is merely gone for a success
+    (kubeflow/pipelines#13332), fails at a letter that two pieces of output share, and takes no path with a colon.
     """
-    from kfp.local import docker_task_handler, status, subprocess_task_handler
+    from kfp.local import status, subprocess_task_handler
 
-    handler, containers = subprocess_task_handler.SubprocessTaskHandler, docker_task_handler
-    originals = handler.run, containers.run_docker_container
-
-    def run_process(task: Any) -> Any:
-        # sh -ec SCRIPT MODULE ARGUMENT...: the script writes the module to a file and runs it.
-        _, _, _, module, *arguments = task.full_command
-        code = _run_module(module, arguments, task.env_vars, start)
-        ended(code)
-        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
-
-    def run_docker_container(**options: Any) -> int:
-        code = run_container(**options)
-        ended(128 - code if code > 128 else code)  # a shell's 137 is -9
-        return code
-
-    handler.run, containers.run_docker_container = run_process, run_docker_container
+    handler = subprocess_task_handler.SubprocessTaskHandler
+    original = handler.run
+    handler.run = lambda task: status.Status.FAILURE if run(task.full_command) else status.Status.SUCCESS
     try:
         yield
     finally:
-        handler.run, containers.run_docker_container = originals
+        handler.run = original
 
 
-def _run_module(module: str, arguments: list[str], variables: dict[str, str], start: StartStep) -> int:
+def run_process(start: StartStep, command: list[str]) -> int:
     """Runs a component's source in a process of its own, prints its lines as they come, and gives its exit status."""
+    _, _, _, module, *arguments = command
     with tempfile.TemporaryDirectory(prefix="conv2d-step-") as directory:
         file = pathlib.Path(directory) / "ephemeral_component.py"
         file.write_text(module, encoding="utf-8")
@@ -97,7 +78,7 @@ def _run_module(module: str, arguments: list[str], variables: dict[str, str], st
         step = arguments[arguments.index("--function_to_execute") + 1]
         reading, writing = os.pipe()
         try:
-            wait = start(step, command, {**os.environ, **variables, "_KFP_RUNTIME": "true"}, writing)
+            wait = start(step, command, {**os.environ, "_KFP_RUNTIME": "true"}, writing)
         finally:
             os.close(writing)
         with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:

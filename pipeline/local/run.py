@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 import shutil
 import signal
@@ -12,13 +13,14 @@ from typing import Any, Literal
 
 from components.core.errors import first_line
 from components.core.files import whole_file
+from pipeline import ROOT
 from pipeline.closing_block import PLACES
 from pipeline.console import StepOutput
 from pipeline.local import kept
-from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_processes
+from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_steps, run_process
 from pipeline.local.links import BOARD, BoardLinks, lead
 from pipeline.local.places import is_as_seen
-from pipeline.local.runner import RunnerName, kfp_runner
+from pipeline.local.runner import RunnerName, container_options, host_variables
 from pipeline.local.step_containers import StepContainers
 from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
@@ -108,24 +110,25 @@ class LocalRun:
 
         self.image, self.parameters, self.looked = image, parameters, looked
         local.init(
-            runner=kfp_runner(runner, parameters, self.outputs, self.sweep.trials if self.sweep else ()),
+            runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(self.outputs),
             # A process and a container of the same code are not the same environment: neither answers for the other.
             cache_root=str(self.cache / runner),
             enable_caching=cached,
         )
-        if runner == "process":  # a container has the code of the run's begin
-            self.tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
         # By the tag alone: a repository's name is nothing that a step's result follows from.
         pipeline = training_pipeline(parameters, lambda step: image(step).rpartition(":")[2], sweep=self.sweep)
         try:
             with contextlib.ExitStack() as stack:
-                containers = StepContainers(image, steps_with_tensorflow(parameters))
-                if runner == "docker":
-                    stack.enter_context(containers)
+                run: Callable[[list[str]], int] = functools.partial(run_process, warm.start)
+                if runner == "docker":  # a container has the code of the run's begin
+                    options = container_options(parameters, self.outputs, self.sweep.trials if self.sweep else ())
+                    run = stack.enter_context(StepContainers(image, steps_with_tensorflow(parameters), options)).run
+                else:
+                    os.environ.update(host_variables(self.outputs), PYTHONPATH=str(ROOT))
+                    self.tags = {step: image(step) for step in {name.split()[0] for name in self.steps}}
                 stack.enter_context(observed_tasks(self._step))
-                ended = functools.partial(setattr, self, "exit_status")
-                stack.enter_context(own_processes(ended, warm.start, containers.run))
+                stack.enter_context(own_steps(functools.partial(self._run, run)))
                 pipeline()
         except RuntimeError:
             failed = next((step for step in self.steps.values() if step.status == "failed"), None)
@@ -184,6 +187,10 @@ class LocalRun:
             step.failure = f"{step.name} {self._why()}"
         self.console.say(f"  {self._result(step)}, {'cached' if step.cached else f'{step.seconds:.1f} s'}")
         return outputs, state
+
+    def _run(self, run: Callable[[list[str]], int], command: list[str]) -> int:
+        self.exit_status = run(command)
+        return self.exit_status
 
     def _has_its_code(self, step: str) -> bool:
         """Whether a step's code is what it was when the run began."""

@@ -11,7 +11,6 @@ from components.core.framework import require_backend
 from components.core.progress import LIVE_VARIABLE, can_redraw
 from components.download.cache import VARIABLE as DOWNLOAD_CACHE
 from components.download.places import path_behind, places_of
-from pipeline import ROOT
 from pipeline.console import option
 from pipeline.local import container
 from pipeline.local.places import read_places, written_places
@@ -53,52 +52,52 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
     return "process", image
 
 
-def kfp_runner(runner: RunnerName, parameters: Parameters, outputs: pathlib.Path, trials: Sequence[str] = ()) -> Any:
-    """The kfp.local runner of that name, its settings made for this machine.
+def host_variables(outputs: pathlib.Path) -> dict[str, str]:
+    """What a step is told of this machine, besides what it finds there."""
+    downloads = path_behind(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
+    return {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if can_redraw(sys.stdout) else "0"}
+
+
+def container_options(parameters: Parameters, outputs: pathlib.Path, trials: Sequence[str] = ()) -> dict[str, Any]:
+    """What a step's container is made with, as Docker's SDK names it.
 
     Args:
         trials: what a sweep's trials change.
     """
-    from kfp import local
-
-    downloads = path_behind(os.environ.get(DOWNLOAD_CACHE) or str(outputs / ".downloads"))
-    host = {DOWNLOAD_CACHE: str(downloads), LIVE_VARIABLE: "1" if can_redraw(sys.stdout) else "0"}
-    if runner == "process":
-        os.environ.update(host, PYTHONPATH=str(ROOT))
-        return local.SubprocessRunner(use_venv=False)
     import docker
 
+    host = host_variables(outputs)
+    downloads = pathlib.Path(host[DOWNLOAD_CACHE])
     home = pathlib.Path(os.path.expanduser("~")).absolute()  # noqa: PTH111 - pathlib fails for a user without one
     # What lies below `outputs` is mounted with it.
-    written = [path for path in (*written_places(parameters).values(), downloads) if not path.is_relative_to(outputs)]
+    others = [path for path in (*written_places(parameters).values(), downloads) if not path.is_relative_to(outputs)]
     variables = container.variables(os.environ, home)
-    mounts = container.mounts(variables, home, read_places(parameters, trials), written)
+    mounts = container.mounts(variables, home, read_places(parameters, trials), [*others, outputs])
     options: dict[str, Any] = {}
     if _gpu_count(parameters):
         options["device_requests"] = [docker.types.DeviceRequest(count=_gpu_count(parameters), capabilities=[["gpu"]])]
     places = (*parameters.model_dump().values(), *places_of(parameters.source))
     if container.names_this_machine([*variables.values(), *places]):
         options["network_mode"] = "host"
-    return local.DockerRunner(
+    return options | {
         # What the containers write belongs to whoever ran make, also with an engine that remaps users.
-        user=f"{os.getuid()}:{os.getgid()}",
-        group_add=os.getgroups(),
-        userns_mode="host",
-        environment={**variables, **host, "HOME": container.HOME},
-        mounts=[
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "group_add": os.getgroups(),
+        "userns_mode": "host",
+        "environment": {**variables, **host, "HOME": container.HOME},
+        "mounts": [
             docker.types.Mount(place, str(path), type="bind", read_only=not writable)
             for place, (path, writable) in mounts.items()
         ],
-        read_only=True,
-        tmpfs={container.HOME: "exec"},
-        cap_drop=["ALL"],
-        cap_add=["DAC_OVERRIDE"] if os.getuid() == 0 else [],  # root as a process reads and writes others' files
+        "read_only": True,
+        "tmpfs": {container.HOME: "exec"},
+        "cap_drop": ["ALL"],
+        "cap_add": ["DAC_OVERRIDE"] if os.getuid() == 0 else [],  # root as a process reads and writes others' files
         # label=disable: SELinux would hide the user's folders, or relabel them for good.
-        security_opt=["no-new-privileges", "label=disable"],
-        shm_size="1g",
-        labels=labels(outputs),
-        **options,
-    )
+        "security_opt": ["no-new-privileges", "label=disable"],
+        "shm_size": "1g",
+        "labels": labels(outputs),
+    }
 
 
 def _gpu_count(parameters: Parameters) -> int:

@@ -1,5 +1,4 @@
-"""The containers of a run's steps, in the stead of kfp.local's own: those are a success when they are merely gone
-(kubeflow/pipelines#13332), fail at a letter that two pieces of output share, and take no path with a colon.
+"""The containers of a run's steps.
 
 Some are started before it is their step's turn: TensorFlow and Keras take 3 to 5 seconds to import, which they do while
 the step before works; warm.py does as much for processes. The quickstart takes 10.4 s through Docker in place of 16.5,
@@ -84,17 +83,18 @@ class StepContainers:
     Args:
         image: the image of a step.
         steps: those that may be started early.
+        options: what each is made with, as Docker's SDK names it.
     """
 
-    def __init__(self, image: Callable[[str], str], steps: frozenset[str]):
-        self.image, self.steps = image, steps
+    def __init__(self, image: Callable[[str], str], steps: frozenset[str], options: Mapping[str, Any]):
+        self.image, self.steps, self.options = image, steps, options
         self.held: dict[str, StepContainer] = {}
 
     def __enter__(self) -> Self:
         import docker
 
         self.client = docker.from_env()
-        self.user = own_user(self.client.info())
+        self.options = {**self.options, **own_user(self.client.info())}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,22 +102,14 @@ class StepContainers:
             early.remove()
         self.client.close()
 
-    def run(self, client: Any, image: str, command: list[str], volumes: Mapping[str, Any], **options: Any) -> int:
-        """Runs a step's container, as kfp.local's run_docker_container does, in the one that waits if there is one.
-
-        Args:
-            image: not heeded; the step's is.
+    def run(self, command: list[str]) -> int:
+        """Runs a step, in the container that waits for it if there is one.
 
         Returns:
-            Its exit status.
+            Its exit status as subprocess gives it: -9 if it was killed.
         """
-        from docker.types import Mount
-
         from docker import errors
 
-        # As a volume, a path with a colon would be three.
-        folders = [Mount(volume["bind"], folder, type="bind") for folder, volume in volumes.items()]
-        options |= {"mounts": [*options.get("mounts", []), *folders], **self.user}
         step = command[command.index("--function_to_execute") + 1]
         try:
             with contextlib.ExitStack() as stack:
@@ -125,14 +117,14 @@ class StepContainers:
                 if held:
                     stack.callback(held.remove)
                 told = held and held.tell(command)
-                self.start(AFTER.get(step, ""), options)
+                self.start(AFTER.get(step, ""))
                 code = held.ended() if held and told else UNTOLD
                 if code == UNTOLD:
-                    held = StepContainer(client, self.image(step), (), options)
+                    held = StepContainer(self.client, self.image(step), (), self.options)
                     stack.callback(held.remove)
                     held.tell(command)
                     code = held.ended()
-                return code
+                return 128 - code if code > 128 else code  # a shell's 137 is -9
         except (errors.DockerException, OSError) as error:
             said = short(error)
             mend = next((mend for words, mend in MENDS.items() if words in said), "").format(
@@ -140,13 +132,13 @@ class StepContainers:
             )
             raise PipelineError(f"expected the engine at {address()} to run a step, received: {said}{mend}") from None
 
-    def start(self, step: str, options: dict[str, Any]) -> None:
+    def start(self, step: str) -> None:
         """Starts a step's container early, if the step is one of those."""
         from docker import errors
 
         if step in self.steps and step not in self.held:
             with contextlib.suppress(errors.DockerException, OSError):  # then it is started when it is its turn
-                self.held[step] = StepContainer(self.client, self.image(step), LOADED[step], options)
+                self.held[step] = StepContainer(self.client, self.image(step), LOADED[step], self.options)
 
 
 class StepContainer:
@@ -157,7 +149,7 @@ class StepContainer:
         modules: what it imports meanwhile.
     """
 
-    def __init__(self, client: Any, image: str, modules: Sequence[str], options: dict[str, Any]):
+    def __init__(self, client: Any, image: str, modules: Sequence[str], options: Mapping[str, Any]):
         waiting = ["python3", "-c", WAITING.read_text(encoding="utf-8"), *modules]
         self.container = client.containers.create(image, waiting, stdin_open=True, **options)
         try:

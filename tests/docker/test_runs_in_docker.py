@@ -77,34 +77,21 @@ def command(source: str) -> list[str]:
     return ["sh", "-ec", "...", source, "--executor_input", INPUT, "--function_to_execute", "evaluate"]
 
 
-@pytest.fixture
-def run_step(engine):
-    """Runs a step's container with `containers`."""
-
-    def run(containers: StepContainers, source: str = SOURCE, **options: object) -> int:
-        image = names.image("evaluate")
-        return containers.run(engine, image=image, command=command(source), **{"volumes": {}, **OPTIONS, **options})
-
-    return run
-
-
 @pytest.mark.usefixtures("cpu_image")
-def test_a_container_that_waits_becomes_the_step(engine, run_step, capsys):
-    options = OPTIONS | {"mounts": []}
-
+def test_a_container_that_waits_becomes_the_step(engine, capsys):
     def ran() -> tuple[int, str]:
-        code = run_step(containers)
+        code = containers.run(command(SOURCE))
         return code, capsys.readouterr().out.splitlines()[-1]  # KFP's executor logs what it was given
 
-    with StepContainers(names.image, frozenset({"evaluate"})) as containers:
-        containers.start("evaluate", options)
+    with StepContainers(names.image, frozenset({"evaluate"}), OPTIONS) as containers:
+        containers.start("evaluate")
         assert ran() == (3, "process 1 has imported it: True as 1234")
         # One that is gone is none; each is taken away, and so is one that nobody needed.
-        containers.start("evaluate", options)
+        containers.start("evaluate")
         containers.held["evaluate"].container.kill()
         assert ran() == (3, "process 1 has imported it: False as 1234")
-        containers.start("evaluate", options)
-        containers.start("preprocess", options)
+        containers.start("evaluate")
+        containers.start("preprocess")
         assert len(engine.containers.list(filters=LABEL)) == 1
     assert engine.containers.list(all=True, filters=LABEL) == []
 
@@ -122,38 +109,37 @@ def evaluate():
 
 
 @pytest.mark.usefixtures("cpu_image")
-def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_are(engine, run_step, tmp_path, capsys):
+def test_output_in_pieces_a_path_with_a_colon_and_the_exit_status_are_what_they_are(engine, tmp_path, capsys):
     """kfp.local decodes each piece alone, separates volumes by colons, and takes what is gone for a success."""
     folder = tmp_path / "a: b,c"
     folder.mkdir()
     folder.chmod(0o777)
-    volumes = {str(folder): {"bind": str(folder), "mode": "rw"}}
-    mounts = [Mount("/mounted", str(folder), type="bind")]
-    with StepContainers(names.image, frozenset()) as containers:
-        assert run_step(containers, f"FOLDER = {str(folder)!r}{ODD}", volumes=volumes, mounts=mounts) == 137
+    options = OPTIONS | {"mounts": [Mount(place, str(folder), type="bind") for place in ("/mounted", str(folder))]}
+    with StepContainers(names.image, frozenset(), options) as containers:
+        assert containers.run(command(f"FOLDER = {str(folder)!r}{ODD}")) == -9
     assert capsys.readouterr().out.endswith("\u00e9\n")
     assert (folder / "written").exists()
     assert engine.containers.list(all=True, filters=LABEL) == []
 
 
 @pytest.mark.usefixtures("cpu_image")
-def test_an_engine_that_does_not_see_the_files_is_told_as_that(run_step):
+def test_an_engine_that_does_not_see_the_files_is_told_as_that():
     """As one on another machine: what it said was HTTP."""
-    volumes = {"/no/such/folder": {"bind": "/no/such/folder", "mode": "rw"}}
+    options = OPTIONS | {"mounts": [Mount("/no/such/folder", "/no/such/folder", type="bind")]}
     told = r"to run a step, received: .*does not exist: /no/such/folder; an engine on another machine .*process$"
-    with StepContainers(names.image, frozenset()) as containers, pytest.raises(PipelineError, match=told):
-        run_step(containers, volumes=volumes)
+    with StepContainers(names.image, frozenset(), options) as containers, pytest.raises(PipelineError, match=told):
+        containers.run(command(SOURCE))
 
 
 @pytest.mark.usefixtures("cpu_image")
-def test_an_engine_that_stops_during_a_step_is_told_as_that(run_step, monkeypatch):
+def test_an_engine_that_stops_during_a_step_is_told_as_that(monkeypatch):
     def stopped(*_: object) -> None:
         raise requests.ConnectionError("('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))")
 
     monkeypatch.setattr(StepContainer, "ended", stopped)  # as it was seen
     told = "^expected the engine at .* to run a step, received: No such file or directory$"
-    with StepContainers(names.image, frozenset()) as containers, pytest.raises(PipelineError, match=told):
-        run_step(containers)
+    with StepContainers(names.image, frozenset(), OPTIONS) as containers, pytest.raises(PipelineError, match=told):
+        containers.run(command(SOURCE))
 
 
 OTHERS = ("another's", "another machine's")
@@ -217,8 +203,8 @@ def evaluate():
 @pytest.mark.parametrize(
     ("does", "status"),
     [
-        ("early.start('evaluate', OPTIONS); print('begun', flush=True); sys.stdin.read()", UNTOLD),
-        ("early.run(early.client, image=names.image('evaluate'), command=COMMAND, volumes={}, **OPTIONS)", 1),
+        ("early.start('evaluate'); print('begun', flush=True); sys.stdin.read()", UNTOLD),
+        ("early.run(COMMAND)", 1),
     ],
 )
 @pytest.mark.usefixtures("cpu_image")
@@ -229,7 +215,7 @@ import sys
 from pipeline.images import names
 from pipeline.local.step_containers import StepContainers
 COMMAND, OPTIONS = {command(LONG)!r}, {OPTIONS}
-with StepContainers(names.image, frozenset({{"evaluate"}})) as early:
+with StepContainers(names.image, frozenset({{"evaluate"}}), OPTIONS) as early:
     {does}
 """
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)

@@ -24,28 +24,6 @@ from tests.servers.s3 import S3Server
 LOGIN = "ada:secret"
 KEY = "TEAMKEY"
 PICTURES = tar_gz(20_000)
-PROGRAM = """
-import pathlib, sys
-from kfp import dsl, local
-from components.download.component import download
-from pipeline.local.places import with_places
-from pipeline.local.runner import choose_runner, kfp_runner
-from pipeline.parameters.parameters import Parameters
-
-choice, outputs, source = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
-parameters = with_places(Parameters(dataset="image_folder", source=source), outputs)
-runner, image = choose_runner(choice, parameters)
-local.init(kfp_runner(runner, parameters, outputs), pipeline_root=str(outputs))
-given = {name: getattr(parameters, name) for name in download.pipeline_spec.root.input_definitions.parameters}
-
-
-@dsl.pipeline
-def fetch():
-    download(**given).set_container_image(image("download"))
-
-
-fetch()
-"""
 
 
 class ForwardProxy(Api):
@@ -97,7 +75,9 @@ def test_a_step_has_the_users_proxy_and_keys(
         "AWS_ENDPOINT_URL": s3, "http_proxy": address, "HTTP_PROXY": address, "no_proxy": "127.0.0.1",
         "NO_PROXY": "127.0.0.1",
     }  # fmt: skip
-    command = [sys.executable, "-c", PROGRAM, runner, str(tmp_path / "outputs"), source]
+    command = [sys.executable, "-m", "pipeline", "run-local", "--runner", runner]
+    # It ends at preprocess, as these are no pictures.
+    command += ["--outputs", str(tmp_path / "outputs"), "dataset=image_folder", f"source={source}"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     fetched = [path.read_bytes() for path in (tmp_path / "outputs").rglob("raw/*.tar.gz")]
     assert fetched == [PICTURES], done.stdout[-3000:] + done.stderr[-3000:]

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from pipeline.local import container
-from pipeline.local.runner import kfp_runner
+from pipeline.local.runner import container_options
 from pipeline.parameters.parameters import Parameters
 
 
@@ -117,7 +117,7 @@ def test_a_container_has_what_a_sweeps_trials_read_and_each_source_of_several(ho
         architecture=plain, dataset="image_folder", source='["http://127.0.0.1:80/a.zip", "gs://photos/b.zip"]'
     )
     trials = (f"architecture={first} epochs=2", f"epochs=2 architecture={second}", "epochs=2")
-    options = kfp_runner("docker", parameters, tmp_path / "outputs", trials).container_run_args
+    options = container_options(parameters, tmp_path / "outputs", trials)
     assert {str(path) for path in weights} <= {mount["Target"] for mount in options["mounts"]}
     assert options["network_mode"] == "host"
 
@@ -140,12 +140,13 @@ def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_pat
     )
     for name in [*container.VARIABLES, "AWS_ENDPOINT_URL"]:
         monkeypatch.delenv(name, raising=False)
-    options = kfp_runner("docker", parameters, outputs).container_run_args
+    options = container_options(parameters, outputs)
     mounted = {mount["Target"]: mount["ReadOnly"] for mount in options["mounts"]}
     assert mounted == {
         str(home / ".config/gcloud/application_default_credentials.json"): True,
         "/tmp/.aws": True,  # noqa: S108
         str(source): False,
+        str(outputs): False,
         str(tmp_path / "mirror"): False,
         str(tmp_path / "downloads"): False,
     }
@@ -154,4 +155,4 @@ def test_the_runner_mounts_every_place_that_a_parameter_names_once(home, tmp_pat
     assert options["environment"]["HOME"] == "/tmp"  # noqa: S108
     assert "network_mode" not in options
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pw@127.0.0.1:3128")
-    assert kfp_runner("docker", parameters, outputs).container_run_args["network_mode"] == "host"
+    assert container_options(parameters, outputs)["network_mode"] == "host"

@@ -11,7 +11,7 @@ import pytest
 from components.core.errors import PipelineError
 from pipeline import ROOT
 from pipeline.images import names
-from pipeline.local.runner import choose_runner, kfp_runner
+from pipeline.local.runner import choose_runner, container_options
 from pipeline.local.step_containers import labels, own_user, remove_containers
 from pipeline.parameters.parameters import Parameters
 
@@ -52,7 +52,7 @@ def test_without_an_engine_processes_run(monkeypatch, tmp_path):
 
 def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tmp_path, monkeypatch):
     """With `dockerd --userns-remap` and rootless engines they could not write at all."""
-    given = kfp_runner("docker", Parameters(), tmp_path).container_run_args
+    given = container_options(Parameters(), tmp_path)
     assert (given["user"], given["userns_mode"]) == (f"{os.getuid()}:{os.getgid()}", "host")
     # Nothing beyond what a step needs, as the README says; what SELinux labels stays as it is.
     secured = ("no-new-privileges", "label=disable")
@@ -62,11 +62,11 @@ def test_what_containers_write_is_ones_own_whatever_the_engine_makes_of_users(tm
     monkeypatch.delenv("HOME")  # nor is anything known of a user of a CI
     for user, capabilities in ((0, ["DAC_OVERRIDE"]), (54321, [])):
         monkeypatch.setattr(os, "getuid", functools.partial(int, user))
-        as_it = kfp_runner("docker", Parameters(), tmp_path).container_run_args
+        as_it = container_options(Parameters(), tmp_path)
         assert (as_it["group_add"], as_it["cap_add"]) == ([7, 8], capabilities)
     assert (given["tmpfs"], given["shm_size"], given["labels"]) == ({"/tmp": "exec"}, "1g", labels(tmp_path))  # noqa: S108
     assert "device_requests" not in given
-    [gpus] = kfp_runner("docker", Parameters(gpus="2", backend="jax"), tmp_path).container_run_args["device_requests"]
+    [gpus] = container_options(Parameters(gpus="2", backend="jax"), tmp_path)["device_requests"]
     assert (gpus["Count"], gpus["Capabilities"]) == (2, [["gpu"]])
     seccomp = "name=seccomp,profile=default"
     assert own_user({"SecurityOptions": [seccomp, "name=rootless"]}) == {"user": "0:0", "group_add": []}
