@@ -95,11 +95,7 @@ def option(name: str, value: str = "") -> str:
 
 
 def help_command(command: str) -> str:
-    """The command that prints a command's help.
-
-    Args:
-        command: with its groups, such as `python -m pipeline models show`.
-    """
+    """The command that prints the help of a command, given with its groups, as `python -m pipeline models show`."""
     if not by_make():
         return f"{command} --help"
     _, models, rest = command.partition(" models")  # the target that hands a command line on

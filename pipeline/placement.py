@@ -104,9 +104,7 @@ class Placement:
     """Places the tasks of one pipeline.
 
     Args:
-        image: the container image of a step, by the step's name.
         cluster: None for kfp.local: then a task gets its image and no more.
-        values: the pipeline's parameters, as its body sees them.
         on_nodes: whether train has nodes of its own started.
     """
 

@@ -48,9 +48,6 @@ def training_pipeline(
         cluster: what is fixed about a cluster at compile time; None: the pipeline is for kfp.local.
         sweep: what to try if the best of several trainings is wanted.
         of_source: whether the model's name follows from the source.
-
-    Returns:
-        A KFP pipeline: call it to run it under kfp.local, or hand it to the KFP compiler.
     """
 
     def training(*channels: Any) -> None:

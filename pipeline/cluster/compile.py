@@ -41,10 +41,6 @@ def compile_pipeline(pipeline: Pipeline, path: pathlib.Path, as_manifest: bool =
 
     Args:
         as_manifest: whether to write the pipeline and this version of it as Kubernetes objects, for GitOps.
-
-    Raises:
-        PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
-            layers that don't fit; a digest that is asked for and can't be had.
     """
     defaults, sweep = pipeline.defaults, pipeline.sweep
     check_places(defaults)

@@ -172,9 +172,6 @@ def ask_kubeflow(
     Args:
         patience_s: if not the endpoint's.
         again: told each failure that is followed by another try.
-
-    Raises:
-        PipelineError: the last failure, or the first that will not pass, in one line.
     """
     import tenacity
 

@@ -87,11 +87,7 @@ class Pods:
         return {step for step, pod in newest.items() if pod.status.phase not in ("Pending", None)}
 
     def new_lines(self, verbose: bool = False) -> list[tuple[StepName, str]]:
-        """The steps' lines since the last call, oldest first.
-
-        Args:
-            verbose: the launcher's and Argo's lines too.
-        """
+        """The steps' lines since the last call, oldest first; if `verbose`, the launcher's and Argo's lines too."""
         lines: list[tuple[StepName, str]] = []
         for pod in self.pods:
             name, phase = pod.metadata.name, pod.status.phase

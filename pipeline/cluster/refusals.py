@@ -27,12 +27,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def explain(error: Exception, where: str, namespace: str = "") -> Exception:
-    """The one line for what the client raised; what is a defect of ours comes back as it is.
-
-    Args:
-        where: the endpoint, as people know it.
-        namespace: the one that was asked for; empty: none.
-    """
+    """The one line for what the client raised; what is a defect of ours comes back as it is."""
     import urllib3
     from kfp_server_api import ApiException
 

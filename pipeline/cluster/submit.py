@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, run_page, unless_there
-from pipeline.cluster.upload import uploaded
+from pipeline.cluster.upload import uploaded_version
 from pipeline.parameters.pipeline import Pipeline
 from pipeline.revision import version_of
 
@@ -31,16 +31,6 @@ def prepared(pipeline: Pipeline, check: bool = True) -> Iterator[pathlib.Path]:
 
     Two submissions at once share nothing. What was submitted becomes build/training.yaml, build/sweep.yaml or
     build/prediction.yaml at the end, by a rename.
-
-    Args:
-        check: whether to ask the registry for the images.
-
-    Yields:
-        The compiled pipeline.
-
-    Raises:
-        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, more
-            than KFP takes, an image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
@@ -71,9 +61,6 @@ def submit(
 
     Returns:
         The client, and the run's id.
-
-    Raises:
-        PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
     experiment_id = obtain_experiment(client, experiment)
@@ -82,7 +69,9 @@ def submit(
     name = f"{pipeline.configuration.title} {moment} {secrets.token_hex(3)}"
 
     version = version_of(compiled)
-    known = uploaded(client, pipeline.name, version)
+    known = None
+    with contextlib.suppress(PipelineError):  # it is not there, or the pipelines are not for this user to see
+        known = uploaded_version(client, pipeline.name, version)
     what = (
         {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
         if known

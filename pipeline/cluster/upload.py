@@ -1,6 +1,5 @@
 """Puts pipelines onto Kubeflow's Pipelines page, and finds them there."""
 
-import contextlib
 import functools
 import pathlib
 from collections.abc import Callable
@@ -20,9 +19,6 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
 
     Returns:
         Whether the version was there before, and its page, or an empty string if the endpoint shows none.
-
-    Raises:
-        PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
     pipeline = ask_kubeflow(lambda: _obtain_pipeline(client, name), endpoint)
@@ -62,14 +58,6 @@ def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
     names = [entry.display_name for entry in known]
     hint = nearest(version, names) if names else "it has none"
     raise PipelineError(f"pipeline {name!r} has no version {version!r}; {hint}")
-
-
-def uploaded(client: "kfp.Client", name: str, version: str) -> Any:
-    """The version of that name; None if it is not there, or if the pipelines are not for this user to see."""
-    with contextlib.suppress(PipelineError):
-        known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
-        return _named(known or [], version)
-    return None
 
 
 def versions_of(client: "kfp.Client", pipeline_id: str) -> list[Any]:

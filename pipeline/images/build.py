@@ -26,11 +26,7 @@ BASE_LABEL = "org.opencontainers.image.base.name"
 
 
 def missing(targets: Sequence[Target] = ("cpu",)) -> list[str]:
-    """The images that the engine does not hold.
-
-    Raises:
-        PipelineError: no engine answers.
-    """
+    """The images that the engine does not hold."""
     held = held_images(engine(), repository())
     return [name for name in names(targets) if name not in held]
 

@@ -39,12 +39,6 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
     hash covers the component's directory, components/core, the Dockerfile and its scripts, the locked requirements, and
     the base image as recorded, with its digest, for check READ_BY_CHECK too; file names and contents, neither times nor
     modes.
-
-    Args:
-        root: the directory that holds components/ and docker/; by default this project's.
-
-    Raises:
-        PipelineError: the repository is not a name Docker takes.
     """
     root = root or ROOT
     digest = hashlib.sha256(f"{base_name()}\0".encode())

@@ -94,11 +94,7 @@ def check_cosign(key: str) -> None:
 
 
 def sign(reference: str, statements: tuple[pathlib.Path, pathlib.Path], key: str) -> None:
-    """Signs `name@sha256:...` and attaches the statements.
-
-    Raises:
-        PipelineError: cosign's own words.
-    """
+    """Signs `name@sha256:...` and attaches the statements."""
     by = [] if key == KEYLESS else ["--key", key]
     _cosign("sign", "--yes", *by, reference)
     for kind, statement in zip(("cyclonedx", "slsaprovenance1"), statements, strict=True):

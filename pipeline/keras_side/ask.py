@@ -21,12 +21,7 @@ StartPython = Callable[[list[str], Mapping[str, str], int], Callable[[], int]]
 
 
 def python_process(command: list[str], environment: Mapping[str, str], output: int) -> subprocess.Popen:
-    """Starts a Python of its own.
-
-    Args:
-        command: what follows `python` on a command line.
-        output: a descriptor, for standard output and errors.
-    """
+    """Starts a Python of its own, which writes to the descriptor `output`; `command` is what follows `python`."""
     alone = [*PYTHON, *command]
     return subprocess.Popen(alone, stdout=output, stderr=subprocess.STDOUT, env=environment)
 
@@ -37,13 +32,12 @@ def start_python(command: list[str], environment: Mapping[str, str], output: int
 
 
 def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[str, Any]:
-    """The answer to a question.
+    """The answer to a question about JSON values.
 
     Args:
         question: "check", which fits the layers and the optimizer together (check.py), or "describe", which tells what
             the model is and costs (describe.py).
         start: how the process starts, if Keras is loaded somewhere already.
-        about: JSON values.
     """
     asked = json.dumps({"question": question, "about": about})
     with tempfile.TemporaryFile() as output:

@@ -28,7 +28,6 @@ def refuse_uncarried(model: "keras.Model", formats: Sequence[str], names: list[s
     """Converts the model, with whatever weights it has, to each format that is converted, and runs that once.
 
     Args:
-        model: built by build_model.
         names: what to call the layers between the scaling and the last, such as `layer 2 (Conv2D)`.
     """
     for name in formats:

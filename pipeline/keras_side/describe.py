@@ -38,14 +38,7 @@ class ModelFacts(pydantic.BaseModel):
 
 
 def describe(parameters: Parameters, classes: int | None = None) -> str:
-    """The layers, their parameters, and what a picture costs in operations and memory, as text for a terminal.
-
-    Args:
-        classes: how many, for pictures of one's own.
-
-    Raises:
-        PipelineError: an unknown layer or argument, or shapes that don't fit.
-    """
+    """The layers, their parameters, and what a picture costs in operations and memory, as text for a terminal."""
     known = DATASETS[parameters.dataset]
     shapes, count = possible_shapes(parameters), classes or len(known.class_names)
     shape = (shapes or [SOME_SHAPE])[0]
@@ -67,11 +60,7 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
 
 
 def model_facts(settings: dict[str, Any], image_shape: Sequence[int], class_count: int) -> ModelFacts:
-    """The model that these settings of TrainSettings train on this machine, in the process that loads Keras.
-
-    Raises:
-        PipelineError: an unknown layer or argument, or shapes that don't fit.
-    """
+    """The model that these settings of TrainSettings train on this machine, in the process that loads Keras."""
     from components.train.device import choose_policy, find_device
     from components.train.network.architecture import parse_architecture
     from components.train.network.model import build_model

@@ -48,12 +48,7 @@ LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 
 
 def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, str]:
-    """The variables that a container is given.
-
-    Args:
-        environment: this process's.
-        home: the user's home folder, with their logins.
-    """
+    """The variables that a container is given: this process's, and those of the logins in the user's home folder."""
     given = {
         name: str(path_behind(value)) if name in FILES and value else value
         for name, value in environment.items()
@@ -66,14 +61,7 @@ def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, s
 def mounts(
     given: Mapping[str, str], home: pathlib.Path, read: Iterable[pathlib.Path], written: Iterable[pathlib.Path]
 ) -> dict[str, tuple[pathlib.Path, bool]]:
-    """The mounts of a container: by the place there, the path here, and whether it is writable.
-
-    Args:
-        given: the container's variables.
-        home: the user's home folder, with their logins.
-        read: files and folders to read from.
-        written: folders to write to; they are made.
-    """
+    """The mounts of a container: by the place there, the path here, and whether it is writable; then it is made."""
     files = [pathlib.Path(given[name]) for name in FILES if given.get(name)]
     files += [token for file in files if (token := _federated_token(file))]
     seen = {str(path): (path, False) for path in (*files, *read)}

@@ -6,11 +6,7 @@ import sys
 
 
 def show_dashboards(directory: pathlib.Path, port: int) -> int:
-    """Shows a directory of event files until Ctrl-C; TensorBoard prints the address, or why there is none.
-
-    Returns:
-        The exit code.
-    """
+    """Shows a directory of event files until Ctrl-C; TensorBoard prints the address, or why there is none."""
     # It would load TensorFlow for names of types, with 4 s and a screen of chatter. The cluster's has none either.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     import tensorboard.default

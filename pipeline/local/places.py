@@ -26,11 +26,7 @@ def local_sources(parameters: Parameters) -> list[pathlib.Path]:
 
 
 def read_places(parameters: Parameters, trials: Sequence[str] = ()) -> list[pathlib.Path]:
-    """The local files and folders that the steps read, besides their artifacts.
-
-    Args:
-        trials: what a sweep's trials change.
-    """
+    """The local files and folders that the steps read, those of a sweep's trials too, besides their artifacts."""
     start = "" if named_version(parameters.start_from) else parameters.start_from
     tried = (parse_changes(trial).get("architecture", parameters.architecture) for trial in trials)
     layers = (parse_architecture(text) for text in {parameters.architecture, *tried})
@@ -48,9 +44,6 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     to start from into `source_version` and `start_version`.
 
     On a cluster a step of its own takes that look (pipeline/training.py).
-
-    Raises:
-        PipelineError: a local source does not exist, its store can't be asked, or the run would write into it.
     """
     _refuse_inside_the_source(parameters, outputs)
     checkpoints = {} if parameters.checkpoints else {"checkpoints": str(outputs / CHECKPOINTS)}

@@ -42,13 +42,7 @@ class Step:
 
 
 class LocalRun:
-    """One pass of kfp.local over the pipeline.
-
-    Args:
-        outputs: the directory of all local runs.
-        console: what stands in for standard output meanwhile.
-        title: under which name TensorBoard shows the run.
-    """
+    """One pass of kfp.local over the pipeline; TensorBoard shows it under its title."""
 
     def __init__(self, outputs: pathlib.Path, console: StepOutput, title: str):
         from pipeline.training import STEPS
@@ -67,11 +61,7 @@ class LocalRun:
     @contextlib.contextmanager
     def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
         """Lets Ctrl-C and other signals end the run: kfp.local runs a loop on a thread, and would first run all that is
-        left; a container would train on when the terminal is closed.
-
-        Args:
-            end: ends the step that runs.
-        """
+        left; a container would train on when the terminal is closed."""
 
         def stop(*_: Any) -> None:
             self.stopped = True

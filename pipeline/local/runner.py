@@ -59,11 +59,7 @@ def host_variables(outputs: pathlib.Path) -> dict[str, str]:
 
 
 def container_options(parameters: Parameters, outputs: pathlib.Path, trials: Sequence[str] = ()) -> dict[str, Any]:
-    """What a step's container is made with, as Docker's SDK names it.
-
-    Args:
-        trials: what a sweep's trials change.
-    """
+    """What a step's container is made with, as Docker's SDK names it; it sees what a sweep's trials read, too."""
     import docker
 
     host = host_variables(outputs)

@@ -38,7 +38,6 @@ class LocalJob:
     Attributes:
         choice: where the steps run; "auto" takes Docker if an engine answers.
         outputs: the directory of all local runs, absolute.
-        sweep: what to try if the best of several trainings is wanted.
         cached: whether steps may take earlier runs' results.
     """
 

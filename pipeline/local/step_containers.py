@@ -69,11 +69,7 @@ def _has_another_owner(owner: str) -> bool:
 
 
 def own_user(engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Whoever runs a rootless engine is root in its containers; others are nobody there, and so are groups.
-
-    Args:
-        engine: what it says of itself.
-    """
+    """Whoever runs a rootless engine is root in its containers; others are nobody there, and so are groups."""
     return {"user": "0:0", "group_add": []} if "name=rootless" in engine["SecurityOptions"] else {}
 
 
@@ -81,7 +77,6 @@ class StepContainers:
     """Those of one run.
 
     Args:
-        image: the image of a step.
         steps: those that may be started early.
         options: what each is made with, as Docker's SDK names it.
     """
@@ -103,11 +98,7 @@ class StepContainers:
         self.client.close()
 
     def run(self, command: list[str]) -> int:
-        """Runs a step, in the container that waits for it if there is one.
-
-        Returns:
-            Its exit status as subprocess gives it: -9 if it was killed.
-        """
+        """Runs a step, in the container that waits for it if there is one; its exit status as subprocess gives it."""
         from docker import errors
 
         step = command[command.index("--function_to_execute") + 1]
@@ -142,12 +133,8 @@ class StepContainers:
 
 
 class StepContainer:
-    """A container that waits for its step. As with `docker run -i`, its standard input is closed when nobody is
-    connected to it any more.
-
-    Args:
-        modules: what it imports meanwhile.
-    """
+    """A container that waits for its step, and imports `modules` meanwhile. As with `docker run -i`, its standard input
+    is closed when nobody is connected to it any more."""
 
     def __init__(self, client: Any, image: str, modules: Sequence[str], options: Mapping[str, Any]):
         waiting = ["python3", "-c", WAITING.read_text(encoding="utf-8"), *modules]
@@ -160,11 +147,7 @@ class StepContainer:
             raise
 
     def tell(self, command: list[str]) -> bool:
-        """Gives it the word; False if it is not there to hear it.
-
-        Args:
-            command: sh -ec SCRIPT MODULE ARGUMENT...: KFP's script writes the module to a file and runs it.
-        """
+        """Gives it the word; False if it is not there to hear it."""
         from docker import errors
 
         try:

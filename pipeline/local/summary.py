@@ -18,11 +18,7 @@ from pipeline.parameters.parameters import Configuration
 
 
 def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, failure: str) -> dict[str, Any]:
-    """What summary.json says.
-
-    Args:
-        failure: why the run failed; empty if it succeeded.
-    """
+    """What summary.json says; `failure` is why the run failed, and empty if it did not."""
     run.board.tidy()
     evaluated = run.steps["evaluate"].outputs.get("metrics")
     summary = {
@@ -50,11 +46,7 @@ def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, f
 
 
 def write_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
-    """Writes summary.json and points `latest` to the run's directory.
-
-    Raises:
-        OSError: it can't be written.
-    """
+    """Writes summary.json and points `latest` to the run's directory."""
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / SUMMARY, summary)
     _point_latest(directory)

@@ -179,7 +179,6 @@ def _served(listening: socket.socket, backend: str, before: dict[str, str]) -> l
     """Imports, and forks for whoever connects; returns only in a fork, with its command.
 
     Args:
-        backend: Keras's, "tensorflow" or "jax".
         before: the environment before anything was imported.
     """
     interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word

@@ -28,14 +28,6 @@ def predict_files(
     """Classifies picture files and folders of them, and prints or writes the answers.
 
     Left out of a folder is what training leaves out: hidden files, and those that are no pictures by their ending.
-
-    Args:
-        model: what find_model (find.py) takes.
-        images: files, and folders that are searched for files.
-        out: a CSV file to write; empty: the answers are printed.
-        top: how many classes to tell of each picture, the most probable first.
-        outputs: the directory of local runs.
-        registry: where `model` is looked for, if it is the name of one there.
     """
     files = find_pictures(images)
     to = _here(out) if out else None

@@ -13,13 +13,7 @@ from pipeline.models.find import CACHE, find_model
 
 
 def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: AnswerSettings) -> None:
-    """Answers what is new at the settings' source.
-
-    Args:
-        model: what find_model takes. A version of a registry is proven by its hashes.
-        registry: where `model` is looked for, if it is the name of one there.
-        outputs: the directory of local runs.
-    """
+    """Answers what is new at the settings' source. A version of a registry is proven by its hashes."""
     for name in ("source", "out"):
         if not getattr(settings, name):
             raise PipelineError(

@@ -58,11 +58,7 @@ def pin(registry: "Registry", name: str, version: int | None) -> PinnedVersion:
 
 
 def unpin() -> str:
-    """Has TensorFlow Serving, without KServe or with it, serve the newest of the champions, present and past, again.
-
-    Returns:
-        From where.
-    """
+    """Has TensorFlow Serving, alone or by KServe, serve the newest of the champions again; returns from where."""
     uri = _served_uri()
     _write_policy(NEWEST)
     _write_served("kserve", uri, MODELS)

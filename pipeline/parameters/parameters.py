@@ -109,9 +109,6 @@ def configure(
         profile: a profile's name, or the path of a YAML file of parameters.
         command_line: NAME=VALUE settings; names in any case.
         environment: where CONV2D_* is looked up.
-
-    Raises:
-        PipelineError: an unknown name, or a value that can't be.
     """
     layers = {
         f"profile {profile}": _from_profile(profile),

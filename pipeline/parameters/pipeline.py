@@ -15,13 +15,7 @@ LONGEST = 45
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
-    """A pipeline.
-
-    Attributes:
-        configuration: of a training or a prediction; its values are the defaults of a run's parameters.
-        cluster: what is fixed about a cluster at compile time.
-        sweep: the trials if the best of several trainings is wanted.
-    """
+    """What is to be compiled: a training, a sweep or a prediction."""
 
     configuration: Configuration
     cluster: ClusterOptions = ClusterOptions()
