@@ -2,8 +2,9 @@
 
 A model answers a picture it has learned from better than it will answer any in use. So the pictures that the champion
 was trained or validated on are left out, whatever data set, split or seed it had them from, and so are copies of the
-challenger's own. What a model was started from has learned for it. All are known by the pictures' hashes. Copies among
-the test pictures, as of a class that was filled up with them, count once: they are one chance, not several.
+challenger's own. What a model was started from has learned for it. All are known by the pictures' hashes. Who has
+learned from one picture of a group, as of a patient, is asked none of them. Copies among the test pictures, as of a
+class that was filled up with them, count once: they are one chance, not several.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
-from components.core.artifacts.picture_hashes import split_hashes
+from components.core.artifacts.picture_hashes import learned_in_test, split_hashes
 from components.core.artifacts.served_model import Description
 
 # The interval of an accuracy on 30 pictures is some 30 points wide, and no lead of less than 6 pictures, 20 points, can
@@ -61,7 +62,7 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) ->
     test = split_hashes(dataset_path, info, "test")
     mask = np.zeros(len(test), bool)
     mask[np.unique(test, return_index=True)[1]] = True
-    mask &= ~np.isin(test, learned)
+    mask &= ~learned_in_test(dataset_path, info, learned)
     count, other = int(mask.sum()), ""
     if count < LEAST_ASKED:
         of_all = f" of {len(test):,}" if count < len(test) else ""

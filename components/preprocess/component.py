@@ -16,6 +16,7 @@ def preprocess(
     validation_split: float,
     test_split: float,
     split_seed: int,
+    group_column: str,
     max_unreadable: float,
     seed: int,
 ):

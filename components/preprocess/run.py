@@ -2,7 +2,7 @@
 
     read      index the pictures of the source, whatever its format         sources/
     decode    all of them once, on all cores, to the shape they all get     targets.py, decoding.py, chunks.py
-    split     by each picture's hash                                        identity.py, splits.py
+    split     by each picture's hash, or its group's                        identity.py, groups.py, splits.py
     write     the splits into shards, in their final order                  shards.py
     tell      dataset.json, quarantine.json, the report                     report/
 
@@ -24,6 +24,7 @@ from components.core.files import remove, require_free, whole_directory, write_j
 from components.core.machine import usable_cores
 from components.preprocess.channels import Channels
 from components.preprocess.decoding import decode_all
+from components.preprocess.groups import group_notices, groups_of, require_groups
 from components.preprocess.processes import Processes
 from components.preprocess.report import examples
 from components.preprocess.report.facts import DataFacts
@@ -65,16 +66,19 @@ def preprocess(
         scratch = directory / "scratch"
         scratch.mkdir()
         with Processes(_process_count(raw_info, workers)) as processes:
-            source = read_source(raw, raw_info, known, scratch)
+            source = read_source(raw, raw_info, known, scratch, settings.group_column)
+            require_groups(source, settings.group_column)
             target = choose_target(settings, source)
             needed = 2 * len(source) * record_size(target.shape)
             require_free(directory.parent, needed, "free some, or choose a smaller image_size")
             tally = Tally(source, settings.max_unreadable)
             pixels = decode_all(source, target, tally, processes, scratch / "decoded")
             source.payloads.discard()
-        splits, words = assign_splits(source, tally.hashes, tally.readable, settings, rule)
+        groups = groups_of(source, tally.hashes, tally.readable)
+        splits, words = assign_splits(source, groups, tally.readable, settings, rule)
         order = lasting_order(source, tally.hashes)
         orders = [shuffled(order, splits, split, settings.seed) for split in (TRAIN, VALIDATION, TEST)]
+        hashes = tally.hashes if source.groups is None else np.stack([tally.hashes, groups])
         channels = Channels(target.channels)
         written = write_shards(directory, pixels, source.labels, orders, len(source.class_names), channels)
         mean, std = channels.mean_and_std()
@@ -88,7 +92,7 @@ def preprocess(
             std=std,
             seed=settings.seed,
             split_seed=settings.split_seed,
-            hashes_sha256=write_hashes(directory / HASHES_FILE, tally.hashes[np.concatenate(orders)]),
+            hashes_sha256=write_hashes(directory / HASHES_FILE, hashes[..., np.concatenate(orders)]),
             resized=tally.resized,
             quarantined=tally.left_out,
             sizes=tally.sizes(),
@@ -108,7 +112,7 @@ def preprocess(
             duplicate_examples=split_examples,
             in_two_classes=in_classes,
             in_two_classes_examples=class_examples,
-            notices=[*source.notices, *notices(source, tally)],
+            notices=[*source.notices, *group_notices(source, groups, splits, settings), *notices(source, tally)],
             quarantine=tally.quarantine(),
             ignored=source.ignored,
             validation=words[VALIDATION],

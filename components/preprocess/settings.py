@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from components.core.settings import Settings
 
@@ -44,8 +44,20 @@ class PreprocessSettings(Settings):
         lt=2**32,
         description="decides, with a picture's pixels and nothing else, whether it trains, validates or tests",
     )
+    group_column: str = Field(
+        "",
+        description="the column of the table of labels that says which pictures belong together, as those of a patient "
+        "or a burst: they train, validate or test together",
+    )
     max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable pictures above which to give up")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the order of the pictures")
+
+    @field_validator("group_column")
+    @classmethod
+    def _by_hashes(cls, group_column: str, others: ValidationInfo) -> str:
+        if group_column and others.data.get("validation") == "last":
+            raise ValueError("the last pictures may be a part of a group: choose validation=stratified")
+        return group_column.strip()
 
     @field_validator("image_size", mode="before")
     @classmethod

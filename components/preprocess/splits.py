@@ -37,7 +37,7 @@ def assign_splits(
     copy in a split that the source gives stays a training picture.
 
     Args:
-        hashes: uint64 [n].
+        hashes: uint64 [n], of the pictures or of their groups.
         readable: bool [n].
         validation: "stratified" or "last".
 
@@ -49,10 +49,12 @@ def assign_splits(
     """
     splits = np.where(readable, source.given, UNREADABLE).astype(np.int8)
     words = {VALIDATION: GIVEN, TEST: GIVEN}
+    of = ("their groups'", "their groups'") if settings.group_column else ("the pictures'", "their")
+    by_pictures, by_their = (f"by {whose} hashes and split seed {settings.split_seed}" for whose in of)
     if TEST not in source.given:
         splits[_share(source.labels, hashes, splits, settings.test_split, settings.split_seed, TEST)] = TEST
         share = percent(settings.test_split)
-        words[TEST] = f"about {share} of each class, by the pictures' hashes and split seed {settings.split_seed}"
+        words[TEST] = f"about {share} of each class, {by_pictures}"
     if VALIDATION not in source.given and not settings.validation_split:
         words[VALIDATION] = "none, as asked for: all training pictures are trained on"
     elif VALIDATION not in source.given:
@@ -65,9 +67,7 @@ def assign_splits(
         else:
             chosen = _share(source.labels, hashes, splits, settings.validation_split, settings.split_seed, VALIDATION)
             splits[chosen] = VALIDATION
-            words[VALIDATION] = (
-                f"about {share} of each class's training pictures, by their hashes and split seed {settings.split_seed}"
-            )
+            words[VALIDATION] = f"about {share} of each class's training pictures, {by_their}"
     _check(source, splits, bool(settings.validation_split), validation == "last")
     return splits, words
 

@@ -1,6 +1,7 @@
 """Hashes of pictures: in a dataset artifact those of all pictures, in a model and an export those it learned from.
 
-    hashes.npy   of a dataset: uint64 [n], the pictures of train, validation and test in the order of their shards
+    hashes.npy   of a dataset: uint64 [n], the pictures of train, validation and test in the order of their shards; or
+                 [2, n], and below each the number of its group, as all pictures of a patient or a burst have
     learned.npy  of a model or an export: uint64 [n], ascending, each once: every picture of train and validation, and
                  what the model that it was started from has learned from; missing if that one does not say
 
@@ -24,19 +25,19 @@ LEARNED_FILE = "learned.npy"
 
 
 def write_hashes(path: pathlib.Path, hashes: np.ndarray) -> str:
-    """Writes uint64 [n] and returns the file's SHA-256."""
+    """Writes uint64 [n] or [2, n], and returns the file's SHA-256."""
     with whole_file(path) as partial, partial.open("wb") as file:
         np.save(file, hashes.astype("<u8"), allow_pickle=False)
     return sha256_of(path)
 
 
-def read_hashes(path: pathlib.Path) -> np.ndarray:
-    """Reads uint64 [n]; raises ValueError or OSError for a file that is none."""
+def read_hashes(path: pathlib.Path, rows: int = 1) -> np.ndarray:
+    """Reads uint64 [n], or up to that many rows of it; raises ValueError or OSError for a file that is none."""
     try:
         hashes = np.load(path, allow_pickle=False)
     except EOFError as error:
         raise ValueError(error) from None
-    if hashes.ndim != 1 or hashes.dtype != np.dtype("<u8"):
+    if not 0 < hashes.ndim <= rows or hashes.dtype != np.dtype("<u8"):
         raise ValueError(f"{hashes.dtype} {hashes.shape} instead of one row of uint64")
     return hashes
 
@@ -47,23 +48,43 @@ def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split)
     Raises:
         PipelineError: the dataset artifact's hashes are missing, damaged, or not as many as pictures.
     """
+    return _by_split(info, _hashes_and_groups(directory, info)[0])[SPLITS.index(split)]
+
+
+def learned_in_test(directory: str | pathlib.Path, info: DatasetInfo, learned: np.ndarray) -> np.ndarray:
+    """Which test pictures a model has learned from, or from others of their groups: bool [n].
+
+    Raises:
+        PipelineError: as split_hashes does.
+    """
+    hashes, groups = _hashes_and_groups(directory, info)
+    known = np.isin(groups, groups[np.isin(hashes, learned)])
+    return _by_split(info, known)[SPLITS.index("test")]
+
+
+def _hashes_and_groups(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarray:
+    """Of all pictures, uint64 [2, n]; without groups each picture is one of its own."""
     path = pathlib.Path(directory) / HASHES_FILE
     try:
         found = sha256_of(path)
         if found != info.hashes_sha256:
             raise ValueError(f"sha256 {found} instead of {info.hashes_sha256}")
-        hashes = read_hashes(path)
+        hashes = np.atleast_2d(read_hashes(path, rows=2))
     except (OSError, ValueError) as error:
         raise PipelineError(
             f"expected the pictures' hashes in {path}, received none that fit ({error}); run preprocess again (CACHE=0)"
         ) from None
-    counts = [split_count(info, name) for name in SPLITS]
-    if len(hashes) != sum(counts):
+    pictures = sum(split_count(info, name) for name in SPLITS)
+    if hashes.shape[1] != pictures:
         raise PipelineError(
-            f"expected {sum(counts):,} hashes in {path}, one a picture, received {len(hashes):,}; "
+            f"expected {pictures:,} hashes in {path}, one a picture, received {hashes.shape[1]:,}; "
             "run preprocess again (CACHE=0)"
         )
-    return np.split(hashes, np.cumsum(counts)[:-1])[SPLITS.index(split)]
+    return hashes[[0, -1]]
+
+
+def _by_split(info: DatasetInfo, of_all: np.ndarray) -> list[np.ndarray]:
+    return np.split(of_all, np.cumsum([split_count(info, name) for name in SPLITS])[:-1])
 
 
 def learned_hashes(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Likely mistakes in a data set, in sentences, for the person who can tell."""
 
 import collections
-import unicodedata
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +9,7 @@ from components.core.pictures.values import NEARLY_BLACK
 from components.core.wording import counted, listed
 from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.tally import Tally
+from components.preprocess.sources.names import same_name
 from components.preprocess.sources.source import Source
 from components.preprocess.splits import GIVEN
 
@@ -24,7 +24,7 @@ def notices(source: Source, tally: Tally) -> list[str]:
     """Each is a sentence without its end."""
     alike = collections.defaultdict(list)
     for name in source.class_names:
-        alike[unicodedata.normalize("NFKC", name).casefold().strip().removesuffix(".0")].append(name)
+        alike[same_name(name)].append(name)
     found = [
         f"{listed(names)} differ in capital letters, spaces or a .0 only, and are {len(names)} classes"
         for names in alike.values()

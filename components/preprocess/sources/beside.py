@@ -9,7 +9,8 @@ import json
 import re
 from collections.abc import Callable, Container, Iterator
 
-from components.preprocess.sources.label_table import LabelLine, text_at
+from components.preprocess.sources.columns import text_at
+from components.preprocess.sources.label_table import LabelLine
 from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
@@ -68,8 +69,8 @@ class Beside:
         words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 
-    def lines(self) -> tuple[str, Iterator[LabelLine]]:
-        """What was found, in words, and each picture's class."""
+    def lines(self, group_column: str = "") -> tuple[str, Iterator[LabelLine]]:
+        """What was found, in words, and each picture's class; never a group."""
         return f"of each picture from the .{self.ending} beside it", self._lines()
 
     def where(self, line: LabelLine) -> str:

@@ -11,30 +11,28 @@ import csv
 import dataclasses
 import itertools
 import json
-import math
 import pathlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TextIO
 
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
+from components.preprocess.sources.columns import (
+    LABELS,
+    PATHS,
+    SPLIT_NAMES,
+    VERTEX_LABEL,
+    VERTEX_SPLIT,
+    column_of_splits,
+    columns_told,
+    first_of,
+    split_of,
+    text_at,
+)
 from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
-# As headers and keys are compared: without blanks, dashes and capitals. The first that is there counts.
-PATHS = (
-    *("path", "filepath", "filename", "file", "image", "imagepath", "imagename", "imagefile", "imageuri"),
-    *("imagegcsuri", "gcsfilepath", "gcsuri", "sourceref", "img", "imgpath", "picture", "photo", "uri", "url"),
-    *("imageid", "idcode", "id"),
-)
-LABELS = ("label", "labels", "class", "classname", "category", "labelname", "target", "tag")
-SPLIT_NAMES = ("split", "mluse", "set", "subset", "partition", "usage")
-VERTEX_LABEL = ("classificationAnnotation", "displayName")
-VERTEX_SPLIT = ("dataItemResourceLabels", "aiplatform.googleapis.com/ml_use")
-# What says that a line has no split: Vertex AI's word, and none.
-NO_SPLIT = ("", "unassigned")
 LONGEST_LINE = 1 << 20
 # What tables are written as that are read by no one here, by their first bytes, and how to write them instead.
 OTHERS = {
@@ -56,6 +54,7 @@ class LabelLine:
     path: str = ""
     label: str = ""
     split: int = TRAIN
+    group: str = ""
     odd: str = ""
 
 
@@ -65,7 +64,7 @@ class Table(Protocol):
     @property
     def name(self) -> str: ...
 
-    def lines(self) -> tuple[str, Iterator[LabelLine]]: ...
+    def lines(self, group_column: str = "") -> tuple[str, Iterator[LabelLine]]: ...
 
     def where(self, line: LabelLine) -> str: ...
 
@@ -81,11 +80,14 @@ class LabelTable:
         """The place of a line, for people."""
         return f"{self.name}, line {line.number}"
 
-    def lines(self) -> tuple[str, Iterator[LabelLine]]:
+    def lines(self, group_column: str = "") -> tuple[str, Iterator[LabelLine]]:
         """Which columns were found, in words, and what each line says.
 
+        Args:
+            group_column: the header of the one that says which pictures belong together; empty: none does.
+
         Raises:
-            PipelineError: it has no two such columns, or is no such table. Also while the lines are read.
+            PipelineError: it has no such columns, or is no such table. Also while the lines are read.
         """
         with self.path.open("rb") as file:
             start = file.read(1 << 10)
@@ -94,14 +96,16 @@ class LabelTable:
                 raise PipelineError(f"expected CSV or JSON lines in UTF-8 in {self.name}, received {what}; {instead}")
         if not start.strip():
             raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
-        return self._json() if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else self._csv()
+        read = self._json if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else self._csv
+        return read(group_column)
 
-    def _csv(self) -> tuple[str, Iterator[LabelLine]]:
+    def _csv(self, group_column: str) -> tuple[str, Iterator[LabelLine]]:
         rows = self._rows()
         _, first = next(rows)
         path, label, split, header = self._columns(first)
         names = first if header else [f"column {column + 1}" for column in range(len(first))]
-        words = _words(names[path], names[label], "" if split is None else names[split], names)
+        group = self._group(group_column, names)
+        words = columns_told(names[path], names[label], "" if split is None else names[split], names, group)
 
         def cell(row: list[str], column: int | None) -> str:
             return row[column] if column is not None and column < len(row) else ""
@@ -111,13 +115,16 @@ class LabelTable:
             if header:
                 next(again)
             for number, row in again:
-                said = [cell(row, column) for column in (path, label, split)]
+                said = [cell(row, column) for column in (path, label, split, group)]
                 if inside := max(text.count("\n") for text in said):
                     raise PipelineError(
                         f"expected CSV in {self.name}, received a quotation mark in line {number - inside} that is "
                         "not closed there; close or remove it"
                     )
-                yield _line(number, *said)
+                if any(row[len(first) :]):
+                    yield LabelLine(number, odd=f"a cell more than the first line has: {listed(row[len(first) :])}")
+                else:
+                    yield _line(number, *said)
 
         return words, lines()
 
@@ -154,16 +161,15 @@ class LabelTable:
                 "add labels, behind commas, semicolons or tabs"
             )
         if not pictures:
-            names = [_plain(cell) for cell in first]
-            path, label, split = (_first_of(headers, names) for headers in (PATHS, LABELS, SPLIT_NAMES))
+            path, label, split = (first_of(headers, first) for headers in (PATHS, LABELS, SPLIT_NAMES))
             if path is None or label is None:
                 raise self._no_columns(first)
             if split is None:
                 rows = (row for _, row in itertools.islice(self._rows(), 1, None))
-                split = _column_of_splits(rows, set(range(len(first))) - {path, label})
+                split = column_of_splits(rows, set(range(len(first))) - {path, label})
             return path, label, split, True
         path = pictures[0]
-        before = path - 1 if path and _split_of(first[path - 1]) is not None else None
+        before = path - 1 if path and split_of(first[path - 1]) is not None else None
         if path + 1 == len(first):
             if before is not None or path == 0:
                 raise self._no_columns(first)
@@ -174,29 +180,45 @@ class LabelTable:
         after = path + 2 if path + 2 < len(first) else None
         return path, path + 1, after if before is None else before, False
 
-    def _json(self) -> tuple[str, Iterator[LabelLine]]:
-        first = next((value for _, value in self._objects() if isinstance(value, dict)), {})
-        path = _first_of(PATHS, [_plain(key) for key in first])
+    def _group(self, wanted: str, names: list[str]) -> int | None:
+        """Where the column of groups is; None if none is wanted."""
+        if not wanted:
+            return None
+        if (found := first_of([wanted], names)) is None:
+            raise PipelineError(
+                f"expected the column {listed([wanted])} in {self.name} (group_column), received {listed(names, 12)}; "
+                "name one of those"
+            )
+        return found
+
+    def _json(self, group_column: str) -> tuple[str, Iterator[LabelLine]]:
+        first: dict[str, Any] = {}  # what is there of each key, by the first line that has it
+        for _, value in self._objects():
+            if isinstance(value, dict):
+                first.update((key, value[key]) for key in value if not first.get(key))
+        path = first_of(PATHS, list(first))
         label = self._label_keys(first)
         if path is None or label is None:
             raise self._no_columns(list(first))
         keys = list(first)
         path_key = keys[path]
-        found = _first_of(SPLIT_NAMES, [_plain(key) for key in first])
+        found = first_of(SPLIT_NAMES, list(first))
         if found is None:
             objects = (value for _, value in self._objects() if isinstance(value, dict))
             rows = ([text_at(value, (key,)) for key in keys] for value in objects)
-            found = _column_of_splits(rows, set(range(len(keys))) - {path, keys.index(label[0])})
+            found = column_of_splits(rows, set(range(len(keys))) - {path, keys.index(label[0])})
         split: Sequence[str] = (keys[found],) if found is not None else VERTEX_SPLIT
         has_split = found is not None or text_at(first, VERTEX_SPLIT)
-        words = _words(path_key, ".".join(label), ".".join(split) if has_split else "", keys)
+        group = self._group(group_column, keys)
+        group_key = () if group is None else (keys[group],)
+        words = columns_told(path_key, ".".join(label), ".".join(split) if has_split else "", keys, group)
 
         def lines() -> Iterator[LabelLine]:
             for number, value in self._objects():
                 if not isinstance(value, dict):
                     yield LabelLine(number, odd="no JSON object")
                 else:
-                    yield _line(number, text_at(value, (path_key,)), text_at(value, label), text_at(value, split))
+                    yield _line(number, *(text_at(value, key) for key in ((path_key,), label, split, group_key)))
 
         return words, lines()
 
@@ -211,7 +233,7 @@ class LabelTable:
                         yield number, None
 
     def _label_keys(self, first: dict[str, Any]) -> Sequence[str] | None:
-        found = _first_of(LABELS, [_plain(key) for key in first])
+        found = first_of(LABELS, list(first))
         if found is not None and not isinstance(list(first.values())[found], dict):
             return (list(first)[found],)
         if text_at(first, VERTEX_LABEL):
@@ -226,62 +248,12 @@ class LabelTable:
         )
 
 
-def _words(path: str, label: str, split: str, names: Sequence[str]) -> str:
-    """Where a picture's name, its label and its split come from; its split from nowhere if that is empty."""
-    words = f"picture from {listed([path])}, label from {listed([label])}"
-    if split:
-        return f"{words}, split from {listed([split])}"
-    others = [name for name in names if name not in (path, label)]
-    alike = [name for name in others if {"fold", *SPLIT_WORDS} & {*re.findall("[a-z]+", name.lower())}]
-    return f"{words}, no split from {listed(alike)}, which says other than train and test" if alike else words
-
-
-def _line(number: int, path: str, label: str, split: str) -> LabelLine:
-    given = _split_of(split)
+def _line(number: int, path: str, label: str, split: str, group: str) -> LabelLine:
+    given = split_of(split)
     if not path:
         return LabelLine(number, odd="no path")
     if not label:
         return LabelLine(number, odd=f"no label for {path}")
     if given is None:
         return LabelLine(number, odd=f"the split {split!r}, which is none of train, validation and test, for {path}")
-    return LabelLine(number, path, label, given)
-
-
-def _split_of(word: str) -> int | None:
-    """The split that a word means, TRAIN if it says none; None if it means none."""
-    return TRAIN if word.strip().lower() in NO_SPLIT else SPLIT_WORDS.get(word.strip().lower())
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).lower()
-
-
-def _first_of(headers: Sequence[str], names: list[str]) -> int | None:
-    return next((names.index(name) for name in headers if name in names), None)
-
-
-def _column_of_splits(rows: Iterable[list[str]], columns: set[int]) -> int | None:
-    """The column that holds nothing but words of splits, train and another among them, whatever its header is: one of
-    which all cells are valid says something else."""
-    found: dict[int, set[int]] = {column: set() for column in sorted(columns)}
-    for row in rows:
-        for column in [column for column in found if column < len(row)]:
-            word = row[column].lower()
-            if word in SPLIT_WORDS:
-                found[column].add(SPLIT_WORDS[word])
-            elif word not in NO_SPLIT:
-                del found[column]
-        if not found:
-            break
-    return next((column for column, splits in found.items() if {TRAIN} < splits), None)
-
-
-def text_at(value: Any, keys: Sequence[str]) -> str:
-    """The text at `keys`, from the outermost in; empty if there is none, for which Python also writes NaN."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, float) and not math.isfinite(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() if isinstance(value, str | int | float) else ""
+    return LabelLine(number, path, label, given, group)

@@ -1,6 +1,7 @@
 """Which picture has which label, by the lines of a table."""
 
 import collections
+import hashlib
 import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.label_table import LabelLine, Table
+from components.preprocess.sources.names import same_name
 from components.preprocess.sources.source import OddLines
 
 NO_LINE = "not in the table of labels"
@@ -28,16 +30,18 @@ class Labels:
         starts: each part's first picture.
         labels: int32 [n], a number in `class_numbers`; -1 for none.
         splits: int8 [n].
+        groups: uint64 [n], a number for each picture's group; 0 for none.
         unlabelled: what a picture without a label is.
         tables: the names of the tables that were understood alike, by how, in words.
         notices: what else was understood.
     """
 
-    def __init__(self, parts: Sequence[Found], unlabelled: str = NO_LINE):
+    def __init__(self, parts: Sequence[Found], unlabelled: str = NO_LINE, group_column: str = ""):
         self.starts = list(itertools.accumulate(map(len, parts), initial=0))[:-1]
-        self.parts, self.unlabelled = list(parts), unlabelled
+        self.parts, self.unlabelled, self.group_column = list(parts), unlabelled, group_column
         count = sum(map(len, parts))
         self.labels, self.splits = np.full(count, -1, np.int32), np.zeros(count, np.int8)
+        self.groups = np.zeros(count, np.uint64)
         self.class_numbers: dict[str, int] = {}
         self.odd_lines = OddLines()
         self.tables: dict[str, list[str]] = {}
@@ -49,7 +53,7 @@ class Labels:
         Raises:
             PipelineError: as the table's reader does, none of its paths is that of a picture, or a label is no UTF-8.
         """
-        words, lines = table.lines()
+        words, lines = table.lines(self.group_column)
         pictures = self._by_name(parts, without_ending=_paths_have_no_endings(table))
         before = _before_the_names(table, pictures)
         said_in, differing = np.zeros(len(self.labels), np.int32), set()
@@ -65,10 +69,11 @@ class Labels:
             name = unicodedata.normalize("NFC", line.label)
             if name not in self.class_numbers:
                 _require_text(name, table.name, where)
-            label = self.class_numbers.setdefault(name, len(self.class_numbers))
+            said = self.class_numbers.setdefault(name, len(self.class_numbers)), line.split, group_number(line.group)
             if not said_in[picture]:
-                self.labels[picture], self.splits[picture], said_in[picture] = label, line.split, line.number
-            elif (label, line.split) != (self.labels[picture], self.splits[picture]):
+                self.labels[picture], self.splits[picture], self.groups[picture] = said
+                said_in[picture] = line.number
+            elif said != (self.labels[picture], self.splits[picture], self.groups[picture]):
                 differing.add(picture)
                 self.odd_lines.add(where, f"{line.path} is {_said(line)}, and not so in line {said_in[picture]}")
         self.labels[list(differing)] = -1
@@ -155,4 +160,11 @@ def _comparable(path: str) -> str:
 
 
 def _said(line: LabelLine) -> str:
-    return f"{line.label} ({SPLITS[line.split]})"
+    return f"{line.label} ({', '.join(filter(None, (SPLITS[line.split], line.group)))})"
+
+
+def group_number(name: str) -> int:
+    """A number for a group, the same in every table and source; 0 for none. 7 is 7.0, and P7 is p7: who keeps too much
+    together learns less, who keeps too little together learns from what is tested."""
+    plain = same_name(name)
+    return int.from_bytes(hashlib.sha256(plain.encode("utf-8", "surrogateescape")).digest()[:8]) if plain else 0

@@ -177,19 +177,21 @@ def _refuse_once_more_inside(inside: Mapping[str, set[str]]) -> None:
 
 
 def _alike_inside(inside: Mapping[str, set[str]]) -> list[str]:
-    """The notice that all classes hold the same folders, as fold1/cat, fold1/dog, fold2/cat and fold2/dog do."""
-    same = next(iter(inside.values()))
-    if len(same) < 2 or "" in same or any(found != same for found in inside.values()):
+    """The notice that each class holds folders that another holds too, as fold1/cat, fold1/dog, fold2/cat do."""
+    held_by = collections.Counter(name for found in inside.values() for name in found)
+    again = {name for name, count in held_by.items() if count > 1}
+    if len(held_by) < 2 or "" in held_by or not all(found & again for found in inside.values()):
         return []
     return [
-        f"the classes are {listed(sorted(inside))}, and each holds the folders {listed(sorted(same))}: if those are "
-        "the classes, or not all of them are to be learned from, sort them otherwise"
+        f"the classes are {listed(sorted(inside))}, and each holds folders that others hold too, such as "
+        f"{listed(sorted(again))}: if those are the classes, or not all of them are to be learned from, sort them "
+        "otherwise"
     ]
 
 
 def _called_as_splits(class_names: list[str]) -> list[str]:
     """The notice that classes are called test or the like, where train may be a vehicle."""
-    named = [name for name in class_names if splits_named([name]).get(name, TRAIN) != TRAIN]
+    named = [name for name, split in splits_named(class_names).items() if split != TRAIN]
     return [f"{listed([name])} is a class here: if it is a split, or has no labels, take it out" for name in named]
 
 

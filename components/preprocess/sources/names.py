@@ -1,6 +1,7 @@
 """The names of tables of labels, and the words by which a folder is a split."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION
@@ -27,10 +28,16 @@ BESIDE = {"set", "data", "dataset", "images", "image", "imgs", "img", "pictures"
 IN_ONE = re.compile(f"(?<![a-z])({'|'.join(SPLIT_WORDS)})({'|'.join(sorted(BESIDE))})(?![a-z])")
 
 
+def same_name(name: str) -> str:
+    """What is equal of two names that differ in capital letters, blanks around them or a .0 alone."""
+    return unicodedata.normalize("NFKC", name).casefold().strip().removesuffix(".0")
+
+
 def splits_named(folders: Sequence[str]) -> dict[str, int]:
     """The split that each folder is by its name, of those that are one: train, Testing, val_images, seg_train.
 
-    Other words count if they stand beside the split in all of them, as in seg_train and seg_test.
+    Other words count if they stand beside the split in all of them, as in seg_train and seg_test. Beside invalid, and
+    without train, valid is none.
     """
     found = {}
     for folder in folders:
@@ -40,4 +47,7 @@ def splits_named(folders: Sequence[str]) -> dict[str, int]:
             found[folder] = SPLIT_WORDS[named[0]], others
     shared = [others for _, others in found.values()]
     alike = len(shared) > 1 and all(others == shared[0] for others in shared)
-    return {folder: split for folder, (split, others) in found.items() if alike or not others}
+    splits = {folder: split for folder, (split, others) in found.items() if alike or not others}
+    if TRAIN not in splits.values() and any("invalid" in folder.lower() for folder in folders):
+        return {folder: split for folder, split in splits.items() if "valid" not in folder.lower()}
+    return splits

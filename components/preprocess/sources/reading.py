@@ -17,21 +17,24 @@ from components.preprocess.sources.source import Source
 from components.preprocess.sources.together import together
 
 
-def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, scratch: pathlib.Path) -> Source:
+def read_source(
+    raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, scratch: pathlib.Path, group_column: str = ""
+) -> Source:
     """Indexes the pictures of a raw artifact, after comparing its files with their SHA-256 (0.7 s a GB).
 
     Args:
         known: what the catalog says of the data set; None if it is not in there.
         scratch: a directory for pictures and names; it must stay as long as the source is used.
+        group_column: the column of the table of labels that says which pictures belong together; empty: none does.
 
     Raises:
         PipelineError: the artifact is not what source.json says, or as the readers of the formats do.
     """
     for file in info.files:
-        found = sha256_of(raw / file.name)
-        if found != file.sha256:
+        digits = sha256_of(raw / file.name)
+        if digits != file.sha256:
             raise PipelineError(
-                f"expected {raw / file.name} with sha256 {file.sha256}, received {found}; run download again (CACHE=0)"
+                f"expected {raw / file.name} with sha256 {file.sha256}, received {digits}; run download again (CACHE=0)"
             )
     class_names = known.class_names if known else ()
     if info.format == "idx":
@@ -44,7 +47,8 @@ def read_source(raw: pathlib.Path, info: RawInfo, known: KnownDataset | None, sc
     if info.format == "pictures":
         table = LabelTable(raw / LABELS_FILE, info.labels.rpartition("/")[2]) if info.labels else None
         files = [file for file in info.files if file.name != LABELS_FILE]
-        return together([_find(raw, info, file, scratch / str(number)) for number, file in enumerate(files)], table)
+        found = [_find(raw, info, file, scratch / str(number)) for number, file in enumerate(files)]
+        return together(found, table, group_column)
     if len(info.files) != 1:
         raise PipelineError(f"expected one file in {raw}, received {len(info.files)}; run download again (CACHE=0)")
     path = raw / info.files[0].name

@@ -49,6 +49,8 @@ class Source:
         name: what the source calls picture i.
         name_sums: uint32 [n], a number for each picture's own name, the same in a folder, an archive and a store; None
             if they are pixels, whose order is that of the published files.
+        groups: uint64 [n], a number for what each picture belongs to, as its patient, 0 for nothing; None if no table
+            says that of any.
         ignored: what else lay in the source, reason -> number of files.
         odd_lines: of the tables of labels.
         notices: how such tables were understood, each a sentence without its end.
@@ -63,6 +65,7 @@ class Source:
     shape: tuple[int, int, int] | None
     name: Callable[[int], str]
     name_sums: np.ndarray | None = None
+    groups: np.ndarray | None = None
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
     odd_lines: OddLines = dataclasses.field(default_factory=OddLines)
     notices: list[str] = dataclasses.field(default_factory=list)

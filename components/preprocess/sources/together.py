@@ -24,7 +24,7 @@ UNSORTED = "not inside a class folder"
 ENDINGS_TOLD = 12
 
 
-def together(parts: Sequence[Found], table: Table | None = None) -> Source:
+def together(parts: Sequence[Found], table: Table | None = None, group_column: str = "") -> Source:
     """All pictures of all parts that have a class: by the table, else by tables in the parts, else by their folders.
 
     Folders above all pictures of a part count for nothing: `mine/cat` in one and `more/cat` in another are one class.
@@ -32,7 +32,13 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
     Raises:
         PipelineError: as read_layout and Labels do, or only some of the parts hold a table.
     """
-    labels = _labels(parts, table)
+    labels = _labels(parts, table, group_column)
+    for part, start in zip(parts, labels.starts, strict=True):
+        if (labels.labels[start : start + len(part)] < 0).all():
+            raise PipelineError(
+                f"expected pictures of a class in each source, received none in {listed([part.called])}; sort or label "
+                "them, or leave it out"
+            )
     class_names = labels.settle()
     left_out = np.concatenate([part.left_out for part in parts])
     kept = np.flatnonzero((labels.labels >= 0) & ~left_out)
@@ -56,17 +62,18 @@ def together(parts: Sequence[Found], table: Table | None = None) -> Source:
         shape=None,
         name=name,
         name_sums=np.concatenate([np.frombuffer(part.name_sums, np.uint32) for part in parts])[kept],
+        groups=labels.groups[kept] if labels.groups.any() else None,
         ignored=_ignored(parts, labels, left_out),
         odd_lines=labels.odd_lines,
         notices=labels.told(),
     )
 
 
-def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
+def _labels(parts: Sequence[Found], table: Table | None, group_column: str) -> Labels:
     """The pictures' labels: by the table, else by tables in the parts, else by their folders."""
     own = [(part, found) for part in parts if (found := part.table())]
+    labels = Labels(parts, group_column=group_column)
     if table:
-        labels = Labels(parts)
         labels.take(table, parts)
     elif own:
         if len(own) < len(parts):
@@ -75,19 +82,21 @@ def _labels(parts: Sequence[Found], table: Table | None) -> Labels:
                 f"expected a table of labels in each source or in none, received none in {listed(without)}; add one "
                 "there, or give one for all by labels="
             )
-        labels = Labels(parts)
         for part, found in own:
             labels.take(found, [part])
     else:
         return _by_folders(parts)
-    if labels.splits.any():
+    places = [slice(start, start + len(part)) for part, start in zip(parts, labels.starts, strict=True)]
+    silent = [number for number, place in enumerate(places) if not labels.splits[place].any()]
+    if table and len(silent) < len(parts) or not silent:  # one that names splits names those of all its pictures
         return labels
     if called := _called_as_splits(parts):
-        labels.splits = np.repeat(np.array(called, np.int8), [len(part) for part in parts])
+        for number in silent:
+            labels.splits[places[number]] = called[number]
         labels.notices.append(_by_names(parts))
     else:
-        for part, start in zip(parts, labels.starts, strict=True):
-            _take_split_folders(labels, part, slice(start, start + len(part)))
+        for number in silent:
+            _take_split_folders(labels, parts[number], places[number])
     return labels
 
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from components.core.artifacts.dataset import INFO_FILE, DatasetInfo, read_info
+from components.core.artifacts.dataset import INFO_FILE, SPLITS, DatasetInfo, read_info
 from components.core.artifacts.model import load_model
 from components.core.artifacts.picture_hashes import (
     HASHES_FILE,
@@ -74,6 +74,22 @@ def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, lin
     assert judge(linear.model, registry, str(dataset)).comparison.pictures == 250
     page = " ".join((tmp_path / "report").read_text().split())
     assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
+
+
+def test_who_has_learned_from_one_picture_of_a_group_is_asked_none_of_it(judge, linear, saved, crowned, tmp_path):
+    """The champion is of a time without groups: it knows a picture of one test patient, and one of the others'."""
+    dataset = tmp_path / "dataset"
+    shutil.copytree(linear.dataset, dataset)
+    info = read_info(dataset)
+    every = np.concatenate([split_hashes(dataset, info, split) for split in SPLITS])
+    groups = np.arange(len(every)) - len(every)
+    groups[-200:] //= 100
+    document = json.loads((dataset / INFO_FILE).read_text())
+    document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.stack([every, groups.astype(np.uint64)]))
+    (dataset / INFO_FILE).write_text(json.dumps(document))
+    registry = str(tmp_path / "registry")
+    crowned(registry, saved(MUCH), every[[-150, -300]])
+    assert judge(linear.model, registry, str(dataset)).comparison.pictures == 500 - 100 - 1
 
 
 @pytest.fixture

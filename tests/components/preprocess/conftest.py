@@ -51,13 +51,16 @@ def raw_artifact(tmp_path: pathlib.Path) -> Callable[..., str]:
 def made(tmp_path: pathlib.Path) -> Callable[..., DatasetInfo]:
     """Downloads and preprocesses a source; without one what was downloaded before. Gives the dataset's description."""
 
-    def run(*source: object, workers: int = 1, max_unreadable: float = 0.01, **settings: object) -> DatasetInfo:
+    def run(
+        *source: object, workers: int = 1, max_unreadable: float = 0.01, group_column: str = "", **settings: object
+    ) -> DatasetInfo:
         if source:
             places = list(map(str, source))
             named = json.dumps(places) if len(places) > 1 else places[0]
             got = {name: str(value) for name, value in settings.items()}
             download(DownloadSettings.checked(dataset="image_folder", source=named, **got), str(tmp_path / "raw"))
         paths = [str(tmp_path / name) for name in ("raw", "dataset", "report.html")]
-        return preprocess(PreprocessSettings(max_unreadable=max_unreadable), *paths, workers=workers)
+        wanted = PreprocessSettings(max_unreadable=max_unreadable, group_column=group_column)
+        return preprocess(wanted, *paths, workers=workers)
 
     return run

@@ -58,6 +58,7 @@ def layout(*folders: str):
         (["cat/train", "cat/test", "dog/train", "dog/test"], [0, (0, TEST), 1, (1, TEST)]),  # splits inside the classes
         (["test_data/a", "test_data/b"], [0, 1]),  # a name for all of it
         (["express train", "steam train"], [0, 1]),
+        (["valid/a", "valid/b", "invalid/c"], [1, 1, 0]),  # judged pictures
         (["express train/red", "express train/blue", "steam train/red", "steam train/blue"], [0, 0, 1, 1]),
     ],
 )
@@ -71,18 +72,18 @@ def test_folders_are_understood(folders, places):
 
 
 @pytest.mark.parametrize("above", ["", "train/", "train/train/"])
-def test_classes_that_all_hold_the_same_folders_are_noticed(above):
-    """As folds, original and augmented pictures, or pictures and masks do: their folders look like classes."""
-    folders = [f"{above}{fold}/{name}" for fold in ("fold1", "fold2") for name in ("cat", "dog")]
+def test_classes_that_hold_the_same_folders_are_noticed(above):
+    """As folds, cameras, original and augmented pictures, or pictures and masks do: their folders look like classes."""
+    folders = [f"{above}fold1/cat", f"{above}fold1/dog", f"{above}fold2/cat", f"{above}fold2/fox"]
     each_with_splits = [
         f"{fold}/{split}/{name}" for fold in ("fold1", "fold2") for split in SPLITS for name in ("cat", "dog")
     ]
-    for understood in (layout(*folders), layout(*each_with_splits)):
+    for understood, same in ((layout(*folders), "cat"), (layout(*each_with_splits), "cat, dog")):
         assert understood.notices == [
-            "the classes are fold1, fold2, and each holds the folders cat, dog: if those are the classes, or not all "
-            "of them are to be learned from, sort them otherwise"
+            f"the classes are fold1, fold2, and each holds folders that others hold too, such as {same}: if those are "
+            "the classes, or not all of them are to be learned from, sort them otherwise"
         ]
-    for others in ([f"{above}fold1"], [f"{above}fold2/fox"], [f"{above}fold3"]):
+    for others in ([f"{above}fold1"], [f"{above}fold3/ox"], [f"{above}fold3"]):
         assert layout(*folders, *others).notices == []
     assert layout("cat/train", "cat/test", "dog/train", "dog/test").notices == []
 
@@ -92,7 +93,7 @@ def test_a_class_that_is_called_as_a_split_is_noticed():
     assert layout("cat", "dog", "test").notices == [
         "test is a class here: if it is a split, or has no labels, take it out"
     ]
-    assert layout("train", "plane", "car").notices == []
+    assert layout("train", "plane", "car").notices == layout("invalid", "valid").notices == []
 
 
 def test_a_split_without_class_folders_is_noticed():

@@ -112,6 +112,16 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
             ("a", "x", 1),
         ),
         ('{"img": "a.jpg", "tag": 3.0, "set": "train"}', "img, label from tag, split from set", ("a.jpg", "3", 0)),
+        (
+            '{"id": "a", "label": "x"}\n{"id": "b", "label": "x", "split": "test"}',  # the first line does not have all
+            "id, label from label, split from split",
+            ("a", "x", 0),
+        ),
+        (
+            "id,label,Patient ID\na.jpg,cat,7\n",
+            "id, label from label, no group from Patient ID (group_column=Patient ID keeps each in one split)",
+            ("a.jpg", "cat", 0),
+        ),
     ],
 )  # fmt: skip
 def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns, line):
@@ -148,6 +158,7 @@ def test_a_label_that_is_no_number_in_json_is_none(tmp_path):
 def test_odd_lines_are_quarantined_with_their_numbers(made, tmp_path):
     odd = ["images/999.png,cat", "images/003.png,", ",cat", "images/001.png,dog", "images/005.png,cat,later"]
     odd += ["images/007.png,cat,test", ""]
+    odd += ["images/009.png,a,cat,train"]  # a comma in a label that no quotation marks hold together
     text = CSV.replace("label\n", "label,split\n") + "\n".join(odd) + "\nimages/001.png,cat\n"
     source = tree(tmp_path / "pets", FLAT | {"labels.csv": text})
     info = made(source, max_unreadable=0.5)
@@ -158,12 +169,13 @@ def test_odd_lines_are_quarantined_with_their_numbers(made, tmp_path):
         "labels.csv, line 29": "images/001.png is dog (train), and not so in line 3",
         "labels.csv, line 30": "the split 'later', which is none of train, validation and test, for images/005.png",
         "labels.csv, line 31": "images/007.png is cat (test), and not so in line 9",
+        "labels.csv, line 33": "a cell more than the first line has: train",
     }
-    assert info.quarantined == 6
+    assert info.quarantined == 7
     assert counts(info) == {"cat": 10, "dog": 12}, "a picture of two labels or splits has none"
     page = (tmp_path / "report.html").read_text()
     assert "labels.csv, line 29" in page
-    assert "expected at most 1 % of 31 lines of labels to be odd" in refused(made, source)
+    assert "expected at most 1 % of 32 lines of labels to be odd" in refused(made, source)
 
 
 def test_a_split_column_gives_the_splits(made, tmp_path):
@@ -266,6 +278,8 @@ def test_two_tables_or_some_are_refused(made, tmp_path):
     one = tree(tmp_path / "one", FLAT | {"labels.csv": CSV})
     other = tree(tmp_path / "other", class_folders({"cat": 2, "dog": 2}))
     assert "in each source or in none, received none in other" in refused(made, one, other)
+    loose = tree(tmp_path / "loose", {"1.png": png(1)})
+    assert "expected pictures of a class in each source, received none in loose" in refused(made, other, loose)
     said = refused(DownloadSettings.checked, dataset="digits", labels="https://me:secret@host/labels.csv")
     assert "labels: expected none for dataset=digits" in said and "secret" not in said
 
@@ -333,7 +347,8 @@ def test_sources_with_tables_that_are_called_as_splits_are_those(made, tmp_path,
             f"{lines[name]},{'val' if number < 6 else 'train'}" for number, name in enumerate(tables["train"])
         )
         tree(tmp_path / "train", {"labels.csv": said})
-        assert made(tmp_path / "train", tmp_path / "test").splits["validation"].per_class == [3, 3]
+        splits = made(tmp_path / "train", tmp_path / "test").splits
+        assert [splits[name].per_class for name in ("train", "validation", "test")] == [[5, 5], [3, 3], [4, 4]]
 
 
 def test_sources_of_which_only_some_are_called_as_splits_are_refused(made, tmp_path):
