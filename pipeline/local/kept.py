@@ -31,10 +31,10 @@ def is_whole(directory: pathlib.Path) -> bool:
 
 
 def forget(cache: pathlib.Path, directory: pathlib.Path) -> None:
-    """Removes what kfp's cache says of a step's directory, and of steps that left nothing."""
+    """Removes what kfp's cache says of a step's directory."""
     said = json.dumps(f"{directory}/").strip('"')
     for entry in cache.rglob("*.json"):
-        if said in (told := entry.read_text(encoding="utf-8")) or told == "{}":
+        if said in entry.read_text(encoding="utf-8"):
             entry.unlink(missing_ok=True)
 
 

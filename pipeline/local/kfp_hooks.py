@@ -12,7 +12,6 @@ import tempfile
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
 
 # Starts a step's process and gives what waits for its exit status (WarmProcess.start).
 StartStep = Callable[[str, list[str], dict[str, str], int], Callable[[], int]]
@@ -89,12 +88,6 @@ def run_process(start: StartStep, command: list[str]) -> int:
                 wait()
                 raise
         return wait()
-
-
-def left_everything(task_directory: pathlib.Path, outputs: dict[str, Any]) -> bool:
-    """Whether a task wrote its closing file and every artifact it declares."""
-    artifacts = [pathlib.Path(output.path) for output in outputs.values() if hasattr(output, "path")]
-    return (task_directory / "executor_output.json").is_file() and all(path.exists() for path in artifacts)
 
 
 @contextlib.contextmanager

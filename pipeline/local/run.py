@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -17,7 +18,7 @@ from pipeline import ROOT
 from pipeline.closing_block import PLACES
 from pipeline.console import StepOutput
 from pipeline.local import kept
-from pipeline.local.kfp_hooks import left_everything, observed_tasks, own_steps, run_process
+from pipeline.local.kfp_hooks import observed_tasks, own_steps, run_process
 from pipeline.local.links import BOARD, BoardLinks, lead
 from pipeline.local.places import is_as_seen
 from pipeline.local.runner import RunnerName, container_options, host_variables
@@ -153,10 +154,6 @@ class LocalRun:
             outputs, state = {}, status.Status.FAILURE
         step.seconds = round(time.monotonic() - began, 2)
         step.cached = state == status.Status.SUCCESS and not task_directory.exists()
-        if state == status.Status.SUCCESS and not step.cached and not left_everything(task_directory, outputs):
-            self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
-            kept.forget(self.cache, task_directory)
-            outputs, state = {}, status.Status.FAILURE
         if step.cached:
             if name:
                 self.board.hide(name)
@@ -179,7 +176,13 @@ class LocalRun:
         return outputs, state
 
     def _run(self, run: Callable[[list[str]], int], command: list[str]) -> int:
+        """Runs a step, which has succeeded only if it wrote KFP's closing file: kfp.local would keep nothing as its
+        result."""
         self.exit_status = run(command)
+        closing = json.loads(command[command.index("--executor_input") + 1])["outputs"]["outputFile"]
+        if self.exit_status == 0 and not pathlib.Path(closing).is_file():
+            self.console.last_error = self.console.last_error or "the step ended without writing its outputs"
+            return 1
         return self.exit_status
 
     def _has_its_code(self, step: str) -> bool:

@@ -31,7 +31,6 @@ def train(tmp_path):
         for name in outputs:
             (directory / name).mkdir(parents=True)
             (directory / name / "file").write_text("all of it")
-        (directory / "executor_output.json").touch()
         cache.put("key", outputs)
         return outputs, status.Status.SUCCESS
 
@@ -57,20 +56,6 @@ def test_what_is_not_whole_any_more_is_made_anew_once(train, tmp_path, damage):
     assert f"  note: not all is there that {tmp_path}/training-1/train had; made anew\n" in said
     assert train("training-4")[0]
     assert cache.get("another"), "what else is known stays known"
-
-
-def test_a_step_that_left_nothing_answers_for_no_later_run(tmp_path):
-    """kfp.local keeps what a process of exit status 0 left: the next run's step was a success, cached, and nothing."""
-    cache = LocalCache(str(tmp_path / ".cache" / "process"))
-
-    def leaves_nothing(task_name: str, pipeline_resource_name: str):
-        (tmp_path / pipeline_resource_name / task_name).mkdir(parents=True)
-        cache.put("key", {})
-        return {}, status.Status.SUCCESS
-
-    _, state = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")._step(leaves_nothing, "export", "training-1")
-    assert state == status.Status.FAILURE
-    assert cache.get("key") is None
 
 
 def test_curves_that_were_removed_are_no_reason_to_train_again(train, tmp_path):
