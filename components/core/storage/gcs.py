@@ -85,7 +85,7 @@ class GcsBackend:
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         blob = self.bucket.blob(key)
         ranged = {} if end is None else {"start": start, "end": end - 1}
-        into = _Whole()
+        into = io.BytesIO()
         # raw: what is stored, also if it is stored gzipped; single shot: one read instead of 8 KiB pieces.
         # The client's own check covers whole downloads only; the Store checks every one.
         blob.download_to_file(
@@ -98,7 +98,7 @@ class GcsBackend:
             retry=None,
             timeout=self.timeout,
         )
-        data = into.data
+        data = into.getvalue()
         if end is not None and len(data) != end - start:
             raise Transient(f"{len(data):,} bytes instead of {end - start:,}")
         return data, _stored(blob, size=len(data))
@@ -229,15 +229,6 @@ class _Wire(requests.adapters.HTTPAdapter):
             if sent:
                 sent(len(request.body or b""))
         return response
-
-
-class _Whole:
-    """A file to write to once: keeps the bytes object it is given, while io.BytesIO would copy it."""
-
-    data = b""
-
-    def write(self, data: bytes) -> None:
-        self.data = self.data + data if self.data else data
 
 
 def _generation_match(condition: Condition) -> int | None:

@@ -167,8 +167,7 @@ class Objects:
                 f"list {self.uri(prefix)}",
                 self.limits,
             )
-            below = self._directory("")
-            yield [_relative(item, below) for item in page.objects if not item.key.endswith("/")], page.directories
+            yield [self._relative(item) for item in page.objects if not item.key.endswith("/")], page.directories
             token = page.following
             if token is None:
                 return
@@ -204,8 +203,4 @@ class Objects:
         return f"{whole}/" if whole else ""
 
     def _relative(self, stored: Stored) -> Stored:
-        return _relative(stored, self._directory(""))
-
-
-def _relative(stored: Stored, top: str) -> Stored:
-    return dataclasses.replace(stored, key=stored.key.removeprefix(top))
+        return dataclasses.replace(stored, key=stored.key.removeprefix(self._directory("")))

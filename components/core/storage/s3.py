@@ -4,9 +4,9 @@ profile, AWS_ENDPOINT_URL)."""
 import base64
 import concurrent.futures
 import contextlib
+import functools
 import pathlib
 import re
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
+from components.core.storage.parallel import Task, run_all
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
 from components.core.storage.s3_errors import denied, explain_s3, status_of
@@ -133,29 +134,22 @@ class S3Backend:
             key,
             lambda: self.client.create_multipart_upload(Bucket=self.name, Key=key, Metadata={CRC32C: crc32c}),
         )["UploadId"]
-        stop = threading.Event()
+        etags: dict[int, str] = {}
 
-        def send(number: int) -> dict:
-            if stop.is_set():
-                raise Transient("another part failed")
+        def send(number: int) -> None:
             with path.open("rb") as file:
                 file.seek((number - 1) * part)
                 data = file.read(part)
-            etag = self._patiently(
+            etags[number] = self._patiently(
                 f"upload part {number} of {uri}", key, lambda: self._put_part(key, upload, number, data)
             )
             sent(len(data))
-            return {"PartNumber": number, "ETag": etag}
 
         try:
-            with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
-                futures = [pool.submit(send, number) for number in range(1, -(-size // part) + 1)]
-                done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION)
-                failed = next((future.exception() for future in done if future.exception()), None)
-                if failed:
-                    stop.set()
-                    raise failed
-                parts = [future.result() for future in futures]
+            numbers = range(1, -(-size // part) + 1)
+            tasks = (Task(part, functools.partial(send, number)) for number in numbers)
+            run_all(tasks, self.limits.part_workers, part * self.limits.part_workers)
+            parts = [{"PartNumber": number, "ETag": etags[number]} for number in numbers]
             etag = self._complete(key, upload, parts, crc32c, uri)
         except BaseException:
             self._abort(key, upload)

@@ -17,8 +17,6 @@ from components.core.storage.location import Location, local_parts, parse
 from components.core.storage.objects import Listing, Objects
 from components.core.storage.parallel import Task, run_all
 
-# What to install for a scheme whose client is missing. The image has both; a laptop that only submits may not.
-CLIENTS = {"gs": "google-cloud-storage", "s3": "boto3", "minio": "boto3"}
 # A damaged or replaced object is fetched again from the start this many times in all.
 ROUNDS = 3
 
@@ -130,7 +128,7 @@ def open_store(uri: str, limits: Limits | None = None) -> Store:
     Nothing is asked of the store yet; a missing bucket shows at the first use.
 
     Raises:
-        StorageError: the URI is not one, or the package for its scheme is not installed.
+        StorageError: the URI is not one.
         Denied: no credentials found.
     """
     place = parse(uri)
@@ -140,20 +138,14 @@ def open_store(uri: str, limits: Limits | None = None) -> Store:
 
 def _backend(place: Location, limits: Limits) -> Backend:
     # Imported here: google-cloud-storage takes 0.6 s, boto3 0.3 s, and most processes need neither.
-    try:
-        if place.scheme == "gs":
-            from components.core.storage.gcs import GcsBackend
+    if place.scheme == "gs":
+        from components.core.storage.gcs import GcsBackend
 
-            return GcsBackend(place.bucket, limits)
-        if place.scheme in ("s3", "minio"):
-            from components.core.storage.s3 import S3Backend
+        return GcsBackend(place.bucket, limits)
+    if place.scheme in ("s3", "minio"):
+        from components.core.storage.s3 import S3Backend
 
-            return S3Backend(place.scheme, place.bucket, limits)
-    except ImportError as missing:
-        raise StorageError(
-            f"{place.scheme}:// needs the package {CLIENTS[place.scheme]}, and {missing.name} is not installed; "
-            "try `make clean`, then any make target, which makes the environment anew"
-        ) from None
+        return S3Backend(place.scheme, place.bucket, limits)
     from components.core.storage.local import LocalBackend
 
     return LocalBackend(place.prefix)

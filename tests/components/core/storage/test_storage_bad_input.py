@@ -230,23 +230,6 @@ def test_kubeflows_own_store_is_where_minio_uris_lead(s3, monkeypatch):
     assert open_store(f"minio://{name}").backend.client.meta.endpoint_url == "http://seaweedfs.kubeflow:8333"
 
 
-@pytest.mark.parametrize(
-    ("uri", "module", "package"),
-    [("gs://bucket", "google.cloud.storage", "google-cloud-storage"), ("s3://bucket", "boto3", "boto3")],
-)
-def test_a_missing_client_names_what_to_install(uri, module, package):
-    code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        "from components.core.errors import one_line_errors\n"
-        "from components.core.storage import open_store\n"
-        f"with one_line_errors(): open_store({uri!r})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert f"needs the package {package}" in done.stderr and "try `make clean`" in done.stderr
-
-
 def test_heavy_clients_are_loaded_only_for_their_scheme(tmp_path):
     code = (
         "import sys; from components.core.storage import open_store\n"
