@@ -42,18 +42,16 @@ def one_line_errors() -> Iterator[None]:
 
 def one_line(said: object, longest: int | None = None) -> str:
     """An error or a text without colors, its blanks and line ends made one space each; of an error without words the
-    class's name.
+    class's name, of pydantic's the first thing that it found.
 
     Args:
         longest: characters after which it is cut.
     """
+    if callable(errors := getattr(said, "errors", None)):
+        first = errors(include_url=False)[0]
+        said = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(said)).split())
     return (text or (type(said).__name__ if isinstance(said, BaseException) else ""))[:longest]
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says; of an error without words the class's name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def shown(value: object, longest: int = 200) -> str:

@@ -175,8 +175,9 @@ def read_json(model: type[Record], path: pathlib.Path, artifact: str, advice: st
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or one_line(error, 200)
         raise PipelineError(
-            f"expected {artifact} with {path.name}, received {path.parent}: {_reason(error)}{advice and f'; {advice}'}"
+            f"expected {artifact} with {path.name}, received {path.parent}: {reason}{advice and f'; {advice}'}"
         ) from None
 
 
@@ -187,17 +188,6 @@ def json_object(path: pathlib.Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    """The fault of a file, without its path; pydantic's first, without its links."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if not hasattr(error, "errors"):
-        return one_line(error, 200)
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return one_line(f"{where}: {first['msg']}" if where else first["msg"], 200)
 
 
 def require_free(folder: pathlib.Path, needed: int, advice: str) -> None:

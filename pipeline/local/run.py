@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
-from components.core.errors import first_line
+from components.core.errors import one_line
 from components.core.files import whole_file
 from pipeline import ROOT
 from pipeline.closing_block import PLACES
@@ -150,7 +150,7 @@ class LocalRun:
                 kept.forget(self.cache, earlier)
                 outputs, state = execute()
         except Exception as error:  # an engine that stopped answering, an image that went away
-            self.console.last_error = first_line(error)
+            self.console.last_error = one_line(error)
             outputs, state = {}, status.Status.FAILURE
         step.seconds = round(time.monotonic() - began, 2)
         step.cached = state == status.Status.SUCCESS and not task_directory.exists()

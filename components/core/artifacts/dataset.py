@@ -20,9 +20,9 @@ from typing import Literal
 
 import pydantic
 
-from components.core.errors import PipelineError, first_line
+from components.core.errors import PipelineError
+from components.core.files import read_json
 
-FORMAT_VERSION = 2
 MAX_FILES = 64
 MAX_SHARDS = MAX_FILES - 3
 INFO_FILE = "dataset.json"
@@ -50,7 +50,7 @@ class SplitInfo(pydantic.BaseModel):
 class DatasetInfo(pydantic.BaseModel):
     """What dataset.json says."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: Literal[2] = 2
     dataset: str
     title: str = pydantic.Field("", description="what people call it; empty in earlier releases")
     image_shape: tuple[int, int, int] = pydantic.Field(description="height, width, channels")
@@ -101,28 +101,11 @@ def read_info(directory: str | pathlib.Path) -> DatasetInfo:
     Raises:
         PipelineError: not a dataset artifact, another format version, or a shard is missing.
     """
-    directory = pathlib.Path(directory)
-    path = directory / INFO_FILE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("format_version") != FORMAT_VERSION:
-            raise PipelineError(
-                f"expected a dataset of format version {FORMAT_VERSION}, received version "
-                f"{document.get('format_version')} in {path}; run preprocess again (CACHE=0)"
-            )
-        info = DatasetInfo.model_validate(document)
-    except FileNotFoundError:
-        raise PipelineError(
-            f"expected a dataset artifact with {INFO_FILE}, received {directory}; run preprocess first"
-        ) from None
-    except (ValueError, AttributeError) as error:
-        raise PipelineError(
-            f"expected a valid {path}, received one that can't be read ({first_line(error)}); "
-            "run preprocess again (CACHE=0)"
-        ) from None
+    path = pathlib.Path(directory) / INFO_FILE
+    info = read_json(DatasetInfo, path, "a dataset artifact", "run preprocess again (CACHE=0)")
     for split in info.splits.values():
         for shard in split.shards:
-            if not (directory / shard.name).is_file():
+            if not path.with_name(shard.name).is_file():
                 raise PipelineError(
                     f"expected the shard {shard.name} named in {path}, received none; run preprocess again (CACHE=0)"
                 )

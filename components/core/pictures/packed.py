@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from components.core.errors import PipelineError, first_line
+from components.core.errors import PipelineError, one_line
 
 # Pictures hardly compress, so an archive that unpacks to 200 times its size is not one of pictures.
 MAX_EXPANSION = 200
@@ -42,8 +42,8 @@ def damage_named(path: pathlib.Path, member: str = "") -> Iterator[None]:
     except _DAMAGE as error:
         where = f"{member!a} in {path}" if member else str(path)
         raise PipelineError(
-            f"expected a whole archive, received a truncated or damaged one: {where} ({first_line(error)}); fetch it "
-            "again"
+            f"expected a whole archive, received a truncated or damaged one: {where} ({one_line(error, 200)}); "
+            "fetch it again"
         ) from None
 
 

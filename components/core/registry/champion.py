@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pydantic
 
-from components.core.errors import first_line
+from components.core.errors import one_line
 from components.core.registry.layout import home, now, place, served_numbers
 from components.core.storage import Corrupted, NotFound, PreconditionFailed, StorageError, Store
 from components.core.storage.bundle import MANIFEST
@@ -90,7 +90,7 @@ def read_champion(store: Store, name: str) -> tuple[Champion, str | None]:
             if not served:
                 return NO_CHAMPION, None
         except ValueError as error:
-            raise _unreadable(store, name, f"something else ({first_line(error)})") from None
+            raise _unreadable(store, name, f"something else ({one_line(error, 200)})") from None
 
 
 def _unreadable(store: Store, name: str, received: str) -> Corrupted:

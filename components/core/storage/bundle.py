@@ -10,7 +10,7 @@ from typing import Any
 
 import pydantic
 
-from components.core.errors import first_line
+from components.core.errors import one_line
 from components.core.files import sha256_of, whole_directory
 from components.core.storage.backend import Stored
 from components.core.storage.download import reading
@@ -89,7 +89,7 @@ def read_manifest(store: Store, prefix: str) -> Manifest:
             raise ValueError(f"format version {manifest.format_version}, not {FORMAT_VERSION}")
     except (ValueError, StorageError) as error:
         raise Corrupted(
-            f"expected a manifest in {store.uri(key)}, received one that can't be read ({first_line(error)})"
+            f"expected a manifest in {store.uri(key)}, received one that can't be read ({one_line(error, 200)})"
         ) from None
     return manifest
 

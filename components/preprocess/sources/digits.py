@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.errors import PipelineError, first_line
+from components.core.errors import PipelineError, one_line
 from components.preprocess.sources.source import Source, pixel_source
 
 SIDE, WHITE = 8, 16
@@ -24,7 +24,7 @@ def read_digits(path: pathlib.Path, scratch: pathlib.Path, class_names: Sequence
             table = np.loadtxt(file, delimiter=",", ndmin=2)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise PipelineError(
-            f"expected {path.name} as gzipped lines of numbers, received: {first_line(error)}; fetch it again"
+            f"expected {path.name} as gzipped lines of numbers, received: {one_line(error, 200)}; fetch it again"
         ) from None
     if table.shape[1] != SIDE**2 + 1:
         raise PipelineError(f"expected 65 numbers a line in {path.name}, received {table.shape[1]}; fetch it again")

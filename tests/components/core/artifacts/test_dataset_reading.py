@@ -114,7 +114,7 @@ def test_a_data_set_of_another_release_or_without_a_shard_is_refused(artifact) -
     path = directory / "dataset.json"
     text = path.read_text()
     path.write_text(text.replace('"format_version":2', '"format_version":1'))
-    with pytest.raises(PipelineError, match="of format version 2, received version 1 in .*; run preprocess again"):
+    with pytest.raises(PipelineError, match="received .*: format_version: Input should be 2; run preprocess again"):
         read_info(directory)
     path.write_text(text)
     (directory / info.splits["train"].shards[1].name).unlink()
