@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import urllib.parse
 from collections.abc import Iterator
 
-from components.core.files import lock, write_json
+from components.core.files import lock, require_free, write_json
 from components.download.file_to_fetch import FileToFetch
 
 VARIABLE = "CONV2D_DOWNLOAD_CACHE"
@@ -32,11 +33,11 @@ class Origin:
 
 
 class Partial:
-    """A file on its way."""
+    """An original on its way."""
 
-    def __init__(self, path: pathlib.Path):
-        self.path = path
-        self.origin_path = path.with_name(f"{path.name}.json")
+    def __init__(self, original: pathlib.Path):
+        self.path = original.with_name(f"{original.name}.part")
+        self.origin_path = original.with_name(f"{original.name}.part.json")
 
     @property
     def size(self) -> int:
@@ -79,10 +80,6 @@ class Cache:
         known = f"{proof.algorithm}-{proof.digits}" if proof else f"url-{url_digest(url)}"
         return self.folder / f"{known}-{to_fetch.name}"
 
-    def partial(self, original: pathlib.Path) -> Partial:
-        """The partial file of an original."""
-        return Partial(original.with_name(f"{original.name}.part"))
-
     @contextlib.contextmanager
     def locked(self, original: pathlib.Path) -> Iterator[None]:
         """Waits until no other process works on this original. The lock ends with the process, however that ends."""
@@ -105,3 +102,16 @@ def url_digest(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     return hashlib.sha256(bare.encode()).hexdigest()[:32]
+
+
+def require_room(folder: pathlib.Path, needed: int) -> None:
+    """Raises PipelineError if the file system of `folder` has less than `needed` bytes free."""
+    require_free(folder, needed, "free some, or set CONV2D_DOWNLOAD_CACHE and the output to a larger disk")
+
+
+def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """A second name for the same bytes if the file system allows it, else a copy. Neither is written to again."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

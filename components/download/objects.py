@@ -14,9 +14,8 @@ from components.core.pictures.archives import MAX_MEMBERS
 from components.core.progress import Progress
 from components.core.storage import NotFound, Stored
 from components.core.storage.location import check_key, local_parts
-from components.download.cache import Cache, url_digest
+from components.download.cache import Cache, link_or_copy, url_digest
 from components.download.file_to_fetch import OWN_PICTURES, FileToFetch, PlaceFailedError, Sums, check_sums, sums_of
-from components.download.room import link_or_copy
 from components.download.store_source import StoreSource, find_source
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from components.core.errors import PipelineError
 from components.core.pictures.names import hidden
 from components.core.progress import Progress
-from components.download.room import require_room
+from components.download.cache import require_room
 
 BLOCK = tarfile.BLOCKSIZE
 BEHIND = ""

@@ -20,10 +20,9 @@ import urllib3
 from components.core.progress import Progress, amount, duration
 from components.core.storage.errors import broken_connection
 from components.core.wording import printable
-from components.download.cache import Origin, Partial, url_digest
+from components.download.cache import Origin, Partial, require_room, url_digest
 from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
 from components.download.places import public
-from components.download.room import require_room
 
 # Fewer new bytes than this are no progress: a server that sends a few and breaks off would be asked for ever.
 PROGRESS_BYTES = 64 << 10

@@ -1,13 +1,14 @@
-"""Picks, by a place's scheme, who fetches from it. The one place to extend for another kind of store."""
+"""A file or a folder from wherever it lies. The one place to extend for another kind of store."""
 
 import contextlib
 import importlib.util
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 from components.core.errors import PipelineError
 from components.core.progress import Progress
-from components.download.cache import Cache
+from components.download.cache import Cache, Partial, link_or_copy, require_room
 from components.download.file_to_fetch import (
     CHUNK,
     OWN_PICTURES,
@@ -18,8 +19,7 @@ from components.download.file_to_fetch import (
     check_sums,
     sums_of,
 )
-from components.download.places import STORE_SCHEMES, path_behind, scheme_of
-from components.download.room import require_room
+from components.download.places import STORE_SCHEMES, path_behind, public, scheme_of
 
 
 def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
@@ -31,9 +31,7 @@ def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: C
     """
     scheme = scheme_of(place)
     if scheme in ("http", "https"):
-        from components.download import web  # imports requests, which most runs don't need
-
-        return web.fetch_url(place, to_fetch, target, cache, patience)
+        return _fetch_url(place, to_fetch, target, cache, patience)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
@@ -53,6 +51,62 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
         return
     path = path_behind(place) if scheme == "file" else None
     yield path if path and path.is_dir() else None
+
+
+def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+    """By way of the cache, so that no byte is fetched twice."""
+    from components.download.transfer import transfer  # imports requests, which most runs don't need
+
+    original = cache.original(to_fetch, url)
+    partial = Partial(original)
+    with cache.locked(original):
+        if to_fetch.checksum is None:
+            transfer(url, partial, to_fetch, patience)
+            # Nothing could prove it next time, so it is not kept.
+            shutil.move(partial.path, target)
+            partial.discard()
+            return sums_of(target)
+        if target.parent.stat().st_dev != cache.folder.stat().st_dev:
+            require_room(target.parent, to_fetch.bytes or 0)
+        sums = _kept(original, to_fetch)
+        while sums is None:
+            continued = partial.size > 0
+            transfer(url, partial, to_fetch, patience)
+            sums = _proven(url, partial, to_fetch, original, continued)
+        link_or_copy(original, target)
+        return sums
+
+
+def _kept(original: pathlib.Path, to_fetch: FileToFetch) -> Sums | None:
+    """The sums of an original fetched before, if it is still what it was."""
+    if not original.is_file():
+        return None
+    sums = sums_of(original)
+    try:
+        check_sums(sums, to_fetch, str(original))
+    except PlaceFailedError as error:
+        print(f"the copy kept in {original} is damaged ({error.reason}); fetching it again", flush=True)
+        original.unlink()
+        return None
+    print(f"{to_fetch.name} is here already, in {original.parent}", flush=True)
+    return sums
+
+
+def _proven(url: str, partial: Partial, to_fetch: FileToFetch, original: pathlib.Path, continued: bool) -> Sums | None:
+    """The sums of what has come, which becomes the original. A wrong sum of a file put together from two transfers says
+    nothing about either: None, and it is to be fetched once more, in one piece."""
+    sums = sums_of(partial.path)
+    try:
+        check_sums(sums, to_fetch, public(url))
+        partial.path.replace(original)
+        return sums
+    except PlaceFailedError:
+        if not continued:
+            raise
+        print(f"{to_fetch.name} has the wrong checksum once put together; fetching it in one piece", flush=True)
+        return None
+    finally:
+        partial.discard()
 
 
 def _copy(source: pathlib.Path, to_fetch: FileToFetch, target: pathlib.Path) -> Sums:

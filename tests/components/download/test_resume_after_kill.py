@@ -68,7 +68,7 @@ def test_killed_when_all_had_come_of_a_file_that_nothing_proves(server, cache, f
     place = server.url("/pets")
     for now, sent in ((DATA, 1), (NEW, len(NEW))):
         server.files["/pets"] = now
-        partial = Cache(cache).partial(Cache(cache).original(FileToFetch("pictures"), place))
+        partial = Partial(Cache(cache).original(FileToFetch("pictures"), place))
         cache.mkdir(exist_ok=True)
         partial.begin(Origin(url_digest(place), f'"{hashlib.md5(DATA).hexdigest()}"', len(DATA)))
         partial.path.write_bytes(DATA)
@@ -99,6 +99,6 @@ def test_killed_between_two_files_of_the_cache(server, cache, fetch_known, tmp_p
 def begun(cache: pathlib.Path, md5: str, name: str, origin: Origin) -> Partial:
     for old in cache.glob("*"):
         old.unlink()
-    partial = Partial(cache / f"md5-{md5}-{name}.part")
+    partial = Partial(cache / f"md5-{md5}-{name}")
     partial.begin(origin)
     return partial
