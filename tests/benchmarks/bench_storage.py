@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def sizes(arguments: argparse.Namespace) -> tuple[int, ...]:
-    """Sizes of the single files whose transfer's memory is measured, in MB: less than the transfer window, and more."""
+    """Sizes of the single files whose memory is measured, in MB: less than is under way at once, and more."""
     return tuple(sorted({SMALL_MB, arguments.large_mb, 2 * arguments.large_mb}))
 
 

@@ -10,6 +10,5 @@ SMALL = Limits(
     chunk=64 << 10,
     part=128 << 10,
     part_workers=4,
-    window=1 << 20,
     first_pause_s=0.02,
 )

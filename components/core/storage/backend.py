@@ -50,21 +50,20 @@ class Limits:
     Attributes:
         deadline_s: how long one request is tried, all retries and pauses included.
         stall_s: how long a connection may be silent before the request counts as failed.
-        workers: requests at a time. Small objects cost a round trip each, so their rate is workers / round trip.
+        workers: requests at a time. Small objects cost a round trip each, so their rate is workers / round trip. Each
+            holds a chunk in memory, or a file of a part.
         chunk: bytes a ranged read.
         part: bytes a part of a large upload (S3 wants 5 MiB at least); a smaller file goes up in one request.
         part_workers: parts of one large upload at a time.
         first_pause_s: the longest pause before the second try; it doubles with each further one.
-        window: bytes in memory at once for reads and small uploads. Uploads hold part * part_workers besides.
     """
 
     deadline_s: float = 300.0
     stall_s: float = 60.0
     workers: int = 32
-    chunk: int = 4 << 20
+    chunk: int = 2 << 20
     part: int = 8 << 20
     part_workers: int = 8
-    window: int = 64 << 20
     first_pause_s: float = 0.25
 
 

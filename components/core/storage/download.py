@@ -13,7 +13,7 @@ import functools
 import pathlib
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from components.core.files import hidden_beside
 from components.core.progress import Progress
@@ -21,7 +21,6 @@ from components.core.storage.backend import Stored
 from components.core.storage.checksums import check_data, check_file, known
 from components.core.storage.errors import Corrupted, PreconditionFailed, StorageError
 from components.core.storage.objects import Objects
-from components.core.storage.parallel import Task
 
 
 class Landing:
@@ -62,20 +61,19 @@ class Landing:
         self.here = self.stored.size
         return True
 
-    def tasks(self, progress: Progress) -> Iterator[Task]:
+    def tasks(self, progress: Progress) -> Iterator[Callable[[], None]]:
         """The requests that are left to make."""
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         if len(self.ranges) == 1:
-            yield Task(self.stored.size, lambda: self._whole(progress))
+            yield lambda: self._whole(progress)
             return
         self._write_journal()
         left = [number for number in range(len(self.ranges)) if number not in self.done]
         if not left:
-            yield Task(0, self._land)
+            yield self._land
         for number in left:
-            start, end = self.ranges[number]
-            yield Task(end - start, functools.partial(self._chunk, number, progress))
+            yield functools.partial(self._chunk, number, progress)
 
     def start_over(self, progress: Progress) -> None:
         """Forgets all that was fetched, and asks anew what there is to fetch."""

@@ -11,7 +11,7 @@ from components.core.storage.backend import Backend, Condition, Limits, Stored
 from components.core.storage.checksums import check_data
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, Transient
 from components.core.storage.location import Location, check_key, local_parts
-from components.core.storage.parallel import Task, run_all
+from components.core.storage.parallel import run_all
 from components.core.storage.retry import patiently
 
 Item = TypeVar("Item")
@@ -146,7 +146,7 @@ class Objects:
 
     def for_each(self, items: Iterable[Item], deed: Callable[[Item], object]) -> None:
         """Calls `deed` with each item in threads, as many at once as requests are allowed; the first error ends it."""
-        run_all((Task(0, functools.partial(deed, item)) for item in items), self.limits.workers, self.limits.window)
+        run_all((functools.partial(deed, item) for item in items), self.limits.workers)
 
     # -- Inside the package --------------------------------------------------------------------------------------------
 

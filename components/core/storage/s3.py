@@ -16,7 +16,7 @@ from botocore import exceptions as boto
 from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
-from components.core.storage.parallel import Task, run_all
+from components.core.storage.parallel import run_all
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
 from components.core.storage.s3_errors import denied, explain_s3, status_of
@@ -147,8 +147,7 @@ class S3Backend:
 
         try:
             numbers = range(1, -(-size // part) + 1)
-            tasks = (Task(part, functools.partial(send, number)) for number in numbers)
-            run_all(tasks, self.limits.part_workers, part * self.limits.part_workers)
+            run_all((functools.partial(send, number) for number in numbers), self.limits.part_workers)
             parts = [{"PartNumber": number, "ETag": etags[number]} for number in numbers]
             etag = self._complete(key, upload, parts, crc32c, uri)
         except BaseException:

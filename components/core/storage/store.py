@@ -15,10 +15,12 @@ from components.core.storage.download import Landing, reading, writing
 from components.core.storage.errors import NotFound, StorageError, tell
 from components.core.storage.location import Location, local_parts, parse
 from components.core.storage.objects import Listing, Objects
-from components.core.storage.parallel import Task, run_all
+from components.core.storage.parallel import run_all
 
 # A damaged or replaced object is fetched again from the start this many times in all.
 ROUNDS = 3
+# Uploads in parts at once, each of which holds part * part_workers bytes.
+LARGE_AT_ONCE = 2
 
 
 class Store(Objects):
@@ -54,7 +56,7 @@ class Store(Objects):
         with Progress(label, sum(stored.size for stored, _ in places), "B", start=there) as progress:
             for rounds_left in reversed(range(ROUNDS)):
                 tasks = (task for landing in left for task in landing.tasks(progress))
-                run_all(tasks, self.limits.workers, self.limits.window)
+                run_all(tasks, self.limits.workers)
                 left = [landing for landing in left if landing.failure]
                 if not left:
                     break
@@ -89,8 +91,6 @@ class Store(Objects):
         for path, _ in files:
             with reading(path):
                 sizes[path] = path.stat().st_size
-        limits = self.limits
-        held_by_large = limits.part * limits.part_workers
         results: dict[str, Stored] = {}
         with Progress(label, sum(sizes[path] for path, _ in files), "B") as progress:
 
@@ -111,14 +111,9 @@ class Store(Objects):
                 # One that began anew has told too much.
                 progress.advance(sizes[path] - sum(counted))
 
-            # The large ones first: the small ones fill the time in which those wait for answers.
-            tasks = (
-                Task(sizes[path], functools.partial(small, path, key))
-                if sizes[path] <= limits.part
-                else Task(held_by_large, functools.partial(large, path, key))
-                for path, key in sorted(files, key=lambda file: -sizes[file[0]])
-            )
-            run_all(tasks, limits.workers, limits.window + held_by_large)
+            of_parts = [file for file in files if sizes[file[0]] > self.limits.part]
+            run_all((functools.partial(large, *file) for file in of_parts), LARGE_AT_ONCE)
+            self.for_each([file for file in files if sizes[file[0]] <= self.limits.part], lambda file: small(*file))
         return [results[key] for _, key in files]
 
 

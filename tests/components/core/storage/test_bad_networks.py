@@ -297,7 +297,7 @@ def test_a_torn_line_of_a_killed_download_is_not_added_to(gcs, tmp_path):
     (tmp_path / ".back.partial").write_bytes(bytes(stored.size))
     (tmp_path / ".back.partial.done").write_text(f"{stored.generation} {stored.size} {SMALL.chunk}\n0\n1\n2\n1")
     with Progress("download", None, "B") as progress:
-        next(Landing(store, stored, tmp_path / "back").tasks(progress)).run()
+        next(Landing(store, stored, tmp_path / "back").tasks(progress))()
     assert Landing(store, stored, tmp_path / "back").done == {0, 1, 2, 3}
 
 
