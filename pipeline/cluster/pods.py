@@ -34,6 +34,14 @@ FORBIDDEN = 403
 OVERLAP_S = 5
 
 
+class PodLog(StepLog):
+    """A pod's log as far as it was read."""
+
+    seen = ""  # the time of its last line
+    asked = 0.0
+    ended = False
+
+
 class Pods:
     """The pods of one run as of the last look, and what their logs said so far.
 
@@ -46,10 +54,7 @@ class Pods:
         self.core, self.custom, self.namespace, self.run_id = core, custom, namespace, run_id
         self.pods: list[Any] = []
         self.nodes: list[dict[str, Any]] = []
-        self.logs: dict[str, StepLog] = {}
-        self.seen: dict[str, str] = {}
-        self.asked: dict[str, float] = {}
-        self.ended: set[str] = set()
+        self.logs: dict[str, PodLog] = {}
         self.lost = self.unread = ""
 
     def look(self) -> None:
@@ -91,33 +96,35 @@ class Pods:
         lines: list[tuple[StepName, str]] = []
         for pod in self.pods:
             name, phase = pod.metadata.name, pod.status.phase
-            # Drivers are KFP's own; a pod that has ended is read once more, for its last lines.
-            if is_driver(pod) or phase in ("Pending", None) or name in self.ended:
+            # Drivers are KFP's own.
+            if is_driver(pod) or phase in ("Pending", None):
                 continue
             with unless_unreachable(self._note_refusal):
-                log = self.logs.setdefault(name, StepLog())
-                for line in self._log_lines(name):
+                log = self.logs.setdefault(name, PodLog())
+                for line in [] if log.ended else self._log_lines(name, log):
                     own = log.own(line)
                     if verbose or own is not None:
                         lines.append((_step(pod), line if own is None else own))
-                if phase in ("Succeeded", "Failed"):
-                    self.ended.add(name)
+                # One that has ended is read once more, for its last lines.
+                log.ended = phase in ("Succeeded", "Failed")
         return lines
 
     def log(self, step: StepName) -> StepLog:
         """The log of the step's newest pod so far; empty if it has no pod."""
         newest = self._newest(step)
-        return self.logs.get(newest.metadata.name, StepLog()) if newest else StepLog()
+        return self.logs.get(newest.metadata.name, PodLog()) if newest else PodLog()
 
     def driver_error(self, step: str) -> str:
         """Why KFP's driver of a step gave up; empty if its log does not say."""
-        log = StepLog()
+        said = ""
         for pod in self.pods:
             if is_driver(pod) and _step(pod).name == step:
+                log = PodLog()
                 with unless_unreachable():
-                    for line in self._log_lines(pod.metadata.name):
+                    for line in self._log_lines(pod.metadata.name, log):
                         log.own(line)
-        return log.launcher[:300]
+                said = log.launcher or said
+        return said[:300]
 
     def ending(self, step: StepName) -> str:
         """How the step's newest pod ended, as Kubernetes and Argo tell; empty if neither does."""
@@ -184,14 +191,14 @@ class Pods:
         ]
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 
-    def _log_lines(self, pod: str) -> list[str]:
+    def _log_lines(self, pod: str, log: PodLog) -> list[str]:
         """Lines after the last one seen.
 
         Kubernetes counts back from its own time, so it is told the seconds between two looks, whatever the time is
         here. Each line's own time does the rest.
         """
-        last, now = self.seen.get(pod, ""), time.time()
-        since = {"since_seconds": max(0, int(now - self.asked[pod])) + OVERLAP_S} if last else {}
+        last, now = log.seen, time.time()
+        since = {"since_seconds": max(0, int(now - log.asked)) + OVERLAP_S} if last else {}
         # The bytes as they are: the client would fail on those that are no UTF-8.
         answer = self.core.read_namespaced_pod_log(
             pod,
@@ -202,13 +209,13 @@ class Pods:
             _preload_content=False,
             **since,
         )
-        self.asked[pod] = now
+        log.asked = now
         lines = []
         for stamped in answer.data.decode(errors="replace").split("\n"):
             stamp, _, line = stamped.partition(" ")
             if stamp > last:
                 lines.append(line)
-                self.seen[pod] = stamp
+                log.seen = stamp
         return lines
 
 

@@ -19,11 +19,7 @@ from pipeline.parameters.pipeline import Pipeline
     type=options.LocalPath(),
     help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
-@click.option(
-    "--kubernetes-manifest/--no-kubernetes-manifest",
-    default=False,
-    help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.",
-)
+@click.option("--kubernetes-manifest", is_flag=True, help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.")
 @options.compiled(with_cache=True)
 @options.check_images
 def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool, check_images: bool) -> None:

@@ -141,21 +141,10 @@ def _job(configuration: Configuration, runner: Any, outputs: pathlib.Path, cache
     return LocalJob(configuration, runner, outputs.absolute(), cached=cached)
 
 
-def _pipeline(
-    configuration: Any,
-    grid: str,
-    trials: int,
-    parallel: int | None,
-    evaluate_on: Any,
-    queue: str,
-    priority: str,
-    webhook_secret: str,
-    cached: bool,
-    digests: bool,
-    proxy: Any,
-) -> Pipeline:
+def _pipeline(configuration: Any, cluster: ClusterOptions, grid: str, trials: int, parallel: int | None) -> Pipeline:
     if isinstance(configuration.parameters, PredictionParameters):
-        trainings = {"grid": grid, "evaluate-on": evaluate_on == "gpu", "queue": queue, "priority": priority}
+        trainings = {"grid": grid, "queue": cluster.queue, "priority": cluster.priority}
+        trainings["evaluate-on"] = cluster.evaluate_on.removeprefix("cpu")
         if given := next((name for name, value in trainings.items() if value), ""):
             raise PipelineError(f"expected no {option(given)} of a prediction, which trains nothing; leave it out")
     sweep = None
@@ -165,7 +154,6 @@ def _pipeline(
     elif trials or parallel:
         given = option("trials" if trials else "parallel")
         raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
-    cluster = ClusterOptions(evaluate_on, queue, priority, webhook_secret, cached, digests, proxy)
     return Pipeline(configuration, cluster, sweep)
 
 
@@ -221,9 +209,9 @@ def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
     Args:
         with_cache: whether steps may take earlier runs' results if the user does not say.
     """
-    return adding(
-        "pipeline",
-        _pipeline,
+    fixed = adding(
+        "cluster",
+        ClusterOptions,
         click.option(
             "--evaluate-on",
             type=click.Choice(["cpu", "gpu"]),
@@ -235,12 +223,7 @@ def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
         click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps."),
         webhook_secret,
         cached(with_cache),
-        click.option(
-            "--digests/--no-digests",
-            default=False,
-            show_default=True,
-            help="Name the images by their digests in the registry, too.",
-        ),
+        click.option("--digests", is_flag=True, help="Name the images by their digests in the registry, too."),
         click.option(
             "--proxy",
             type=click.Choice(["site", "kubeflow"]),
@@ -248,6 +231,11 @@ def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
             show_default=True,
             help="kubeflow: Kubeflow's API server has HTTPS_PROXY, and hands it on to pods itself.",
         ),
+    )
+    return adding(
+        "pipeline",
+        _pipeline,
+        fixed,
         click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}"),
         trials,
         click.option(
