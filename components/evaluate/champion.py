@@ -129,7 +129,7 @@ def ask_champion(
     right, champion_right = ((each.argmax(axis=1) == labels[asked.mask]).astype(np.int8) for each in both)
     store = Registry(settings.publish_uri).store
     look = count_look(store, settings.model_name, asked.hashes, right - champion_right, champion.version)
-    return dataclasses.replace(champion, duel=Duel(asked.mask, answers, look))
+    return dataclasses.replace(champion, duel=Duel(asked.mask, answers, look, asked.groups))
 
 
 def _answers(

@@ -27,11 +27,13 @@ class Asked:
     Attributes:
         mask: bool [n], which of the test split.
         hashes: uint64 [k], theirs.
+        groups: uint64 [k], equal for the pictures of one group.
         other: why there are too few; empty: there are enough.
     """
 
     mask: np.ndarray
     hashes: np.ndarray
+    groups: np.ndarray
     other: str = ""
 
 
@@ -43,11 +45,13 @@ class Duel:
         asked: bool (n,), the pictures of the test split that both were asked.
         answers: float (k, classes), the champion's.
         look: the number of this comparison among all that were made on these pictures.
+        groups: uint64 (k,), equal for the pictures of one group; None: each is one of its own.
     """
 
     asked: np.ndarray
     answers: np.ndarray
     look: int
+    groups: np.ndarray | None = None
 
 
 def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) -> Asked:
@@ -59,7 +63,7 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) ->
     Raises:
         PipelineError: the dataset artifact's hashes can't be read.
     """
-    test = split_hashes(dataset_path, info, "test")
+    test, groups = (split_hashes(dataset_path, info, "test", of_groups) for of_groups in (False, True))
     mask = np.zeros(len(test), bool)
     mask[np.unique(test, return_index=True)[1]] = True
     mask &= ~learned_in_test(dataset_path, info, learned)
@@ -70,7 +74,7 @@ def asked_pictures(dataset_path: str, info: DatasetInfo, learned: np.ndarray) ->
             f"there are only {count:,} test pictures{of_all} that neither has learned from, and a comparison takes "
             f"{LEAST_ASKED}"
         )
-    return Asked(mask, test[mask], other)
+    return Asked(mask, test[mask], groups[mask], other)
 
 
 def class_not_asked(labels: np.ndarray, asked: np.ndarray, class_names: list[str]) -> str:

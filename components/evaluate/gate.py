@@ -76,7 +76,7 @@ def decide(
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
     if champion and (duel := champion.duel):
         champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
-        asked = labels[duel.asked], right[duel.asked], champion_right
+        asked = labels[duel.asked], right[duel.asked], champion_right, duel.groups
         comparison = _comparison(champion.version, metric, *asked, settings.significance, duel.look)
         reasons += _beaten(settings, champion.name, comparison, len(right))
         if champion.stranger:  # two people call their folders alike, and their classes
@@ -108,6 +108,7 @@ def _comparison(
     labels: np.ndarray,
     right: np.ndarray,
     champion_right: np.ndarray,
+    groups: np.ndarray | None,
     significance: float,
     look: int,
 ) -> Comparison:
@@ -119,20 +120,24 @@ def _comparison(
         labels: int64 (n,).
         right: bool (n,), the pictures that the challenger classifies correctly.
         champion_right: the same for the champion.
+        groups: (n,), equal for pictures that belong together; None: none do.
         significance: of all looks at these pictures together.
         look: the number of this one.
     """
     only_challenger, only_champion = right & ~champion_right, champion_right & ~right
     better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(right)
     balanced, champion_balanced = (balanced_accuracy(labels, each) for each in (right, champion_right))
+    lead = right.astype(int) - champion_right
+    together = 1.0 if groups is None else paired.per_chance(lead, groups)
     if metric == "accuracy":
-        difference, p_value = (better - worse) / pictures, paired.mcnemar(better, worse)
-        interval = paired.difference_interval(better, worse, pictures)
+        difference = (better - worse) / pictures
+        p_value = paired.mcnemar(better / together, worse / together)
+        interval = paired.difference_interval(better / together, worse / together, pictures / together)
     else:
-        counts = paired.by_class(labels, only_challenger, only_champion)
+        won, lost, tested = (each / together for each in paired.by_class(labels, only_challenger, only_champion))
         # Rounded, as two sums of shares that are equal may differ in their last bit.
-        difference, p_value = round(balanced - champion_balanced, 12), float(paired.mean_recall_test(*counts))
-        interval = paired.difference_interval(*counts)
+        difference, p_value = round(balanced - champion_balanced, 12), float(paired.mean_recall_test(won, lost, tested))
+        interval = paired.difference_interval(won, lost, tested)
     return Comparison(
         version=version,
         pictures=pictures,
@@ -144,6 +149,7 @@ def _comparison(
         metric=metric,
         only_challenger=better,
         only_champion=worse,
+        pictures_a_chance=together,
         difference=difference,
         difference_interval_95=interval,
         p_value=p_value,
@@ -207,10 +213,11 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
     improvement = f"its {metric} is {above} above {against}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
     p, p_allowed = told_apart(found.p_value, found.p_allowed, ".2g"), told_apart(found.p_allowed, found.p_value, ".2g")
+    whole = f" ({found.pictures_a_chance:.3g} of a group are one chance)" if found.pictures_a_chance > 1 else ""
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     chance = (
         f"its lead of {above} in {metric} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
-        f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}, "
+        f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}{whole}, "
         f"p = {p}, {'within' if sure else 'above'} the {p_allowed} that significance "
         f"{settings.significance:g} leaves after {before} compared on these pictures"
     )

@@ -47,6 +47,7 @@ class Comparison(pydantic.BaseModel):
     metric: GateMetric = pydantic.Field("accuracy", description="which of the two decided; the rest is of this one")
     only_challenger: int
     only_champion: int
+    pictures_a_chance: float = pydantic.Field(1.0, description="how many pictures of a group count as one")
     difference: float = pydantic.Field(description="the challenger's metric minus the champion's")
     difference_interval_95: tuple[float, float]
     p_value: float = pydantic.Field(description="of the metric's paired test, one-sided: that this is chance")

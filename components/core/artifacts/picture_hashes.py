@@ -42,13 +42,13 @@ def read_hashes(path: pathlib.Path, rows: int = 1) -> np.ndarray:
     return hashes
 
 
-def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split) -> np.ndarray:
-    """The hashes of a split's pictures, uint64 [n], in the order of its shards.
+def split_hashes(directory: str | pathlib.Path, info: DatasetInfo, split: Split, of_groups: bool = False) -> np.ndarray:
+    """The hashes of a split's pictures, or the numbers of their groups, uint64 [n], in the order of its shards.
 
     Raises:
         PipelineError: the dataset artifact's hashes are missing, damaged, or not as many as pictures.
     """
-    return _by_split(info, _hashes_and_groups(directory, info)[0])[SPLITS.index(split)]
+    return _by_split(info, _hashes_and_groups(directory, info)[int(of_groups)])[SPLITS.index(split)]
 
 
 def learned_in_test(directory: str | pathlib.Path, info: DatasetInfo, learned: np.ndarray) -> np.ndarray:

@@ -156,6 +156,26 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
 
 
+def test_frames_of_one_video_are_one_chance():
+    """Of 20 videos with 50 frames each the challenger is right in 11, the champion in the other 9."""
+    labels, videos = np.tile([0, 1], 500), np.arange(1000) // 50
+    right = videos < 11
+
+    def decided(groups, metric="accuracy") -> tuple[bool, str, float]:
+        answers = [np.eye(2, dtype=np.float32)[np.where(each, labels, 1 - labels)] for each in (right, ~right)]
+        against = AskedChampion("birds version 4", 4, duel=Duel(np.ones(1000, bool), answers[1], 1, groups))
+        chosen = EvaluateSettings(publish_uri="x", model_name="birds", gate_metric=metric)
+        found = decide(chosen, labels, answers[0], [], against)
+        return found.passed, found.said, found.comparison.p_value
+
+    assert decided(None)[0] and decided(np.arange(1000))[0]
+    passed, said, p_value = decided(videos)
+    assert (
+        not passed and p_value == pytest.approx(mcnemar(11, 9)) and "(50 of a group are one chance), p = 0.41" in said
+    )
+    assert decided(videos, "balanced_accuracy")[2] > 0.2
+
+
 def test_figures_of_the_gate_show_on_which_side_they_lie():
     """Of 50,000 pictures one decides: four digits are the same."""
     labels, places = np.zeros(50_000, int), np.arange(50_000)
