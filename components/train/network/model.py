@@ -164,7 +164,9 @@ def build_layer(
     _check_arguments(where, spec, cls, hidden)
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
-        return cls(**{"dtype": policy, **arguments})
+        # What changes pictures by chance does so in float32: of a rotation in bfloat16 TensorFlow has no gradient.
+        own = "float32" if spec.type.startswith(("AugMix", "Rand")) else policy
+        return cls(**{"dtype": own, **arguments})
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"{where}: {_reason(error)}") from None
 

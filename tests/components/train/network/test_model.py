@@ -152,11 +152,12 @@ def test_no_argument_of_conv2d_is_left_out() -> None:
         [{"MaxPooling2D": {}}, "BatchNormalization", {"Dropout": {"rate": 0.5}}, "Flatten"],
         [{"SeparableConv2D": {"filters": 8, "kernel_size": 3}}, "ReLU", "GlobalAveragePooling2D"],
         [{"RandomFlip": {"mode": "horizontal"}}, {"DepthwiseConv2D": {"kernel_size": 3}}, "Flatten"],
+        [{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"RandomRotation": {"factor": 0.1}}, "Flatten"],
         [{"Reshape": {"target_shape": [24, 24]}}, {"LSTM": {"units": 4}}],
     ],
 )  # fmt: skip
 def test_other_layers_train(layers: list[Any]) -> None:
-    model = build(layers)
+    model = build(layers, policy="mixed_bfloat16")
     model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     assert np.isfinite(model.train_on_batch(pictures(), np.arange(5) % 3))
 
