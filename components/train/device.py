@@ -22,6 +22,7 @@ from components.core.machine import out_of_memory
 from components.train.errors import SettingsError, TooLittleMemoryError
 
 GPU_STEPS_A_CALL = 10
+DEVICES = pathlib.Path("/dev")
 # How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape.
 IN_A_LAYER = "Exception encountered when calling"
 
@@ -132,7 +133,7 @@ def find_device(asked: str) -> Device:
 def _find_by_jax(asked: str) -> Device:
     import jax
 
-    if not any(pathlib.Path("/dev").glob("nvidia*")):
+    if not any(DEVICES.glob("nvidia*")):
         # With NVIDIA's libraries, as in the jax image, and without their driver it logs a traceback.
         logging.getLogger("jax._src.xla_bridge").setLevel(logging.CRITICAL)
     try:
@@ -158,7 +159,14 @@ def _find_by_jax(asked: str) -> Device:
 
 
 def _compare(asked: str, found: int) -> None:
-    if asked not in ("", "auto") and int(asked) != found:
+    if asked in ("", "auto"):
+        if not found and any(DEVICES.glob("nvidia[0-9]*")):
+            print(
+                f"note: this node has a GPU that {load_keras().backend.backend()} can't use, and trains on its CPU; "
+                "check the driver and that the image is the GPU one, or give gpus=0",
+                flush=True,
+            )
+    elif int(asked) != found:
         raise PipelineError(
             f"expected {asked} GPUs as asked for, received {found}; give gpus={found} or "
             "auto, or check the node's driver, the pod's resource limits and that the image is the GPU one"

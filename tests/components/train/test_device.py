@@ -1,7 +1,10 @@
 """What is decided by the device: arithmetic, steps a call, where the pictures lie. No GPU is asked."""
 
+import pathlib
+
 import pytest
 
+from components.train import device
 from components.train.device import Device, _cpu_arithmetic, _gpu_arithmetic, choose_policy
 
 
@@ -47,3 +50,21 @@ def test_pictures_lie_on_one_gpu_if_they_take_a_quarter_of_it_at_most() -> None:
 def test_a_gpu_gets_several_steps_a_call_and_the_first_process_leads() -> None:
     assert [Device("x", gpus, ("float32",)).steps_a_call for gpus in (0, 1, 4)] == [1, 10, 10]
     assert [Device("x", 1, ("float32",), 2, process, 2).leads for process in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "told"), [("nvidia0", "auto", True), ("null", "auto", False), ("nvidia0", "0", False)]
+)
+def test_a_gpu_that_is_there_and_cannot_be_used_is_told(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    there: str,
+    asked: str,
+    told: bool,
+) -> None:
+    """Training went on on the CPU, for hours, and only a line of JAX's own on stderr said so."""
+    (tmp_path / there).touch()
+    monkeypatch.setattr(device, "DEVICES", tmp_path)
+    assert device.find_device(asked).gpus == 0
+    assert ("note: this node has a GPU that tensorflow can't use" in capsys.readouterr().out) == told
