@@ -17,7 +17,6 @@ A checkpoint is one .npz file, written beside and renamed, flushed to the disk b
 """
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -32,8 +31,7 @@ from components.core.files import whole_file
 from components.core.framework import load_keras
 
 FILE = "checkpoint.npz"
-FORMAT_VERSION = 1
-HEADER = "header.json"
+HEADER = "header"
 OPTIMIZER = "optimizer/"
 
 
@@ -57,13 +55,10 @@ class Checkpoint:
 
     def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Writes arrays and plain values, whole or not at all."""
-        header = {"format_version": FORMAT_VERSION, "identity": self.identity, "state": state}
+        header = np.array(json.dumps({"identity": self.identity, "state": state}))
+        named: dict[str, Any] = {HEADER: header, **arrays}
         with whole_file(self.path) as partial, partial.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(HEADER, json.dumps(header))
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+            np.savez(file, **named)
             file.flush()
             os.fsync(file.fileno())
 
@@ -74,17 +69,10 @@ class Checkpoint:
             PipelineError: it can't be read whole, or is another run's.
         """
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                header = json.loads(archive.read(HEADER))
-                self._compare(header)
-                arrays = {
-                    name.removesuffix(".npy"): np.lib.format.read_array(
-                        io.BytesIO(archive.read(name)), allow_pickle=False
-                    )
-                    for name in archive.namelist()
-                    if name != HEADER
-                }
-                return arrays, header["state"]
+            with np.load(self.path) as archive:
+                header = json.loads(str(archive[HEADER]))
+                self._compare(header["identity"])
+                return {name: archive[name] for name in archive.files if name != HEADER}, header["state"]
         except FileNotFoundError:  # none, or another run of the same job has ended this moment
             return None
         except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError, OSError) as error:
@@ -99,13 +87,7 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
             self.path.parent.rmdir()
 
-    def _compare(self, header: dict[str, Any]) -> None:
-        if header["format_version"] != FORMAT_VERSION:
-            raise PipelineError(
-                f"expected a checkpoint of format version {FORMAT_VERSION}, received version "
-                f"{header['format_version']} in {self.place}; delete it to train from the start"
-            )
-        theirs = header["identity"]
+    def _compare(self, theirs: dict[str, Any]) -> None:
         for name in sorted({*self.identity, *theirs}):
             if self.identity.get(name) != theirs.get(name):
                 raise PipelineError(

@@ -7,13 +7,10 @@ Two runs of one job at the same time share the place: each writes whole checkpoi
 whole one, whoever wrote it, as both are on the way to the same weights.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import pathlib
-import shutil
-import weakref
 from typing import Any
 
 import numpy as np
@@ -21,7 +18,7 @@ import numpy as np
 from components.core.artifacts.checkpoints import Checkpoints
 from components.core.files import scratch_directory
 from components.core.storage import open_store
-from components.train.checkpoint import Checkpoint
+from components.train.checkpoint import FILE, Checkpoint
 
 
 def run_key(identity: dict[str, Any]) -> str:
@@ -45,30 +42,24 @@ def open_checkpoint(place: str, identity: dict[str, Any], scratch: str | os.Path
 
 
 class StoredCheckpoint(Checkpoint):
-    """A checkpoint in gs://, s3:// or minio://: written here, and uploaded whole."""
+    """A checkpoint in gs://, s3:// or minio://: written here, uploaded whole, and gone from here."""
 
     def __init__(self, uri: str, identity: dict[str, Any], scratch: str | os.PathLike):
-        ending = contextlib.ExitStack()
-        super().__init__(ending.enter_context(scratch_directory(pathlib.Path(scratch) / "checkpoint")), identity)
-        # Also if training fails: then when this process ends.
-        self.clean = weakref.finalize(self, ending.close)
+        super().__init__(scratch, identity)
+        self.scratch = pathlib.Path(scratch) / "checkpoint"
         self.stored = Checkpoints(uri)
         self.place = uri
 
     def save(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-        super().save(arrays, state)
-        self.stored.save(self.path.parent, step=len(state["history"]))
+        with scratch_directory(self.scratch) as directory:
+            self.path = directory / FILE
+            super().save(arrays, state)
+            self.stored.save(directory, step=len(state["history"]))
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        fetched = self.path.parent / "fetched"
-        if self.stored.newest(fetched) is None:
-            return None
-        (fetched / self.path.name).replace(self.path)
-        shutil.rmtree(fetched)
-        return super().load()
+        with scratch_directory(self.scratch) as directory:
+            self.path = directory / "fetched" / FILE
+            return None if self.stored.newest(self.path.parent) is None else super().load()
 
     def delete(self) -> None:
-        super().delete()
         self.stored.delete()
-        with contextlib.suppress(OSError):
-            self.clean()

@@ -6,7 +6,6 @@ before, and is drawn for the whole batch at once: the same pictures are changed 
 any number of devices. TensorFlow and JAX make other numbers of the same seed.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +94,9 @@ def _is_float(values: Any) -> bool:
 
 def _check_shape(where: str, layer: Any, image_shape: tuple[int, int, int]) -> None:
     """Has the layer traced, without drawing anything: what it can't do is found before anything trains."""
+    import keras
+    from keras.src.backend import compute_output_spec
+
     shape = (2, *image_shape)
 
     def change(pictures: Any, labels: Any) -> Any:
@@ -104,7 +106,7 @@ def _check_shape(where: str, layer: Any, image_shape: tuple[int, int, int]) -> N
 
     try:
         layer.build(shape if type(layer).__name__ not in MIXING_LAYERS else {"images": shape, "labels": (2, 2)})
-        found = _traced_shape(change, shape)
+        found = compute_output_spec(change, keras.KerasTensor(shape), keras.KerasTensor((2, 2))).shape
     except Exception as error:  # Keras raises many kinds for pictures that a layer can't change
         height, width, channels = image_shape
         raise SettingsError(
@@ -113,25 +115,6 @@ def _check_shape(where: str, layer: Any, image_shape: tuple[int, int, int]) -> N
         ) from None
     if found != shape:
         raise SettingsError(f"{where} changes the pictures' shape from {shape[1:]} to {found[1:]}; leave it out")
-
-
-def _traced_shape(change: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> tuple[int, ...]:
-    keras = load_keras()
-    if keras.backend.backend() == "jax":
-        import jax
-
-        def alone(pictures: Any, labels: Any) -> Any:
-            with keras.StatelessScope():
-                return change(pictures, labels)
-
-        given = jax.ShapeDtypeStruct(shape, "float32"), jax.ShapeDtypeStruct((2, 2), "float32")
-        return tuple(jax.eval_shape(alone, *given).shape)
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((2, 2), tf.float32)]
-    # Without AutoGraph, an error says what Keras said, not where in our code.
-    traced = tf.function(change, input_signature=signature, autograph=False)
-    return tuple(traced.get_concrete_function().structured_outputs.shape)
 
 
 def _layer_class() -> type:
