@@ -5,12 +5,11 @@ a class, as its number or its name; of a .json the field `label` counts. A shard
 is of that split.
 """
 
-import json
 import re
 from collections.abc import Callable, Container, Iterator
 
-from components.preprocess.sources.columns import text_at
-from components.preprocess.sources.label_table import LabelLine
+from components.preprocess.sources.columns import LabelLine
+from components.preprocess.sources.label_table import Lines, texts
 from components.preprocess.sources.names import SPLIT_WORDS
 from components.preprocess.sources.source import TRAIN
 
@@ -69,9 +68,9 @@ class Beside:
         words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
         self.split = words.pop() if len(words) == 1 else TRAIN
 
-    def lines(self, group_column: str = "") -> tuple[str, Iterator[LabelLine]]:
+    def lines(self, group_column: str = "") -> tuple[str, Lines]:
         """What was found, in words, and each picture's class; never a group."""
-        return f"of each picture from the .{self.ending} beside it", self._lines()
+        return f"of each picture from the .{self.ending} beside it", self._lines
 
     def where(self, line: LabelLine) -> str:
         """The place of a line, for people."""
@@ -104,8 +103,5 @@ def _said(ending: str, data: bytes) -> str:
     """The class that a label file names; empty if it names none."""
     text = data.decode("utf-8-sig", "surrogateescape").strip()
     if ending == FACTS:
-        try:
-            text = text_at(json.loads(text), ("label",))
-        except (ValueError, RecursionError):
-            return ""
+        text = (texts(text) or {}).get("label", "")
     return text if text and len(text) <= LONGEST_CLASS and len(text.splitlines()) == 1 else ""

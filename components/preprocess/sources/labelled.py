@@ -12,8 +12,9 @@ from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
+from components.preprocess.sources.columns import LabelLine
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import LabelLine, Table
+from components.preprocess.sources.label_table import Lines, Table
 from components.preprocess.sources.names import same_name
 from components.preprocess.sources.source import OddLines
 
@@ -54,10 +55,12 @@ class Labels:
             PipelineError: as the table's reader does, none of its paths is that of a picture, or a label is no UTF-8.
         """
         words, lines = table.lines(self.group_column)
-        pictures = self._by_name(parts, without_ending=_paths_have_no_endings(table))
-        before = _before_the_names(table, pictures)
+        # A table may name pictures as Kaggle's do, by an id.
+        with_ending = any(ending_of(line.path) in SUFFIXES for line in itertools.islice(lines(), LOOKED_AT))
+        pictures = self._by_name(parts, with_ending)
+        before = _before_the_names(table, lines, pictures)
         said_in, differing = np.zeros(len(self.labels), np.int32), set()
-        for line in lines:
+        for line in lines():
             self.odd_lines.of += 1
             where = table.where(line)
             path = _comparable(line.path)
@@ -99,7 +102,7 @@ class Labels:
         self.labels = renumbered[self.labels]
         return sorted(used)
 
-    def _by_name(self, parts: Sequence[Found], without_ending: bool) -> dict[str, int]:
+    def _by_name(self, parts: Sequence[Found], with_ending: bool) -> dict[str, int]:
         """All pictures by their names below what is common to those of their part; TWICE if that is not one picture."""
         found: dict[str, int] = {}
         for part in parts:
@@ -108,7 +111,7 @@ class Labels:
             for picture, name in enumerate(part.names(0, len(part))):
                 if there[picture]:
                     below = _comparable(name)[above:]
-                    below = below[: -len(ending_of(below))] if without_ending else below
+                    below = below if with_ending else below[: -len(ending_of(below))]
                     found[below] = TWICE if below in found else start + picture
         return found
 
@@ -122,23 +125,16 @@ def _require_text(label: str, table: str, where: str) -> None:
         )
 
 
-def _paths_have_no_endings(table: Table) -> bool:
-    """Whether a table names pictures as Kaggle's do, by an id: none of its paths ends as a picture does."""
-    _, lines = table.lines()
-    return not any(ending_of(line.path) in SUFFIXES for line in itertools.islice(lines, LOOKED_AT))
-
-
-def _before_the_names(table: Table, pictures: dict[str, int]) -> str:
+def _before_the_names(table: Table, lines: Lines, pictures: dict[str, int]) -> str:
     """The part of the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
-    _, lines = table.lines()
     seen: collections.Counter[str] = collections.Counter()
     example = LabelLine(0)
-    for line in itertools.islice((line for line in lines if not line.odd), LOOKED_AT):
+    for line in itertools.islice((line for line in lines() if not line.odd), LOOKED_AT):
         example = example if example.path else line
         seen.update(itertools.islice(_befores(_comparable(line.path), pictures), 1))
     if not seen:
         called = next(iter(pictures), "")
-        example = example if example.path else next(table.lines()[1], example)  # all are odd
+        example = example if example.path else next(lines(), example)  # all are odd
         said = example.odd or example.path
         what = f"for instance {listed([said])} ({table.where(example)})" if said else "no lines of them"
         raise PipelineError(

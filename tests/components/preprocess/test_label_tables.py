@@ -127,7 +127,7 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
 def test_columns_are_found_as_tools_and_people_call_them(tmp_path, text, columns, line):
     words, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
     assert words == f"picture from {columns}"
-    assert dataclasses.astuple(next(lines))[1:4] == line
+    assert dataclasses.astuple(next(lines()))[1:4] == line
 
 
 @pytest.mark.parametrize("begin", [b"", b"{", b"image,label\n"])
@@ -137,7 +137,7 @@ def test_a_line_without_an_end_is_not_held(tmp_path, begin):
         file.write(begin + b"x" * 1024)
         file.truncate(1 << 30)  # zeros
     tracemalloc.start()
-    said = refused(lambda: list(LabelTable(tmp_path / "labels", "labels.csv").lines()[1]))
+    said = refused(lambda: list(LabelTable(tmp_path / "labels", "labels.csv").lines()[1]()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert said.startswith("expected lines of at most 1,048,576 characters in labels.csv, received a longer one")
@@ -148,7 +148,7 @@ def test_a_label_that_is_no_number_in_json_is_none(tmp_path):
     """json.dumps writes what a table lacks, float("nan") in pandas, as NaN."""
     text = "".join(json.dumps({"path": f"{label}.jpg", "label": label}) + "\n" for label in ("cat", float("nan"), None))
     _, lines = LabelTable(tree(tmp_path, {"labels": text}) / "labels", "labels").lines()
-    assert [(line.label, line.odd) for line in lines] == [
+    assert [(line.label, line.odd) for line in lines()] == [
         ("cat", ""),
         ("", "no label for nan.jpg"),
         ("", "no label for None.jpg"),
