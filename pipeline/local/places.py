@@ -27,11 +27,11 @@ def local_sources(parameters: Parameters) -> list[pathlib.Path]:
 
 def read_places(parameters: Parameters, trials: Sequence[str] = ()) -> list[pathlib.Path]:
     """The local files and folders that the steps read, those of a sweep's trials too, besides their artifacts."""
-    start = "" if named_version(parameters.start_from) else parameters.start_from
     tried = (parse_changes(trial).get("architecture", parameters.architecture) for trial in trials)
     layers = (parse_architecture(text) for text in {parameters.architecture, *tried})
     weights = [backbone.arguments.get("weights", "") for each in layers if (backbone := backbone_of(each))]
-    return [*local_sources(parameters), *(path for place in (start, *weights) if (path := _local_directory(place)))]
+    files = [_local_start(parameters.start_from), *map(_local_directory, weights)]
+    return [*local_sources(parameters), *filter(None, files)]
 
 
 def written_places(parameters: Parameters) -> dict[str, pathlib.Path]:
@@ -60,14 +60,17 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     return parameters.model_copy(update={**absolute, **seen, "start_from": start, "start_version": version})
 
 
-def is_as_seen(parameters: Parameters) -> bool:
-    """Whether a source on this machine looks as with_places saw it. True for another."""
-    if not local_sources(parameters):
-        return True
+def is_as_seen(parameters: Parameters, step: str) -> bool:
+    """Whether what a step reads of this machine, pictures or a model to start from, looks as with_places saw it; True
+    for other steps and places."""
     try:
-        return look(parameters.source, labels=parameters.labels) == parameters.source_version
+        if step == "download" and local_sources(parameters):
+            return look(parameters.source, labels=parameters.labels) == parameters.source_version
+        if step == "train" and parameters.start_version and _local_start(parameters.start_from):
+            return look(parameters.start_from) == parameters.start_version
     except PipelineError:  # it is gone
         return False
+    return True
 
 
 def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> None:
@@ -83,7 +86,7 @@ def _refuse_inside_the_source(parameters: Parameters, outputs: pathlib.Path) -> 
 
 def _start(start_from: str) -> str:
     """The model to start from, made absolute; of a run's directory, the model that it trained."""
-    path = None if named_version(start_from) else _local_directory(start_from)
+    path = _local_start(start_from)
     if not path:
         return start_from
     found = trained_in(path) or path
@@ -92,7 +95,12 @@ def _start(start_from: str) -> str:
             f"start_from: expected the directory of a run that trained, or a {WHOLE_MODEL} or {WEIGHTS} file, received "
             f"{str(path)!a}, where there is none; make run-local trains one"
         )
-    return str(found)
+    return str(found.resolve())  # `latest` may lead to another run's by the time of the training
+
+
+def _local_start(start_from: str) -> pathlib.Path | None:
+    """The model to start from on this machine; None for none, for a bucket's, and for a registry's."""
+    return None if named_version(start_from) else _local_directory(start_from)
 
 
 def _absolute(place: str) -> str:

@@ -86,14 +86,14 @@ class LocalRun:
         image: Callable[[str], str],
         warm: WarmProcess,
         cached: bool,
-        looked: bool,
+        looked: set[str],
     ) -> str:
         """Runs the pipeline; returns why it failed, or an empty string.
 
         Args:
             warm: starts a step that is to be a process.
             cached: whether steps may take earlier runs' results.
-            looked: whether source_version is by a look at the source, and no version of the user's own.
+            looked: the steps whose source, or model to start from, was looked at, and has no version of the user's own.
         """
         from kfp import local
 
@@ -162,8 +162,8 @@ class LocalRun:
         elif outputs:
             kept.note(task_directory)
             changed = "" if its_code and self._has_its_code(task_name) else "code"
-            if task_name == "download" and self.looked and not is_as_seen(self.parameters):
-                changed = "source"
+            if task_name in self.looked and not is_as_seen(self.parameters, task_name):
+                changed = "source" if task_name == "download" else "model to start from"
             if changed:
                 # The cache takes what comes of it for what the old one came to.
                 self.console.say(f"  note: its {changed} changed since the run began; no later run takes the result")

@@ -90,7 +90,9 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
         import_kfp()
         with quiet_kfp(), contextlib.redirect_stdout(StepOutput(sys.stdout)) as console:
             run = _new_run(job, console)
-            looked = not job.configuration.parameters.source_version
+            own = job.configuration.parameters
+            versions = {"download": own.source_version, "train": own.start_version}
+            looked = {step for step, version in versions.items() if not version}
             end = functools.partial(remove_containers, outputs) if runner == "docker" else warm.interrupt_step
             try:
                 end()

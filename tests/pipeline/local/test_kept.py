@@ -20,7 +20,8 @@ def train(tmp_path):
     """Runs a step as kfp.local does, with its cache; gives whether it was cached, and what was said."""
     cache = LocalCache(str(tmp_path / ".cache" / "process"))
     (tmp_path / "photos").mkdir()
-    source = str(tmp_path / "photos")
+    (tmp_path / "model.keras").touch()
+    given = Parameters(source=str(tmp_path / "photos"), start_from=str(tmp_path / "model.keras"))
 
     def execute(task_name: str, pipeline_resource_name: str, meanwhile: Callable[[], None]):
         meanwhile()
@@ -36,7 +37,7 @@ def train(tmp_path):
 
     def ran(name: str, step: str = "train", meanwhile: Callable[[], None] = lambda: None) -> tuple[bool, str]:
         run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
-        run.parameters, run.looked = with_places(Parameters(source=source), tmp_path / "outputs"), True
+        run.parameters, run.looked = with_places(given, tmp_path / "outputs"), {"download", "train"}
         _, state = run._step(execute, step, name, meanwhile=meanwhile)
         assert state == status.Status.SUCCESS
         assert (tmp_path / name / step / "model" / "file").read_text() == "all of it"
@@ -72,3 +73,11 @@ def test_a_source_that_changed_while_it_was_read_is_read_again(train, tmp_path, 
     assert not train("training-2", "download")[0]
     monkeypatch.setattr("pipeline.local.run.is_as_seen", pytest.fail)  # a walk over 50,000 files, for nothing
     assert train("training-3", "download")[0]
+
+
+def test_a_model_to_start_from_that_changed_meanwhile_is_started_from_again(train, tmp_path):
+    changes = lambda: (tmp_path / "model.keras").write_bytes(b"another")  # noqa: E731
+    assert (
+        "  note: its model to start from changed since the run began; no" in train("training-1", meanwhile=changes)[1]
+    )
+    assert not train("training-2")[0]

@@ -20,7 +20,7 @@ from pipeline.parameters.parameters import Parameters
 @pytest.fixture
 def run(tmp_path):
     run = LocalRun(tmp_path, StepOutput(io.StringIO()), "title")
-    run.parameters, run.looked = Parameters(), True
+    run.parameters, run.looked = Parameters(), set()
     return run
 
 

@@ -73,7 +73,9 @@ def test_checkpoints_lie_beside_the_runs_unless_a_place_is_named(tmp_path):
 
 def test_a_path_without_a_model_to_start_from_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "model.keras").touch()
-    assert with_places(Parameters(start_from=str(tmp_path)), tmp_path).start_from == str(tmp_path)
+    (tmp_path / "latest").symlink_to(".")  # which another run leads elsewhere before this one trains
+    for folder in (tmp_path, tmp_path / "latest"):
+        assert with_places(Parameters(start_from=str(folder)), tmp_path).start_from == str(tmp_path)
     (tmp_path / "README.md").touch()
     (tmp_path / "photos").mkdir()
     for name in ("README.md", "photos", "gone.keras"):
