@@ -76,8 +76,6 @@ def test_a_source_that_changed_while_it_was_read_is_read_again(train, tmp_path, 
 
 
 def test_a_model_to_start_from_that_changed_meanwhile_is_started_from_again(train, tmp_path):
-    changes = lambda: (tmp_path / "model.keras").write_bytes(b"another")  # noqa: E731
-    assert (
-        "  note: its model to start from changed since the run began; no" in train("training-1", meanwhile=changes)[1]
-    )
+    _, said = train("training-1", meanwhile=lambda: (tmp_path / "model.keras").write_text("another"))
+    assert "  note: its model to start from changed since the run began; no" in said
     assert not train("training-2")[0]

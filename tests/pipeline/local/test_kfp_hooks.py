@@ -41,9 +41,9 @@ def test_the_engine_going_away_is_a_failed_step_with_its_reason(run):
 
     _, state = run._step(no_engine, "train", "training-1")
     assert state == status.Status.FAILURE
-    assert run.console.last_error == "no engine"
+    assert run.console.last_error == "no engine more"
     assert (run.steps["train"].status, run.steps["train"].cached) == ("failed", False)
-    assert run.steps["train"].failure == "train failed: no engine"
+    assert run.steps["train"].failure == "train failed: no engine more"
 
 
 def test_a_run_below_nohup_outlives_its_terminal(run):
