@@ -187,7 +187,7 @@ def _parsed(store: Store, key: str, kind: type[Known]) -> Known:
     except ValueError as error:
         raise Corrupted(
             f"expected {store.uri(key)} as an earlier run wrote it, received something else ({one_line(error, 200)}); "
-            "give another OUT, or remove the folder that it is in"
+            "give another OUT, or remove that file alone"
         ) from None
 
 

@@ -269,9 +269,15 @@ def test_a_version_of_before_is_told_of_in_one_line_and_has_no_report(made, tmp_
     assert not (folder / "drift").exists()
     guarded = PredictSettings(**given, out=str(tmp_path / "answers"), max_drift=0.2)
     assert refusal(guarded).startswith("expected a model that max_drift can be held against, received digits version 1")
+    again = PredictSettings(**given, out=str(tmp_path / "answers"))
+    (tmp_path / "answers" / "answers.json").write_text('{"class_names": []}')
+    assert refusal(again).endswith(
+        "something else (answers_as: Field required); give another OUT, or remove that file alone"
+    )
+    (tmp_path / "answers" / "answers.json").unlink()
+    assert predict(again).pictures == 0
     (folder / "model.json").write_text((folder / "model.json").read_text().replace('"sha256": "', '"sha256": "0'))
-    other = PredictSettings(**given, out=str(tmp_path / "answers"))
-    assert "expected digits version 1 with sha256 0" in refusal(other)
+    assert "expected digits version 1 with sha256 0" in refusal(again)
 
 
 def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, inbox):
