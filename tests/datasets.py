@@ -52,7 +52,7 @@ def write_info(
     """Writes dataset.json, beside the shards.
 
     Args:
-        hashes: of all pictures, if their file is to be there.
+        hashes: of all pictures; else they are counted.
         said: what it says otherwise than here.
     """
     usual = {
@@ -67,8 +67,9 @@ def write_info(
         "source_sha256": "0" * 64,
         "fingerprint": "1" * 64,
     }
-    if hashes is not None:
-        said["hashes_sha256"] = write_hashes(directory / HASHES_FILE, hashes)
+    if hashes is None:
+        hashes = np.arange(sum(split.count for split in splits.values()))
+    usual["hashes_sha256"] = write_hashes(directory / HASHES_FILE, hashes)
     info = DatasetInfo(image_shape=shape, splits=splits, **usual | said)
     (directory / INFO_FILE).write_text(info.model_dump_json(), encoding="utf-8")
 

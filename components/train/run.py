@@ -203,12 +203,10 @@ def _plain_model(fit: Fit, average_mirrored: bool = False) -> "keras.Model":
 
 
 def _learned(dataset_path: str, info: DatasetInfo, ancestor: Ancestor | None) -> np.ndarray | None:
-    """The hashes of the pictures that the model has learned from, what it was started from included; None if the data
-    set or that one does not say."""
+    """The hashes of the pictures that the model has learned from, what it was started from included; None if that one
+    does not say."""
     before = ancestor.learned if ancestor else np.array([], np.uint64)
-    if before is None or not info.hashes_sha256:
-        return None
-    return np.union1d(learned_hashes(dataset_path, info), before)
+    return None if before is None else np.union1d(learned_hashes(dataset_path, info), before)
 
 
 def _refuse_lost(weights: list[Any]) -> None:

@@ -22,7 +22,7 @@ def note(directory: pathlib.Path) -> None:
 
 
 def is_whole(directory: pathlib.Path) -> bool:
-    """Whether all files are there that were noted, with their sizes; True for a step of an earlier release."""
+    """Whether all files are there that were noted, with their sizes; True if none were."""
     try:
         noted = json.loads((directory / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

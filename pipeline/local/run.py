@@ -249,7 +249,7 @@ def page_with_ending(page: str) -> pathlib.Path:
     """The path of a copy of an HTML page that KFP stored without an ending: browsers go by it, through a link too. The
     page's own path if a full disk, for one, takes no copy."""
     copy = pathlib.Path(f"{page}.html")
-    if copy.is_symlink() or not copy.exists():
+    if not copy.exists():
         try:
             with whole_file(copy) as partial:
                 shutil.copyfile(page, partial)

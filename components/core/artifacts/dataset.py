@@ -60,7 +60,7 @@ class DatasetInfo(pydantic.BaseModel):
     std: list[float] = pydantic.Field(description="per channel, over the training split, of pixels scaled to [0, 1]")
     seed: int = pydantic.Field(description="Seed of the pictures' order")
     split_seed: int = pydantic.Field(0, description="Seed of the splits, which it decides with the pictures' hashes")
-    hashes_sha256: str = pydantic.Field("", description="SHA-256 of hashes.npy")
+    hashes_sha256: str = pydantic.Field(description="SHA-256 of hashes.npy")
     resized: int = pydantic.Field(0, description="pictures whose size was another than image_shape")
     quarantined: int = pydantic.Field(description="pictures that could not be read, and odd lines of labels")
     sizes: list[int] = pydantic.Field(

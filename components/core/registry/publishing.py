@@ -18,7 +18,7 @@ def stage(store: Store, name: str, files: dict[str, pathlib.Path], manifest: Man
         champion: the model's.
 
     Raises:
-        StorageError: the store does not honour preconditions, or somebody took this publisher for dead (`clean`).
+        StorageError: the store does not honour preconditions, or somebody took this publisher for dead (`sweep`).
     """
     number = claim(store, name, champion)
     directory = staged_place(name, number)

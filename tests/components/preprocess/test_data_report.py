@@ -27,6 +27,7 @@ def facts_of(names, counts, shape=(8, 8, 3), samples=4, dataset="photos", quaran
         mean=[0.4914] * shape[2],
         std=[0.2023] * shape[2],
         seed=42,
+        hashes_sha256="ef" * 32,
         quarantined=quarantined,
         source_uri="https://example.org/photos.tar",
         source_sha256="ab" * 32,

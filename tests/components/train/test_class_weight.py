@@ -15,7 +15,7 @@ def info_of(names: list[str], train: list[int]) -> DatasetInfo:
     split = SplitInfo(count=sum(train), per_class=train, shards=[Shard(name="a", count=sum(train), sha256="0")])
     return DatasetInfo(
         dataset="birds", image_shape=(8, 8, 1), class_names=names, splits={"train": split}, mean=[0.5], std=[0.2],
-        seed=0, quarantined=0, source_uri="file:///birds", source_sha256="0", fingerprint="1",
+        seed=0, hashes_sha256="0", quarantined=0, source_uri="file:///birds", source_sha256="0", fingerprint="1",
     )  # fmt: skip
 
 

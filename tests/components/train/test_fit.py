@@ -55,7 +55,7 @@ def test_a_model_artifact_holds_what_was_learnt(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
     result = run(batch_size=50, learning_rate=0.01)
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json", "learned.npy"}
 
     model = keras.models.load_model(tmp_path / "model" / "model.keras")
     images, labels = load_split(digits, read_info(digits), "validation")

@@ -38,7 +38,8 @@ def tried(tmp_path: pathlib.Path, digits: str) -> Callable[[str], TrainingResult
 def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
     result = tried("epochs=4 learning_rate=1.0")
     assert result.best_epoch == 3 and result.best_val_accuracy == result.val_accuracy  # of the epoch that is kept
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json", "trial.json"}
+    files = {"model.keras", "training.json", "trial.json", "learned.npy"}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == files
     images, labels = load_split(digits, read_info(digits), "validation")
     answers = load_model(tmp_path / "model/model.keras").predict(images, verbose=0).argmax(axis=1)
     assert np.mean(answers == labels) == pytest.approx(result.best_val_accuracy, abs=1e-6)

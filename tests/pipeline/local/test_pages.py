@@ -10,12 +10,10 @@ from tests.components.core.page.page_browser import CHROMIUM, needs_chromium
 PAGE = "<!DOCTYPE html><html><head><title>seen</title></head><body></body></html>"
 
 
-@pytest.fixture(params=["a link of an earlier release", "nothing"])
-def page(request, tmp_path):
+@pytest.fixture
+def page(tmp_path):
     stored = tmp_path / "data_report"
     stored.write_text(PAGE)
-    if request.param != "nothing":
-        (tmp_path / "data_report.html").symlink_to("data_report")
     return page_with_ending(str(stored))
 
 
