@@ -30,8 +30,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason, GateMetric
-from components.core.recall import balanced_accuracy
+from components.core.artifacts.evaluation import METRIC_WORDS, Comparison, Decision, DecisionReason
 from components.core.wording import counted, told_apart
 from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import LEAST_ASKED, Duel
@@ -59,37 +58,32 @@ def decide(
         champion: None if there is none, or no registry is named.
         uneven: whether the balanced accuracy is worth telling though the gate does not go by it.
     """
-    right = probabilities.argmax(axis=1) == labels
-    scores: dict[GateMetric, float] = {
-        "accuracy": float(right.mean()),
-        "balanced_accuracy": balanced_accuracy(labels, right),
-    }
+    challenger = Answered(confusion=measures.confusion(labels, probabilities))
     metric, comparison = settings.gate_metric, None
-    good = scores[metric] >= settings.min_accuracy
+    score = getattr(challenger, metric)
+    good = score >= settings.min_accuracy
     reached = f" {'reaches' if good else 'is below'} min_accuracy {settings.min_accuracy:.12g}"
     if not settings.min_accuracy:
         reached = ", and no min_accuracy is set"
-    score = told_apart(scores[metric], settings.min_accuracy)
-    reasons = [DecisionReason(said=f"test {METRIC_WORDS[metric]} {score}{reached}", holds=good)]
+    said = f"test {METRIC_WORDS[metric]} {told_apart(score, settings.min_accuracy)}{reached}"
+    reasons = [DecisionReason(said=said, holds=good)]
     if settings.behaviour == "fail":
         failed = [check.said for check in behaviour if not check.passed]
         reasons += [DecisionReason(said=f"behaviour: {said}", holds=False) for said in failed]
     if champion and (duel := champion.duel):
-        champion_right = duel.answers.argmax(axis=1) == labels[duel.asked]
-        asked = labels[duel.asked], right[duel.asked], champion_right, duel.groups
-        comparison = _comparison(champion.version, metric, *asked, settings.significance, duel.look)
-        reasons += _beaten(settings, champion.name, comparison, len(right))
+        comparison = _comparison(settings, champion.version, labels, probabilities, duel)
+        reasons += _beaten(settings, champion.name, comparison, len(labels))
         if champion.stranger:  # two people call their folders alike, and their classes
             said = f"{champion.name} has learned from none of this data set's pictures; choose another model_name if it"
             reasons.append(DecisionReason(said=f"{said} is another project's", holds=True))
     elif settings.publish_uri:
-        reasons.append(_unmeasured(settings, champion, len(right)))
+        reasons.append(_unmeasured(settings, champion, len(labels)))
     return Decision(
         passed=all(reason.holds for reason in reasons),
         reasons=reasons,
-        accuracy=scores["accuracy"],
-        balanced_accuracy=scores["balanced_accuracy"] if uneven or metric == "balanced_accuracy" else None,
-        pictures=len(right),
+        accuracy=challenger.accuracy,
+        balanced_accuracy=challenger.balanced_accuracy if uneven or metric == "balanced_accuracy" else None,
+        pictures=len(labels),
         gate=settings.gate,
         metric=metric,
         min_accuracy=settings.min_accuracy,
@@ -103,57 +97,41 @@ def decide(
 
 
 def _comparison(
-    version: int,
-    metric: GateMetric,
-    labels: np.ndarray,
-    right: np.ndarray,
-    champion_right: np.ndarray,
-    groups: np.ndarray | None,
-    significance: float,
-    look: int,
+    settings: EvaluateSettings, version: int, labels: np.ndarray, probabilities: np.ndarray, duel: Duel
 ) -> Comparison:
-    """Compares two models on the same n pictures.
-
-    Args:
-        version: of the champion.
-        metric: what they are compared by.
-        labels: int64 (n,).
-        right: bool (n,), the pictures that the challenger classifies correctly.
-        champion_right: the same for the champion.
-        groups: (n,), equal for pictures that belong together; None: none do.
-        significance: of all looks at these pictures together.
-        look: the number of this one.
-    """
+    """Compares the challenger with the champion, which is that version, on the pictures that both were asked."""
+    both, asked = both_answered(labels, probabilities, duel), labels[duel.asked]
+    right, champion_right = (each.argmax(axis=1) == asked for each in (probabilities[duel.asked], duel.answers))
     only_challenger, only_champion = right & ~champion_right, champion_right & ~right
-    better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(right)
-    balanced, champion_balanced = (balanced_accuracy(labels, each) for each in (right, champion_right))
+    better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(asked)
+    balanced, champion_balanced = both.challenger.balanced_accuracy, both.champion.balanced_accuracy
     lead = right.astype(int) - champion_right
-    together = 1.0 if groups is None else paired.per_chance(lead, groups)
-    if metric == "accuracy":
+    together = 1.0 if duel.groups is None else paired.per_chance(lead, duel.groups)
+    if settings.gate_metric == "accuracy":
         difference = (better - worse) / pictures
         p_value = paired.mcnemar(better / together, worse / together)
         interval = paired.difference_interval(better / together, worse / together, pictures / together)
     else:
-        won, lost, tested = (each / together for each in paired.by_class(labels, only_challenger, only_champion))
+        won, lost, tested = (each / together for each in paired.by_class(asked, only_challenger, only_champion))
         # Rounded, as two sums of shares that are equal may differ in their last bit.
         difference, p_value = round(balanced - champion_balanced, 12), float(paired.mean_recall_test(won, lost, tested))
         interval = paired.difference_interval(won, lost, tested)
     return Comparison(
         version=version,
         pictures=pictures,
-        look=look,
-        accuracy=float(right.mean()),
-        champion_accuracy=float(champion_right.mean()),
+        look=duel.look,
+        accuracy=both.challenger.accuracy,
+        champion_accuracy=both.champion.accuracy,
         balanced_accuracy=balanced,
         champion_balanced_accuracy=champion_balanced,
-        metric=metric,
+        metric=settings.gate_metric,
         only_challenger=better,
         only_champion=worse,
         pictures_a_chance=together,
         difference=difference,
         difference_interval_95=interval,
         p_value=p_value,
-        p_allowed=allowed(significance, look),
+        p_allowed=allowed(settings.significance, duel.look),
     )
 
 
@@ -169,12 +147,8 @@ def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel) -> 
         labels: int64 (n,), of the test pictures.
         probabilities: float (n, classes), the challenger's answers.
     """
-    asked = labels[duel.asked]
-    champion, challenger = (
-        Answered(confusion=measures.confusion(asked, answers), per_class=measures.per_class(asked, answers))
-        for answers in (duel.answers, probabilities[duel.asked])
-    )
-    return BothAnswered(champion, challenger)
+    answers = duel.answers, probabilities[duel.asked]
+    return BothAnswered(*(Answered(confusion=measures.confusion(labels[duel.asked], each)) for each in answers))
 
 
 def _unmeasured(settings: EvaluateSettings, champion: AskedChampion | None, tested: int) -> DecisionReason:

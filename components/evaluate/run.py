@@ -152,7 +152,7 @@ def _metrics_document(facts: EvaluationFacts, info: DatasetInfo, settings: Evalu
     return {
         **facts.metrics(),
         "accuracy_interval_95": [low, high],
-        "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.per_class)),
+        "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.confusion)),
         "calibration_error_by_chance": facts.calibration.chance,
         "class_names": info.class_names,
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],

@@ -80,7 +80,7 @@ def _balanced(model_path: str, dataset_path: str) -> float:
         for pictures, labels in batches(dataset_path, read_info(dataset_path), "validation")
     ]
     labels, right = map(np.concatenate, zip(*answered, strict=True))
-    return balanced_accuracy(labels, right)
+    return balanced_accuracy(np.bincount(labels[right], minlength=labels.max() + 1), np.bincount(labels))
 
 
 def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) -> None:

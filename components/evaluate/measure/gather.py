@@ -62,7 +62,6 @@ def gather(
         class_names=info.class_names,
         loss=loss,
         confusion=measures.confusion(labels, probabilities),
-        per_class=measures.per_class(labels, probabilities),
         roc=roc,
         precision_recall=precision_recall,
         calibration=measures.calibration(labels, probabilities),

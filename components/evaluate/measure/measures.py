@@ -5,7 +5,7 @@ a class, each row summing to 1. `check_probabilities` says so once, at the door;
 prediction is the class of the highest probability. The loss is not here: Keras computes it from the logits, which
 probabilities rounded to 0 no longer tell (predict.py).
 
-scikit-learn does the counting. It is imported where it is used: that takes a second.
+scikit-learn does the counting of curves. It is imported where it is used: that takes a second.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import statistics
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.evaluate.report.facts import Calibration, CalibrationBin, ClassScore, PrecisionRecallCurve, RocCurve
+from components.evaluate.report.facts import Calibration, CalibrationBin, PrecisionRecallCurve, RocCurve
 
 CALIBRATION_BINS = 15
 CURVE_POINTS = 200
@@ -56,7 +56,7 @@ def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def mean_recall_interval(per_class: list[ClassScore]) -> tuple[float, float]:
+def mean_recall_interval(confusion: np.ndarray) -> tuple[float, float]:
     """The interval that holds the true balanced accuracy with 95 % confidence: Wilson's of as many pictures as would
     tell a share as well as these tell the mean recall.
 
@@ -64,29 +64,19 @@ def mean_recall_interval(per_class: list[ClassScore]) -> tuple[float, float]:
     surveys". Intervals of the classes put together hold less the more classes there are: of fifty of ten pictures, each
     with a recall of 0.9, 87 to 91 in 100.
     """
-    tested = [score for score in per_class if score.support]
-    found, pictures = np.transpose([(round(score.recall * score.support), score.support) for score in tested])
+    pictures = confusion.sum(axis=1)
+    found, pictures = np.diagonal(confusion)[pictures > 0], pictures[pictures > 0]
     share = (found + 0.5) / (pictures + 1)  # half a picture more on either side, as the spread of all right is not 0
-    spread = (share * (1 - share) / pictures).mean() / len(tested)
+    spread = (share * (1 - share) / pictures).mean() / len(pictures)
     as_many = share.mean() * (1 - share.mean()) / spread
     return wilson_interval((found / pictures).mean() * as_many, as_many)
 
 
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The confusion matrix, int64, (c, c): rows are the true class, columns the predicted one."""
-    from sklearn.metrics import confusion_matrix
-
-    classes = range(probabilities.shape[1])
-    return confusion_matrix(labels, probabilities.argmax(axis=1), labels=list(classes)).astype(np.int64)
-
-
-def per_class(labels: np.ndarray, probabilities: np.ndarray) -> list[ClassScore]:
-    """Precision, recall, F1 and support of each class. What is undefined (a class never predicted, or absent) is 0."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    classes = list(range(probabilities.shape[1]))
-    columns = precision_recall_fscore_support(labels, probabilities.argmax(axis=1), labels=classes, zero_division=0)
-    return [ClassScore(float(p), float(r), float(f), int(n)) for p, r, f, n in zip(*columns, strict=True)]
+    classes = probabilities.shape[1]
+    cells = np.bincount(labels * classes + probabilities.argmax(axis=1), minlength=classes**2)
+    return cells.reshape(classes, classes)
 
 
 def curves(

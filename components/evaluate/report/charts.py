@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 from components.core.page.charts import Bar, Chart, Line, Look, axis, count_axis, share_axis
 from components.core.page.numbers import page_percent
@@ -67,34 +68,31 @@ def _rate_chart(points: list[tuple[float, float]], mark: tuple[float, str] | Non
 
 def roc_charts(facts: EvaluationFacts) -> list[Chart]:
     """Small charts, a class each, the least area first; at most CLASS_CHARTS."""
-    x, y = share_axis("false alarms", (0, 1)), share_axis("", (0, 0.5, 1))
-    guessing = Line("guessing", [(0, 0), (1, 1)], "reference", markers=False)
-    charts = []
-    for k, curve in sorted(facts.roc.items(), key=lambda item: item[1].auc)[:CLASS_CHARTS]:
-        name = isolated(facts.class_names[k])
-        points = list(zip(curve.false_positive_rate, curve.true_positive_rate, strict=True))
-        said = f"ROC curve of {name} against the rest; area under the curve {curve.auc:.3f}."
-        lines = [Line(name, points, markers=False), guessing]
-        charts.append(
-            Chart(f"roc-{k}", f"{name}  {curve.auc:.3f}", said, x, y, lines, legend=False, width=170, height=150)
-        )
-    return charts
+    curves = {k: (c.auc, c.false_positive_rate, c.true_positive_rate, (0, 1)) for k, c in facts.roc.items()}
+    return _class_charts(facts, "roc", "false alarms", "ROC curve of {}; area under the curve {}.", curves)
 
 
 def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
     """Small charts, a class each, the least average precision first; at most CLASS_CHARTS."""
-    x, y = share_axis("found", (0, 1)), share_axis("", (0, 0.5, 1))
+    share = [score.support / facts.count for score in facts.per_class]
+    found = facts.precision_recall.items()
+    curves = {k: (c.average_precision, c.recall, c.precision, (share[k], share[k])) for k, c in found}
+    return _class_charts(facts, "precision", "found", "Precision and recall of {}; average precision {}.", curves)
+
+
+def _class_charts(facts: EvaluationFacts, kind: str, across: str, said: str, curves: dict[int, Any]) -> list[Chart]:
+    """A chart for each class: `curves` are a figure, the points' x and y, and where guessing begins and ends."""
+    x, y = share_axis(across, (0, 1)), share_axis("", (0, 0.5, 1))
     charts = []
-    for k, curve in sorted(facts.precision_recall.items(), key=lambda item: item[1].average_precision)[:CLASS_CHARTS]:
-        name, share = isolated(facts.class_names[k]), facts.per_class[k].support / facts.count
-        points = list(zip(curve.recall, curve.precision, strict=True))
-        said = f"Precision and recall of {name} against the rest; average precision {curve.average_precision:.3f}."
+    for k, (figure, *points, guess) in sorted(curves.items(), key=lambda item: item[1][0])[:CLASS_CHARTS]:
+        name = isolated(facts.class_names[k])
         lines = [
-            Line(name, points, markers=False),
-            Line("guessing", [(0, share), (1, share)], "reference", markers=False),
+            Line(name, list(zip(*points, strict=True)), markers=False),
+            Line("guessing", list(enumerate(guess)), "reference", markers=False),
         ]
-        title = f"{name}  {curve.average_precision:.3f}"
-        charts.append(Chart(f"precision-{k}", title, said, x, y, lines, legend=False, width=170, height=150))
+        text = said.format(f"{name} against the rest", f"{figure:.3f}")
+        title = f"{name}  {figure:.3f}"
+        charts.append(Chart(f"{kind}-{k}", title, text, x, y, lines, legend=False, width=170, height=150))
     return charts
 
 

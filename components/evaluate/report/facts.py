@@ -1,11 +1,13 @@
 """What an evaluation found out, as plain values: the report, metrics.json and TensorBoard are drawn from this alone."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.evaluation import Decision
+from components.core.recall import balanced_accuracy
 from components.evaluate.measure.behaviour import BehaviourCheck
 
 
@@ -113,11 +115,16 @@ class Answered:
 
     Attributes:
         confusion: integers (classes, classes), rows are the true class, columns the predicted one.
-        per_class: in the order of the classes.
     """
 
     confusion: np.ndarray
-    per_class: list[ClassScore]
+
+    @functools.cached_property
+    def per_class(self) -> list[ClassScore]:
+        """In the order of the classes. What is undefined (a class never predicted, or absent) is 0."""
+        right, true, named = np.diagonal(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        shares = (right / np.maximum(count, 1) for count in (named, true, (true + named) / 2))
+        return [ClassScore(*score) for score in zip(*(column.tolist() for column in (*shares, true)), strict=True)]
 
     @property
     def count(self) -> int:
@@ -137,7 +144,7 @@ class Answered:
     @property
     def balanced_accuracy(self) -> float:
         """The mean recall over the classes that had pictures, 0 to 1: each class counts the same."""
-        return float(np.mean([score.recall for score in self.per_class if score.support]))
+        return balanced_accuracy(np.diagonal(self.confusion), self.confusion.sum(axis=1))
 
     @property
     def macro_f1(self) -> float:

@@ -80,7 +80,7 @@ def _lead(facts: EvaluationFacts) -> dict[str, Any]:
     if facts.balanced:
         return {
             "score": facts.balanced_accuracy,
-            "interval": mean_recall_interval(facts.per_class),
+            "interval": mean_recall_interval(facts.confusion),
             "same_answer": 1 / sum(score.support > 0 for score in facts.per_class),
             "champion": champion.balanced_accuracy if champion else None,
         }

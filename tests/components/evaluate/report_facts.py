@@ -32,7 +32,6 @@ def facts_of(labels, probabilities, names, **others):
         "class_names": names,
         "loss": 0.123456,
         "confusion": measures.confusion(labels, probabilities),
-        "per_class": measures.per_class(labels, probabilities),
         "roc": roc,
         "precision_recall": precision_recall,
         "calibration": measures.calibration(labels, probabilities),

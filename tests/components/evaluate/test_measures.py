@@ -1,14 +1,14 @@
 """The figures of an evaluation, against worked examples and scikit-learn's own totals."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
-from components.core.recall import balanced_accuracy
 from components.evaluate.measure import measures
-from components.evaluate.report.facts import Answered
+from components.evaluate.report.facts import Answered, ClassScore
 
 
 @pytest.fixture
@@ -31,29 +31,27 @@ def test_confusion_has_the_true_class_in_the_row():
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
-def test_scores_follow_from_the_confusion_matrix(answers):
+def answered(labels, probabilities):
+    return Answered(confusion=measures.confusion(labels, probabilities))
+
+
+def test_scores_are_those_of_scikit_learn(answers):
+    from sklearn.metrics import precision_recall_fscore_support
+
     labels, probabilities = answers
-    matrix = measures.confusion(labels, probabilities)
-    for k, score in enumerate(measures.per_class(labels, probabilities)):
-        assert score.recall == pytest.approx(matrix[k, k] / matrix[k].sum())
-        assert score.precision == pytest.approx(matrix[k, k] / matrix[:, k].sum())
-        assert score.f1 == pytest.approx(2 * matrix[k, k] / (matrix[k].sum() + matrix[:, k].sum()))
-        assert score.support == matrix[k].sum()
-    assert np.trace(matrix) == (probabilities.argmax(axis=1) == labels).sum()
-
-
-def mean_f1(labels, probabilities):
-    answered = measures.confusion(labels, probabilities), measures.per_class(labels, probabilities)
-    return Answered(confusion=answered[0], per_class=answered[1]).macro_f1
+    found, predicted = answered(labels, probabilities), probabilities.argmax(axis=1)
+    scores = precision_recall_fscore_support(labels, predicted)
+    assert np.transpose([dataclasses.astuple(score) for score in found.per_class]) == pytest.approx(np.array(scores))
+    assert found.accuracy == (predicted == labels).mean()
 
 
 def test_mean_f1_is_over_the_classes_that_were_tested():
     labels = np.array([0, 0, 1, 1])
     perfect = np.eye(4)[labels]
-    assert mean_f1(labels, perfect) == 1
+    assert answered(labels, perfect).macro_f1 == 1
     # One that takes a tested class for one that was not loses it all the same.
     wrong = np.eye(4)[np.array([0, 0, 2, 2])]
-    assert mean_f1(labels, wrong) == 0.5
+    assert answered(labels, wrong).macro_f1 == 0.5
 
 
 def test_wilson_interval_of_published_examples():
@@ -129,7 +127,7 @@ def test_a_class_absent_from_the_test_split_has_zeros_and_no_curve():
     labels = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.1, 0.8]])
     assert [set(each) for each in measures.curves(labels, probabilities)] == [{0, 1}, {0, 1}]
-    assert measures.per_class(labels, probabilities)[2] == measures.ClassScore(0, 0, 0, 0)
+    assert answered(labels, probabilities).per_class[2] == ClassScore(0, 0, 0, 0)
     assert math.isfinite(measures.micro_roc(labels, probabilities).auc)
 
 
@@ -143,7 +141,7 @@ def test_one_class_only_has_no_curve_at_all():
 def test_all_right_and_all_wrong(shift, share):
     labels = np.arange(30) % 3
     probabilities = certain((labels + shift) % 3, 3)
-    assert all(score.recall == share for score in measures.per_class(labels, probabilities))
+    assert all(score.recall == share for score in answered(labels, probabilities).per_class)
     assert measures.calibration(labels, probabilities).error == pytest.approx(1 - share)
     assert len(measures.most_confident_mistakes(labels, probabilities, 5)) == (5 if share == 0 else 0)
     assert len(measures.least_confident_successes(labels, probabilities, 5)) == (5 if share == 1 else 0)
@@ -212,27 +210,26 @@ def test_balanced_accuracy_is_that_of_scikit_learn_and_leaves_out_what_was_not_t
     labels, probabilities = answers
     kept = (labels != 3) & ~((labels == 4) & (np.arange(600) % 9 > 0))
     labels, probabilities = labels[kept], probabilities[kept]
-    predicted = probabilities.argmax(axis=1)
-    found = balanced_accuracy(labels, predicted == labels)
+    found = answered(labels, probabilities)
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
-        assert found == pytest.approx(balanced_accuracy_score(labels, predicted))
-    scores = measures.per_class(labels, probabilities)
-    low, high = measures.mean_recall_interval(scores)
-    mean = Answered(confusion=measures.confusion(labels, probabilities), per_class=scores).balanced_accuracy
-    assert mean == pytest.approx(found) and low < found < high
-    # Of one class it is Wilson's: 0.29 x 100 is a little less than 29.
-    alone = measures.mean_recall_interval([measures.ClassScore(0.0, 0.29, 0.0, 100)])
+        assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, probabilities.argmax(axis=1)))
+    low, high = measures.mean_recall_interval(found.confusion)
+    assert low < found.balanced_accuracy < high
+    alone = measures.mean_recall_interval(np.array([[29, 71], [0, 0]]))  # of one class it is Wilson's
     assert alone == pytest.approx(measures.wilson_interval(29, 100))
+
+
+def found_of(right, pictures):
+    """A confusion matrix of so many right answers of so many pictures, by class."""
+    return np.diag(right) + np.roll(np.diag(np.subtract(pictures, right)), 1, axis=1)
 
 
 def test_balanced_accuracy_reaches_what_each_class_reaches():
     """The mean of ten times 0.95 is 0.9499999999999998 in floating point, below a min_accuracy of 0.95."""
     for right, of in ((19, 20), (9, 10), (7, 10), (2, 3)):
         for classes in range(2, 40):
-            labels = np.repeat(np.arange(classes), of)
-            found = balanced_accuracy(labels, np.tile(np.arange(of) < right, classes))
-            assert found == round(right / of, 12)
-    assert balanced_accuracy(np.array([0, 0, 1]), np.array([True, False, False])) == 0.25
+            found = Answered(confusion=found_of([right] * classes, [of] * classes))
+            assert found.balanced_accuracy == round(right / of, 12)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +240,6 @@ def test_balanced_accuracy_reaches_what_each_class_reaches():
 def test_the_interval_of_balanced_accuracy_holds_it_as_often_as_it_says(recalls, pictures):
     random, held = np.random.default_rng(6), 0
     for found in random.binomial(pictures, recalls, (500, len(pictures))):
-        scores = [measures.ClassScore(0.0, right / n, 0.0, n) for right, n in zip(found, pictures, strict=True)]
-        low, high = measures.mean_recall_interval(scores)
+        low, high = measures.mean_recall_interval(found_of(found, pictures))
         held += low <= np.mean(recalls) <= high
     assert 0.925 < held / 500 < 0.98
