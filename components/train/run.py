@@ -176,7 +176,7 @@ def _training_model(fit: Fit) -> "keras.Model":
         info.image_shape,
         len(info.class_names),
         fit.policy,
-        model_class=training_model_class(augmentation, fit.class_weights),
+        model_class=training_model_class(augmentation, fit.class_weights, settings.average_mirrored),
         fused=True,
         logits=True,
     )

@@ -1,5 +1,5 @@
-"""The model as it trains: its batches are changed, and weighed by class, before they reach it. Its validation loss is
-what evaluate calls the test loss: cross-entropy alone."""
+"""The model as it trains: its batches are changed, and weighed by class, before they reach it. Validation asks it
+what evaluate asks the model that is saved, and its loss is that of the test: cross-entropy alone."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from components.core.framework import load_keras
 from components.train.network.augment import Augmentation
 
 
-def training_model_class(augmentation: Augmentation | None, class_weights: np.ndarray | None) -> type:
+def training_model_class(
+    augmentation: Augmentation | None, class_weights: np.ndarray | None, average_mirrored: bool = False
+) -> type:
     """The class of the model to train.
 
     A training step augments its batch, and multiplies the loss of each picture by the weight of its class; a picture
@@ -18,6 +20,7 @@ def training_model_class(augmentation: Augmentation | None, class_weights: np.nd
 
     Args:
         class_weights: float32 [classes].
+        average_mirrored: whether it answers with the mean over a picture and its mirror image, but in training.
     """
     keras = load_keras()
     ops = keras.ops
@@ -28,6 +31,13 @@ def training_model_class(augmentation: Augmentation | None, class_weights: np.nd
         def losses(self) -> list[Any]:
             """In float32: Keras on TensorFlow adds no bfloat16, a layer's activity regularizer's, to the loss."""
             return [ops.cast(loss, "float32") for loss in super().losses]
+
+        def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+            logits = super().call(inputs, training=training, mask=mask)
+            if training or not average_mirrored:
+                return logits
+            mirrored = super().call(ops.flip(inputs, axis=2), training=training, mask=mask)
+            return ops.logaddexp(ops.log_softmax(logits), ops.log_softmax(mirrored))
 
         def compute_loss(
             self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -17,7 +17,6 @@ from components.core.files import write_json
 from components.evaluate.measure.predict import predict_test_split
 from components.evaluate.run import _uneven, evaluate
 from components.evaluate.settings import EvaluateSettings
-from tests.components.core.page.page_checks import read_page
 from tests.datasets import altered, load_split, write_split
 
 
@@ -124,7 +123,6 @@ def test_a_mean_over_mirrored_pictures_is_told_and_not_tested_by_mirroring(train
     result, _ = evaluate(EvaluateSettings(), trained.dataset, str(tmp_path / "model"), *outputs)
     assert [check.name for check in result.behaviour] == ["Brightness", "Shift", "Blank", "Noise"]
     assert {"average mirrored": True, "label smoothing": 0.1}.items() <= result.training.items()
-    assert "Validation is of each picture alone" in read_page(pathlib.Path(outputs[0]) / "report.html").text
 
 
 def test_model_and_data_that_do_not_fit_are_refused(trained, outputs, tmp_path):

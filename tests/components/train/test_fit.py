@@ -171,22 +171,25 @@ def test_early_stopping_ends_where_nothing_gets_better(run: Callable[..., Traini
 def test_the_validation_loss_is_that_of_the_test(
     run: Callable[..., TrainingResult], tmp_path: pathlib.Path, digits: str
 ) -> None:
-    """It held label smoothing and penalties, and lay in one chart with a test loss that held neither. One step of
-    hardly any length, so that the training loss is that of the model that it ends with."""
+    """It held label smoothing and penalties, and lay in one chart with a test loss that held neither. It was of single
+    pictures where the model answers with the mean over mirrored ones, too: of digits 0.87 were right, in the test 0.74.
+    One step of hardly any length, so that the training loss is that of the model that it ends with."""
     weights = {f"class {index}": 1.0 + index for index in range(10)}
     penalty = (
         '["Flatten", {"Dense": {"units": 10, "bias_initializer": "ones", "bias_regularizer": {"L2": {"l2": 1.0}}}}]'
     )
     still = {"architecture": penalty, "batch_size": 1000, "epochs": 1, "optimizer": "sgd", "learning_rate": 1e-9}
-    result = run(class_weight=json.dumps(weights), label_smoothing=0.2, **still)
-    model = keras.models.load_model(tmp_path / "model" / "model.keras")
+    for mirrored in (True, False):
+        result = run(class_weight=json.dumps(weights), label_smoothing=0.2, average_mirrored=mirrored, **still)
+        model = keras.models.load_model(tmp_path / "model" / "model.keras")
+        images, labels = load_split(digits, read_info(digits), "validation")
+        answers = model.predict(images, verbose=0)
+        assert result.val_loss == pytest.approx(-np.log(answers[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+        assert result.val_accuracy == pytest.approx((answers.argmax(axis=1) == labels).mean(), abs=1e-6)
     images, labels = load_split(digits, read_info(digits), "train")
     losses = -np.log(model.predict(images, verbose=0))
     smoothed = 0.8 * losses[np.arange(len(labels)), labels] + 0.2 * losses.mean(axis=1)
     assert result.loss == pytest.approx(np.mean(smoothed * (1 + labels)) + 10, rel=1e-4)
-    images, labels = load_split(digits, read_info(digits), "validation")
-    losses = -np.log(model.predict(images, verbose=0)[np.arange(len(labels)), labels])
-    assert result.val_loss == pytest.approx(np.mean(losses), rel=1e-4)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["class_weights"] == weights
 
 
