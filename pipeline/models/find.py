@@ -47,7 +47,7 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
         return _fetched(str(root), found["name"], _number(found["version"]), outputs)
     if registry and not path.exists() and "/" not in model:
         return _fetched(registry, model, None, outputs)
-    return _of_run(path) if (path / SUMMARY).is_file() else path
+    return _of_run(path.resolve()) if (path / SUMMARY).is_file() else path
 
 
 def _in_registry(root: pathlib.Path, name: str) -> bool:
