@@ -187,7 +187,7 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
     improvement = f"its {metric} is {above} above {against}{asked if settings.min_improvement else ''}"
     sure = found.p_value <= found.p_allowed
     p, p_allowed = told_apart(found.p_value, found.p_allowed, ".2g"), told_apart(found.p_allowed, found.p_value, ".2g")
-    whole = f" ({found.pictures_a_chance:.3g} of a group are one chance)" if found.pictures_a_chance > 1 else ""
+    whole = ", counted by group" if found.pictures_a_chance > 1 else ""
     before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
     chance = (
         f"its lead of {above} in {metric} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "

@@ -35,9 +35,10 @@ def together(parts: Sequence[Found], table: Table | None = None, group_column: s
     labels = _labels(parts, table, group_column)
     for part, start in zip(parts, labels.starts, strict=True):
         if (labels.labels[start : start + len(part)] < 0).all():
+            said = "".join(f" ({listed([where])}: {listed([why])})" for where, why in labels.odd_lines.first[:1])
             raise PipelineError(
-                f"expected pictures of a class in each source, received none in {listed([part.called])}; sort or label "
-                "them, or leave it out"
+                f"expected pictures of a class in each source, received none in {listed([part.called])}{said}; sort or "
+                "label them, or leave it out"
             )
     class_names = labels.settle()
     left_out = np.concatenate([part.left_out for part in parts])
