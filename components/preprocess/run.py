@@ -124,8 +124,8 @@ def preprocess(
             pictures_per_second=len(source) / seconds,
         )
         remove(scratch)
-        listing = [{"name": picture.name, "reason": picture.reason} for picture in facts.quarantine]
-        write_json(directory / QUARANTINE_FILE, {"total": tally.left_out, "listed": listing})
+        listed = [left_out._asdict() for left_out in facts.quarantine]
+        write_json(directory / QUARANTINE_FILE, {"total": tally.left_out, "listed": listed})
         write_json(directory / INFO_FILE, info.model_dump(mode="json"))
         read_info(directory)
         write_data_report(report_path, facts)

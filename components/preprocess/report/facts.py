@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from components.core.artifacts.dataset import DatasetInfo, Split
+from components.preprocess.sources.source import Quarantined
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,14 +18,6 @@ class SizeRange:
     min: int
     median: float
     max: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Quarantined:
-    """One picture that could not be read, or an odd line of labels: its name in the source, and why, in one line."""
-
-    name: str
-    reason: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from components.core.errors import PipelineError
 from components.core.pictures.appearance import SIZE_EDGES, log_side
 from components.core.wording import listed, percent
 from components.preprocess.chunks import Outcome
-from components.preprocess.report.facts import Quarantined, SizeRange
-from components.preprocess.sources.source import Source
+from components.preprocess.report.facts import SizeRange
+from components.preprocess.sources.source import Quarantined, Source
 
 QUARANTINE_LISTED = 1000
 
@@ -68,8 +68,8 @@ class Tally:
     def quarantine(self) -> list[Quarantined]:
         """The first odd lines of labels, and the first unreadable pictures in the source's order; at most
         QUARANTINE_LISTED of each."""
-        lines = [Quarantined(where, why) for where, why in self.source.odd_lines.first]
-        return lines + [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+        unreadable = [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+        return self.source.odd_lines.first + unreadable
 
     @property
     def left_out(self) -> int:

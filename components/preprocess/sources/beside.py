@@ -33,16 +33,23 @@ def telling_ending(there: Container[str], folders: int) -> str:
 
 
 class LabelsBeside:
-    """What the label files of one source say. 200 bytes a picture.
+    """What the label files of one source say, read as a table (label_table.py): a line for each picture, and for each
+    file without one. 200 bytes a picture.
 
     Attributes:
         name: the source's own name, for people.
-        classes: what each says, by its ending and by what its picture's name begins with; empty if it says nothing.
+        names: gives those of all pictures.
+        classes: what each file says, by its ending and by what its picture's name begins with; empty if nothing.
+        ending: that of the files that tell the classes.
+        split: the one that the source is called by.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, names: Callable[[], Iterator[str]]) -> None:
+        self.name, self.names, self.ending = name, names, ""
         self.classes: dict[str, dict[str, str]] = {CLASS: {}, FACTS: {}}
+        own = re.sub(r"^\w+://[^/]*$|.*/", "", name.lower())  # of a prefix without its bucket
+        words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
+        self.split = words.pop() if len(words) == 1 else TRAIN
 
     def add(self, name: str, data: bytes) -> None:
         """Takes note of a label file, of which READ bytes are enough; the last of a name counts."""
@@ -52,21 +59,8 @@ class LabelsBeside:
     def used(self, folders: int) -> str:
         """The ending of the label files that tell the classes; empty if none do."""
         said = {CLASS: bool(self.classes[CLASS]), FACTS: any(self.classes[FACTS].values())}
-        return telling_ending([ending for ending in said if said[ending]], folders)
-
-    def table(self, ending: str, names: Callable[[], Iterator[str]]) -> "Beside":
-        """The table that they amount to."""
-        return Beside(self.name, ending, self.classes[ending], names)
-
-
-class Beside:
-    """Label files read as a table (label_table.py): a line for each picture, and for each file without one."""
-
-    def __init__(self, name: str, ending: str, classes: dict[str, str], names: Callable[[], Iterator[str]]) -> None:
-        self.name, self.ending, self.classes, self.names = name, ending, classes, names
-        own = re.sub(r"^\w+://[^/]*$|.*/", "", name.lower())  # of a prefix without its bucket
-        words = {SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", own) if word in SPLIT_WORDS}
-        self.split = words.pop() if len(words) == 1 else TRAIN
+        self.ending = telling_ending([ending for ending in said if said[ending]], folders)
+        return self.ending
 
     def lines(self, group_column: str = "") -> tuple[str, Lines]:
         """What was found, in words, and each picture's class; never a group."""
@@ -77,10 +71,11 @@ class Beside:
         return f"{self.name}: {line.path}"
 
     def _lines(self) -> Iterator[LabelLine]:
-        alone = set(self.classes)
+        classes = self.classes[self.ending]
+        alone = set(classes)
         for number, name in enumerate(self.names(), start=1):
             key, ending = _parts(name)
-            said = self.classes.get(key)
+            said = classes.get(key)
             alone.discard(key)
             if "." in ending or said is None:
                 yield LabelLine(number, name, odd=f"no .{self.ending} beside it")

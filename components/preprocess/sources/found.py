@@ -14,11 +14,13 @@ from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of, endings, hidden
 from components.core.wording import listed
 from components.preprocess.sources.beside import LabelsBeside
-from components.preprocess.sources.label_table import LabelTable, Table
+from components.preprocess.sources.label_table import LabelTable
 from components.preprocess.sources.layout import Folder
 from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import Payloads
 
+# Labels of pictures, whatever form they have.
+Table = LabelTable | LabelsBeside
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz"}
 
 
@@ -49,7 +51,7 @@ class Found:
         self.pictures_in: dict[Folder, int] = {}
         self.others_in: dict[Folder, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self.ignored: collections.Counter[str] = collections.Counter()
-        self.beside = LabelsBeside(called)
+        self.beside = LabelsBeside(called, lambda: self.names(0, len(self)))
         self.tables: dict[str, pathlib.Path] = {}
         self.out: Mapping[str, np.ndarray] = {}
 
@@ -142,7 +144,7 @@ class Found:
             ending = self.beside.used(len(self.folder_numbers))
             for others in self.others_in.values() if ending else ():
                 others.pop(f".{ending}", None)
-            return self.beside.table(ending, lambda: self.names(0, len(self))) if ending else None
+            return self.beside if ending else None
         *folder, base = unicodedata.normalize("NFC", names[0]).split("/")
         self.others_in[tuple(folder)][ending_of(base)] -= 1
         return LabelTable(self.tables[names[0]], names[0])

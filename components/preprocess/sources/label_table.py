@@ -14,7 +14,7 @@ import json
 import math
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
@@ -44,20 +44,9 @@ Row = tuple[int, Sequence[str] | None]
 Lines = Callable[[], Iterator[LabelLine]]
 
 
-class Table(Protocol):
-    """Labels of pictures, whatever form they have; `name` is for people."""
-
-    @property
-    def name(self) -> str: ...
-
-    def lines(self, group_column: str = "") -> tuple[str, Lines]: ...
-
-    def where(self, line: LabelLine) -> str: ...
-
-
 @dataclasses.dataclass(frozen=True)
 class LabelTable:
-    """A table that lies at `path`, and is called `name`."""
+    """A table that lies at `path`, and is called `name` by people."""
 
     path: pathlib.Path
     name: str

@@ -13,8 +13,8 @@ from components.core.errors import PipelineError
 from components.core.pictures.names import SUFFIXES, ending_of
 from components.core.wording import listed
 from components.preprocess.sources.columns import LabelLine
-from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import Lines, Table
+from components.preprocess.sources.found import Found, Table
+from components.preprocess.sources.label_table import Lines
 from components.preprocess.sources.names import same_name
 from components.preprocess.sources.source import OddLines
 

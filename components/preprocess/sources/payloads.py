@@ -1,6 +1,8 @@
 """Where the bytes of a source's pictures lie, and how they are read: from one file, or from the objects of a store.
 
-Both can be handed to another process, which then reads for itself.
+Either can be handed to another process, which then reads for itself: `read` yields the first `sizes` bytes of the
+pictures at `offsets`, and raises OSError for a file that can't be read, PipelineError if a store does not deliver what
+was listed. `discard` frees the space of copies once all are read.
 """
 
 import collections
@@ -13,7 +15,6 @@ import itertools
 import os
 import pathlib
 from collections.abc import Generator, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -25,22 +26,6 @@ from components.core.storage import NotFound, PreconditionFailed, Store, Stored,
 AHEAD_BYTES = 32 << 20
 # Bits of an offset within one of several sources: files of up to 280 TB.
 PART_BITS = 48
-
-
-class Payloads(Protocol):
-    """The bytes of pictures."""
-
-    def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
-        """Yields the first `sizes` bytes of the pictures at `offsets`.
-
-        Raises:
-            OSError: the file can't be read.
-            PipelineError: the store does not deliver what was listed.
-        """
-        ...
-
-    def discard(self) -> None:
-        """Frees the space of copies, once all pictures are read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +82,7 @@ class InStore:
 class Several:
     """Pictures of several sources. An offset says in its upper bits in which."""
 
-    parts: tuple[Payloads, ...]
+    parts: tuple["Payloads", ...]
 
     @staticmethod
     def offsets(part: int, offsets: np.ndarray) -> np.ndarray:
@@ -115,6 +100,9 @@ class Several:
     def discard(self) -> None:
         for part in self.parts:
             part.discard()
+
+
+Payloads = InFile | InStore | Several
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,19 +20,26 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 LISTED = 1000
 
 
+class Quarantined(NamedTuple):
+    """One picture that could not be read, or an odd line of labels: its name in the source, and why, in one line."""
+
+    name: str
+    reason: str
+
+
 @dataclasses.dataclass
 class OddLines:
-    """Lines of a table that label nothing: how many of how many, and the first of them as (where, why)."""
+    """Lines of a table that label nothing: how many of how many, and the first of them."""
 
     count: int = 0
     of: int = 0
-    first: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    first: list[Quarantined] = dataclasses.field(default_factory=list)
 
     def add(self, where: str, why: str) -> None:
         """Counts one more."""
         self.count += 1
         if len(self.first) < LISTED:
-            self.first.append((printable(where), printable(why)))
+            self.first.append(Quarantined(printable(where), printable(why)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,7 @@ from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
 from components.core.pictures.names import endings
 from components.core.wording import listed, printable
-from components.preprocess.sources.found import Found
-from components.preprocess.sources.label_table import Table
+from components.preprocess.sources.found import Found, Table
 from components.preprocess.sources.labelled import Labels
 from components.preprocess.sources.layout import Folder, depth_of_all, read_layout
 from components.preprocess.sources.names import TABLE_ENDINGS, splits_named

@@ -8,9 +8,10 @@ import pytest
 
 from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.errors import PipelineError
-from components.preprocess.report.facts import DataFacts, Duplicate, Quarantined, SizeRange
+from components.preprocess.report.facts import DataFacts, Duplicate, SizeRange
 from components.preprocess.report.notices import scarce
 from components.preprocess.report.page import write_data_report
+from components.preprocess.sources.source import Quarantined
 from components.preprocess.splits import GIVEN
 from tests.components.core.page.page_browser import Frame, needs_chromium, seen_by_chromium
 from tests.components.core.page.page_checks import read_page

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from components.core.storage import open_store
-from components.preprocess.sources.beside import Beside
+from components.preprocess.sources.beside import LabelsBeside
 from components.preprocess.sources.source import TEST, TRAIN
 from tests.components.preprocess.sources import archive, class_folders, png
 from tests.components.preprocess.test_label_tables import counts, quarantine, refused
@@ -83,7 +83,7 @@ def test_a_prefix_of_what_a_shard_holds_is_the_same_data_set(bucket, made, tmp_p
 @pytest.mark.parametrize(("name", "split"), [("a-test.tar", TEST), ("gs://b/my-test", TEST), ("gs://my-test", TRAIN)])
 def test_a_bucket_is_called_as_it_has_to_be(name, split):
     """It may say of what environment it is: all pictures were for tests, and the run refused."""
-    assert Beside(name, "cls", {}, lambda: iter(())).split == split
+    assert LabelsBeside(name, lambda: iter(())).split == split
 
 
 def test_odd_members_are_left_out_by_name(made, tmp_path, capsys):
