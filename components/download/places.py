@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import urllib.parse
-import urllib.request
 
 from components.core.errors import PipelineError, nearest
 from components.core.storage import location
@@ -28,8 +27,8 @@ def scheme_of(place: str) -> str:
     scheme = match[1].lower()
     if scheme in STORE_SCHEMES:
         location.parse(place)
-    if scheme in ("http", "https"):
-        _check_url(place)
+    if scheme in ("http", "https") and not location.is_url(place):  # not repeated: before an @ may stand a secret
+        raise PipelineError("expected a URL such as https://host/file.tar, received one without a host, or a bad one")
     if scheme in SCHEMES:
         return scheme
     raise PipelineError(f"unknown scheme {scheme!r} in {public(place)}; {nearest(scheme, list(SCHEMES))}")
@@ -54,27 +53,11 @@ def path_behind(place: str) -> pathlib.Path:
     """The absolute path behind a plain path (`~` is the home folder) or a file:// URI.
 
     Raises:
-        PipelineError: a file:// URI that names another host, or no path.
+        PipelineError: a file:// URI that names another host, or no path, or the home folder of nobody here.
     """
     if re.match(r"file:", place, re.IGNORECASE):
-        host, _, path = place[len("file:") :].removeprefix("//").partition("/")
-        if host not in ("", "localhost"):
-            raise PipelineError(f"expected file:///path, received {place!a}, which names the host {host!a}")
-        if not path.strip("/"):  # all of this machine, which nobody means
-            raise PipelineError(f"expected file:///path, received {place!a}, which names no path")
-        place = urllib.request.url2pathname(f"/{path}")
+        return pathlib.Path(location.parse(place).prefix)
     return location.local_path(place)
-
-
-def _check_url(url: str) -> None:
-    """The URL is not repeated: what stands before an @ may be a secret."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # [ without ], a port that is no number
-        named = False
-    if not named:
-        raise PipelineError("expected a URL such as https://host/file.tar, received one without a host, or a bad one")
 
 
 def name_of(place: str) -> str:

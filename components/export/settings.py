@@ -6,6 +6,7 @@ import pydantic
 
 from components.core.errors import PipelineError
 from components.core.settings import RegistrySettings
+from components.core.storage.location import is_url
 from components.export.formats.formats import parse_formats
 
 
@@ -38,10 +39,8 @@ class ExportSettings(RegistrySettings):
     @pydantic.field_validator("model_registry_url")
     @classmethod
     def _an_address(cls, url: str) -> str:
-        if url:
-            parts = urllib.parse.urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-                raise ValueError("expected an address such as http://model-registry-service.kubeflow:8080")
+        if url and (not is_url(url) or (parts := urllib.parse.urlsplit(url)).username or parts.query):
+            raise ValueError("expected an address such as http://model-registry-service.kubeflow:8080")
         return url.rstrip("/")
 
     @pydantic.field_validator("formats")

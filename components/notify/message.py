@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.core.errors import PipelineError, one_line
+from components.core.storage.location import is_url
 
 # The keys of the Kubernetes secret, and the variables they become.
 SECRET_KEYS = {"url": "NOTIFY_WEBHOOK_URL", "ui": "NOTIFY_UI_URL"}
@@ -88,7 +89,7 @@ def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.enviro
     if not url:
         print("no webhook is set: nobody is told")
         return False
-    if _parts(url).scheme not in ("http", "https") or not _parts(url).hostname:
+    if not is_url(url):
         raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
     body = (card if is_teams(url) else message)(outcome, environment.get(SECRET_KEYS["ui"], "").strip())
     for attempt in range(TRIES):

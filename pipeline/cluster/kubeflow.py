@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.core.errors import PipelineError, without_secrets
+from components.core.storage.location import is_url
 from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.refusals import WebPageError, explain, may_pass
 from pipeline.console import by_make, option, program
@@ -61,15 +62,9 @@ class Endpoint:
 def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, str] = os.environ) -> Endpoint:
     """The endpoint of the options, else of the environment, else none: then the SDK looks itself."""
     url = url or first_set(environment, ENDPOINT_VARIABLES)
-    try:
-        parts = urllib.parse.urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
-            raise ValueError
-    except ValueError:  # also of [ without ], and of a port that is no number
-        raise PipelineError(
-            f"expected an endpoint such as http://localhost:8080, received {without_secrets(url)!a}"
-        ) from None
-    if parts.username or parts.password:
+    if url and not is_url(url):
+        raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {without_secrets(url)!a}")
+    if (parts := urllib.parse.urlsplit(url)).username or parts.password:
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
     if not url and not has_cluster(environment):
         raise PipelineError(

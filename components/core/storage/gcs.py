@@ -22,6 +22,7 @@ from components.core.storage.backend import Condition, Limits, Page, Stored
 from components.core.storage.checksums import digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, Corrupted, Denied, NotFound, StorageError, Transient, readable
 from components.core.storage.gcs_errors import LOG_IN, explain_gcs
+from components.core.storage.location import is_url
 from components.core.storage.retry import LONGEST_PAUSE_S
 
 CONNECT_TIMEOUT_S = 10.0
@@ -38,7 +39,8 @@ class GcsBackend:
 
     def __init__(self, bucket: str, limits: Limits):
         self.name, self.limits = bucket, limits
-        _check_emulator(os.environ.get(EMULATOR, ""))
+        if (emulator := os.environ.get(EMULATOR)) and not is_url(emulator):  # the client fails of it with a traceback
+            raise StorageError(f"expected {EMULATOR} as http://host:port, received another value")
         self.timeout = (CONNECT_TIMEOUT_S, limits.stall_s)
         try:
             # project=None: objects need no project, and looking for one fails if only a user is logged in.
@@ -179,17 +181,6 @@ class GcsBackend:
     def _patience(self):
         delays = {"initial": self.limits.first_pause_s, "maximum": LONGEST_PAUSE_S}
         return DEFAULT_RETRY.with_delay(**delays).with_timeout(self.limits.deadline_s)
-
-
-def _check_emulator(url: str) -> None:
-    """Refuses an address that the client would fail on with a traceback, such as a name without a scheme."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if url and not usable:
-        raise StorageError(f"expected {EMULATOR} as http://host:port, received another value")
 
 
 class _Wire(requests.adapters.HTTPAdapter):

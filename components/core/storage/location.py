@@ -44,6 +44,8 @@ def parse(uri: str) -> Location:
         StorageError: unknown scheme, no bucket, an impossible bucket name, credentials in the URI, a key too long.
     """
     scheme, separator, rest = uri.partition("://")
+    if not separator and uri.lower().startswith("file:/"):
+        scheme, separator, rest = uri.partition(":")
     if not separator:
         if (begun := uri.partition(":")[0].lower()) in SCHEMES and ":" in uri:
             raise StorageError(f"expected {begun}://, received {uri!r}; for a local path write ./{uri}")
@@ -87,6 +89,15 @@ def local_path(path: str) -> pathlib.Path:
         raise StorageError(f"expected a path, received {path!a}, the home folder of a user not known here") from None
     above, dots, below = f"{found}/".rpartition("/../")
     return pathlib.Path(f"{above}/..").resolve() / below if dots else found
+
+
+def is_url(text: str) -> bool:
+    """Whether it is http://host or https://host, perhaps with a port and with what follows."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # [ without ], a port that is no number
+        return False
 
 
 def check_key(key: str) -> str:

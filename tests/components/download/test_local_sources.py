@@ -103,8 +103,8 @@ def test_what_is_no_archive_is_refused_and_leaves_nothing(archive, fetch_picture
     [
         ("/no/such/place.tar", "expected the file /no/such/place.tar, received nothing there"),
         ("/dev/zero", "received no regular file there"),
-        ("file://elsewhere/x.tar", "names the host 'elsewhere'"),
-        ("file:", "names no path"),
+        ("file://elsewhere/x.tar", "expected file:///an/absolute/path, received 'file://elsewhere/x.tar'"),
+        ("file:", "expected file://, received 'file:'"),
         ("gs://", "expected gs://bucket/prefix"),
         ("s3://me:hush@bucket/x.tar?hush", "received one with credentials in it"),
         ("htp://host/x.tar", "unknown scheme 'htp' in htp://host/x.tar; did you mean 'http'"),
