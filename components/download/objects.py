@@ -36,7 +36,7 @@ def fetch_object(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache:
             raise PlaceFailedError(
                 f"expected an object at {place}, received a prefix of objects; {OWN_PICTURES}", "a prefix"
             )
-        source.fetch([source.file], original)
+        source.store.download_files([(source.file, original)])
         sums = sums_of(original)
         try:
             check_sums(sums, to_fetch, place)
@@ -104,7 +104,7 @@ def fetched_folder(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
         objects = list(source.objects())
         folder.mkdir(exist_ok=True)
         _forget_deleted({source.below(stored) for stored in objects}, folder)
-        source.fetch(objects, folder)
+        source.store.download_files([(each, folder.joinpath(*local_parts(source.below(each)))) for each in objects])
         try:
             if (files := sum(len(names) for *_, names in os.walk(folder))) < len(objects):
                 raise PipelineError(

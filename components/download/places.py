@@ -8,6 +8,7 @@ import urllib.parse
 
 from components.core.errors import PipelineError, nearest
 from components.core.storage import location
+from components.core.wording import printable
 
 STORE_SCHEMES = location.BUCKET_SCHEMES
 # "package" is a file inside an installed Python package, for data that came with one; only the catalog uses it.
@@ -87,8 +88,7 @@ def public(place: str) -> str:
     if place.startswith("package:"):
         return place
     if scheme is None or scheme[1].lower() == "file":
-        # A path may hold bytes that are no text.
-        return str(path_behind(place)).encode("utf-8", "backslashreplace").decode("utf-8")
+        return printable(str(path_behind(place)))
     if scheme[1].lower() in STORE_SCHEMES and "@" not in place[scheme.end() :].partition("/")[0]:
         return place  # `?`, `#` and `@` are plain characters in a key
     parts = urllib.parse.urlsplit(place)

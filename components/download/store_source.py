@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import pathlib
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +9,6 @@ from components.core.pictures.names import hidden
 from components.core.storage import location
 from components.core.storage.backend import Limits, Stored
 from components.core.storage.errors import NotFound, StorageError
-from components.core.storage.location import local_parts
 from components.core.storage.store import Store, open_store
 
 
@@ -42,12 +40,6 @@ class StoreSource:
     def below(self, stored: Stored) -> str:
         """An object's name below the prefix."""
         return stored.key.removeprefix(f"{self.key}/" if self.key else "")
-
-    def fetch(self, objects: list[Stored], path: str | pathlib.Path) -> None:
-        """Downloads objects: a single one to the file `path`, else into the directory `path`. Resumes; checks."""
-        parts = ([] if self.file else local_parts(self.below(stored)) for stored in objects)
-        places = (pathlib.Path(path, *part) for part in parts)
-        self.store.download_files(list(zip(objects, places, strict=True)))
 
 
 def find_source(uri: str, limits: Limits | None = None) -> StoreSource:

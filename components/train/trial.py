@@ -20,7 +20,7 @@ from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
 from components.core.recall import balanced_accuracy
-from components.core.storage.errors import encodable
+from components.core.wording import printable
 from components.train.errors import SettingsError, TooLittleMemoryError
 from components.train.run import TrainingResult, train
 from components.train.settings import TrainSettings
@@ -60,7 +60,7 @@ def run_trial(
         result = train(settings, *places, varied=parse_changes(changes), keep_checkpoint=keep_checkpoint)
     except SettingsError as error:
         reason = one_line(error, 300)
-        print(f"trial failed: {encodable(reason)}", flush=True)
+        print(f"trial failed: {printable(reason)}", flush=True)
         _show_failure(tensorboard_path, settings, changes)
         with whole_directory(model_path) as directory:
             lacked = isinstance(error, TooLittleMemoryError)

@@ -16,7 +16,7 @@ import dataclasses
 import io
 import logging
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import (
@@ -36,12 +36,12 @@ from PIL import (
 from components.core.pictures import tiff, values
 from components.core.pictures.jpeg import decode_plain_jpeg, refuse_endless_jpeg
 from components.core.pictures.names import LFS, LFS_POINTER
-from components.core.pictures.plain import GREY_MODES, plain_pixels
 from components.core.pictures.thumbnail import as_image
 
 # Tried in this order. Not all that Pillow knows: some of its formats start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 ANIMATED = {"GIF", "PNG", "WEBP", "AVIF", "TIFF"}
+GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 KINDS = {"P": "palette", "PA": "palette", "RGB": "colour", "RGBA": "colour", "RGBa": "colour"}
 ORIENTATION = 0x0112
 SIDES_SWAPPED = {5, 6, 7, 8}
@@ -164,7 +164,7 @@ def open_picture(payload: bytes, shape: tuple[int, int, int] | None, target: Tar
             image = ImageOps.exif_transpose(image)
             changes.append("turned as EXIF says")
         kind = "greyscale" if image.mode in GREY_MODES else KINDS.get(image.mode, image.mode)
-        return Decoded(plain_pixels(image, changes), height, width, kind, tuple(changes))
+        return Decoded(_plain_pixels(image, changes), height, width, kind, tuple(changes))
 
 
 def bring_to(target: Target, opened: Decoded) -> Decoded:
@@ -195,6 +195,29 @@ def reason_of(error: Exception) -> str:
         return f"more than {MAX_PIXELS:,} pixels; make it smaller"
     text = str(error).strip().splitlines()
     return text[0] if text and " at 0x" not in text[0] else type(error).__name__
+
+
+def _plain_pixels(image: Image.Image, changes: list[str]) -> np.ndarray:
+    """The pixels of any mode of Pillow's, uint8 [height, width, 1] if the picture is grey, else [height, width, 3]."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels: nothing says which value is white")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = values.eight_bits(image, changes)
+    mode = "L" if image.mode in GREY_MODES else "RGB"
+    if image.has_transparency_data:
+        image = _on_white(image, changes)
+    plain = image if image.mode == mode else image.convert(mode)
+    return np.asarray(plain).reshape(image.height, image.width, len(mode))
+
+
+def _on_white(image: Image.Image, changes: list[str]) -> Image.Image:
+    """A picture with transparency, laid on white; unless it is opaque after all."""
+    image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+    opacity: Any = image.getchannel("A").getextrema()
+    if opacity[0] == 255:
+        return image
+    changes.append("transparency laid on white")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def _opened(payload: bytes) -> Image.Image:

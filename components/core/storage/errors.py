@@ -5,23 +5,19 @@ import contextlib
 from collections.abc import Iterator
 
 from components.core.errors import PipelineError
-
-
-def encodable(text: str) -> str:
-    """The text with bytes of a name that are no UTF-8 as their escapes: no log would take them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+from components.core.wording import printable
 
 
 def tell(text: str) -> None:
     """Prints a line for whoever watches the log."""
-    print(encodable(text), flush=True)
+    print(printable(text), flush=True)
 
 
 class StorageError(PipelineError):
     """Any failure of a store with a known cause."""
 
     def __init__(self, text: str):
-        super().__init__(encodable(text))
+        super().__init__(printable(text))
 
 
 class NotFound(StorageError):

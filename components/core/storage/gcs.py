@@ -113,7 +113,8 @@ class GcsBackend:
             size=len(data),
             content_type=CONTENT_TYPE,
             checksum="crc32c",
-            if_generation_match=_generation_match(condition),
+            # Generation 0 is Google's way to say "no live object".
+            if_generation_match=0 if condition.absent else condition.generation and int(condition.generation),
             retry=None,
             timeout=self.timeout,
         )
@@ -220,13 +221,6 @@ class _Wire(requests.adapters.HTTPAdapter):
             if sent:
                 sent(len(request.body or b""))
         return response
-
-
-def _generation_match(condition: Condition) -> int | None:
-    # Generation 0 is Google's way to say "no live object".
-    if condition.absent:
-        return 0
-    return int(condition.generation) if condition.generation is not None else None
 
 
 def _stored(blob: storage.Blob, size: int | None = None) -> Stored:

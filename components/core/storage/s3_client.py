@@ -1,6 +1,5 @@
 """boto3's client for one bucket, as quick and as patient as it has to be."""
 
-import copy
 import datetime
 import functools
 import os
@@ -8,7 +7,6 @@ from typing import Any
 
 import boto3
 import botocore.config
-import botocore.hooks
 import botocore.loaders
 import botocore.session
 import botocore.utils
@@ -61,8 +59,7 @@ def open_client(scheme: str, bucket: str, limits: Limits) -> Any:
 
 
 def _client(endpoint: str | None, config: botocore.config.Config, credentials: dict[str, str]) -> Any:
-    hooks = copy.copy(_hooks())
-    session = botocore.session.Session(event_hooks=hooks, include_builtin_handlers=False)
+    session = botocore.session.Session()
     session.register_component("data_loader", _service_descriptions())
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     # EC2 gives a machine its credentials, as busy as it may be; boto3 asks once, for a second, and takes it for no EC2.
@@ -86,14 +83,6 @@ def moment(text: str) -> datetime.datetime:
         return datetime.datetime.fromisoformat(text)
     except (TypeError, ValueError):  # in headers it has another form
         return botocore.utils.parse_timestamp(text)
-
-
-@functools.cache
-def _hooks() -> botocore.hooks.HierarchicalEmitter:
-    """The handlers of a session's events, put together once: 17 of a client's 24 ms otherwise."""
-    hooks = botocore.hooks.HierarchicalEmitter()
-    botocore.session.Session(event_hooks=hooks)
-    return hooks
 
 
 @functools.cache

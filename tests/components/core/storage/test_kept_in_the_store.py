@@ -73,21 +73,17 @@ def test_a_mirror_in_a_missing_bucket_is_told(gcs, original, wanted, tmp_path, c
     assert len(told) == 2 and all("expected a bucket gs://no-such-bucket, received none" in line for line in told)
 
 
-def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket, tmp_path):
+def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket):
     store = open_store(bucket.uri, SMALL)
     store.write_bytes("photos.tar", b"archive")
     store.write_bytes("photos/cat/1.jpg", b"cat")
     store.write_bytes("photos/dog/2.jpg", b"dogs")
     one = find_source(f"{bucket.uri}/photos.tar", SMALL)
     assert [stored.size for stored in one.objects()] == [7] == [one.file.size]
-    one.fetch(list(one.objects()), tmp_path / "photos.tar")
-    assert (tmp_path / "photos.tar").read_bytes() == b"archive"
     for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
         many = find_source(uri, SMALL)
         sizes = [stored.size for stored in many.objects()]
         assert (many.file, sizes) == (None, [3, 4])
-    many.fetch(list(many.objects()), tmp_path / "photos")
-    assert (tmp_path / "photos" / "dog" / "2.jpg").read_bytes() == b"dogs"
     assert len(list(find_source(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
     with pytest.raises(NotFound, match="expected an object .*/phot or objects below it, received none"):
         find_source(f"{bucket.uri}/phot", SMALL)
