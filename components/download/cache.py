@@ -76,9 +76,7 @@ class Cache:
 
     def original(self, to_fetch: FileToFetch, url: str) -> pathlib.Path:
         """Where the finished file lies or would lie: under its checksum, so that all mirrors share it, or its URL."""
-        proof = to_fetch.checksum
-        known = f"{proof.algorithm}-{proof.digits}" if proof else f"url-{url_digest(url)}"
-        return self.folder / f"{known}-{to_fetch.name}"
+        return self.folder / f"{to_fetch.checksum or f'url-{url_digest(url)}'}-{to_fetch.name}"
 
     @contextlib.contextmanager
     def locked(self, original: pathlib.Path) -> Iterator[None]:

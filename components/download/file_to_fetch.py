@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import pathlib
-from typing import Literal
 
 from components.core.errors import PipelineError
 from components.core.progress import Progress
@@ -26,17 +25,10 @@ class Sums:
     md5: str
     sha256: str
 
-
-@dataclasses.dataclass(frozen=True)
-class Checksum:
-    """The checksum that a file must have."""
-
-    algorithm: Literal["md5", "sha256"]
-    digits: str
-
-    def of(self, sums: Sums) -> str:
-        """The file's digits under this checksum's algorithm."""
-        return getattr(sums, self.algorithm)
+    def like(self, checksum: str) -> str:
+        """The file's own, by the same algorithm."""
+        algorithm = checksum.partition("-")[0]
+        return f"{algorithm}-{getattr(self, algorithm)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +36,12 @@ class FileToFetch:
     """One file to fetch.
 
     Attributes:
-        checksum: None: any content will do.
+        checksum: which it must have, as `md5-DIGITS` or `sha256-DIGITS`; empty: any content will do.
         bytes: its published size, so that a place that offers another one can be passed over; None: not known.
     """
 
     name: str
-    checksum: Checksum | None = None
+    checksum: str = ""
     bytes: int | None = None
 
 
@@ -74,14 +66,14 @@ class PlaceFailedError(PipelineError):
 
 def check_sums(sums: Sums, to_fetch: FileToFetch, place: str) -> None:
     """Raises PlaceFailedError, with both sums, if a file is not the one that was to come."""
-    checksum = to_fetch.checksum
-    if checksum is None or checksum.of(sums) == checksum.digits:
+    wanted = to_fetch.checksum
+    if not wanted or sums.like(wanted) == wanted:
         return
-    expected, received = (f"{checksum.algorithm} {digits}" for digits in (checksum.digits, checksum.of(sums)))
+    expected, received = (checksum.replace("-", " ") for checksum in (wanted, sums.like(wanted)))
     advice = "fetch it again"
     if sums.md5 in PYTHON_ARCHIVES:
         advice = f"that is the python version, whose pickles are code; give the binary one, {PYTHON_ARCHIVES[sums.md5]}"
-    elif checksum.algorithm == "md5":
+    elif wanted.startswith("md5"):
         advice = f"if these data are meant, give source_sha256={sums.sha256}; {OWN_PICTURES}"
     raise PlaceFailedError(
         f"expected {to_fetch.name} with {expected}, received {received} from {place}; {advice}",

@@ -22,7 +22,7 @@ class Mirror:
 
     def fetch(self, to_fetch: FileToFetch, target: pathlib.Path) -> Sums | None:
         """Brings the team's copy to `target`; None if there is none, or none that is proven, which is told."""
-        if to_fetch.checksum is None:
+        if not to_fetch.checksum:
             return None
         try:
             with scratch_directory(target) as beside:  # what lies there becomes part of the artifact
@@ -41,7 +41,7 @@ class Mirror:
 
     def keep(self, to_fetch: FileToFetch, path: pathlib.Path) -> None:
         """Gives the team a copy of proven bytes. One that can't be given is told, and costs this run nothing."""
-        if to_fetch.checksum is None:
+        if not to_fetch.checksum:
             return
         try:
             self.store.upload_file(path, _key(to_fetch), "mirror")
@@ -50,5 +50,4 @@ class Mirror:
 
 
 def _key(to_fetch: FileToFetch) -> str:
-    assert to_fetch.checksum is not None, "what nothing proves is not kept"
-    return f"originals/{to_fetch.checksum.algorithm}-{to_fetch.checksum.digits}/{to_fetch.name}"
+    return f"originals/{to_fetch.checksum}/{to_fetch.name}"

@@ -4,7 +4,6 @@ A prefix of pictures in a store stays where it is: the artifact then holds a lis
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from components.core.progress import amount
 from components.core.wording import printable
 from components.download import packing
 from components.download.cache import Cache
-from components.download.file_to_fetch import Checksum, FileToFetch, Patience, PlaceFailedError, Sums, sums_of
+from components.download.file_to_fetch import FileToFetch, Patience, PlaceFailedError, Sums, sums_of
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
 from components.download.sanity import check_fetched
@@ -26,17 +25,7 @@ from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
 
 PICTURES = "pictures"
-
-
-@dataclasses.dataclass(frozen=True)
-class Brought:
-    """One file of the artifact: its name, what it turned out to be, where it came from, and what it lists if it is a
-    listing."""
-
-    name: str
-    sums: Sums
-    place: str
-    listing: Listing | None = None
+Brought = tuple[RawFile, str]  # and its MD5
 
 
 def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
@@ -74,23 +63,23 @@ def download_known(settings: DownloadSettings, known: KnownDataset, raw_path: st
 
 def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[FileToFetch, tuple[str, ...]]]:
     """Each file to fetch, and the places to try for it in turn."""
-    own_sum = Checksum("sha256", settings.source_sha256) if settings.source_sha256 else None
+    own_sum = f"sha256-{settings.source_sha256}" if settings.source_sha256 else ""
     if not known.originals:
         places = places_of(settings.source)
         for number, place in enumerate(places, start=1):
             name = f"{PICTURES}-{number}" if len(places) > 1 else PICTURES
-            yield FileToFetch(name, own_sum if len(places) == 1 and not settings.labels else None), (place,)
+            yield FileToFetch(name, own_sum if len(places) == 1 and not settings.labels else ""), (place,)
         if settings.labels:
             yield FileToFetch(LABELS_FILE), (settings.labels,)
     several = len(known.originals) > 1
     for original in known.originals:
-        published = Checksum("md5", original.md5) if original.md5 else None
+        published = f"md5-{original.md5}" if original.md5 else ""
         if not settings.source:
             yield FileToFetch(original.name, published, original.bytes), original.mirrors
             continue
         place = inside(settings.source, original.name) if several else settings.source
         # The user's own sum stands in for the published one. Those of several files are compared once all are here.
-        yield FileToFetch(original.name, None if several else own_sum or published), (place,)
+        yield FileToFetch(original.name, "" if several else own_sum or published), (place,)
 
 
 def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
@@ -125,10 +114,10 @@ def _run(
         else:
             place, sums = _from_any(to_fetch, tried, path, cache, patience, mirror)
             if to_fetch.name != LABELS_FILE:
-                check_fetched(path, known.format, public(place), proven=to_fetch.checksum is not None)
+                check_fetched(path, known.format, public(place), proven=bool(to_fetch.checksum))
     if packed:
         path = path.rename(folder / f"{to_fetch.name}.{archive_kind(path)}")
-    return Brought(path.name, sums, tried[0])
+    return _brought(path.name, sums, tried[0])
 
 
 def _in_place(place: str, to_fetch: FileToFetch, folder: pathlib.Path) -> Brought | None:
@@ -142,10 +131,14 @@ def _in_place(place: str, to_fetch: FileToFetch, folder: pathlib.Path) -> Brough
     if listing is None:
         return None
     sums = sums_of(path)
-    if to_fetch.checksum and to_fetch.checksum.of(sums) != to_fetch.checksum.digits:
+    if to_fetch.checksum and sums.like(to_fetch.checksum) != to_fetch.checksum:
         path.unlink()
         return None
-    return Brought(path.name, sums, place, listing)
+    return _brought(path.name, sums, place, listing)
+
+
+def _brought(name: str, sums: Sums, place: str, listing: Listing | None = None) -> Brought:
+    return RawFile(name=name, bytes=sums.bytes, sha256=sums.sha256, uri=public(place), listing=listing), sums.md5
 
 
 def _from_any(
@@ -184,17 +177,8 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
     places = places_of(settings.source) or [known.originals[0].mirrors[0]]
     if not settings.source and len(files) > 1:
         places = [places[0].rpartition("/")[0]]
-    sums = "".join(sorted(f"{file.sums.sha256}  {file.name}\n" for file in files))
-    described = [
-        RawFile(
-            name=file.name,
-            bytes=file.sums.bytes,
-            sha256=file.sums.sha256,
-            uri=public(file.place),
-            listing=file.listing,
-        )
-        for file in files
-    ]
+    described = [file for file, _ in files]
+    sums = "".join(sorted(f"{file.sha256}  {file.name}\n" for file in described))
     return RawInfo(
         dataset=settings.dataset,
         title=_title(settings.dataset, [] if known.originals and not _others(known, files) else places),
@@ -210,7 +194,7 @@ def _describe(settings: DownloadSettings, known: KnownDataset, files: list[Broug
 def _others(known: KnownDataset, files: list[Brought]) -> list[tuple[Original, str]]:
     """The known data set's files that are not the published ones, each with its MD5."""
     each = zip(known.originals, files, strict=False)
-    return [(original, file.sums.md5) for original, file in each if original.md5 not in ("", file.sums.md5)]
+    return [(original, md5) for original, (_, md5) in each if original.md5 not in ("", md5)]
 
 
 def _title(dataset: str, own: list[str]) -> str:

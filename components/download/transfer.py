@@ -89,7 +89,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         if origin.validator and origin.url == url_digest(url):
             headers["If-Range"] = origin.validator
     with _ask(session, url, headers, patience) as response:
-        if to_fetch.checksum is None and _is_led_astray(response):
+        if not to_fetch.checksum and _is_led_astray(response):
             raise RefusedError("a redirect from https to plain http, where anybody may change it; give source_sha256")
         total = _accept(response, url, partial, to_fetch)
         require_room(partial.path.parent, (total or 0) - partial.size)

@@ -60,7 +60,7 @@ def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cac
     original = cache.original(to_fetch, url)
     partial = Partial(original)
     with cache.locked(original):
-        if to_fetch.checksum is None:
+        if not to_fetch.checksum:
             transfer(url, partial, to_fetch, patience)
             # Nothing could prove it next time, so it is not kept.
             shutil.move(partial.path, target)

@@ -16,7 +16,7 @@ from components.core.catalog import KnownDataset
 from components.core.errors import PipelineError
 from components.core.pictures import packed
 from components.core.pictures.archives import iter_members
-from components.download.file_to_fetch import Checksum, FileToFetch, Sums, check_sums
+from components.download.file_to_fetch import FileToFetch, Sums, check_sums
 from components.download.run import download, download_known
 from components.download.settings import DownloadSettings
 from tests.components.download.faulty_server import DATA, PATIENCE, original, tar_gz
@@ -194,7 +194,7 @@ def test_cifar_s_python_version_is_told_from_the_binary_one(archive, fetch_known
 
 
 def test_the_advice_for_the_published_python_version_is_the_binary_one():
-    to_fetch = FileToFetch("cifar-10-binary.tar.gz", Checksum("md5", "c32a1d4ab5d03f1284b67883e8d87530"))
+    to_fetch = FileToFetch("cifar-10-binary.tar.gz", "md5-c32a1d4ab5d03f1284b67883e8d87530")
     with pytest.raises(
         PipelineError, match="; that is the python version, .* give the binary one, cifar-10-binary.tar.gz"
     ):

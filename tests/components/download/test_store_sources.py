@@ -17,7 +17,7 @@ from components.core.catalog import Original
 from components.core.errors import PipelineError
 from components.core.storage import Limits, open_store
 from components.download.cache import Cache, url_digest
-from components.download.file_to_fetch import Checksum, FileToFetch
+from components.download.file_to_fetch import FileToFetch
 from components.download.look import look
 from components.download.mirror import Mirror
 from components.download.transport import folder_at
@@ -192,7 +192,7 @@ def test_the_mirror_is_filled_once_and_then_asked_first(bucket, server, fetch_kn
 def test_a_copy_in_the_mirror_that_is_not_the_original_is_told_and_mended(gcs, server, fetch_known, tmp_path, capsys):
     wanted = served(server, tar_gz())
     (tmp_path / wanted.name).write_bytes(tar_gz(1000))
-    Mirror(gcs.uri).keep(FileToFetch(wanted.name, Checksum("md5", wanted.md5)), tmp_path / wanted.name)
+    Mirror(gcs.uri).keep(FileToFetch(wanted.name, f"md5-{wanted.md5}"), tmp_path / wanted.name)
     for said in ("fetching the original instead", "from the mirror"):
         fetch_known(wanted, mirror=gcs.uri)
         assert (tmp_path / "raw" / wanted.name).read_bytes() == tar_gz()
