@@ -77,14 +77,11 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
                 target = _inside(path, target)
                 skipped += not links
                 if links:
-                    with MemberFile(path, name, 0, io.BytesIO(), link=target) as file:
-                        yield name, 0, file
+                    yield name, 0, MemberFile(path, name, 0, io.BytesIO(), link=target)
             elif source is not None:
-                with MemberFile(path, name, size, source) as file:
-                    yield name, size, file
+                yield name, size, MemberFile(path, name, size, source)
             elif folders:
-                with MemberFile(path, name, 0, io.BytesIO()) as file:
-                    yield f"{name}/", 0, file
+                yield f"{name}/", 0, MemberFile(path, name, 0, io.BytesIO())
     if skipped:
         print(f"skipped {skipped:,} links in {path.name}: only regular files are read", flush=True)
 
@@ -131,32 +128,20 @@ def _inside(path: pathlib.Path, name: str) -> str:
     return posixpath.normpath(name)
 
 
-class MemberFile(io.RawIOBase):
+class MemberFile:
     """One member's bytes, forward only. A plain `read()` returns them all. `link`: the member that it stands for."""
 
     def __init__(self, archive: pathlib.Path, name: str, size: int, source: Readable, link: str = ""):
         self.archive, self.name, self.left, self.source, self.link = archive, name, size, source, link
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        self._checkClosed()
-        size = self.left if size is None or size < 0 else min(size, self.left)
+    def read(self, size: int = -1) -> bytes:
+        size = self.left if size < 0 else min(size, self.left)
         with damage_named(self.archive, self.name):
             data = self.source.read(size) if size else b""
             if len(data) < size:
                 raise EOFError(f"{self.left - len(data):,} bytes are missing")
         self.left -= len(data)
         return data
-
-    def readall(self) -> bytes:
-        return self.read()
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 # What the two readers below yield: name, size, where a link leads (None for no link), open bytes (None for no file).

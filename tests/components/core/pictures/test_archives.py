@@ -74,19 +74,8 @@ def test_members_need_not_be_read_or_only_in_part(archive):
     for name, size, file in iter_members(archive):
         names.append(name)
         if size > 700:
-            assert file.read(300) == FILES[name][:300]
-            buffer = bytearray(300)
-            assert file.readinto(buffer) == 300
-            assert bytes(buffer) == FILES[name][300:600]
+            assert file.read(300) + file.read(300) == FILES[name][:600]
     assert names == list(FILES)
-
-
-def test_a_member_is_closed_once_the_next_is_asked_for(archive):
-    members = iter_members(archive)
-    _, _, first = next(members)
-    next(members)
-    with pytest.raises(ValueError, match="closed"):
-        first.read()
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/passwd", "..\\evil", "\\evil", "C:/evil"])
