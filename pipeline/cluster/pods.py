@@ -228,7 +228,7 @@ def find_pods(run_id: str, namespace: str) -> Pods | None:
     said: set[str] = set()
     logging.getLogger().addFilter(lambda line: line.module != "kube_config" or _is_new(line.getMessage(), said))
     try:
-        api = kubernetes_api(client.Configuration())
+        api = kubernetes_api()
         pods = Pods(client.CoreV1Api(api), client.CustomObjectsApi(api), namespace or "kubeflow", run_id)
         pods._list()
     except (config.ConfigException, client.ApiException, HTTPError, OSError, TypeError):
@@ -242,8 +242,8 @@ def _is_new(message: str, said: set[str]) -> bool:
     return new
 
 
-def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
-    """The API of the cluster around this process, else of the kubeconfig, which are read into `configuration`.
+def kubernetes_api() -> "client.ApiClient":
+    """The API of the cluster around this process, else of the kubeconfig.
 
     Raises:
         ConfigException, OSError, TypeError: there is neither, or it can't be used.
@@ -251,6 +251,7 @@ def kubernetes_api(configuration: "client.Configuration") -> "client.ApiClient":
     import urllib3
     from kubernetes import client, config
 
+    configuration = client.Configuration()
     configuration.retries = 0  # a cluster that is not there should not cost a minute
     try:
         config.load_incluster_config(configuration)

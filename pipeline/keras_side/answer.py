@@ -12,12 +12,11 @@ def main() -> None:
     """Prints the answer as its last line, or fails with one line."""
     with one_line_errors():
         from pipeline.keras_side.check import build_all
-        from pipeline.keras_side.describe import model_facts
+        from pipeline.keras_side.describe import described
 
         asked = json.loads(sys.argv[1])
-        answers: dict[str, Callable[..., Any]] = {"check": build_all, "describe": model_facts}
-        answer = answers[asked["question"]](**asked["about"])
-        print(answer.model_dump_json() if answer else "{}")
+        answers: dict[str, Callable[..., Any]] = {"check": build_all, "describe": described}
+        print(json.dumps(answers[asked["question"]](**asked["about"])))
 
 
 if __name__ == "__main__":

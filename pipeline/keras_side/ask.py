@@ -31,7 +31,7 @@ def start_python(command: list[str], environment: Mapping[str, str], output: int
     return python_process(command, environment, output).wait
 
 
-def ask(question: str, start: StartPython = start_python, **about: Any) -> dict[str, Any]:
+def ask(question: str, start: StartPython = start_python, **about: Any) -> Any:
     """The answer to a question about JSON values.
 
     Args:

@@ -4,37 +4,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import pydantic
-
 from components.core.catalog import DATASETS
 from components.core.progress import amount
 from components.train.settings import TrainSettings
 from pipeline.console import option, table
 from pipeline.keras_side.ask import ask
 from pipeline.keras_side.check import SOME_CLASSES, possible_shapes
-from pipeline.keras_side.costs import TRAINING_TIMES, LayerCost, layer_costs, variable_bytes, working_bytes
+from pipeline.keras_side.costs import TRAINING_TIMES, layer_costs, variable_bytes, working_bytes
 from pipeline.parameters.parameters import Parameters
 
 SOME_SHAPE = (32, 32, 3)
 COLUMNS = ("layer", "type", "output", "parameters", "FLOP", "memory")
-
-
-class ModelFacts(pydantic.BaseModel):
-    """What a model is and costs. Operations (FLOP) and bytes are those of one picture unless a field says otherwise."""
-
-    layers: list[LayerCost]
-    precision: str
-    device: str
-    parameters: int
-    trained_parameters: int
-    weight_bytes: int
-    forward_flops: int
-    training_flops: int
-    forward_bytes: int = pydantic.Field(description="what a layer reads and writes, of the layer that needs most")
-    kept_bytes: int = pydantic.Field(description="every layer's output: what the backward pass needs")
-    state_bytes: int = pydantic.Field(
-        description="what training holds: weights, gradients, and what the optimizer keeps"
-    )
 
 
 def describe(parameters: Parameters, classes: int | None = None) -> str:
@@ -48,18 +28,17 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     ]
     count = count or SOME_CLASSES
     settings = parameters.model_dump(include=set(TrainSettings.model_fields))
-    facts = ModelFacts(**ask("describe", settings=settings, image_shape=shape, class_count=count))
     return "\n".join(
         [
             f"{parameters.dataset}: pictures of {_shape(shape)}, {count} classes",
             *([f"assumed, as only the data can tell: {', '.join(assumed)}"] if assumed else []),
             "",
-            _table(facts, parameters),
+            ask("describe", settings=settings, image_shape=shape, class_count=count),
         ]
     )
 
 
-def model_facts(settings: dict[str, Any], image_shape: Sequence[int], class_count: int) -> ModelFacts:
+def described(settings: dict[str, Any], image_shape: Sequence[int], class_count: int) -> str:
     """The model that these settings of TrainSettings train on this machine, in the process that loads Keras."""
     from components.train.device import choose_policy, find_device
     from components.train.network.architecture import parse_architecture
@@ -73,23 +52,6 @@ def model_facts(settings: dict[str, Any], image_shape: Sequence[int], class_coun
     optimizer = make_optimizer(checked, steps=checked.epochs)
     optimizer.build(model.trainable_variables)
     layers = layer_costs(model)
-    forward = sum(layer.flops or 0 for layer in layers)
-    return ModelFacts(
-        layers=layers,
-        precision=policy,
-        device=device.name,
-        parameters=model.count_params(),
-        trained_parameters=sum(math.prod(weight.shape) for weight in model.trainable_weights),
-        weight_bytes=variable_bytes(model.weights),
-        forward_flops=forward,
-        training_flops=TRAINING_TIMES * forward,
-        forward_bytes=working_bytes(model),
-        kept_bytes=sum(layer.bytes for layer in layers),
-        state_bytes=variable_bytes([*model.weights, *model.trainable_weights, *optimizer.variables]),
-    )
-
-
-def _table(facts: ModelFacts, parameters: Parameters) -> str:
     rows = [
         (
             layer.name,
@@ -99,29 +61,31 @@ def _table(facts: ModelFacts, parameters: Parameters) -> str:
             "?" if layer.flops is None else _flop(layer.flops),
             amount(layer.bytes, "B"),
         )
-        for layer in facts.layers
+        for layer in layers
     ]
-    batch = parameters.batch_size
-    auto = f", what {facts.device} does well" if parameters.precision == "auto" else ""
-    exported = "; twice that as exported, with average_mirrored" if parameters.average_mirrored else ""
+    forward = sum(layer.flops or 0 for layer in layers)
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    kept = sum(layer.bytes for layer in layers)
+    state = variable_bytes([*model.weights, *model.trainable_weights, *optimizer.variables])
+    auto = f", what {device.name} does well" if checked.precision == "auto" else ""
+    exported = "; twice that as exported, with average_mirrored" if checked.average_mirrored else ""
     told = [
-        ("precision", f"{facts.precision}{auto}"),
-        ("parameters", f"{facts.parameters:,}, of which {facts.trained_parameters:,} are trained"),
-        ("weights", amount(facts.weight_bytes, "B")),
-        ("forward", f"{_flop(facts.forward_flops)}FLOP a picture{exported}"),
-        ("", f"{amount(facts.forward_bytes, 'B')} a picture at a time"),
-        ("training", f"{_flop(facts.training_flops)}FLOP a picture, about three times the forward pass"),
-        ("", f"{amount(facts.kept_bytes, 'B')} a picture, kept until the backward pass has used it"),
+        ("precision", f"{policy}{auto}"),
+        ("parameters", f"{model.count_params():,}, of which {trained:,} are trained"),
+        ("weights", amount(variable_bytes(model.weights), "B")),
+        ("forward", f"{_flop(forward)}FLOP a picture{exported}"),
+        ("", f"{amount(working_bytes(model), 'B')} a picture at a time"),
+        ("training", f"{_flop(TRAINING_TIMES * forward)}FLOP a picture, about three times the forward pass"),
+        ("", f"{amount(kept, 'B')} a picture, kept until the backward pass has used it"),
         (
             "memory",
-            f"{amount(facts.state_bytes, 'B')} for weights, gradients and the optimizer's state, and "
-            f"{amount(facts.kept_bytes * batch, 'B')} for a batch of {batch:,}",
+            f"{amount(state, 'B')} for weights, gradients and the optimizer's state, and "
+            f"{amount(kept * checked.batch_size, 'B')} for a batch of {checked.batch_size:,}",
         ),
     ]
-    uncounted = sorted({layer.type for layer in facts.layers if layer.flops is None})
-    notes = [("note", f"not counted: the FLOP of {', '.join(uncounted)}")] if uncounted else []
-    lines = [f"{name:<12}{said}" for name, said in (*told, *notes)]
-    return "\n".join([table(rows, COLUMNS), "", *lines])
+    if uncounted := sorted({layer.type for layer in layers if layer.flops is None}):
+        told.append(("note", f"not counted: the FLOP of {', '.join(uncounted)}"))
+    return "\n".join([table(rows, COLUMNS), "", *(f"{name:<12}{said}" for name, said in told)])
 
 
 def _shape(shape: Any) -> str:

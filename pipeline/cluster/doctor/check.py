@@ -86,4 +86,4 @@ class Setup:
         """The API of the cluster of the kubeconfig, or of the pod this runs in."""
         from kubernetes import client
 
-        return client.CoreV1Api(kubernetes_api(client.Configuration()))
+        return client.CoreV1Api(kubernetes_api())
