@@ -19,6 +19,8 @@ from pipeline.images.base_image import base_name
 from pipeline.revision import checkout_revision
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     import docker
 
 FOLDER = pathlib.Path("build/statements")
@@ -47,9 +49,11 @@ def markers_of(client: "docker.DockerClient", name: str) -> dict[str, str]:
 def bill_of_materials(name: str, stage: str, markers: Mapping[str, str]) -> dict[str, Any]:
     """What is in an image, as CycloneDX 1.6: the locked packages, and the base image as one thing, whose parts its own
     makers list. https://cyclonedx.org/docs/1.6/json/"""
+    locks = [docker_folder() / f"requirements/{lock}.txt" for lock in dict.fromkeys(("data", "kfp", stage))]
+    pins = {(each.name, str(each.specifier).removeprefix("==")) for lock in locks for each in locked(lock, markers)}
     packages = [
         {"type": "library", "name": package, "version": version, "purl": f"pkg:pypi/{package}@{version}"}
-        for package, version in sorted(set(_locked(stage, markers)))
+        for package, version in sorted(pins)
     ]
     return {
         "bomFormat": "CycloneDX",
@@ -110,13 +114,11 @@ def _cosign(*arguments: str) -> None:
         )
 
 
-def _locked(stage: str, markers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The name and version of each package that the stage's locks install in the image."""
+def locked(file: pathlib.Path, markers: Mapping[str, str] | None = None) -> "Iterator[Requirement]":
+    """The packages that a lock has for an image, by what it answers the markers, or for this machine."""
     from packaging.requirements import Requirement
 
-    for lock in dict.fromkeys(("data", "kfp", stage)):
-        for line in (docker_folder() / f"requirements/{lock}.txt").read_text().splitlines():
-            if line[:1].isalnum():
-                requirement = Requirement(line.removesuffix("\\"))
-                if not requirement.marker or requirement.marker.evaluate(dict(markers)):
-                    yield requirement.name, str(requirement.specifier).removeprefix("==")
+    for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", file.read_text(encoding="utf-8"), re.MULTILINE):
+        requirement = Requirement(line)
+        if not requirement.marker or requirement.marker.evaluate(dict(markers) if markers else None):
+            yield requirement

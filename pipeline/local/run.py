@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from components.core.errors import one_line
@@ -60,16 +60,16 @@ class LocalRun:
         self.tags: dict[str, str] = {}  # of the steps that are processes: their code's when the run began
 
     @contextlib.contextmanager
-    def interruptible(self, signals: Iterable[int], end: Callable[[], None]) -> Iterator[None]:
+    def interruptible(self, ends: Mapping[int, Callable[[], None]]) -> Iterator[None]:
         """Lets Ctrl-C and other signals end the run: kfp.local runs a loop on a thread, and would first run all that is
         left; a container would train on when the terminal is closed."""
 
-        def stop(*_: Any) -> None:
+        def stop(number: int, _: Any) -> None:
             self.stopped = True
-            end()
+            ends[number]()
             raise KeyboardInterrupt
 
-        before = {number: signal.getsignal(number) for number in signals}
+        before = {number: signal.getsignal(number) for number in ends}
         before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}  # as nohup has it
         for number in before:
             signal.signal(number, stop)

@@ -98,10 +98,7 @@ def one_pass(job: LocalJob, warm: WarmProcess | None = None) -> tuple[LocalRun, 
                 end()
                 # Ctrl-C reaches a step that is a process by itself, and an interrupt of this process alone does not.
                 interrupted = end if runner == "docker" else functools.partial(_soon, end)
-                with (
-                    run.interruptible({signal.SIGTERM, signal.SIGHUP}, end),
-                    run.interruptible({signal.SIGINT}, interrupted),
-                ):
+                with run.interruptible({signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGINT: interrupted}):
                     failure = run.go(parameters, runner, image, warm, job.cached, looked)
             finally:
                 end()

@@ -4,7 +4,6 @@ import datetime
 import email.utils
 import importlib.metadata
 import pathlib
-import re
 import sys
 
 from components.core.errors import PipelineError
@@ -27,24 +26,20 @@ def check_python(setup: Setup) -> Check:
 
 def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
     """Whether what is installed is what is locked."""
-    import packaging.requirements
+    from pipeline.images.statements import locked
 
     if not lock.is_file():
         return failed(f"{lock.name} is missing", "check the project out again, or: make lock")
-    off, count = [], 0
-    for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", lock.read_text(encoding="utf-8"), re.MULTILINE):
-        wanted_here = packaging.requirements.Requirement(line)
-        if wanted_here.marker and not wanted_here.marker.evaluate():
-            continue
-        count += 1
+    packages, off = list(locked(lock)), []
+    for pinned in packages:
         try:
-            here = importlib.metadata.version(wanted_here.name)
+            here = importlib.metadata.version(pinned.name)
         except importlib.metadata.PackageNotFoundError:
             here = "missing"
-        if not wanted_here.specifier.contains(here if here != "missing" else "0", prereleases=True):
-            off.append(f"{wanted_here.name} {here}, locked {str(wanted_here.specifier).removeprefix('==')}")
+        if not pinned.specifier.contains(here if here != "missing" else "0", prereleases=True):
+            off.append(f"{pinned.name} {here}, locked {str(pinned.specifier).removeprefix('==')}")
     if not off:
-        return ok(f"{count} packages, each as the lock file has it")
+        return ok(f"{len(packages)} packages, each as the lock file has it")
     more = f" and {len(off) - 3} more" if len(off) > 3 else ""
     return warning("; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
 
