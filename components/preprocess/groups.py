@@ -76,7 +76,7 @@ def group_notices(source: Source, groups: np.ndarray, splits: np.ndarray, settin
     _, places, sizes = np.unique(groups[named], return_inverse=True, return_counts=True)
     told = [
         f"pictures stay together by {settings.group_column}: {counted(names, 'group')}, the largest of "
-        f"{percent(sizes.max() / read.sum())} of all, so that the classes are split less evenly"
+        f"{percent(sizes.max(initial=0) / read.sum())} of all, so that the classes are split less evenly"
     ]
     if alone := int(read.sum() - named.sum()):
         told.append(f"{counted(alone, 'picture')} of no group, each on its own")

@@ -16,7 +16,7 @@ import numpy as np
 
 from components.core.artifacts.dataset import SPLITS
 from components.core.errors import PipelineError
-from components.core.wording import listed, percent
+from components.core.wording import counted, listed, percent
 from components.preprocess.settings import PreprocessSettings
 from components.preprocess.sources.source import TEST, TRAIN, VALIDATION, Source
 
@@ -68,17 +68,19 @@ def assign_splits(
             chosen = _share(source.labels, hashes, splits, settings.validation_split, settings.split_seed, VALIDATION)
             splits[chosen] = VALIDATION
             words[VALIDATION] = f"about {share} of each class's training pictures, {by_their}"
-    _check(source, splits, bool(settings.validation_split), validation == "last")
+    _check(source, hashes, splits, settings, validation == "last")
     return splits, words
 
 
-def _check(source: Source, splits: np.ndarray, validated: bool, by_last: bool) -> None:
+def _check(source: Source, hashes: np.ndarray, splits: np.ndarray, settings: PreprocessSettings, by_last: bool) -> None:
     """Refuses an empty split, and a class that can't be learned."""
     unreadable = np.count_nonzero(splits == UNREADABLE)
     received = f"{len(source):,} pictures of {len(source.class_names)} classes"
+    if settings.group_column:
+        received += f" in {counted(len(np.unique(hashes[splits != UNREADABLE])), 'group')}"
     received += f", {unreadable:,} of them unreadable" if unreadable else ""
     for split in (TRAIN, VALIDATION, TEST):
-        if split not in splits and (split != VALIDATION or validated):
+        if split not in splits and (split != VALIDATION or settings.validation_split):
             raise PipelineError(
                 f"expected some readable {SPLITS[split]} pictures, received too few to split: {received}; "
                 "add pictures or change the splits"

@@ -8,23 +8,20 @@ from components.preprocess.decoding import Pixels
 from components.preprocess.report.facts import Duplicate
 from components.preprocess.sources.source import Source
 
-SAMPLES_A_CLASS, SAMPLES = 10, 1000
+SAMPLES_A_CLASS, SAMPLES = 10, 120  # 300 to 600 kB in all
 DUPLICATES, MOST_PLACES = 12, 10
 MAX_SIDE = 160
 
 
 def samples(source: Source, order: np.ndarray, pixels: Pixels) -> dict[str, list[np.ndarray]]:
-    """For each class the first few training pictures in the order they were written, which is a random one.
-
-    Ten a class, fewer if there are more than a hundred classes.
-    """
-    count = max(1, min(SAMPLES_A_CLASS, SAMPLES // len(source.class_names)))
+    """The first few training pictures of each class in the order they were written, which is a random one; of as many
+    classes as fit, evenly spread."""
+    names = source.class_names
+    shown = range(0, len(names), -(-len(names) // SAMPLES))
+    each = min(SAMPLES_A_CLASS, SAMPLES // len(shown))
     by_class = order[np.argsort(source.labels[order], kind="stable")]
-    ends = np.cumsum(np.bincount(source.labels[order], minlength=len(source.class_names)))
-    return {
-        name: [reduced(picture, MAX_SIDE) for picture in pixels[members[:count]]]
-        for name, members in zip(source.class_names, np.split(by_class, ends[:-1]), strict=True)
-    }
+    members = np.split(by_class, np.cumsum(np.bincount(source.labels[order], minlength=len(names)))[:-1])
+    return {names[k]: [reduced(picture, MAX_SIDE) for picture in pixels[members[k][:each]]] for k in shown}
 
 
 def duplicates(

@@ -40,7 +40,7 @@ class DataFacts:
 
     Attributes:
         info: what dataset.json says: shape, class names, counts of each class in each split, mean, std, source.
-        samples: class name -> a few pictures of the training split, a seeded choice.
+        samples: class name -> a few pictures of the training split, a seeded choice, of some classes if they are many.
         duplicates: how many different pictures occur in more than one split.
         duplicate_examples: the first few of them.
         in_two_classes: how many different pictures occur in more than one class.

@@ -14,8 +14,6 @@ from components.preprocess.report.facts import DataFacts
 from components.preprocess.report.notices import scarce
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-SAMPLES = 120  # pictures in all: 300 to 600 kB
-SAMPLES_OF_A_CLASS = 10
 
 
 class ClassCount(NamedTuple):
@@ -49,7 +47,7 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         uneven=uneven([row.total for row in classes]),
         largest=max((row.total for row in classes), default=0),
         scarce=scarce(facts, isolated),
-        samples=_samples(facts),
+        samples=facts.samples,
     )
 
 
@@ -74,11 +72,3 @@ def _classes(facts: DataFacts) -> list[ClassCount]:
         for k, name in enumerate(facts.info.class_names)
     ]
     return sorted(rows, key=lambda row: row.total)
-
-
-def _samples(facts: DataFacts) -> dict[str, list[np.ndarray]]:
-    """Pictures to show by class: all classes if they are few, else as many as fit, evenly spread."""
-    names = [name for name in facts.info.class_names if facts.samples.get(name)]
-    shown = names[:: -(-len(names) // SAMPLES)] if names else []
-    each = min(SAMPLES_OF_A_CLASS, SAMPLES // max(1, len(shown)))
-    return {name: facts.samples[name][:each] for name in shown}

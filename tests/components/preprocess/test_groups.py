@@ -88,6 +88,8 @@ def test_groups_where_there_are_none_are_refused(made, tmp_path):
     digits = tree(tmp_path / "digits", members(WRITERS))
     with pytest.raises(PipelineError, match="expected the column patient in labels.csv .* received image, label, Writ"):
         made(digits, group_column="patient")
+    with pytest.raises(PipelineError, match="received too few to split: 400 pictures of 2 classes in 1 group; add pic"):
+        made(tree(tmp_path / "one", members(dict.fromkeys(WRITERS, "w0"))), group_column="Writer Name")
     with pytest.raises(PipelineError, match="expected a table of labels that says in the column patient which pictu"):
         made(tree(tmp_path / "folders", class_folders({"cat": 9, "dog": 9})), group_column="patient")
     with pytest.raises(PipelineError, match="group_column: the last pictures may be a part of a group: choose valid"):
