@@ -101,17 +101,13 @@ def preprocess(
             resize=target.resize,
             fingerprint=fingerprint_of(target.shape, source.class_names, written),
         )
-        in_splits, split_examples = examples.duplicates(source, tally.hashes, splits, pixels, splits)
-        in_classes, class_examples = examples.duplicates(source, tally.hashes, splits, pixels, source.labels)
         height, width = tally.size_ranges()
         seconds = time.monotonic() - began
         facts = DataFacts(
             info=info,
             samples=examples.samples(source, orders[TRAIN], pixels),
-            duplicates=in_splits,
-            duplicate_examples=split_examples,
-            in_two_classes=in_classes,
-            in_two_classes_examples=class_examples,
+            in_two_splits=examples.duplicates(source, tally.hashes, splits, pixels, splits),
+            in_two_classes=examples.duplicates(source, tally.hashes, splits, pixels, source.labels),
             notices=[*source.notices, *group_notices(source, groups, splits, settings), *notices(source, tally)],
             quarantine=tally.quarantine(),
             ignored=source.ignored,
@@ -153,8 +149,8 @@ def _print_summary(facts: DataFacts) -> None:
         *facts.conversions.items(),
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),
         ("unreadable or odd, listed in the data report", facts.info.quarantined),
-        ("in more than one split", facts.duplicates),
-        ("in more than one class", facts.in_two_classes),
+        ("in more than one split", facts.in_two_splits.count),
+        ("in more than one class", facts.in_two_classes.count),
     ]:
         if number:
             print(f"  {number:,} {what}")

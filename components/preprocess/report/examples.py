@@ -5,7 +5,7 @@ import numpy as np
 from components.core.artifacts.dataset import SPLITS
 from components.core.pictures.thumbnail import reduced
 from components.preprocess.decoding import Pixels
-from components.preprocess.report.facts import Duplicate
+from components.preprocess.report.facts import Duplicate, Repeated
 from components.preprocess.sources.source import Source
 
 SAMPLES_A_CLASS, SAMPLES = 10, 120  # 300 to 600 kB in all
@@ -24,10 +24,8 @@ def samples(source: Source, order: np.ndarray, pixels: Pixels) -> dict[str, list
     return {names[k]: [reduced(picture, MAX_SIDE) for picture in pixels[members[k][:each]]] for k in shown}
 
 
-def duplicates(
-    source: Source, hashes: np.ndarray, splits: np.ndarray, pixels: Pixels, apart: np.ndarray
-) -> tuple[int, list[Duplicate]]:
-    """How many different pictures, of one hash, lie apart, and the first few of them.
+def duplicates(source: Source, hashes: np.ndarray, splits: np.ndarray, pixels: Pixels, apart: np.ndarray) -> Repeated:
+    """The pictures of one hash that lie apart.
 
     Args:
         apart: int [n]: pictures lie apart if this differs, for instance their splits or their classes.
@@ -48,7 +46,7 @@ def duplicates(
         )
         for first, start, end in groups[:DUPLICATES]
     ]
-    return len(groups), shown
+    return Repeated(len(groups), shown)
 
 
 def _spread(group: np.ndarray, apart: np.ndarray) -> np.ndarray:

@@ -32,6 +32,14 @@ class Duplicate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Repeated:
+    """How many different pictures were found in more than one split, or class, and the first few of them."""
+
+    count: int
+    examples: list[Duplicate]
+
+
+@dataclasses.dataclass(frozen=True)
 class DataFacts:
     """Everything the data report shows.
 
@@ -41,10 +49,8 @@ class DataFacts:
     Attributes:
         info: what dataset.json says: shape, class names, counts of each class in each split, mean, std, source.
         samples: class name -> a few pictures of the training split, a seeded choice, of some classes if they are many.
-        duplicates: how many different pictures occur in more than one split.
-        duplicate_examples: the first few of them.
-        in_two_classes: how many different pictures occur in more than one class.
-        in_two_classes_examples: the first few of them.
+        in_two_splits: pictures that occur in more than one.
+        in_two_classes: the same.
         notices: what looks like a mistake, each a sentence without its end.
         quarantine: the first pictures that could not be read, and lines of labels that were odd (a capped list, as
             quarantine.json holds it).
@@ -61,10 +67,8 @@ class DataFacts:
 
     info: DatasetInfo
     samples: dict[str, list[np.ndarray]]
-    duplicates: int
-    duplicate_examples: list[Duplicate]
-    in_two_classes: int
-    in_two_classes_examples: list[Duplicate]
+    in_two_splits: Repeated
+    in_two_classes: Repeated
     notices: list[str]
     quarantine: list[Quarantined]
     ignored: dict[str, int]

@@ -57,7 +57,7 @@ def _sections(facts: DataFacts) -> list[Section]:
         Section("classes", "Balance of the classes"),
         Section("samples", "What it looks like", wanted=bool(facts.samples)),
         Section("duplicates", "Same picture in two splits"),
-        Section("in_two_classes", "Same picture in two classes", wanted=bool(facts.in_two_classes)),
+        Section("in_two_classes", "Same picture in two classes", wanted=bool(facts.in_two_classes.count)),
         Section("left_out", "Left out"),
         Section("shapes", "Sizes and conversions"),
         Section("source", "Where it comes from"),

@@ -10,7 +10,7 @@ import pytest
 from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.errors import PipelineError
 from components.preprocess.report.examples import samples
-from components.preprocess.report.facts import DataFacts, Duplicate, SizeRange
+from components.preprocess.report.facts import DataFacts, Duplicate, Repeated, SizeRange
 from components.preprocess.report.notices import scarce
 from components.preprocess.report.page import write_data_report
 from components.preprocess.sources.source import Quarantined
@@ -42,10 +42,8 @@ def facts_of(names, counts, shape=(8, 8, 3), samples=4, dataset="photos", quaran
     given = {
         "info": info,
         "samples": pictures,
-        "duplicates": 0,
-        "duplicate_examples": [],
-        "in_two_classes": 0,
-        "in_two_classes_examples": [],
+        "in_two_splits": Repeated(0, []),
+        "in_two_classes": Repeated(0, []),
         "notices": [],
         "quarantine": [],
         "ignored": {},
@@ -107,8 +105,7 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
     facts = facts_of(
         NAMES,
         {"train": [900, 300, 200], "test": [500, 0, 100]},
-        duplicates=57,
-        duplicate_examples=[Duplicate([("train", "a/1.jpg"), ("test", "b/2.jpg")], picture)],
+        in_two_splits=Repeated(57, [Duplicate([("train", "a/1.jpg"), ("test", "b/2.jpg")], picture)]),
         quarantined=300,
         quarantine=[Quarantined(f"cat/{i}.jpg", "truncated") for i in range(100)],
         ignored={"not a picture by its extension": 3},

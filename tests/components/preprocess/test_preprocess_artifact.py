@@ -241,12 +241,12 @@ def test_pictures_in_more_than_one_split_are_counted(tmp_path, raw_artifact, run
     members = {"train/cat/twin.png": members["train/cat/0004.png"]} | members  # twice to train with is no leak
     run(raw_artifact(archive(tmp_path / "a.tar", members)), validation_split=0)
     (facts,) = told
-    assert facts.duplicates == 2
-    assert [duplicate.places for duplicate in facts.duplicate_examples] == [
+    assert facts.in_two_splits.count == 2
+    assert [duplicate.places for duplicate in facts.in_two_splits.examples] == [
         [("train", "train/cat/0003.png"), ("test", "test/cat/0001.png")],
         [("train", "train/dog/0005.png"), ("test", "test/dog/0002.bmp")],
     ]
-    np.testing.assert_array_equal(facts.duplicate_examples[1].picture, noise(25))
+    np.testing.assert_array_equal(facts.in_two_splits.examples[1].picture, noise(25))
 
 
 def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, raw_artifact, run, capsys):
