@@ -43,22 +43,15 @@ def groups_of(source: Source, hashes: np.ndarray, readable: np.ndarray) -> np.nd
 
 def joined(groups: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """The least number among the groups that share pictures, for each picture: uint64 [n]."""
-    order = np.lexsort((groups, hashes))
-    one, other = order[:-1], order[1:]
-    shared = (hashes[one] == hashes[other]) & (groups[one] != groups[other])
-    lesser: dict[int, int] = {}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def least(group: int) -> int:
-        while group in lesser:
-            group = lesser[group]
-        return group
-
-    for pair in zip(groups[one[shared]].tolist(), groups[other[shared]].tolist(), strict=True):
-        first, second = sorted(map(least, pair))
-        if first != second:
-            lesser[second] = first
-    names, places = np.unique(groups, return_inverse=True)
-    return np.array([least(name) for name in names.tolist()], np.uint64)[places]
+    names, of_group = np.unique(groups, return_inverse=True)
+    pictures, of_picture = np.unique(hashes, return_inverse=True)
+    nodes = len(names) + len(pictures)
+    edges = coo_array((np.ones(len(groups)), (of_group, len(names) + of_picture)), shape=(nodes, nodes))
+    of_name = connected_components(edges, directed=False)[1][: len(names)]
+    return names[np.unique(of_name, return_index=True)[1]][of_name[of_group]]
 
 
 def group_notices(source: Source, groups: np.ndarray, splits: np.ndarray, settings: PreprocessSettings) -> list[str]:
