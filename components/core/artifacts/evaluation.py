@@ -34,7 +34,7 @@ class Comparison(pydantic.BaseModel):
     """Challenger and champion on the same pictures: those of the test split that neither has learned from.
 
     Only those pictures tell them apart that one gets right and the other wrong: `only_challenger` and `only_champion`
-    count those that this one alone gets right. Balanced accuracies are None in what was decided before they were told.
+    count those that this one alone gets right.
     """
 
     version: int = pydantic.Field(description="Number of the champion")
@@ -42,8 +42,8 @@ class Comparison(pydantic.BaseModel):
     look: int = pydantic.Field(description="which comparison on these pictures this is, over all challengers")
     accuracy: float = pydantic.Field(description="Accuracy of the challenger on these pictures")
     champion_accuracy: float
-    balanced_accuracy: float | None = pydantic.Field(None, description="the challenger's mean recall of the classes")
-    champion_balanced_accuracy: float | None = None
+    balanced_accuracy: float = pydantic.Field(description="the challenger's mean recall of the classes")
+    champion_balanced_accuracy: float
     metric: GateMetric = pydantic.Field("accuracy", description="which of the two decided; the rest is of this one")
     only_challenger: int
     only_champion: int

@@ -85,7 +85,8 @@ def gate_of(
     better, worse = int((right & ~before).sum()), int((before & ~right).sum())
     comparison = Comparison(
         version=3, pictures=len(labels), look=look, accuracy=both.challenger.accuracy,
-        champion_accuracy=both.champion.accuracy, only_challenger=better, only_champion=worse,
+        champion_accuracy=both.champion.accuracy, balanced_accuracy=both.challenger.balanced_accuracy,
+        champion_balanced_accuracy=both.champion.balanced_accuracy, only_challenger=better, only_champion=worse,
         difference=(better - worse) / len(labels), difference_interval_95=(-0.1, 0.1), p_value=0.0123, p_allowed=0.025,
     )  # fmt: skip
     decision = decision_of(passed, [DecisionReason(said=said, holds=passed) for said in reasons], comparison)
