@@ -76,7 +76,7 @@ def fetched_champion(
     registry = Registry(settings.publish_uri)
     pointer = registry.champion(settings.model_name)
     if pointer is None:
-        _tell_of_a_name_like_it(registry, settings)
+        _tell_of_other_names(registry, settings)
         yield None
         return
     name = f"{settings.model_name} version {pointer.version}"
@@ -168,18 +168,17 @@ def _learned(settings: EvaluateSettings, name: str, path: pathlib.Path) -> np.nd
         raise _incident(settings, name, error) from None
 
 
-def _tell_of_a_name_like_it(registry: Registry, settings: EvaluateSettings) -> None:
-    """A source that is called otherwise each month gives each month's model a name of its own, which no gate holds."""
+def _tell_of_other_names(registry: Registry, settings: EvaluateSettings) -> None:
+    """A source that is called otherwise each month gives each month's model a name of its own, which no gate holds and
+    no server follows. Own pictures' models were called classifier in 0.1.0."""
     try:
         names = registry.names()
     except StorageError:  # rights may end at the model's own folder
         return
-    close = difflib.get_close_matches(settings.model_name, names, n=1)
-    if close and settings.model_name not in names:
-        advice = f"model_name={close[0]} compares with that, if they are one task"
-        print(
-            f"note: {settings.model_name} is new to {settings.publish_uri}, which has {close[0]}: {advice}", flush=True
-        )
+    if names and (name := settings.model_name) not in names:
+        alike = difflib.get_close_matches(name, names, n=len(names), cutoff=0)
+        advice = "one of those as model_name compares with it, if they are one task"
+        print(f"note: {name} is new to {settings.publish_uri}, which has {listed(alike)}: {advice}", flush=True)
 
 
 def _incident(settings: EvaluateSettings, name: str, error: Exception) -> PipelineError:

@@ -69,15 +69,15 @@ def test_a_better_one_beats_the_champion_wherever_that_lies(judge, linear, biase
     )
 
 
-@pytest.mark.parametrize(("name", "told"), [("digits-2026-12", True), ("photos", False), ("digits", False)])
-def test_a_name_that_is_nearly_that_of_a_model_in_the_registry_is_told(
+@pytest.mark.parametrize(("name", "told"), [("digits-2026-12", True), ("photos", True), ("digits", False)])
+def test_a_name_that_is_new_to_a_registry_of_others_is_told(
     linear, saved, crowned, outputs, tmp_path, capsys, name, told
 ):
     registry = str(tmp_path / "registry")
     crowned(registry, saved(0.0))
     settings = EvaluateSettings(behaviour="off", publish_uri=registry, model_name=name)
     evaluate(settings, linear.dataset, linear.model, *outputs)
-    said = "which has digits: model_name=digits compares with that"
+    said = "which has digits: one of those as model_name compares with it"
     assert (said in capsys.readouterr().out) is told
 
 
