@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """How to follow, all in seconds.
+    """How to follow, all in seconds; commands/options.py has the rest.
 
     Attributes:
-        interval: between two looks.
         patience: how long the connection may be gone.
         stuck_after: how long steps may wait to start, and none run. GPU nodes take up to ten minutes to come up.
         hopeless_after: how long to wait for what does not pass by itself, such as an image that is not there.
-        timeout: when to stop following; 0: never.
-        verbose: also the launcher's and Argo's lines.
     """
 
     interval: float = 5.0

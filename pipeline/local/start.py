@@ -33,13 +33,7 @@ PATIENCE_S = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class LocalJob:
-    """What to run on this machine.
-
-    Attributes:
-        choice: where the steps run; "auto" takes Docker if an engine answers.
-        outputs: the directory of all local runs, absolute.
-        cached: whether steps may take earlier runs' results.
-    """
+    """What to run on this machine: `outputs` is the directory of all local runs, absolute."""
 
     configuration: Configuration[Parameters]
     choice: RunnerChoice

@@ -12,18 +12,10 @@ from components.core.storage import location
 
 @dataclasses.dataclass(frozen=True)
 class ClusterOptions:
-    """The choices that are fixed when the pipeline is compiled for a cluster.
+    """The choices that are fixed when the pipeline is compiled for a cluster, as commands/options.py names them.
 
-    Attributes:
-        evaluate_on: "gpu" sends evaluate to the same nodes, with the same GPUs and the GPU image, as train.
-        queue: Kueue's LocalQueue for the GPU steps; empty: none.
-        priority: Kueue's WorkloadPriorityClass for the GPU steps; empty: the queue's own.
-        webhook_secret: the Kubernetes secret with the webhook's `url` (and `ui`, where people open KFP, for links) to
-            tell when a run ends; empty: nobody is told, and no pod is started for it.
-        cached: whether steps may take earlier runs' results.
-        digests: whether images are named by their digests in the registry too, not by their tags alone.
-        proxy: by whose proxy the pods go: "site", that of conv2d-site, if there is one; "kubeflow", the one that
-            Kubeflow's API server has and hands on itself. With both Kubernetes refuses the pods.
+    Without a webhook's secret nobody is told, and no pod is started for it. Of the proxy of conv2d-site and that which
+    Kubeflow's API server hands on itself a pod has one: with both Kubernetes refuses it.
     """
 
     evaluate_on: Literal["cpu", "gpu"] = "cpu"
