@@ -133,7 +133,9 @@ class Placement:
         if name in gpu_steps(self.cluster) and not launches:
             _on_gpu_node(task, self.values, self.cluster)
         else:
-            _off_gpu_nodes(task)
+            # A wish, not a rule: if there is no room elsewhere, an untainted GPU node will do.
+            without = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
+            _kubernetes().add_node_affinity(task, match_expressions=without, weight=100)
         asked = SMALL_REQUEST if limits.cpu else self.values["cpu_request"]
         cpu, memory = limits.cpu or self.values[f"{name}_cpu"], limits.memory or self.values[f"{name}_memory"]
         _register(task, asked, cpu, memory)
@@ -197,12 +199,6 @@ def _register(task: dsl.PipelineTask, *values: Any) -> None:
     is not given, and fail as it starts.
     """
     task.register_pipeline_channels([value for value in values if isinstance(value, PipelineChannel)])
-
-
-def _off_gpu_nodes(task: dsl.PipelineTask) -> None:
-    """A wish, not a rule: if there is no room elsewhere, an untainted GPU node will do."""
-    without = [{"key": label, "operator": "DoesNotExist"} for label in ACCELERATOR_LABELS]
-    _kubernetes().add_node_affinity(task, match_expressions=without, weight=100)
 
 
 @contextlib.contextmanager

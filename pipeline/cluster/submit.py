@@ -80,8 +80,10 @@ def submit(
     tried: list[str] = []
 
     def start() -> str:
-        if tried and (found := _run_named(client, experiment_id, name)):
-            return found
+        if tried:
+            latest = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=50).runs or []
+            if found := next((run.run_id for run in latest if run.display_name == name), ""):
+                return found
         tried.append(name)
         run = client.run_pipeline(
             experiment_id,
@@ -127,8 +129,3 @@ def check_size(parameters: dict[str, Any]) -> None:
             f"{longest}: expected parameters of at most {LARGEST_PARAMETERS:,} bytes in all, which Kubeflow Pipelines "
             f"takes, received {total:,}, {sizes[longest]:,} of them in this one; make it shorter"
         )
-
-
-def _run_named(client: "kfp.Client", experiment_id: str, name: str) -> str | None:
-    listed = client.list_runs(experiment_id=experiment_id, sort_by="created_at desc", page_size=50)
-    return next((run.run_id for run in listed.runs or [] if run.display_name == name), None)

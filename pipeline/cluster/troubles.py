@@ -74,7 +74,9 @@ def pod_trouble(step: StepName, pod: Any) -> Trouble | None:
         if condition.type == "PodScheduled" and condition.status == "False":
             if condition.reason == QUEUED:
                 return Trouble(step, QUEUED, f"its pod is kept in a queue: {_line(condition.message)}")
-            return Trouble(step, "no node", f"no node takes its pod: {_scheduling(condition.message)}")
+            # Without what is said of preemption and claims, which follows the reason.
+            why = re.split(r" no new claims| preemption:", _line(condition.message))[0]
+            return Trouble(step, "no node", f"no node takes its pod: {why or 'Kubernetes does not say why'}")
     return None
 
 
@@ -102,11 +104,6 @@ def _image(message: str, image: str) -> str:
     named = re.search(r'image "([^"]+)"', message)
     why = OTHER_PROCESSOR if OTHER_PROCESSOR in message else message.rpartition(": ")[2] if ": " in message else ""
     return f"its image {named[1] if named else image} can't be pulled{': ' if why else ''}{_line(why)}"
-
-
-def _scheduling(message: str | None) -> str:
-    """Without what is said of preemption and claims, which follows the reason."""
-    return re.split(r" no new claims| preemption:", _line(message))[0] or "Kubernetes does not say why"
 
 
 def _line(message: str | None) -> str:

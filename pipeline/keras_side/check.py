@@ -41,11 +41,14 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
     if known_layers and not parse_optimizer(parameters.optimizer)[1] and not parameters.augmentation:
         return
     shapes = possible_shapes(parameters)
+    packages = {name: FORMATS[name].packages for name in parse_formats(parameters.formats)}
+    # As far as this machine has what converts and runs them.
+    converted = [name for name, needed in packages.items() if needed and all(map(importlib.util.find_spec, needed))]
     about = {
         "settings": parameters.model_dump(include=BUILT_BY),
         "image_shapes": shapes,
         "class_count": len(DATASETS[parameters.dataset].class_names) or SOME_CLASSES,
-        "formats": [] if parameters.architecture in ARCHITECTURES else _converted(parameters.formats),
+        "formats": [] if parameters.architecture in ARCHITECTURES else converted,
     }
     known = fitting and fitting / _digest(about)
     if known and known.exists():
@@ -64,12 +67,6 @@ def _digest(about: dict[str, Any]) -> str:
     code = [file.read_text("utf-8") for file in sorted(pathlib.Path(__file__).parent.glob("*.py"))]
     known = [about, code, code_revision(), importlib.metadata.version("keras")]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
-
-
-def _converted(formats: str) -> list[str]:
-    """The formats that layers are converted to, as far as this machine has what converts and runs them."""
-    found = [name for name in parse_formats(formats) if FORMATS[name].packages]
-    return [name for name in found if all(map(importlib.util.find_spec, FORMATS[name].packages))]
 
 
 def possible_shapes(parameters: Parameters) -> list[tuple[int, int, int]]:
