@@ -37,7 +37,7 @@ from components.evaluate.comparing import LEAST_ASKED, Duel
 from components.evaluate.looks import share_of
 from components.evaluate.measure import measures, paired
 from components.evaluate.measure.behaviour import BehaviourCheck
-from components.evaluate.report.facts import Answered, BothAnswered
+from components.evaluate.report.facts import BothAnswered
 from components.evaluate.settings import EvaluateSettings
 
 
@@ -58,7 +58,7 @@ def decide(
         champion: None if there is none, or no registry is named.
         uneven: whether the balanced accuracy is worth telling though the gate does not go by it.
     """
-    challenger = Answered(confusion=measures.confusion(labels, probabilities))
+    challenger = measures.scored(labels, probabilities)
     metric, comparison = settings.gate_metric, None
     score = getattr(challenger, metric)
     good = score >= settings.min_accuracy
@@ -148,7 +148,7 @@ def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel) -> 
         probabilities: float (n, classes), the challenger's answers.
     """
     answers = duel.answers, probabilities[duel.asked]
-    return BothAnswered(*(Answered(confusion=measures.confusion(labels[duel.asked], each)) for each in answers))
+    return BothAnswered(*(measures.scored(labels[duel.asked], each, duel.groups) for each in answers))
 
 
 def _unmeasured(settings: EvaluateSettings, champion: AskedChampion | None, tested: int) -> DecisionReason:

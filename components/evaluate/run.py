@@ -148,11 +148,11 @@ def _write_confusion(path: pathlib.Path, class_names: list[str], confusion: np.n
 
 
 def _metrics_document(facts: EvaluationFacts, info: DatasetInfo, settings: EvaluateSettings) -> dict[str, Any]:
-    low, high = measures.wilson_interval(facts.correct, facts.count)
+    low, high = measures.wilson_interval(facts.correct, facts.count, facts.per_chance)
     return {
         **facts.metrics(),
         "accuracy_interval_95": [low, high],
-        "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts.confusion)),
+        "balanced_accuracy_interval_95": list(measures.mean_recall_interval(facts)),
         "calibration_error_by_chance": facts.calibration.chance,
         "class_names": info.class_names,
         "per_class": [dataclasses.asdict(score) for score in facts.per_class],

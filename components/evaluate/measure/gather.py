@@ -8,7 +8,7 @@ from components.core import card_words
 from components.core.artifacts.dataset import DatasetInfo
 from components.core.artifacts.dataset_reading import MappedSplit, batches
 from components.core.artifacts.model import model_file
-from components.core.artifacts.picture_hashes import copies_in_test
+from components.core.artifacts.picture_hashes import copies_in_test, split_hashes
 from components.core.files import sha256_of
 from components.core.progress import duration
 from components.core.revision import code_revision
@@ -47,9 +47,11 @@ def gather(
     """
     looks = looks_of_all(batches(dataset_path, info, "test"))
     split = MappedSplit(dataset_path, info, "test")
+    groups = split_hashes(dataset_path, info, "test", of_groups=True) if info.hashes_sha256 else None
     predicted = probabilities.argmax(axis=1)
     doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
     roc, precision_recall = measures.curves(labels, probabilities)
+    answered = measures.scored(labels, probabilities, groups)
 
     def examples(indices: list[int]) -> list[Example]:
         return [
@@ -61,10 +63,11 @@ def gather(
         title=f"{info.called}, {_architecture_name(training)}",
         class_names=info.class_names,
         loss=loss,
-        confusion=measures.confusion(labels, probabilities),
+        confusion=answered.confusion,
+        per_chance=answered.per_chance,
         roc=roc,
         precision_recall=precision_recall,
-        calibration=measures.calibration(labels, probabilities),
+        calibration=measures.calibration(labels, probabilities, answered.per_chance),
         mistakes=examples(measures.most_confident_mistakes(labels, probabilities, EXAMPLES)),
         uncertain_successes=examples(measures.least_confident_successes(labels, probabilities, EXAMPLES)),
         data=info,

@@ -15,7 +15,8 @@ import statistics
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.evaluate.report.facts import Calibration, CalibrationBin, PrecisionRecallCurve, RocCurve
+from components.evaluate.measure.paired import per_chance
+from components.evaluate.report.facts import Answered, Calibration, CalibrationBin, PrecisionRecallCurve, RocCurve
 
 CALIBRATION_BINS = 15
 CURVE_POINTS = 200
@@ -43,20 +44,21 @@ def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
         )
 
 
-def wilson_interval(correct: float, count: float) -> tuple[float, float]:
-    """The interval that holds the true share with 95 % confidence, having seen `correct` of `count`.
+def wilson_interval(correct: float, count: float, per_chance: float = 1.0) -> tuple[float, float]:
+    """The interval that holds the true share with 95 % confidence, having seen `correct` of `count`, of which
+    `per_chance` say no more than one.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference". Unlike the textbook's
     p +- 1.96 s it stays within [0, 1] and is right for 0 and for all correct.
     """
-    z, share = statistics.NormalDist().inv_cdf(0.975), correct / count
+    z, share, count = statistics.NormalDist().inv_cdf(0.975), correct / count, count / per_chance
     middle = share + z**2 / (2 * count)
     reach = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     low, high = ((middle + side * reach) / (1 + z**2 / count) for side in (-1, 1))
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def mean_recall_interval(confusion: np.ndarray) -> tuple[float, float]:
+def mean_recall_interval(answered: Answered) -> tuple[float, float]:
     """The interval that holds the true balanced accuracy with 95 % confidence: Wilson's of as many pictures as would
     tell a share as well as these tell the mean recall.
 
@@ -64,12 +66,24 @@ def mean_recall_interval(confusion: np.ndarray) -> tuple[float, float]:
     surveys". Intervals of the classes put together hold less the more classes there are: of fifty of ten pictures, each
     with a recall of 0.9, 87 to 91 in 100.
     """
-    pictures = confusion.sum(axis=1)
-    found, pictures = np.diagonal(confusion)[pictures > 0], pictures[pictures > 0]
+    chances = answered.confusion / answered.per_chance
+    pictures = chances.sum(axis=1)
+    found, pictures = np.diagonal(chances)[pictures > 0], pictures[pictures > 0]
     share = (found + 0.5) / (pictures + 1)  # half a picture more on either side, as the spread of all right is not 0
     spread = (share * (1 - share) / pictures).mean() / len(pictures)
     as_many = share.mean() * (1 - share.mean()) / spread
     return wilson_interval((found / pictures).mean() * as_many, as_many)
+
+
+def scored(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> Answered:
+    """How pictures were answered.
+
+    Args:
+        groups: (n,), equal for the pictures of one; None: none belong together.
+    """
+    right = probabilities.argmax(axis=1) == labels
+    together = 1.0 if groups is None else per_chance(right - right.mean(), groups)
+    return Answered(confusion=confusion(labels, probabilities), per_chance=together)
 
 
 def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -124,7 +138,7 @@ def macro_auc(curves: dict[int, RocCurve]) -> float | None:
     return float(np.mean([curve.auc for curve in curves.values()])) if curves else None
 
 
-def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
+def calibration(labels: np.ndarray, probabilities: np.ndarray, per_chance: float = 1.0) -> Calibration:
     """How far the stated probabilities can be believed: 15 bins of equal width, and the expected calibration error.
 
     The error is the mean over all pictures of |accuracy - confidence| of the picture's bin, 0 to 1. Guo et al.
@@ -142,7 +156,7 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
         stated, reached = float(confidence[inside].mean()), float(correct[inside].mean())
         bins.append(CalibrationBin(float(edges[i]), float(edges[i + 1]), stated, reached, int(inside.sum())))
         variance = np.sum(confidence[inside] * (1 - confidence[inside]))
-        chance += math.sqrt(2 / math.pi * max(0.0, variance)) / labels.size
+        chance += math.sqrt(2 / math.pi * per_chance * max(0.0, variance)) / labels.size
     error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / labels.size
     return Calibration(bins, error, chance)
 

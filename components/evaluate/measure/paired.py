@@ -30,12 +30,13 @@ def per_chance(lead: np.ndarray, groups: np.ndarray) -> float:
     frames, if one frame tells all, and 3 % so; on 60 groups of 20 pictures that are less alike 6 %, and 4 % so.
 
     Args:
-        lead: int (n,), 1 for a picture that the first model alone gets right, -1 for the second alone, else 0.
+        lead: (n,), 1 for a picture that the first model alone gets right, -1 for the second alone, else 0; or of one
+            model by how much it is above its accuracy, 1 or 0. All 0 tell of no chance at all: then a group is one.
         groups: (n,), equal for the pictures of one.
     """
-    apart = int((lead**2).sum())
     _, places = np.unique(groups, return_inverse=True)
-    return max(1.0, float((np.bincount(places, lead) ** 2).sum()) / apart) if apart else 1.0
+    lead = lead if lead.any() else np.ones(len(lead))
+    return max(1.0, float((np.bincount(places, lead) ** 2).sum() / (lead**2).sum()))
 
 
 def mcnemar(better: float, worse: float) -> float:

@@ -115,9 +115,11 @@ class Answered:
 
     Attributes:
         confusion: integers (classes, classes), rows are the true class, columns the predicted one.
+        per_chance: how many pictures of a group, or copies, are one chance (paired.per_chance); intervals go by that.
     """
 
     confusion: np.ndarray
+    per_chance: float = 1.0
 
     @functools.cached_property
     def per_class(self) -> list[ClassScore]:

@@ -80,13 +80,13 @@ def _lead(facts: EvaluationFacts) -> dict[str, Any]:
     if facts.balanced:
         return {
             "score": facts.balanced_accuracy,
-            "interval": mean_recall_interval(facts.confusion),
+            "interval": mean_recall_interval(facts),
             "same_answer": 1 / sum(score.support > 0 for score in facts.per_class),
             "champion": champion.balanced_accuracy if champion else None,
         }
     return {
         "score": facts.accuracy,
-        "interval": wilson_interval(facts.correct, facts.count),
+        "interval": wilson_interval(facts.correct, facts.count, facts.per_chance),
         "same_answer": max(score.support for score in facts.per_class) / facts.count,
         "champion": champion.accuracy if champion else None,
     }

@@ -66,8 +66,8 @@ def versus(facts: EvaluationFacts) -> dict[str, Any] | None:
     return {
         "metric": METRIC_WORDS[comparison.metric],
         "test": TESTS[comparison.metric],
-        "champion_interval": wilson_interval(champion.correct, count),
-        "challenger_interval": wilson_interval(challenger.correct, count),
+        "champion_interval": wilson_interval(champion.correct, count, champion.per_chance),
+        "challenger_interval": wilson_interval(challenger.correct, count, challenger.per_chance),
         "p_value": told_apart(comparison.p_value, comparison.p_allowed, ".2g"),
         "p_allowed": told_apart(comparison.p_allowed, comparison.p_value, ".2g"),
         "both": challenger.correct - better,
@@ -84,7 +84,7 @@ def class_rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]
     rows = []
     for k, (name, score) in enumerate(zip(facts.class_names, facts.per_class, strict=True)):
         found = int(facts.confusion[k, k])
-        interval = wilson_interval(found, score.support) if score.support else None
+        interval = wilson_interval(found, score.support, facts.per_chance) if score.support else None
         auc = facts.roc[k].auc if k in facts.roc else None
         rows.append(Row(name, score, interval, auc, worst.get(k)))
     return sorted(rows, key=lambda row: (row.score.support == 0, row.score.f1))
@@ -93,7 +93,8 @@ def class_rows(facts: EvaluationFacts, confusions: list[Confusion]) -> list[Row]
 def band_rows(facts: EvaluationFacts) -> Bands:
     """The slices as their tables show them."""
     slices = [
-        (found, [(band, wilson_interval(band.correct, band.count)) for band in found.bands]) for found in facts.slices
+        (found, [(band, wilson_interval(band.correct, band.count, facts.per_chance)) for band in found.bands])
+        for found in facts.slices
     ]
     ends = [facts.accuracy, *(end for _, rows in slices for _, interval in rows for end in interval)]
     return Bands(math.floor(20 * min(ends)) / 20, math.ceil(20 * max(ends)) / 20, slices)

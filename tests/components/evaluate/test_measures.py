@@ -31,15 +31,11 @@ def test_confusion_has_the_true_class_in_the_row():
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
-def answered(labels, probabilities):
-    return Answered(confusion=measures.confusion(labels, probabilities))
-
-
 def test_scores_are_those_of_scikit_learn(answers):
     from sklearn.metrics import precision_recall_fscore_support
 
     labels, probabilities = answers
-    found, predicted = answered(labels, probabilities), probabilities.argmax(axis=1)
+    found, predicted = measures.scored(labels, probabilities), probabilities.argmax(axis=1)
     scores = precision_recall_fscore_support(labels, predicted)
     assert np.transpose([dataclasses.astuple(score) for score in found.per_class]) == pytest.approx(np.array(scores))
     assert found.accuracy == (predicted == labels).mean()
@@ -48,10 +44,10 @@ def test_scores_are_those_of_scikit_learn(answers):
 def test_mean_f1_is_over_the_classes_that_were_tested():
     labels = np.array([0, 0, 1, 1])
     perfect = np.eye(4)[labels]
-    assert answered(labels, perfect).macro_f1 == 1
+    assert measures.scored(labels, perfect).macro_f1 == 1
     # One that takes a tested class for one that was not loses it all the same.
     wrong = np.eye(4)[np.array([0, 0, 2, 2])]
-    assert answered(labels, wrong).macro_f1 == 0.5
+    assert measures.scored(labels, wrong).macro_f1 == 0.5
 
 
 def test_wilson_interval_of_published_examples():
@@ -127,7 +123,7 @@ def test_a_class_absent_from_the_test_split_has_zeros_and_no_curve():
     labels = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.1, 0.8]])
     assert [set(each) for each in measures.curves(labels, probabilities)] == [{0, 1}, {0, 1}]
-    assert answered(labels, probabilities).per_class[2] == ClassScore(0, 0, 0, 0)
+    assert measures.scored(labels, probabilities).per_class[2] == ClassScore(0, 0, 0, 0)
     assert math.isfinite(measures.micro_roc(labels, probabilities).auc)
 
 
@@ -141,7 +137,7 @@ def test_one_class_only_has_no_curve_at_all():
 def test_all_right_and_all_wrong(shift, share):
     labels = np.arange(30) % 3
     probabilities = certain((labels + shift) % 3, 3)
-    assert all(score.recall == share for score in answered(labels, probabilities).per_class)
+    assert all(score.recall == share for score in measures.scored(labels, probabilities).per_class)
     assert measures.calibration(labels, probabilities).error == pytest.approx(1 - share)
     assert len(measures.most_confident_mistakes(labels, probabilities, 5)) == (5 if share == 0 else 0)
     assert len(measures.least_confident_successes(labels, probabilities, 5)) == (5 if share == 1 else 0)
@@ -210,12 +206,14 @@ def test_balanced_accuracy_is_that_of_scikit_learn_and_leaves_out_what_was_not_t
     labels, probabilities = answers
     kept = (labels != 3) & ~((labels == 4) & (np.arange(600) % 9 > 0))
     labels, probabilities = labels[kept], probabilities[kept]
-    found = answered(labels, probabilities)
+    found = measures.scored(labels, probabilities)
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, probabilities.argmax(axis=1)))
-    low, high = measures.mean_recall_interval(found.confusion)
+    low, high = measures.mean_recall_interval(found)
     assert low < found.balanced_accuracy < high
-    alone = measures.mean_recall_interval(np.array([[29, 71], [0, 0]]))  # of one class it is Wilson's
+    alone = measures.mean_recall_interval(
+        Answered(confusion=np.array([[29, 71], [0, 0]]))
+    )  # of one class it is Wilson's
     assert alone == pytest.approx(measures.wilson_interval(29, 100))
 
 
@@ -232,6 +230,20 @@ def test_balanced_accuracy_reaches_what_each_class_reaches():
             assert found.balanced_accuracy == round(right / of, 12)
 
 
+@pytest.mark.parametrize("share", [0.8, 0.99])
+def test_frames_of_one_video_are_one_chance(share):
+    """Of 1,200 pictures the interval was as wide as of 1,200 videos: it held the true share in 3 of 10 evaluations."""
+    random, held, videos = np.random.default_rng(2), np.zeros(2), np.repeat(np.arange(60), 20)
+    labels = videos % 3
+    for _ in range(300):
+        answers = np.where((random.random(60) < share)[videos], labels, 3)
+        found = measures.scored(labels, certain(answers, 4), videos)
+        low, high = measures.wilson_interval(found.correct, found.count, found.per_chance)
+        lower, higher = measures.mean_recall_interval(found)
+        held += low <= share <= high, lower <= share <= higher
+    assert (held / 300 > 0.9).all()
+
+
 @pytest.mark.parametrize(
     ("recalls", "pictures"),
     [([0.9, 0.6, 0.97], [400, 15, 60]), ([0.95] * 10, [30] * 10), ([0.9] * 50, [10] * 50)],
@@ -240,6 +252,6 @@ def test_balanced_accuracy_reaches_what_each_class_reaches():
 def test_the_interval_of_balanced_accuracy_holds_it_as_often_as_it_says(recalls, pictures):
     random, held = np.random.default_rng(6), 0
     for found in random.binomial(pictures, recalls, (500, len(pictures))):
-        low, high = measures.mean_recall_interval(found_of(found, pictures))
+        low, high = measures.mean_recall_interval(Answered(confusion=found_of(found, pictures)))
         held += low <= np.mean(recalls) <= high
     assert 0.925 < held / 500 < 0.98

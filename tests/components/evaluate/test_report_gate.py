@@ -85,7 +85,7 @@ def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
     decision = decision_of(True, [])
     facts = facts_of(labels, probabilities, NAMES, decision=decision.model_copy(update={"balanced_accuracy": 0.7}))
     page = written(tmp_path, facts)
-    low, high = measures.mean_recall_interval(facts.confusion)
+    low, high = measures.mean_recall_interval(facts)
     for said in (
         f"{100 * facts.balanced_accuracy:.1f} % of a class’s test pictures were classified correctly on average",
         f"Of all test pictures {100 * facts.accuracy:.1f} % were: {facts.correct} of {facts.count}.",
