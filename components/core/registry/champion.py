@@ -82,7 +82,7 @@ def read_champion(store: Store, name: str) -> tuple[Champion, str | None]:
             return Champion.model_validate_json(data), stored.generation
         except NotFound:
             if served:  # and was not promoted between the first read and the look
-                raise _unreadable(store, name, f"none, though version {served} was champion") from None
+                raise _unreadable(store, name, f"none, though servers see version {served}") from None
             found = (
                 number for number in served_numbers(store, name) if store.exists(f"{place(name, number)}/{MANIFEST}")
             )
