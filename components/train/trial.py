@@ -67,17 +67,21 @@ def run_trial(
             write_trial(directory, Trial(changes=changes, failed=reason, lacked_memory=lacked))
         return None
     figures = result.model_dump(include={"best_epoch", "epochs", "seconds"})
-    figures |= {"val_accuracy": result.best_val_accuracy, "val_balanced_accuracy": _balanced(model_path, dataset_path)}
+    figures |= {
+        "val_accuracy": result.best_val_accuracy,
+        "val_balanced_accuracy": _balanced(settings, model_path, dataset_path),
+    }
     write_trial(model_path, Trial(changes=changes, **figures))
     return result
 
 
-def _balanced(model_path: str, dataset_path: str) -> float:
-    """The balanced accuracy of the model on the validation pictures, which Keras does not tell as it trains."""
+def _balanced(settings: TrainSettings, model_path: str, dataset_path: str) -> float:
+    """The balanced accuracy of the model on the validation pictures, which Keras does not tell as it trains; by batches
+    that fit into the device's memory, as it has trained by them."""
     model = load_model(model_file(model_path))
     answered = [
         (labels, model.predict_on_batch(pictures).argmax(axis=1) == labels)
-        for pictures, labels in batches(dataset_path, read_info(dataset_path), "validation")
+        for pictures, labels in batches(dataset_path, read_info(dataset_path), "validation", settings.batch_size)
     ]
     labels, right = map(np.concatenate, zip(*answered, strict=True))
     return balanced_accuracy(np.bincount(labels[right], minlength=labels.max() + 1), np.bincount(labels))
