@@ -90,8 +90,8 @@ def training_pipeline(
             model = fitted.outputs["model"]
 
             if sweep:
-                chosen = choose(models=dsl.Collected(model), gate_metric=values["gate_metric"])
-                place(chosen.set_display_name("Choose"), "choose")
+                chosen = choose(models=dsl.Collected(model)).set_display_name("Choose")
+                place(chosen, "choose")
                 model = chosen.outputs["model"]
 
             measured = evaluate(dataset=dataset, model=model, **of(EvaluateSettings)).set_display_name("Evaluate")

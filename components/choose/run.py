@@ -11,11 +11,8 @@ from components.core.files import whole_directory, whole_file
 from components.core.wording import counted
 
 
-def choose(models: Sequence[str], model_path: str, table_path: str, metric: str) -> dict[str, int | float]:
+def choose(models: Sequence[str], model_path: str, table_path: str) -> dict[str, int | float]:
     """Copies the best trial's model artifact, and writes all trials as a Markdown table for the KFP page.
-
-    Args:
-        metric: by which figure of the two, accuracy or balanced_accuracy.
 
     Returns:
         The figures for the KFP page.
@@ -24,22 +21,23 @@ def choose(models: Sequence[str], model_path: str, table_path: str, metric: str)
         PipelineError: no trial came to a model.
     """
     trials = [read_trial(path) for path in models]
-    columns, *rows = trial_table(trials, metric)
+    columns, *rows = trial_table(trials)
     print(_markdown([columns, *rows]), end="", flush=True)
     with whole_file(table_path) as table:
         table.write_text(_markdown([columns, ("---",) * len(columns), *rows]), "utf-8")
-    best = best_trial(trials, metric)
+    best = best_trial(trials)
     with whole_directory(model_path) as directory:
         for file in pathlib.Path(models[best]).iterdir():
             shutil.copyfile(file, directory / file.name)
+    accuracy = trials[best].val_accuracy
+    assert accuracy is not None, "the best one was measured"
     failed = sum(bool(trial.failed) for trial in trials)
     remove_checkpoints(*(read_training(path) for path, trial in zip(models, trials, strict=True) if not trial.failed))
     print(
         f"best of {counted(len(trials), 'trial')} ({failed} failed): trial {best + 1}, {trials[best].changes}",
         flush=True,
     )
-    score = trials[best].score(metric)
-    return {f"best_val_{metric}": score, "trial": best + 1, "trials": len(trials), "failed": failed}
+    return {"best_val_accuracy": accuracy, "trial": best + 1, "trials": len(trials), "failed": failed}
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self, get_args
 
 import pydantic
 
+from components.core.artifacts.evaluation import GateMetric
 from components.core.errors import PipelineError, nearest, shown
 from components.core.storage import location
 
@@ -90,6 +91,17 @@ class Settings(pydantic.BaseModel):
     def among(cls, given: Mapping[str, Any]) -> Self:
         """Builds the settings from the values in `given` that bear their names; a component's locals() have more."""
         return cls.checked(**{name: given[name] for name in cls.model_fields})
+
+
+class MetricSettings(Settings):
+    """Which figure says how good a model is: train keeps the best epoch by it, choose the best trial, and the gate goes
+    by it."""
+
+    gate_metric: GateMetric = pydantic.Field(
+        "accuracy",
+        description="by what the best epoch, a sweep's best trial and the gate (min_accuracy, min_improvement and "
+        "significance) are told: accuracy, or balanced_accuracy, the mean recall, to which each class counts the same",
+    )
 
 
 class RegistrySettings(Settings):

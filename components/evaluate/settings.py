@@ -4,19 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.core.artifacts.evaluation import GateMetric, GateName
-from components.core.settings import RegistrySettings
+from components.core.artifacts.evaluation import GateName
+from components.core.settings import MetricSettings, RegistrySettings
 
 
-class EvaluateSettings(RegistrySettings):
+class EvaluateSettings(RegistrySettings, MetricSettings):
     """The parameters of the evaluate step."""
 
-    gate_metric: GateMetric = Field(
-        "accuracy",
-        description="what the gate goes by, in min_accuracy, min_improvement and significance; each has a paired test: "
-        "accuracy, or balanced_accuracy, the mean recall, to which each class counts the same. A sweep's best trial is "
-        "chosen by it too",
-    )
     min_accuracy: float = Field(
         0.0, ge=0, le=1, description="gate_metric of the test pictures from which the model is exported"
     )

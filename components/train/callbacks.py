@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.core.artifacts.evaluation import METRIC_WORDS, GateMetric
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
@@ -24,6 +25,8 @@ CallbackList: Any = keras.callbacks.CallbackList
 POINTS = 200
 # In a log, where a line ends each epoch: a sign of life in those that take long.
 LOG_EVERY_S = 60.0
+# What is told of an epoch.
+SCORES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy")
 # Training that is killed loses so much of its work, and an epoch.
 EVERY_S = 60.0
 
@@ -120,7 +123,7 @@ class Curves(Callback):
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     """`epoch  3/25  loss 0.9123  accuracy 0.6812  val_loss 1.0011  val_accuracy 0.6502  1,420 images/s  28 s`."""
-    scores = [f"{name} {entry[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy") if name in entry]
+    scores = [f"{name} {entry[name]:.4f}" for name in SCORES if name in entry]
     number = f"{entry['epoch']:>{len(str(epochs))}}/{epochs}"
     seconds = entry["seconds"]
     took = f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
@@ -128,7 +131,7 @@ def epoch_line(entry: dict[str, Any], epochs: int) -> str:
 
 
 class BestWeights(Callback):
-    """Keeps the weights of the best epoch: the highest validation accuracy, of equals the lowest loss: a few
+    """Keeps the weights of the best epoch: the highest metric on validation, of equals the lowest loss: a few
     pictures are soon all answered right, long before the model is sure of it.
 
     Without a validation split there is nothing to judge by, and the last epoch counts as the best.
@@ -138,23 +141,31 @@ class BestWeights(Callback):
         line: whether to print that.
         since: the epochs in which it never stops, as some layers are frozen.
         end_below: "EPOCH:ACCURACY": it stops after that epoch if the best is below; empty: it does not.
+        metric: by which figure it judges.
     """
 
-    def __init__(self, patience: int, line: bool = True, since: int = 0, end_below: str = ""):
+    def __init__(
+        self,
+        patience: int,
+        line: bool = True,
+        since: int = 0,
+        end_below: str = "",
+        metric: GateMetric = "accuracy",
+    ):
         super().__init__()
-        self.patience, self.line, self.since = patience, line, since
+        self.patience, self.line, self.since, self.metric = patience, line, since, metric
         at, _, least = end_below.partition(":")
         self.judged_at, self.least = int(at or 0), float(least or 0)
         self.epoch = 0
-        self.accuracy: float | None = None
+        self.score: float | None = None
         self.loss = math.inf
         self.weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        accuracy, loss = (logs or {}).get("val_accuracy"), float((logs or {}).get("val_loss", math.inf))
-        if accuracy is None or self.accuracy is None or (accuracy, -loss) > (self.accuracy, -self.loss):
+        score, loss = (logs or {}).get(f"val_{self.metric}"), float((logs or {}).get("val_loss", math.inf))
+        if score is None or self.score is None or (score, -loss) > (self.score, -self.loss):
             self.epoch, self.weights = epoch + 1, self.model.get_weights()
-            self.accuracy, self.loss = None if accuracy is None else float(accuracy), loss
+            self.score, self.loss = None if score is None else float(score), loss
         if why := self.ends_after(epoch + 1):
             if self.line:
                 print(f"{why}: stopped after epoch {epoch + 1}")
@@ -163,20 +174,20 @@ class BestWeights(Callback):
     def ends_after(self, epochs: int) -> str:
         """Why training ends after so many epochs; empty if it goes on."""
         if self.patience and epochs - max(self.epoch, self.since) >= self.patience:
-            return f"no better validation accuracy for {self.patience} epochs"
-        best = round(self.accuracy or 0.0, 6)  # Keras counts in float32, in which 0.9 is 0.89999998
+            return f"no better validation {METRIC_WORDS[self.metric]} for {self.patience} epochs"
+        best = round(self.score or 0.0, 6)  # Keras counts in float32, in which 0.9 is 0.89999998
         if 0 < self.judged_at <= epochs > self.since and best < self.least:
-            return f"validation accuracy {told_apart(best, self.least)}, below {self.least:g}"
+            return f"validation {METRIC_WORDS[self.metric]} {told_apart(best, self.least)}, below {self.least:g}"
         return ""
 
     @property
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it, besides the weights."""
-        return {"best_epoch": self.epoch, "best_accuracy": self.accuracy, "best_loss": self.loss}
+        return {"best_epoch": self.epoch, "best_score": self.score, "best_loss": self.loss}
 
     def restore(self, model: Any, state: dict[str, Any], weights: list[np.ndarray]) -> None:
         """Goes on from a checkpoint; one whose last epoch was the best holds its weights only once, as the model's."""
-        self.epoch, self.accuracy, self.loss = state["best_epoch"], state["best_accuracy"], state["best_loss"]
+        self.epoch, self.score, self.loss = state["best_epoch"], state["best_score"], state["best_loss"]
         self.weights = weights or model.get_weights()
 
 

@@ -31,6 +31,7 @@ def train(
     average_mirrored: bool,
     backend: str,
     precision: str,
+    gate_metric: str,
     early_stopping_patience: int,
     end_below: str,
     deterministic: bool,

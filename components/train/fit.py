@@ -72,7 +72,9 @@ class Fit:
         training, validation = self._feeds(dataset_path)
         bar, line = self.verbose in ("auto", "1"), self.verbose != "0"
         log = EpochLog(settings.epochs, training.steps, training.count, settings.batch_size, self.rate, bar, line)
-        best = BestWeights(settings.early_stopping_patience, line, settings.freeze_epochs, settings.end_below)
+        best = BestWeights(
+            settings.early_stopping_patience, line, settings.freeze_epochs, settings.end_below, settings.gate_metric
+        )
         stop = StopAtNaN(training.steps, settings.epochs, self.rate)
         callbacks: list[Any] = [training.reorder, stop, log, best]
         callbacks.extend(self._shows(log, dataset_path, tensorboard_path, upload_board))

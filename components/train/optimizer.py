@@ -39,19 +39,36 @@ def make_loss(smoothing: float, mixed: bool = False) -> Callable[[Any, Any], Any
     return crossentropy
 
 
-def make_accuracy(mixed: bool = False) -> "keras.metrics.Metric":
-    """The share of pictures whose likeliest class is the one that they show, or show the most of if they are mixed.
+def make_metrics(mixed: bool = False, balanced: int = 0) -> list["keras.metrics.Metric"]:
+    """The share of pictures whose likeliest class is the one that they show, or show the most of if they are mixed;
+    and, of so many classes as are `balanced`, the mean of that over those that have pictures.
 
     Named only, Keras makes its variables as it traces the first step, and TensorFlow then traces that step again.
     """
     keras = load_keras()
-    if not mixed:
-        return keras.metrics.SparseCategoricalAccuracy("accuracy")
+    base: Any = keras.metrics.Metric
+    ops = keras.ops
 
     def accuracy(labels: Any, logits: Any) -> Any:
         return keras.metrics.categorical_accuracy(_shares(labels, logits), logits)
 
-    return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+    class BalancedAccuracy(base):
+        def __init__(self) -> None:
+            super().__init__(name="balanced_accuracy")
+            self.pictures, self.found = (self.add_variable((balanced,), "zeros") for _ in range(2))
+
+        def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+            shares = _shares(labels, logits)
+            self.pictures.assign_add(ops.sum(shares, axis=0))
+            self.found.assign_add(ops.sum(shares * accuracy(labels, logits)[:, None], axis=0))
+
+        def result(self) -> Any:
+            tested = ops.cast(self.pictures > 0, "float32")
+            return ops.sum(self.found / ops.maximum(self.pictures, 1e-9)) / ops.maximum(ops.sum(tested), 1)
+
+    mean = keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+    plain = mean if mixed else keras.metrics.SparseCategoricalAccuracy("accuracy")
+    return [plain, *([BalancedAccuracy()] if balanced else [])]
 
 
 def _shares(labels: Any, logits: Any) -> Any:

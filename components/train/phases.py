@@ -12,7 +12,7 @@ from components.train.device import compiles
 from components.train.errors import SettingsError
 from components.train.network.architecture import frozen_places, parse_architecture
 from components.train.network.augmentation import mixes_labels
-from components.train.optimizer import LearningRate, make_accuracy, make_loss, make_optimizer
+from components.train.optimizer import LearningRate, make_loss, make_metrics, make_optimizer
 from components.train.optimizer_spec import parse_optimizer
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Phase:
         model.compile(
             optimizer=make_optimizer(settings, rate.steps, policy, first_step),
             loss=make_loss(settings.label_smoothing, mixed),
-            metrics=[make_accuracy(mixed)],
+            metrics=make_metrics(mixed, model.output_shape[-1] if settings.gate_metric == "balanced_accuracy" else 0),
             steps_per_execution=steps,
             jit_compile=compiles(model, augmented=bool(settings.augmentation)),
         )

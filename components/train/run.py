@@ -53,6 +53,7 @@ class TrainingResult(pydantic.BaseModel):
     accuracy: float
     val_loss: float | None
     val_accuracy: float | None
+    val_balanced_accuracy: float | None = pydantic.Field(None, description="None unless gate_metric asks for it")
     epochs: int = pydantic.Field(description="that were trained")
     seconds: float = pydantic.Field(description="Time of training and validation, without start-up")
     images_per_second: float = pydantic.Field(description="the median of epochs, without the first if there are more")
@@ -232,14 +233,12 @@ def _write_model(fit: Fit, path: str, weights: list[Any], record: dict[str, Any]
 
 def _result(fit: Fit, history: list[dict[str, Any]], best: Any, parameters: int) -> TrainingResult:
     kept = history[best.epoch - 1]
+    figures = ("loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy")
     speeds = [entry["images_per_second"] for entry in history]
     return TrainingResult(
         best_epoch=best.epoch,
-        best_val_accuracy=best.accuracy,
-        loss=kept["loss"],
-        accuracy=kept["accuracy"],
-        val_loss=kept.get("val_loss"),
-        val_accuracy=kept.get("val_accuracy"),
+        best_val_accuracy=kept.get("val_accuracy"),
+        **{name: kept.get(name) for name in figures},
         epochs=len(history),
         seconds=round(sum(entry["seconds"] for entry in history), 3),
         images_per_second=statistics.median(speeds[1:] or speeds),

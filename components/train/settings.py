@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from components.core.errors import PipelineError
-from components.core.settings import Settings, Sha256, StorePlace
+from components.core.settings import MetricSettings, Sha256, StorePlace
 from components.core.start_place import named_version
 from components.core.storage import location
 from components.train.class_weight import parse_class_weight, refuse_classes_not_of
@@ -29,7 +29,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-class TrainSettings(Settings):
+class TrainSettings(MetricSettings):
     """The parameters of the training step; the defaults are the article's."""
 
     architecture: str = Field(
@@ -114,14 +114,14 @@ class TrainSettings(Settings):
     early_stopping_patience: int = Field(
         0,
         ge=0,
-        description="stop after so many epochs without a better validation accuracy, or the same at a lower "
-        "loss; 0: train all epochs",
+        description="stop after so many epochs without a better gate_metric of the validation pictures, or the same at "
+        "a lower loss; 0: train all epochs",
     )
     end_below: str = Field(
         "",
         pattern=r"^([1-9][0-9]*:(0|1)([.][0-9]+)?)?$",
-        description="EPOCH:ACCURACY, such as 8:0.55: training ends after that epoch if the best validation accuracy is "
-        "below; a search sets it",
+        description="EPOCH:ACCURACY, such as 8:0.55: training ends after that epoch if the best gate_metric of the "
+        "validation pictures is below; a search sets it",
     )
     checkpoints: StorePlace = Field(
         "",

@@ -10,16 +10,12 @@ keep it in its cache as the trial's result otherwise: a damaged checkpoint or sh
 
 import pathlib
 
-import numpy as np
-
 from components.core.artifacts.dataset import read_info
-from components.core.artifacts.dataset_reading import batches, split_count
-from components.core.artifacts.model import load_model, model_file
+from components.core.artifacts.dataset_reading import split_count
 from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
-from components.core.recall import balanced_accuracy
 from components.core.wording import printable
 from components.train.errors import SettingsError, TooLittleMemoryError
 from components.train.run import TrainingResult, train
@@ -66,25 +62,8 @@ def run_trial(
             lacked = isinstance(error, TooLittleMemoryError)
             write_trial(directory, Trial(changes=changes, failed=reason, lacked_memory=lacked))
         return None
-    figures = result.model_dump(include={"best_epoch", "epochs", "seconds"})
-    figures |= {
-        "val_accuracy": result.best_val_accuracy,
-        "val_balanced_accuracy": _balanced(settings, model_path, dataset_path),
-    }
-    write_trial(model_path, Trial(changes=changes, **figures))
+    write_trial(model_path, Trial(changes=changes, **result.model_dump(include={*Trial.model_fields})))
     return result
-
-
-def _balanced(settings: TrainSettings, model_path: str, dataset_path: str) -> float:
-    """The balanced accuracy of the model on the validation pictures, which Keras does not tell as it trains; by batches
-    that fit into the device's memory, as it has trained by them."""
-    model = load_model(model_file(model_path))
-    answered = [
-        (labels, model.predict_on_batch(pictures).argmax(axis=1) == labels)
-        for pictures, labels in batches(dataset_path, read_info(dataset_path), "validation", settings.batch_size)
-    ]
-    labels, right = map(np.concatenate, zip(*answered, strict=True))
-    return balanced_accuracy(np.bincount(labels[right], minlength=labels.max() + 1), np.bincount(labels))
 
 
 def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) -> None:

@@ -57,14 +57,12 @@ def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
     # One look at the source and at the model to start from: if they changed meanwhile, the last pass would train anew.
     parameters = with_places(parameters, job.outputs)
     job = dataclasses.replace(job, configuration=dataclasses.replace(job.configuration, parameters=parameters))
-    # Epochs tell the plain accuracy alone.
-    unjudged = {"epochs", "end_below"} & {*space} or parameters.gate_metric != "accuracy"
-    judged = 0 if unjudged else int(parameters.epochs * JUDGED_AT)
+    judged = 0 if {"epochs", "end_below"} & {*space} else int(parameters.epochs * JUDGED_AT)
     sampler = optuna.samplers.TPESampler(seed=parameters.seed, n_startup_trials=FIRST)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     names = tuple(space)
     found: dict[str, tuple[str, float]] = {}  # by the settings: the trial, which may end early, and its score
-    early: list[float] = []  # the best validation accuracy of each trial so far when it was judged
+    early: list[float] = []  # the best score of each trial so far when it was judged
     repeated = 0
     with warm_for(parameters) as warm:  # one for all trials: to import TensorFlow takes as long as a small one
         while len(found) < wanted and repeated < REPEATED:
@@ -80,7 +78,7 @@ def search(job: LocalJob, grid: str, trials: int) -> pathlib.Path:
                 score, history = _trained(dataclasses.replace(job, sweep=sweep), warm)
                 found[settings] = trial, score
                 if history and judged:
-                    early.append(max(entry["val_accuracy"] for entry in history[:judged]))
+                    early.append(max(entry[f"val_{parameters.gate_metric}"] for entry in history[:judged]))
             study.tell(asked, found[settings][1])
         sweep = Sweep(tuple(trial for trial, _ in found.values()), names, search=grid)
         return run_local(dataclasses.replace(job, sweep=sweep), warm)
@@ -122,7 +120,7 @@ def _trained(job: LocalJob, warm: WarmProcess) -> tuple[float, list[dict[str, An
     assert isinstance(run, SweepRun)
     [model] = run.models()
     result = read_trial(model)
-    return (0.0, []) if result.failed else (result.score(run.metric), read_training(model)["history"])
+    return (0.0, []) if result.failed else (result.score, read_training(model)["history"])
 
 
 def _optuna() -> Any:

@@ -56,9 +56,9 @@ def print_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
     """Prints the closing block, its paths as a person would type them here."""
     places = {**summary["artifacts"], "summary": directory / SUMMARY}
     shown = {**summary, "artifacts": {name: _shown(place) for name, place in places.items()}}
-    if "trials" in summary:
+    if summary.get("trials"):
         trials = [Trial.model_validate(trial) for trial in summary["trials"]]
-        columns, *rows = trial_table(trials, summary["metric"])
+        columns, *rows = trial_table(trials)
         shown["trial_table"] = table(rows, columns)
     print(closing_block(shown))
 

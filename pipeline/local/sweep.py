@@ -34,7 +34,7 @@ class SweepRun(LocalRun):
         tried = json.dumps([configuration.parameters.model_dump(), sweep.search or sweep.trials], sort_keys=True)
         digest = hashlib.sha256(tried.encode()).hexdigest()[:6]
         super().__init__(outputs, console, f"{configuration.title}-sweep-{digest}")
-        self.sweep, self.metric = sweep, configuration.parameters.gate_metric
+        self.sweep = sweep
         trains = [f"train {sweep.first + place}" for place in range(len(sweep.trials))]
         names = [name for step in SWEEP_STEPS for name in (trains if step == "train" else [step])]
         self.steps = {name: Step(name) for name in names}
@@ -95,7 +95,7 @@ class SweepRun(LocalRun):
             if "model" in step.outputs and (path := step.outputs["model"].path)
         ]
         best = {"best": f"train {chosen}"} if (chosen := self._chosen()) else {}
-        return {"grid": list(self.sweep.names), "trials": listed, "metric": self.metric, **best}
+        return {"grid": list(self.sweep.names), "trials": listed, **best}
 
     def artifacts(self) -> dict[str, str]:
         found = super().artifacts()

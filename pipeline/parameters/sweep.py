@@ -71,10 +71,11 @@ def plan_sweep(parameters: Parameters, grid: str, sample: int = 0, parallel: int
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {parameters.nodes}")
     if parameters.validation_split == 0 and parameters.dataset != PICTURES:  # which may bring their own
         raise PipelineError(
-            "validation_split: expected a share above 0 of a sweep, which goes by the validation accuracy, received 0"
+            "validation_split: expected a share above 0 of a sweep, which goes by validation pictures, received 0"
         )
-    # A backend is the image's, and all trials have one; with average_mirrored the same model is trained.
-    known = [name for name in TrainSettings.model_fields if name not in {*OPERATIONAL, "backend", "average_mirrored"}]
+    # A backend is the image's, average_mirrored trains the same model, and by gate_metric trials are compared.
+    fixed = {*OPERATIONAL, "backend", "average_mirrored", "gate_metric"}
+    known = [name for name in TrainSettings.model_fields if name not in fixed]
     for name in axes:
         if name not in known:
             if name in Parameters.model_fields:

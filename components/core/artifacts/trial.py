@@ -27,15 +27,18 @@ class Trial(pydantic.BaseModel):
     failed: str = pydantic.Field("", description="why it came to no model, as one line; empty if it did")
     lacked_memory: bool = pydantic.Field(False, description="whether it failed for want of memory")
     val_accuracy: float | None = pydantic.Field(None, description="Validation accuracy after the best epoch")
-    val_balanced_accuracy: float | None = pydantic.Field(None, description="the same, if each class counts the same")
+    val_balanced_accuracy: float | None = pydantic.Field(
+        None, description="and the balanced one, if gate_metric asks for it"
+    )
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float | None = None
 
-    def score(self, metric: str) -> float:
+    @property
+    def score(self) -> float:
         """What trials are compared by, as gate_metric says; -1 if this one came to no model."""
-        value: float | None = getattr(self, f"val_{metric}")
-        return -1.0 if value is None else value
+        found = (self.val_balanced_accuracy, self.val_accuracy)
+        return next((score for score in found if score is not None), -1.0)
 
 
 def write_trial(directory: str | pathlib.Path, trial: Trial) -> None:
@@ -110,7 +113,7 @@ def split(text: str, separators: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def best_trial(trials: list[Trial], metric: str) -> int:
+def best_trial(trials: list[Trial]) -> int:
     """The place of the trial with the highest score, of equals the first.
 
     Raises:
@@ -122,22 +125,23 @@ def best_trial(trials: list[Trial], metric: str) -> int:
             if trials
             else "expected trials, received none"
         )
-    return _best_first(trials, metric)[0]
+    return _best_first(trials)[0]
 
 
-def trial_table(trials: list[Trial], metric: str) -> list[tuple[str, ...]]:
+def trial_table(trials: list[Trial]) -> list[tuple[str, ...]]:
     """A table's rows: its columns' names, then the trials, the best first and those that failed last."""
-    rows = [(str(number), trial.changes, *_result(trial, metric)) for number, trial in enumerate(trials, start=1)]
-    columns = ("trial", "changes", f"val_{metric}", "best epoch", "time", "")
-    return [columns, *(rows[place] for place in _best_first(trials, metric))]
+    rows = [(str(number), trial.changes, *_result(trial)) for number, trial in enumerate(trials, start=1)]
+    balanced = any(trial.val_balanced_accuracy is not None for trial in trials)
+    columns = ("trial", "changes", "val_balanced_accuracy" if balanced else "val_accuracy", "best epoch", "time", "")
+    return [columns, *(rows[place] for place in _best_first(trials))]
 
 
-def _best_first(trials: list[Trial], metric: str) -> list[int]:
-    return sorted(range(len(trials)), key=lambda place: -trials[place].score(metric))
+def _best_first(trials: list[Trial]) -> list[int]:
+    return sorted(range(len(trials)), key=lambda place: -trials[place].score)
 
 
-def _result(trial: Trial, metric: str) -> tuple[str, str, str, str]:
+def _result(trial: Trial) -> tuple[str, str, str, str]:
     if trial.failed:
         cut = len(trial.failed) > LONGEST_REASON
         return "failed", "", "", f"{trial.failed[: LONGEST_REASON - 3]}..." if cut else trial.failed
-    return f"{trial.score(metric):.4f}", f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""
+    return f"{trial.score:.4f}", f"{trial.best_epoch} of {trial.epochs}", f"{trial.seconds:.1f} s", ""

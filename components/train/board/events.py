@@ -57,7 +57,7 @@ class EventFiles(Callback):
     RUNS = ("train", "validation", "result")
     SCALARS = {
         "train": ("loss", "accuracy", "learning_rate", "images_per_second"),
-        "validation": ("val_loss", "val_accuracy"),
+        "validation": ("val_loss", "val_accuracy", "val_balanced_accuracy"),
     }
     BY_STEP = ("loss", "learning_rate", "images_per_second")
 
@@ -115,8 +115,9 @@ class EventFiles(Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         history = self.log.history
         result = {"seconds": sum(entry["seconds"] for entry in history)}
-        if history and "val_accuracy" in history[0]:
-            result["val_accuracy"] = max(entry["val_accuracy"] for entry in history)
+        asked = ("val_balanced_accuracy", "val_accuracy")  # the first only if gate_metric asks for it
+        if name := next((name for name in asked if history and name in history[0]), ""):
+            result[name] = max(entry[name] for entry in history)
         for name, value in result.items():
             self.runs["result"].scalar(f"result/{name}", value, len(history))
         self.succeeded = True

@@ -15,7 +15,7 @@ from typing import Any
 
 from components.core.errors import ODD_JSON, one_line
 
-CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "images_per_second")
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy", "learning_rate", "images_per_second")
 # Names of their own: Kubeflow logs `loss` and so on too, as they are of the epoch that is kept.
 PREFIX = "epoch"
 SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105

@@ -72,7 +72,7 @@ FAILED = Trial(changes="a=x", failed="lost")
     ],
 )
 def test_the_best_has_the_highest_validation_accuracy(trials, best):
-    assert best_trial(trials, "accuracy") == best
+    assert best_trial(trials) == best
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_the_best_has_the_highest_validation_accuracy(trials, best):
 )
 def test_without_a_comparison_there_is_no_best(trials, said):
     with pytest.raises(PipelineError, match=said):
-        best_trial(trials, "accuracy")
+        best_trial(trials)
 
 
 def test_the_table_lists_the_best_first_and_failures_last():
-    columns, *rows = trial_table([trained(0.5), FAILED, trained(0.9)], "accuracy")
+    columns, *rows = trial_table([trained(0.5), FAILED, trained(0.9)])
     assert columns[2] == "val_accuracy"
     assert [row[0] for row in rows] == ["3", "1", "2"]
     assert rows[0][2] == "0.9000"
     assert (rows[2][2], rows[2][-1]) == ("failed", "lost")
-    _, row = trial_table([Trial(changes="a=x", failed="a" * 200)], "accuracy")
+    _, row = trial_table([Trial(changes="a=x", failed="a" * 200)])
     assert row[-1] == "a" * 97 + "..."
 
 
