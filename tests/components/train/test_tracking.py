@@ -48,9 +48,8 @@ def test_a_training_leaves_its_curves(tmp_path, digits, monkeypatch):
     with mlflow.serving() as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         monkeypatch.setenv("MLFLOW_RUN_ID", "0a1b")
-        settings = TrainSettings.checked(
-            architecture='["Flatten"]', epochs=3, batch_size=500, gpus="auto", backend=BACKEND
-        )
+        given = {"epochs": 3, "batch_size": 500, "gpus": "auto", "gate_metric": "balanced_accuracy"}
+        settings = TrainSettings.checked(architecture='["Flatten"]', backend=BACKEND, **given)
         train(settings, digits, str(tmp_path / "model"), str(tmp_path / "board"))
     history = json.loads(pathlib.Path(tmp_path / "model" / "training.json").read_text())["history"]
     for name in tracking.CURVES:

@@ -25,7 +25,8 @@ SMALL = '["Flatten"]'
 COMMAND = ["-m", "components.train.nodes.node"]
 RESULT = {
     "best_epoch": 1, "best_val_accuracy": 0.5, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5,
-    "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10, "device": "d", "precision": "float32",
+    "val_balanced_accuracy": None, "epochs": 1, "seconds": 1.0, "images_per_second": 1000.0, "parameters": 10,
+    "device": "d", "precision": "float32",
 }  # fmt: skip
 HISTORY = [{"epoch": 1, "loss": 1.0}]
 Start = Callable[..., list[Forked]]
