@@ -28,20 +28,21 @@ PICTURES = "pictures"
 Brought = tuple[RawFile, str]  # and its MD5
 
 
-def download(settings: DownloadSettings, raw_path: str) -> RawInfo:
+def download(
+    settings: DownloadSettings, raw_path: str, known: KnownDataset | None = None, patience: Patience | None = None
+) -> RawInfo:
     """Writes the raw artifact (core/artifacts/raw.py) at `raw_path`, whole or not at all.
 
     Without a source, from the data set's mirrors, proven by the published checksums. A broken transfer is continued,
     also by the next run: what came so far stays in the folder CONV2D_DOWNLOAD_CACHE, or else beside the artifact.
 
+    Args:
+        known: a data set that need not be in the catalog.
+
     Raises:
         PipelineError: the source is missing, refuses, or is not what was asked for; a checksum differs; no room.
     """
-    return download_known(settings, DATASETS[settings.dataset], raw_path, Patience())
-
-
-def download_known(settings: DownloadSettings, known: KnownDataset, raw_path: str, patience: Patience) -> RawInfo:
-    """`download` of a data set that need not be in the catalog."""
+    known, patience = known or DATASETS[settings.dataset], patience or Patience()
     with whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
         mirror = Mirror(settings.mirror) if settings.mirror else None

@@ -32,7 +32,6 @@ from components.core.registry.versions import (
     inventory,
     locate,
     marks,
-    prove,
     prove_bytes,
     refuse_foreign_files,
     seen_version,
@@ -92,7 +91,10 @@ class Registry:
             Corrupted: files and manifest disagree; champion.json can't be read and no version is named.
         """
         number, champion = self._named(name, version)
-        return seen_version(self.store, name, number, prove(self.store, name, number, champion), champion)
+        found, _ = where_it_lies(
+            self.store, name, number, champion, lambda found: bundle.check_listing(self.store, *found)
+        )
+        return seen_version(self.store, name, number, found, champion)
 
     def fetch(self, name: str, version: int | None, path: str | pathlib.Path) -> Version:
         """Downloads a version (None: the champion) into the new directory `path`, every file proven by its SHA-256."""

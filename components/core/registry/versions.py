@@ -11,7 +11,7 @@ from components.core.artifacts.served_model import EXTRAS
 from components.core.registry.champion import Champion, NumberTakenError
 from components.core.registry.layout import place, served_numbers, staged, staged_place
 from components.core.storage import Corrupted, NotFound, Store
-from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, check_listing, fetch, read_manifest
+from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, fetch, read_manifest
 
 Result = TypeVar("Result")
 # In a retired version's manifest: the files that it had, and their sizes.
@@ -78,17 +78,8 @@ def locate(store: Store, name: str, number: int, champion: Champion) -> FoundVer
     raise gone(store, name, number, champion)
 
 
-def prove(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
-    """Finds a version, and compares its files with its manifest by name and size.
-
-    Raises:
-        NotFound: there is none of that number. Corrupted: a file is missing or has another size; names it.
-    """
-    return where_it_lies(store, name, number, champion, lambda found: check_listing(store, *found))[0]
-
-
 def prove_bytes(store: Store, name: str, number: int, champion: Champion) -> FoundVersion:
-    """As `prove`, and by the SHA-256 of every file: reads all of them, as a server would.
+    """Finds a version, and compares its files with its manifest by their SHA-256: reads all of them, as a server would.
 
     Raises:
         NotFound: there is none of that number. Corrupted: a file is missing or was changed; names it.

@@ -68,11 +68,11 @@ def report_drift(answers: Answers, served: Served, settings: AnswerSettings, pag
     with tempfile.TemporaryDirectory() as directory:
         page = pathlib.Path(directory) / "drift.html"
         write_drift_report(page, served, served.reference, counts, drifts, settings)
-        _put(answers, f"{stem}.html", page.read_bytes())
+        answers.store.write_bytes(f"{answers.folder}/{stem}.html", page.read_bytes())
         if page_path:
             with whole_file(page_path) as copy:
                 copy.write_bytes(page.read_bytes())
-    _put(answers, f"{stem}.json", _facts(files, counts, drifts, page_path))
+    answers.store.write_bytes(f"{answers.folder}/{stem}.json", _facts(files, counts, drifts, page_path))
     return Report(drifts, answers.uri(f"{stem}.html"))
 
 
@@ -105,7 +105,3 @@ def _covered(answers: Answers, page_path: str) -> set[str]:
     keys = [key for key in there if FACTS.fullmatch(key.rpartition("/")[2])]
     store.for_each(keys, look)
     return covered
-
-
-def _put(answers: Answers, key: str, data: bytes) -> None:
-    answers.store.write_bytes(f"{answers.folder}/{key}", data)

@@ -9,7 +9,7 @@ import pytest
 from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import KnownDataset, Original
 from components.download.file_to_fetch import Patience
-from components.download.run import download_known
+from components.download.run import download
 from components.download.settings import DownloadSettings
 from tests.components.download.faulty_server import DATA, PATIENCE, Server
 
@@ -48,9 +48,7 @@ def fetch_known(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
 
     def run(*originals: Original, raw: str = "raw", patience: Patience = PATIENCE, **settings: str) -> RawInfo:
         known = KnownDataset("idx" if len(originals) > 1 else "cifar_binary", originals)
-        return download_known(
-            DownloadSettings.checked(dataset="cifar10", **settings), known, str(tmp_path / raw), patience
-        )
+        return download(DownloadSettings.checked(dataset="cifar10", **settings), str(tmp_path / raw), known, patience)
 
     return run
 
@@ -61,7 +59,7 @@ def fetch_pictures(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
 
     def run(source: str | pathlib.Path, patience: Patience = PATIENCE, **settings: str) -> RawInfo:
         checked = DownloadSettings.checked(dataset="image_folder", source=str(source), **settings)
-        return download_known(checked, KnownDataset("pictures", ()), str(tmp_path / "raw"), patience)
+        return download(checked, str(tmp_path / "raw"), KnownDataset("pictures", ()), patience)
 
     return run
 

@@ -16,13 +16,13 @@ DATA, NEW = tar_gz(2_000_000), tar_gz(1_000_000)
 PROGRAM = """
 import sys
 from components.core.catalog import KnownDataset, Original
-from components.download.run import download_known
+from components.download.run import download
 from components.download.settings import DownloadSettings
 from components.download.file_to_fetch import Patience
 
 name, url, md5, size, raw = sys.argv[1:]
 known = KnownDataset("cifar_binary", (Original(name, (url,), md5, int(size)),))
-download_known(DownloadSettings.checked(dataset="cifar10"), known, raw, Patience(stall_s=60))
+download(DownloadSettings.checked(dataset="cifar10"), raw, known, Patience(stall_s=60))
 """
 
 
