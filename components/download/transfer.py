@@ -5,7 +5,6 @@ validator it gave); at another mirror only a checksum can, so without one the tr
 is the length the server announced; whoever calls still compares checksums, since a server may lie about that too.
 """
 
-import email.utils
 import http.client
 import math
 import os
@@ -217,10 +216,7 @@ def _validator(response: requests.Response) -> str:
 
 def _retry_after(response: requests.Response) -> float:
     """Retry-After in seconds; the header gives seconds or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        return urllib3.Retry().get_retry_after(response.raw) or 0.0
+    except urllib3.exceptions.InvalidHeader:
         return 0.0
