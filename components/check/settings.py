@@ -37,7 +37,26 @@ Cpus = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$")]
 Memory = Annotated[_NumberOrText, Field(pattern=r"^([0-9]+(\.[0-9]+)?(E|P|T|G|M|k|Ei|Pi|Ti|Gi|Mi|Ki)|[0-9]{7,})$")]
 
 
-class PlacementSettings(Settings):
+class SizedSettings(Settings):
+    """What pods ask for and may use: limits of CPUs under names that end in `_cpu`."""
+
+    cpu_request: Cpus = Field(
+        "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
+    )
+
+    @model_validator(mode="after")
+    def _within_its_limits(self) -> Self:
+        """Refuses a pod that asks for more CPUs than it may use, as Kubernetes does when it is made."""
+        limits = {name: limit for name, limit in self if name.endswith("_cpu")}
+        if low := [name for name, limit in limits.items() if _cores(limit) < _cores(self.cpu_request)]:
+            raise PipelineError(
+                f"cpu_request: expected at most {low[0]}, {limits[low[0]]}, received {self.cpu_request}; give "
+                f"{listed(low)} more"
+            )
+        return self
+
+
+class PlacementSettings(SizedSettings):
     """The run-time parameters that place the steps; kfp.local ignores them.
 
     Memory is requested whole, since a pod that takes more than it asked for is the first to be evicted. CPUs are not: a
@@ -47,9 +66,6 @@ class PlacementSettings(Settings):
     toleration that is a string, and takes a count or an amount only as a string.
     """
 
-    cpu_request: Cpus = Field(
-        "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
-    )
     download_cpu: Cpus = Field("2", description="CPUs the download's pod may use")
     download_memory: Memory = Field("1Gi", description="memory of the download's pod")
     preprocess_cpu: Cpus = Field("2", description="CPUs that preprocessing may use")
@@ -115,33 +131,11 @@ class PlacementSettings(Settings):
         _check_texts(affinity)
         return affinity
 
-    @model_validator(mode="after")
-    def _within_its_limits(self) -> Self:
-        check_cpus(self)
-        return self
-
 
 class Parameters(
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
 ):
     """Every component's settings, flat, and where training runs on a cluster."""
-
-
-def check_cpus(settings: Any) -> None:
-    """Refuses a pod that asks for more CPUs than it may use, as Kubernetes does when it is made.
-
-    Args:
-        settings: with `cpu_request`, and limits under names that end in `_cpu`.
-
-    Raises:
-        PipelineError: names the limits that are lower.
-    """
-    limits = {name: limit for name, limit in settings if name.endswith("_cpu")}
-    if low := [name for name, limit in limits.items() if _cores(limit) < _cores(settings.cpu_request)]:
-        raise PipelineError(
-            f"cpu_request: expected at most {low[0]}, {limits[low[0]]}, received {settings.cpu_request}; give "
-            f"{listed(low)} more"
-        )
 
 
 def _cores(cpus: str) -> float:

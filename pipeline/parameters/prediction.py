@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from components.check.settings import Cpus, Memory, check_cpus
+from components.check.settings import Cpus, Memory, SizedSettings
 from components.predict.settings import PredictSettings
 from pipeline.parameters.parameters import Configuration, Parameters, from_command_line, from_environment, layered
 
@@ -14,17 +13,11 @@ from pipeline.parameters.parameters import Configuration, Parameters, from_comma
 PUBLISHED_TO = "publish_uri"
 
 
-class PredictionParameters(PredictSettings):
+class PredictionParameters(PredictSettings, SizedSettings):
     """The predict step's settings, and its share of a node on a cluster."""
 
-    cpu_request: Cpus = Field("100m", description="CPUs that the pod is sure of; it takes more if its node has them")
     predict_cpu: Cpus = Field("2", description="CPUs that answering may use")
     predict_memory: Memory = Field("4Gi", description="memory of the answering pod")
-
-    @model_validator(mode="after")
-    def _within_its_limit(self) -> Self:
-        check_cpus(self)
-        return self
 
 
 def configure_prediction(
