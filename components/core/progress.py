@@ -6,7 +6,6 @@ import shutil
 import sys
 import threading
 import time
-from types import TracebackType
 from typing import TextIO
 
 # A line with this prefix is a bar for `make run-local` to redraw in place: the component's own standard output is
@@ -57,9 +56,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self.terminal and not self.live:
             print("\r\x1b[2K", end="", flush=True)
         elif self.live:

@@ -36,14 +36,6 @@ class Page:
 
 
 @dataclasses.dataclass(frozen=True)
-class Condition:
-    """When a write may happen: only where nothing is (`absent`), or only over that `generation`."""
-
-    absent: bool = False
-    generation: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Limits:
     """How hard to try, and how much at once.
 
@@ -79,8 +71,8 @@ class Backend(Protocol):
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:
         """Reads the bytes [start, end), or all where end is None, of that generation or the present one."""
 
-    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
-        """Writes a small object, whole or not at all."""
+    def put(self, key: str, data: bytes, over: str | None) -> Stored:
+        """Writes a small object, whole or not at all: over that generation alone; empty: only if there is none."""
 
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
         """Writes a file of more than one part, parts in parallel, each retried; calls `sent` with bytes now there."""

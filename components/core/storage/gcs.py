@@ -18,7 +18,7 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.backend import Limits, Page, Stored
 from components.core.storage.checksums import digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, Corrupted, Denied, NotFound, StorageError, Transient, readable
 from components.core.storage.gcs_errors import LOG_IN, explain_gcs
@@ -106,7 +106,7 @@ class GcsBackend:
         return data, _stored(blob, size=len(data))
 
     @readable(AttributeError)
-    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
+    def put(self, key: str, data: bytes, over: str | None) -> Stored:
         blob = self.bucket.blob(key)
         blob.upload_from_file(
             io.BytesIO(data),
@@ -114,7 +114,7 @@ class GcsBackend:
             content_type=CONTENT_TYPE,
             checksum="crc32c",
             # Generation 0 is Google's way to say "no live object".
-            if_generation_match=0 if condition.absent else condition.generation and int(condition.generation),
+            if_generation_match=None if over is None else int(over or 0),
             retry=None,
             timeout=self.timeout,
         )

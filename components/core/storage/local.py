@@ -17,7 +17,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator
 
-from components.core.storage.backend import Condition, Page, Stored
+from components.core.storage.backend import Page, Stored
 from components.core.storage.errors import Denied, NotFound, PreconditionFailed, StorageError, Transient
 
 # What an object is called before it has its name, and no object can be called.
@@ -56,11 +56,11 @@ class LocalBackend:
             file.seek(start)
             return file.read(-1 if end is None else end - start), stored
 
-    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
-        return self._place(key, condition, lambda beside: beside.write_bytes(data))
+    def put(self, key: str, data: bytes, over: str | None) -> Stored:
+        return self._place(key, over, lambda beside: beside.write_bytes(data))
 
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
-        stored = self._place(key, Condition(), lambda beside: shutil.copyfile(path, beside))
+        stored = self._place(key, None, lambda beside: shutil.copyfile(path, beside))
         sent(stored.size)
         return stored
 
@@ -69,7 +69,7 @@ class LocalBackend:
         if generation not in (None, copied):
             raise PreconditionFailed(f"{source} has changed")
         # Looked at once more when the copy gets its name: it never shows what has been deleted by then.
-        self._place(target, Condition(), lambda beside: shutil.copyfile(source, beside), (source, copied))
+        self._place(target, None, lambda beside: shutil.copyfile(source, beside), (source, copied))
 
     provable = stat
 
@@ -101,11 +101,11 @@ class LocalBackend:
     def _place(
         self,
         key: str,
-        condition: Condition,
+        over: str | None,
         fill: Callable[[pathlib.Path], object],
         source: tuple[str, str] | None = None,
     ) -> Stored:
-        """Fills a file beside `key` and names it under the condition, if `source` still has that generation."""
+        """Fills a file beside `key` and names it as `put` does, if `source` still has that generation."""
         target = pathlib.Path(key)
         if UNFINISHED.fullmatch(target.name):
             raise StorageError(f"expected another name than {key}: a directory calls unfinished objects so; rename it")
@@ -118,11 +118,11 @@ class LocalBackend:
             with _locked(target.parent, *((pathlib.Path(source[0]).parent,) if source else ())):
                 if source and _describe(source[0]).generation != source[1]:
                     raise PreconditionFailed(f"{source[0]} has changed")
-                if condition.absent:
+                if over == "":
                     _name_first(beside, target)
                 else:
-                    if condition.generation is not None:
-                        _require(target, condition.generation)
+                    if over is not None:
+                        _require(target, over)
                     beside.replace(target)
                 return _describe(key)
         except FileNotFoundError:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from components.core.storage.backend import Backend, Condition, Limits, Stored
+from components.core.storage.backend import Backend, Limits, Stored
 from components.core.storage.checksums import check_data
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, Transient
 from components.core.storage.location import Location, check_key, local_parts
@@ -102,10 +102,10 @@ class Objects:
                 unique into the data.
         """
         retries = []
-        condition = Condition(if_absent, if_generation)
+        over = "" if if_absent else if_generation
         try:
             stored = self._try(
-                "write", key, lambda whole: self.backend.put(whole, data, condition), lambda: retries.append(1)
+                "write", key, lambda whole: self.backend.put(whole, data, over), lambda: retries.append(1)
             )
         except NotFound:
             # S3's answer to If-Match where no object is.

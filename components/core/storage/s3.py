@@ -13,7 +13,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as boto
 
-from components.core.storage.backend import Condition, Limits, Page, Stored
+from components.core.storage.backend import Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
 from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
 from components.core.storage.parallel import run_all
@@ -109,7 +109,7 @@ class S3Backend:
         return data, _stored(key, answer, size=len(data))
 
     @readable(KeyError)
-    def put(self, key: str, data: bytes, condition: Condition) -> Stored:
+    def put(self, key: str, data: bytes, over: str | None) -> Stored:
         crc32c = digest_of(data, CRC32C)
         md5 = digest_of(data, "md5")
         answer = self.client.put_object(
@@ -118,7 +118,7 @@ class S3Backend:
             Body=data,
             ContentMD5=_base64(md5),
             Metadata={CRC32C: crc32c},
-            **_headers(condition),
+            **({} if over is None else {"IfMatch": over} if over else {"IfNoneMatch": "*"}),
         )
         _compare_etag(answer, md5)
         return Stored(key, len(data), answer["ETag"], {CRC32C: crc32c})
@@ -240,12 +240,6 @@ class S3Backend:
         """Frees the parts, which are paid for until then; a bucket's lifecycle rule is the net below."""
         with contextlib.suppress(boto.BotoCoreError, boto.ClientError, OSError):
             self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
-
-
-def _headers(condition: Condition) -> dict[str, str]:
-    if condition.absent:
-        return {"IfNoneMatch": "*"}
-    return {"IfMatch": condition.generation} if condition.generation is not None else {}
 
 
 def _bare(etag: str) -> str:
