@@ -112,8 +112,8 @@ class Store(Objects):
                 progress.advance(sizes[path] - sum(counted))
 
             of_parts = [file for file in files if sizes[file[0]] > self.limits.part]
-            run_all((functools.partial(large, *file) for file in of_parts), LARGE_AT_ONCE)
             self.for_each([file for file in files if sizes[file[0]] <= self.limits.part], lambda file: small(*file))
+            run_all((functools.partial(large, *file) for file in of_parts), LARGE_AT_ONCE)
         return [results[key] for _, key in files]
 
 
