@@ -28,7 +28,7 @@ class Labels:
     """Labels and splits of all pictures of several parts, one part's after another's.
 
     Attributes:
-        starts: each part's first picture.
+        places: where each part's pictures are among all.
         labels: int32 [n], a number in `class_numbers`; -1 for none.
         splits: int8 [n].
         groups: uint64 [n], a number for each picture's group; 0 for none.
@@ -38,7 +38,8 @@ class Labels:
     """
 
     def __init__(self, parts: Sequence[Found], unlabelled: str = NO_LINE, group_column: str = ""):
-        self.starts = list(itertools.accumulate(map(len, parts), initial=0))[:-1]
+        ends = list(itertools.accumulate(map(len, parts)))
+        self.places = [slice(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
         self.parts, self.unlabelled, self.group_column = list(parts), unlabelled, group_column
         count = sum(map(len, parts))
         self.labels, self.splits = np.full(count, -1, np.int32), np.zeros(count, np.int8)
@@ -106,7 +107,7 @@ class Labels:
         """All pictures by their names below what is common to those of their part; TWICE if that is not one picture."""
         found: dict[str, int] = {}
         for part in parts:
-            start, above = self.starts[self.parts.index(part)], len("/".join((*part.top, "")))
+            start, above = self.places[self.parts.index(part)].start, len("/".join((*part.top, "")))
             there = ~part.left_out
             for picture, name in enumerate(part.names(0, len(part))):
                 if there[picture]:

@@ -32,8 +32,8 @@ def together(parts: Sequence[Found], table: Table | None = None, group_column: s
         PipelineError: as read_layout and Labels do, or only some of the parts hold a table.
     """
     labels = _labels(parts, table, group_column)
-    for part, start in zip(parts, labels.starts, strict=True):
-        if (labels.labels[start : start + len(part)] < 0).all():
+    for part, place in zip(parts, labels.places, strict=True):
+        if (labels.labels[place] < 0).all():
             said = "".join(f" ({listed([where])}: {listed([why])})" for where, why in labels.odd_lines.first[:1])
             raise PipelineError(
                 f"expected pictures of a class in each source, received none in {listed([part.called])}{said}; sort or "
@@ -71,32 +71,31 @@ def together(parts: Sequence[Found], table: Table | None = None, group_column: s
 
 def _labels(parts: Sequence[Found], table: Table | None, group_column: str) -> Labels:
     """The pictures' labels: by the table, else by tables in the parts, else by their folders."""
-    own = [(part, found) for part in parts if (found := part.table())]
+    own = [(found, [part]) for part in parts if (found := part.table())]
     labels = Labels(parts, group_column=group_column)
     if table:
         labels.take(table, parts)
     elif own:
         if len(own) < len(parts):
-            without = [part.called for part in parts if part not in [having for having, _ in own]]
+            without = [part.called for part in parts if [part] not in [having for _, having in own]]
             raise PipelineError(
                 f"expected a table of labels in each source or in none, received none in {listed(without)}; add one "
                 "there, or give one for all by labels="
             )
-        for part, found in own:
-            labels.take(found, [part])
+        for found, having in own:
+            labels.take(found, having)
     else:
         return _by_folders(parts)
-    places = [slice(start, start + len(part)) for part, start in zip(parts, labels.starts, strict=True)]
-    silent = [number for number, place in enumerate(places) if not labels.splits[place].any()]
+    silent = [number for number, place in enumerate(labels.places) if not labels.splits[place].any()]
     if table and len(silent) < len(parts) or not silent:  # one that names splits names those of all its pictures
         return labels
     if called := _called_as_splits(parts):
         for number in silent:
-            labels.splits[places[number]] = called[number]
+            labels.splits[labels.places[number]] = called[number]
         labels.notices.append(_by_names(parts))
     else:
         for number in silent:
-            _take_split_folders(labels, parts[number], places[number])
+            _take_split_folders(labels, parts[number], labels.places[number])
     return labels
 
 
@@ -157,18 +156,17 @@ def _by_folders(parts: Sequence[Found]) -> Labels:
     for part, split, depth in zip(parts, splits, depths, strict=True):
         for folder, count in part.pictures_in.items():
             pictures_in[split + folder[depth:]] += count
-        for folder, by_ending in part.others_in.items():
-            others_in[split + folder[depth:]].update(by_ending)
+            others_in[split + folder[depth:]].update(part.others_in[folder])
     layout = read_layout(pictures_in, others_in)
     labels = Labels(parts, unlabelled=UNSORTED)
     labels.class_numbers = {name: number for number, name in enumerate(layout.class_names)}
     labels.notices += layout.notices
     if called:
         labels.notices.append(_by_names(parts))
-    for part, split, depth, start in zip(parts, splits, depths, labels.starts, strict=True):
+    for part, split, depth, place in zip(parts, splits, depths, labels.places, strict=True):
         places = [layout.places.get(split + folder[depth:], (-1, 0)) for folder in part.folder_numbers]
         of_folder, folders = np.array(places, np.int32).reshape(-1, 2), np.frombuffer(part.folders, np.int32)
-        labels.labels[start : start + len(part)], labels.splits[start : start + len(part)] = of_folder[folders].T
+        labels.labels[place], labels.splits[place] = of_folder[folders].T
     others = sum((part.others for part in parts), collections.Counter())
     tables = endings({ending: others[ending] for ending in TABLE_ENDINGS & others.keys()})
     if tables and not labels.splits.any():  # the same folders in each split are the classes
