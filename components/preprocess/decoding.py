@@ -5,7 +5,6 @@ import errno
 import math
 import os
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -53,24 +52,15 @@ def decode_all(source: Source, target: Target, tally: Tally, processes: Processe
         PipelineError: too many are unreadable, or a process died.
     """
     step = max(1, min(CHUNK_PICTURES, CHUNK_BYTES // math.prod(target.shape)))
+    places = [slice(first, first + step) for first in range(0, len(source), step)]
+    chunks = (Chunk(source.payloads, source.shape, target, source.offsets[at], source.sizes[at]) for at in places)
     with (
-        contextlib.closing(processes.map(process, _chunks(source, target, step))) as outcomes,
+        contextlib.closing(processes.map(process, chunks)) as outcomes,
         Progress("decode", total=len(source), unit="pictures") as progress,
         path.open("wb") as file,
     ):
-        for first, outcome in zip(range(0, len(source), step), outcomes, strict=True):
+        for at, outcome in zip(places, outcomes, strict=True):
             file.write(outcome.pixels)
-            tally.add(np.arange(first, first + len(outcome.readable)), outcome)
+            tally.add(np.arange(at.start, at.start + len(outcome.readable)), outcome)
             progress.advance(len(outcome.readable))
     return Pixels(path, (len(source), *target.shape))
-
-
-def _chunks(source: Source, target: Target, step: int) -> Iterator[Chunk]:
-    for first in range(0, len(source), step):
-        yield Chunk(
-            payloads=source.payloads,
-            shape=source.shape,
-            target=target,
-            offsets=source.offsets[first : first + step],
-            sizes=source.sizes[first : first + step],
-        )

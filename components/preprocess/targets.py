@@ -79,14 +79,11 @@ def _commonest(headers: list[Header]) -> tuple[int, int]:
     if count >= ENOUGH * len(headers) and max(size) <= LARGEST:
         return size
     shorter = sorted(min(header.height, header.width) for header in headers)[len(headers) // 2]
+    # The largest usual side of classifier inputs that the median picture fills and two cores can train on.
+    usual = max((side for side in (32, 64, 96, 128) if side <= shorter), default=32)
     smallest, largest = min(sizes, key=math.prod), max(sizes, key=math.prod)
     raise PipelineError(
         f"expected most pictures to have one size of at most {LARGEST} pixels a side, as image_size=auto needs, "
         f"received {counted(len(sizes), 'size')} from {smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]} "
-        f"(height x width); choose one, for instance image_size={_usual(shorter)}"
+        f"(height x width); choose one, for instance image_size={usual}"
     )
-
-
-def _usual(side: int) -> int:
-    """The largest usual side of classifier inputs that the median picture fills and two cores can train on."""
-    return max((usual for usual in (32, 64, 96, 128) if usual <= side), default=32)

@@ -17,8 +17,9 @@ from components.core.pictures.archives import MemberFile, iter_members
 from components.core.pictures.names import hidden
 from components.core.progress import Progress
 from components.preprocess.sources.beside import READ, label_ending
-from components.preprocess.sources.found import Found, is_table
+from components.preprocess.sources.found import Found
 from components.preprocess.sources.layout import Folder
+from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import InFile
 
 REPLACED = "replaced by a later member of the same name"
@@ -45,7 +46,7 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 progress.advance(1)
             elif file.link:
                 links[name] = file.link
-            elif is_table(name):
+            elif name.rpartition("/")[2].lower() in TABLES:
                 found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
                 with found.tables[name].open("wb") as table:
                     shutil.copyfileobj(file, table, COPY_BYTES)

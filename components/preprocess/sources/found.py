@@ -16,7 +16,6 @@ from components.core.wording import listed
 from components.preprocess.sources.beside import LabelsBeside
 from components.preprocess.sources.label_table import LabelTable
 from components.preprocess.sources.layout import Folder
-from components.preprocess.sources.names import TABLES
 from components.preprocess.sources.payloads import Payloads
 
 # Labels of pictures, whatever form they have.
@@ -148,8 +147,3 @@ class Found:
         *folder, base = unicodedata.normalize("NFC", names[0]).split("/")
         self.others_in[tuple(folder)][ending_of(base)] -= 1
         return LabelTable(self.tables[names[0]], names[0])
-
-
-def is_table(name: str) -> bool:
-    """Whether a file may be a table of labels, by its name."""
-    return name.rpartition("/")[2].lower() in TABLES

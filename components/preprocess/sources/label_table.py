@@ -42,6 +42,8 @@ OTHERS = {
 # The number of a line, and its cells; None if it is no JSON object.
 Row = tuple[int, Sequence[str] | None]
 Lines = Callable[[], Iterator[LabelLine]]
+# The first line's cells or the keys, which columns they are, and what gives the rows from the first on.
+Understood = tuple[list[str], Columns | None, Callable[[], Iterator[Row]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,12 @@ class LabelTable:
         if not start.strip():
             raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
         is_csv = not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        columns, rows = self._csv() if is_csv else self._json()
+        names, columns, rows = self._csv() if is_csv else self._json()
+        if columns is None:
+            raise PipelineError(
+                f"expected columns of path and label in {self.name}, received {listed(names)}; name them path and "
+                "label in a first line"
+            )
         if group_column:
             columns = dataclasses.replace(columns, group=column_called([group_column], columns.names))
             if columns.group is None:
@@ -103,7 +110,7 @@ class LabelTable:
             )
         return LabelLine(number, path, label, given, group)
 
-    def _csv(self) -> tuple[Columns, Callable[[], Iterator[Row]]]:
+    def _csv(self) -> Understood:
         first = next(self._rows())[1]
         if len(first) < 2:
             raise PipelineError(
@@ -111,29 +118,21 @@ class LabelTable:
                 "add labels, behind commas, semicolons or tabs"
             )
         if any(ending_of(cell) in SUFFIXES for cell in first):
-            return self._found(columns_by_picture(first), first), self._rows
+            return first, columns_by_picture(first), self._rows
 
         def below() -> Iterator[tuple[int, list[str]]]:
             return itertools.islice(self._rows(), 1, None)
 
-        return self._found(columns_by_header(first, (row for _, row in below())), first), below
+        return first, columns_by_header(first, (row for _, row in below())), below
 
-    def _json(self) -> tuple[Columns, Callable[[], Iterator[Row]]]:
+    def _json(self) -> Understood:
         names = list(dict.fromkeys(name for _, said in self._objects() for name in said or ()))
 
         def rows() -> Iterator[Row]:
             for number, said in self._objects():
                 yield number, None if said is None else [said.get(name, "") for name in names]
 
-        return self._found(columns_by_header(names, (row for _, row in rows() if row)), names), rows
-
-    def _found(self, columns: Columns | None, received: list[str]) -> Columns:
-        if columns is None:
-            raise PipelineError(
-                f"expected columns of path and label in {self.name}, received {listed(received)}; "
-                "name them path and label in a first line"
-            )
-        return columns
+        return names, columns_by_header(names, (row for _, row in rows() if row)), rows
 
     def _read(self, file: TextIO) -> Iterator[str]:
         """The lines of a file. None is held that is as long as an archive lets one be, a gigabyte."""

@@ -61,7 +61,11 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
         {folder: (labels[path[0]], split) for folder, (split, path) in filled.items()},
         [
             *_alike_inside(_inside(path for _, path in filled.values())),
-            *_called_as_splits(class_names),
+            *(
+                f"{listed([name])} is a class here: if it is a split, or has no labels, take it out"
+                for name, split in splits_named(class_names).items()
+                if split != TRAIN  # which may be a vehicle
+            ),
             *([f"pictures directly in {listed(loose)} are of no class, and left out"] if loose else []),
         ],
     )
@@ -187,12 +191,6 @@ def _alike_inside(inside: Mapping[str, set[str]]) -> list[str]:
         f"{listed(sorted(again))}: if those are the classes, or not all of them are to be learned from, sort them "
         "otherwise"
     ]
-
-
-def _called_as_splits(class_names: list[str]) -> list[str]:
-    """The notice that classes are called test or the like, where train may be a vehicle."""
-    named = [name for name, split in splits_named(class_names).items() if split != TRAIN]
-    return [f"{listed([name])} is a class here: if it is a split, or has no labels, take it out" for name in named]
 
 
 def _refuse_empty(
