@@ -34,8 +34,8 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
     counted. A hard or symbolic link is the picture that it leads to. The last of the members of one name counts.
 
     Raises:
-        PipelineError: as iter_members does, there is no picture, or a link to a folder of pictures: a class or a split
-            that would be missing.
+        PipelineError: as iter_members does, there is no picture, or a link to a folder of pictures or to a table of
+            labels: a class, a split or all labels would be missing.
     """
     found, links = Found(called), dict[str, str]()
     with _Pictures(found, scratch) as pictures, Progress("read", total=None, unit="pictures") as progress:
@@ -54,10 +54,11 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 found.beside.add(name, file.read(READ))
     holding = ["/".join((*folder, "")) for folder in found.folder_numbers]
     for name, target in links.items():
-        if not hidden(name.split("/"), "") and any(folder.startswith(f"{target}/") for folder in holding):
+        table = "a table of labels" if name.rpartition("/")[2].lower() in TABLES else ""
+        what = "a folder" if any(folder.startswith(f"{target}/") for folder in holding) else table
+        if what and not hidden(name.split("/"), ""):
             raise PipelineError(
-                f"expected files and folders in {called}, received {name!a}, a link to a folder; put a copy in its "
-                "place"
+                f"expected files and folders in {called}, received {name!a}, a link to {what}; put a copy in its place"
             )
     broken, replaced = pictures.settle_links_and_names()
     found.close(InFile(pictures.path), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})

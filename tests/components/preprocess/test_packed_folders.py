@@ -74,11 +74,15 @@ def test_a_folder_s_tar_made_by_gnu_tar_gives_what_the_folder_gives(tmp_path):
     assert len(found[0]) == 7
 
 
-@pytest.mark.parametrize(("name", "target"), [("test", "train"), ("train/bird", "cat"), ("train/bird", "cat/more")])
-def test_a_link_to_a_folder_is_refused_as_in_a_folder(tmp_path, name, target):
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("test", "train"), ("train/bird", "cat"), ("train/bird", "cat/more"), ("labels.csv", "labels_v3.csv")],
+)
+def test_a_link_to_a_folder_or_a_table_is_refused(tmp_path, name, target):
+    what = "table of labels" if name == "labels.csv" else "folder"
     members = class_folders({"train/cat": 2, "train/cat/more": 2, "train/dog": 2})
     packed = linked(archive(tmp_path / "a.tar", members), tarfile.SYMTYPE, {name: target})
-    with pytest.raises(PipelineError, match=f"received '{name}', a link to a folder; put a copy in its place"):
+    with pytest.raises(PipelineError, match=f"received '{name}', a link to a {what}; put a copy in its place"):
         read_folders(packed, tmp_path)
 
 
