@@ -40,13 +40,17 @@ class NodesFailedError(Exception):
         self.lost, self.epoch = lost, epoch
 
 
-def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
-    """Makes a TrainJob unless an earlier try of this step made one that has not failed; returns its name."""
+def obtain(kube: Kube, job: Job, nodes: Nodes) -> tuple[str, bool]:
+    """Makes a TrainJob unless an earlier try of this step made one that has not failed.
+
+    Returns:
+        Its name, and whether it is an earlier try's: Kubernetes clears it away with that try's pod.
+    """
     for found in _made_before(kube, job):
         name, state = found["metadata"]["name"], _state_of(found)
         if state in ("", QUEUED, COMPLETE):
             print(f"going on with TrainJob {name} of an earlier try", flush=True)
-            return name
+            return name, True
         print(f"TrainJob {name} failed ({state}): making another", flush=True)
         _remove(kube, name)
     runtime = kube.get(TRAINER, f"trainingruntimes/{RUNTIME}")
@@ -58,11 +62,16 @@ def obtain(kube: Kube, job: Job, nodes: Nodes) -> str:
         if refused.status != 409:  # there already: the answer to the first request was lost
             raise
     print(f"TrainJob {name}: {nodes.count} nodes of {nodes.image}", flush=True)
-    return name
+    return name, False
 
 
-def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LOOK_S, start_s: float = START_S) -> None:
+def follow_nodes(
+    kube: Kube, job: Job, name: str, count: int, inherited: bool, look_s: float = LOOK_S, start_s: float = START_S
+) -> None:
     """Prints what becomes of a TrainJob, and the first node's log, until it is complete.
+
+    Args:
+        inherited: whether an earlier try of the step made it.
 
     Raises:
         NodesFailedError: it is not going to be.
@@ -75,7 +84,8 @@ def follow_nodes(kube: Kube, job: Job, name: str, count: int, look_s: float = LO
         if state == COMPLETE:
             return
         if state is None:
-            raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it")
+            whose = ", or the pod of the try that made it" if inherited else ""
+            raise NodesFailedError(f"the TrainJob {name} is gone: somebody deleted it{whose}", inherited, log.epoch)
         if state not in ("", QUEUED):
             failure = _why(job.named(name), pods, state)
             raise NodesFailedError(failure.said, failure.lost, log.epoch)
@@ -135,9 +145,9 @@ def follow_to_the_end(kube: Kube, job: Job, nodes: Nodes, look_s: float = LOOK_S
     """
     losses = furthest = 0
     while True:
-        name = obtain(kube, job, nodes)
+        name, inherited = obtain(kube, job, nodes)
         try:
-            follow_nodes(kube, job, name, nodes.count, look_s)
+            follow_nodes(kube, job, name, nodes.count, inherited, look_s)
             return job.named(name)
         except NodesFailedError as failed:
             losses = 1 if failed.epoch > furthest else losses + 1

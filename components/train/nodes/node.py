@@ -175,6 +175,7 @@ def join(job: Job, rank: NodeRank) -> None:
     """Waits for the other nodes; from then on they are one to JAX. If they don't come, it aborts this process."""
     import jax
 
+    print(f"node {rank.number} of {rank.nodes} waits for the others, to meet them at {rank.coordinator}", flush=True)
     try:
         jax.distributed.initialize(
             rank.coordinator,

@@ -64,11 +64,14 @@ class NodePods:
         return [*found, NodeTrouble("without a pod", refused, hopeless=False)] if refused else found
 
     def _refused(self) -> str:
-        """What a quota, say, has against a pod: in events alone, which an older role does not let the step see."""
+        """What a quota has against a pod, or a webhook of JobSet's that is away against them all.
+
+        In events alone, of the TrainJob or what was made of it, which an older role does not let the step see.
+        """
         with contextlib.suppress(ApiRefusedError):
-            chosen = "involvedObject.kind=Job,reason=FailedCreate"
+            chosen = "type=Warning,involvedObject.kind!=Pod"
             events = self.kube.get(CORE, "events", fieldSelector=chosen)["items"]
-            ours = [event for event in events if event["involvedObject"]["name"].startswith(f"{self.job}-")]
+            ours = [event for event in events if f"{event['involvedObject']['name']}-".startswith(f"{self.job}-")]
             return one_line(ours[-1].get("message") or "", 300) if ours else ""
         return ""
 

@@ -120,6 +120,27 @@ def test_someone_elses_hand_is_told(api: TrainerApi, launch, monkeypatch: pytest
         launch()
 
 
+def test_a_train_job_that_goes_with_the_pod_of_an_earlier_try_is_made_anew(
+    api: TrainerApi, launch, monkeypatch
+) -> None:
+    """Kubernetes clears it away with the pod that made it, which may be while the next try follows it already."""
+    api.story = [Scene("Complete")]
+    launch()
+    (job,) = api.created()
+    name, answer = job["metadata"]["name"], api._trainer
+
+    def answer_without_it(method: str, parts: list[str], *rest) -> tuple:
+        if parts == ["trainjobs", name]:
+            api.jobs.pop(name, None)
+        return answer(method, parts, *rest)
+
+    api.jobs[name] = job
+    monkeypatch.setattr(api, "_trainer", answer_without_it)
+    api.story = [Scene(), Scene("Complete")]
+    launch()
+    assert len(api.created()) == 2
+
+
 def test_a_stumbling_api_is_asked_again(api: TrainerApi, launch) -> None:
     path = f"{TRAINER}/trainjobs"
     api.faults = [

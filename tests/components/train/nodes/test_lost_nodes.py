@@ -235,11 +235,25 @@ def test_an_answer_that_ends_in_its_middle_is_asked_for_again(api: TrainerApi, l
     assert api.faults == []
 
 
-def test_a_pod_that_may_not_be_made_is_told(api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an event alone: the other nodes held their GPUs for an hour, and there was no word of the quota."""
+@pytest.mark.parametrize(
+    ("about", "reason", "said"),
+    [
+        # The other nodes held their GPUs for an hour, and there was no word of the quota.
+        ("-node-0", "FailedCreate", 'Error creating: pods "x" is forbidden: exceeded quota: conv2d'),
+        # As Trainer 2.3 said it of a TrainJob where JobSet was not running: an hour of "0 of 2 nodes have started".
+        (
+            "",
+            "TrainJobResourcesCreationFailed",
+            'Internal error occurred: failed calling webhook "mjobset.kb.io": failed',
+        ),
+    ],
+)
+def test_a_pod_that_may_not_be_made_is_told(
+    api: TrainerApi, launch, monkeypatch: pytest.MonkeyPatch, about: str, reason: str, said: str
+) -> None:
+    """In an event alone."""
     monkeypatch.setattr(following.follow_nodes, "__defaults__", (0.01, 0.02))
-    said = 'Error creating: pods "x" is forbidden: exceeded quota: conv2d'
-    api.made = lambda job: api.warnings.append((f"{job['metadata']['name']}-node-0", said, "FailedCreate"))
+    api.made = lambda job: api.warnings.append((f"{job['metadata']['name']}{about}", said, reason))
     api.story = [Scene(pods=(node_pod(0, "Running"),))]
     with pytest.raises(PipelineError, match=f"1 of 2 nodes have started; node without a pod: {said}; check the node p"):
         launch(result=False)
