@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 # As the kfp command and the SDK name them.
 ENDPOINT_VARIABLES = ("KFP_ENDPOINT", "KF_PIPELINES_ENDPOINT")
-NAMESPACE_VARIABLES = ("KFP_NAMESPACE",)
+NAMESPACE_VARIABLE = "KFP_NAMESPACE"
 TOKEN_VARIABLES = ("KFP_EXISTING_TOKEN", "KFP_TOKEN")
 # Seconds to connect, and of silence while an answer is read. The SDK itself would wait for ever.
 TIMEOUT_S = (10, 60)
@@ -74,7 +74,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         )
     return Endpoint(
         url.rstrip("/"),
-        namespace or first_set(environment, NAMESPACE_VARIABLES),
+        namespace or environment.get(NAMESPACE_VARIABLE, ""),
         first_set(environment, TOKEN_VARIABLES).strip(),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.cluster.kubeflow import (
     ENDPOINT_VARIABLES,
-    NAMESPACE_VARIABLES,
+    NAMESPACE_VARIABLE,
     Endpoint,
     connect,
     find_endpoint,
@@ -62,7 +62,7 @@ class Setup:
     @property
     def pods_in(self) -> str:
         """The namespace that runs are in."""
-        return self.namespace or first_set(os.environ, NAMESPACE_VARIABLES) or "kubeflow"
+        return self.namespace or os.environ.get(NAMESPACE_VARIABLE) or "kubeflow"
 
     @functools.cached_property
     def configuration(self) -> Configuration[Parameters]:

@@ -178,26 +178,23 @@ def test_an_interrupt_while_the_command_line_loads_is_a_word():
     assert (done.returncode, done.stderr, done.stdout) == (1, "Aborted!\n", "")
 
 
-@pytest.mark.parametrize("command", ["sweep", "compile"])
-def test_a_value_beside_a_grid_of_it_is_refused(command: str) -> None:
-    """It was left out in silence."""
-    told = CliRunner().invoke(main, [command, "--grid", "epochs=1,2 seed=1,2", "--", "EPOCHS=3"])
+BOTH = "epochs: expected one value or a grid of them, received both; leave one out"
+WITHOUT_GRID = "expected --grid beside {}, received none; without, it trains once"
+PLACES_PODS = "train_memory: expected none on this machine, as it places a cluster's pods; leave it out"
+IN_SILENCE = {
+    ("sweep", "--grid", "epochs=1,2 seed=1,2", "EPOCHS=3"): BOTH,
+    ("compile", "--grid", "epochs=1,2 seed=1,2", "EPOCHS=3"): BOTH,
+    ("compile", "--trials", "8"): WITHOUT_GRID.format("--trials"),
+    ("compile", "--parallel", "2"): WITHOUT_GRID.format("--parallel"),
+    ("run-local", "TRAIN_MEMORY=2Gi"): PLACES_PODS,
+    ("sweep", "TRAIN_MEMORY=2Gi"): PLACES_PODS,
+}
+
+
+@pytest.mark.parametrize("typed", IN_SILENCE, ids=" ".join)
+def test_what_was_left_out_in_silence_is_refused(typed: tuple[str, ...], tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(main, typed)
     assert isinstance(told.exception, PipelineError)
-    assert str(told.exception) == "epochs: expected one value or a grid of them, received both; leave one out"
-
-
-@pytest.mark.parametrize("command", ["run-local", "sweep"])
-def test_what_places_a_clusters_pods_is_refused_here(command: str, tmp_path) -> None:
-    """Containers had all memory of this machine all the same."""
-    told = CliRunner().invoke(main, [command, "--outputs", str(tmp_path / "runs"), "--", "TRAIN_MEMORY=2Gi"])
-    assert str(told.exception).startswith("train_memory: expected none on this machine, as it places a cluster's pods")
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("typed", [("--trials", "8"), ("--parallel", "2")])
-def test_trials_of_no_grid_are_refused(typed: tuple[str, str], tmp_path) -> None:
-    """They were left out in silence, and the pipeline trained once."""
-    told = CliRunner().invoke(main, ["compile", "--to", str(tmp_path / "training.yaml"), *typed])
-    assert isinstance(told.exception, PipelineError)
-    assert str(told.exception) == f"expected --grid beside {typed[0]}, received none; without, it trains once"
-    assert not (tmp_path / "training.yaml").exists()
+    assert str(told.exception) == IN_SILENCE[typed]
+    assert not list(tmp_path.iterdir())
