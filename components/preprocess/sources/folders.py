@@ -19,7 +19,7 @@ from components.core.progress import Progress
 from components.preprocess.sources.beside import READ, label_ending
 from components.preprocess.sources.found import Found
 from components.preprocess.sources.layout import Folder
-from components.preprocess.sources.names import TABLES
+from components.preprocess.sources.names import is_table
 from components.preprocess.sources.payloads import InFile
 
 REPLACED = "replaced by a later member of the same name"
@@ -46,7 +46,7 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 progress.advance(1)
             elif file.link:
                 links[name] = file.link
-            elif name.rpartition("/")[2].lower() in TABLES:
+            elif is_table(name):
                 found.tables.setdefault(name, scratch / f"table-{len(found.tables)}")
                 with found.tables[name].open("wb") as table:
                     shutil.copyfileobj(file, table, COPY_BYTES)
@@ -54,8 +54,8 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 found.beside.add(name, file.read(READ))
     holding = ["/".join((*folder, "")) for folder in found.folder_numbers]
     for name, target in links.items():
-        table = "a table of labels" if name.rpartition("/")[2].lower() in TABLES else ""
-        what = "a folder" if any(folder.startswith(f"{target}/") for folder in holding) else table
+        what = "a table of labels" if is_table(name) else ""
+        what = "a folder" if any(folder.startswith(f"{target}/") for folder in holding) else what
         if what and not hidden(name.split("/"), ""):
             raise PipelineError(
                 f"expected files and folders in {called}, received {name!a}, a link to {what}; put a copy in its place"

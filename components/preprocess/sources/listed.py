@@ -7,7 +7,7 @@ from components.core.artifacts.raw import Listing, iter_listing, listed_at
 from components.core.progress import Progress
 from components.preprocess.sources.beside import READ, label_ending, telling_ending
 from components.preprocess.sources.found import Found
-from components.preprocess.sources.names import TABLES
+from components.preprocess.sources.names import is_table
 from components.preprocess.sources.payloads import InStore
 
 
@@ -28,7 +28,7 @@ def find_listed(path: pathlib.Path, listing: Listing, scratch: pathlib.Path, lab
             folder = found.picture_in(listed.key)
             if folder is not None:
                 found.add(listed.key, folder, offset, listed.size)
-            elif listed.key.rpartition("/")[2].lower() in TABLES:
+            elif is_table(listed.key):
                 found.tables[listed.key] = scratch / f"table-{len(found.tables)}"
                 found.tables[listed.key].write_bytes(b"".join(payloads.read([offset], [listed.size])))
             elif ending := label_ending(listed.key):

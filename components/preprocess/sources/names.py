@@ -28,6 +28,11 @@ BESIDE = {"set", "data", "dataset", "images", "image", "imgs", "img", "pictures"
 IN_ONE = re.compile(f"(?<![a-z])({'|'.join(SPLIT_WORDS)})({'|'.join(sorted(BESIDE))})(?![a-z])")
 
 
+def is_table(name: str) -> bool:
+    """Whether a file may be a table of labels, by its name."""
+    return name.rpartition("/")[2].lower() in TABLES
+
+
 def same_name(name: str) -> str:
     """What is equal of two names that differ in capital letters, blanks around them or a .0 alone."""
     return unicodedata.normalize("NFKC", name).casefold().strip().removesuffix(".0")
