@@ -10,7 +10,7 @@ import dataclasses
 import math
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class _Gather:
         self.split, self.batch_size = split, batch_size
         self.steps = math.ceil(len(split) / batch_size)
         self.order = np.arange(len(split), dtype=np.int32)
+        self.pictures: Callable[[np.ndarray], Any] = split.pictures
 
     def reorder(self, seed: int, epoch: int) -> None:
         self.order = order_of(seed, epoch, len(self.split))
@@ -84,7 +85,7 @@ class _Gather:
     def take(self, step: int, steps: int = 1) -> Batch:
         """The pictures and labels of `steps` batches."""
         places = self.order[step * self.batch_size : (step + steps) * self.batch_size]
-        return self.split.pictures(places), self.split.labels[places]
+        return self.pictures(places), self.split.labels[places]
 
 
 class _GatherOnDevice(_Gather):
@@ -97,12 +98,8 @@ class _GatherOnDevice(_Gather):
         blocks = math.ceil(len(split) * math.prod(split.shape) / UPLOAD_BYTES)
         places = np.array_split(np.arange(len(split)), blocks)
         parts = [jax.device_put(split.pictures(each)).block_until_ready() for each in places]
-        self.pictures = jax.numpy.concatenate(parts)
-        self.gather = jax.jit(lambda pictures, places: pictures[places])
-
-    def take(self, step: int, steps: int = 1) -> Batch:
-        places = self.order[step * self.batch_size : (step + steps) * self.batch_size]
-        return self.gather(self.pictures, places), self.split.labels[places]
+        pictures, gather = jax.numpy.concatenate(parts), jax.jit(lambda pictures, places: pictures[places])
+        self.pictures = lambda places: gather(pictures, places)
 
 
 def _for_tensorflow(gather: _Gather) -> "tf.data.Dataset":

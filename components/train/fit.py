@@ -85,7 +85,11 @@ class Fit:
         ahead = phases_after(settings, done)
         self._prepare(model, ahead[0])
         if checkpoint and saved:
-            _go_on(model, log, best, checkpoint.place, *saved, with_optimizer=done > ahead[0].first or not done)
+            arrays, state = saved
+            own = {name: array for name, array in arrays.items() if not name.startswith("best/")}
+            restore_model_state(model, own, checkpoint.place, with_optimizer=done > ahead[0].first)
+            log.history, log.by_step = state["history"], state["by_step"]
+            best.restore(model, state, [arrays[name] for name in sorted(arrays.keys() - own.keys())])
             self._say(f"resumed from {checkpoint.place} after epoch {done}")
         with contextlib.ExitStack() as ending:
             for each in callbacks:
@@ -174,22 +178,6 @@ class Fit:
             f"train {model.count_params():,} parameters on {training.count:,} images, batch "
             f"{self.settings.batch_size}, {steps} an epoch; {self.device.name}, {self.policy}{asked}"
         )
-
-
-def _go_on(
-    model: "keras.Model",
-    log: Any,
-    best: Any,
-    place: str,
-    arrays: dict[str, np.ndarray],
-    state: dict[str, Any],
-    with_optimizer: bool,
-) -> None:
-    """Puts back what the checkpoint holds."""
-    weights = {name: array for name, array in arrays.items() if not name.startswith("best/")}
-    restore_model_state(model, weights, place, with_optimizer)
-    log.history, log.by_step = state["history"], state["by_step"]
-    best.restore(model, state, [arrays[name] for name in sorted(arrays) if name.startswith("best/")])
 
 
 def curve_of(rate: LearningRate, trained: int, epochs: int) -> list[list[float]]:

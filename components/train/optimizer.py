@@ -140,9 +140,6 @@ class LearningRate:
                 at = keras.ops.cast(step, "float32") + first
                 return keras.ops.cast(rate.at(at, keras.ops), "float32")
 
-            def get_config(self) -> dict[str, Any]:
-                return dataclasses.asdict(rate)
-
         return Schedule()
 
 

@@ -77,7 +77,6 @@ class DirectorySync:
         self.directory, self.every_s = pathlib.Path(directory), every_s
         self.store = open_store(uri, limits)
         self.uploaded: dict[str, tuple[int, int]] = {}
-        self.lock = threading.Lock()
         self.asked, self.ending = threading.Event(), False
         self.thread = threading.Thread(target=self._turns, name="directory-sync", daemon=True)
 
@@ -98,13 +97,11 @@ class DirectorySync:
         """Asks for a turn now; does not wait for it."""
         self.asked.set()
 
-    def once(self) -> int:
-        """Uploads what has changed since the last turn, and returns how many files that was."""
-        with self.lock:
-            changed = [path for path in sorted(self.directory.rglob("*")) if self._changed(path)]
-            for path in changed:
+    def once(self) -> None:
+        """Uploads what has changed since the last turn."""
+        for path in sorted(self.directory.rglob("*")):
+            if self._changed(path):
                 self._upload(path)
-            return len(changed)
 
     def _turns(self) -> None:
         while not self.ending:

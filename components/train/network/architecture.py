@@ -117,42 +117,47 @@ def parse_architecture(text: str) -> list[LayerSpec]:
     layers = parse_layers("architecture", text, EXAMPLE)
     if not layers:
         raise PipelineError(f"architecture: expected at least one layer, received an empty list; try {EXAMPLE}")
-    _check_backbones(layers)
-    _check_mixing(layers)
+    taken = dict.fromkeys(OUR_NAMES, "a layer that is always added")
+    for position, layer in enumerate(layers, start=1):
+        called = f"layer {position} ({layer.type})"
+        where = f"architecture: {called}"
+        if layer.type in BACKBONES and position > 1:
+            raise PipelineError(f"{where}: expected a network of keras.applications as the first layer; move it there")
+        if layer.type in BACKBONES:
+            _check_weights(where, layer)
+        if layer.type in MIXING_LAYERS:  # labels stay as they are here: half a cat and half a dog would be a cat
+            raise PipelineError(f"{where}: expected in augmentation, where it mixes labels too; move it there")
+        name = layer.arguments.get("name")
+        if isinstance(name, str):  # else there is none, or one that Keras will refuse
+            _check_name(where, name, taken)
+            taken[name] = called
     _check_pixels(layers)
-    _check_names(layers)
     _check_end(layers)
     return layers
 
 
-def _check_backbones(layers: list[LayerSpec]) -> None:
-    """Refuses what is no place for a backbone, and weights that nothing proves: what lies behind a name may change."""
-    for position, layer in enumerate(layers, start=1):
-        if layer.type not in BACKBONES:
-            continue
-        where = f"architecture: layer {position} ({layer.type})"
-        if position > 1:
-            raise PipelineError(f"{where}: expected a network of keras.applications as the first layer; move it there")
-        place, sha256 = layer.arguments.get("weights"), layer.arguments.get("sha256")
-        if place is None and sha256 is None:
-            continue
-        if not isinstance(place, str) or not place.endswith(".h5") or not place.startswith("/") and "://" not in place:
-            raise PipelineError(
-                f"{where}: weights: expected the URI or the absolute path of an .h5 file, received {shown(place)}; "
-                "Keras's own are at https://keras.io/api/applications, and none are fetched unasked"
-            )
-        from components.core.storage import location  # needs more than Keras does, which is enough for other networks
+def _check_weights(where: str, layer: LayerSpec) -> None:
+    """Refuses a backbone's weights that nothing proves: what lies behind a name may change."""
+    place, sha256 = layer.arguments.get("weights"), layer.arguments.get("sha256")
+    if place is None and sha256 is None:
+        return
+    if not isinstance(place, str) or not place.endswith(".h5") or not place.startswith("/") and "://" not in place:
+        raise PipelineError(
+            f"{where}: weights: expected the URI or the absolute path of an .h5 file, received {shown(place)}; "
+            "Keras's own are at https://keras.io/api/applications, and none are fetched unasked"
+        )
+    from components.core.storage import location  # needs more than Keras does, which is enough for other networks
 
-        location.parse(place)
-        if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise PipelineError(
-                f"{where}: sha256: expected that of {place}, 64 digits, received {shown(sha256)}; sha256sum tells it"
-            )
-        if layer.type.startswith(CORRECTED):
-            raise PipelineError(
-                f"{where}: weights: Keras corrects those of {layer.type} as it fetches them itself, and only then; "
-                "try EfficientNetV2B0"
-            )
+    location.parse(place)
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise PipelineError(
+            f"{where}: sha256: expected that of {place}, 64 digits, received {shown(sha256)}; sha256sum tells it"
+        )
+    if layer.type.startswith(CORRECTED):
+        raise PipelineError(
+            f"{where}: weights: Keras corrects those of {layer.type} as it fetches them itself, and only then; "
+            "try EfficientNetV2B0"
+        )
 
 
 def backbone_of(layers: list[LayerSpec]) -> LayerSpec | None:
@@ -195,34 +200,15 @@ def frozen_places(freeze: str, layers: list[LayerSpec]) -> list[int]:
     return [place for place, name in enumerate(names) if name in wanted]
 
 
-def _check_names(layers: list[LayerSpec]) -> None:
+def _check_name(where: str, name: str, taken: dict[str, str]) -> None:
     """Keras finds a name that is there twice, or that can't be one, only as the whole model is put together."""
-    taken = dict.fromkeys(OUR_NAMES, "a layer that is always added")
-    for position, layer in enumerate(layers, start=1):
-        name = layer.arguments.get("name")
-        if not isinstance(name, str):  # none, or one that Keras will refuse
-            continue
-        if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*", name):  # TensorFlow finds it as the training begins
-            raise PipelineError(
-                f"architecture: layer {position} ({layer.type}): name: expected letters from a to z, digits, _, . and "
-                f"-, beginning with a letter or digit, received {shown(name)}"
-            )
-        if name in taken:
-            raise PipelineError(
-                f"architecture: layer {position} ({layer.type}) is named {shown(name)}, as {taken[name]} is; give it "
-                "another name"
-            )
-        taken[name] = f"layer {position} ({layer.type})"
-
-
-def _check_mixing(layers: list[LayerSpec]) -> None:
-    """Refuses what mixes pictures, as labels stay as they are here: half a cat and half a dog would be a cat."""
-    for position, layer in enumerate(layers, start=1):
-        if layer.type in MIXING_LAYERS:
-            raise PipelineError(
-                f"architecture: layer {position} ({layer.type}): expected in augmentation, where it mixes labels too; "
-                "move it there"
-            )
+    if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*", name):  # TensorFlow finds it as the training begins
+        raise PipelineError(
+            f"{where}: name: expected letters from a to z, digits, _, . and -, beginning with a letter or digit, "
+            f"received {shown(name)}"
+        )
+    if name in taken:
+        raise PipelineError(f"{where} is named {shown(name)}, as {taken[name]} is; give it another name")
 
 
 def _check_pixels(layers: list[LayerSpec]) -> None:
