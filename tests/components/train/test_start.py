@@ -1,5 +1,6 @@
 """Training starts from a trained model: what it keeps, what it hands on, and what it refuses."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -19,7 +20,7 @@ from components.core.registry import Registry
 from components.core.start_place import Pinned
 from components.download.look import look_at_start
 from components.train.errors import SettingsError
-from components.train.run import train, training_identity
+from components.train.run import _learned, train, training_identity
 from components.train.settings import TrainSettings
 from components.train.start import found_ancestor, refuse_unseen_start
 from tests.components.train.conftest import BACKEND
@@ -265,3 +266,5 @@ def test_what_the_ancestor_has_learned_is_handed_on(start, ancestor, digits_with
             training_identity(settings(), read_info(digits_with_test), "float32", each) for each in (alone, None)
         )
         assert started != fresh  # so that no checkpoint is gone on from that another start has left
+        unsaid = dataclasses.replace(alone, learned=None)
+        assert _learned(digits_with_test, read_info(digits_with_test), unsaid) is None
