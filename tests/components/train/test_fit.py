@@ -249,6 +249,17 @@ def test_mixed_pictures_train_with_weights(run: Callable[..., TrainingResult]) -
     assert 0.3 < result.accuracy < 0.98
 
 
+def test_pictures_are_changed_in_other_ways_each_time(
+    run: Callable[..., TrainingResult], dataset: Callable[..., str], tmp_path: pathlib.Path
+) -> None:
+    """They are alike and hardly any step is taken, so that the loss follows what is drawn alone."""
+    alike = np.repeat(np.arange(0, 256, 4, np.uint8).reshape(1, 8, 8, 1), 20, axis=0), np.zeros(20, np.int64)
+    still = {"architecture": '["Flatten"]', "optimizer": "sgd", "learning_rate": 1e-9, "batch_size": 20}
+    run(dataset({"train": alike}, class_count=2), augment_shift=3, **still)
+    first, second = json.loads((tmp_path / "model" / "training.json").read_text())["history"]
+    assert abs(first["loss"] - second["loss"]) > 1e-4
+
+
 def test_a_lost_loss_stops_at_once(run: Callable[..., TrainingResult], tmp_path: pathlib.Path) -> None:
     with pytest.raises(PipelineError) as stopped:
         run(optimizer="sgd", learning_rate=1e30)

@@ -17,6 +17,7 @@ CHOSEN = (
     "test_checkpoint.py::test_interrupted_and_resumed_is_the_same_to_the_last_bit[all parts]",
     "test_checkpoint.py::test_interrupted_in_each_phase_and_between_them_is_the_same_to_the_last_bit",
     "test_fit.py::test_no_step_waits_until_its_loss_is_a_number",
+    "test_fit.py::test_pictures_are_changed_in_other_ways_each_time",
     "test_fit.py::test_a_lost_loss_stops_at_once",
     "test_fit.py::test_the_validation_loss_is_that_of_the_test",
     "test_fit.py::test_a_picture_taken_for_another_with_all_certainty_still_teaches[0.2]",
