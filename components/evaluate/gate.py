@@ -141,12 +141,7 @@ def allowed(significance: float, look: int) -> float:
 
 
 def both_answered(labels: np.ndarray, probabilities: np.ndarray, duel: Duel) -> BothAnswered:
-    """How champion and challenger did on the pictures that both were asked.
-
-    Args:
-        labels: int64 (n,), of the test pictures.
-        probabilities: float (n, classes), the challenger's answers.
-    """
+    """How both did on what both were asked; `probabilities` are the answers of the challenger to all test pictures."""
     answers = duel.answers, probabilities[duel.asked]
     return BothAnswered(*(measures.scored(labels[duel.asked], each, duel.groups) for each in answers))
 

@@ -92,8 +92,7 @@ def evaluate(
 
 
 def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
-    """Refuses a data set without test pictures, and a model that learned other classes, even if as many; tells of
-    classes that nothing can be known of."""
+    """Refuses a data set without test pictures, and a model that learned other classes, even if as many."""
     if not split_count(info, "test"):
         raise PipelineError("expected test pictures to measure the model on, received none; set test_split above 0")
     learned = training.get("class_names", info.class_names)
@@ -104,9 +103,6 @@ def _check_fit(training: dict[str, Any], info: DatasetInfo) -> None:
         )
     if training.get("dataset_fingerprint", info.fingerprint) != info.fingerprint:
         print("note: the model was trained on another state of the data set than it is measured on")
-    per_class = info.splits["test"].per_class
-    if absent := [name for name, count in zip(info.class_names, per_class, strict=True) if not count]:
-        print(f"warning: the test split has no picture of {listed(absent)}: nothing tells how it does on those")
 
 
 def _uneven(info: DatasetInfo) -> bool:

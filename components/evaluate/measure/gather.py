@@ -68,8 +68,8 @@ def gather(
         roc=roc,
         precision_recall=precision_recall,
         calibration=measures.calibration(labels, probabilities, answered.per_chance),
-        mistakes=examples(measures.most_confident_mistakes(labels, probabilities, EXAMPLES)),
-        uncertain_successes=examples(measures.least_confident_successes(labels, probabilities, EXAMPLES)),
+        mistakes=examples(measures.telling(labels, probabilities, False, EXAMPLES)),
+        uncertain_successes=examples(measures.telling(labels, probabilities, True, EXAMPLES)),
         data=info,
         history=_history(training),
         learning_rate=[(epochs, rate) for epochs, rate in training.get("learning_rate", [])],
@@ -77,7 +77,7 @@ def gather(
         training=_training_table(training),
         notes=[
             *([doubt] if doubt else []),
-            *_one_answer_for_all(labels, predicted, info.class_names),
+            *_untold(labels, predicted, info.class_names),
             *(f"behaviour: {check.said}" for check in behaviour if not check.passed),
         ],
         slices=slices(looks, predicted == labels, split),
@@ -86,15 +86,18 @@ def gather(
     )
 
 
-def _one_answer_for_all(labels: np.ndarray, predicted: np.ndarray, class_names: list[str]) -> list[str]:
-    """That the model tells nothing apart, whatever its accuracy: that is the share of one class then."""
-    if len(np.unique(predicted)) > 1 or len(np.unique(labels)) == 1:
-        return []
-    told = listed([class_names[predicted[0]]])
-    return [
-        f"all test pictures were answered with {told}: the model tells no class from another; try more epochs, another "
-        "learning_rate, or class_weight=balanced"
-    ]
+def _untold(labels: np.ndarray, predicted: np.ndarray, class_names: list[str]) -> list[str]:
+    """What accuracy hides: a class that was not tested, and a model that answers all alike, whose accuracy is the share
+    of one class."""
+    seen, said = np.bincount(labels, minlength=len(class_names)), []
+    if absent := [name for name, count in zip(class_names, seen, strict=True) if not count]:
+        said.append(f"the test split has no picture of {listed(absent)}: nothing tells how it does on those")
+    if len(np.unique(predicted)) == 1 < np.count_nonzero(seen):
+        said.append(
+            f"all test pictures were answered with {listed([class_names[predicted[0]]])}: the model tells no class "
+            "from another; try more epochs, another learning_rate, or class_weight=balanced"
+        )
+    return said
 
 
 def _lineage(info: DatasetInfo, training: dict[str, Any], model_path: str) -> dict[str, str]:

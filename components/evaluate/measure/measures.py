@@ -81,16 +81,10 @@ def scored(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | N
     Args:
         groups: (n,), equal for the pictures of one; None: none belong together.
     """
-    right = probabilities.argmax(axis=1) == labels
-    together = 1.0 if groups is None else per_chance(right - right.mean(), groups)
-    return Answered(confusion=confusion(labels, probabilities), per_chance=together)
-
-
-def confusion(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The confusion matrix, int64, (c, c): rows are the true class, columns the predicted one."""
-    classes = probabilities.shape[1]
-    cells = np.bincount(labels * classes + probabilities.argmax(axis=1), minlength=classes**2)
-    return cells.reshape(classes, classes)
+    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    right = predicted == labels
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return Answered(confusion, 1.0 if groups is None else per_chance(right - right.mean(), groups))
 
 
 def curves(
@@ -161,18 +155,12 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, per_chance: float
     return Calibration(bins, error, chance)
 
 
-def most_confident_mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> list[int]:
-    """Indices of at most `most` pictures that got a wrong class with the highest probability, worst first."""
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    order = np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")
-    return [int(i) for i in wrong[order][:most]]
-
-
-def least_confident_successes(labels: np.ndarray, probabilities: np.ndarray, most: int) -> list[int]:
-    """Indices of at most `most` pictures that got the right class with the lowest probability, lowest first."""
-    right = np.flatnonzero(probabilities.argmax(axis=1) == labels)
-    order = np.argsort(probabilities.max(axis=1)[right], kind="stable")
-    return [int(i) for i in right[order][:most]]
+def telling(labels: np.ndarray, probabilities: np.ndarray, right: bool, most: int) -> list[int]:
+    """Indices of at most `most` pictures: the right answers with the lowest probability, or the wrong ones with the
+    highest, the lowest or the highest first."""
+    chosen = np.flatnonzero((probabilities.argmax(axis=1) == labels) == right)
+    order = np.argsort(probabilities.max(axis=1)[chosen] * (1 if right else -1), kind="stable")
+    return chosen[order][:most].tolist()
 
 
 def _roc(thresholds: np.ndarray, hits: np.ndarray, alarms: np.ndarray) -> RocCurve:

@@ -108,7 +108,7 @@ class Example:
     probability: float
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Answered:
     """How a model answered pictures whose classes are known.
 

@@ -41,7 +41,6 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
     require_finite(facts, "evaluation")
     confusions = frequent_confusions(facts.confusion)
     readable = len(facts.class_names) <= MATRIX_CLASSES
-    absent = [name for name, score in zip(facts.class_names, facts.per_class, strict=True) if not score.support]
     write_page(
         path,
         TEMPLATES,
@@ -51,7 +50,6 @@ def write_report(path: str | os.PathLike, facts: EvaluationFacts) -> None:
         facts=facts,
         lead=_lead(facts),
         macro_auc=macro_auc(facts.roc),
-        absent=absent,
         confusions=confusions,
         row_shares=facts.confusion / np.maximum(facts.confusion.sum(axis=1, keepdims=True), 1) if readable else None,
         matrix_shown=readable,
@@ -77,18 +75,13 @@ def _lead(facts: EvaluationFacts) -> dict[str, Any]:
     The champion's is None if it was not asked the same pictures.
     """
     champion = facts.both.champion if facts.both and facts.both.champion.count == facts.count else None
-    if facts.balanced:
-        return {
-            "score": facts.balanced_accuracy,
-            "interval": mean_recall_interval(facts),
-            "same_answer": 1 / sum(score.support > 0 for score in facts.per_class),
-            "champion": champion.balanced_accuracy if champion else None,
-        }
+    metric, pictures = "balanced_accuracy" if facts.balanced else "accuracy", facts.confusion.sum(axis=1)
+    accuracy_interval = wilson_interval(facts.correct, facts.count, facts.per_chance)
     return {
-        "score": facts.accuracy,
-        "interval": wilson_interval(facts.correct, facts.count, facts.per_chance),
-        "same_answer": max(score.support for score in facts.per_class) / facts.count,
-        "champion": champion.accuracy if champion else None,
+        "score": getattr(facts, metric),
+        "interval": mean_recall_interval(facts) if facts.balanced else accuracy_interval,
+        "same_answer": 1 / np.count_nonzero(pictures) if facts.balanced else pictures.max() / facts.count,
+        "champion": getattr(champion, metric, None),
     }
 
 

@@ -27,7 +27,7 @@ def certain(labels, classes):
 
 def test_confusion_has_the_true_class_in_the_row():
     labels = np.array([0, 0, 1, 2])
-    matrix = measures.confusion(labels, certain(np.array([0, 1, 1, 2]), 4))
+    matrix = measures.scored(labels, certain(np.array([0, 1, 1, 2]), 4)).confusion
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
 
 
@@ -139,8 +139,8 @@ def test_all_right_and_all_wrong(shift, share):
     probabilities = certain((labels + shift) % 3, 3)
     assert all(score.recall == share for score in measures.scored(labels, probabilities).per_class)
     assert measures.calibration(labels, probabilities).error == pytest.approx(1 - share)
-    assert len(measures.most_confident_mistakes(labels, probabilities, 5)) == (5 if share == 0 else 0)
-    assert len(measures.least_confident_successes(labels, probabilities, 5)) == (5 if share == 1 else 0)
+    assert len(measures.telling(labels, probabilities, False, 5)) == (5 if share == 0 else 0)
+    assert len(measures.telling(labels, probabilities, True, 5)) == (5 if share == 1 else 0)
     assert math.isfinite(measures.micro_roc(labels, probabilities).auc)
 
 
@@ -174,8 +174,8 @@ def test_calibration_counts_every_picture_once(answers):
 def test_mistakes_and_successes_come_in_order(answers):
     labels, probabilities = answers
     highest, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    wrong = measures.most_confident_mistakes(labels, probabilities, 12)
-    right = measures.least_confident_successes(labels, probabilities, 12)
+    wrong = measures.telling(labels, probabilities, False, 12)
+    right = measures.telling(labels, probabilities, True, 12)
     assert (predicted[wrong] != labels[wrong]).all() and (predicted[right] == labels[right]).all()
     assert highest[wrong].tolist() == sorted(highest[predicted != labels], reverse=True)[:12]
     assert highest[right].tolist() == sorted(highest[predicted == labels])[:12]
