@@ -1,9 +1,8 @@
 """What memory a training takes at the least, told before it is taken: large pictures in front of a Dense layer are the
 usual way to ask for more than there is, and the system ends a process for that without a word."""
 
-import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ SIDES = (512, 384, 256, 224, 192, 128, 96, 64, 48, 32, 24, 16, 8)
 FREE = {"Flatten", "Reshape", "ReLU", "Activation", "Dropout"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """Bytes that a training takes at the least.
 
     Attributes:
@@ -110,5 +108,7 @@ def _kernel(layer: Any, shape: tuple[Any, ...]) -> int:
     if units := getattr(layer, "units", None):
         return shape[-1] * units
     if filters := getattr(layer, "filters", None):
-        return math.prod(layer.kernel_size) * shape[-1] * filters
+        if multiplier := getattr(layer, "depth_multiplier", 0):  # a separable one: its pixels' kernel is the small one
+            return shape[-1] * multiplier * filters
+        return math.prod(layer.kernel_size) * shape[-1] // getattr(layer, "groups", 1) * filters
     return 0

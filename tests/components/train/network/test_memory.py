@@ -48,6 +48,9 @@ def test_weights_and_values_are_counted() -> None:
     kernels = 9 * 3 * 32 + 9 * 32 * 64 + 9 * 64 * 128 + 26 * 26 * 128 * 128
     assert need.weights == 4 * 4 * kernels
     assert need.values == 50 * 4 * (32 * 32 * 3 + 30 * 30 * 32 + 28 * 28 * 64 + 26 * 26 * 128 + 128)
+    grouped = '{"Conv2D": {"filters": 8, "kernel_size": 3, "groups": 4}}'
+    layers = parse_architecture(f'[{grouped}, {{"SeparableConv2D": {{"filters": 16, "kernel_size": 3}}}}, "Flatten"]')
+    assert least_memory(layers, (8, 8, 4), 1, "float32", held=1).weights == 4 * (9 * 1 * 8 + 8 * 16)  # at the least
 
 
 def test_layers_that_do_not_fit_each_other_are_for_the_model_to_tell() -> None:
