@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -257,8 +258,7 @@ def _cpu() -> tuple[str, str, set[str]]:
     path = pathlib.Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine(), "", set()
-    fields = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-    values = {key.strip(): value.strip() for key, value in fields.items()}
+    values = dict(re.findall(r"^(\S[^:\t]*)\s*: (.*)$", path.read_text(), re.MULTILINE))
     flags = set(values.get("flags", "").split())
     return values.get("model name", platform.machine()), values.get("vendor_id", ""), flags
 
