@@ -104,7 +104,12 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
     if isinstance(parameters, PredictionParameters):
         refuse_places_here(parameters)
         return
-    _check_sources(parameters)
+    for name, places in {"source": places_of(parameters.source), "labels": [parameters.labels]}.items():
+        if here := [place for place in places if place and scheme_of(place) == "file"]:
+            raise PipelineError(
+                f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
+                "machine; put it into a bucket or behind http(s)://"
+            )
     refuse_secrets(parameters.model_dump())
     refuse_places_here(parameters, parameters.trained_places())
     if named_version(parameters.start_from) and not parameters.publish_uri:
@@ -122,15 +127,6 @@ def refuse_secrets(values: Mapping[str, Any]) -> None:
                     f"{name}: expected a URL without a user, password or signature, as a pipeline is read by all who "
                     f"may see its runs, received one for {public(place)}; put it into a bucket"
                 )
-
-
-def _check_sources(parameters: Parameters) -> None:
-    for name, places in {"source": places_of(parameters.source), "labels": [parameters.labels]}.items():
-        if here := [place for place in places if place and scheme_of(place) == "file"]:
-            raise PipelineError(
-                f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
-                "machine; put it into a bucket or behind http(s)://"
-            )
 
 
 def _check_trials(sweep: Sweep) -> None:

@@ -14,7 +14,7 @@ import re
 
 from components.core.errors import PipelineError
 from components.core.files import json_object, sha256_of
-from components.core.registry import Registry, Version
+from components.core.registry import Registry
 from components.core.start_place import CHAMPION, named_version
 from components.core.storage import location
 from pipeline.console import option
@@ -118,13 +118,9 @@ def _fetched(uri: str, name: str, version: int | None, outputs: pathlib.Path) ->
     registry = Registry(uri)
     shown = registry.show(name, version)
     place = outputs / CACHE / hashlib.sha256(registry.uri(name).encode()).hexdigest()[:16] / name / str(shown.number)
-    if not _is_copy(place, shown):
+    files = {path: place.joinpath(*path.split("/")) for path in shown.files}
+    if not all(file.is_file() and sha256_of(file) == shown.files[path].sha256 for path, file in files.items()):
         place.parent.mkdir(parents=True, exist_ok=True)
         registry.fetch(name, shown.number, place)
     print(f"model: {name} version {shown.number}{', the champion' if shown.champion else ''}")
     return place
-
-
-def _is_copy(place: pathlib.Path, version: Version) -> bool:
-    files = {path: place.joinpath(*path.split("/")) for path in version.files}
-    return all(file.is_file() and sha256_of(file) == version.files[path].sha256 for path, file in files.items())

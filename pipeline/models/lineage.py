@@ -45,7 +45,10 @@ def lineage(version: "Version") -> str:
         ("evaluation: how it answers test pictures, which training does not see", _evaluation(facts)),
         ("training: what made its weights", _training(facts)),
         ("dataset: what it was trained and tested on", _dataset(facts)),
-        ("source: the bytes that the data set was made of", _source(facts)),
+        (
+            "source: the bytes that the data set was made of",
+            ((name, facts.get(f"source_{name}") or UNKNOWN) for name in ("uri", "sha256")),
+        ),
         ("code: what made and exported it", _code(facts)),
         ("also said by its publisher", ((name, _text(facts[name])) for name in facts if name not in TOLD)),
     ]
@@ -132,11 +135,6 @@ def _dataset(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         names = [json.dumps(name, ensure_ascii=False) if "," in name else name for name in facts["class_names"]]
         yield "classes", f"{len(names):,}: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
     yield "fingerprint", facts.get("dataset_fingerprint") or UNKNOWN
-
-
-def _source(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "uri", facts.get("source_uri") or UNKNOWN
-    yield "sha256", facts.get("source_sha256") or UNKNOWN
 
 
 def _code(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
