@@ -42,7 +42,7 @@ class PreprocessSettings(Settings):
         0,
         ge=0,
         lt=2**32,
-        description="decides, with a picture's pixels and nothing else, whether it trains, validates or tests",
+        description="decides, with a picture's pixels or its group alone, whether it trains, validates or tests",
     )
     group_column: str = Field(
         "",
