@@ -12,11 +12,10 @@ import statistics
 from typing import Any
 
 from components.core.artifacts.model import read_training
-from components.core.artifacts.trial import parse_axes, read_trial, split
+from components.core.artifacts.trial import Trial, parse_axes, split
 from components.core.errors import PipelineError
 from pipeline.local.places import with_places
 from pipeline.local.start import LocalJob, one_pass, run_local, warm_for
-from pipeline.local.sweep import SweepRun
 from pipeline.local.warm import WarmProcess
 from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.sweep import MOST_TRIALS, Sweep, plan_sweep
@@ -117,10 +116,9 @@ def _trained(job: LocalJob, warm: WarmProcess) -> tuple[float, list[dict[str, An
     run, _, failure = one_pass(job, warm)
     if failure:
         raise PipelineError(failure)
-    assert isinstance(run, SweepRun)
-    [model] = run.models()
-    result = read_trial(model)
-    return (0.0, []) if result.failed else (result.score, read_training(model)["history"])
+    [tried] = run.facts()["trials"]
+    result = Trial.model_validate(tried)
+    return (0.0, []) if result.failed else (result.score, read_training(tried["model"])["history"])
 
 
 def _optuna() -> Any:

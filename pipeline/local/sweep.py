@@ -83,10 +83,6 @@ class SweepRun(LocalRun):
                 return ""
             raise
 
-    def models(self) -> list[str]:
-        """The model artifacts of the trials that ran."""
-        return [step.outputs["model"].path for step in self._trains() if "model" in step.outputs]
-
     def facts(self) -> dict[str, Any]:
         """What summary.json says of the trials."""
         listed = [
