@@ -30,18 +30,6 @@ def parse_layers(what: str, text: str, example: str) -> list[LayerSpec]:
     Raises:
         PipelineError: text that is neither JSON nor YAML, or a list of something else than layers.
     """
-    layers = [_layer(what, position, entry, example) for position, entry in enumerate(_list(what, text, example), 1)]
-    for position, layer in enumerate(layers, start=1):
-        mode = layer.arguments.get("mode", FLIPS[0])
-        if layer.type == "RandomFlip" and mode not in FLIPS:
-            raise PipelineError(
-                f"{what}: layer {position} (RandomFlip): expected mode {FLIPS[0]}, {FLIPS[1]} or {FLIPS[2]}, received "
-                f"{shown(mode)}"
-            )
-    return layers
-
-
-def _list(what: str, text: str, example: str) -> list[Any]:
     try:
         value = json_or_yaml.loads(text)
     except ValueError as reason:
@@ -50,7 +38,15 @@ def _list(what: str, text: str, example: str) -> list[Any]:
         ) from None
     if not isinstance(value, list):
         raise PipelineError(f"{what}: expected a list of layers such as {example}, received {text!r}")
-    return value
+    layers = [_layer(what, position, entry, example) for position, entry in enumerate(value, start=1)]
+    for position, layer in enumerate(layers, start=1):
+        mode = layer.arguments.get("mode", FLIPS[0])
+        if layer.type == "RandomFlip" and mode not in FLIPS:
+            raise PipelineError(
+                f"{what}: layer {position} (RandomFlip): expected mode {FLIPS[0]}, {FLIPS[1]} or {FLIPS[2]}, received "
+                f"{shown(mode)}"
+            )
+    return layers
 
 
 def _layer(what: str, position: int, entry: Any, example: str) -> LayerSpec:
