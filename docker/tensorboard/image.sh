@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 
 base=${BASE_IMAGE:-$(cat build/base-image 2>/dev/null || grep -v "^#" docker/base-image.txt)}
 docker=${DOCKER:-docker}
-parts=(docker/tensorboard/Dockerfile docker/install.{sh,py} docker/requirements/{uv,tensorboard}.txt)
+parts=(docker/tensorboard/{Dockerfile,serve.py} docker/install.{sh,py} docker/requirements/{uv,tensorboard}.txt)
 tag=$({ cat "${parts[@]}"; echo "$base"; } | sha256sum | cut -c1-12)
 image=${REGISTRY:+${REGISTRY%/}/}conv2d-tensorboard:$tag
 

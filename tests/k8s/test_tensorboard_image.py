@@ -127,6 +127,7 @@ class AmazonStore:
         self.uri, self.server = "s3://artifacts", server
         keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         self.environment = keys | {"AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}
+        self.environment |= {"AWS_MAX_ATTEMPTS": "1"}
 
     def put(self, key: str, data: bytes) -> None:
         self.server.client.put_object(Bucket="artifacts", Key=key, Body=data)
@@ -153,18 +154,28 @@ def events(*steps: int) -> bytes:
 
 
 @pytest.fixture
-def tensorboard(image, store):
-    """The container as the Deployment runs it: its user, read-only, no capabilities. Yields its URL."""
+def port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def container(image, store, port):
+    """TensorBoard's, as the Deployment runs it: its user, read-only, no capabilities."""
     hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     environment = [part for pair in store.environment.items() for part in ("--env", "=".join(pair))]
     told = [f"--logdir={store.uri}/v2/artifacts", "--reload_interval=1", "--reload_multifile=true", f"--port={port}"]
-    container = docker("run", "--detach", "--network", "host", *hardened, *environment, image, *told)
+    started = docker("run", "--detach", "--network", "host", *hardened, *environment, image, *told)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield started
     finally:
-        docker("rm", "--force", container)
+        docker("rm", "--force", started)
+
+
+@pytest.fixture
+def tensorboard(container, port) -> str:
+    """Its URL."""
+    return f"http://127.0.0.1:{port}"
 
 
 def shown(url: str) -> list[int]:
@@ -196,6 +207,18 @@ def test_a_run_is_shown_while_it_grows(store, tensorboard):
     wait_until(lambda: shown(tensorboard) == [1, 2])
     store.put(KEY, events(1, 2) + events(3, 4, 5))
     wait_until(lambda: shown(tensorboard) == [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_store_that_was_away_is_read_again(store, container, tensorboard):
+    """As when a cluster is restarted: the page stayed as it was, empty mostly, until somebody deleted the pod."""
+    store.put(KEY, events(1, 2))
+    wait_until(lambda: shown(tensorboard) == [1, 2])
+    store.server.refused = (503, "SlowDown")
+    wait_until(lambda: "not read this time: ClientError: " in docker("logs", container))
+    store.server.refused = None
+    store.put(KEY, events(1, 2) + events(3))
+    wait_until(lambda: shown(tensorboard) == [1, 2, 3])
 
 
 def answers(url: str) -> bool:
