@@ -12,18 +12,13 @@ from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sum
 
 
 class Mirror:
-    """Originals with a known checksum, in the store at `uri`.
-
-    A file that nothing proves is neither kept nor taken: nobody could tell an old copy from a new origin.
-    """
+    """Originals with a known checksum, in the store at `uri`."""
 
     def __init__(self, uri: str, limits: Limits | None = None):
         self.uri, self.store = uri, open_store(uri, limits)
 
     def fetch(self, to_fetch: FileToFetch, target: pathlib.Path) -> Sums | None:
         """Brings the team's copy to `target`; None if there is none, or none that is proven, which is told."""
-        if not to_fetch.checksum:
-            return None
         try:
             with scratch_directory(target) as beside:  # what lies there becomes part of the artifact
                 copy = beside / to_fetch.name
@@ -41,8 +36,6 @@ class Mirror:
 
     def keep(self, to_fetch: FileToFetch, path: pathlib.Path) -> None:
         """Gives the team a copy of proven bytes. One that can't be given is told, and costs this run nothing."""
-        if not to_fetch.checksum:
-            return
         try:
             self.store.upload_file(path, _key(to_fetch), "mirror")
         except StorageError as failure:

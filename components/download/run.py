@@ -51,7 +51,12 @@ def download(
             for to_fetch, tried in _errands(settings, known)
         ]
         info = _describe(settings, known, files)
-        _check_published(settings, known, files, info)
+        # A sum of them all accepts others.
+        for original, md5 in _others(known, files) if settings.source and not settings.source_sha256 else ():
+            raise PipelineError(
+                f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
+                f"data are meant, give source_sha256={info.sha256}"
+            )
         if settings.source_sha256 not in ("", info.sha256):
             received = f"{info.sha256} from {info.uri}"
             raise PipelineError(f"expected sha256 {settings.source_sha256}, received {received}; check source_sha256")
@@ -81,17 +86,6 @@ def _errands(settings: DownloadSettings, known: KnownDataset) -> Iterator[tuple[
         place = inside(settings.source, original.name) if several else settings.source
         # The user's own sum stands in for the published one. Those of several files are compared once all are here.
         yield FileToFetch(original.name, "" if several else own_sum or published), (place,)
-
-
-def _check_published(settings: DownloadSettings, known: KnownDataset, files: list[Brought], info: RawInfo) -> None:
-    """Compares the several files of the user's own source with the published ones; a sum of them all accepts others."""
-    if not settings.source or settings.source_sha256:
-        return
-    for original, md5 in _others(known, files):
-        raise PipelineError(
-            f"expected {original.name} with md5 {original.md5}, received md5 {md5} from {info.uri}; if these "
-            f"data are meant, give source_sha256={info.sha256}"
-        )
 
 
 def _run(
@@ -151,6 +145,8 @@ def _from_any(
     mirror: Mirror | None,
 ) -> tuple[str, Sums]:
     """Fetches from the first place that can deliver; returns the place, too. The mirror is asked before all."""
+    if not to_fetch.checksum:  # nobody could tell an old copy from a new origin
+        mirror = None
     here = cache.original(to_fetch, tried[0]).is_file()
     if mirror is not None and not here and (sums := mirror.fetch(to_fetch, target)) is not None:
         return tried[0], sums

@@ -47,7 +47,7 @@ Registries of earlier releases, which published to models/NAME/N/ before anythin
 """
 
 from components.core.registry.champion import Champion, NumberTakenError, OvertakenError, RolledBackError
-from components.core.registry.exported import read_export
+from components.core.registry.publishing import read_export
 from components.core.registry.registry import Registry
 from components.core.registry.versions import UnreadableVersion, Version
 

@@ -13,9 +13,8 @@ from components.core.registry.champion import (
     read_champion,
     refuse_rolled_back,
 )
-from components.core.registry.exported import files_of
 from components.core.registry.layout import NAME, TOP, home, now, place, served_numbers, staged, staging
-from components.core.registry.publishing import stage
+from components.core.registry.publishing import files_of, stage
 from components.core.registry.settling import (
     ABANDONED_S,
     remove_files,

@@ -113,20 +113,16 @@ def test_a_file_that_s3_copies_in_no_one_request_is_copied_in_parts(s3, tmp_path
         ({}, "us-east-1"),
         ({"AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
         ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-west-1"),
+        ({"AWS_CONFIG_FILE": "config"}, "ap-south-1"),
     ],
 )
-def test_requests_to_an_endpoint_are_signed_for_the_region_that_is_set(s3, monkeypatch, settings, region):
+def test_requests_to_an_endpoint_are_signed_for_the_region_that_is_set(s3, monkeypatch, tmp_path, settings, region):
     monkeypatch.delenv("AWS_REGION")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").write_text("[default]\nregion = ap-south-1\n")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     assert open_store(s3.uri, SMALL).backend.client.meta.region_name == region
-
-
-def test_a_profiles_region_counts_too(s3, monkeypatch, tmp_path):
-    monkeypatch.delenv("AWS_REGION")
-    (tmp_path / "config").write_text("[default]\nregion = ap-south-1\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert open_store(s3.uri, SMALL).backend.client.meta.region_name == "ap-south-1"
 
 
 @pytest.mark.parametrize(("style", "host"), [("", "store.example.com/team/"), ("virtual", "team.store.example.com/")])
