@@ -228,8 +228,8 @@ class SaveCheckpoint(Callback):
     training goes on meanwhile, and not again within EVERY_S seconds or while the last one is being written. One that is
     kept is always written after the last epoch.
 
-    The first one that can't be written ends a training that has epochs ahead: nobody would find out otherwise until it
-    is needed. A later one is told in a line, and tried again.
+    The first one that can't be written ends a training that has epochs ahead, at the next step: nobody would find out
+    otherwise until it is needed. A later one is told in a line, and tried again.
     """
 
     def __init__(self, checkpoint: Checkpoint, log: EpochLog, best: BestWeights):
@@ -245,8 +245,15 @@ class SaveCheckpoint(Callback):
         """Whether one is being written."""
         return self.thread is not None and self.thread.is_alive()
 
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.last = epoch + 1 == self.log.epochs
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.proven:
+            self._tell_failure(self.last)
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        last = self.model.stop_training or epoch + 1 == self.log.epochs
+        last = self.model.stop_training or self.last
         in_any_case = last and self.checkpoint.kept
         if in_any_case:
             self.close()
