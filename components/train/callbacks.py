@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from components.core.artifacts.evaluation import METRIC_WORDS, GateMetric
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.core.progress import Progress, duration
@@ -143,16 +142,10 @@ class BestWeights(Callback):
         metric: by which figure it judges.
     """
 
-    def __init__(
-        self,
-        patience: int,
-        line: bool = True,
-        since: int = 0,
-        end_below: str = "",
-        metric: GateMetric = "accuracy",
-    ):
+    def __init__(self, patience: int, line: bool = True, since: int = 0, end_below: str = "", metric: str = "accuracy"):
         super().__init__()
-        self.patience, self.line, self.since, self.metric = patience, line, since, metric
+        self.patience, self.line, self.since = patience, line, since
+        self.metric, self.words = metric, metric.replace("_", " ")
         at, _, least = end_below.partition(":")
         self.judged_at, self.least = int(at or 0), float(least or 0)
         self.epoch = 0
@@ -173,10 +166,10 @@ class BestWeights(Callback):
     def ends_after(self, epochs: int) -> str:
         """Why training ends after so many epochs; empty if it goes on."""
         if self.patience and epochs - max(self.epoch, self.since) >= self.patience:
-            return f"no better validation {METRIC_WORDS[self.metric]} for {self.patience} epochs"
+            return f"no better validation {self.words} for {self.patience} epochs"
         best = round(self.score or 0.0, 6)  # Keras counts in float32, in which 0.9 is 0.89999998
         if 0 < self.judged_at <= epochs > self.since and best < self.least:
-            return f"validation {METRIC_WORDS[self.metric]} {told_apart(best, self.least)}, below {self.least:g}"
+            return f"validation {self.words} {told_apart(best, self.least)}, below {self.least:g}"
         return ""
 
     @property

@@ -80,7 +80,7 @@ def main() -> None:
     if unknown := sorted(set(given) - set(RECIPE)):
         parser.error(f"expected settings of {', '.join(RECIPE)}; received {', '.join(unknown)}")
     settings = {**RECIPE, **(TINY if arguments.tiny else {"pictures": 50_000, "width": arguments.width}), **given}
-    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": ""}
+    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": "", "gate_metric": "accuracy"}
     settings = types.SimpleNamespace(**settings, **unasked, seed=0)
     settings.optimizer = json.dumps(settings.optimizer)
 
