@@ -9,7 +9,7 @@ from components.core.errors import PipelineError
 from components.core.storage import StorageError, open_store
 from components.train.nodes.job import Job
 from components.train.nodes.kube import ApiRefusedError, Kube
-from components.train.nodes.pods import IMAGE_REASONS, Failure, NodePods, NodeTrouble
+from components.train.nodes.pods import IMAGE_REASONS, Failure, NodePods, NodeTrouble, told
 from components.train.nodes.train_job import RUNTIME, STEP_LABEL, TRAINER, Nodes, job_name, train_job
 
 COMPLETE = "Complete"
@@ -113,17 +113,18 @@ class _Arrival:
 
     def __init__(self, count: int, longest_s: float):
         self.count, self.longest_s = count, longest_s
-        self.told = ""
+        self.seen: list[Any] = []
         self.waits_since: float | None = None
         self.hopeless_since: float | None = None
 
     def look(self, pods: NodePods, state: str) -> None:
         """Raises NodesFailedError if some are missing for too long."""
         now, troubles, running = time.monotonic(), pods.troubles(self.count), pods.running()
-        news = state or "; ".join([f"{running} of {self.count} nodes have started", *map(str, troubles)])
-        if news != self.told:
+        news = state or "; ".join([f"{running} of {self.count} nodes have started", *told(troubles)])
+        seen = [state, running, *((trouble.node, trouble.kind) for trouble in troubles)]
+        if seen != self.seen:
             print(news, flush=True)
-            self.told = news
+            self.seen = seen
         # In a queue there is no saying how long. After they have started, one that is missing is on its way to be lost.
         waits = running < self.count and state != QUEUED
         self.waits_since = (self.waits_since or now) if waits else None

@@ -29,8 +29,18 @@ class NodeTrouble:
     reason: str
     hopeless: bool
 
-    def __str__(self) -> str:
-        return f"node {self.node}: {self.reason}"
+    @property
+    def kind(self) -> str:
+        """The reason, but one for all about images: those change every few seconds, between a try and the next."""
+        return "image" if self.reason.startswith(IMAGE_REASONS) else self.reason
+
+
+def told(troubles: list[NodeTrouble]) -> list[str]:
+    """One line a reason, with the nodes that have it."""
+    nodes: dict[str, list[str]] = {}
+    for trouble in troubles:
+        nodes.setdefault(trouble.reason, []).append(trouble.node)
+    return [f"node{'s' * (len(names) > 1)} {', '.join(names)}: {reason}" for reason, names in nodes.items()]
 
 
 @dataclasses.dataclass(frozen=True)

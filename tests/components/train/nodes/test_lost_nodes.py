@@ -262,6 +262,19 @@ def test_a_pod_that_may_not_be_made_is_told(
         launch(result=False)
 
 
+def test_what_keeps_nodes_from_starting_is_told_once(api: TrainerApi, launch, capfd) -> None:
+    """A kubelet that can't pull an image says another word for it every few seconds."""
+    pulls = [
+        tuple(node_pod(number, "Pending", waiting=why) for number in (0, 1))
+        for why in ("ErrImagePull", "ImagePullBackOff")
+    ]
+    api.story = [*(Scene(pods=pulls[look % 2]) for look in range(6)), Scene("Complete")]
+    launch()
+    assert capfd.readouterr().out.splitlines()[1:] == [
+        "0 of 2 nodes have started; nodes 0, 1: ErrImagePull: Back-off pulling image"
+    ]
+
+
 @pytest.mark.parametrize(
     ("why", "advice"),
     [
