@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from typing import Any
 
 from components.core.errors import ERROR_PREFIX, one_line
@@ -31,8 +32,9 @@ class NodeTrouble:
 
     @property
     def kind(self) -> str:
-        """The reason, but one for all about images: those change every few seconds, between a try and the next."""
-        return "image" if self.reason.startswith(IMAGE_REASONS) else self.reason
+        """What stays the same while Kubernetes tries again: it has one word for the try to pull an image and another for
+        the wait, and a pod that a quota refuses has another name each time."""
+        return "image" if self.reason.startswith(IMAGE_REASONS) else re.sub('"[^"]*"', "", self.reason)
 
 
 def told(troubles: list[NodeTrouble]) -> list[str]:

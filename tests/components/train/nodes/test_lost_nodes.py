@@ -12,6 +12,7 @@ from components.core.storage import open_store
 from components.train.nodes import follow as following
 from components.train.nodes.job import LOST
 from components.train.nodes.node import NodeRank, _leave_word
+from components.train.nodes.pods import NodeTrouble
 from tests.components.train.nodes.conftest import leave_result, told
 from tests.servers.trainer_api import Scene, TrainerApi, node_pod
 
@@ -273,6 +274,10 @@ def test_what_keeps_nodes_from_starting_is_told_once(api: TrainerApi, launch, ca
     assert capfd.readouterr().out.splitlines()[1:] == [
         "0 of 2 nodes have started; nodes 0, 1: ErrImagePull: Back-off pulling image"
     ]
+    refused = [
+        NodeTrouble("without a pod", f'pods "x-{n}" is forbidden: exceeded quota: conv2d', False) for n in (1, 2)
+    ]
+    assert refused[0].kind == refused[1].kind == "pods  is forbidden: exceeded quota: conv2d"
 
 
 @pytest.mark.parametrize(
