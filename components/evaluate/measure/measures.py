@@ -84,7 +84,21 @@ def scored(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | N
     predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
     right = predicted == labels
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-    return Answered(confusion, 1.0 if groups is None else per_chance(right - right.mean(), groups))
+    return Answered(confusion, 1.0 if groups is None else _per_chance(right, groups))
+
+
+def _per_chance(right: np.ndarray, groups: np.ndarray) -> float:
+    """How many pictures of a group are one chance, more where groups are few: those tell little of how they differ,
+    and one nothing. Korn and Graubard (1998), "Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data"."""
+    from scipy.special import stdtrit
+
+    pictures, many = len(right), len(np.unique(groups))
+    if many == 1:
+        return float(pictures)
+    few = (pictures - 1) * many / (pictures * (many - 1))
+    few *= (stdtrit(many - 1, 0.975) / stdtrit(pictures - 1, 0.975)) ** 2
+    return min(float(pictures), few * per_chance(right - right.mean(), groups))
 
 
 def curves(
@@ -150,7 +164,7 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, per_chance: float
         stated, reached = float(confidence[inside].mean()), float(correct[inside].mean())
         bins.append(CalibrationBin(float(edges[i]), float(edges[i + 1]), stated, reached, int(inside.sum())))
         variance = np.sum(confidence[inside] * (1 - confidence[inside]))
-        chance += math.sqrt(2 / math.pi * per_chance * max(0.0, variance)) / labels.size
+        chance += math.sqrt(2 / math.pi * min(per_chance, inside.sum()) * max(0.0, variance)) / labels.size
     error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / labels.size
     return Calibration(bins, error, chance)
 

@@ -244,6 +244,18 @@ def test_frames_of_one_video_are_one_chance(share):
     assert (held / 300 > 0.9).all()
 
 
+@pytest.mark.parametrize("videos", [1, 2, 5])
+def test_a_few_videos_tell_little(videos):
+    """Of one, the interval was that of as many videos as it has frames: it held the true share in half of the runs."""
+    random, held, frames = np.random.default_rng(2), 0, np.repeat(np.arange(videos), 50)
+    for _ in range(300):
+        wrong = random.random(len(frames)) > random.beta(2, 0.5, videos)[frames]
+        found = measures.scored(np.zeros(len(frames), int), certain(wrong.astype(int), 2), frames)
+        low, high = measures.wilson_interval(found.correct, found.count, found.per_chance)
+        held += low <= 0.8 <= high
+    assert held / 300 > 0.9
+
+
 @pytest.mark.parametrize(
     ("recalls", "pictures"),
     [([0.9, 0.6, 0.97], [400, 15, 60]), ([0.95] * 10, [30] * 10), ([0.9] * 50, [10] * 50)],
