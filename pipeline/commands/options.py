@@ -51,12 +51,11 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
         (name,) = from_command_line([setting])
         if name in given:
             raise PipelineError(f"expected {shown(name)} once, received it twice")
-        if name in SWEPT:
-            raise PipelineError(f"{context.command.name} takes no {option(name)}; make sweep does")
         if name not in SETTINGS:
             options = [each.opts[-1] for each in context.command.params if isinstance(each, click.Option)]
             known = [*SETTINGS, *(option(name.removeprefix("--")).rstrip("=") for name in options)]
-            raise PipelineError(f"unknown parameter {shown(name)} in command line; {nearest(name, known)}")
+            hint = f"make sweep takes {option(name)}" if name in SWEPT else nearest(name, known)
+            raise PipelineError(f"unknown parameter {shown(name)} in command line; {hint}")
         given.add(name)
     return settings
 

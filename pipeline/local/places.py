@@ -95,7 +95,8 @@ def _start(start_from: str) -> str:
             f"start_from: expected the directory of a run that trained, or a {WHOLE_MODEL} or {WEIGHTS} file, received "
             f"{str(path)!a}, where there is none; make run-local trains one"
         )
-    return str(found.resolve())  # `latest` may lead to another run's by the time of the training
+    # `latest` may lead to another run's by the time of the training. A file keeps its name: some link to one without.
+    return str(found.resolve() if found.is_dir() else found.parent.resolve() / found.name)
 
 
 def _local_start(start_from: str) -> pathlib.Path | None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import yaml
 
-from components.check.settings import Parameters
+from components.check.settings import Parameters, SizedSettings
 from components.core.errors import PipelineError, nearest, one_line, shown
 from components.core.settings import Settings, store_places
 from components.core.storage import location
@@ -40,10 +40,11 @@ def names_by_step(kind: type[Settings]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     told: set[str] = set()
     for settings in (*kind.__bases__, kind):
-        step = "placement" if settings is kind else settings.__name__.removesuffix("Settings").lower()
         assert issubclass(settings, Settings)
+        places = issubclass(settings, SizedSettings)
+        step = "placement" if places else settings.__name__.removesuffix("Settings").lower()
         if names := [name for name in settings.model_fields if name not in told]:
-            found[step] = names
+            found.setdefault(step, []).extend(names)
             told.update(names)
     return found
 

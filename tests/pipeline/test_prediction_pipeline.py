@@ -62,6 +62,7 @@ def test_the_command_line_reaches_it(tmp_path):
     assert "digits@champion" in (tmp_path / "p.yaml").read_text()
     told = CliRunner().invoke(main, ["config", "--what", "prediction", "--", *ASKED])
     [line] = [line for line in told.output.splitlines() if line.startswith("model ")]
+    assert [line for line in told.output.splitlines() if line.endswith(":")] == ["predict:", "placement:"]
     assert line.split()[1:4] == ["digits@champion", "command", "line"] and "drift_significance" in told.output
     for given in ("--grid=seed=1,2", "--profile=cifar10", "--evaluate-on=gpu", "--queue=team", "--priority=high"):
         refused = CliRunner().invoke(main, ["compile", "--what", "prediction", given, "--", *ASKED]).exception

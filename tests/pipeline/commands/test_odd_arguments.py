@@ -126,7 +126,7 @@ def test_a_mistyped_name_is_told_with_the_nearest(typed, monkeypatch, capsys):
         (("run-local", "--outputs", ""), "invalid value for 'OUTPUTS': expected a path on this machine, received ''"),
         (("run-local", "--outputs", "gs://b/x"), "expected a path on this machine, received 'gs://b/x'"),
         (("config", "EPOCHS=3", "epochs=4"), "expected 'epochs' once, received it twice"),
-        (("run-local", "GRID=seed=1,2"), "run-local takes no GRID=; make sweep does"),
+        (("run-local", "GRID=seed=1,2"), "unknown parameter 'grid' in command line; make sweep takes GRID="),
     ],
 )
 def test_a_wrong_value_is_told_in_the_words_of_who_typed_it(typed, told, monkeypatch, capsys):

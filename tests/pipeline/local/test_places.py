@@ -76,6 +76,9 @@ def test_a_path_without_a_model_to_start_from_is_refused_before_anything_runs(tm
     (tmp_path / "latest").symlink_to(".")  # which another run leads elsewhere before this one trains
     for folder in (tmp_path, tmp_path / "latest"):
         assert with_places(Parameters(start_from=str(folder)), tmp_path).start_from == str(tmp_path)
+    (tmp_path / "5e9ab1").touch()
+    (pets := tmp_path / "pets.keras").symlink_to("5e9ab1")  # as DVC and Hugging Face's client keep files
+    assert with_places(Parameters(start_from=str(pets)), tmp_path).start_from == str(pets)
     (tmp_path / "README.md").touch()
     (tmp_path / "photos").mkdir()
     for name in ("README.md", "photos", "gone.keras"):
