@@ -32,8 +32,8 @@ class NodeTrouble:
 
     @property
     def kind(self) -> str:
-        """What stays the same while Kubernetes tries again: it has one word for the try to pull an image and another for
-        the wait, and a pod that a quota refuses has another name each time."""
+        """What stays the same while Kubernetes tries again: a try to pull an image has another name than the wait for the
+        next, and a pod that a quota refuses a new one each time."""
         return "image" if self.reason.startswith(IMAGE_REASONS) else re.sub('"[^"]*"', "", self.reason)
 
 
@@ -66,8 +66,9 @@ class NodePods:
         self.pods = self.kube.get(CORE, "pods", labelSelector=f"{JOB_LABEL}={self.job}")["items"]
 
     def running(self) -> int:
-        """How many have started."""
-        return sum(_phase(pod) not in ("Pending", "") for pod in self.pods)
+        """How many have started, without those that are being taken away."""
+        staying = [pod for pod in self.pods if "deletionTimestamp" not in pod["metadata"]]
+        return sum(_phase(pod) not in ("Pending", "") for pod in staying)
 
     def troubles(self, count: int) -> list[NodeTrouble]:
         """One a node that waits, in the nodes' order; and why those of `count` that have no pod have none."""

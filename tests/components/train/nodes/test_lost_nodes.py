@@ -14,7 +14,7 @@ from components.train.nodes.job import LOST
 from components.train.nodes.node import NodeRank, _leave_word
 from components.train.nodes.pods import NodeTrouble
 from tests.components.train.nodes.conftest import leave_result, told
-from tests.servers.trainer_api import Scene, TrainerApi, node_pod
+from tests.servers.trainer_api import STAMP, Scene, TrainerApi, node_pod
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,14 @@ def test_a_node_that_is_lost_after_hours_is_made_anew_too(api: TrainerApi, launc
 def test_a_queue_may_keep_the_nodes_for_hours_and_take_them_back(api: TrainerApi, launch, capfd) -> None:
     """Kueue suspends a TrainJob until its quota has room, and again when somebody more urgent comes."""
     running = (node_pod(0, "Running"), node_pod(1, "Running"))
-    queued = Scene(suspended=True)
-    api.story = [Scene(), *[queued] * 12, Scene(), Scene(pods=running), *[queued] * 12, Scene(), Scene("Complete")]
+    leaving = tuple(pod | {"metadata": pod["metadata"] | {"deletionTimestamp": STAMP.format(0)}} for pod in running)
+    queued, again = Scene(suspended=True), Scene(pods=(*leaving, *running))
+    api.story = [Scene(), *[queued] * 12, Scene(), Scene(pods=running), *[queued] * 12, again, Scene("Complete")]
     launch()
     assert len(api.created()) == 1
-    assert capfd.readouterr().out.count("suspended: the nodes wait in their queue") == 2
+    said = capfd.readouterr().out
+    assert said.count("suspended: the nodes wait in their queue") == 2
+    assert said.splitlines()[-1] == "2 of 2 nodes have started"
 
 
 def test_a_machine_that_is_gone_does_not_keep_from_seeing_that_the_training_ended(
