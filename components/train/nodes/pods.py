@@ -32,8 +32,8 @@ class NodeTrouble:
 
     @property
     def kind(self) -> str:
-        """What stays the same while Kubernetes tries again: a try to pull an image has another name than the wait for the
-        next, and a pod that a quota refuses a new one each time."""
+        """What stays the same while Kubernetes tries again: the try to pull an image and the wait for the next have two
+        names, and a pod that a quota refuses has a new one each time."""
         return "image" if self.reason.startswith(IMAGE_REASONS) else re.sub('"[^"]*"', "", self.reason)
 
 
