@@ -40,11 +40,7 @@ class Landing:
 
     def begin(self) -> None:
         """Plans what to fetch, given what an earlier run left."""
-        chunk = self.store.limits.chunk
-        if self.stored.size > chunk and not known(self.stored):
-            # S3's listings tell no checksums.
-            self.stored = self.store.provable(self.stored.key)
-        size = self.stored.size
+        chunk, size = self.store.limits.chunk, self.stored.size
         self.ranges = [(start, min(start + chunk, size)) for start in range(0, size, chunk)] or [(0, 0)]
         self.done = self._read_journal() if len(self.ranges) > 1 else set()
         self.here = self._size_of_done()
@@ -52,8 +48,12 @@ class Landing:
     def there_already(self) -> bool:
         """Whether the file has its name already and is provably the object."""
         with writing(self.path):
-            if not known(self.stored) or not self.path.is_file():
+            if not self.path.is_file():
                 return False
+        if len(self.ranges) > 1:
+            self._ask_for_checksum()
+        if not known(self.stored):
+            return False
         try:
             check_file(self.path, self.stored, "")
         except Corrupted:
@@ -124,6 +124,7 @@ class Landing:
             self._land()
 
     def _land(self) -> None:
+        self._ask_for_checksum()
         try:
             check_file(self.partial, self.stored, self.store.uri(self.stored.key))
         except Corrupted as failure:
@@ -139,6 +140,12 @@ class Landing:
     def _promised(self, answered: Stored) -> Stored:
         """What is known of the whole object: S3 tells our checksum with the answer, not in the listing."""
         return dataclasses.replace(self.stored, checksums=answered.checksums | self.stored.checksums)
+
+    def _ask_for_checksum(self) -> None:
+        """S3's listings tell none, nor do its answers of what another tool uploaded in parts."""
+        if not known(self.stored):
+            checksums = self.store.provable(self.stored.key).checksums
+            self.stored = dataclasses.replace(self.stored, checksums=checksums)
 
     def _journal_head(self) -> str:
         return f"{self.stored.generation} {self.stored.size} {self.store.limits.chunk}"

@@ -68,7 +68,7 @@ class S3Backend:
         if parts and not stored.checksums and not _encrypted(answer):
             # Somebody else's upload in parts: its ETag is a checksum once we know how long each of them is.
             with concurrent.futures.ThreadPoolExecutor(self.limits.part_workers) as pool:
-                sizes = list(pool.map(lambda number: self._part_size(key, number), range(1, int(parts[1]) + 1)))
+                sizes = list(pool.map(functools.partial(self._part_size, key), range(1, int(parts[1]) + 1)))
             # Stores that know no parts answer with the whole object each time: then its ETag proves nothing.
             if sum(sizes) == stored.size and min(sizes) > 0:
                 stored.checksums[f"{ETAG_OF_PARTS}{','.join(map(str, sizes))}"] = _bare(stored.generation)
@@ -82,12 +82,16 @@ class S3Backend:
 
     def _part_size(self, key: str, number: int) -> int:
         """The bytes of a part; 0 if the store knows no parts (VersityGW says so), so that nothing proves the object."""
-        try:
-            return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
-        except boto.ClientError as error:
-            if status_of(error) != NOT_IMPLEMENTED:
-                raise
-            return 0
+
+        def attempt() -> int:
+            try:
+                return self.client.head_object(Bucket=self.name, Key=key, PartNumber=number)["ContentLength"]
+            except boto.ClientError as error:
+                if status_of(error) != NOT_IMPLEMENTED:
+                    raise
+                return 0
+
+        return self._patiently(f"look at part {number} of {self.scheme}://{self.name}/{key}", key, attempt)
 
     @readable(KeyError)
     def get(self, key: str, start: int, end: int | None, generation: str | None) -> tuple[bytes, Stored]:

@@ -35,8 +35,11 @@ def foreign(s3):
 def test_an_object_in_unequal_parts_is_proven(s3, foreign, parts, tmp_path):
     data = foreign(*(part * 30_000 for part in parts))
     store = open_store(s3.uri, SMALL)
+    s3.proxy.fail("status:503", method="HEAD", path=f"partNumber={len(parts)}")
     store.download_directory("dir", tmp_path)
     assert (tmp_path / "payload").read_bytes() == data
+    asked = [asked for asked in s3.proxy.requests if "partNumber=" in asked]
+    assert len(asked) == len(parts) + 1, "one that fails has no other asked for again: there may be 10,000"
     s3.proxy.requests.clear()
     store.download_directory("dir", tmp_path)
     assert not [asked for asked in s3.proxy.requests if "bytes=" in asked], "what is there and proven is not fetched"
@@ -45,6 +48,15 @@ def test_an_object_in_unequal_parts_is_proven(s3, foreign, parts, tmp_path):
     with pytest.raises(StorageError, match=r"payload with etag-\d+ [0-9a-f]{32}"):
         store.download_directory("dir", tmp_path)
     assert not (tmp_path / "payload").exists()
+
+
+def test_what_answers_prove_is_not_looked_at_before(s3, tmp_path):
+    """One after another, that took longer than to fetch a folder of photographs of more than a chunk."""
+    s3.server.client.put_object(
+        Bucket=s3.uri.split("/")[2], Key=f"{s3.uri.split('/', 3)[3]}/dir/a", Body=os.urandom(2 * SMALL.chunk)
+    )
+    open_store(s3.uri, SMALL).download_directory("dir", tmp_path)
+    assert not [asked for asked in s3.proxy.requests if asked.startswith("HEAD")]
 
 
 def test_an_object_in_parts_is_fetched_from_a_store_that_does_not_know_them(s3, foreign, tmp_path):
