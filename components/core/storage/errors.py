@@ -2,6 +2,7 @@
 """What can go wrong with a store, each as one line: what was expected, what was received, what to try."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from components.core.errors import PipelineError
@@ -72,8 +73,9 @@ def readable(*signs: type[Exception]) -> Iterator[None]:
 
 def broken_connection(error: Exception) -> Transient:
     """What a client says of one, in a few words. Never the exception's own text: it repeats whole URLs."""
-    # boto3 keeps what it has caught in there.
+    # boto3 keeps what it has caught in there. A URL has words of its own: Hugging Face's all hold `/resolve/`.
     text = f"{type(error).__name__} {error} {getattr(error, 'kwargs', '')}".lower()
+    text = re.sub(r"(url'?: |host=)\S+", "", text)
     at = " at the proxy that is set" if "proxyerror(" in text else ""
     if "timeout" in text or "timed out" in text:
         return Transient(f"no answer in time{at}")

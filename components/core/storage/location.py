@@ -53,7 +53,7 @@ def parse(uri: str) -> Location:
     scheme = scheme.lower()
     if scheme == "file":
         path = urllib.parse.unquote(rest.removeprefix("localhost"))
-        if not path.startswith("/"):
+        if not path.startswith("/") or not path.strip("/"):  # nobody means all of this machine; $DIR may be empty
             raise StorageError(f"expected file:///an/absolute/path, received {uri!r}")
         return Location("file", "", str(local_path(path)))
     if scheme not in BUCKET_SCHEMES:

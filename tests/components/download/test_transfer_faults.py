@@ -250,6 +250,12 @@ def test_nobody_listens(fetch_known, monkeypatch):
         fetch_known(original(DATA, "http://127.0.0.1:9/x?token=hush"))
 
 
+def test_words_in_an_address_are_not_the_servers(server, fetch_known):
+    """Hugging Face's addresses hold `/resolve/`; this server speaks no TLS."""
+    with pytest.raises(PipelineError, match="received: connection broken"):
+        fetch_known(original(DATA, server.url("/resolve/x").replace("http", "https")))
+
+
 def test_no_secret_is_written_or_said(server, fetch_pictures, tmp_path, cache, capsys):
     server.files["/p.tar.gz"] = DATA
     server.answers = [Answer(status=503, body=b""), Answer(stop_after=HALF), Answer(status=404, body=b"")]

@@ -27,6 +27,7 @@ from tests.servers.small import SMALL
         ("gs://my bucket/x", "expected a bucket name"),
         ("gs://b", "expected a bucket name"),
         ("file://relative/path", "expected file:///an/absolute/path"),
+        ("file:///", "expected file:///an/absolute/path"),
         ("gs://bucket/a\nb", "control characters"),
         ("s3://photos--use1-az4--x-s3/new", "received the directory bucket photos--use1-az4--x-s3; choose another"),
     ],
