@@ -115,6 +115,8 @@ class LocalBackend:
         beside = target.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             fill(beside)
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())  # else a loss of power may leave the name, and nothing in it
             with _locked(target.parent, *((pathlib.Path(source[0]).parent,) if source else ())):
                 if source and _describe(source[0]).generation != source[1]:
                     raise PreconditionFailed(f"{source[0]} has changed")

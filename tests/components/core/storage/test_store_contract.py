@@ -230,3 +230,16 @@ def test_what_is_too_large_for_the_disk_is_not_begun(store, tiny_disk):
     with pytest.raises(PipelineError, match=r"expected 2\.1 MB free in .*tiny/new, received 1\.0 MB; make room"):
         store.download_directory("", tiny_disk / "new")
     assert not list(tiny_disk.iterdir())
+
+
+def test_a_file_in_a_directory_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """After a loss of power a champion of no bytes would be the champion."""
+    store, really_sync, synced = open_store(str(tmp_path)), os.fsync, []
+
+    def watched(descriptor: int) -> None:
+        really_sync(descriptor)
+        synced.append((os.fstat(descriptor).st_size, store.exists("champion.json")))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    store.write_bytes("champion.json", b"{}")
+    assert synced == [(2, False)]
