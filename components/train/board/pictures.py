@@ -42,7 +42,7 @@ class ValidationPictures(Callback):
         super().__init__()
         self.board, self.images, self.labels, self.class_names = board, images, labels, class_names
         self.every = math.ceil(settings.epochs / EPOCHS)
-        self.chunk = settings.batch_size  # which fits into the device's memory
+        self.chunk = min(settings.batch_size, len(labels))  # which fits into the device's memory
         self.drawn = 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -56,8 +56,10 @@ class ValidationPictures(Callback):
     def _draw(self, epoch: int) -> None:
         self.drawn = epoch
         starts = range(0, len(self.labels), self.chunk)
-        logits = [self.model.predict_on_batch(self.images[at : at + self.chunk]) for at in starts]  # compiled
-        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(np.concatenate(logits)))
+        # Compiled for one shape: the last chunk is filled up by its own pictures once more.
+        shape = (self.chunk, *self.images.shape[1:])
+        logits = [self.model.predict_on_batch(np.resize(self.images[at : at + self.chunk], shape)) for at in starts]
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(np.concatenate(logits)[: len(self.labels)]))
         predicted = probabilities.argmax(axis=1)
         count = len(self.class_names)
         confusion = np.bincount(self.labels * count + predicted, minlength=count**2).reshape(count, count)
@@ -77,6 +79,4 @@ def validation_pictures(
         return []
     count = max(SHOWN, min(MOST_PICTURES, MOST_BYTES // int(np.prod(info.image_shape))))
     images, labels = next(batches(directory, info, "validation", count))
-    if len(labels) > settings.batch_size:
-        images, labels = (part[: len(labels) // settings.batch_size * settings.batch_size] for part in (images, labels))
     return [ValidationPictures(board, settings, images, labels, info.class_names)]

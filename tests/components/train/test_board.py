@@ -170,7 +170,7 @@ def test_pictures_show_what_the_model_answers(
         draw = getattr(board_pictures, name)
         noted = lambda given, *more, name=name, draw=draw: drawn.update({name: given}) or draw(given, *more)  # noqa: E731
         monkeypatch.setattr(board_pictures, name, noted)
-    run(epochs=1, batch_size=500, learning_rate=0.01)
+    run(epochs=1, batch_size=200, learning_rate=0.01)
     images, labels = load_split(digits, read_info(digits), "validation")
     probabilities = load_model(tmp_path / "model/model.keras").predict(images, verbose=0)
     answers = probabilities.argmax(axis=1)
