@@ -71,11 +71,17 @@ def readable(*signs: type[Exception]) -> Iterator[None]:
         raise Transient(UNREADABLE) from None
 
 
-def broken_connection(error: Exception) -> Transient:
-    """What a client says of one, in a few words. Never the exception's own text: it repeats whole URLs."""
-    # boto3 keeps what it has caught in there. A URL has words of its own: Hugging Face's all hold `/resolve/`.
+def words_of(error: Exception) -> str:
+    """What a client says of a broken connection, in small letters, to look for words in. It repeats URLs, which have
+    words of their own and are left out: Hugging Face's all hold `/resolve/`, and pictures may be of certificates."""
+    # boto3 keeps what it has caught in there.
     text = f"{type(error).__name__} {error} {getattr(error, 'kwargs', '')}".lower()
-    text = re.sub(r"(url'?: |host=)\S+", "", text)
+    return re.sub(r"(url'?: |host=|https?://)\S+", "", text)
+
+
+def broken_connection(error: Exception) -> Transient:
+    """The same in a few words. Never the exception's own text: it repeats whole URLs."""
+    text = words_of(error)
     at = " at the proxy that is set" if "proxyerror(" in text else ""
     if "timeout" in text or "timed out" in text:
         return Transient(f"no answer in time{at}")

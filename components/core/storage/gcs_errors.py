@@ -18,6 +18,7 @@ from components.core.storage.errors import (
     StorageError,
     Transient,
     broken_connection,
+    words_of,
 )
 
 RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
@@ -62,7 +63,7 @@ def explain_gcs(error: Exception, bucket: str, key: str) -> Exception:
     if isinstance(error, media.DataCorruption):
         return Transient("the store received other bytes than were sent")
     if isinstance(error, BROKEN_CONNECTION):
-        if "certificate" in str(error).lower():
+        if "certificate" in words_of(error):
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set REQUESTS_CA_BUNDLE")
         return broken_connection(error)
     if isinstance(error, UNREADABLE_ANSWER):

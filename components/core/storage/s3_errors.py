@@ -14,6 +14,7 @@ from components.core.storage.errors import (
     StorageError,
     Transient,
     broken_connection,
+    words_of,
 )
 
 NOT_THERE = {"NoSuchKey", "404", "NotFound"}
@@ -66,7 +67,7 @@ def explain_s3(error: Exception, bucket: str, key: str) -> Exception:
     if isinstance(error, boto.ClientError):
         return _explain_code(error, bucket, f"{bucket}/{key}")
     if isinstance(error, BROKEN_CONNECTION):
-        said = str(error).lower()
+        said = words_of(error)
         if "certificate" in said:
             return StorageError(f"the TLS certificate of the store of {bucket} is not trusted; set AWS_CA_BUNDLE")
         if "invalid header value" in said:

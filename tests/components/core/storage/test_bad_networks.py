@@ -162,7 +162,7 @@ def test_nothing_listening_is_a_clear_line(bucket, monkeypatch, names, host, sai
     for name in names:
         monkeypatch.setenv(name, f"http://{host}:9")
     with pytest.raises(Unreachable, match=said):
-        open_store(bucket.uri, IMPATIENT).read_bytes("key")
+        open_store(bucket.uri, IMPATIENT).read_bytes("certificates/timeout/key")
 
 
 def test_kubeflows_own_store_that_is_elsewhere_is_told_how_to_find(monkeypatch):
