@@ -7,7 +7,7 @@ import pytest
 
 from components.train import device
 from components.train.device import Device
-from components.train.errors import SettingsError
+from components.train.errors import SettingsError, TooLittleMemoryError
 from components.train.network.architecture import parse_architecture
 from components.train.network.memory import check_memory, least_memory
 from components.train.run import train
@@ -51,6 +51,22 @@ def test_weights_and_values_are_counted() -> None:
     grouped = '{"Conv2D": {"filters": 8, "kernel_size": 3, "groups": 4}}'
     layers = parse_architecture(f'[{grouped}, {{"SeparableConv2D": {{"filters": 16, "kernel_size": 3}}}}, "Flatten"]')
     assert least_memory(layers, (8, 8, 4), 1, "float32", held=1).weights == 4 * (9 * 1 * 8 + 8 * 16)  # at the least
+
+
+@pytest.mark.parametrize(
+    ("architecture", "side", "pictures", "taken"),
+    [("deep", 224, 64, 551.7e6), ("deep", 64, 64, 67.0e6), ("fast", 32, 500, 177.1e6), ("wide", 32, 500, 362.7e6),
+     ("article", 32, 500, 514.2e6)],
+)  # fmt: skip
+def test_what_a_gpu_takes_by_jax_is_not_called_too_much(
+    architecture: str, side: int, pictures: int, taken: float
+) -> None:
+    """`taken`: arguments and temporaries of the step in mixed_bfloat16, as JAX 0.10.2 compiles it for an H100."""
+    settings = TrainSettings(architecture=architecture, backend="jax")
+    gpu = Device("an H100", 1, ("mixed_bfloat16",), memory=int(taken))
+    check_memory(settings, (side, side, 3), pictures, "mixed_bfloat16", gpu)
+    with pytest.raises(TooLittleMemoryError):
+        check_memory(settings, (side, side, 3), 8 * pictures, "mixed_bfloat16", gpu)
 
 
 def test_layers_that_do_not_fit_each_other_are_for_the_model_to_tell() -> None:
