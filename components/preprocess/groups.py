@@ -85,7 +85,7 @@ def group_notices(source: Source, groups: np.ndarray, splits: np.ndarray, settin
         if split not in source.given and abs(share - asked) > FAR * asked:
             whole = "the pictures" if split == TEST else "those that are left"
             told.append(
-                f"the {SPLITS[split]} split has {percent(share)} of {whole} in place of {percent(asked)}: groups are few "
-                "or large, and another split_seed draws others"
+                f"the {SPLITS[split]} split has {percent(share)} of {whole} in place of {percent(asked)}: groups are "
+                "few or large, and another split_seed draws others"
             )
     return told
