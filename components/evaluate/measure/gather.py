@@ -47,7 +47,7 @@ def gather(
     """
     looks = looks_of_all(batches(dataset_path, info, "test"))
     split = MappedSplit(dataset_path, info, "test")
-    groups = split_hashes(dataset_path, info, "test", of_groups=True) if info.hashes_sha256 else None
+    groups = split_hashes(dataset_path, info, "test", of_groups=True)
     predicted = probabilities.argmax(axis=1)
     doubt = card_words.doubt(copies_in_test(dataset_path, info, learned), training)
     roc, precision_recall = measures.curves(labels, probabilities)
