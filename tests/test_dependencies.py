@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "components": declared(BASE, EXTRAS["cpu"], EXTRAS["formats"], GROUPS["jax"]) | {"kfp"},
     "pipeline": declared(BASE, EXTRAS["framework"], EXTRAS["pipeline"], GROUPS["optuna"]),
     "tests": declared(BASE, EXTRAS["local"], GROUPS["test"]),
-    "docker": set(),
+    "docker": {"tensorboard"},
 }
 # bench_gpu.py measures it beside ours if it is there.
 MAY_IMPORT["tests"] |= {"torch"}

@@ -1,4 +1,4 @@
-"""Tells what an H100 is given for one step of the profile cifar10-fast, where there is no GPU: XLA compiles without one.
+"""Tells what an H100 is given for one step of the profile cifar10-fast, without a GPU, as XLA compiles without one too.
 
     uv venv build/gpu && uv pip install --python build/gpu -r docker/requirements/jax.txt      # 5 GB
     PYTHONPATH=. build/gpu/bin/python tests/benchmarks/gpu_program.py [ARCHITECTURE] [PICTURES]
