@@ -26,7 +26,7 @@ def test_the_first_is_the_champion_and_a_worse_one_is_kept_out(command_line, sum
         f"  sha256  {source['sha256']}\n",
         f"  model.keras sha256   {hashlib.sha256(trained).hexdigest()}\n",
         f"  fingerprint  {dataset['fingerprint']}\n",
-        "settings             architecture=article, ",
+        "settings             gate_metric=accuracy, architecture=article, ",
         ", epochs=4, batch_size=50, ",
         "digits has no champion yet\n",
     ):

@@ -54,7 +54,7 @@ def test_two_real_nodes_train_from_a_bucket_into_the_artifact(
     result = launch_in_bucket(**SETTINGS)
     undisturbed += weights(tmp_path / "model")
 
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.keras", "training.json"}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"learned.npy", "model.keras", "training.json"}
     assert (tmp_path / "board" / "train").is_dir()
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert (result.epochs, result.loss) == (14, record["history"][-1]["loss"])
