@@ -53,7 +53,7 @@ class Limits:
     deadline_s: float = 300.0
     stall_s: float = 60.0
     workers: int = 32
-    chunk: int = 2 << 20
+    chunk: int = 4 << 20
     part: int = 8 << 20
     part_workers: int = 8
     first_pause_s: float = 0.25
