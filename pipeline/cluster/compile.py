@@ -41,6 +41,10 @@ def compile_pipeline(pipeline: Pipeline, path: pathlib.Path, as_manifest: bool =
 
     Args:
         as_manifest: whether to write the pipeline and this version of it as Kubernetes objects, for GitOps.
+
+    Raises:
+        PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
+            layers that don't fit; a digest that is asked for and can't be had.
     """
     defaults, sweep = pipeline.defaults, pipeline.sweep
     check_places(defaults)
@@ -100,7 +104,11 @@ def _check_texts(values: Iterable[tuple[str, Any]]) -> None:
 
 
 def check_places(parameters: Parameters | PredictionParameters) -> None:
-    """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it."""
+    """Refuses paths on this machine: to a pod they mean its own file system, which vanishes with it.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
     if isinstance(parameters, PredictionParameters):
         refuse_places_here(parameters)
         return
@@ -119,7 +127,11 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
 
 
 def refuse_secrets(values: Mapping[str, Any]) -> None:
-    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do."""
+    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
     for name in ("source", "labels"):
         for place in places_of(values.get(name, "")):
             if "http" in scheme_of(place) and without_secrets(place) != place:

@@ -42,7 +42,11 @@ class Watch:
 
 
 def follow(client: "kfp.Client", run_id: str, watch: Watch, pods: "Pods | None") -> None:
-    """Tells the run as it goes, and in the end what a local run tells; returns if it succeeded."""
+    """Tells the run as it goes, and in the end what a local run tells; returns if it succeeded.
+
+    Raises:
+        PipelineError: the run failed, was cancelled, is stuck or took too long, or the connection is lost for good.
+    """
     client.endpoint = endpoint = dataclasses.replace(client.endpoint, patience_s=watch.patience)
     began, story = time.monotonic(), Story(pods, watch.verbose)
     how = f"follow it with: {endpoint.follow_command(run_id)}"

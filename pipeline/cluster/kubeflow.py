@@ -60,7 +60,11 @@ class Endpoint:
 
 
 def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The endpoint of the options, else of the environment, else none: then the SDK looks itself."""
+    """The endpoint of the options, else of the environment, else none: then the SDK looks itself.
+
+    Raises:
+        PipelineError: a URL that is none, or none given and the SDK would find nothing either.
+    """
     url = url or first_set(environment, ENDPOINT_VARIABLES)
     if url and not is_url(url):
         raise PipelineError(f"expected an endpoint such as http://localhost:8080, received {without_secrets(url)!a}")
@@ -87,7 +91,11 @@ def has_cluster(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def connect(endpoint: Endpoint) -> "kfp.Client":
-    """A client of a KFP that has answered, which holds the endpoint; any other is given up within 10 seconds."""
+    """A client of a KFP that has answered, which holds the endpoint; any other is given up within 10 seconds.
+
+    Raises:
+        PipelineError: nothing answers, something else answers, or the token is refused.
+    """
     import kfp
     import kfp_server_api
     import urllib3
@@ -167,6 +175,9 @@ def ask_kubeflow(
     Args:
         patience_s: if not the endpoint's.
         again: told each failure that is followed by another try.
+
+    Raises:
+        PipelineError: the last failure, or the first that will not pass, in one line.
     """
     import tenacity
 

@@ -36,7 +36,11 @@ LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
 
 def check_cron(cron: str) -> str:
-    """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are."""
+    """The six fields KFP wants, for the five that people write (seconds are 0), or six as they are.
+
+    Raises:
+        PipelineError: names the field that can't be; or no day is ever meant.
+    """
     fields = cron.split()
     if len(fields) == 6 and re.fullmatch("[0-5]?[0-9]", fields[0]):
         seconds, *fields = fields
@@ -75,6 +79,10 @@ def schedule(
 
     Returns:
         The schedule's name and id, and the version's name; empty: it is of a file.
+
+    Raises:
+        PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
+            given, or KFP refuses.
     """
     from pipeline.cluster.compile import refuse_secrets
 
@@ -156,7 +164,11 @@ def code_of(entry: Any, client: "kfp.Client") -> str:
 
 
 def unschedule(name: str, endpoint: Endpoint) -> str:
-    """Removes the schedule of that name or id, and returns its id. A run that it has started goes on."""
+    """Removes the schedule of that name or id, and returns its id. A run that it has started goes on.
+
+    Raises:
+        PipelineError: there is none; names the nearest.
+    """
     client = connect(endpoint)
     known = schedules(client)
     found = [entry for entry in known if name in (entry.display_name, entry.recurring_run_id)]

@@ -31,6 +31,10 @@ def prepared(pipeline: Pipeline, check: bool = True) -> Iterator[pathlib.Path]:
 
     Two submissions at once share nothing. What was submitted becomes build/training.yaml, build/sweep.yaml or
     build/prediction.yaml at the end, by a rename.
+
+    Raises:
+        PipelineError: something that would fail the run: a place that pods don't see, a GPU count that is none, more
+            than KFP takes, an image that the registry lacks.
     """
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
@@ -61,6 +65,9 @@ def submit(
 
     Returns:
         The client, and the run's id.
+
+    Raises:
+        PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
     experiment_id = obtain_experiment(client, experiment)

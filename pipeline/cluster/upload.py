@@ -19,6 +19,9 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
 
     Returns:
         Whether the version was there before, and its page, or an empty string if the endpoint shows none.
+
+    Raises:
+        PipelineError: KFP does not answer, or refuses.
     """
     client = connect(endpoint)
     pipeline = ask_kubeflow(lambda: _obtain_pipeline(client, name), endpoint)
@@ -46,7 +49,11 @@ def upload(name: str, version: str, compiled: pathlib.Path, endpoint: Endpoint) 
 
 
 def uploaded_version(client: "kfp.Client", name: str, version: str) -> Any:
-    """The version of that name, or the newest, as KFP describes it."""
+    """The version of that name, or the newest, as KFP describes it.
+
+    Raises:
+        PipelineError: there is no such pipeline or version; names the nearest.
+    """
     known = ask_kubeflow(lambda: _known(client, name), client.endpoint)
     if known is None:
         upload_it = "upload it: make pipeline-upload, with the same PROFILE= or SOURCE="

@@ -16,6 +16,9 @@ def as_typed(main: click.Group, words: list[str]) -> list[str]:
     """A command line, in which make has named the options and the arguments of the command: OUTPUTS=x is --outputs x.
 
     Other names are parameters of the pipeline, if the command takes those.
+
+    Raises:
+        PipelineError: a name that the command does not take, or a switch that is neither 0 nor 1.
     """
     command: click.Command = main
     rest = list(words)

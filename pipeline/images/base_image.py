@@ -43,7 +43,11 @@ def remember() -> None:
 
 
 def recorded(file: pathlib.Path = FILE) -> str:
-    """`name:tag@sha256:...`, or without a digest if no registry was ever asked."""
+    """`name:tag@sha256:...`, or without a digest if no registry was ever asked.
+
+    Raises:
+        PipelineError: the file holds no such line, or several.
+    """
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if len(lines) != 1 or not LINE.fullmatch(lines[0]):

@@ -26,7 +26,11 @@ BASE_LABEL = "org.opencontainers.image.base.name"
 
 
 def missing(targets: Sequence[Target] = ("cpu",)) -> list[str]:
-    """The images that the engine does not hold."""
+    """The images that the engine does not hold.
+
+    Raises:
+        PipelineError: no engine answers.
+    """
     held = held_images(engine(), repository())
     return [name for name in names(targets) if name not in held]
 
@@ -35,6 +39,9 @@ def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
     """Makes the images that the engine lacks, with one `docker build` a stage, and returns their names.
 
     An image that is there is neither built again nor moved; if all are there, this takes 0.3 s and says nothing.
+
+    Raises:
+        PipelineError: no engine answers, the base image can't be had, or the build failed (its last lines are said).
     """
     if not missing(targets):
         return []
@@ -64,6 +71,10 @@ def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
 
     Args:
         key: what cosign signs them with, a file, a KMS address or `keyless`; empty: they are not signed.
+
+    Raises:
+        PipelineError: as for `build`; an image was built on a stand-in for its base, or for other nodes; the registry
+            refuses; cosign does.
     """
     from docker import errors
 

@@ -47,7 +47,11 @@ def obtain_base(client: "docker.DockerClient", base: str) -> str:
 
 
 def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str]) -> None:
-    """Builds a stage of the Dockerfile in `context` and gives it `names`. Its output is build/image-<stage>.log."""
+    """Builds a stage of the Dockerfile in `context` and gives it `names`. Its output is build/image-<stage>.log.
+
+    Raises:
+        PipelineError: no docker command, or the build failed, after its last lines have been said.
+    """
     command, environment = builder()
     # On the host's network: an index or a proxy that this machine reaches is then reached from the build too.
     command += ["build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", stage]

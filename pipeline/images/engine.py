@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def engine() -> "docker.DockerClient":
-    """The Docker engine, having answered."""
+    """The Docker engine, having answered.
+
+    Raises:
+        PipelineError: none answers.
+    """
     import docker  # here: 0.2 s, which naming an image does not need
 
     os.environ["DOCKER_HOST"] = address()  # kfp.local and the docker command take the same one

@@ -69,6 +69,9 @@ def require_images(images: Iterable[str]) -> list[str]:
     Returns:
         Notes, in words for a person, about what could not be asked: a name without a registry (kind and minikube load
         such images onto their nodes), a registry that only the cluster reaches or has the credentials for.
+
+    Raises:
+        PipelineError: an image is certainly not there.
     """
     names = sorted(set(images))
     if not names:
@@ -97,7 +100,11 @@ def require_images(images: Iterable[str]) -> list[str]:
 
 
 def with_digest(image: str) -> str:
-    """`name:tag@sha256:...`, which no later push can change the meaning of."""
+    """`name:tag@sha256:...`, which no later push can change the meaning of.
+
+    Raises:
+        PipelineError: the registry does not say it.
+    """
     state, digest = look_up(read_name(image))
     if state != "present" or not digest:
         raise PipelineError(

@@ -39,6 +39,9 @@ def image(component: str, target: Target = "cpu", root: pathlib.Path | None = No
     hash covers the component's directory, components/core, the Dockerfile and its scripts, the locked requirements, and
     the base image as recorded, with its digest, for check READ_BY_CHECK too; file names and contents, neither times nor
     modes.
+
+    Raises:
+        PipelineError: the repository is not a name Docker takes.
     """
     root = root or ROOT
     digest = hashlib.sha256(f"{base_name()}\0".encode())
@@ -88,7 +91,11 @@ def sources(root: pathlib.Path, component: str, target: str) -> list[tuple[str, 
 
 
 def repository() -> str:
-    """`[host[:port]/]path` of all images: CONV2D_IMAGE_REPOSITORY, else conv2d-pipeline."""
+    """`[host[:port]/]path` of all images: CONV2D_IMAGE_REPOSITORY, else conv2d-pipeline.
+
+    Raises:
+        PipelineError: it is no name that Docker takes.
+    """
     name = os.environ.get("CONV2D_IMAGE_REPOSITORY") or DEFAULT_REPOSITORY
     if not re.fullmatch(r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", name):
         raise PipelineError(

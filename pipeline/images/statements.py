@@ -88,7 +88,11 @@ def write_statements(name: str, stage: str, markers: Mapping[str, str]) -> tuple
 
 
 def check_cosign(key: str) -> None:
-    """Refuses to begin a push that could not be signed."""
+    """Refuses to begin a push that could not be signed.
+
+    Raises:
+        PipelineError: cosign is not here, or the key's file is not.
+    """
     if not shutil.which("cosign"):
         raise PipelineError(
             "expected cosign on the PATH to sign with; install it (sigstore/cosign), or leave SIGN= out"
@@ -98,7 +102,11 @@ def check_cosign(key: str) -> None:
 
 
 def sign(reference: str, statements: tuple[pathlib.Path, pathlib.Path], key: str) -> None:
-    """Signs `name@sha256:...` and attaches the statements."""
+    """Signs `name@sha256:...` and attaches the statements.
+
+    Raises:
+        PipelineError: cosign's own words.
+    """
     by = [] if key == KEYLESS else ["--key", key]
     _cosign("sign", "--yes", *by, reference)
     for kind, statement in zip(("cyclonedx", "slsaprovenance1"), statements, strict=True):

@@ -38,6 +38,9 @@ def ask(question: str, start: StartPython = start_python, **about: Any) -> Any:
         question: "check", which fits the layers and the optimizer together (check.py), or "describe", which tells what
             the model is and costs (describe.py).
         start: how the process starts, if Keras is loaded somewhere already.
+
+    Raises:
+        PipelineError: what the process said as it failed: the layer or the argument that can't be.
     """
     asked = json.dumps({"question": question, "about": about})
     with tempfile.TemporaryFile() as output:

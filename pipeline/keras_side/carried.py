@@ -29,6 +29,9 @@ def refuse_uncarried(model: "keras.Model", formats: Sequence[str], names: list[s
 
     Args:
         names: what to call the layers between the scaling and the last, such as `layer 2 (Conv2D)`.
+
+    Raises:
+        PipelineError: a format can't carry it; names the layer, if it is one alone.
     """
     for name in formats:
         if not FORMATS[name].packages or (why := _refusal(model, name)) is None:

@@ -36,6 +36,10 @@ def check_model(parameters: Parameters, start: StartPython = start_python, fitti
 
     Args:
         fitting: the directory that remembers what fits, so that it is asked once.
+
+    Raises:
+        PipelineError: an unknown layer or argument, shapes that don't fit, or a layer that a format can't carry; names
+            the layer.
     """
     known_layers = parameters.architecture in ARCHITECTURES and parameters.image_size == "auto"
     if known_layers and not parse_optimizer(parameters.optimizer)[1] and not parameters.augmentation:
@@ -83,6 +87,9 @@ def build_all(
     """Builds what these settings of TrainSettings say, in the process that loads Keras.
 
     Layers that fit one of the shapes may be trained. If there are none, only those are refused that fit no pictures.
+
+    Raises:
+        PipelineError: names the layer or the argument.
     """
     from components.train.network.augment import make_augmentation
     from components.train.network.model import build_layers, build_model

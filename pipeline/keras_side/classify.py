@@ -31,6 +31,10 @@ def open_classifier(path: pathlib.Path) -> Classifier:
 
     Class names and shape come from what lies beside it: manifest.json of an export, assets.extra/model.json of a
     SavedModel, training.json of a trained model. A .keras file by itself has its shape, and numbers for names.
+
+    Raises:
+        PipelineError: it is none of these, can't be loaded, or nothing says what its classes are, or something else
+            than it answers.
     """
     name, place = _find(path)
     facts = _facts(place)

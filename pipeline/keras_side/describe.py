@@ -18,7 +18,11 @@ COLUMNS = ("layer", "type", "output", "parameters", "FLOP", "memory")
 
 
 def describe(parameters: Parameters, classes: int | None = None) -> str:
-    """The layers, their parameters, and what a picture costs in operations and memory, as text for a terminal."""
+    """The layers, their parameters, and what a picture costs in operations and memory, as text for a terminal.
+
+    Raises:
+        PipelineError: an unknown layer or argument, or shapes that don't fit.
+    """
     known = DATASETS[parameters.dataset]
     shapes, count = possible_shapes(parameters), classes or len(known.class_names)
     shape = (shapes or [SOME_SHAPE])[0]

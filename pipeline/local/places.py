@@ -44,6 +44,9 @@ def with_places(parameters: Parameters, outputs: pathlib.Path) -> Parameters:
     to start from into `source_version` and `start_version`.
 
     On a cluster a step of its own takes that look (pipeline/training.py).
+
+    Raises:
+        PipelineError: a local source does not exist, its store can't be asked, or the run would write into it.
     """
     _refuse_inside_the_source(parameters, outputs)
     checkpoints = {} if parameters.checkpoints else {"checkpoints": str(outputs / CHECKPOINTS)}

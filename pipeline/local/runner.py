@@ -22,7 +22,11 @@ RunnerChoice = Literal["auto", "docker", "process"]
 
 
 def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerName, Callable[[str], str]]:
-    """The runner, and the image of a step by name. Builds images that are missing if Docker is to run them."""
+    """The runner, and the image of a step by name. Builds images that are missing if Docker is to run them.
+
+    Raises:
+        PipelineError: Docker was asked for and can't run them, or a process can't train on the backend.
+    """
     from pipeline.images import names
     from pipeline.images.build import build
 

@@ -50,6 +50,9 @@ def run_local(job: LocalJob, warm: WarmProcess | None = None) -> pathlib.Path:
 
     Returns:
         The run's directory, to which `latest` beside it points.
+
+    Raises:
+        PipelineError: a step failed, or could not be started. summary.json then says "failed".
     """
     run, runner, failure = one_pass(job, warm)
     summary = summarize(run, job.configuration, runner, failure)

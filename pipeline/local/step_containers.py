@@ -98,7 +98,11 @@ class StepContainers:
         self.client.close()
 
     def run(self, command: list[str]) -> int:
-        """Runs a step, in the container that waits for it if there is one; its exit status as subprocess gives it."""
+        """Runs a step, in the container that waits for it if there is one; its exit status as subprocess gives it.
+
+        Raises:
+            PipelineError: the engine's own words.
+        """
         from docker import errors
 
         step = command[command.index("--function_to_execute") + 1]

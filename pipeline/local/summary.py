@@ -46,7 +46,11 @@ def summarize(run: LocalRun, configuration: Configuration, runner: RunnerName, f
 
 
 def write_summary(summary: dict[str, Any], directory: pathlib.Path) -> None:
-    """Writes summary.json and points `latest` to the run's directory."""
+    """Writes summary.json and points `latest` to the run's directory.
+
+    Raises:
+        OSError: it can't be written.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / SUMMARY, summary)
     _point_latest(directory)

@@ -26,7 +26,11 @@ IN_REGISTRY = re.compile(r"(?P<registry>.+)/models/(?P<name>[^/@]+)(/(?P<version
 
 
 def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib.Path:
-    """The local path of what `model` names, as the list above has it."""
+    """The local path of what `model` names, as the list above has it.
+
+    Raises:
+        PipelineError: there is no such model. StorageError: the registry has none of that name, or a damaged one.
+    """
     if not model:
         return _newest_export(outputs)
     if version := named_version(model):

@@ -28,6 +28,9 @@ def predict_files(
     """Classifies picture files and folders of them, and prints or writes the answers.
 
     Left out of a folder is what training leaves out: hidden files, and those that are no pictures by their ending.
+
+    Raises:
+        PipelineError: there is no such model or picture, none of the files is a picture, or `out` can be no file.
     """
     files = find_pictures(images)
     to = _here(out) if out else None
@@ -62,7 +65,11 @@ def predict_files(
 
 
 def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
-    """The files named, and the pictures below the folders named, in the order of their names."""
+    """The files named, and the pictures below the folders named, in the order of their names.
+
+    Raises:
+        PipelineError: none is named, one does not exist, or a folder holds no picture.
+    """
     if not images:
         raise PipelineError("expected pictures, received none; name a file or a folder (with make: IMAGE=cat.png)")
     found: list[pathlib.Path] = []

@@ -13,7 +13,11 @@ from pipeline.models.find import CACHE, find_model
 
 
 def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: AnswerSettings) -> None:
-    """Answers what is new at the settings' source. A version of a registry is proven by its hashes."""
+    """Answers what is new at the settings' source. A version of a registry is proven by its hashes.
+
+    Raises:
+        PipelineError: as components/predict/run.py; there is no such model.
+    """
     for name in ("source", "out"):
         if not getattr(settings, name):
             raise PipelineError(

@@ -35,6 +35,9 @@ def pin(registry: "Registry", name: str, version: int | None) -> PinnedVersion:
 
     The version's number is in what KServe fetches too, so that its pods are made anew for another one: a rollback is
     followed. A version without ONNX leaves kserve-v2 as it was.
+
+    Raises:
+        PipelineError: no such version, one that servers don't see, or the overlay serves another model.
     """
     shown = registry.show(name, version)
     if not shown.served:

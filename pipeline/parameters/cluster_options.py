@@ -42,6 +42,9 @@ def placement_file(path: str | pathlib.Path) -> list[str]:
 
     The file is written so that `kfp run create` takes its lines too, which reads values as JSON: there a GPU count is
     "1" in quotes, since KFP refuses a number for text. Here the quotes are taken off.
+
+    Raises:
+        PipelineError: there is no such file, or a line that is no setting.
     """
     try:
         lines = location.local_path(str(path)).read_text(encoding="utf-8").splitlines()

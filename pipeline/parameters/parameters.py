@@ -70,6 +70,9 @@ def layered(
 
     Args:
         elsewhere: parameters of another kind, which mean nothing here unless they are typed.
+
+    Raises:
+        PipelineError: an unknown name; names the nearest.
     """
     values: dict[str, Any] = {}
     origins = dict.fromkeys(kind.model_fields, "default")
@@ -83,7 +86,11 @@ def layered(
 
 
 def profile_path(name: str) -> pathlib.Path:
-    """The file of a profile given by name or by path."""
+    """The file of a profile given by name or by path.
+
+    Raises:
+        PipelineError: there is none; names the nearest.
+    """
     if name.endswith((".yaml", ".yml")):
         path = location.local_path(name)
         if not path.is_file():
@@ -110,6 +117,9 @@ def configure(
         profile: a profile's name, or the path of a YAML file of parameters.
         command_line: NAME=VALUE settings; names in any case.
         environment: where CONV2D_* is looked up.
+
+    Raises:
+        PipelineError: an unknown name, or a value that can't be.
     """
     layers = {
         f"profile {profile}": _from_profile(profile),
@@ -185,7 +195,11 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_command_line(settings: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE settings by name."""
+    """NAME=VALUE settings by name.
+
+    Raises:
+        PipelineError: one that is none.
+    """
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

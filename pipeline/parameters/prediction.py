@@ -29,6 +29,9 @@ def configure_prediction(
         command_line: NAME=VALUE settings; names in any case.
         placed: settings of a placement file. Those that place a training mean nothing here.
         environment: where CONV2D_* is looked up; those of a training mean nothing here.
+
+    Raises:
+        PipelineError: an unknown name, or a value that can't be.
     """
     around = from_environment(environment)
     if PUBLISHED_TO in around:
