@@ -79,10 +79,7 @@ def main() -> None:
     given = {name: _value(text) for name, _, text in (setting.partition("=") for setting in arguments.settings)}
     if unknown := sorted(set(given) - set(RECIPE)):
         parser.error(f"expected settings of {', '.join(RECIPE)}; received {', '.join(unknown)}")
-    settings = {**RECIPE, **(TINY if arguments.tiny else {"pictures": 50_000, "width": arguments.width}), **given}
-    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": "", "gate_metric": "accuracy"}
-    settings = types.SimpleNamespace(**settings, **unasked, seed=0)
-    settings.optimizer = json.dumps(settings.optimizer)
+    settings = recipe(**{**(TINY if arguments.tiny else {"pictures": 50_000, "width": arguments.width}), **given})
 
     sys.stdout.reconfigure(line_buffering=True)  # whoever ends it half-way has the figures up to there
     load_keras("jax")
@@ -95,6 +92,30 @@ def main() -> None:
     splits = read_pictures(arguments.pictures) if arguments.pictures else noise(settings.pictures)
     with device.scope():
         measure(settings, device, splits, known=bool(arguments.pictures))
+
+
+def recipe(**given: Any) -> types.SimpleNamespace:
+    """The settings of a training: what is given, else the profile's, and of all others that nothing is asked."""
+    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": "", "gate_metric": "accuracy"}
+    settings = types.SimpleNamespace(**{**RECIPE, **given}, **unasked, seed=0)
+    settings.optimizer = json.dumps(settings.optimizer)
+    return settings
+
+
+def model_to_train(
+    settings: types.SimpleNamespace, layers: list[LayerSpec], shape: tuple, policy: str, steps: int, a_call: int
+) -> Any:
+    """The model as the train step has it, about to take so many steps, `a_call` of them at once."""
+    from components.train.network.augment import make_augmentation
+    from components.train.network.model import build_model
+    from components.train.network.training_model import training_model_class
+    from components.train.optimizer import LearningRate
+    from components.train.phases import Phase
+
+    trained = training_model_class(make_augmentation(settings, shape), None)
+    model = build_model(layers, shape, CLASSES, policy, trained, fused=True, logits=True)
+    Phase(0, settings.epochs).prepare(model, settings, LearningRate.of(settings, steps), policy, a_call)
+    return model
 
 
 def measure(settings: types.SimpleNamespace, device: Any, splits: dict[str, Split], known: bool) -> None:
@@ -131,11 +152,7 @@ class Training:
         import keras
 
         from components.train.device import choose_policy
-        from components.train.network.augment import make_augmentation
         from components.train.network.model import build_model
-        from components.train.network.training_model import training_model_class
-        from components.train.optimizer import LearningRate
-        from components.train.phases import Phase
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, (self.test, self.truth) = settings, splits["test"]
@@ -145,10 +162,8 @@ class Training:
         pictures = Pictures(*splits["train"])
         self.count, shape = len(pictures), pictures.shape
         self.feed = make_feed(pictures, settings.batch_size, settings.seed, device.has_room_for(pictures.images.nbytes))
-        trained = training_model_class(make_augmentation(settings, shape), None)
-        self.model = build_model(layers, shape, CLASSES, self.policy, trained, fused=True, logits=True)
-        rate = LearningRate.of(settings, settings.epochs * self.feed.steps)
-        Phase(0, settings.epochs).prepare(self.model, settings, rate, self.policy, device.steps_a_call)
+        steps = settings.epochs * self.feed.steps
+        self.model = model_to_train(settings, layers, shape, self.policy, steps, device.steps_a_call)
         self.asked = build_model(layers, shape, CLASSES, average_mirrored=settings.average_mirrored)
         self.operations = TRAINING_TIMES * sum(
             layer.flops or 0 for layer in layer_costs(build_model(layers, shape, CLASSES))

@@ -8,14 +8,12 @@ least time is those bytes at the card's bandwidth. Which of its ways cuDNN takes
 """
 
 import collections
-import json
 import math
 import os
 import re
 import sys
-import types
 
-from tests.benchmarks.bench_gpu import CLASSES, RECIPE
+from tests.benchmarks.bench_gpu import RECIPE, model_to_train, recipe
 
 BANDWIDTH = 3.35e12  # bytes a second, of an H100 SXM: NVIDIA's data sheet
 SIDE = 32
@@ -62,19 +60,9 @@ def compile_step(architecture: str, pictures: int):
     from jax.experimental import topologies
 
     from components.train.network.architecture import parse_architecture
-    from components.train.network.augment import make_augmentation
-    from components.train.network.model import build_model
-    from components.train.network.training_model import training_model_class
-    from components.train.optimizer import LearningRate
-    from components.train.phases import Phase
 
-    unasked = {"freeze": "", "freeze_epochs": 0, "unfreeze_rate": 1.0, "augmentation": "", "gate_metric": "accuracy"}
-    settings = types.SimpleNamespace(**RECIPE, **unasked, seed=0)
-    settings.optimizer = json.dumps(settings.optimizer)
-    shape, policy = (SIDE, SIDE, 3), "mixed_bfloat16"
-    trained = training_model_class(make_augmentation(settings, shape), None)
-    model = build_model(parse_architecture(architecture), shape, CLASSES, policy, trained, fused=True, logits=True)
-    Phase(0, 1).prepare(model, settings, LearningRate.of(settings, 1000), policy, 1)
+    shape = SIDE, SIDE, 3
+    model = model_to_train(recipe(), parse_architecture(architecture), shape, "mixed_bfloat16", steps=1000, a_call=1)
     batch = jax.numpy.zeros((pictures, *shape), "uint8"), jax.numpy.zeros(pictures, "int32")
     model._symbolic_build(data_batch=batch)
 
