@@ -2,26 +2,21 @@
 
 import click
 
-from components.core.errors import PipelineError
-from pipeline.console import option
 from pipeline.images.names import Target, names
 
 
 @click.command("images")
 @click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
-@click.option("--sign", "key", default="", help="At a push: cosign's key, a KMS address, or keyless.")
-def images_command(action: str, target: Target, key: str) -> None:
+def images_command(action: str, target: Target) -> None:
     """Builds or pushes the container images, or prints their names."""
     from pipeline.images import build
 
-    if key and action != "push":
-        raise PipelineError(f"expected {option('sign')} at a push alone, received it to {action}; nothing was signed")
     if action == "names":
         print("\n".join(names([target])))
         return
     if action == "push":
-        build.push([target], key)
+        build.push([target])
     else:
         build.build([target])
 
