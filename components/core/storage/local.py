@@ -1,9 +1,8 @@
 """A plain directory as a store, with the guarantees of the others: for tests and local runs.
 
-An object is a file. It appears by a rename, or, if nothing may be there yet, by a hard link, which the file system
-refuses if another was first. Compare-and-set holds a lock on the object's directory while it compares and renames, and
-so does a file system without hard links (exFAT, SMB shares, many FUSE mounts): over a network that lock is one among
-the processes of a machine, so that several machines need a bucket.
+An object is a file that appears by a rename. Whoever writes or deletes holds a lock on the object's directory while it
+compares and renames: over a network that lock may be one among the processes of a machine, so that several machines
+need a bucket.
 """
 
 import contextlib
@@ -22,8 +21,6 @@ from components.core.storage.errors import Denied, NotFound, PreconditionFailed,
 
 # What an object is called before it has its name, and no object can be called.
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.partial")
-# link's ways to say that a file system has no hard links, or no more of them.
-NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 class LocalBackend:
@@ -120,12 +117,9 @@ class LocalBackend:
             with _locked(target.parent, *((pathlib.Path(source[0]).parent,) if source else ())):
                 if source and _describe(source[0]).generation != source[1]:
                     raise PreconditionFailed(f"{source[0]} has changed")
-                if over == "":
-                    _name_first(beside, target)
-                else:
-                    if over is not None:
-                        _require(target, over)
-                    beside.replace(target)
+                if over is not None and _generation(target) != over:
+                    raise PreconditionFailed(f"{target} {'has changed' if over else 'is there already'}")
+                beside.replace(target)
                 return _describe(key)
         except FileNotFoundError:
             if target.parent.exists() or (source and not pathlib.Path(source[0]).exists()):
@@ -135,25 +129,12 @@ class LocalBackend:
             beside.unlink(missing_ok=True)
 
 
-def _name_first(beside: pathlib.Path, target: pathlib.Path) -> None:
-    """Gives a file a name that nobody has taken yet. The directory's lock is held."""
+def _generation(target: pathlib.Path) -> str:
+    """The object's; empty if there is none."""
     try:
-        os.link(beside, target)
-    except OSError as refused:
-        if refused.errno not in {errno.EEXIST, *NO_LINKS}:
-            raise
-        if refused.errno == errno.EEXIST or os.path.lexists(target):
-            raise PreconditionFailed(f"{target} is there already") from None
-        beside.replace(target)
-
-
-def _require(target: pathlib.Path, generation: str) -> None:
-    try:
-        found = _describe(target).generation
+        return _describe(target).generation
     except FileNotFoundError:
-        found = None
-    if found != generation:
-        raise PreconditionFailed(f"{target} has changed")
+        return ""
 
 
 @contextlib.contextmanager
