@@ -5,8 +5,10 @@ knows none of these.
 """
 
 import functools
+import math
 import os
 import pathlib
+from collections.abc import Callable
 
 from components.core.files import require_free, unfinished
 from components.core.progress import Progress
@@ -111,9 +113,14 @@ class Store(Objects):
                 # One that began anew has told too much.
                 progress.advance(sizes[path] - sum(counted))
 
-            of_parts = [file for file in files if sizes[file[0]] > self.limits.part]
-            self.for_each([file for file in files if sizes[file[0]] <= self.limits.part], lambda file: small(*file))
-            run_all((functools.partial(large, *file) for file in of_parts), LARGE_AT_ONCE)
+            def send(deed: Callable[[pathlib.Path, str], None], above: int, most: float, at_once: int) -> None:
+                some = (file for file in files if above < sizes[file[0]] <= most)
+                run_all((functools.partial(deed, *file) for file in some), at_once)
+
+            send(small, -1, self.limits.chunk, self.limits.workers)
+            # Held whole, and longer than what a download holds, so fewer at a time.
+            send(small, self.limits.chunk, self.limits.part, self.limits.part_workers)
+            send(large, self.limits.part, math.inf, LARGE_AT_ONCE)
         return [results[key] for _, key in files]
 
 

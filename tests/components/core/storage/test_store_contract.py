@@ -1,14 +1,16 @@
 """What every store promises, shown on a local directory, a GCS server and an S3 server alike."""
 
+import collections
 import concurrent.futures
 import os
 import shutil
+import time
 
 import pytest
 from botocore.utils import parse_timestamp
 
 from components.core.errors import PipelineError
-from components.core.storage import NotFound, PreconditionFailed, StorageError, open_store
+from components.core.storage import NotFound, PreconditionFailed, StorageError, Stored, open_store
 from components.core.storage.s3_client import moment
 from tests.servers.small import SMALL
 
@@ -51,6 +53,26 @@ def test_files_of_every_size_go_there_and_back(store, tmp_path):
         assert back.read_bytes() == data
         assert [path.name for path in back.parent.iterdir()] == [back.name]
         back.unlink()
+
+
+def test_files_of_one_request_hold_no_more_memory_than_reads_do(tmp_path):
+    """32 of 8 MiB took 256 MB."""
+    store = open_store(str(tmp_path / "store"), SMALL)
+    files = [(tmp_path / str(number), str(number)) for number in range(2 * SMALL.workers)]
+    for path, _ in files:
+        path.write_bytes(bytes(SMALL.part))
+    held, most, really_put = collections.Counter(), [], store.backend.put
+
+    def put(key: str, data: bytes, over: str | None) -> Stored:
+        held[key] = len(data)
+        time.sleep(0.05)  # all who may begin have begun
+        most.append(held.total())
+        del held[key]
+        return really_put(key, data, over)
+
+    store.backend.put = put
+    store.upload_files(files)
+    assert max(most) <= SMALL.workers * SMALL.chunk
 
 
 def test_an_object_is_replaced_whole(store, tmp_path):
