@@ -38,7 +38,7 @@ class GcsBackend:
     """Objects of one bucket."""
 
     def __init__(self, bucket: str, limits: Limits):
-        self.name, self.limits = bucket, limits
+        self.name, self.limits, self.anonymous = bucket, limits, False
         if (emulator := os.environ.get(EMULATOR)) and not is_url(emulator):  # the client fails of it with a traceback
             raise StorageError(f"expected {EMULATOR} as http://host:port, received another value")
         self.timeout = (CONNECT_TIMEOUT_S, limits.stall_s)
@@ -46,7 +46,10 @@ class GcsBackend:
             # project=None: objects need no project, and looking for one fails if only a user is logged in.
             self.client = storage.Client(project=None)
         except google.auth.exceptions.DefaultCredentialsError:
-            raise Denied(f"no Google credentials found for gs://{bucket}; {LOG_IN}") from None
+            if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+                raise self._no_credentials() from None
+            self.client = storage.Client.create_anonymous_client()  # as public buckets are asked
+            self.anonymous = True
         except google.auth.exceptions.GoogleAuthError as error:
             raise Denied(f"Google credentials can't be used ({type(error).__name__}); {LOG_IN}") from None
         # For traces, which nobody takes here, the client asks for the bucket beside the first request and after each
@@ -172,7 +175,11 @@ class GcsBackend:
         self.bucket.blob(key).delete(retry=None, timeout=self.timeout)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return explain_gcs(error, f"gs://{self.name}", key)
+        failure = explain_gcs(error, f"gs://{self.name}", key)
+        return self._no_credentials() if self.anonymous and isinstance(failure, Denied) else failure
+
+    def _no_credentials(self) -> Denied:
+        return Denied(f"no Google credentials found for gs://{self.name}; {LOG_IN}")
 
     def _checked(self, stored: Stored, crc32c: str) -> Stored:
         if stored.checksums.get("crc32c") != crc32c:

@@ -10,16 +10,25 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import botocore
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as boto
 
 from components.core.storage.backend import Limits, Page, Stored
 from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
-from components.core.storage.errors import UNREADABLE, NotFound, PreconditionFailed, StorageError, Transient, readable
+from components.core.storage.errors import (
+    UNREADABLE,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Transient,
+    readable,
+)
 from components.core.storage.parallel import run_all
 from components.core.storage.retry import patiently
 from components.core.storage.s3_client import open_client
-from components.core.storage.s3_errors import denied, explain_s3, status_of
+from components.core.storage.s3_errors import denied, explain_s3, explain_setup, status_of
 
 MAX_PARTS = 10_000
 # The most that one request copies; more is copied in parts, which boto3 does by itself.
@@ -181,7 +190,10 @@ class S3Backend:
         self.client.delete_object(Bucket=self.name, Key=key)
 
     def explain(self, error: Exception, key: str) -> Exception:
-        return explain_s3(error, f"{self.scheme}://{self.name}", key)
+        bucket = f"{self.scheme}://{self.name}"
+        failure = explain_s3(error, bucket, key)
+        unsigned = self.client.meta.config.signature_version is botocore.UNSIGNED
+        return explain_setup(boto.NoCredentialsError(), bucket) if unsigned and isinstance(failure, Denied) else failure
 
     def _listing(self, prefix: str, **asked: Any) -> dict:
         answer = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, **asked)

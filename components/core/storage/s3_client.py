@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import boto3
+import botocore
 import botocore.config
 import botocore.loaders
 import botocore.session
@@ -65,6 +66,8 @@ def _client(endpoint: str | None, config: botocore.config.Config, credentials: d
     # EC2 gives a machine its credentials, as busy as it may be; boto3 asks once, for a second, and takes it for no EC2.
     tries = max(session.get_config_variable("metadata_service_num_attempts"), METADATA_TRIES)
     session.set_config_variable("metadata_service_num_attempts", tries)
+    if not credentials and session.get_credentials() is None:  # as public buckets are asked
+        config = config.merge(botocore.config.Config(signature_version=botocore.UNSIGNED))
     # boto3 knows AWS_DEFAULT_REGION and profiles, other SDKs' AWS_REGION not. Signing needs one, also where it means
     # nothing to a store of one's own.
     region = os.environ.get("AWS_REGION") or session.get_config_variable("region")

@@ -91,15 +91,18 @@ def test_credentials_that_are_not_the_servers(bucket, monkeypatch):
         open_store(bucket.uri, SMALL).read_bytes("key")
 
 
-def test_no_google_credentials(monkeypatch, tmp_path):
-    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
+def test_no_google_credentials(gcs, monkeypatch, tmp_path):
+    open_store(gcs.uri).write_bytes("key", b"public")
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", gcs.proxy.url)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
     # No home with a login in it, and no metadata server to ask.
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     # The variable for that is read as the module is loaded, and would count for all later tests.
     monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
-    with pytest.raises(Denied, match="no Google credentials found for gs://bucket; run `gcloud auth"):
-        open_store("gs://bucket")
+    assert open_store(gcs.uri).read_bytes("key") == b"public"
+    monkeypatch.setattr(gcs.server.state, "token", "of those who may")
+    with pytest.raises(Denied, match="no Google credentials found for gs://bucket-.*; run `gcloud auth"):
+        open_store(gcs.uri).read_bytes("key")
 
 
 def test_google_credentials_that_are_not_credentials(monkeypatch, tmp_path):
@@ -114,10 +117,15 @@ def test_google_credentials_that_are_not_credentials(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS_ACCESS_KEY_ID"), ("minio", "MINIO_ACCESS_KEY")])
 def test_no_keys(s3, scheme, variable, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://bucket; set {variable}"):
-        open_store(f"{scheme}://bucket", SMALL).read_bytes("key")
+    name, _, prefix = s3.uri.removeprefix("s3://").partition("/")
+    for key, access in (("key", "private"), ("public", "public-read")):
+        s3.server.client.put_object(Bucket=name, Key=f"{prefix}/{key}", Body=b"x", ACL=access)
+    for setting in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(setting)
+    store = open_store(f"{scheme}://{name}/{prefix}", SMALL)
+    assert store.read_bytes("public") == b"x"
+    with pytest.raises(Denied, match=f"no usable credentials found for {scheme}://{name}; set {variable}"):
+        store.read_bytes("key")
 
 
 def test_a_key_with_a_line_break_is_told_as_that(s3, monkeypatch):
