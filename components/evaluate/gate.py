@@ -105,7 +105,8 @@ def _comparison(
     only_challenger, only_champion = right & ~champion_right, champion_right & ~right
     better, worse, pictures = int(only_challenger.sum()), int(only_champion.sum()), len(asked)
     balanced, champion_balanced = both.challenger.balanced_accuracy, both.champion.balanced_accuracy
-    lead = right.astype(int) - champion_right
+    weight = 1 if settings.gate_metric == "accuracy" else 1 / np.bincount(asked)[asked]  # of a picture in the metric
+    lead = weight * (right.astype(int) - champion_right)
     together = 1.0 if duel.groups is None else paired.per_chance(lead, duel.groups)
     if settings.gate_metric == "accuracy":
         difference = (better - worse) / pictures

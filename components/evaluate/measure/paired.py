@@ -31,7 +31,8 @@ def per_chance(lead: np.ndarray, groups: np.ndarray) -> float:
 
     Args:
         lead: (n,), 1 for a picture that the first model alone gets right, -1 for the second alone, else 0; or of one
-            model by how much it is above its accuracy, 1 or 0. All 0 tell of no chance at all: then a group is one.
+            model by how much it is above its accuracy, 1 or 0. Times what a picture counts in the metric: in a mean
+            recall a patient may be half of a rare class. All 0 tell of no chance at all: then a group is one.
         groups: (n,), equal for the pictures of one.
     """
     _, places = np.unique(groups, return_inverse=True)

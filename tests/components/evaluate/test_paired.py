@@ -174,6 +174,16 @@ def test_frames_of_one_video_are_one_chance():
     assert decided(videos, "balanced_accuracy")[2] > 0.2
 
 
+def test_a_patient_who_is_half_of_a_rare_class_is_one_chance():
+    """The challenger alone is right on it, and on as many other patients as the champion alone."""
+    labels, patients = np.repeat([0, 1], [300, 20]), np.append(np.arange(300), [300] * 10 + [301] * 10)
+    right, champion = patients // 30 != 0, (patients // 30 != 1) & (patients != 300)
+    answers = [np.eye(2, dtype=np.float32)[np.where(each, labels, 1 - labels)] for each in (right, champion)]
+    against = AskedChampion("birds version 4", 4, duel=Duel(np.ones(320, bool), answers[1], 1, patients))
+    chosen = EvaluateSettings(publish_uri="x", model_name="birds", gate_metric="balanced_accuracy")
+    assert decide(chosen, labels, answers[0], [], against).comparison.p_value > 0.1
+
+
 def test_figures_of_the_gate_show_on_which_side_they_lie():
     """Of 50,000 pictures one decides: four digits are the same."""
     labels, places = np.zeros(50_000, int), np.arange(50_000)
