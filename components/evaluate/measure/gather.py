@@ -65,6 +65,7 @@ def gather(
         loss=loss,
         confusion=answered.confusion,
         per_chance=answered.per_chance,
+        recalls_per_chance=answered.recalls_per_chance,
         roc=roc,
         precision_recall=precision_recall,
         calibration=measures.calibration(labels, probabilities, answered.per_chance),

@@ -66,7 +66,7 @@ def mean_recall_interval(answered: Answered) -> tuple[float, float]:
     surveys". Intervals of the classes put together hold less the more classes there are: of fifty of ten pictures, each
     with a recall of 0.9, 87 to 91 in 100.
     """
-    chances = answered.confusion / answered.per_chance
+    chances = answered.confusion / answered.recalls_per_chance
     pictures = chances.sum(axis=1)
     found, pictures = np.diagonal(chances)[pictures > 0], pictures[pictures > 0]
     share = (found + 0.5) / (pictures + 1)  # half a picture more on either side, as the spread of all right is not 0
@@ -84,21 +84,25 @@ def scored(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | N
     predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
     right = predicted == labels
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-    return Answered(confusion, 1.0 if groups is None else _per_chance(right, groups))
+    if groups is None:
+        return Answered(confusion)
+    pictures = np.bincount(labels)[labels]
+    above_recall = right - np.bincount(labels, right)[labels] / pictures
+    return Answered(confusion, _per_chance(right - right.mean(), groups), _per_chance(above_recall / pictures, groups))
 
 
-def _per_chance(right: np.ndarray, groups: np.ndarray) -> float:
+def _per_chance(above: np.ndarray, groups: np.ndarray) -> float:
     """How many pictures of a group are one chance, more where groups are few: those tell little of how they differ,
     and one nothing. Korn and Graubard (1998), "Confidence intervals for proportions with small expected number of
     positive counts estimated from survey data"."""
     from scipy.special import stdtrit
 
-    pictures, many = len(right), len(np.unique(groups))
+    pictures, many = len(above), len(np.unique(groups))
     if many == 1:
         return float(pictures)
     few = (pictures - 1) * many / (pictures * (many - 1))
     few *= (stdtrit(many - 1, 0.975) / stdtrit(pictures - 1, 0.975)) ** 2
-    return min(float(pictures), few * per_chance(right - right.mean(), groups))
+    return min(float(pictures), few * per_chance(above, groups))
 
 
 def curves(

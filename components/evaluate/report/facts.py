@@ -115,10 +115,12 @@ class Answered:
     Attributes:
         confusion: integers (classes, classes), rows are the true class, columns the predicted one.
         per_chance: how many pictures of a group, or copies, are one chance (paired.per_chance); intervals go by that.
+        recalls_per_chance: the same for the mean recall, in which a picture of a rare class counts more.
     """
 
     confusion: np.ndarray
     per_chance: float = 1.0
+    recalls_per_chance: float = 1.0
 
     @functools.cached_property
     def per_class(self) -> list[ClassScore]:

@@ -244,6 +244,17 @@ def test_frames_of_one_video_are_one_chance(share):
     assert (held / 300 > 0.9).all()
 
 
+def test_ten_patients_of_a_rare_class_are_ten_chances():
+    """Each was ten, beside 300 pictures of a common class: the interval held the true share in 8 of 10 evaluations."""
+    random, held, patients = np.random.default_rng(2), 0, np.append(np.arange(300), np.repeat(np.arange(300, 310), 10))
+    labels = (patients >= 300).astype(int)
+    for _ in range(300):
+        wrong = (random.random(310) > np.where(np.arange(310) < 300, 0.9, 0.7))[patients]
+        low, high = measures.mean_recall_interval(measures.scored(labels, certain(labels ^ wrong, 2), patients))
+        held += low <= 0.8 <= high
+    assert held / 300 > 0.88
+
+
 @pytest.mark.parametrize("videos", [1, 2, 5])
 def test_a_few_videos_tell_little(videos):
     """Of one, the interval was that of as many videos as it has frames: it held the true share in half of the runs."""
