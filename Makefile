@@ -74,11 +74,11 @@ models.takes = REGISTRY ARGS
 models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	$(CONV2D) models $(if $(call given,REGISTRY),--registry $(call text,REGISTRY)) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
-pipeline-compile: ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT= and any parameter
+pipeline-compile: ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
 pipeline-upload: ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
 pipeline-run: ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
 follow: ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-schedule: ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, WHAT=prediction
+schedule: ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
 schedules: ## list what is scheduled
 unschedule: ## remove a schedule: NAME=nightly
 doctor: ## check this machine, the registry, the store and the cluster; each failure with its fix

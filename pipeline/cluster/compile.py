@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -25,6 +25,7 @@ from pipeline.parameters.prediction import PredictionParameters
 from pipeline.parameters.sweep import Sweep
 from pipeline.placement import gpu_steps
 from pipeline.prediction import prediction_pipeline
+from pipeline.revision import version_of
 from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipeline
 
 # KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
@@ -35,8 +36,11 @@ NUMBER_OR_DATE = re.compile(
 )
 
 
-def compile_pipeline(pipeline: Pipeline, path: pathlib.Path) -> None:
+def compile_pipeline(pipeline: Pipeline, path: pathlib.Path, as_manifest: bool = False) -> None:
     """Writes the compiled pipeline to `path`, whole or not at all. The same code and defaults give the same bytes.
+
+    Args:
+        as_manifest: whether to write the pipeline and this version of it as Kubernetes objects, for GitOps.
 
     Raises:
         PipelineError: what would fail or be lost on a cluster: a place on this machine, a GPU count that is none,
@@ -64,6 +68,17 @@ def compile_pipeline(pipeline: Pipeline, path: pathlib.Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiled-") as own, _numbers_in_quotes():
         compiled = pathlib.Path(own) / "pipeline.yaml"
         compiler.Compiler().compile(graph, str(compiled))
+        if as_manifest:
+            version = version_of(compiled)
+            options = compiler.KubernetesManifestOptions(
+                pipeline_name=pipeline.name,
+                pipeline_version_name=f"{pipeline.name}-{version}",
+                pipeline_version_display_name=version,
+                include_pipeline_manifest=True,
+            )
+            compiler.Compiler().compile(
+                graph, str(compiled), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+            )
         compiled.replace(path)
 
 
@@ -103,7 +118,7 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
                 f"{name}: expected a URI that the cluster's pods can fetch, received {here[0]!r}, a path on this "
                 "machine; put it into a bucket or behind http(s)://"
             )
-    _refuse_secrets(parameters)
+    refuse_secrets(parameters.model_dump())
     refuse_places_here(parameters, parameters.trained_places())
     if named_version(parameters.start_from) and not parameters.publish_uri:
         raise PipelineError(
@@ -111,10 +126,14 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
         )
 
 
-def _refuse_secrets(parameters: Parameters) -> None:
-    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do."""
-    for name, places in {"source": parameters.source, "labels": parameters.labels}.items():
-        for place in places_of(places):
+def refuse_secrets(values: Mapping[str, Any]) -> None:
+    """Refuses a URL that lets in whoever reads it: all who may see a pipeline or its runs do.
+
+    Raises:
+        PipelineError: names the parameter.
+    """
+    for name in ("source", "labels"):
+        for place in places_of(values.get(name, "")):
             if "http" in scheme_of(place) and without_secrets(place) != place:
                 raise PipelineError(
                     f"{name}: expected a URL without a user, password or signature, as a pipeline is read by all who "

@@ -1,16 +1,18 @@
 """Recurring runs: KFP's own scheduler, its cron with seconds, in UTC."""
 
 import functools
+import json
 import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from components.check.run import check
 from components.core.errors import PipelineError, nearest
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect
-from pipeline.cluster.submit import obtain_experiment
-from pipeline.cluster.upload import all_pages, compiled_of
+from pipeline.cluster.submit import check_size, obtain_experiment
+from pipeline.cluster.upload import all_pages, compiled_of, spec_of, uploaded_version
 from pipeline.console import option
-from pipeline.images.names import COMPONENTS, names
+from pipeline.images.names import COMPONENTS, image, names
 from pipeline.parameters.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -62,21 +64,28 @@ def check_cron(cron: str) -> str:
 
 def schedule(
     pipeline: Pipeline,
-    compiled: pathlib.Path,
+    what: pathlib.Path | str,
     cron: str,
     endpoint: Endpoint,
     experiment: str,
     name: str = "",
     service_account: str = "",
-) -> tuple[str, str]:
+) -> tuple[str, str, str]:
     """Has KFP start a run at each time of `cron`, never two at once, missed ones not made up for.
 
+    Args:
+        what: the compiled file, or the name of a version on the Pipelines page. A version keeps the defaults it was
+            uploaded with, but for what was given on the command line or by the environment.
+
     Returns:
-        The schedule's name and id.
+        The schedule's name and id, and the version's name; empty: it is of a file.
 
     Raises:
-        PipelineError: an impossible time, a name that is taken, or KFP refuses.
+        PipelineError: an impossible time, a name that is taken, no such version or one without a parameter that was
+            given, or KFP refuses.
     """
+    from pipeline.cluster.compile import refuse_secrets
+
     kfp_cron, name = check_cron(cron), name or pipeline.configuration.title
     # KFP names an object of Kubernetes by what is left of it.
     if re.sub("[^a-z0-9-]", "", name.lower()).startswith("-"):
@@ -85,6 +94,25 @@ def schedule(
     if any(known.display_name == name for known in schedules(client)):
         another = option("name")
         raise PipelineError(f"there is a schedule {name!r} already; unschedule it first, or give another {another}")
+    parameters, version = pipeline.defaults.model_dump(), ""
+    if isinstance(what, pathlib.Path):  # whose parameters fit: see submit.prepared
+        source = {"pipeline_package_path": str(what)}
+    else:
+        parameters = {given: value for given, value in parameters.items() if pipeline.configuration.is_given(given)}
+        check_size(parameters)
+        refuse_secrets(parameters)
+        found = uploaded_version(client, pipeline.name, what)
+        version = found.display_name
+        spec = spec_of(found)
+        taken = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+        if unknown := [given for given in parameters if given not in taken]:
+            raise PipelineError(
+                f"version {version} of {pipeline.name} has no parameter {unknown[0]!r}; "
+                f"{nearest(unknown[0], sorted(taken))}"
+            )
+        defaults = {name: one["defaultValue"] for name, one in taken.items() if "defaultValue" in one}
+        _check_as_each_run(spec, {**defaults, **parameters})
+        source = {"pipeline_id": found.pipeline_id, "version_id": found.pipeline_version_id}
     make = functools.partial(
         client.create_recurring_run,
         obtain_experiment(client, experiment),
@@ -92,11 +120,21 @@ def schedule(
         cron_expression=kfp_cron,
         max_concurrency=1,
         no_catchup=True,
-        params=pipeline.defaults.model_dump(),
-        pipeline_package_path=str(compiled),
+        params=parameters,
+        **source,
         service_account=service_account or None,
     )
-    return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id
+    return name, ask_kubeflow(make, endpoint, 0.0).recurring_run_id, version
+
+
+def _check_as_each_run(spec: dict[str, Any], values: dict[str, Any]) -> None:
+    """Refuses what the version's step check would refuse in each run; of another code's check nothing is known here."""
+    executor = spec.get("deploymentSpec", {}).get("executors", {}).get("exec-check", {})
+    if _tag(executor.get("container", {}).get("image", "")) != _tag(image("check")):
+        return
+    graphs = [part["dag"]["tasks"] for part in (spec["root"], *spec["components"].values()) if "dag" in part]
+    (task,) = [tasks["check"] for tasks in graphs if "check" in tasks]
+    check(values, json.loads(task["inputs"]["parameters"]["compiled"]["runtimeValue"]["constant"]))
 
 
 def _tag(name: str) -> str:

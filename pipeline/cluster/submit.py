@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.core.errors import PipelineError
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, connect, run_page, unless_there
+from pipeline.cluster.upload import uploaded_version
 from pipeline.parameters.pipeline import Pipeline
 from pipeline.revision import version_of
 
@@ -38,7 +39,7 @@ def prepared(pipeline: Pipeline, check: bool = True) -> Iterator[pathlib.Path]:
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
 
-    _check_size(pipeline.defaults.model_dump())
+    check_size(pipeline.defaults.model_dump())
     kept = BUILD / f"{pipeline.kind}.yaml"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
@@ -59,6 +60,8 @@ def submit(
 ) -> tuple["kfp.Client", str]:
     """Starts a run, and says its name, its id, its version, and its page if there is one.
 
+    If the very same file is on the Pipelines page, the run is one of that version, and is found there.
+
     Returns:
         The client, and the run's id.
 
@@ -71,6 +74,15 @@ def submit(
     moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
     name = f"{pipeline.configuration.title} {moment} {secrets.token_hex(3)}"
 
+    version = version_of(compiled)
+    known = None
+    with contextlib.suppress(PipelineError):  # it is not there, or the pipelines are not for this user to see
+        known = uploaded_version(client, pipeline.name, version)
+    what = (
+        {"pipeline_id": known.pipeline_id, "version_id": known.pipeline_version_id}
+        if known
+        else {"pipeline_package_path": str(compiled)}
+    )
     tried: list[str] = []
 
     def start() -> str:
@@ -82,7 +94,7 @@ def submit(
         run = client.run_pipeline(
             experiment_id,
             name,
-            pipeline_package_path=str(compiled),
+            **what,
             # All of them, though the file has them as defaults: the UI shows what a run was given.
             params=pipeline.defaults.model_dump(),
             service_account=service_account or None,
@@ -90,7 +102,7 @@ def submit(
         return run.run_id
 
     run_id = ask_kubeflow(start, endpoint)
-    print(f"run: {name} ({run_id}) of version {version_of(compiled)}")
+    print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline.name}' if known else ''}")
     if page := run_page(client, run_id):
         print(f"  {page}")
     return client, run_id
@@ -113,7 +125,7 @@ def pods_namespace(client: "kfp.Client", run_id: str) -> str:
     return client.get_user_namespace() or "kubeflow"
 
 
-def _check_size(parameters: dict[str, Any]) -> None:
+def check_size(parameters: dict[str, Any]) -> None:
     """Raises PipelineError if KFP would refuse that much; names the longest parameter."""
     sizes = {name: len(json.dumps(value, ensure_ascii=False).encode()) for name, value in parameters.items()}
     total = len(json.dumps(parameters, ensure_ascii=False, separators=(",", ":")).encode())

@@ -1,5 +1,6 @@
 """The commands that need a cluster: compile, upload, submit, follow, schedule, schedules, unschedule, doctor."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -7,7 +8,8 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
-from pipeline.console import table
+from pipeline.console import option, table
+from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.pipeline import Pipeline
 
 
@@ -17,15 +19,16 @@ from pipeline.parameters.pipeline import Pipeline
     type=options.LocalPath(),
     help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
 )
+@click.option("--kubernetes-manifest", is_flag=True, help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.")
 @options.compiled(with_cache=True)
 @options.check_images
-def compile_command(pipeline: Pipeline, to: pathlib.Path | None, check_images: bool) -> None:
+def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool, check_images: bool) -> None:
     """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
 
-    to = to or pathlib.Path(f"build/{pipeline.kind}.yaml")
-    compile_pipeline(pipeline, to)
+    to = to or pathlib.Path(f"build/{pipeline.kind}.{'manifest.' if kubernetes_manifest else ''}yaml")
+    compile_pipeline(pipeline, to, kubernetes_manifest)
     print(f"compiled {to}")
     if check_images:
         try:
@@ -96,15 +99,25 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 @options.service_account
 @options.endpoint
 @click.option("--name", default="", help="The schedule's name; else the profile's.")
-def schedule_command(cron: str, pipeline: Pipeline, check_images: bool, **where: Any) -> None:
+@click.option("--version", default="", help="Run this version of the Pipelines page, or the `newest` there is now.")
+@click.pass_context
+def schedule_command(
+    context: click.Context, cron: str, pipeline: Pipeline, check_images: bool, version: str, **where: Any
+) -> None:
     """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
     kfp_cron = check_cron(cron)
-    with prepared(pipeline, check_images) as compiled:
-        made, identity = schedule(pipeline, compiled, cron, **where)
-    print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), in UTC unless this KFP is set otherwise")
+    if version:
+        _refuse_compiled(context)
+        made, identity, version = schedule(pipeline, version, cron, **where)
+        told = f"version {version} of pipeline {pipeline.name}"
+    else:
+        with prepared(pipeline, check_images) as compiled:
+            made, identity, _ = schedule(pipeline, compiled, cron, **where)
+        told = "in UTC unless this KFP is set otherwise"
+    print(f"scheduled {made} ({identity}) at {kfp_cron} (seconds first), {told}")
 
 
 @click.command("schedules")
@@ -168,6 +181,16 @@ COMMANDS = (
     unschedule_command,
     doctor_command,
 )
+
+
+def _refuse_compiled(context: click.Context) -> None:
+    """Refuses options beside --version that were decided when the version was compiled."""
+    for name in (*(field.name for field in dataclasses.fields(ClusterOptions)), "grid", "trials", "parallel"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            given = option("cache" if name == "cached" else name.replace("_", "-"))
+            raise PipelineError(
+                f"expected no {given} beside {option('version')}, which was compiled with its own; upload another"
+            )
 
 
 def _follow(client: Any, run_id: str, watching: Any) -> None:

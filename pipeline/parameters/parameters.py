@@ -58,6 +58,10 @@ class Configuration(Generic[Kind]):
     title: str
     profile: str = ""
 
+    def is_given(self, name: str) -> bool:
+        """Whether a parameter's value was typed or set for this one command, and is no profile's and no default."""
+        return self.origins[name] in ("command line", "environment", "placement")
+
 
 def layered(
     kind: type[Settings], layers: Mapping[str, Mapping[str, str]], elsewhere: Container[str] = ()

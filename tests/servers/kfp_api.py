@@ -59,7 +59,9 @@ class KfpApi(Api):
         named = query.get("namespace") or (body or {}).get("namespace")
         if not identity and (refused := self._refuse_namespace(named, collection, method)):
             return refused
-        if method == "POST" and (refused := self._refuse_parameters(body)):
+        # A schedule of a version is kept unseen: its runs are refused.
+        by_version = collection == "recurringruns" and "pipeline_version_reference" in (body or {})
+        if method == "POST" and not by_version and (refused := self._refuse_parameters(body)):
             return refused
         return getattr(self, f"_{collection}")(method, identity, query, body)
 
@@ -74,7 +76,10 @@ class KfpApi(Api):
 
     def _refuse_parameters(self, body: Any) -> tuple[int, Any] | None:
         """As `validatePipelineJobInputs` in Kubeflow's v2_template.go does."""
-        spec = body.get("pipeline_spec") or {}
+        reference = body.get("pipeline_version_reference") or {}
+        versions = self.versions.get(reference.get("pipeline_id", ""), [])
+        made = [one for one in versions if one["pipeline_version_id"] == reference["pipeline_version_id"]]
+        spec = (made[0] if made else body).get("pipeline_spec") or {}
         taken = spec.get("pipeline_spec", spec).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
         for name, value in ((body.get("runtime_config") or {}).get("parameters") or {}).items():
             if name not in taken:
@@ -134,7 +139,7 @@ class KfpApi(Api):
         if version:
             found = [entry for entry in known if entry["pipeline_version_id"] == version]
             return (200, found[0]) if found else error(404, 5, f"Pipeline version {version} not found")
-        assert identity.endswith("/versions")
+        assert identity.endswith("/versions") and query["sort_by"] == "created_at desc"
         at = int(query.get("page_token") or 0)  # two a page, so that paging is used
         page: dict[str, Any] = {"pipeline_versions": known[::-1][at : at + 2], "total_size": len(known)}
         return 200, page | ({"next_page_token": str(at + 2)} if at + 2 < len(known) else {})

@@ -66,7 +66,7 @@ def test_a_schedule_is_made_listed_and_removed(quickstart_compiled):
     with api.serving() as url:
         place = Endpoint(url, patience_s=0.5)
         pipeline = training("EPOCHS=3")
-        name, identity = schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d")
+        name, identity, _ = schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d")
         schedule(pipeline, quickstart_compiled, "0 0 1 * *", place, "conv2d", name="monthly")
         assert [entry.display_name for entry in schedules(connect(place))] == ["quickstart", "monthly"]
         sent = api.recurring[identity]
@@ -113,10 +113,8 @@ def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
         schedule(pipeline, quickstart_compiled, "30 2 * * *", place, "conv2d", name="new")
         schedule(pipeline, older, "30 2 * * *", place, "conv2d", name="old")
         upload("quickstart", "abc-1", older, place)
-        [[version]], made = api.versions.values(), api.recurring["schedule-2"]
-        reference = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
-        uploaded = {"display_name": "of-a-version", "pipeline_spec": None, "pipeline_version_reference": reference}
-        api.recurring["made on the page"] = {**made, **uploaded}
+        schedule(pipeline, "abc-1", "30 2 * * *", place, "conv2d", name="of-a-version")
+        made = api.recurring["schedule-2"]
         plain = {"deploymentSpec": {"executors": {"exec-a": {"container": {"image": "python:3.13"}}}}}
         theirs = {"pipeline_spec": plain, "display_name": "theirs", "recurring_run_id": "other"}
         api.recurring["other"] = {**made, **theirs}

@@ -1,10 +1,13 @@
-"""The Pipelines page: named versions on a real HTTP server that speaks KFP's API."""
+"""The Pipelines page: named versions on a real HTTP server that speaks KFP's API, schedules of them, and manifests."""
 
 import dataclasses
+import json
+import pathlib
 import re
 import subprocess
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from components.core.errors import PipelineError
@@ -20,6 +23,7 @@ from tests.servers.kfp_api import KfpApi, error
 
 pytestmark = pytest.mark.usefixtures("bare_home")
 UPLOAD = "/apis/v2beta1/pipelines/upload_version"
+MANY = f"SOURCE={json.dumps([f'gs://bucket/{number}' for number in range(1000)])}"
 
 
 def said_by(*arguments: str) -> str:
@@ -102,24 +106,74 @@ def test_a_profiles_namespace_keeps_its_own_pipelines(quickstart_compiled):
     assert sorted(pipeline["namespace"] for pipeline in api.pipelines.values()) == ["ana", "ben"]
 
 
+def test_a_schedule_runs_a_version(api, monkeypatch):
+    """With the version's own defaults, but for what was typed: nothing is compiled, and no image is asked for."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)  # which a test before this one may have loaded
+    command = ("upload", "--endpoint", api.url, "--no-check-images")
+    for epochs in "123":
+        said_by(*command, f"EPOCHS={epochs}")
+    [versions] = api.versions.values()
+    schedule = ("schedule", "30 2 * * *", "--endpoint", api.url)
+    said_by(*schedule, "--version", versions[0]["display_name"], "BATCH_SIZE=25")
+    said = said_by(*schedule, "--version", "newest", "--name", "other")
+    assert said.endswith(f", version {versions[2]['display_name']} of pipeline quickstart\n")
+    first, newest = api.recurring.values()
+    reference = first["pipeline_version_reference"]
+    assert reference["pipeline_version_id"] == versions[0]["pipeline_version_id"] and "pipeline_spec" not in first
+    assert newest["pipeline_version_reference"]["pipeline_version_id"] == versions[2]["pipeline_version_id"]
+    assert first["runtime_config"]["parameters"] == {"batch_size": 25}
+
+    def refused(*arguments: str) -> str:
+        return str(CliRunner().invoke(main, [*schedule, *arguments, "--name", "third"]).exception)
+
+    assert "source: expected parameters of at most 20,000 bytes" in refused("--version", "newest", MANY)
+    signed = refused("--version", "newest", "SOURCE=https://host/photos.zip?sig=s3cret")
+    assert signed.startswith("source: expected a URL without a user, password or signature")
+    typo = f"{versions[0]['display_name']}0"
+    assert f"did you mean '{versions[0]['display_name']}'" in refused("--version", typo)
+    assert "no --grid beside --version" in refused("--version", "newest", "--grid", "seed=1,2")
+    assert "no --cache beside --version" in refused("--version", "newest", "--cache")
+    assert "no --digests beside --version" in refused("--version", "newest", "--digests")
+    own = refused("--version", "newest", "SOURCE=gs://bucket/photos")  # a profile of that name is another pipeline
+    assert own.startswith("no pipeline 'photos' on ") and own.endswith("with the same PROFILE= or SOURCE=")
+    each_night = "gpus: expected 0, for which this pipeline was compiled, received 1; compile it with GPUS=1"
+    assert refused("--version", "newest", "GPUS=1") == each_night
+    del versions[2]["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["batch_size"]
+    assert "has no parameter 'batch_size'" in refused("--version", "newest", "BATCH_SIZE=5")
+
+
 def test_a_run_says_which_version_it_is(quickstart_compiled):
     assert run(KfpApi(STORY), quickstart_compiled)[0].endswith(f"of version {version_of(quickstart_compiled)}")
 
 
+def test_a_run_of_what_was_uploaded_is_one_of_that_version(api):
+    """With all its parameters, as any run. What is not there, or not to be seen, is sent along."""
+    common = ("--endpoint", api.url, "--no-check-images")
+    submit = ("submit", *common, "--no-watch")
+    said_by("upload", *common)
+    [[version]] = api.versions.values()
+    assert f" of version {version['display_name']} of pipeline quickstart\n" in said_by(*submit)
+    said_by(*submit, "EPOCHS=3")
+    api.faults = [("GET", "/apis/v2beta1/pipelines/names/quickstart", error(403, 7, "User 'ana' is not authorized"))]
+    assert "pipeline quickstart" not in said_by(*submit)
+    first, *others = api.runs.values()
+    reference = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
+    assert first["pipeline_version_reference"] == reference and "pipeline_spec" not in first
+    assert first["runtime_config"]["parameters"]["epochs"] == 8
+    assert len(others) == 2 and all("pipeline_version_reference" not in run and run["pipeline_spec"] for run in others)
+
+
 def test_a_run_of_an_uploaded_version_is_followed_by_that_versions_steps(api):
-    """KFP answers for such a run, which somebody has started on the page, without its pipeline."""
+    """KFP answers for such a run without its pipeline."""
     common = ("--endpoint", api.url, "--no-check-images")
     said_by("upload", *common)
-    said_by("submit", *common, "--no-watch")
-    [[version]], [run] = api.versions.values(), api.runs.values()
-    del run["pipeline_spec"]
-    run["pipeline_version_reference"] = {name: version[name] for name in ("pipeline_id", "pipeline_version_id")}
-    follow = ("follow", "--endpoint", api.url, "--interval", "0.01", run["run_id"])
-    said = said_by(*follow).splitlines()
+    said = said_by("submit", *common, "--interval", "0.01").splitlines()
+    assert "of pipeline quickstart" in said[0]
     assert said[said.index("download") : said.index("preprocess")] == ["download", "  succeeded, 30.0 s"]
     assert "train       succeeded  30.0 s" in said
     api.faults = [("GET", "/apis/v2beta1/pipelines/pipeline-1/versions/", error(403, 7, "not authorized"))]
-    said = said_by(*follow)
+    [run_id] = api.runs
+    said = said_by("follow", "--endpoint", api.url, "--interval", "0.01", run_id)
     assert said.count("note: the pipeline's version can't be read, so no step is told: ") == 1
     assert "cache" not in said
 
@@ -159,3 +213,17 @@ def test_two_pipelines_have_two_names():
     named = [f"{name_for_kubernetes(title)}{end}" for title in titles for end in ("", "-sweep")]
     assert len(set(named)) == len(named)
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) for name in named)
+
+
+def test_a_manifest_for_gitops_names_what_an_upload_names(api):
+    said_by("compile", "--kubernetes-manifest")
+    pipeline, version = yaml.load_all(pathlib.Path("build/training.manifest.yaml").read_text(), yaml.CSafeLoader)
+    assert (pipeline["kind"], pipeline["metadata"]["name"]) == ("Pipeline", "quickstart")
+    assert version["apiVersion"] == "pipelines.kubeflow.org/v2beta1" and version["kind"] == "PipelineVersion"
+    said_by("upload", "--endpoint", api.url, "--no-check-images")
+    [[uploaded]] = api.versions.values()
+    assert version["metadata"]["name"] == uploaded["name"]
+    assert version["spec"]["displayName"] == uploaded["display_name"]
+    assert version["spec"]["pipelineName"] == "quickstart"
+    assert version["spec"]["pipelineSpec"] == uploaded["pipeline_spec"]["pipeline_spec"]
+    assert version["spec"]["platformSpec"] == uploaded["pipeline_spec"]["platform_spec"]

@@ -24,6 +24,7 @@ def by_make(monkeypatch):
         (["submit", "CHECK_IMAGES=0", "WATCH=0"], ["--no-check-images", "--no-watch", "--"]),
         (["submit", "SERVICE_ACCOUNT=x", "VERBOSE=1"], ["--service-account", "x", "--verbose", "--"]),
         (["submit", "WHAT=prediction", "MODEL=a"], ["--what", "prediction", "--", "MODEL=a"]),
+        (["compile", "KUBERNETES_MANIFEST=1"], ["--kubernetes-manifest", "--"]),
         (["schedule", "CRON=-x", "NAME=a", "EPOCHS=3"], ["--name", "a", "--", "-x", "EPOCHS=3"]),
         (["unschedule", "NAME=-a"], ["--", "-a"]),
         (["follow", "ENDPOINT=http://k", "RUN=a-b"], ["--endpoint", "http://k", "--", "a-b"]),
@@ -31,7 +32,7 @@ def by_make(monkeypatch):
         (["predict", "IMAGE=-x.png", "OUT=o=.csv"], ["--out", "o=.csv", "--", "-x.png"]),
         (["predict-all", "MODEL=a", "OUT=b"], ["--model", "a", "--", "OUT=b"]),
         (["images", "ACTION=push", "TARGET=gpu"], ["--target", "gpu", "--", "push"]),
-        (["schedule", "CRON=", "NAME="], ["--"]),  # nothing is not given
+        (["schedule", "CRON=", "VERSION="], ["--"]),  # nothing is not given
     ],
 )
 def test_names_are_options_and_arguments_and_all_others_parameters(given, typed):
