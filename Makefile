@@ -81,7 +81,7 @@ follow: ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
 schedule: ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
 schedules: ## list what is scheduled
 unschedule: ## remove a schedule: NAME=nightly
-doctor: ## check this machine, the registry, the store and the cluster; each failure with its fix
+doctor: ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
 
 cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
 cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
@@ -102,9 +102,9 @@ tensorboard: $(VENV)/local
 	$(CONV2D) tensorboard $(call named,OUTPUTS PORT)
 endif
 
-images.takes = TARGET ACTION DOCKER
-images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry
-	$(CONV2D) images $(call named,TARGET ACTION)
+images.takes = TARGET ACTION SIGN DOCKER
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
+	$(CONV2D) images $(call named,TARGET SIGN ACTION)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image.takes = SUITE

@@ -8,7 +8,7 @@ import click
 
 from components.core.errors import PipelineError
 from pipeline.commands import options
-from pipeline.console import option, table
+from pipeline.console import notes_aside, option, table
 from pipeline.parameters.cluster_options import ClusterOptions
 from pipeline.parameters.pipeline import Pipeline
 
@@ -32,10 +32,10 @@ def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_mani
     print(f"compiled {to}")
     if check_images:
         try:
-            note = require_images(image for _, image in step_images(pipeline))
+            notes = require_images(image for _, image in step_images(pipeline))
         except PipelineError as absent:  # they may be pushed before a run is started
-            note = str(absent)
-        if note:
+            notes = [str(absent)]
+        for note in notes:
             print(f"note: {note}")
 
 
@@ -159,14 +159,16 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @click.option("--bucket", default="", help="Object store to try, such as gs://bucket/prefix.")
 @options.webhook_secret
 @click.option("--service-account", default="conv2d-runner", show_default=True, help="Of the pods.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: a list of checks.")
 @options.settings
-def doctor_command(**setup: Any) -> None:
+def doctor_command(as_json: bool, **setup: Any) -> None:
     """Checks this machine, the registry, the store and the cluster; each finding with its fix."""
     from pipeline.cluster.doctor.check import Setup
     from pipeline.cluster.doctor.examine import examine, show
 
-    found = list(examine(Setup(**setup)))
-    show(found)
+    with notes_aside(as_json):
+        found = list(examine(Setup(**setup)))
+    show(found, as_json)
     if any(check.state == "failed" for check in found):
         raise SystemExit(1)
 

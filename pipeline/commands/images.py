@@ -2,21 +2,26 @@
 
 import click
 
+from components.core.errors import PipelineError
+from pipeline.console import option
 from pipeline.images.names import Target, names
 
 
 @click.command("images")
 @click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
-def images_command(action: str, target: Target) -> None:
+@click.option("--sign", "key", default="", help="At a push: cosign's key, a KMS address, or keyless.")
+def images_command(action: str, target: Target, key: str) -> None:
     """Builds or pushes the container images, or prints their names."""
     from pipeline.images import build
 
+    if key and action != "push":
+        raise PipelineError(f"expected {option('sign')} at a push alone, received it to {action}; nothing was signed")
     if action == "names":
         print("\n".join(names([target])))
         return
     if action == "push":
-        build.push([target])
+        build.push([target], key)
     else:
         build.build([target])
 

@@ -14,6 +14,7 @@ from pipeline.images.base_image import base_name, remember
 from pipeline.images.docker_build import docker_build, obtain_base
 from pipeline.images.engine import address, engine, held_images, short
 from pipeline.images.names import COMPONENTS, Target, by_stage, names, repository, sources
+from pipeline.images.statements import check_cosign, markers_of, sign, write_statements
 
 if TYPE_CHECKING:
     import docker
@@ -65,20 +66,26 @@ def build(targets: Sequence[Target] = ("cpu",)) -> list[str]:
     return made
 
 
-def push(targets: Sequence[Target] = ("cpu",)) -> list[str]:
+def push(targets: Sequence[Target] = ("cpu",), key: str = "") -> list[str]:
     """Builds what is missing, pushes the images that the registry lacks, and returns those as `name@sha256:...`.
+
+    Args:
+        key: what cosign signs them with, a file, a KMS address or `keyless`; empty: they are not signed.
 
     Raises:
         PipelineError: as for `build`; an image was built on a stand-in for its base, or for other nodes; the registry
-            refuses.
+            refuses; cosign does.
     """
     from docker import errors
 
+    if key:
+        check_cosign(key)
     build(targets)
     client = engine()
     held = held_images(client, repository())
     pushed = []
-    for name in names(targets):
+    stages = {name: stage for stage, images in by_stage(targets).items() for name in images}
+    for name, stage in stages.items():
         base = (held[name]["Labels"] or {}).get(BASE_LABEL)
         if base != base_name():
             raise PipelineError(
@@ -98,6 +105,9 @@ def push(targets: Sequence[Target] = ("cpu",)) -> list[str]:
             ) from None
         print(f"pushed {name} {digest}")
         pushed.append(f"{name.rpartition(':')[0]}@{digest}")
+        statements = write_statements(name, stage, markers_of(client, name))
+        if key:
+            sign(pushed[-1], statements, key)
     remember()
     return pushed
 

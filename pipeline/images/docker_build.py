@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -53,9 +52,9 @@ def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str])
     Raises:
         PipelineError: no docker command, or the build failed, after its last lines have been said.
     """
-    environment = build_environment()
+    command, environment = builder()
     # On the host's network: an index or a proxy that this machine reaches is then reached from the build too.
-    command = ["docker", "build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", stage]
+    command += ["build", "--network", "host", "--file", str(context / "docker/Dockerfile"), "--target", stage]
     command += ["--build-arg", f"BASE_IMAGE={base}"]
     for variable in _passed_on():
         command += ["--build-arg", variable]  # docker takes the value from the environment; no process list shows it
@@ -85,16 +84,15 @@ def docker_build(context: pathlib.Path, stage: str, base: str, names: list[str])
     print(f"built in {time.monotonic() - began:.1f} s")
 
 
-def build_environment() -> dict[str, str]:
-    """The environment of `docker build`.
+def builder() -> tuple[list[str], dict[str, str]]:
+    """The docker command to build with, and its environment: with BuildKit if one of those installed can.
 
-    Client 20.10 has BuildKit within, but has to be told; newer ones take it by themselves if they have the buildx
-    plug-in. Without BuildKit the old builder makes the same image.
-
-    Raises:
-        PipelineError: there is no docker command.
+    Client 20.10 has BuildKit within, newer ones need the buildx plug-in for it. A machine may have both clients, and
+    the first on the PATH may be the one that can't. Without BuildKit the old builder makes the same image.
     """
-    if not shutil.which("docker"):
+    commands = [str(pathlib.Path(place or ".") / "docker") for place in os.get_exec_path()]
+    commands = [command for command in dict.fromkeys(commands) if os.access(command, os.X_OK)]
+    if not commands:
         raise PipelineError("expected the docker command on the PATH, found none; try: apt-get install docker.io")
     environment = os.environ | {
         # The engine that the SDK talks to, whatever context or builder the command line would choose.
@@ -102,10 +100,11 @@ def build_environment() -> dict[str, str]:
         "BUILDX_BUILDER": "default",
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # a name is one image, not an index of an image and a statement
     }
-    said = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False).stdout
-    if (version := re.search(r"version (\d+)", said)) and int(version[1]) < 23:
-        environment["DOCKER_BUILDKIT"] = "1"
-    return environment
+    for command in commands:
+        version = re.search(r"version (\d+)", _said(command, "--version"))
+        if (version and int(version[1]) < 23) or _said(command, "buildx", "version"):
+            return [command], environment | {"DOCKER_BUILDKIT": "1"}
+    return [commands[0]], environment | {"DOCKER_BUILDKIT": "0"}
 
 
 def _passed_on() -> list[str]:
@@ -122,3 +121,8 @@ def _passed_on() -> list[str]:
         elif value and not value.startswith(("file:", "/")):
             passed.append(name)
     return passed
+
+
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""

@@ -3,7 +3,8 @@
 import base64
 import dataclasses
 import re
-from collections.abc import Iterable
+import urllib.parse
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from components.core.errors import PipelineError
@@ -62,29 +63,31 @@ def read_name(image: str) -> ImageName:
     return ImageName(registry, path, tag)
 
 
-def require_images(images: Iterable[str]) -> str:
+def require_images(images: Iterable[str]) -> list[str]:
     """Refuses images that their registry does not have.
 
     Returns:
-        Why it could not be asked: a name without a registry (kind and minikube load such images onto their nodes), a
-        registry that only the cluster reaches or has the credentials for. Empty: all are there.
+        Notes, in words for a person, about what could not be asked: a name without a registry (kind and minikube load
+        such images onto their nodes), a registry that only the cluster reaches or has the credentials for.
 
     Raises:
         PipelineError: an image is certainly not there.
     """
     names = sorted(set(images))
-    if not read_name(names[0]).registry:  # all are of one repository
-        return (
+    if not names:
+        return []
+    if not any(read_name(image).registry for image in names):
+        return [
             f"the images ({names[0]}, ...) name no registry: the cluster's nodes must have them already "
             "(kind load docker-image); else set CONV2D_IMAGE_REPOSITORY and push them"
-        )
-    absent, unasked = [], ""
+        ]
+    absent, notes = [], []
     for image in names:
         state, _ = look_up(read_name(image))
         if state == "absent":
             absent.append(image)
         elif state != "present":
-            unasked = f"could not ask for {image}: {state}"
+            notes.append(f"could not ask for {image}: {state}")
             break  # the others are in the same registry
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -93,7 +96,7 @@ def require_images(images: Iterable[str]) -> str:
         targets = sorted({found[1] if found else "cpu" for found in made_for})
         how = " and ".join(f"make images ACTION=push TARGET={target}" for target in targets)
         raise PipelineError(f"expected the registry to have {absent[0]}{more}, it has not; try {how}")
-    return unasked
+    return notes
 
 
 def with_digest(image: str) -> str:
@@ -118,10 +121,7 @@ def look_up(name: ImageName) -> tuple[str, str]:
     with requests.Session() as session:
         session.headers["Accept"] = ACCEPTED
         try:
-            answer = session.head(name.url, timeout=TIMEOUT_S)
-            if answer.status_code == 401 and (authorization := _authorization(session, answer, name)):
-                session.headers["Authorization"] = authorization
-                answer = session.head(name.url, timeout=TIMEOUT_S)
+            answer = _asked(session, session.head, name.url, name, "pull")
         except requests.RequestException as error:
             return f"{name.host} does not answer here ({type(error).__name__})", ""
     return _state(answer, name), answer.headers.get("Docker-Content-Digest", "") if answer.ok else ""
@@ -139,7 +139,39 @@ def _state(answer: "requests.Response", name: ImageName) -> str:
     return f"{name.host} answered {answer.status_code}"
 
 
-def _authorization(session: "requests.Session", refused: "requests.Response", name: ImageName) -> str | None:
+def may_push(name: ImageName) -> str:
+    """Nothing if an upload may begin, else why not. The upload is given up at once; nothing is stored."""
+    import requests
+
+    url = name.url.replace(f"/manifests/{name.tag}", "/blobs/uploads/")
+    with requests.Session() as session:
+        try:
+            answer = _asked(session, session.post, url, name, "pull,push")
+            if answer.status_code == 202:
+                upload = urllib.parse.urljoin(url, answer.headers.get("Location", ""))
+                # Credentials stay with the registry, wherever it keeps its uploads.
+                if urllib.parse.urlsplit(upload).netloc == name.host:
+                    session.delete(upload, timeout=TIMEOUT_S)
+                return ""
+        except requests.RequestException as error:
+            return f"{name.host} does not answer here ({type(error).__name__})"
+    return f"{name.host} does not let us write {name.path} ({answer.status_code})"
+
+
+def _asked(
+    session: "requests.Session", ask: "Callable[..., requests.Response]", url: str, name: ImageName, actions: str
+) -> "requests.Response":
+    """The answer to a request, which is made again with what authorizes `actions` if the registry wants that."""
+    answer = ask(url, timeout=TIMEOUT_S)
+    if answer.status_code == 401 and (authorization := _authorization(session, answer, name, actions)):
+        session.headers["Authorization"] = authorization
+        answer = ask(url, timeout=TIMEOUT_S)
+    return answer
+
+
+def _authorization(
+    session: "requests.Session", refused: "requests.Response", name: ImageName, actions: str
+) -> str | None:
     """What the registry wants to see: the user's docker login, or a token that it hands out for asking."""
     login = _docker_login(name.registry)
     challenge = refused.headers.get("WWW-Authenticate", "")
@@ -149,7 +181,7 @@ def _authorization(session: "requests.Session", refused: "requests.Response", na
     realm = fields.get("realm", "")
     if not realm.startswith(("https://", name.url.split("/v2/")[0])):
         return None
-    query = {"service": fields.get("service", ""), "scope": f"repository:{name.path}:pull"}
+    query = {"service": fields.get("service", ""), "scope": f"repository:{name.path}:{actions}"}
     headers = {"Authorization": f"Basic {login}"} if login else {}
     answer = session.get(realm, params=query, timeout=TIMEOUT_S, headers=headers)
     if answer.status_code != 200:

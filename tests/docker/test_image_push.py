@@ -1,5 +1,6 @@
 """Pushing for real, to a registry on a free port of this machine."""
 
+import json
 import os
 
 import pytest
@@ -7,7 +8,7 @@ import requests
 from docker.errors import APIError
 
 from components.core.errors import PipelineError
-from pipeline.images import base_image, build, names
+from pipeline.images import base_image, build, names, statements
 from tests.servers.http_api import Api
 from tests.servers.image_registry import BINARY, serving
 
@@ -28,6 +29,9 @@ def test_pushes_what_the_registry_lacks_and_says_the_digests(engine, small, regi
     said = capsys.readouterr().out.splitlines()
     assert len(pushed) == len(names.COMPONENTS)
     assert base_image.remembered() == os.environ["BASE_IMAGE"]
+    # Of the locks' two versions the bill lists the one for the base's Python, whatever the recorded base has.
+    bill = json.loads((statements.FOLDER / f"{names.image('train').rpartition(':')[2]}.cdx.json").read_text())
+    assert [part["version"] for part in bill["components"] if part["name"] == "numpy"] == ["2.4.6"]
     for component in names.COMPONENTS:
         name = names.image(component)
         digest = next(line for line in said if line.startswith(f"pushed {name} ")).rpartition(" ")[2]

@@ -21,6 +21,7 @@ class Api:
             "drop" (the connection ends without an answer), "cut" (it ends in the middle of the answer), "stall" (no
             answer until the server stops), or "drop after" (dropped, once the request has taken effect).
         before: called with the method and the path of each request, before it is answered.
+        date: what the server takes the time to be; empty: as it is.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Api:
         self.authorizations: list[str | None] = []
         self.faults: list[tuple[str, str, Any]] = []
         self.before: Callable[[str, str], None] = lambda method, path: None
+        self.date = ""
         self.lock = threading.Lock()
         self.stopped = threading.Event()
 
@@ -101,6 +103,9 @@ class Api:
                     self.connection.shutdown(socket.SHUT_RDWR)
 
             do_GET = do_POST = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return api.date or super().date_time_string(timestamp)
 
             def log_message(self, *arguments: Any) -> None:
                 pass

@@ -1,10 +1,11 @@
 """Checks of all that a run on a cluster needs: what was found, and what to do about it. Works with any part missing."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping
 
 from components.core.errors import PipelineError, one_line
-from pipeline.cluster.doctor import kubeflow, kubernetes_side, room, several_nodes, stores
+from pipeline.cluster.doctor import kubeflow, kubernetes_side, machine, room, stores, workloads
 from pipeline.cluster.doctor.check import Check, Setup, State, failed, skipped
 from pipeline.cluster.refusals import said
 from pipeline.console import option
@@ -12,8 +13,11 @@ from pipeline.console import option
 MARKS: dict[State, str] = {"ok": "ok     ", "warning": "look   ", "failed": "FAILED ", "skipped": "skipped"}
 
 
-def show(found: list[Check]) -> None:
-    """Prints the checks, each failure with its fix."""
+def show(found: list[Check], as_json: bool) -> None:
+    """Prints the checks, for people or as a JSON list."""
+    if as_json:
+        print(json.dumps([dataclasses.asdict(check) for check in found], indent=2))
+        return
     width = max(len(check.name) for check in found)
     for check in found:
         print(f"{MARKS[check.state]}  {check.name.ljust(width)}  {check.found}")
@@ -25,14 +29,14 @@ def show(found: list[Check]) -> None:
 
 def examine(setup: Setup) -> Iterator[Check]:
     """Makes all checks, one after the other; if no cluster is named, those of what is local."""
-    for name, check in stores.CHECKS.items():
+    for name, check in (machine.CHECKS | stores.CHECKS).items():
         yield guarded(name, check, setup)
     if not setup.names_a_cluster:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
         yield skipped(f"none is named here, so nothing was checked on one; {how}", name="cluster")
         return
     yield from _if_reached(setup, kubeflow.CHECKS, "Kubeflow Pipelines is not reached")
-    on_it = kubernetes_side.CHECKS | room.CHECKS | several_nodes.CHECKS
+    on_it = kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS
     yield from _if_reached(setup, on_it, "the cluster is not reached")
 
 

@@ -1,23 +1,25 @@
-"""Checks of what needs no cluster: Docker, the images in their registry, the object store."""
+"""Checks of what a run reads and writes: the image registry, the object store, Kubeflow Hub."""
 
 import secrets
 
 from components.core.errors import PipelineError
-from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
+from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped
 from pipeline.console import option
 
 
-def check_docker(setup: Setup) -> Check:
-    """Whether an engine answers that builds images."""
-    from pipeline.images.engine import address, engine
+def check_registry(setup: Setup) -> Check:
+    """Whether images can be pushed: begins an upload, and gives it up."""
+    from pipeline.images.lookup import may_push, read_name
+    from pipeline.images.names import image
 
-    try:
-        version = engine().version()
-    except PipelineError as error:
-        said = str(error).partition("; ")[0]
-        mend = f"install and start Docker to build images; runs need none: {option('runner', 'process')}"
-        return warning(said, mend)
-    return ok(f"{version.get('Version', 'unknown')} at {address()}")
+    name = read_name(image("train"))
+    if not name.registry:
+        fix = "set CONV2D_IMAGE_REPOSITORY to host/project/name, unless images are loaded onto the nodes (kind)"
+        return skipped(f"{name.path!r} names no registry; {fix}")
+    refused = may_push(name)
+    if refused:
+        return failed(refused, f"docker login {name.registry}, with an account that may write {name.path}")
+    return ok(f"{name.registry}/{name.path} takes images")
 
 
 def check_images(setup: Setup) -> Check:
@@ -28,8 +30,8 @@ def check_images(setup: Setup) -> Check:
     from pipeline.parameters.pipeline import Pipeline
 
     check_gpus(setup.parameters.gpus, setup.parameters.nodes, setup.parameters.accelerator)
-    note = require_images(image for _, image in step_images(Pipeline(setup.configuration)))
-    return skipped(note) if note else ok("all are in the registry")
+    notes = require_images(image for _, image in step_images(Pipeline(setup.configuration)))
+    return skipped(notes[0]) if notes else ok("all are in the registry")
 
 
 def check_store(setup: Setup) -> Check:
@@ -55,4 +57,27 @@ def check_store(setup: Setup) -> Check:
     return ok(f"{setup.bucket}: written, read back, removed")
 
 
-CHECKS = {"docker": check_docker, "images": check_images, "object store": check_store}
+def check_hub(setup: Setup) -> Check:
+    """Whether Kubeflow Hub answers, if the run is to tell it."""
+    url = setup.parameters.model_registry_url
+    if not url:
+        return skipped("no MODEL_REGISTRY_URL given: nothing is told")
+    from components.export.hub import Hub, HubError
+
+    try:
+        with Hub(url) as hub:
+            return ok(f"{hub.api} answers")
+    except HubError as error:
+        fix = (
+            "an address inside the cluster is for pods alone; to try it from here, give MODEL_REGISTRY_URL="
+            "http://localhost:8081 beside `kubectl -n kubeflow port-forward svc/model-registry-service 8081:8080`"
+        )
+        return failed(str(error), fix)
+
+
+CHECKS = {
+    "registry push": check_registry,
+    "images": check_images,
+    "object store": check_store,
+    "kubeflow hub": check_hub,
+}

@@ -119,6 +119,10 @@ def test_a_mistyped_name_is_told_with_the_nearest(typed, monkeypatch, capsys):
         (("run-local", "--runner", "x"), "invalid value for 'RUNNER': 'x' is not one of 'auto', 'docker', 'process'"),
         (("predict", "--top", "x"), "invalid value for 'TOP': 'x' is not a whole number"),
         (("images", "publish"), "invalid value for 'ACTION': 'publish' is not one of"),
+        (
+            ("images", "build", "--sign", "cosign.key"),
+            "expected SIGN= at a push alone, received it to build; nothing was",
+        ),
         (("run-local", "--outputs", ""), "invalid value for 'OUTPUTS': expected a path on this machine, received ''"),
         (("run-local", "--outputs", "gs://b/x"), "expected a path on this machine, received 'gs://b/x'"),
         (("config", "EPOCHS=3", "epochs=4"), "expected 'epochs' once, received it twice"),

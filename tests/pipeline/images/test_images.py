@@ -12,7 +12,6 @@ from pipeline import ROOT
 from pipeline.images import base_image, build, docker_build, names
 from pipeline.local.runner import choose_runner
 from pipeline.parameters.parameters import configure
-from tests.stand_ins import stand_ins
 
 EVERY = set(names.COMPONENTS)
 WITH_FRAMEWORK = EVERY - set(names.WITHOUT_FRAMEWORK)
@@ -196,18 +195,43 @@ def test_no_engine_is_one_line_with_a_way_out(monkeypatch, tmp_path):
         choose_runner("docker", configure("quickstart", ()).parameters)
 
 
-@pytest.mark.parametrize(("version", "buildkit"), [("20.10.24+dfsg1", "1"), ("28.2.2", None)])
-def test_an_old_docker_command_is_told_to_use_buildkit(tmp_path, monkeypatch, version, buildkit):
-    """A new one without the plug-in refuses to."""
-    monkeypatch.delenv("DOCKER_BUILDKIT", raising=False)
-    monkeypatch.setenv("PATH", stand_ins(tmp_path, docker=f"echo Docker version {version}, build 1"))
-    assert docker_build.build_environment().get("DOCKER_BUILDKIT") == buildkit
+# A docker command that says its version, and whether it has the buildx plug-in.
+CLIENT = """#!/bin/sh
+case "$1" in
+--version) echo "Docker version {version}, build 1" ;;
+buildx) {buildx} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("clients", "chosen", "buildkit"),
+    [
+        ([("20.10.24+dfsg1", False)], 0, "1"),
+        ([("28.2.2", True)], 0, "1"),
+        ([("28.2.2", False)], 0, "0"),
+        ([("28.2.2", False), ("20.10.24+dfsg1", False)], 1, "1"),
+        ([("28.2.2", False), ("27.0.1", True)], 1, "1"),
+        ([("28.2.2", True), ("20.10.24", False)], 0, "1"),
+    ],
+)
+def test_the_docker_command_is_the_first_that_has_buildkit(tmp_path, monkeypatch, clients, chosen, buildkit):
+    places = []
+    for number, (version, buildx) in enumerate(clients):
+        place = tmp_path / str(number)
+        write(place / "docker", CLIENT.format(version=version, buildx="echo v0.1" if buildx else "exit 1"))
+        (place / "docker").chmod(0o755)
+        places.append(str(place))
+    monkeypatch.setenv("PATH", os.pathsep.join(places))
+    command, environment = docker_build.builder()
+    assert command == [f"{places[chosen]}/docker"]
+    assert environment["DOCKER_BUILDKIT"] == buildkit
 
 
 def test_without_a_docker_command_the_refusal_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PipelineError, match="apt-get install docker.io"):
-        docker_build.build_environment()
+        docker_build.builder()
 
 
 def test_the_dockerfile_needs_no_buildkit():

@@ -1,6 +1,6 @@
 """A small cluster to examine, and a check of it."""
 
-from pipeline.cluster.doctor import kubernetes_side, room, several_nodes
+from pipeline.cluster.doctor import kubernetes_side, room, workloads
 from pipeline.cluster.doctor.check import Check, Setup
 from pipeline.cluster.doctor.examine import guarded
 
@@ -19,4 +19,4 @@ def node(name: str, gpus: int = 0, labels: dict | None = None, taints: list | No
 
 def check(name: str, *settings: str, webhook_secret: str = "") -> Check:
     setup = Setup(settings=settings, webhook_secret=webhook_secret)
-    return guarded(name, (kubernetes_side.CHECKS | room.CHECKS | several_nodes.CHECKS)[name], setup)
+    return guarded(name, (kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS)[name], setup)

@@ -129,6 +129,19 @@ def test_several_nodes_need_trainer_its_runtime_a_right_and_nodes(cluster):
     assert check("several nodes", *two).state == "skipped"
 
 
+@pytest.mark.parametrize(("ready", "state"), [(2, "ok"), (1, "failed")])
+def test_servers_are_looked_at_where_there_are_some(cluster, ready, state):
+    path = "/apis/apps/v1/namespaces/conv2d-serving/deployments/tensorflow-serving"
+    assert check("serving").state == "skipped"
+    cluster.objects[path] = {
+        "spec": {"replicas": 2, "selector": {}, "template": {}},
+        "status": {"readyReplicas": ready},
+    }
+    assert check("serving").state == state
+    cluster.forbidden.add(path)
+    assert check("serving").state == "skipped"
+
+
 SMALL = {"cpu": "1930m", "memory": "3Gi"}
 
 

@@ -1,10 +1,11 @@
-"""Whether a training on several nodes can have them."""
+"""Checks of what not every run needs: training on several nodes, and the servers of published models."""
 
 from components.train.nodes.train_job import RUNTIME
 from pipeline.cluster.doctor.check import Check, Setup, failed, ok, skipped, warning
-from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, gpus_asked, gpus_of, nodes_for
+from pipeline.cluster.doctor.kubernetes_side import TIMEOUT_S, gpus_asked, gpus_of, nodes_for, unless_absent
 
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
+SERVING_NAMESPACE, SERVER = "conv2d-serving", "tensorflow-serving"
 
 
 def check_several_nodes(setup: Setup) -> Check:
@@ -35,6 +36,21 @@ def check_several_nodes(setup: Setup) -> Check:
     return ok(f"TrainingRuntime {RUNTIME}, the right to start {count} nodes, and {len(fitting)} that fit")
 
 
+def check_serving(setup: Setup) -> Check:
+    """Whether the servers of published models are ready, if they are installed."""
+    from kubernetes import client
+
+    read = client.AppsV1Api(setup.core.api_client).read_namespaced_deployment
+    deployment = unless_absent(lambda: read(SERVER, SERVING_NAMESPACE, _request_timeout=TIMEOUT_S))
+    if deployment is None:
+        return skipped(f"no {SERVER} in {SERVING_NAMESPACE}: kubectl apply --server-side -k k8s/overlays/serving")
+    wanted_pods, ready = deployment.spec.replicas or 0, deployment.status.ready_replicas or 0
+    if wanted_pods and ready >= wanted_pods:
+        return ok(f"{ready} servers ready in {SERVING_NAMESPACE}")
+    fix = f"kubectl -n {SERVING_NAMESPACE} describe pods; a server is ready once it has loaded the model"
+    return failed(f"{ready} of {wanted_pods} servers are ready", fix)
+
+
 def _may_start_nodes(setup: Setup) -> bool:
     """True also if we may not ask that for others."""
     from kubernetes import client
@@ -55,4 +71,4 @@ def _may_start_nodes(setup: Setup) -> bool:
         raise
 
 
-CHECKS = {"several nodes": check_several_nodes}
+CHECKS = {"several nodes": check_several_nodes, "serving": check_serving}
