@@ -12,7 +12,6 @@ from components.core.artifacts.raw import LABELS_FILE, LISTING_FILE, SOURCE_FILE
 from components.core.catalog import DATASETS, KnownDataset, Original
 from components.core.errors import PipelineError
 from components.core.files import whole_directory, write_json
-from components.core.pictures.archives import archive_kind
 from components.core.progress import amount
 from components.core.wording import printable
 from components.download import packing
@@ -20,7 +19,7 @@ from components.download.cache import Cache
 from components.download.file_to_fetch import FileToFetch, Patience, PlaceFailedError, Sums, sums_of
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
-from components.download.sanity import check_fetched
+from components.download.sanity import checked_kind
 from components.download.settings import DownloadSettings
 from components.download.transport import fetch_file, folder_at
 
@@ -101,17 +100,17 @@ def _run(
     packed = known.format == "pictures" and to_fetch.name != LABELS_FILE
     if packed and mirror is None and (listed := _in_place(tried[0], to_fetch, folder)):
         return listed
-    path = folder / to_fetch.name
+    path, kind = folder / to_fetch.name, "tar"
     with folder_at(tried[0], cache) if packed else contextlib.nullcontext() as pictures:
         if pictures is not None:
             packing.pack(pictures, path)
             sums = sums_of(path)
         else:
             place, sums = _from_any(to_fetch, tried, path, cache, patience, mirror)
-            if to_fetch.name != LABELS_FILE:
-                check_fetched(path, known.format, public(place), proven=bool(to_fetch.checksum))
+            if packed:
+                kind = checked_kind(path, public(place), proven=bool(to_fetch.checksum))
     if packed:
-        path = path.rename(folder / f"{to_fetch.name}.{archive_kind(path)}")
+        path = path.rename(folder / f"{to_fetch.name}.{kind}")
     return _brought(path.name, sums, tried[0])
 
 

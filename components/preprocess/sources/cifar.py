@@ -63,7 +63,8 @@ def read_cifar(path: pathlib.Path, scratch: pathlib.Path) -> Source:
     if {part.split for part in parts} != {TRAIN, TEST} or len(kinds) != 1:
         raise PipelineError(
             "expected CIFAR's binary files (data_batch_1.bin, ... and test_batch.bin, or train.bin and test.bin) in "
-            f"{path.name}, received {', '.join(part.file for part in parts) or 'none of them'}; fetch it again"
+            f"{path.name}, received {', '.join(part.file for part in parts) or 'none of them'}; give the "
+            "official binary archive"
         )
     return pixel_source(
         named.get(kinds.pop(), []),

@@ -4,25 +4,24 @@ http://yann.lecun.com/exdb/mnist: a magic number, the sizes of the dimensions, a
 """
 
 import gzip
+import io
+import math
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.pictures.packed import Readable, damage_named
-from components.core.progress import Progress
+from components.core.pictures.packed import Unpacked, damage_named
 from components.preprocess.sources.source import TEST, TRAIN, Source, pixel_source
 
 FILES = {
     TRAIN: ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     TEST: ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
-IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-BYTES_AT_ONCE = 4 << 20
-# Beyond these a header is taken as damaged, before memory is asked for.
-MAX_COUNT, MAX_SIDE = 100_000_000, 4096
+BYTES = 0x800  # of a magic number: entries are unsigned bytes
 
 
 def read_idx(directory: pathlib.Path, scratch: pathlib.Path, class_names: Sequence[str]) -> Source:
@@ -33,59 +32,36 @@ def read_idx(directory: pathlib.Path, scratch: pathlib.Path, class_names: Sequen
     """
     pixels = scratch / "pixels"
     labels, files, shapes = [], [], []
-    with pixels.open("wb") as out, Progress("read", total=None, unit="pictures") as progress:
+    with pixels.open("wb") as out:
         for images_name, labels_name in FILES.values():
-            labels.append(_read_labels(directory / labels_name))
-            shapes.append(_copy_pictures(directory / images_name, len(labels[-1]), out, progress))
-            files.append((images_name, len(labels[-1])))
+            numbers = io.BytesIO()
+            (labelled,) = _copy_entries(directory / labels_name, 1, numbers)
+            count, height, width = _copy_entries(directory / images_name, 3, out)
+            if count != labelled:
+                raise PipelineError(
+                    f"expected a label for each of the {count:,} pictures in {images_name}, received {labelled:,} "
+                    "labels; fetch both again"
+                )
+            labels.append(np.frombuffer(numbers.getvalue(), np.uint8).astype(np.int32))
+            shapes.append((height, width, 1))
+            files.append((images_name, count))
     if shapes[0] != shapes[1]:
         raise PipelineError(f"expected pictures of one size, received {shapes[0]} to train and {shapes[1]} to test")
     given = np.repeat(np.array(list(FILES), np.int8), [len(part) for part in labels])
     return pixel_source(class_names, np.concatenate(labels), given, pixels, shapes[0], files)
 
 
-def _read_labels(path: pathlib.Path) -> np.ndarray:
+def _copy_entries(path: pathlib.Path, dimensions: int, out: BinaryIO) -> list[int]:
+    """Appends a file's entries to `out`; returns how many there are along each dimension."""
+    start = out.tell()
     with damage_named(path), gzip.open(path) as file:
-        (count,) = _header(file, LABELS_MAGIC, 1, path.name)
-        labels = _exactly(file, count, path.name)
-        _ended(file, path.name)
-    return np.frombuffer(labels, np.uint8).astype(np.int32)
-
-
-def _copy_pictures(path: pathlib.Path, labels: int, out: BinaryIO, progress: Progress) -> tuple[int, int, int]:
-    with damage_named(path), gzip.open(path) as file:
-        count, height, width = _header(file, IMAGES_MAGIC, 3, path.name)
-        if count != labels:
-            raise PipelineError(
-                f"expected a label for each of the {count:,} pictures in {path.name}, received {labels:,} labels; "
-                "fetch both again"
-            )
-        at_once = max(1, BYTES_AT_ONCE // (height * width))
-        for start in range(0, count, at_once):
-            block = min(at_once, count - start)
-            out.write(_exactly(file, block * height * width, path.name))
-            progress.advance(block)
-        _ended(file, path.name)
-    return height, width, 1
-
-
-def _header(file: Readable, magic: int, dimensions: int, name: str) -> tuple[int, ...]:
-    found, *sizes = (int(number) for number in np.frombuffer(_exactly(file, 4 + 4 * dimensions, name), ">u4"))
-    if found != magic or not 0 < sizes[0] <= MAX_COUNT or not all(0 < side <= MAX_SIDE for side in sizes[1:]):
-        shape = "x".join(str(size) for size in sizes)
+        unpacked = Unpacked(path, file)
+        magic, *sizes = np.frombuffer(unpacked.read(4 + 4 * dimensions), ">u4", 1 + dimensions).tolist()
+        shutil.copyfileobj(unpacked, out)
+    received = out.tell() - start
+    if magic != BYTES + dimensions or not received or received != math.prod(sizes):
         raise PipelineError(
-            f"expected an IDX file of magic number {magic} and plausible size in {name}, received {found} and {shape}"
+            f"expected an IDX file of magic number {BYTES + dimensions} in {path.name} and as many bytes as it says, "
+            f"received {magic} and {received:,} bytes for {'x'.join(map(str, sizes))}; fetch it again"
         )
-    return tuple(sizes)
-
-
-def _exactly(file: Readable, size: int, name: str) -> bytes:
-    data = file.read(size)
-    if len(data) != size:
-        raise PipelineError(f"expected {size:,} more bytes in {name}, received {len(data):,}; fetch it again")
-    return data
-
-
-def _ended(file: Readable, name: str) -> None:
-    if file.read(1):
-        raise PipelineError(f"expected {name} to end after its last entry, received more bytes; fetch it again")
+    return sizes

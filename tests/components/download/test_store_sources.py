@@ -123,7 +123,7 @@ def test_an_empty_object_is_a_marker_only_if_something_lies_below_it(gcs, fetch_
 
 def test_an_empty_object_is_an_empty_file(bucket, fetch_pictures):
     open_store(bucket.uri).write_bytes("photos.tar", b"")
-    with pytest.raises(PipelineError, match="received an empty file"):
+    with pytest.raises(PipelineError, match="received the empty file"):
         fetch_pictures(f"{bucket.uri}/photos.tar")
 
 

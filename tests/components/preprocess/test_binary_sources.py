@@ -87,7 +87,7 @@ def test_cifar100_by_its_fine_labels(tmp_path):
 @pytest.mark.parametrize(
     ("batches", "names", "said"),
     [
-        ({"data_batch_1.bin": batch(1, 3)}, "cat dog bird", "received data_batch_1.bin; fetch it again"),
+        ({"data_batch_1.bin": batch(1, 3)}, "cat dog bird", "received data_batch_1.bin; give the official"),
         ({"test_batch.bin": batch(1, 3)}, "cat dog bird", "received test_batch.bin"),
         ({"readme.html": batch(1, 3)}, "cat dog bird", "received none of them"),
         ({"data_batch_1.bin": batch(1, 3), "test.bin": batch(1, 3074)}, "cat dog bird", "data_batch_1.bin, test.bin"),
@@ -135,15 +135,14 @@ def test_idx_files(tmp_path, mnist):
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        (FILES[TRAIN][1], lambda data: gzip.compress(gzip.decompress(data)[:-1]), "expected 6 more bytes"),
-        (FILES[TRAIN][1], lambda data: gzip.compress(gzip.decompress(data) + b"x"), "to end after its last entry"),
-        (FILES[TRAIN][0], lambda data: gzip.compress(gzip.decompress(data)[:-1]), "expected 120 more bytes"),
-        (FILES[TRAIN][0], lambda data: gzip.compress(gzip.decompress(data) + b"x"), "to end after its last entry"),
-        (FILES[TEST][0], lambda data: gzip.compress(gzip.decompress(data)[:9]), "expected 16 more bytes"),
+        (FILES[TRAIN][1], lambda data: gzip.compress(gzip.decompress(data)[:-1]), "received 2049 and 5 bytes for 6;"),
+        (FILES[TRAIN][0], lambda data: gzip.compress(gzip.decompress(data)[:-1]), "2051 and 119 bytes for 6x5x4;"),
+        (FILES[TRAIN][0], lambda data: gzip.compress(gzip.decompress(data) + b"x"), "2051 and 121 bytes for 6x5x4;"),
+        (FILES[TEST][0], lambda data: gzip.compress(gzip.decompress(data)[:9]), "received a truncated or damaged one"),
         (FILES[TEST][0], lambda data: data[:-9], "expected a whole archive, received a truncated or damaged one"),
         (FILES[TEST][1], lambda data: b"<html>", "received a truncated or damaged one"),
         (FILES[TEST][1], lambda data: gzip.compress(b"\0\0\x08\x03" + bytes(99)), "magic number 2049"),
-        (FILES[TRAIN][0], lambda data: gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "plausible size"),
+        (FILES[TRAIN][0], lambda data: gzip.compress(b"\0\0\x08\x03" + bytes(12)), "2051 and 0 bytes for 0x0x0"),
     ],
 )
 def test_idx_files_that_do_not_add_up(tmp_path, mnist, name, change, said):
