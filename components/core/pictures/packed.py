@@ -64,7 +64,7 @@ class Unpacked:
     def __init__(self, path: pathlib.Path, file: Readable):
         self.path, self.file, self.left = path, file, allowed_bytes(path)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         data = self.file.read(size)
         self.left -= len(data)
         if self.left < 0:
