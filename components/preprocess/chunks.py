@@ -53,14 +53,10 @@ def process(chunk: Chunk) -> Outcome:
     pixels, hashes, decoded, failures = [], [], [], []
     readable = np.ones(len(chunk.offsets), bool)
     nothing = bytes(int(np.prod(chunk.target.shape)))
-    fits = chunk.sizes <= MAX_BYTES
-    payloads = chunk.payloads.read(chunk.offsets[fits].tolist(), chunk.sizes[fits].tolist())
-    with contextlib.closing(payloads):
-        for place, size in enumerate(chunk.sizes.tolist()):
-            if fits[place]:
-                read = _decoded(next(payloads), chunk)
-            else:
-                read = f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
+    taken = np.where(chunk.sizes <= MAX_BYTES, chunk.sizes, 1)
+    with contextlib.closing(chunk.payloads.read(chunk.offsets.tolist(), taken.tolist())) as payloads:
+        for place, payload in enumerate(payloads):
+            read = _decoded(payload, int(chunk.sizes[place]), chunk)
             if isinstance(read, str):
                 readable[place] = False
                 failures.append((place, read))
@@ -81,8 +77,10 @@ def process(chunk: Chunk) -> Outcome:
     )
 
 
-def _decoded(payload: bytes, chunk: Chunk) -> tuple[Decoded, bytes] | str:
-    """One picture and its hash, or in one line why it can't be read."""
+def _decoded(payload: bytes, size: int, chunk: Chunk) -> tuple[Decoded, bytes] | str:
+    """One picture of that size and its hash, or in one line why it can't be read."""
+    if size > MAX_BYTES:
+        return f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})"
     try:
         opened = open_picture(payload, chunk.shape, chunk.target)
         return bring_to(chunk.target, opened), identity(payload, opened)

@@ -8,7 +8,7 @@ import array
 import pathlib
 import shutil
 from collections.abc import Iterator
-from typing import Self
+from typing import BinaryIO
 
 import numpy as np
 
@@ -38,7 +38,12 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
             labels: a class, a split or all labels would be missing.
     """
     found, links = Found(called), dict[str, str]()
-    with _Pictures(found, scratch) as pictures, Progress("read", total=None, unit="pictures") as progress:
+    with (
+        (scratch / "pictures").open("wb", buffering=COPY_BYTES) as payloads,
+        (scratch / "names").open("wb", buffering=COPY_BYTES) as names,
+        Progress("read", total=None, unit="pictures") as progress,
+    ):
+        pictures = _Pictures(found, payloads, names)
         for name, size, file in iter_members(archive, folders=True, links=True):
             folder = found.picture_in(name)
             if folder is not None:
@@ -61,30 +66,23 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
                 f"expected files and folders in {called}, received {name!a}, a link to {what}; put a copy in its place"
             )
     broken, replaced = pictures.settle_links_and_names()
-    found.close(InFile(pictures.path), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced})
+    found.close(
+        InFile(scratch / "pictures"), pictures.names_from, {BROKEN_LINK: broken & ~replaced, REPLACED: replaced}
+    )
     return found
 
 
 class _Pictures:
     """Encoded pictures end to end in one file, their names end to end in another, and what finds them again."""
 
-    def __init__(self, found: Found, scratch: pathlib.Path):
-        self.found, self.path, self.names_path = found, scratch / "pictures", scratch / "names"
+    def __init__(self, found: Found, payloads: BinaryIO, names: BinaryIO):
+        self.found, self.payloads, self.names = found, payloads, names
         self.name_ends, self.name_hashes, self.links = array.array("q"), array.array("q"), dict[int, bytes]()
-        self.end = self.name_end = 0
-
-    def __enter__(self) -> Self:
-        self.payloads = self.path.open("wb", buffering=COPY_BYTES)
-        self.names = self.names_path.open("wb", buffering=COPY_BYTES)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.payloads.close()
-        self.names.close()
 
     def add(self, name: str, folder: Folder, size: int, file: MemberFile) -> None:
+        self.found.add(name, folder, self.payloads.tell(), size)
         if file.link:
-            self.links[len(self.found)] = file.link.encode("utf-8", "surrogateescape")
+            self.links[len(self.found) - 1] = file.link.encode("utf-8", "surrogateescape")
         elif size <= COPY_BYTES:
             self.payloads.write(file.read())
         else:
@@ -92,10 +90,7 @@ class _Pictures:
         encoded = name.encode("utf-8", "surrogateescape")
         self.names.write(encoded)
         self.name_hashes.append(hash(encoded))
-        self.found.add(name, folder, self.end, size)
-        self.end += size
-        self.name_end += len(encoded)
-        self.name_ends.append(self.name_end)
+        self.name_ends.append(self.names.tell())
 
     def settle_links_and_names(self) -> tuple[np.ndarray, np.ndarray]:
         """Gives each link the bytes of the picture that it leads to.
@@ -123,7 +118,7 @@ class _Pictures:
 
     def names_from(self, first: int, last: int) -> Iterator[str]:
         start = self.name_ends[first - 1] if first else 0
-        with self.names_path.open("rb") as file:
+        with pathlib.Path(self.names.name).open("rb") as file:
             file.seek(start)
             for end in self.name_ends[first:last]:
                 yield file.read(end - start).decode("utf-8", "surrogateescape")

@@ -76,7 +76,6 @@ class Found:
 
     def add(self, name: str, folder: Folder, offset: int, size: int) -> None:
         """Adds a picture in the folder that `picture_in` gave."""
-        self.pictures_in[folder] += 1
         self.offsets.append(offset)
         self.sizes.append(size)
         self.folders.append(self.folder_numbers.setdefault(folder, len(self.folder_numbers)))

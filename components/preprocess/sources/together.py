@@ -56,7 +56,7 @@ def together(parts: Sequence[Found], table: Table | None = None, group_column: s
         class_names=[printable(name) for name in class_names],
         labels=labels.labels[kept],
         given=labels.splits[kept],
-        payloads=parts[0].payloads if len(parts) == 1 else several,
+        payloads=several,
         offsets=np.concatenate(offsets)[kept],
         sizes=np.concatenate([np.frombuffer(part.sizes, np.int64) for part in parts])[kept],
         shape=None,

@@ -18,11 +18,7 @@ from tests.components.preprocess.sources import archive, cifar_archive, idx_file
 
 
 def pixels(source: Source) -> np.ndarray:
-    data = source.payloads.path.read_bytes()
-    pictures = [
-        data[offset : offset + size]
-        for offset, size in zip(source.offsets.tolist(), source.sizes.tolist(), strict=True)
-    ]
+    pictures = source.payloads.read(source.offsets.tolist(), source.sizes.tolist())
     return np.frombuffer(b"".join(pictures), np.uint8).reshape(-1, *source.shape)
 
 

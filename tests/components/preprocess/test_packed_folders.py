@@ -31,9 +31,8 @@ def linked(path, kind: bytes, members: dict[str, str]):
 
 def payloads(source) -> dict[str, bytes]:
     """The bytes of each picture by its name."""
-    packed = source.payloads.path.read_bytes()
-    places = zip(source.offsets.tolist(), source.sizes.tolist(), strict=True)
-    return {source.name(picture): packed[at : at + size] for picture, (at, size) in enumerate(places)}
+    found = source.payloads.read(source.offsets.tolist(), source.sizes.tolist())
+    return {source.name(picture): data for picture, data in enumerate(found)}
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
