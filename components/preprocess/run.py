@@ -101,7 +101,6 @@ def preprocess(
             resize=target.resize,
             fingerprint=fingerprint_of(target.shape, source.class_names, written),
         )
-        height, width = tally.size_ranges()
         seconds = time.monotonic() - began
         facts = DataFacts(
             info=info,
@@ -111,10 +110,9 @@ def preprocess(
             notices=[*source.notices, *group_notices(source, groups, splits, settings), *notices(source, tally)],
             quarantine=tally.quarantine(),
             ignored=source.ignored,
-            validation=words[VALIDATION],
-            test=words[TEST],
-            original_height=height,
-            original_width=width,
+            chosen=words,
+            widths=tally.smallest_median_largest(tally.widths),
+            heights=tally.smallest_median_largest(tally.heights),
             conversions=dict(sorted(tally.changes.items())),
             seconds=seconds,
             pictures_per_second=len(source) / seconds,

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from components.core.artifacts.dataset import SPLITS
+from components.core.artifacts.dataset import SPLITS, Split
 from components.core.errors import PipelineError
 from components.core.wording import counted, listed, percent
 from components.preprocess.settings import PreprocessSettings
@@ -29,7 +29,7 @@ ORDER = 2**32 - 1
 
 def assign_splits(
     source: Source, hashes: np.ndarray, readable: np.ndarray, settings: PreprocessSettings, validation: str
-) -> tuple[np.ndarray, dict[int, str]]:
+) -> tuple[np.ndarray, dict[Split, str]]:
     """Decides for every picture.
 
     Splits that the source gives stay as they are. If it gives no test pictures, a share becomes them; if it gives no
@@ -42,32 +42,32 @@ def assign_splits(
         validation: "stratified" or "last".
 
     Returns:
-        int8 [n] of TRAIN, VALIDATION, TEST and UNREADABLE, and for VALIDATION and TEST how they came about, in words.
+        int8 [n] of TRAIN, VALIDATION, TEST and UNREADABLE, and how validation and test came about, in words.
 
     Raises:
         PipelineError: a split would be empty, or a class would have no training pictures.
     """
     splits = np.where(readable, source.given, UNREADABLE).astype(np.int8)
-    words = {VALIDATION: GIVEN, TEST: GIVEN}
+    words: dict[Split, str] = {"validation": GIVEN, "test": GIVEN}
     of = ("their groups'", "their groups'") if settings.group_column else ("the pictures'", "their")
     by_pictures, by_their = (f"by {whose} hashes and split seed {settings.split_seed}" for whose in of)
     if TEST not in source.given:
         splits[_share(source.labels, hashes, splits, settings.test_split, settings.split_seed, TEST)] = TEST
         share = percent(settings.test_split)
-        words[TEST] = f"about {share} of each class, {by_pictures}"
+        words["test"] = f"about {share} of each class, {by_pictures}"
     if VALIDATION not in source.given and not settings.validation_split:
-        words[VALIDATION] = "none, as asked for: all training pictures are trained on"
+        words["validation"] = "none, as asked for: all training pictures are trained on"
     elif VALIDATION not in source.given:
         share = percent(settings.validation_split)
         if validation == "last":
             order = lasting_order(source, hashes)
             training = order[splits[order] == TRAIN]
             splits[training[last(len(training), settings.validation_split)]] = VALIDATION
-            words[VALIDATION] = f"the last {share} of the training pictures, as Keras does it"
+            words["validation"] = f"the last {share} of the training pictures, as Keras does it"
         else:
             chosen = _share(source.labels, hashes, splits, settings.validation_split, settings.split_seed, VALIDATION)
             splits[chosen] = VALIDATION
-            words[VALIDATION] = f"about {share} of each class's training pictures, {by_their}"
+            words["validation"] = f"about {share} of each class's training pictures, {by_their}"
     _check(source, hashes, splits, settings, validation == "last")
     return splits, words
 

@@ -12,15 +12,6 @@ from components.preprocess.sources.source import Quarantined
 
 
 @dataclasses.dataclass(frozen=True)
-class SizeRange:
-    """Smallest, median and largest of one measure of the source pictures, in pixels."""
-
-    min: int
-    median: float
-    max: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Duplicate:
     """One picture found, equal in every pixel, in more than one place: split or class.
 
@@ -56,9 +47,8 @@ class DataFacts:
             quarantine.json holds it).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
             {"no picture by its ending: .txt": 3}.
-        validation: how the validation split came about, for people: "the last 20 % of the training pictures".
-        test: the same for the test split.
-        original_height, original_width: of the pictures in the source, after EXIF rotation, before resizing.
+        chosen: how the validation and the test split came about, for people: "the last 20 % of the training pictures".
+        widths, heights: smallest, median and largest of the source's pictures, after EXIF rotation, before resizing.
         conversions: what had to be done to pictures, change -> number of pictures, for instance
             {"greyscale to RGB": 12, "resized": 9000}. Empty if every picture was taken as it is.
         seconds: wall time of the whole step up to the report.
@@ -72,10 +62,9 @@ class DataFacts:
     notices: list[str]
     quarantine: list[Quarantined]
     ignored: dict[str, int]
-    validation: str
-    test: str
-    original_height: SizeRange
-    original_width: SizeRange
+    chosen: dict[Split, str]
+    widths: tuple[int, float, int]
+    heights: tuple[int, float, int]
     conversions: dict[str, int]
     seconds: float
     pictures_per_second: float

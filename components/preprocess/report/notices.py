@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from components.core.artifacts.dataset import Split
 from components.core.pictures.values import NEARLY_BLACK
 from components.core.wording import counted, listed
 from components.preprocess.report.facts import DataFacts
@@ -45,7 +46,8 @@ def scarce(facts: DataFacts, shown: Callable[[str], str] = str) -> list[str]:
     """Which classes have too few pictures in a split that measures, as sentences without their ends; `shown` makes text
     of a class's name."""
     found = []
-    for split, least, chosen in (("test", FEW_TESTED, facts.test), ("validation", 1, facts.validation)):
+    leasts: dict[Split, int] = {"test": FEW_TESTED, "validation": 1}
+    for split, least in leasts.items():
         counts = facts.info.splits[split].per_class if split in facts.info.splits else []
         few = sorted((count, place) for place, count in enumerate(counts) if count < least)
         if not few or not any(counts):
@@ -56,7 +58,7 @@ def scarce(facts: DataFacts, shown: Callable[[str], str] = str) -> list[str]:
         else:
             said = "no picture of " + ", ".join(name for name, _ in names)
         more = f" and {len(few) - NAMED:,} more" if len(few) > NAMED else ""
-        helps = "more pictures" if chosen == GIVEN else f"more pictures or a larger {split}_split"
+        helps = "more pictures" if facts.chosen[split] == GIVEN else f"more pictures or a larger {split}_split"
         found.append(
             f"the {split} split has {said}{more}: too few to tell how a model does on them; {helps} would help"
         )

@@ -42,7 +42,6 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
         facts=facts,
         splits=splits,
         total=sum(split.count for split in splits.values()),
-        chosen={"test": facts.test, "validation": facts.validation},
         classes=classes,
         uneven=uneven([row.total for row in classes]),
         largest=max((row.total for row in classes), default=0),

@@ -9,10 +9,7 @@ from components.core.errors import PipelineError
 from components.core.pictures.appearance import SIZE_EDGES, log_side
 from components.core.wording import listed, percent
 from components.preprocess.chunks import Outcome
-from components.preprocess.report.facts import SizeRange
-from components.preprocess.sources.source import Quarantined, Source
-
-QUARANTINE_LISTED = 1000
+from components.preprocess.sources.source import LISTED, Quarantined, Source
 
 
 class Tally:
@@ -54,7 +51,7 @@ class Tally:
         self.changes.update(outcome.changes)
         self.done += len(pictures)
         self.quarantined += len(outcome.failures)
-        room = QUARANTINE_LISTED - len(self.failures)
+        room = LISTED - len(self.failures)
         self.failures += [(int(pictures[place]), reason) for place, reason in outcome.failures[:room]]
         if self.quarantined / len(self.source) > self.max_unreadable:
             picture, reason = self.failures[0]
@@ -66,9 +63,8 @@ class Tally:
             )
 
     def quarantine(self) -> list[Quarantined]:
-        """The first odd lines of labels, and the first unreadable pictures in the source's order; at most
-        QUARANTINE_LISTED of each."""
-        unreadable = [Quarantined(self.source.name(picture), reason) for picture, reason in sorted(self.failures)]
+        """The first LISTED odd lines of labels, and as many unreadable pictures."""
+        unreadable = [Quarantined(self.source.name(picture), reason) for picture, reason in self.failures]
         return self.source.odd_lines.first + unreadable
 
     @property
@@ -86,10 +82,7 @@ class Tally:
         found = log_side(self.heights[self.readable], self.widths[self.readable])
         return Histogram(edges=SIZE_EDGES, counts=[]).count(found).tolist()
 
-    def size_ranges(self) -> tuple[SizeRange, SizeRange]:
-        """Height and width of the readable pictures, as they were in the source."""
-        return _range(self.heights[self.readable]), _range(self.widths[self.readable])
-
-
-def _range(sides: np.ndarray) -> SizeRange:
-    return SizeRange(int(sides.min()), float(np.median(sides)), int(sides.max()))
+    def smallest_median_largest(self, sides: np.ndarray) -> tuple[int, float, int]:
+        """Of `heights` or `widths`, without those that could not be read."""
+        read = sides[self.readable]
+        return int(read.min()), float(np.median(read)), int(read.max())

@@ -10,7 +10,7 @@ import pytest
 from components.core.artifacts.dataset import DatasetInfo, SplitInfo
 from components.core.errors import PipelineError
 from components.preprocess.report.examples import samples
-from components.preprocess.report.facts import DataFacts, Duplicate, Repeated, SizeRange
+from components.preprocess.report.facts import DataFacts, Duplicate, Repeated
 from components.preprocess.report.notices import scarce
 from components.preprocess.report.page import write_data_report
 from components.preprocess.sources.source import Quarantined
@@ -47,10 +47,9 @@ def facts_of(names, counts, shape=(8, 8, 3), samples=4, dataset="photos", quaran
         "notices": [],
         "quarantine": [],
         "ignored": {},
-        "validation": "the last 20 % of the training pictures",
-        "test": "as the source gives it",
-        "original_height": SizeRange(32, 48.5, 6000),
-        "original_width": SizeRange(31, 64.0, 4000),
+        "chosen": {"validation": "the last 20 % of the training pictures", "test": "as the source gives it"},
+        "widths": (31, 64.0, 4000),
+        "heights": (32, 48.5, 6000),
         "conversions": {},
         "seconds": 12.34,
         "pictures_per_second": 5312.4,
@@ -133,7 +132,7 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
 
 def test_classes_with_too_few_pictures_to_measure_are_named_with_what_helps(tmp_path):
     counts = {"train": [9] * 6, "validation": [1, 1, 0, 1, 1, 1], "test": [4, 1, 5, 0, 4, 5]}
-    shared = facts_of(list("abcdef"), counts, test="about 20 % of each class", validation="about 20 % of each class's")
+    shared = facts_of(list("abcdef"), counts, chosen=dict.fromkeys(("test", "validation"), "about 20 % of each class"))
     said = [
         "the test split has fewer than 5 pictures of d (0), b (1), a (4) and 1 more: too few to tell how a model does "
         "on them; more pictures or a larger test_split would help",
@@ -143,7 +142,7 @@ def test_classes_with_too_few_pictures_to_measure_are_named_with_what_helps(tmp_
     assert scarce(shared) == said
     text = written(tmp_path, shared).text
     assert [text.count(f"T{each[1:]}.") for each in said] == [2, 2], "first of all, and at the table"
-    given = facts_of(list("abcdef"), counts, test=GIVEN, validation=GIVEN)
+    given = facts_of(list("abcdef"), counts, chosen={"test": GIVEN, "validation": GIVEN})
     assert all(each.endswith("; more pictures would help") for each in scarce(given))
     assert not scarce(facts_of(["a"], {"train": [9], "validation": [0], "test": [5]})), "no validation split"
 

@@ -210,7 +210,7 @@ def test_just_as_many_unreadable_pictures_as_allowed_are_allowed(tmp_path, raw_a
 
 
 def test_the_quarantine_list_is_capped(tmp_path, raw_artifact, run, monkeypatch):
-    monkeypatch.setattr("components.preprocess.report.tally.QUARANTINE_LISTED", 5)
+    monkeypatch.setattr("components.preprocess.report.tally.LISTED", 5)
     members = class_folders({"cat": 10, "dog": 10}) | {f"cat/x{i}.jpg": b"" for i in range(9)}
     assert run(raw_artifact(archive(tmp_path / "a.tar", members)), max_unreadable=0.9).quarantined == 9
     listing = json.loads((tmp_path / "dataset" / "quarantine.json").read_text(encoding="utf-8"))
@@ -283,11 +283,12 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert (info.resized, info.split_seed) == (30, 5)
     assert facts.ignored == {"no picture by its ending: .txt": 1}
     assert (info.quarantined, [picture.name for picture in facts.quarantine]) == (1, ["dog/bad.png"])
-    height = facts.original_height
-    assert (height.min, height.median, height.max) == (20, 200, 200)
-    assert (facts.original_width.min, facts.original_width.max) == (30, 300)
-    assert facts.validation == "about 20 % of each class's training pictures, by their hashes and split seed 5"
-    assert facts.test == "about 20 % of each class, by the pictures' hashes and split seed 5"
+    assert facts.heights == (20, 200, 200)
+    assert facts.widths[::2] == (30, 300)
+    assert facts.chosen == {
+        "validation": "about 20 % of each class's training pictures, by their hashes and split seed 5",
+        "test": "about 20 % of each class, by the pictures' hashes and split seed 5",
+    }
     assert facts.pictures_per_second == pytest.approx(31 / facts.seconds)
 
 
