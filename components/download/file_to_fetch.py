@@ -1,4 +1,4 @@
-"""A file to fetch, the checksum that would prove it, and the patience with trouble on the way."""
+"""A file to fetch, and the checksum that would prove it."""
 
 import dataclasses
 import hashlib
@@ -43,17 +43,6 @@ class FileToFetch:
     name: str
     checksum: str = ""
     bytes: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Patience:
-    """How long a place may misbehave. Attempts count from the last one that brought the file forward."""
-
-    connect_s: float = 15.0
-    stall_s: float = 60.0
-    attempts: int = 5
-    first_wait_s: float = 1.0
-    longest_wait_s: float = 120.0
 
 
 class PlaceFailedError(PipelineError):

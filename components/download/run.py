@@ -16,7 +16,7 @@ from components.core.progress import amount
 from components.core.wording import printable
 from components.download import packing
 from components.download.cache import Cache
-from components.download.file_to_fetch import FileToFetch, Patience, PlaceFailedError, Sums, sums_of
+from components.download.file_to_fetch import FileToFetch, PlaceFailedError, Sums, sums_of
 from components.download.mirror import Mirror
 from components.download.places import STORE_SCHEMES, inside, name_of, places_of, public, scheme_of
 from components.download.sanity import checked_kind
@@ -27,9 +27,7 @@ PICTURES = "pictures"
 Brought = tuple[RawFile, str]  # and its MD5
 
 
-def download(
-    settings: DownloadSettings, raw_path: str, known: KnownDataset | None = None, patience: Patience | None = None
-) -> RawInfo:
+def download(settings: DownloadSettings, raw_path: str, known: KnownDataset | None = None) -> RawInfo:
     """Writes the raw artifact (core/artifacts/raw.py) at `raw_path`, whole or not at all.
 
     Without a source, from the data set's mirrors, proven by the published checksums. A broken transfer is continued,
@@ -41,14 +39,11 @@ def download(
     Raises:
         PipelineError: the source is missing, refuses, or is not what was asked for; a checksum differs; no room.
     """
-    known, patience = known or DATASETS[settings.dataset], patience or Patience()
+    known = known or DATASETS[settings.dataset]
     with whole_directory(raw_path) as folder:
         cache = Cache.beside(raw_path)
         mirror = Mirror(settings.mirror) if settings.mirror else None
-        files = [
-            _run(to_fetch, tried, known, folder, cache, patience, mirror)
-            for to_fetch, tried in _errands(settings, known)
-        ]
+        files = [_run(to_fetch, tried, known, folder, cache, mirror) for to_fetch, tried in _errands(settings, known)]
         info = _describe(settings, known, files)
         # A sum of them all accepts others.
         for original, md5 in _others(known, files) if settings.source and not settings.source_sha256 else ():
@@ -93,7 +88,6 @@ def _run(
     known: KnownDataset,
     folder: pathlib.Path,
     cache: Cache,
-    patience: Patience,
     mirror: Mirror | None,
 ) -> Brought:
     """One errand: fetches, looks the file over, and gives it its final name."""
@@ -106,7 +100,7 @@ def _run(
             packing.pack(pictures, path)
             sums = sums_of(path)
         else:
-            place, sums = _from_any(to_fetch, tried, path, cache, patience, mirror)
+            place, sums = _from_any(to_fetch, tried, path, cache, mirror)
             if packed:
                 kind = checked_kind(path, public(place), proven=bool(to_fetch.checksum))
     if packed:
@@ -140,7 +134,6 @@ def _from_any(
     tried: tuple[str, ...],
     target: pathlib.Path,
     cache: Cache,
-    patience: Patience,
     mirror: Mirror | None,
 ) -> tuple[str, Sums]:
     """Fetches from the first place that can deliver; returns the place, too. The mirror is asked before all."""
@@ -152,7 +145,7 @@ def _from_any(
     failures = []
     for place in tried:
         try:
-            sums = fetch_file(place, to_fetch, target, cache, patience)
+            sums = fetch_file(place, to_fetch, target, cache)
             if mirror is not None:
                 mirror.keep(to_fetch, target)
             return place, sums

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from components.core.pictures.names import hidden
 from components.core.storage import location
-from components.core.storage.backend import Limits, Stored
+from components.core.storage.backend import Stored
 from components.core.storage.errors import NotFound, StorageError
 from components.core.storage.store import Store, open_store
 
@@ -42,7 +42,7 @@ class StoreSource:
         return stored.key.removeprefix(f"{self.key}/" if self.key else "")
 
 
-def find_source(uri: str, limits: Limits | None = None) -> StoreSource:
+def find_source(uri: str) -> StoreSource:
     """Looks at what gs://, s3:// or minio://bucket[/key] stands for. A slash at the end means a prefix.
 
     Consoles, gcsfuse and others leave an empty object `photos` or `photos/cat` for a directory: what has objects below
@@ -55,7 +55,7 @@ def find_source(uri: str, limits: Limits | None = None) -> StoreSource:
     place = location.parse(uri)
     if place.scheme not in location.BUCKET_SCHEMES:
         raise StorageError(f"expected gs://, s3:// or minio://bucket/key, received {uri!r}")
-    store = open_store(f"{place.scheme}://{place.bucket}", limits)
+    store = open_store(f"{place.scheme}://{place.bucket}")
     # macOS takes accents apart: what was uploaded there has another name than what is typed, and looks the same.
     for key in dict.fromkeys((place.prefix, *(unicodedata.normalize(form, place.prefix) for form in ("NFC", "NFD")))):
         spelt, stored = dataclasses.replace(place, prefix=key).uri(), None

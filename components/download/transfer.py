@@ -20,9 +20,14 @@ from components.core.progress import Progress, amount, duration
 from components.core.storage.errors import broken_connection
 from components.core.wording import printable
 from components.download.cache import Origin, Partial, require_room, url_digest
-from components.download.file_to_fetch import CHUNK, FileToFetch, Patience, PlaceFailedError
+from components.download.file_to_fetch import CHUNK, FileToFetch, PlaceFailedError
 from components.download.places import public
 
+# How long a place may misbehave: seconds to connect, and without a byte; attempts since the last that brought the file
+# forward, and the waits between them.
+TIMEOUTS_S = (15.0, 60.0)
+ATTEMPTS = 5
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 120.0
 # Fewer new bytes than this are no progress: a server that sends a few and breaks off would be asked for ever.
 PROGRESS_BYTES = 64 << 10
 WORTH_ANOTHER_TRY = (408, 425, 429)
@@ -43,7 +48,7 @@ class RefusedError(Exception):
     """An answer that will be the same next time."""
 
 
-def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
+def transfer(url: str, partial: Partial, to_fetch: FileToFetch) -> None:
     """Brings `partial` up to the whole of `url`.
 
     Raises:
@@ -54,7 +59,7 @@ def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patien
     with requests.Session() as session:
         while True:
             try:
-                return _attempt(session, url, partial, to_fetch, patience)
+                return _attempt(session, url, partial, to_fetch)
             except (BrokenOffError, RefusedError) as error:
                 # An attempt that got further than any before it starts the count anew, so that a server which breaks
                 # off every minute still delivers; one that always breaks off at the same byte is given up.
@@ -62,10 +67,10 @@ def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patien
                     furthest, in_vain = partial.size, 0
                 in_vain += 1
                 wait = math.inf if isinstance(error, RefusedError) else error.retry_after
-                if wait > patience.longest_wait_s or in_vain >= patience.attempts:
+                if wait > LONGEST_WAIT_S or in_vain >= ATTEMPTS:
                     line = f"expected {to_fetch.name} from {public(url)}, received: {error}"
                     raise PlaceFailedError(f"{line}; check the address and the network", str(error)) from None
-                longest = min(patience.first_wait_s * 2 ** (in_vain - 1), patience.longest_wait_s)
+                longest = min(FIRST_WAIT_S * 2 ** (in_vain - 1), LONGEST_WAIT_S)
                 # Jitter: many runs that a server threw out together should not come back together.
                 pause = max(random.uniform(longest / 2, longest), wait)  # noqa: S311
                 at = f" at {amount(partial.size, 'B')}" if partial.size else ""
@@ -73,7 +78,7 @@ def transfer(url: str, partial: Partial, to_fetch: FileToFetch, patience: Patien
             time.sleep(pause)
 
 
-def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: FileToFetch, patience: Patience) -> None:
+def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: FileToFetch) -> None:
     origin = _usable_origin(partial, to_fetch)
     if origin is None:
         partial.discard()
@@ -87,7 +92,7 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         headers["Range"] = f"bytes={partial.size}-"
         if origin.validator and origin.url == url_digest(url):
             headers["If-Range"] = origin.validator
-    with _ask(session, url, headers, patience) as response:
+    with _ask(session, url, headers) as response:
         if not to_fetch.checksum and _is_led_astray(response):
             raise RefusedError("a redirect from https to plain http, where anybody may change it; give source_sha256")
         total = _accept(response, url, partial, to_fetch)
@@ -104,14 +109,14 @@ def _attempt(session: requests.Session, url: str, partial: Partial, to_fetch: Fi
         raise BrokenOffError(f"{partial.size:,} of {total:,} bytes, then the end")
 
 
-def _ask(session: requests.Session, url: str, headers: dict[str, str], patience: Patience) -> requests.Response:
+def _ask(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
     """The beginning of an answer.
 
     Raises:
         BrokenOffError, RefusedError: there is none.
     """
     try:
-        return session.get(url, headers=headers, stream=True, timeout=(patience.connect_s, patience.stall_s))
+        return session.get(url, headers=headers, stream=True, timeout=TIMEOUTS_S)
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         if untrusted := UNTRUSTED.search(str(error)):
             raise RefusedError(f"its certificate can't be verified ({untrusted[1]})") from None

@@ -13,7 +13,6 @@ from components.download.file_to_fetch import (
     CHUNK,
     OWN_PICTURES,
     FileToFetch,
-    Patience,
     PlaceFailedError,
     Sums,
     check_sums,
@@ -22,7 +21,7 @@ from components.download.file_to_fetch import (
 from components.download.places import STORE_SCHEMES, path_behind, public, scheme_of
 
 
-def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache) -> Sums:
     """Brings the file at `place` to `target`, and says what it turned out to be.
 
     Raises:
@@ -31,7 +30,7 @@ def fetch_file(place: str, to_fetch: FileToFetch, target: pathlib.Path, cache: C
     """
     scheme = scheme_of(place)
     if scheme in ("http", "https"):
-        return _fetch_url(place, to_fetch, target, cache, patience)
+        return _fetch_url(place, to_fetch, target, cache)
     if scheme in STORE_SCHEMES:
         from components.download import objects
 
@@ -53,7 +52,7 @@ def folder_at(place: str, cache: Cache) -> Iterator[pathlib.Path | None]:
     yield path if path and path.is_dir() else None
 
 
-def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache, patience: Patience) -> Sums:
+def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cache) -> Sums:
     """By way of the cache, so that no byte is fetched twice."""
     from components.download.transfer import transfer  # imports requests, which most runs don't need
 
@@ -61,7 +60,7 @@ def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cac
     partial = Partial(original)
     with cache.locked(original):
         if not to_fetch.checksum:
-            transfer(url, partial, to_fetch, patience)
+            transfer(url, partial, to_fetch)
             # Nothing could prove it next time, so it is not kept.
             shutil.move(partial.path, target)
             partial.discard()
@@ -71,7 +70,7 @@ def _fetch_url(url: str, to_fetch: FileToFetch, target: pathlib.Path, cache: Cac
         sums = _kept(original, to_fetch)
         while sums is None:
             continued = partial.size > 0
-            transfer(url, partial, to_fetch, patience)
+            transfer(url, partial, to_fetch)
             sums = _proven(url, partial, to_fetch, original, continued)
         link_or_copy(original, target)
         return sums

@@ -8,10 +8,10 @@ import pytest
 
 from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import KnownDataset, Original
-from components.download.file_to_fetch import Patience
+from components.download import transfer
 from components.download.run import download
 from components.download.settings import DownloadSettings
-from tests.components.download.faulty_server import DATA, PATIENCE, Server
+from tests.components.download.faulty_server import ATTEMPTS, DATA, Server
 
 
 @pytest.fixture
@@ -42,24 +42,35 @@ def cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
 Fetch = Callable[..., RawInfo]
 
 
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ATTEMPTS": ATTEMPTS,
+        "TIMEOUTS_S": (20, 20),
+        "FIRST_WAIT_S": 0.01,
+        "LONGEST_WAIT_S": 3,
+    }.items():
+        monkeypatch.setattr(transfer, name, value)
+
+
 @pytest.fixture
 def fetch_known(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
-    """Fetches originals as a data set of the catalog would be, with a short patience."""
+    """Fetches originals as a data set of the catalog would be."""
 
-    def run(*originals: Original, raw: str = "raw", patience: Patience = PATIENCE, **settings: str) -> RawInfo:
+    def run(*originals: Original, raw: str = "raw", **settings: str) -> RawInfo:
         known = KnownDataset("idx" if len(originals) > 1 else "cifar_binary", originals)
-        return download(DownloadSettings.checked(dataset="cifar10", **settings), str(tmp_path / raw), known, patience)
+        return download(DownloadSettings.checked(dataset="cifar10", **settings), str(tmp_path / raw), known)
 
     return run
 
 
 @pytest.fixture
 def fetch_pictures(tmp_path: pathlib.Path, cache: pathlib.Path) -> Fetch:
-    """Fetches a source of class folders, with a short patience."""
+    """Fetches a source of class folders."""
 
-    def run(source: str | pathlib.Path, patience: Patience = PATIENCE, **settings: str) -> RawInfo:
+    def run(source: str | pathlib.Path, **settings: str) -> RawInfo:
         checked = DownloadSettings.checked(dataset="image_folder", source=str(source), **settings)
-        return download(checked, str(tmp_path / "raw"), KnownDataset("pictures", ()), patience)
+        return download(checked, str(tmp_path / "raw"), KnownDataset("pictures", ()))
 
     return run
 

@@ -15,10 +15,9 @@ import tarfile
 import threading
 
 from components.core.catalog import Original
-from components.download.file_to_fetch import Patience
 
 # Short enough for tests, and yet no test's outcome hangs on how fast anything is.
-PATIENCE = Patience(connect_s=20, stall_s=20, attempts=3, first_wait_s=0.01, longest_wait_s=3)
+ATTEMPTS = 3
 
 
 @dataclasses.dataclass

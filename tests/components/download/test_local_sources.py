@@ -19,7 +19,7 @@ from components.core.pictures.archives import iter_members
 from components.download.file_to_fetch import FileToFetch, Sums, check_sums
 from components.download.run import download
 from components.download.settings import DownloadSettings
-from tests.components.download.faulty_server import DATA, PATIENCE, original, tar_gz
+from tests.components.download.faulty_server import DATA, original, tar_gz
 
 SHARED = pathlib.Path(__file__).parents[4] / "shared" / "data" / "cifar10-jpeg.tar.gz"
 
@@ -59,10 +59,10 @@ def test_the_same_source_gives_the_same_artifact(archive, fetch_pictures, tmp_pa
 def test_class_folders_may_be_a_data_set_of_the_catalog(archive, cache, tmp_path):
     """It is known by the name it is published under, whatever the artifact calls it."""
     known, settings = KnownDataset("pictures", (original(DATA),)), DownloadSettings.checked(source=str(archive))
-    assert download(settings, str(tmp_path / "raw"), known, PATIENCE).title == settings.dataset
+    assert download(settings, str(tmp_path / "raw"), known).title == settings.dataset
     archive.write_bytes(tar_gz(1000))
     with pytest.raises(PipelineError, match="received md5"):
-        download(settings, str(tmp_path / "raw"), known, PATIENCE)
+        download(settings, str(tmp_path / "raw"), known)
 
 
 def test_an_archive_bomb_is_not_unpacked_to_its_end(archive, fetch_pictures, monkeypatch):

@@ -18,11 +18,10 @@ import sys
 from components.core.catalog import KnownDataset, Original
 from components.download.run import download
 from components.download.settings import DownloadSettings
-from components.download.file_to_fetch import Patience
 
 name, url, md5, size, raw = sys.argv[1:]
 known = KnownDataset("cifar_binary", (Original(name, (url,), md5, int(size)),))
-download(DownloadSettings.checked(dataset="cifar10"), raw, known, Patience(stall_s=60))
+download(DownloadSettings.checked(dataset="cifar10"), raw, known)
 """
 
 

@@ -1,6 +1,5 @@
 """Each fault a server can have: the right bytes in the end, or one clear line. Never a wrong or partial file."""
 
-import dataclasses
 import email.utils
 import hashlib
 import time
@@ -8,8 +7,9 @@ import time
 import pytest
 
 from components.core.errors import PipelineError
+from components.download import transfer
 from tests.components.download.conftest import fetched, nothing_but_the_cache
-from tests.components.download.faulty_server import DATA, HALF, PATIENCE, Answer, original, tar_gz
+from tests.components.download.faulty_server import ATTEMPTS, DATA, HALF, Answer, original, tar_gz
 from tests.servers.certificate import certificate, tls_of  # noqa: F401
 from tests.servers.http_api import Api
 
@@ -33,9 +33,10 @@ def test_a_whole_file(server, place, fetch_known, tmp_path, cache):
     ],
     ids=["truncated", "reset", "stall", "chunked"],
 )
-def test_what_broke_off_is_continued_where_it_did(server, place, fetch_known, tmp_path, fault):
+def test_what_broke_off_is_continued_where_it_did(server, place, fetch_known, tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(transfer, "TIMEOUTS_S", (20, 2))
     server.answers = [fault]
-    fetch_known(original(DATA, place), patience=dataclasses.replace(PATIENCE, stall_s=2))
+    fetch_known(original(DATA, place))
     assert fetched(tmp_path) == DATA
     assert len(server.seen) == 2
     already = int(server.seen[1].range.removeprefix("bytes=").removesuffix("-"))
@@ -47,7 +48,7 @@ def test_what_broke_off_is_continued_where_it_did(server, place, fetch_known, tm
 
 def test_a_server_that_breaks_off_again_and_again_still_delivers(server, place, fetch_known, tmp_path):
     server.answers = [Answer(stop_after=70_000) for _ in range(4)]
-    assert len(server.answers) > PATIENCE.attempts
+    assert len(server.answers) > ATTEMPTS
     fetch_known(original(DATA, place))
     assert fetched(tmp_path) == DATA
 
@@ -65,7 +66,7 @@ def test_a_server_without_progress_is_given_up(server, place, fetch_known, tmp_p
     server.answers = list(answers)
     with pytest.raises(PipelineError, match=f"received: {said}"):
         fetch_known(original(DATA, place))
-    assert len(server.seen) == PATIENCE.attempts
+    assert len(server.seen) == ATTEMPTS
     assert nothing_but_the_cache(tmp_path)
 
 

@@ -78,20 +78,20 @@ def test_a_uri_stands_for_an_object_or_for_what_is_below_it(bucket):
     store.write_bytes("photos.tar", b"archive")
     store.write_bytes("photos/cat/1.jpg", b"cat")
     store.write_bytes("photos/dog/2.jpg", b"dogs")
-    one = find_source(f"{bucket.uri}/photos.tar", SMALL)
+    one = find_source(f"{bucket.uri}/photos.tar")
     assert [stored.size for stored in one.objects()] == [7] == [one.file.size]
     for uri in (f"{bucket.uri}/photos", f"{bucket.uri}/photos/"):
-        many = find_source(uri, SMALL)
+        many = find_source(uri)
         sizes = [stored.size for stored in many.objects()]
         assert (many.file, sizes) == (None, [3, 4])
-    assert len(list(find_source(f"{bucket.scheme}://{bucket.uri.split('/')[2]}", SMALL).objects())) == 3
+    assert len(list(find_source(f"{bucket.scheme}://{bucket.uri.split('/')[2]}").objects())) == 3
     with pytest.raises(NotFound, match="expected an object .*/phot or objects below it, received none"):
-        find_source(f"{bucket.uri}/phot", SMALL)
+        find_source(f"{bucket.uri}/phot")
     with pytest.raises(StorageError, match="expected gs://, s3:// or minio://bucket/key"):
         find_source("/a/path")
     # What was uploaded from macOS looks as it is typed, and is another name.
     store.write_bytes("Ga\u0308rten/1.jpg", b"x")
-    assert find_source(f"{bucket.uri}/G\u00e4rten", SMALL).uri == f"{bucket.uri}/Ga\u0308rten"
+    assert find_source(f"{bucket.uri}/G\u00e4rten").uri == f"{bucket.uri}/Ga\u0308rten"
 
 
 def save(checkpoints: Checkpoints, step: int, directory: pathlib.Path) -> None:
