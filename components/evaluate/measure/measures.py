@@ -8,7 +8,6 @@ probabilities rounded to 0 no longer tell (predict.py).
 scikit-learn does the counting of curves. It is imported where it is used: that takes a second.
 """
 
-import dataclasses
 import math
 import statistics
 
@@ -20,7 +19,6 @@ from components.evaluate.report.facts import Answered, Calibration, CalibrationB
 
 CALIBRATION_BINS = 15
 CURVE_POINTS = 200
-MICRO_STEPS = 10_000  # places on the micro-averaged curve that are looked at beside the right answers
 
 
 def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
@@ -127,22 +125,15 @@ def curves(
 def micro_roc(labels: np.ndarray, probabilities: np.ndarray) -> RocCurve:
     """One ROC curve for all classes: each pair of a picture and a class is one yes-or-no question (micro-average).
 
-    The area is exact. The curve may have as many points as there are questions: those are looked at that lie
-    at a right answer's probability or at one of MICRO_STEPS shares of all. So it takes one sorted copy of the
-    probabilities: 0.2 GB for 50,000 pictures of 1,000 classes, where scikit-learn takes 3.
+    The curve may have as many points as there are questions: those are looked at that lie at a right answer's
+    probability or above it, where its corners are. So it takes one sorted copy of the probabilities: 0.2 GB for 50,000
+    pictures of 1,000 classes, where scikit-learn takes 3.
     """
     everything = np.sort(probabilities, axis=None)
     right = np.sort(probabilities[np.arange(labels.size), labels])
-    wrong = everything.size - right.size
-    steps = np.linspace(0, everything.size - 1, MICRO_STEPS).astype(np.int64)
-    thresholds = np.unique(np.concatenate([right, everything[steps]]))[::-1]
+    thresholds = np.unique(np.concatenate([right, np.nextafter(right, 2), everything[:1]]))[::-1]
     hits = right.size - np.searchsorted(right, thresholds)
-    alarms = everything.size - np.searchsorted(everything, thresholds) - hits
-    lower, upper = (
-        np.searchsorted(everything, right, side) - np.searchsorted(right, right, side) for side in ("left", "right")
-    )
-    area = (lower + upper).sum() / 2 / (right.size * wrong) if wrong else float("nan")
-    return dataclasses.replace(_roc(thresholds, hits, alarms), auc=float(area))
+    return _roc(thresholds, hits, everything.size - np.searchsorted(everything, thresholds) - hits)
 
 
 def macro_auc(curves: dict[int, RocCurve]) -> float | None:

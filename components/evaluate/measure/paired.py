@@ -111,9 +111,9 @@ def by_class(labels: np.ndarray, better: np.ndarray, worse: np.ndarray) -> tuple
 
 
 def difference_interval(
-    better: np.ndarray | float, worse: np.ndarray | float, pictures: np.ndarray | float, confidence: float = 0.95
+    better: np.ndarray | float, worse: np.ndarray | float, pictures: np.ndarray | float
 ) -> tuple[float, float]:
-    """The interval that holds the true difference of two models on the same pictures with the given confidence.
+    """The interval that holds the true difference of two models on the same pictures with 95 % confidence.
 
     It is that of their accuracies if one number is given each, of their mean recalls if one a class is. Agresti and Min
     (2005), "Simple improved confidence intervals for comparing matched proportions": Wald's interval after half a
@@ -128,7 +128,7 @@ def difference_interval(
     Returns:
         Lowest and highest value of the first minus that of the second, within -1 to 1.
     """
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    z = statistics.NormalDist().inv_cdf(0.975)
     better, worse, count = (np.atleast_1d(given).astype(np.float64) for given in (better, worse, pictures))
     shared = count + 2 / len(count)
     spreads = (better + worse + 1) / (count + 2) - ((better - worse) / (count + 2)) ** 2
