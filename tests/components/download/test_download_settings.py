@@ -34,10 +34,6 @@ def test_a_password_is_not_repeated():
     assert "hush" not in str(refused.value)
 
 
-def test_every_setting_is_described():
-    assert all(field.description for field in DownloadSettings.model_fields.values())
-
-
 def test_the_catalog_is_in_order():
     originals = [original for known in DATASETS.values() for original in known.originals]
     for original in originals:

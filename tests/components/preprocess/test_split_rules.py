@@ -250,10 +250,6 @@ def test_image_sizes(value, kept):
     assert settings(image_size=value).image_size == kept
 
 
-def test_every_setting_says_what_it_is():
-    assert all(field.description for field in PreprocessSettings.model_fields.values())
-
-
 def test_last_is_a_slice_to_the_end():
     assert last(11, 0.2) == slice(8, 11)
 
