@@ -27,8 +27,14 @@ import numpy as np
 
 from components.core.framework import load_keras
 from components.train.data import make_feed
+from components.train.device import Device, choose_policy, find_device
 from components.train.network.architecture import ARCHITECTURES
+from components.train.network.augment import make_augmentation
 from components.train.network.layer_list import LayerSpec
+from components.train.network.model import build_model
+from components.train.network.training_model import training_model_class
+from components.train.optimizer import LearningRate
+from components.train.phases import Phase
 from pipeline.keras_side.costs import TRAINING_TIMES, layer_costs
 
 # pipeline/profiles/cifar10-fast.yaml, as a machine without PyYAML reads it; a test compares.
@@ -83,8 +89,6 @@ def main() -> None:
 
     sys.stdout.reconfigure(line_buffering=True)  # whoever ends it half-way has the figures up to there
     load_keras("jax")
-    from components.train.device import find_device
-
     device = find_device("auto")
     if not device.gpus and not arguments.tiny:
         print(f"not measured: no GPU here, but {device.name}")
@@ -106,19 +110,13 @@ def model_to_train(
     settings: types.SimpleNamespace, layers: list[LayerSpec], shape: tuple, policy: str, steps: int, a_call: int
 ) -> Any:
     """The model as the train step has it, about to take so many steps, `a_call` of them at once."""
-    from components.train.network.augment import make_augmentation
-    from components.train.network.model import build_model
-    from components.train.network.training_model import training_model_class
-    from components.train.optimizer import LearningRate
-    from components.train.phases import Phase
-
     trained = training_model_class(make_augmentation(settings, shape), None)
     model = build_model(layers, shape, CLASSES, policy, trained, fused=True, logits=True)
     Phase(0, settings.epochs).prepare(model, settings, LearningRate.of(settings, steps), policy, a_call)
     return model
 
 
-def measure(settings: types.SimpleNamespace, device: Any, splits: dict[str, Split], known: bool) -> None:
+def measure(settings: types.SimpleNamespace, device: Device, splits: dict[str, Split], known: bool) -> None:
     """Prints each figure once it is there. `known`: whether the pictures are such that an accuracy says something."""
     import jax
     import keras
@@ -148,11 +146,8 @@ def measure(settings: types.SimpleNamespace, device: Any, splits: dict[str, Spli
 class Training:
     """The recipe's training, as often as asked, always from the same first weights."""
 
-    def __init__(self, settings: types.SimpleNamespace, device: Any, splits: dict[str, Split]):
+    def __init__(self, settings: types.SimpleNamespace, device: Device, splits: dict[str, Split]):
         import keras
-
-        from components.train.device import choose_policy
-        from components.train.network.model import build_model
 
         keras.utils.set_random_seed(settings.seed)
         self.settings, (self.test, self.truth) = settings, splits["test"]
@@ -196,11 +191,9 @@ class Training:
                 if measured:
                     training.accuracies.append(training.accuracy())
 
-        each = [self.feed.reorder, Clock()]
-        callbacks = Callbacks(
-            each, add_history=True, model=self.model, epochs=self.settings.epochs, steps=self.feed.steps
-        )
-        self.model.fit(self.feed.batches, epochs=self.settings.epochs, callbacks=callbacks, verbose=0, shuffle=False)
+        epochs, each = self.settings.epochs, [self.feed.reorder, Clock()]
+        callbacks = Callbacks(each, add_history=True, model=self.model, epochs=epochs, steps=self.feed.steps)
+        self.model.fit(self.feed.batches, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
         return seconds
 
     def accuracy(self) -> float:
