@@ -24,8 +24,9 @@ from components.train.errors import SettingsError, TooLittleMemoryError
 
 GPU_STEPS_A_CALL = 10
 DEVICES = pathlib.Path("/dev")
-# How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape.
-IN_A_LAYER = "Exception encountered when calling"
+# How Keras begins what a layer refuses as it is called. Some do so only as they train: Dropout, its noise_shape. And
+# how TensorFlow says that it can't train what stands before one: Resizing by area.
+IN_A_LAYER = ("Exception encountered when calling", "gradient registry has no entry")
 
 
 class NodeLostError(PipelineError):

@@ -127,6 +127,8 @@ def parse_architecture(text: str) -> list[LayerSpec]:
             _check_weights(where, layer)
         if layer.type in MIXING_LAYERS:  # labels stay as they are here: half a cat and half a dog would be a cat
             raise PipelineError(f"{where}: expected in augmentation, where it mixes labels too; move it there")
+        if layer.type == "RandomElasticTransform":
+            raise PipelineError(f"{where} can't be used: JAX can't run it; try RandomRotation or RandomShear")
         name = layer.arguments.get("name")
         if isinstance(name, str):  # else there is none, or one that Keras will refuse
             _check_name(where, name, taken)

@@ -164,8 +164,8 @@ def build_layer(
     _check_arguments(where, spec, cls, hidden)
     try:
         arguments = {name: _argument(name, value) for name, value in spec.arguments.items()}
-        # What changes pictures by chance does so in float32: of a rotation in bfloat16 TensorFlow has no gradient.
-        own = "float32" if spec.type.startswith(("AugMix", "Rand")) else policy
+        # What moves or resizes pictures does so in float32: in bfloat16 TensorFlow has no gradient of most of it.
+        own = "float32" if spec.type.startswith(("AugMix", "Rand", "Resizing", "UpSampling2D")) else policy
         return cls(**{"dtype": own, **arguments})
     except Exception as error:  # Keras raises many kinds for a bad argument
         raise SettingsError(f"{where}: {_reason(error)}") from None

@@ -62,6 +62,11 @@ def test_a_trial_trains_with_what_it_changes(tried: Callable, tmp_path: pathlib.
         ('architecture=["Flatten",{"Dense":{"units":4,"kernel_initializer":"Zebra"}}]', "layer 2 (Dense)"),
         ('architecture=["Flatten",{"Dropout":{"rate":0.5,"noise_shape":[3,4]}}]', "calling Dropout.call()"),
         ('architecture=["Flatten",{"Resizing":{"height":8,"width":8}}]', "calling Resizing.call()"),
+        (
+            'architecture=["Flatten",{"Dense":{"units":4}},{"Reshape":{"target_shape":[2,2,1]}},{"UpSampling2D":{"interpolation":'
+            '"area"}},"Flatten"]',
+            "received: gradient registry has no entry for: ResizeArea",
+        ),
         ('optimizer={"SGD":{"clipnorm":"x"}}', "optimizer: sgd doesn't take {'clipnorm': 'x'}"),
         ('optimizer={"RMSprop":{"rho":[1]}}', "optimizer: rmsprop doesn't take {'rho': [1]}"),
         ('optimizer={"Muon":{"ns_steps":"x"}}', "optimizer: muon doesn't take {'ns_steps': 'x'}"),

@@ -43,6 +43,7 @@ def test_a_name_gives_its_layers() -> None:
             "layer 1 (Normalization): expected pixels of 0 to 1",
         ),
         ("[MixUp, Flatten]", "layer 1 (MixUp): expected in augmentation"),
+        ("[RandomElasticTransform, Flatten]", "layer 1 (RandomElasticTransform) can't be used: JAX can't run it; try"),
         ("[{RandomFlip: {mode: sideways}}, Flatten]", "layer 1 (RandomFlip): expected mode horizontal, vertical or "),
         ("[Flatten, {Dense: {units: 3, activation: softmax}}]", "layer 2 (Dense) ends in a softmax"),
         ('[{"Dense": {"units": 3, "activation": {"softmax": null}}}]', "layer 1 (Dense) ends in a softmax"),

@@ -154,8 +154,11 @@ def test_no_argument_of_conv2d_is_left_out() -> None:
         [{"RandomFlip": {"mode": "horizontal"}}, {"DepthwiseConv2D": {"kernel_size": 3}}, "Flatten"],
         [{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"RandomRotation": {"factor": 0.1}}, "Flatten"],
         [{"Reshape": {"target_shape": [24, 24]}}, {"LSTM": {"units": 4}}],
+        [{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"UpSampling2D": {"interpolation": "lanczos3"}}, "Flatten"],
+        [{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"UpSampling2D": {"interpolation": "bicubic"}}, "Flatten"],
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("error:Gradients do not exist")
 def test_other_layers_train(layers: list[Any]) -> None:
     model = build(layers, policy="mixed_bfloat16")
     model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
