@@ -231,7 +231,7 @@ class SaveCheckpoint(Callback):
         self.began = -math.inf
         self.thread: threading.Thread | None = None
         self.failure: BaseException | None = None
-        self.proven = False
+        self.proven = self.last = False
 
     @property
     def busy(self) -> bool:
@@ -243,16 +243,16 @@ class SaveCheckpoint(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self.proven:
-            self._tell_failure(self.last)
+            self._tell_failure()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        last = self.model.stop_training or self.last
-        in_any_case = last and self.checkpoint.kept
+        self.last = self.last or self.model.stop_training
+        in_any_case = self.last and self.checkpoint.kept
         if in_any_case:
             self.close()
         elif self.busy:
             return
-        self._tell_failure(last)
+        self._tell_failure()
         if not in_any_case and time.monotonic() - self.began < EVERY_S:
             return
         arrays = model_state(self.model)  # Keras copies
@@ -262,6 +262,10 @@ class SaveCheckpoint(Callback):
         self.began = time.monotonic()
         self.thread = threading.Thread(target=self._write, args=(arrays, state), name="checkpoint")
         self.thread.start()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.close()
+        self._tell_failure()
 
     def close(self) -> None:
         """Waits for the one that is being written."""
@@ -275,9 +279,9 @@ class SaveCheckpoint(Callback):
         except BaseException as failure:  # for the main thread to deal with
             self.failure = failure
 
-    def _tell_failure(self, last: bool) -> None:
+    def _tell_failure(self) -> None:
         failure, self.failure = self.failure, None
-        if failure and not self.proven and not last:
+        if failure and not self.proven and not self.last:
             raise failure
         if failure:
-            print(f"note: the last checkpoint could not be written: {one_line(failure)}; training goes on", flush=True)
+            print(f"note: the last checkpoint could not be written: {one_line(failure)}", flush=True)
