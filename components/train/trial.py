@@ -9,8 +9,9 @@ keep it in its cache as the trial's result otherwise: a damaged checkpoint or sh
 """
 
 import pathlib
+from collections.abc import Collection
 
-from components.core.artifacts.dataset import read_info
+from components.core.artifacts.dataset import DatasetInfo, read_info
 from components.core.artifacts.dataset_reading import split_count
 from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
@@ -18,8 +19,9 @@ from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
 from components.core.wording import printable
 from components.train.errors import SettingsError, TooLittleMemoryError
-from components.train.run import TrainingResult, train
+from components.train.run import TrainingResult, train, training_identity
 from components.train.settings import TrainSettings
+from components.train.stored_checkpoint import run_key
 
 
 def changed(settings: TrainSettings, changes: str) -> TrainSettings:
@@ -46,18 +48,19 @@ def run_trial(
     settings = changed(settings, changes)
     if settings.nodes > 1:
         raise PipelineError(f"nodes: expected 1 of a sweep, whose trials each have one, received {settings.nodes}")
-    if not split_count(read_info(dataset_path), "validation"):
+    info, varied = read_info(dataset_path), parse_changes(changes)
+    if not split_count(info, "validation"):
         raise PipelineError(
             "expected validation pictures to compare trials by, received a data set without; set validation_split, or "
             "bring a validation folder"
         )
     places = dataset_path, model_path, tensorboard_path, tensorboard_artifact
     try:
-        result = train(settings, *places, varied=parse_changes(changes), keep_checkpoint=keep_checkpoint)
+        result = train(settings, *places, varied=varied, keep_checkpoint=keep_checkpoint)
     except SettingsError as error:
         reason = one_line(error, 300)
         print(f"trial failed: {printable(reason)}", flush=True)
-        _show_failure(tensorboard_path, settings, changes)
+        _show_failure(tensorboard_path, settings, info, varied)
         with whole_directory(model_path) as directory:
             lacked = isinstance(error, TooLittleMemoryError)
             write_trial(directory, Trial(changes=changes, failed=reason, lacked_memory=lacked))
@@ -66,13 +69,14 @@ def run_trial(
     return result
 
 
-def _show_failure(tensorboard_path: str, settings: TrainSettings, changes: str) -> None:
+def _show_failure(tensorboard_path: str, settings: TrainSettings, info: DatasetInfo, varied: Collection[str]) -> None:
     """Gives a trial that failed before it trained its row in the HParams tab; one that failed later has it."""
     from components.train.board.events import hyperparameters
 
     directory = pathlib.Path(tensorboard_path) / "result"
     if not directory.exists():
         events = Events(directory)
-        events.hyperparameters(hyperparameters(settings, settings.precision, parse_changes(changes)), trial=changes)
+        key = run_key(training_identity(settings, info, settings.precision))
+        events.hyperparameters(hyperparameters(settings, settings.precision, varied), trial=key)
         events.ended(succeeded=False)
         events.close()

@@ -84,6 +84,16 @@ def test_a_trial_that_fails_says_why_and_succeeds(
     assert "_hparams_/session_end_info" in accumulated(tmp_path / "board/result").Tags()["tensors"]
 
 
+def test_a_failed_trial_has_a_row_of_its_own_in_hparams(tmp_path: pathlib.Path, digits: str) -> None:
+    """Trials of other sweeps with the same changes stood in it too."""
+    rows = []
+    for place, base in enumerate(({}, {}, {"learning_rate": 0.5})):
+        model, board = str(tmp_path / f"model{place}"), tmp_path / f"board{place}"
+        run_trial(SETTINGS.model_copy(update=base), 'class_weight={"lion":1}', digits, model, str(board))
+        rows.append(hyperparameters(board / "result").group_name)
+    assert rows[0] == rows[1] != rows[2]
+
+
 @pytest.mark.parametrize(
     "error", [ZeroDivisionError("a defect"), OSError(28, "No space left on device"), RuntimeError("INTERNAL: driver")]
 )
