@@ -23,7 +23,7 @@ def write_card(
     metrics: dict[str, Any],
     training: dict[str, Any],
     copies: int | None,
-    registry: str = "",
+    registry: str,
 ) -> None:
     """Writes the card as Markdown.
 
@@ -75,11 +75,11 @@ Test accuracy {manifest.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), t
 def _balanced(manifest: ExportManifest, metrics: dict[str, Any]) -> str:
     """Balanced accuracy, if it tells more than accuracy does, and by which of the two the gate went."""
     decision, said = manifest.decision, ""
-    if decision and decision.balanced_accuracy is not None:
+    if decision.balanced_accuracy is not None:
         low, high = metrics["balanced_accuracy_interval_95"]
         said = f" Balanced accuracy, to which each class counts the same: {decision.balanced_accuracy:.4f} "
         said += f"(95 % interval {low:.4f} to {high:.4f})."
-    return f"{said} The gate went by {METRIC_WORDS[decision.metric]}." if decision else said
+    return f"{said} The gate went by {METRIC_WORDS[decision.metric]}."
 
 
 def _limits(metrics: dict[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _limits(metrics: dict[str, Any]) -> str:
         [card_words.ClassResult(name, score["recall"], score["support"]) for name, score in scores],
         metrics["calibration_error"],
         metrics["calibration_error_by_chance"],
-        [(check["said"], check["passed"]) for check in metrics.get("behaviour", {}).get("checks", [])],
+        [(check["said"], check["passed"]) for check in metrics["behaviour"]["checks"]],
         _text,
     )
     return "## Limits\n\n" + "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
@@ -153,25 +153,27 @@ def _data(manifest: ExportManifest) -> str:
 
 
 def _training(manifest: ExportManifest, training: dict[str, Any]) -> str:
-    settings = {name: _text(str(value)) for name, value in training["settings"].items()}
-    started = training.get("started_from")
-    facts = {
-        "started from": f"{_text(started['name'])}, sha256 {started['sha256']}" if started else None,
-        "weights": f"{training['parameters']:,}" if "parameters" in training else None,
-        "epochs trained": training.get("epochs"),
-        "epoch kept": training.get("best_epoch"),
-        "device": training.get("device"),
-        "layers computed in": training.get("precision"),
+    facts = {name: _text(str(value)) for name, value in training["settings"].items()}
+    if started := training.get("started_from"):
+        facts["started from"] = f"{_text(started['name'])}, sha256 {started['sha256']}"
+    facts |= {
+        "weights": f"{training['parameters']:,}",
+        "epochs trained": training["epochs"],
+        "epoch kept": training["best_epoch"],
+        "device": training["device"],
+        "layers computed in": training["precision"],
     }
-    trained_with = ", ".join(f"{name} {version}" for name, version in training.get("versions", {}).items())
-    exported_with = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     return f"""## Training
 
-{_facts(settings | {name: value for name, value in facts.items() if value is not None})}
+{_facts(facts)}
 
-Trained with {trained_with or "versions that were not recorded"}; exported with {exported_with}; code revision \
+Trained with {_versions(training["versions"])}; exported with {_versions(manifest.versions)}; code revision \
 {manifest.code_revision}.
 """
+
+
+def _versions(packages: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def _facts(values: dict[str, Any]) -> str:

@@ -44,21 +44,21 @@ class ExportManifest(pydantic.BaseModel):
     model_version: int
     class_names: list[str]
     image_shape: tuple[int, int, int]
-    resize: Literal["resize", "crop"] = "crop"
+    resize: Literal["resize", "crop"]
     accuracy: float
     loss: float
-    metrics: dict[str, Any] = {}
-    decision: Decision | None = None
+    metrics: dict[str, Any]
+    decision: Decision
     dataset: str
-    dataset_title: str = ""
-    pictures: dict[str, int] = {}
+    dataset_title: str
+    pictures: dict[str, int]
     dataset_fingerprint: str
     source_uri: str
     source_sha256: str
-    model_sha256: str = ""
-    weights_sha256: str = ""
-    training: dict[str, Any] = {}
-    code_revision: str = ""
+    model_sha256: str
+    weights_sha256: str
+    training: dict[str, Any]
+    code_revision: str
     versions: dict[str, str]
     formats: dict[str, ExportedFormat]
     files: list[ExportedFile]

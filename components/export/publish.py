@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from components.core.artifacts.evaluation import Decision, read_decision
+from components.core.artifacts.evaluation import read_decision
 from components.core.errors import PipelineError
-from components.core.registry import NumberTakenError, OvertakenError, Registry, RolledBackError, read_export
+from components.core.registry import OvertakenError, Registry, RolledBackError, read_export
 from components.core.storage import Denied
 from components.core.storage.errors import tell
 
@@ -35,7 +35,11 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
     decision = read_decision(evaluation_path)
     if not registry_uri:
         return Published(0, False, "exported")
-    _check(decision, registry_uri, model_name)
+    if (decision.registry, decision.model_name) != (registry_uri, model_name):
+        raise PipelineError(
+            f"expected the gate's decision on {model_name} in {registry_uri}, received one on {decision.model_name} in "
+            f"{decision.registry or 'no registry'}; run evaluate with the same model_name and publish_uri"
+        )
     registry, over = Registry(registry_uri), decision.champion
     saved_model, extras, facts = read_export(exported_path)
     number = _published_already(registry, model_name, facts)
@@ -45,13 +49,7 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
             if _champion(registry, model_name) != over:
                 return _overtaken(registry, model_name, 0, over)
             number = registry.publish(model_name, saved_model, extras, facts, challenger=True).number
-        try:
-            registry.promote(model_name, number, over=over)
-        except NumberTakenError:
-            # By hand, since the number was given out. The next one is above that.
-            _withdraw(registry, model_name, number)
-            number = registry.publish(model_name, saved_model, extras, facts, challenger=True).number
-            registry.promote(model_name, number, over=over)
+        registry.promote(model_name, number, over=over)
     except OvertakenError:
         return _overtaken(registry, model_name, number, over)
     except RolledBackError as refused:
@@ -59,15 +57,6 @@ def publish(registry_uri: str, model_name: str, exported_path: str, evaluation_p
         done = f"exported and published as version {number}, not as the champion" if kept else "exported, not published"
         return _told(number if kept else 0, False, f"{done}: {refused}")
     return _told(number, True, f"exported and published as version {number}, the champion")
-
-
-def _check(decision: Decision, registry_uri: str, model_name: str) -> None:
-    """Refuses a decision that is not about this."""
-    if (decision.registry, decision.model_name) != (registry_uri, model_name):
-        raise PipelineError(
-            f"expected the gate's decision on {model_name} in {registry_uri}, received one on {decision.model_name} in "
-            f"{decision.registry or 'no registry'}; run evaluate with the same model_name and publish_uri"
-        )
 
 
 def _published_already(registry: Registry, name: str, facts: dict[str, Any]) -> int:

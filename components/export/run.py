@@ -1,7 +1,6 @@
 """Writes the export artifact: what serving loads, with the proof that it answers as evaluate measured."""
 
 import hashlib
-import importlib.metadata
 import json
 import pathlib
 import shutil
@@ -35,7 +34,7 @@ from components.export.formats.saved_model import write_saved_model
 from components.export.manifest import ExportedFormat, ExportManifest, list_files, size_of, write_export_manifest
 from components.export.reference import reference_of
 from components.export.settings import ExportSettings
-from components.export.verify import FormatProof, Verifier
+from components.export.verify import FormatProof, Verifier, version_of
 
 # Float32 rounding of one runtime against another reaches 1e-5; a wrong weight or a forgotten scaling is far above this.
 TOLERANCE = 1e-4
@@ -90,7 +89,7 @@ def export(
             resize=info.resize,
             accuracy=metrics["accuracy"],
             loss=metrics["loss"],
-            metrics={name: metrics[name] for name in SCALARS if name in metrics},
+            metrics={name: metrics[name] for name in SCALARS},
             decision=decision,
             dataset=info.dataset,
             dataset_title=info.called,
@@ -102,7 +101,7 @@ def export(
             weights_sha256=_weights_sha256(model),
             training=_shortened(training),
             code_revision=code_revision(),
-            versions=_versions(),
+            versions={name: version_of(name) for name in ("keras", "numpy", "tensorflow")},
             formats={
                 name: ExportedFormat(
                     **proof.model_dump(),
@@ -232,9 +231,3 @@ def _weights_sha256(model: Any) -> str:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    import tensorflow as tf
-
-    return {name: importlib.metadata.version(name) for name in ("keras", "numpy")} | {"tensorflow": tf.__version__}

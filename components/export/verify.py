@@ -13,7 +13,7 @@ import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Self
 
@@ -119,8 +119,8 @@ def _prove(connection: Connection, log: str, dataset: str, evaluation: str, pict
     measured = read_probabilities(evaluation)
     limit = min(pictures or len(measured), len(measured))
     checked = [_checked(name, path, dataset, info, measured[:limit]) for name, path in _asked(connection)]
-    for finish in checked:
-        connection.send(next(finish))
+    for finished in checked:
+        connection.send(finished())
 
 
 def _asked(connection: Connection) -> Iterator[tuple[str, str]]:
@@ -131,56 +131,53 @@ def _asked(connection: Connection) -> Iterator[tuple[str, str]]:
         yield message
 
 
-def _checked(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
-    """Proves one file at once; the finished answer, with the latencies, is what the iterator gives when asked."""
-    work = _work(name, path, dataset, info, measured)
+def _checked(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Callable[[], dict]:
+    """Proves one file; what it returns takes the latencies, and gives the answer."""
     try:
-        next(work)
+        return _work(name, path, dataset, info, measured)
     except Exception as error:
         said = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {one_line(error, 300)}"
-        return iter([{"error": said}])
-    return work
+        return lambda: {"error": said}
 
 
-def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Iterator[dict]:
+def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.ndarray) -> Callable[[], dict]:
     from components.export.formats.runtimes import open_runtime
     from components.export.smoke import smoke_test
 
     answer = open_runtime(name, path)
-    right = same = done = evaluated = 0
-    largest = 0.0
     batch = np.empty(0)
+    labels: list[np.ndarray] = []
+    answers: list[np.ndarray] = []
     # As many at once as evaluate asks: the same batch sums in the same order.
-    for pictures, labels in _first(batches(dataset, info, "test"), len(measured)):
+    for pictures, classes in _first(batches(dataset, info, "test"), len(measured)):
         batch = batch if len(batch) else pictures
-        probabilities = np.asarray(answer(pictures), np.float32)
-        expected = measured[done : done + len(pictures)]
-        given, wanted = probabilities.argmax(axis=1), expected.argmax(axis=1)
-        right += int((given == labels).sum())
-        evaluated += int((wanted == labels).sum())
-        same += int((given == wanted).sum())
-        difference = float(np.abs(probabilities - expected).max())
-        if not np.isfinite(difference):
-            raise PipelineError("expected finite probabilities, received NaN or infinity")
-        largest = max(largest, difference)
-        done += len(pictures)
+        labels.append(classes)
+        answers.append(np.asarray(answer(pictures), np.float32))
+    probabilities, truth = np.concatenate(answers), np.concatenate(labels)
+    largest = float(np.abs(probabilities - measured).max())
+    if not np.isfinite(largest):
+        raise PipelineError("expected finite probabilities, received NaN or infinity")
+    given, wanted = probabilities.argmax(axis=1), measured.argmax(axis=1)
     few = batch[:SMOKE_PICTURES]
     smoke = smoke_test(path, few) if name == "saved_model" else []
-    yield {}
-    alone = statistics.median(_seconds(answer, few[:1]) for _ in range(TIMED_CALLS))
     package = FORMATS[name].runtime
-    proof = FormatProof(
-        runtime=f"{package} {_version(package)}",
-        pictures=done,
-        accuracy=right / done,
-        evaluated_accuracy=evaluated / done,
-        agreement=same / done,
-        largest_difference=largest,
-        latency_ms=round(1e3 * alone, 3),
-        batch_latency_ms=round(1e3 * _seconds(answer, batch) / len(batch), 3),
-        smoke=smoke,
-    )
-    yield proof.model_dump()
+
+    def finished() -> dict:
+        alone = statistics.median(_seconds(answer, few[:1]) for _ in range(TIMED_CALLS))
+        proof = FormatProof(
+            runtime=f"{package} {version_of(package)}",
+            pictures=len(truth),
+            accuracy=float((given == truth).mean()),
+            evaluated_accuracy=float((wanted == truth).mean()),
+            agreement=float((given == wanted).mean()),
+            largest_difference=largest,
+            latency_ms=round(1e3 * alone, 3),
+            batch_latency_ms=round(1e3 * _seconds(answer, batch) / len(batch), 3),
+            smoke=smoke,
+        )
+        return proof.model_dump()
+
+    return finished
 
 
 def _seconds(answer: "Answer", pictures: np.ndarray) -> float:
@@ -199,7 +196,8 @@ def _first(found: Iterator[tuple[np.ndarray, np.ndarray]], count: int) -> Iterat
             return
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version of a package."""
     if package == "tensorflow":  # its distribution has another name on each platform
         import tensorflow as tf
 

@@ -46,14 +46,13 @@ promoted: then pin the server to the champion (`models serve NAME`).
 Registries of earlier releases, which published to models/NAME/N/ before anything was decided, are read as they are.
 """
 
-from components.core.registry.champion import Champion, NumberTakenError, OvertakenError, RolledBackError
+from components.core.registry.champion import Champion, OvertakenError, RolledBackError
 from components.core.registry.publishing import read_export
 from components.core.registry.registry import Registry
 from components.core.registry.versions import UnreadableVersion, Version
 
 __all__ = [
     "Champion",
-    "NumberTakenError",
     "OvertakenError",
     "Registry",
     "RolledBackError",

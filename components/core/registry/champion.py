@@ -172,10 +172,6 @@ class OvertakenError(StorageError):
     """Another champion than the one that was compared with."""
 
 
-class NumberTakenError(StorageError):
-    """Somebody else has put files under the version's number, where servers look."""
-
-
 class RolledBackError(StorageError):
     """The version, or an identical model, was rolled back, and nobody has named it since."""
 

@@ -152,7 +152,7 @@ class Registry:
         Raises:
             NotFound, Corrupted: no such version, or it is not as it was published; names the file. All of it is read.
             OvertakenError. RolledBackError.
-            NumberTakenError.
+            StorageError: files lie where it is to go that this registry did not put there.
             PreconditionFailed: somebody else made another champion at the same moment.
         """
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from components.core.artifacts.served_model import EXTRAS
-from components.core.registry.champion import Champion, NumberTakenError
+from components.core.registry.champion import Champion
 from components.core.registry.layout import place, served_numbers, staged, staged_place
-from components.core.storage import Corrupted, NotFound, Store
+from components.core.storage import Corrupted, NotFound, StorageError, Store
 from components.core.storage.bundle import MANIFEST, BundledFile, Manifest, fetch, read_manifest
 
 Result = TypeVar("Result")
@@ -192,10 +192,10 @@ def split_served(store: Store, name: str, number: int, ours: dict[str, int]) -> 
 
 
 def refuse_foreign_files(store: Store, name: str, number: int) -> None:
-    """Raises NumberTakenError if something lies under a version's number that is no part of it: copies would mix."""
+    """Raises StorageError if something lies under a version's number that is no part of it: copies would mix."""
     _, others = split_served(store, name, number, files_in_staging(store, name, number))
     if others:
-        raise NumberTakenError(
+        raise StorageError(
             f"expected nothing yet at {store.uri(place(name, number))}, received {store.uri(others[0])}, which this "
-            "registry did not put there; move it away, or publish the version again"
+            "registry did not put there; move it away"
         )

@@ -71,9 +71,7 @@ def test_a_proof_compares_answers_and_its_times_are_of_them_alone(trained, evalu
     others = np.concatenate([np.roll(measured[:10], 1, axis=1), measured[10:]])  # of 10 the next class
     monkeypatch.setattr(verify.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(runtimes, "open_runtime", lambda name, path: answer)
-    work = verify._work("keras", "model.keras", trained.dataset, read_info(trained.dataset), measured)
-    next(work)
-    proof = next(work)
+    proof = verify._work("keras", "model.keras", trained.dataset, read_info(trained.dataset), measured)()
     assert (proof["pictures"], proof["latency_ms"], proof["batch_latency_ms"]) == (100, 3.0, 1.02)
     right, before = (float((each.argmax(axis=1) == labels).mean()) for each in (others, measured))
     assert right < before and (proof["accuracy"], proof["evaluated_accuracy"]) == (right, before)

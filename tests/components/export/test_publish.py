@@ -157,23 +157,6 @@ def test_a_step_that_comes_too_late_to_tell_of_its_own_success(place, exported, 
 
 
 @in_two_places
-def test_a_number_that_was_put_there_by_hand_meanwhile_is_left_to_that(place, exported, decided, monkeypatch):
-    publish(place.uri, "digits", exported("first"), decided(0))
-    promote = Registry.promote
-
-    def put_there_by_hand(registry, name, version, **options):
-        monkeypatch.setattr(Registry, "promote", promote)
-        registry.store.write_bytes(f"models/digits/{version}/saved_model.pb", b"by hand")
-        return promote(registry, name, version, **options)
-
-    monkeypatch.setattr(Registry, "promote", put_there_by_hand)
-    assert publish(place.uri, "digits", exported("second"), decided(1))[:2] == (3, True)
-    registry = Registry(place.uri)
-    assert registry.store.read_bytes("models/digits/2/saved_model.pb") == b"by hand"
-    assert [version.number for version in registry.versions("digits")] == [1, 3]
-
-
-@in_two_places
 @pytest.mark.parametrize("died", ["before it was promoted", "after it was promoted"])
 def test_a_step_that_was_killed_and_runs_again_publishes_once(place, exported, decided, died, monkeypatch):
     artifact, evaluation = exported("first"), decided(0)
