@@ -14,7 +14,7 @@ class Stored:
         key: its name; below the store's location where a Store returns it, whole where a backend does.
         size: bytes.
         generation: an opaque token that changes with every write (GCS generation, S3 ETag).
-        checksums: of the whole content, in hexadecimal, by algorithm: crc32c, sha256, md5. What the store knows
+        checksums: of the whole content, in hexadecimal, by algorithm: crc32c, md5, etag-of-parts. What the store knows
             without another request, so possibly nothing.
         updated: Unix time of the last write, in seconds; 0 where not known.
     """

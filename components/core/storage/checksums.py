@@ -10,8 +10,6 @@ from components.core.storage.backend import Stored
 from components.core.storage.errors import Corrupted
 
 CHUNK = 1 << 20
-# The first one that an object has is the one compared: the fastest first, they all tell a damaged byte.
-ALGORITHMS = ("crc32c", "sha256", "md5")
 # `etag-BYTES,BYTES,...`: the MD5 of the parts' MD5s and their number, as S3 names an object that was uploaded in parts.
 ETAG_OF_PARTS = "etag-"
 
@@ -48,45 +46,29 @@ def _new(algorithm: str):
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
-def digest_of(data: bytes, algorithm: str) -> str:
-    """The checksum of `data` in hexadecimal. CRC-32C runs at 20 GB/s, SHA-256 at 0.9, MD5 at 0.5."""
+def digest_of(content: bytes | pathlib.Path, algorithm: str) -> str:
+    """The checksum of bytes, or of a file's, in hexadecimal. CRC-32C runs at 20 GB/s, MD5 at 0.5."""
     digest = _new(algorithm)
-    digest.update(data)
-    return digest.hexdigest()
-
-
-def digest_of_file(path: pathlib.Path, algorithm: str) -> str:
-    """The checksum of a file's bytes in hexadecimal."""
-    digest = _new(algorithm)
-    with path.open("rb") as file:
+    if isinstance(content, bytes):
+        digest.update(content)
+        return digest.hexdigest()
+    with content.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def known(stored: Stored) -> str | None:
-    """The algorithm to compare `stored` by; None if the store promised nothing."""
-    of_parts = (algorithm for algorithm in stored.checksums if algorithm.startswith(ETAG_OF_PARTS))
-    return next((algorithm for algorithm in ALGORITHMS if algorithm in stored.checksums), next(of_parts, None))
+    """The algorithm to compare `stored` by, the fastest, as all tell a damaged byte; None if none was promised."""
+    return min(stored.checksums, default=None)  # crc32c, etag-..., md5
 
 
-def check_data(data: bytes, stored: Stored, uri: str) -> None:
-    """Raises Corrupted unless `data` has the size and the checksum of `stored`."""
-    algorithm = known(stored)
-    found = digest_of(data, algorithm) if algorithm else ""
-    _compare(len(data), algorithm, found, stored, uri)
-
-
-def check_file(path: pathlib.Path, stored: Stored, uri: str) -> None:
-    """Raises Corrupted unless the file has the size and the checksum of `stored`."""
-    algorithm = known(stored)
-    found = digest_of_file(path, algorithm) if algorithm else ""
-    _compare(path.stat().st_size, algorithm, found, stored, uri)
-
-
-def _compare(size: int, algorithm: str | None, found: str, stored: Stored, uri: str) -> None:
+def check(content: bytes | pathlib.Path, stored: Stored, uri: str) -> None:
+    """Raises Corrupted unless these bytes, or a file's, have the size and the checksum of `stored`."""
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size != stored.size:
         raise Corrupted(f"expected {stored.size:,} bytes of {uri}, received {size:,}; run again")
-    if algorithm and found != stored.checksums[algorithm]:
+    algorithm = known(stored)
+    if algorithm and (found := digest_of(content, algorithm)) != stored.checksums[algorithm]:
         named = algorithm.partition(",")[0]
         raise Corrupted(f"expected {uri} with {named} {stored.checksums[algorithm]}, received {found}; run again")

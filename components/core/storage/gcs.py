@@ -19,7 +19,7 @@ from google.cloud.storage import transfer_manager
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.core.storage.backend import Limits, Page, Stored
-from components.core.storage.checksums import digest_of, digest_of_file
+from components.core.storage.checksums import digest_of
 from components.core.storage.errors import UNREADABLE, Corrupted, Denied, NotFound, StorageError, Transient, readable
 from components.core.storage.gcs_errors import LOG_IN, explain_gcs
 from components.core.storage.location import is_url
@@ -125,7 +125,7 @@ class GcsBackend:
 
     @readable(AttributeError)
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
-        crc32c = digest_of_file(path, "crc32c")
+        crc32c = digest_of(path, "crc32c")
         blob = self.bucket.blob(key)
         try:
             with self.wire.counting(f"/{self.name}/{key}", sent):

@@ -15,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as boto
 
 from components.core.storage.backend import Limits, Page, Stored
-from components.core.storage.checksums import ETAG_OF_PARTS, digest_of, digest_of_file
+from components.core.storage.checksums import ETAG_OF_PARTS, digest_of
 from components.core.storage.errors import (
     UNREADABLE,
     Denied,
@@ -138,7 +138,7 @@ class S3Backend:
 
     @readable(KeyError)
     def put_large(self, key: str, path: pathlib.Path, sent: Callable[[int], None]) -> Stored:
-        crc32c = digest_of_file(path, CRC32C)
+        crc32c = digest_of(path, CRC32C)
         size = path.stat().st_size
         part = max(self.limits.part, -(-size // MAX_PARTS))
         uri = f"{self.scheme}://{self.name}/{key}"
