@@ -14,17 +14,10 @@ REFUSED = {errno.EROFS: "it is read-only", errno.EACCES: "no permission", errno.
 DISK_FULL = re.compile(r"no space left on device|\d+ requested and \d+ written", re.IGNORECASE)
 # The words of TensorFlow, XLA, CUDA, cuDNN, NumPy and C++; what follows on the line says how much was asked for.
 OUT_OF_MEMORY = re.compile(
-    "("
-    + "|".join(
-        f"{words}[^\n]*"
-        for words in (
-            "OOM when allocating", "RESOURCE_EXHAUSTED", "Out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "ALLOC_FAILED",
-            "Unable to allocate ", "Failed to allocate memory", "Cannot allocate memory", "(?:std::)?bad_alloc",
-        )
-    )
-    + ")",
+    r"(OOM when allocating|RESOURCE_EXHAUSTED|Out of memory|CUDA_ERROR_OUT_OF_MEMORY|ALLOC_FAILED|Unable to allocate |"
+    r"Failed to allocate memory|Cannot allocate memory|(std::)?bad_alloc).*",
     re.IGNORECASE,
-)  # fmt: skip
+)
 LONGEST = 200
 MOST_AT_ONCE, MOST_PIXELS = 256, 1 << 20
 CGROUP = pathlib.Path("/sys/fs/cgroup")

@@ -8,6 +8,7 @@ Below the run's place each step that was executed has a folder of its own:
 A step that an earlier run answered for has left nothing here.
 """
 
+import dataclasses
 import re
 
 from components.core.artifacts.answered import ANSWERED_FILE, PredictionSummary
@@ -70,16 +71,16 @@ def _success(store: Store, folders: dict[str, list[str]], outcome: RunOutcome) -
     keys = [key for objects in folders.values() for key in objects]
     if answered := next((key for key in keys if re.fullmatch(rf"predict/.+/{re.escape(ANSWERED_FILE)}", key)), ""):
         told = PredictionSummary.model_validate_json(store.read_bytes(answered))
-        return RunOutcome(outcome.run_name, outcome.run_id, told.said, cause=told.report or told.place)
+        return dataclasses.replace(outcome, outcome=told.said, cause=told.report or told.place)
     decided = next((key for key in keys if re.fullmatch(rf"evaluate/.+/{re.escape(DECISION_FILE)}", key)), "")
     if not decided:
-        return RunOutcome(outcome.run_name, outcome.run_id, outcome.outcome, cause=ANSWERED_BEFORE)
+        return dataclasses.replace(outcome, cause=ANSWERED_BEFORE)
     decision = Decision.model_validate_json(store.read_bytes(decided))
     said = [line for key in keys if key.startswith("export/") and LOGS in key for line in _lines(store, key)]
     exported = next((line for line in reversed(said) if line.startswith("exported")), "")
     word = exported or ("exported" if decision.passed else "not exported")
-    accuracies = decision.accuracy, decision.balanced_accuracy
-    return RunOutcome(outcome.run_name, outcome.run_id, word, *accuracies, cause=decision.said)
+    figures = dataclasses.replace(outcome, accuracy=decision.accuracy, balanced_accuracy=decision.balanced_accuracy)
+    return dataclasses.replace(figures, outcome=word, cause=decision.said)
 
 
 def _failure(store: Store, folders: dict[str, list[str]]) -> tuple[str, str]:

@@ -48,6 +48,7 @@ class Events:
         has 126 kB then in place of 674, ten of which each run has, and TensorBoard keeps all of them in its memory."""
         from PIL import Image
         from tensorboard.plugins.image import metadata
+        from tensorboard.util.tensor_util import make_tensor_proto
 
         files = {kind: io.BytesIO() for kind in ("PNG", "JPEG")}
         for kind, file in files.items():
@@ -57,7 +58,7 @@ class Events:
         # What its plugin reads: width, height, and a file a picture.
         values = [str(width).encode(), str(height).encode(), smaller]
         described = metadata.create_summary_metadata(display_name=None, description=description)
-        self._write(_summary(tag, np.array(values, dtype=object), described), step)
+        self._write_value(tag, described, make_tensor_proto(np.array(values, dtype=object)), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         """How values spread, over 30 bins."""
@@ -83,16 +84,13 @@ class Events:
 
     def ended(self, succeeded: bool) -> None:
         """How the trial ended; one that never says so counts as running."""
-        from tensorboard.compat.proto import summary_pb2
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
         # As tensorboard.plugins.hparams.summary.session_end_pb does it, which loads TensorFlow to do so.
         status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
         end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
         said = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
-        summary = summary_pb2.Summary()
-        summary.value.add(tag=metadata.SESSION_END_INFO_TAG, metadata=said, tensor=metadata.NULL_TENSOR)
-        self._write(summary, 0)
+        self._write_value(metadata.SESSION_END_INFO_TAG, said, metadata.NULL_TENSOR, 0)
 
     def flush(self) -> None:
         """Puts what was written into the file."""
@@ -107,11 +105,9 @@ class Events:
 
         self.writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
 
+    def _write_value(self, tag: str, described: Any, tensor: Any, step: int) -> None:
+        from tensorboard.compat.proto import summary_pb2
 
-def _summary(tag: str, tensor: np.ndarray, described: Any) -> Any:
-    from tensorboard.compat.proto import summary_pb2
-    from tensorboard.util.tensor_util import make_tensor_proto
-
-    summary = summary_pb2.Summary()
-    summary.value.add(tag=tag, metadata=described, tensor=make_tensor_proto(tensor))
-    return summary
+        summary = summary_pb2.Summary()
+        summary.value.add(tag=tag, metadata=described, tensor=tensor)
+        self._write(summary, step)

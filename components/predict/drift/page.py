@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,14 +42,6 @@ class Change(NamedTuple):
     reference: float
     found: float
     examples: list[np.ndarray]
-
-
-class Stranger(NamedTuple):
-    """One of the pictures that are least like what the model knows."""
-
-    name: str
-    said: str
-    pixels: np.ndarray
 
 
 def write_drift_report(
@@ -143,10 +135,12 @@ def value_text(measure: str, value: float) -> str:
     return page_percent(min(max(value, 0.0), 1.0))
 
 
-def _stranger(odd: Odd, reference: Reference) -> Stranger:
-    half, width = middle(reference.measures[odd.measure])
-    usual = f"it knows about {value_text(odd.measure, half)}" if width > 0 else ""
-    return Stranger(odd.name, f"{odd.measure} {value_text(odd.measure, odd.value)}; {usual}", unpacked(odd.png))
+def _stranger(odd: Odd, reference: Reference) -> dict[str, Any]:
+    """One of the pictures that are least like what the model knows."""
+    usual, _ = middle(reference.measures[odd.measure])
+    found, known = (value_text(odd.measure, value) for value in (odd.value, usual))
+    said = f"{odd.measure} {found}; it knows about {known}"
+    return {"name": odd.name, "said": said, "pixels": unpacked(odd.png)}
 
 
 def chart(drift: Drift, reference: Reference) -> Chart:

@@ -97,8 +97,6 @@ def middle(histogram: Histogram) -> tuple[float, float]:
 
 def _oddest(batch: Batch[Picture], values: dict[str, np.ndarray], known: dict[str, Histogram]) -> list[Odd]:
     names = [name for name in known if name != "certainty"]  # a certain answer is not an odd picture
-    if not names:
-        return []
     middles = [middle(known[name]) for name in names]
     distances = np.stack(
         [np.abs(values[name] - half) / width for name, (half, width) in zip(names, middles, strict=True)]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.pictures import jpeg
+from components.core.pictures import decode
 from components.core.pictures.decode import Target, open_picture
+from components.core.pictures.jpeg import decode_plain_jpeg
 
 SIDE = 2000
 
@@ -23,10 +24,10 @@ def opened(payload: bytes) -> tuple[int, int]:
     return picture.height, picture.width
 
 
-@pytest.mark.parametrize("package", [jpeg.simplejpeg, None])
-def test_one_of_very_many_scans_is_refused(monkeypatch, package):
+@pytest.mark.parametrize("short_way", [decode_plain_jpeg, lambda *_: None])
+def test_one_of_very_many_scans_is_refused(monkeypatch, short_way):
     """Its last scan again and again, each of which is a pass over the whole picture."""
-    monkeypatch.setattr(jpeg, "simplejpeg", package)
+    monkeypatch.setattr(decode, "decode_plain_jpeg", short_way)
     whole = white(progressive=True)
     scan, end = whole[whole.rindex(b"\xff\xda") : -2], whole[-2:]
     with pytest.raises(ValueError, match="a JPEG of more than 100 scans"):
