@@ -130,14 +130,15 @@ class ArchiveSource(PictureSource):
                 held += length
             if batch and (len(batch) == size or held > BATCH_BYTES or not wanted):
                 if self.store.stat(self.archive.name) != self.lying:  # its members go by their places
-                    raise PipelineError(
-                        f"expected {self.uri!a} as it was when its pictures were listed, received one that was changed "
-                        "since; run again once it is whole"
-                    )
+                    break
                 yield batch
                 batch, held = [], 0
             if not wanted:
                 return
+        raise PipelineError(
+            f"expected {self.uri!a} as it was when its pictures were listed, received one that was changed since; run "
+            "again once it is whole"
+        )
 
     def read(self, picture: Picture) -> bytes:
         refuse_films(picture.size)

@@ -225,20 +225,20 @@ def test_an_archive_is_answered_member_by_member_and_once(kind, here, tmp_path, 
     assert predict(wanted).pictures == 0
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize(("kind", "count"), [("zip", 9), ("tar", 9), ("tar", 8)])
 def test_an_archive_that_another_takes_the_place_of_once_it_is_listed_is_not_answered(
-    kind, here, tmp_path, digits, monkeypatch
+    kind, count, here, tmp_path, digits, monkeypatch
 ):
-    """Its members would have been answered under the names of the other's."""
+    """Its members would have been answered under the names of the other's; those of one with fewer never were."""
     pictures = digits.splits["validation"][0][:9]
     archive = shutil.make_archive(str(tmp_path / "sent"), kind, write_pictures(tmp_path / "sent", pictures))
-    newer = shutil.make_archive(str(tmp_path / "newer"), kind, write_pictures(tmp_path / "newer", pictures, 1))
+    newer = shutil.make_archive(str(tmp_path / "newer"), kind, write_pictures(tmp_path / "newer", pictures[:count], 1))
     load = champion.load_answering
     with monkeypatch.context() as loading:
         loading.setattr(champion, "load_answering", lambda path: (shutil.move(newer, archive), load(path))[1])
         assert "was changed" in refusal(here(archive))
     assert rows(str(tmp_path)) == []
-    assert predict(here(archive)).pictures == 9
+    assert predict(here(archive)).pictures == count
 
 
 def test_a_folder_has_one_name_from_wherever_it_is_asked(here, tmp_path, inbox, monkeypatch):
