@@ -34,7 +34,7 @@ from components.export.formats.saved_model import write_saved_model
 from components.export.manifest import ExportedFormat, ExportManifest, list_files, size_of, write_export_manifest
 from components.export.reference import reference_of
 from components.export.settings import ExportSettings
-from components.export.verify import FormatProof, Verifier, version_of
+from components.export.verify import FormatProof, Verifier, package_version
 
 # Float32 rounding of one runtime against another reaches 1e-5; a wrong weight or a forgotten scaling is far above this.
 TOLERANCE = 1e-4
@@ -101,7 +101,7 @@ def export(
             weights_sha256=_weights_sha256(model),
             training=_shortened(training),
             code_revision=code_revision(),
-            versions={name: version_of(name) for name in ("keras", "numpy", "tensorflow")},
+            versions={name: package_version(name) for name in ("keras", "numpy", "tensorflow")},
             formats={
                 name: ExportedFormat(
                     **proof.model_dump(),

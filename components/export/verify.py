@@ -165,7 +165,7 @@ def _work(name: str, path: str, dataset: str, info: DatasetInfo, measured: np.nd
     def finished() -> dict:
         alone = statistics.median(_seconds(answer, few[:1]) for _ in range(TIMED_CALLS))
         proof = FormatProof(
-            runtime=f"{package} {version_of(package)}",
+            runtime=f"{package} {package_version(package)}",
             pictures=len(truth),
             accuracy=float((given == truth).mean()),
             evaluated_accuracy=float((wanted == truth).mean()),
@@ -196,7 +196,7 @@ def _first(found: Iterator[tuple[np.ndarray, np.ndarray]], count: int) -> Iterat
             return
 
 
-def version_of(package: str) -> str:
+def package_version(package: str) -> str:
     """The installed version of a package."""
     if package == "tensorflow":  # its distribution has another name on each platform
         import tensorflow as tf

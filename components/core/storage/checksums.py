@@ -63,7 +63,7 @@ def known(stored: Stored) -> str | None:
     return min(stored.checksums, default=None)  # crc32c, etag-..., md5
 
 
-def check(content: bytes | pathlib.Path, stored: Stored, uri: str) -> None:
+def check_bytes(content: bytes | pathlib.Path, stored: Stored, uri: str) -> None:
     """Raises Corrupted unless these bytes, or a file's, have the size and the checksum of `stored`."""
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size != stored.size:

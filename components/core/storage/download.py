@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from components.core.files import hidden_beside
 from components.core.progress import Progress
 from components.core.storage.backend import Stored
-from components.core.storage.checksums import check, known
+from components.core.storage.checksums import check_bytes, known
 from components.core.storage.errors import Corrupted, PreconditionFailed, StorageError
 from components.core.storage.objects import Objects
 
@@ -55,7 +55,7 @@ class Landing:
         if not known(self.stored):
             return False
         try:
-            check(self.path, self.stored, "")
+            check_bytes(self.path, self.stored, "")
         except Corrupted:
             return False
         self.here = self.stored.size
@@ -87,7 +87,7 @@ class Landing:
         """A small object: one request, and no partial file to come back to."""
         try:
             data, answered = self.store.get(self.stored, 0, None)
-            check(data, self._promised(answered), self.store.uri(self.stored.key))
+            check_bytes(data, self._promised(answered), self.store.uri(self.stored.key))
         except (Corrupted, PreconditionFailed) as failure:
             self.failure = failure
             return
@@ -126,7 +126,7 @@ class Landing:
     def _land(self) -> None:
         self._ask_for_checksum()
         try:
-            check(self.partial, self.stored, self.store.uri(self.stored.key))
+            check_bytes(self.partial, self.stored, self.store.uri(self.stored.key))
         except Corrupted as failure:
             self.failure = failure
             return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from components.core.storage.backend import Backend, Limits, Stored
-from components.core.storage.checksums import check
+from components.core.storage.checksums import check_bytes
 from components.core.storage.errors import Corrupted, NotFound, PreconditionFailed, Transient
 from components.core.storage.location import Location, check_key, local_parts
 from components.core.storage.parallel import run_all
@@ -175,7 +175,7 @@ class Objects:
     def _checked(self, key: str, data: bytes, stored: Stored) -> tuple[bytes, Stored]:
         """The bytes that came, if they are the store's; else it is worth another try."""
         try:
-            check(data, stored, self.uri(key))
+            check_bytes(data, stored, self.uri(key))
         except Corrupted as damaged:
             raise Transient(str(damaged)) from None
         return data, stored
