@@ -30,6 +30,8 @@ REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 SETTINGS = {**Parameters.model_fields, **PredictionParameters.model_fields}
 GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
 PARALLEL = 4
+# What is learned from: nothing, as of a script's variable that is not set, would be other pictures in silence.
+NEVER_NOTHING = ("source", "labels", "group_column")
 # Options of a sweep, which people give to run-local.
 SWEPT = ("grid", "trials", "sampler")
 
@@ -48,7 +50,10 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
     """Refuses a name given twice, and one that is no parameter, which may be a mistyped option of the command."""
     given: set[str] = set()
     for setting in settings:
-        (name,) = from_command_line([setting])
+        [(name, value)] = from_command_line([setting]).items()
+        if name in NEVER_NOTHING and not value:
+            said = "expected a value, received nothing, as of a variable that is not set; leave it out"
+            raise PipelineError(f"{name}: {said}")
         if name in given:
             raise PipelineError(f"expected {shown(name)} once, received it twice")
         if name not in SETTINGS:

@@ -126,6 +126,7 @@ def test_a_mistyped_name_is_told_with_the_nearest(typed, monkeypatch, capsys):
         (("run-local", "--outputs", ""), "invalid value for 'OUTPUTS': expected a path on this machine, received ''"),
         (("run-local", "--outputs", "gs://b/x"), "expected a path on this machine, received 'gs://b/x'"),
         (("config", "EPOCHS=3", "epochs=4"), "expected 'epochs' once, received it twice"),
+        (("run-local", "SOURCE="), "source: expected a value, received nothing, as of a variable that is not set; "),
         (("run-local", "GRID=seed=1,2"), "unknown parameter 'grid' in command line; make sweep takes GRID="),
     ],
 )
