@@ -29,12 +29,6 @@ RESULTS = {
     "device": "device",
     "seconds": "seconds",
 }
-# Facts that the sections below show in words of their own, and what the numbers in an export are called.
-TOLD = {
-    *("model_name", "model_version", "class_names", "image_shape", "resize", "accuracy", "loss", "metrics", "decision"),
-    *("dataset", "dataset_title", "pictures", "dataset_fingerprint", "source_uri", "source_sha256", "model_sha256"),
-    *("training", "weights_sha256", "code_revision", "versions", "formats", "created"),
-}
 
 
 def lineage(version: "Version") -> str:
@@ -50,7 +44,6 @@ def lineage(version: "Version") -> str:
             ((name, facts.get(f"source_{name}") or UNKNOWN) for name in ("uri", "sha256")),
         ),
         ("code: what made and exported it", _code(facts)),
-        ("also said by its publisher", ((name, _text(facts[name])) for name in facts if name not in TOLD)),
     ]
     head = [
         f"{version.name} version {version.number}{', the champion' if version.champion else ''}",
