@@ -1,6 +1,7 @@
 """Pictures that belong together lie in one split: real handwritten digits, as if forty people had written ten each."""
 
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.datasets import load_digits
 from components.core.artifacts.dataset import SPLITS, DatasetInfo, read_info
 from components.core.artifacts.picture_hashes import HASHES_FILE, learned_in_test, split_hashes
 from components.core.errors import PipelineError
-from components.preprocess.groups import joined
+from components.preprocess.groups import groups_of
 from components.preprocess.settings import PreprocessSettings
 from tests.components.preprocess.sources import archive, class_folders, encoded
 from tests.trees import fill, tree
@@ -37,10 +38,11 @@ def sides(directory: pathlib.Path, info: DatasetInfo) -> list[set[int]]:
 
 
 def test_groups_that_share_pictures_are_one():
-    """A picture without a group is one of its own, and joins those of its copies."""
-    groups = np.array([7, 7, 5, 5, 9, 9, 100, 3], np.uint64)
-    hashes = np.array([10, 11, 11, 12, 12, 13, 13, 14], np.uint64)
-    assert joined(groups, hashes).tolist() == [5, 5, 5, 5, 5, 5, 5, 3]
+    """A picture without a group is one of its own, and joins those of its copies. What could not be read joins none."""
+    groups = np.array([7, 7, 5, 5, 9, 9, 0, 3, 0, 20, 21, 20, 21], np.uint64)
+    hashes = np.array([10, 11, 11, 12, 12, 13, 13, 14, 15, 16, 17, 0, 0], np.uint64)
+    found = groups_of(types.SimpleNamespace(groups=groups), hashes, hashes > 0)
+    assert found[hashes > 0].tolist() == [5, 5, 5, 5, 5, 5, 5, 3, 15, 20, 21]
 
 
 def test_a_group_is_in_one_split_wherever_it_lies_and_whatever_comes(bucket, made, tmp_path, capsys):
