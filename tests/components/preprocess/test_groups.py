@@ -55,7 +55,8 @@ def test_a_group_is_in_one_split_wherever_it_lies_and_whatever_comes(bucket, mad
     assert len(train | validation | test) == len(train) + len(validation) + len(test) == 40
     assert "group from Writer Name" in (said := capsys.readouterr().out)
     assert "pictures stay together by writer_name: 40 groups, the largest of 2.5 % of all" in said
-    fewer = made(tree(tmp_path / "fewer", members(dict(list(WRITERS.items())[:200]))), group_column="writer_name")
+    damaged = members(dict(list(WRITERS.items())[:200])) | dict.fromkeys(list(WRITERS)[:200:10], b"no picture")
+    fewer = made(tree(tmp_path / "fewer", damaged), group_column="writer_name", max_unreadable=0.1)
     assert all(map(set.issubset, sides(tmp_path / "dataset", fewer), (train, validation, test)))
     assert made(places[0]).fingerprint != infos[0].fingerprint
 
