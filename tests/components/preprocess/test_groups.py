@@ -77,6 +77,7 @@ def test_who_has_learned_from_one_of_a_group_knows_them_all(made, tmp_path):
     ("writers", "said"),
     [
         ({"009.png": "w1", "019.png": ""}, "1 picture of no group, each on its own"),
+        ({"009.png": "W0", "019.png": "w1.0", "029.png": "\uff572"}, "by Writer Name: 40 groups, the largest of 2.5 %"),
         ({"000b.png": "w39"}, "1 group joined with others that hold the same picture"),
         (dict.fromkeys(list(WRITERS)[:300], "W0"), "in place of 20 %: groups are few or large, and another split_seed"),
         ({"000.png": "w0,test", "100.png": "w10,test"}, "2 groups in more than one split, as the source gives it"),
@@ -85,6 +86,13 @@ def test_who_has_learned_from_one_of_a_group_knows_them_all(made, tmp_path):
 def test_what_became_of_groups_is_told(made, tmp_path, capsys, writers, said):
     made(tree(tmp_path / "digits", members(WRITERS | writers, "Writer Name,split")), group_column="Writer Name")
     assert said in capsys.readouterr().out
+
+
+def test_a_picture_of_two_groups_is_left_out(made, tmp_path):
+    digits = members(WRITERS)
+    digits["labels.csv"] += b"\n000.png,even,w1"
+    info = made(tree(tmp_path / "digits", digits), group_column="Writer Name")
+    assert (info.quarantined, sum(split.count for split in info.splits.values())) == (1, 399)
 
 
 def test_groups_where_there_are_none_are_refused(made, tmp_path):
