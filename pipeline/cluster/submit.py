@@ -45,9 +45,8 @@ def prepared(pipeline: Pipeline, check: bool = True) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".submission-") as own:
         compiled = pathlib.Path(own) / kept.name
         compile_pipeline(pipeline, compiled)
-        if check:
-            for note in require_images(image for _, image in step_images(pipeline)):
-                print(f"note: {note}")
+        if check and (note := require_images(image for _, image in step_images(pipeline))):
+            print(f"note: {note}")
         yield compiled
         compiled.replace(kept)
 

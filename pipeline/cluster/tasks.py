@@ -8,9 +8,10 @@ from the top: of all that could be below a node, those exist whose id somebody n
 """
 
 import dataclasses
+import graphlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 ENDED = ("SUCCEEDED", "COMPLETE", "FAILED", "CANCELED", "SKIPPED")
@@ -190,23 +191,13 @@ def _container_tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 def _tasks(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """All tasks with their names, each after those that it waits for, and after the group that it lies in."""
     components = document.get("components", {})
-    ordered: list[tuple[str, dict[str, Any]]] = []
 
-    def take(group: dict[str, Any]) -> None:
+    def within(group: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         tasks = group.get("dag", {}).get("tasks", {})
-        taken: set[str] = set()
+        # Sorted, as KFP's SDK hands them on in an order of chance.
+        waits = {name: sorted(tasks.keys() & set(tasks[name].get("dependentTasks", []))) for name in sorted(tasks)}
+        for name in graphlib.TopologicalSorter(waits).static_order():
+            yield name, tasks[name]
+            yield from within(components.get(tasks[name]["componentRef"]["name"], {}))
 
-        def take_one(name: str) -> None:
-            taken.add(name)
-            for earlier in tasks[name].get("dependentTasks", []):
-                if earlier in tasks and earlier not in taken:
-                    take_one(earlier)
-            ordered.append((name, tasks[name]))
-            take(components.get(tasks[name]["componentRef"]["name"], {}))
-
-        for name in sorted(tasks):  # KFP's SDK hands them on in an order of chance
-            if name not in taken:
-                take_one(name)
-
-    take(document.get("root", {}))
-    return ordered
+    return list(within(document.get("root", {})))

@@ -32,10 +32,10 @@ def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_mani
     print(f"compiled {to}")
     if check_images:
         try:
-            notes = require_images(image for _, image in step_images(pipeline))
+            note = require_images(image for _, image in step_images(pipeline))
         except PipelineError as absent:  # they may be pushed before a run is started
-            notes = [str(absent)]
-        for note in notes:
+            note = str(absent)
+        if note:
             print(f"note: {note}")
 
 

@@ -63,32 +63,30 @@ def read_name(image: str) -> ImageName:
     return ImageName(registry, path, tag)
 
 
-def require_images(images: Iterable[str]) -> list[str]:
+def require_images(images: Iterable[str]) -> str:
     """Refuses images that their registry does not have.
 
     Returns:
-        Notes, in words for a person, about what could not be asked: a name without a registry (kind and minikube load
-        such images onto their nodes), a registry that only the cluster reaches or has the credentials for.
+        Why it could not be asked: a name without a registry (kind and minikube load such images onto their nodes), a
+        registry that only the cluster reaches or has the credentials for. Empty: all are there.
 
     Raises:
         PipelineError: an image is certainly not there.
     """
     names = sorted(set(images))
-    if not names:
-        return []
-    if not any(read_name(image).registry for image in names):
-        return [
+    if not read_name(names[0]).registry:  # all are in one repository
+        return (
             f"the images ({names[0]}, ...) name no registry: the cluster's nodes must have them already "
             "(kind load docker-image); else set CONV2D_IMAGE_REPOSITORY and push them"
-        ]
-    absent, notes = [], []
+        )
+    absent, unasked = [], ""
     for image in names:
         state, _ = look_up(read_name(image))
         if state == "absent":
             absent.append(image)
         elif state != "present":
-            notes.append(f"could not ask for {image}: {state}")
-            break  # the others are in the same registry
+            unasked = f"could not ask for {image}: {state}"
+            break
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         # A target's push sends the images of that target alone.
@@ -96,7 +94,7 @@ def require_images(images: Iterable[str]) -> list[str]:
         targets = sorted({found[1] if found else "cpu" for found in made_for})
         how = " and ".join(f"make images ACTION=push TARGET={target}" for target in targets)
         raise PipelineError(f"expected the registry to have {absent[0]}{more}, it has not; try {how}")
-    return notes
+    return unasked
 
 
 def with_digest(image: str) -> str:

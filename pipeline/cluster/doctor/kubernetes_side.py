@@ -124,7 +124,9 @@ def check_tolerations(setup: Setup) -> Check:
         return skipped("no node to compare with")
     left = []
     for node in nodes:
-        left = [taint for taint in _hard_taints(node) if not any(map(_tolerates(taint), parameters.tolerations))]
+        left = [
+            taint for taint in _hard_taints(node) if not any(_tolerates(one, taint) for one in parameters.tolerations)
+        ]
         if not left:
             return ok(f"fit the taints of {node.metadata.name}")
     missing = [{"key": t.key, "operator": "Equal", "value": t.value or "", "effect": t.effect} for t in left]
@@ -189,14 +191,9 @@ def _hard_taints(node: Any) -> list[Any]:
     return [taint for taint in node.spec.taints or [] if taint.effect in ("NoSchedule", "NoExecute")]
 
 
-def _tolerates(taint: Any) -> Callable[[dict[str, Any]], bool]:
+def _tolerates(toleration: dict[str, Any], taint: Any) -> bool:
     """Kubernetes' own rule: key, effect and value match, the empty ones match all."""
-
-    def tolerated(toleration: dict[str, Any]) -> bool:
-        if toleration.get("key") and toleration["key"] != taint.key:
-            return False
-        if toleration.get("effect") and toleration["effect"] != taint.effect:
-            return False
-        return toleration.get("operator") == "Exists" or toleration.get("value", "") == (taint.value or "")
-
-    return tolerated
+    given = {"key": taint.key, "effect": taint.effect}
+    return all(toleration.get(name) in (None, "", value) for name, value in given.items()) and (
+        toleration.get("operator") == "Exists" or toleration.get("value", "") == (taint.value or "")
+    )

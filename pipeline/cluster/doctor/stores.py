@@ -30,8 +30,8 @@ def check_images(setup: Setup) -> Check:
     from pipeline.parameters.pipeline import Pipeline
 
     check_gpus(setup.parameters.gpus, setup.parameters.nodes, setup.parameters.accelerator)
-    notes = require_images(image for _, image in step_images(Pipeline(setup.configuration)))
-    return skipped(notes[0]) if notes else ok("all are in the registry")
+    note = require_images(image for _, image in step_images(Pipeline(setup.configuration)))
+    return skipped(note) if note else ok("all are in the registry")
 
 
 def check_store(setup: Setup) -> Check:

@@ -40,7 +40,7 @@ def test_images_are_looked_up_in_their_registry(guarded):
     registry = Registry({"train-1", "export-1"}, guarded)
     with registry.serving() as registry.url:
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
-        assert require_images([f"{name}:train-1", f"{name}:export-1"]) == []
+        assert require_images([f"{name}:train-1", f"{name}:export-1"]) == ""
         with pytest.raises(
             PipelineError, match="to have .*:train-2, it has not; try make images ACTION=push TARGET=cpu$"
         ):
@@ -94,7 +94,7 @@ def test_a_login_with_dockers_credential_helper_is_used(tmp_path, monkeypatch):
         host = url.removeprefix("http://")
         (tmp_path / "no-docker").mkdir()
         (tmp_path / "no-docker" / "config.json").write_text(f'{{"credHelpers": {{"{host}": "teamstore"}}}}')
-        assert require_images([f"{host}/team/conv2d:train-1"]) == []
+        assert require_images([f"{host}/team/conv2d:train-1"]) == ""
     assert registry.authorizations[-1] == f"Basic {base64.b64encode(b'ana:127.0.0.1').decode()}"
 
 
@@ -102,9 +102,9 @@ def test_a_registry_that_can_not_be_asked_is_a_note():
     registry = Registry({"train-1"}, "private")
     with registry.serving() as registry.url:
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
-        assert "wants credentials" in require_images([f"{name}:train-1"])[0]
-    assert "does not answer here" in require_images([f"{name}:train-1"])[0]
-    assert "name no registry" in require_images(["conv2d-pipeline:train-1"])[0]
+        assert "wants credentials" in require_images([f"{name}:train-1"])
+    assert "does not answer here" in require_images([f"{name}:train-1"])
+    assert "name no registry" in require_images(["conv2d-pipeline:train-1"])
 
 
 def test_a_login_goes_to_no_other_host_in_the_clear():
@@ -112,7 +112,7 @@ def test_a_login_goes_to_no_other_host_in_the_clear():
     registry = Registry({"train-1"}, "anonymous")
     with registry.serving() as url:
         registry.url = url.replace("127.0.0.1", "localhost")
-        assert "wants credentials" in require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])[0]
+        assert "wants credentials" in require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
     assert registry.count("GET", "/token") == 0
 
 
@@ -144,8 +144,8 @@ def test_a_redirect_to_a_page_that_is_not_there_does_not_mean_that_the_image_is_
 
     page = Page()
     with page.serving() as url:
-        notes = require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
-    assert "sends us elsewhere (/page) instead of answering as a registry" in notes[0]
+        note = require_images([f"{url.removeprefix('http://')}/team/conv2d:train-1"])
+    assert "sends us elsewhere (/page) instead of answering as a registry" in note
 
 
 def test_a_login_by_file_is_read_by_dockers_rules(tmp_path):
