@@ -153,7 +153,7 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
 
     overlay = "k8s/overlays/serving"
     if newest:
-        served = serving.unpin()
+        served = serving.unpin(name)
         print("the newest of those that are or were champion is served, after: ", end="")
         onnx = "left as it was, since it serves a version by its number"
     else:

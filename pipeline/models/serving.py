@@ -45,12 +45,7 @@ def pin(registry: "Registry", name: str, version: int | None) -> PinnedVersion:
             f"expected a version that is, or was, champion, since servers see no other, received {name} "
             f"{shown.number}; make it the champion first: make models ARGS='champion {name} {shown.number}'"
         )
-    expected, served = registry.uri(name), _served_uri()
-    if served != expected:
-        raise PipelineError(
-            f"expected the serving overlay to read {expected}, received {served}; change URI in "
-            f"{_shown(OVERLAY / 'common' / 'kustomization.yaml')}"
-        )
+    expected = _served_uri(registry.uri(name))
     _write_policy(f"specific {{ versions: {shown.number} }}")
     # TensorFlow Serving wants a directory of numbers, the other server one of names.
     _write_served("kserve", f"{expected}/{shown.number}", f"{MODELS}/{shown.number}")
@@ -60,21 +55,28 @@ def pin(registry: "Registry", name: str, version: int | None) -> PinnedVersion:
     return PinnedVersion(shown.number, expected, onnx)
 
 
-def unpin() -> str:
-    """Has TensorFlow Serving, alone or by KServe, serve the newest of the champions again; returns from where."""
-    uri = _served_uri()
+def unpin(name: str) -> str:
+    """Has TensorFlow Serving, alone or by KServe, serve the newest of the champions again; returns from where.
+
+    Raises:
+        PipelineError: the overlay serves another model.
+    """
+    uri = _served_uri(f"models/{name}")
     _write_policy(NEWEST)
     _write_served("kserve", uri, MODELS)
     return uri
 
 
-def _served_uri() -> str:
+def _served_uri(expected: str) -> str:
+    """What the overlay serves, which is `expected` or ends with it."""
     path = OVERLAY / "common" / "kustomization.yaml"
-    for generator in yaml.safe_load(_read(path))["configMapGenerator"]:
-        for literal in generator["literals"]:
-            if literal.startswith("URI="):
-                return literal.removeprefix("URI=").rstrip("/")
-    raise PipelineError(f"expected a literal URI=... in {_shown(path)}, found none")
+    literals = [each for made in yaml.safe_load(_read(path))["configMapGenerator"] for each in made["literals"]]
+    served = next((each.removeprefix("URI=").rstrip("/") for each in literals if each.startswith("URI=")), "no URI=...")
+    if served != expected and not served.endswith(f"/{expected}"):
+        raise PipelineError(
+            f"expected the serving overlay to read {expected}, received {served}; change URI in {_shown(path)}"
+        )
+    return served
 
 
 def _write_policy(policy: str) -> None:

@@ -115,5 +115,10 @@ def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):
     refused = typed("serve", "other")
     assert (refused.code, policy(overlay)) == (1, "{ latest { num_versions: 1 } }")
     assert "expected the serving overlay to read" in refused.err and "/models/other, received " in refused.err
+    typed("publish", "digits", str(export), "--champion")
+    typed("serve", "digits")
+    refused = typed("serve", "other", "--newest")  # it had digits serve its highest version, a rolled-back one's too
+    assert (refused.code, policy(overlay)) == (1, "{ specific { versions: 1 } }")
+    assert "expected the serving overlay to read models/other, received " in refused.err
     (overlay / "models.config").write_text("model_version_policy {\n latest { num_versions: 1 }\n}\n")
     assert "expected one line `model_version_policy { ... }` in " in typed("serve", "digits", "--newest").err
