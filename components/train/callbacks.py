@@ -1,7 +1,7 @@
 """What happens while Keras trains: the log, the bar, the best weights, the stop at a lost loss, the checkpoint."""
 
+import concurrent.futures
 import math
-import threading
 import time
 from typing import Any
 
@@ -229,21 +229,21 @@ class SaveCheckpoint(Callback):
         super().__init__()
         self.checkpoint, self.log, self.best = checkpoint, log, best
         self.began = -math.inf
-        self.thread: threading.Thread | None = None
-        self.failure: BaseException | None = None
+        self.thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self.written: concurrent.futures.Future | None = None
         self.proven = self.last = False
 
     @property
     def busy(self) -> bool:
         """Whether one is being written."""
-        return self.thread is not None and self.thread.is_alive()
+        return self.written is not None and not self.written.done()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.last = epoch + 1 == self.log.epochs
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self.proven:
-            self._tell_failure()
+            self._tell()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.last = self.last or self.model.stop_training
@@ -252,7 +252,7 @@ class SaveCheckpoint(Callback):
             self.close()
         elif self.busy:
             return
-        self._tell_failure()
+        self._tell()
         if not in_any_case and time.monotonic() - self.began < EVERY_S:
             return
         arrays = model_state(self.model)  # Keras copies
@@ -260,28 +260,23 @@ class SaveCheckpoint(Callback):
             arrays |= {f"best/{place:04d}": weight for place, weight in enumerate(self.best.weights)}
         state = {"history": list(self.log.history), "by_step": list(self.log.by_step), **self.best.state}
         self.began = time.monotonic()
-        self.thread = threading.Thread(target=self._write, args=(arrays, state), name="checkpoint")
-        self.thread.start()
+        self.written = self.thread.submit(self.checkpoint.save, arrays, state)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.close()
-        self._tell_failure()
+        self._tell()
 
     def close(self) -> None:
         """Waits for the one that is being written."""
-        if self.thread:
-            self.thread.join()
+        concurrent.futures.wait([self.written] if self.written else [])
 
-    def _write(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
-        try:
-            self.checkpoint.save(arrays, state)
-            self.proven = True
-        except BaseException as failure:  # for the main thread to deal with
-            self.failure = failure
-
-    def _tell_failure(self) -> None:
-        failure, self.failure = self.failure, None
+    def _tell(self) -> None:
+        """Tells, once, whether the last one could be written, if that is known by now."""
+        if not self.written or self.busy:
+            return
+        failure, self.written = self.written.exception(), None
         if failure and not self.proven and not self.last:
             raise failure
         if failure:
             print(f"note: the last checkpoint could not be written: {one_line(failure)}", flush=True)
+        self.proven = self.proven or not failure

@@ -5,11 +5,10 @@ of what ran before: an epoch that is run again after a kill, or first after a re
 order, on every backend and number of devices.
 """
 
-import contextlib
+import collections
+import concurrent.futures
 import dataclasses
 import math
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -166,32 +165,8 @@ def _for_jax(gather: _Gather) -> "keras.utils.PyDataset":
 def read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same batches, taken by a thread that is READ_AHEAD_BATCHES ahead; an error in it is raised here. Closing the
     iterator ends the thread."""
-    taken: queue.Queue[Batch | Exception | None] = queue.Queue(READ_AHEAD_BATCHES)
-    closed = threading.Event()
-
-    def put(item: Batch | Exception | None) -> None:
-        while not closed.is_set():
-            with contextlib.suppress(queue.Full):
-                taken.put(item, timeout=0.1)
-                return
-
-    def take() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if closed.is_set():
-                    return
-            put(None)
-        except Exception as error:
-            put(error)
-
-    thread = threading.Thread(target=take, name="read-ahead", daemon=True)
-    thread.start()
-    try:
-        while (item := taken.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(1, "read-ahead") as thread:
+        taken = collections.deque(thread.submit(next, batches, None) for _ in range(READ_AHEAD_BATCHES))
+        while (batch := taken.popleft().result()) is not None:
+            taken.append(thread.submit(next, batches, None))
+            yield batch

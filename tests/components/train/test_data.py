@@ -86,4 +86,4 @@ def test_what_fails_while_reading_ahead_is_raised_and_no_thread_is_left() -> Non
     endless = read_ahead(iter(lambda: 0, 1))
     assert next(endless) == 0
     endless.close()
-    assert "read-ahead" not in [thread.name for thread in threading.enumerate()]
+    assert not any("read-ahead" in thread.name for thread in threading.enumerate())
