@@ -138,10 +138,10 @@ def _answers(
     """The champion's, float32 (n, classes), by the code that measures the challenger."""
     try:
         served = load_served(path)
-        labels, probabilities, _ = predict_test_split(
+        _, probabilities, _ = predict_test_split(
             lambda pictures, training: served(pictures), dataset_path, info, "evaluate the champion"
         )
-        measures.check_probabilities(labels, probabilities)
+        measures.check_probabilities(probabilities)
     except Exception as error:  # whatever TensorFlow says of a program that is not as its description promises
         raise _incident(settings, name, error) from None
     return probabilities

@@ -64,7 +64,7 @@ def evaluate(
     with fetched_champion(settings, dataset_path, info, learned) as champion:
         model = load_fitting_model(model_file(model_path), info)
         labels, probabilities, loss = predict_test_split(model, dataset_path, info)
-        measures.check_probabilities(labels, probabilities)
+        measures.check_probabilities(probabilities)
         behaviour = _behaviour(settings, training, model, probabilities, dataset_path, info)
         if champion:
             champion = ask_champion(settings, champion, dataset_path, info, labels, probabilities)

@@ -60,13 +60,13 @@ def preprocess(
     began = time.monotonic()
     raw = pathlib.Path(raw_path)
     raw_info = read_raw(raw)
-    known = DATASETS.get(raw_info.dataset)
-    rule = settings.validation if settings.validation != "auto" else known.validation if known else "stratified"
+    known = DATASETS[raw_info.dataset]
+    rule = known.validation if settings.validation == "auto" else settings.validation
     with whole_directory(dataset_path) as directory:
         scratch = directory / "scratch"
         scratch.mkdir()
         with Processes(_process_count(raw_info, workers)) as processes:
-            source = read_source(raw, raw_info, known, scratch, settings.group_column)
+            source = read_source(raw, raw_info, known.class_names, scratch, settings.group_column)
             require_groups(source, settings.group_column)
             target = choose_target(settings, source)
             needed = 2 * len(source) * record_size(target.shape)

@@ -21,19 +21,17 @@ CALIBRATION_BINS = 15
 CURVE_POINTS = 200
 
 
-def check_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> None:
+def check_probabilities(probabilities: np.ndarray) -> None:
     """Refuses what can't be measured.
 
     Raises:
-        PipelineError: no pictures, or numbers that are no probabilities.
+        PipelineError: numbers that are no probabilities.
     """
-    if labels.size == 0:
-        raise PipelineError("expected test pictures to measure the model on, received none; give the data a test split")
     if not np.isfinite(probabilities).all():
         pictures = int((~np.isfinite(probabilities).all(axis=1)).sum())
         raise PipelineError(
-            f"expected finite probabilities, received NaN or infinity for {pictures:,} of {labels.size:,} pictures; "
-            "train again with a lower learning rate"
+            f"expected finite probabilities, received NaN or infinity for {pictures:,} of {len(probabilities):,} "
+            "pictures; train again with a lower learning rate"
         )
     # Half precision rounds a sum of 1 by up to a percent.
     if probabilities.min() < 0 or not np.allclose(probabilities.sum(axis=1, dtype=np.float64), 1, atol=0.02):

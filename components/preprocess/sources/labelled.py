@@ -4,7 +4,7 @@ import collections
 import hashlib
 import itertools
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -128,14 +128,12 @@ def _require_text(label: str, table: str, where: str) -> None:
 
 def _before_the_names(table: Table, lines: Lines, pictures: dict[str, int]) -> str:
     """The part of the table's paths before the pictures' names: nothing, a folder, or a bucket and a prefix."""
-    seen: collections.Counter[str] = collections.Counter()
-    example = LabelLine(0)
-    for line in itertools.islice((line for line in lines() if not line.odd), LOOKED_AT):
-        example = example if example.path else line
-        seen.update(itertools.islice(_befores(_comparable(line.path), pictures), 1))
+    looked_at = itertools.islice((line for line in lines() if not line.odd), LOOKED_AT)
+    befores = (_before(_comparable(line.path), pictures) for line in looked_at)
+    seen = collections.Counter(before for before in befores if before is not None)
     if not seen:
         called = next(iter(pictures), "")
-        example = example if example.path else next(lines(), example)  # all are odd
+        example = min(lines(), key=lambda line: bool(line.odd), default=LabelLine(0))
         said = example.odd or example.path
         what = f"for instance {listed([said])} ({table.where(example)})" if said else "no lines of them"
         raise PipelineError(
@@ -145,10 +143,10 @@ def _before_the_names(table: Table, lines: Lines, pictures: dict[str, int]) -> s
     return seen.most_common(1)[0][0]
 
 
-def _befores(path: str, pictures: dict[str, int]) -> Iterator[str]:
-    """The parts of a path before a picture's name at its end, the shortest first."""
+def _before(path: str, pictures: dict[str, int]) -> str | None:
+    """The part of a path before a picture's name at its end, the shortest; None if it ends in none."""
     starts = [0, *(at + 1 for at, character in enumerate(path) if character == "/")]
-    return (path[:start] for start in starts if path[start:] in pictures)
+    return next((path[:start] for start in starts if path[start:] in pictures), None)
 
 
 def _comparable(path: str) -> str:

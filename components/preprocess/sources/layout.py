@@ -31,7 +31,7 @@ class Layout:
     notices: list[str] = dataclasses.field(default_factory=list)
 
 
-def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str, int]] | None = None) -> Layout:
+def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str, int]]) -> Layout:
     """Understands `class/...`, `split/class/...` and `class/split/...`, with or without folders above all of it.
 
     A split folder is one by its name (names.py). Other folders inside a class folder belong to the class.
@@ -52,7 +52,7 @@ def read_layout(pictures: Mapping[Folder, int], others: Mapping[Folder, dict[str
     for given in range(len(SPLITS)):
         _refuse_once_more_inside(_inside(path for split, path in filled.values() if split == given))
     classes = {folder: (split, path[0]) for folder, (split, path) in placed.items()}
-    _refuse_empty(classes, {classes[folder] for folder in filled}, others or {})
+    _refuse_empty(classes, {classes[folder] for folder in filled}, others)
     class_names = _agreed_classes(set(classes.values()))
     labels = {name: label for label, name in enumerate(class_names)}
     loose = sorted("/".join(folder) for folder, count in pictures.items() if folder and count and folder not in filled)

@@ -25,7 +25,7 @@ def facts_of(labels, probabilities, names, **others):
             for k in [probabilities[i].argmax()]
         ]
 
-    measures.check_probabilities(labels, probabilities)
+    measures.check_probabilities(probabilities)
     roc, precision_recall = measures.curves(labels, probabilities)
     given = {
         "title": "digits, seed",

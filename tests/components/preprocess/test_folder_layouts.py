@@ -15,7 +15,7 @@ from tests.components.preprocess.sources import archive, class_folders, png, rea
 def layout(*folders: str):
     """One picture in each folder."""
     pictures = {tuple(part for part in folder.split("/") if part): 1 for folder in folders}
-    return read_layout(pictures)
+    return read_layout(pictures, {})
 
 
 @pytest.mark.parametrize(
