@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from components.core.pictures.names import hidden
 from components.core.storage import location
 from components.core.storage.backend import Stored
-from components.core.storage.errors import NotFound, StorageError
+from components.core.storage.errors import NotFound
 from components.core.storage.store import Store, open_store
 
 
@@ -50,11 +50,8 @@ def find_source(uri: str) -> StoreSource:
 
     Raises:
         NotFound: neither an object nor a prefix with objects below it.
-        StorageError: the URI is none of a bucket.
     """
     place = location.parse(uri)
-    if place.scheme not in location.BUCKET_SCHEMES:
-        raise StorageError(f"expected gs://, s3:// or minio://bucket/key, received {uri!r}")
     store = open_store(f"{place.scheme}://{place.bucket}")
     # macOS takes accents apart: what was uploaded there has another name than what is typed, and looks the same.
     for key in dict.fromkeys((place.prefix, *(unicodedata.normalize(form, place.prefix) for form in ("NFC", "NFD")))):
