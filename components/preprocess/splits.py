@@ -49,12 +49,11 @@ def assign_splits(
     """
     splits = np.where(readable, source.given, UNREADABLE).astype(np.int8)
     words: dict[Split, str] = {"validation": GIVEN, "test": GIVEN}
-    of = ("their groups'", "their groups'") if settings.group_column else ("the pictures'", "their")
-    by_pictures, by_their = (f"by {whose} hashes and split seed {settings.split_seed}" for whose in of)
+    by_hashes = f"by {'groups' if settings.group_column else 'pictures'}' hashes and split seed {settings.split_seed}"
     if TEST not in source.given:
         splits[_share(source.labels, hashes, splits, settings.test_split, settings.split_seed, TEST)] = TEST
         share = percent(settings.test_split)
-        words["test"] = f"about {share} of each class, {by_pictures}"
+        words["test"] = f"about {share} of each class, {by_hashes}"
     if VALIDATION not in source.given and not settings.validation_split:
         words["validation"] = "none, as asked for: all training pictures are trained on"
     elif VALIDATION not in source.given:
@@ -67,7 +66,7 @@ def assign_splits(
         else:
             chosen = _share(source.labels, hashes, splits, settings.validation_split, settings.split_seed, VALIDATION)
             splits[chosen] = VALIDATION
-            words["validation"] = f"about {share} of each class's training pictures, {by_their}"
+            words["validation"] = f"about {share} of each class's training pictures, {by_hashes}"
     _check(source, hashes, splits, settings, validation == "last")
     return splits, words
 
@@ -150,7 +149,6 @@ def lasting_order(source: Source, hashes: np.ndarray) -> np.ndarray:
     """
     if source.shape:
         return np.arange(len(source))
-    assert source.name_sums is not None, "encoded pictures have names"
     return np.lexsort((source.name_sums, source.sizes, source.labels, hashes))
 
 

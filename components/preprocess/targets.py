@@ -41,7 +41,6 @@ def _headers(settings: PreprocessSettings, source: Source) -> list[Header]:
         return [Header(height, width, grey=channels == 1)]
     if settings.image_size != "auto" and settings.color != "auto":
         return []
-    assert source.name_sums is not None, "encoded pictures have names"
     # By their names, so that the same ones are looked at wherever they lie and in whatever order.
     chosen = np.sort(np.lexsort((source.sizes, source.labels, source.name_sums))[:SAMPLE])
     headers, reason = [], ""

@@ -51,6 +51,6 @@ def duplicates(source: Source, hashes: np.ndarray, splits: np.ndarray, pixels: P
 
 def _spread(group: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """The first MOST_PLACES of a group, one of every kind among them."""
-    leaders = [int(group[apart[group] == kind][0]) for kind in np.unique(apart[group])][:MOST_PLACES]
-    others = [picture for picture in group.tolist() if picture not in leaders]
-    return np.sort(leaders + others[: MOST_PLACES - len(leaders)])
+    _, leaders = np.unique(apart[group], return_index=True)
+    others = np.delete(np.arange(len(group)), leaders)
+    return group[np.sort(np.append(leaders, others)[:MOST_PLACES])]

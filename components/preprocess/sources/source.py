@@ -55,8 +55,7 @@ class Source:
             [n]).
         shape: height, width, channels if those bytes are pixels; None if they are encoded picture files.
         name: what the source calls picture i.
-        name_sums: uint32 [n], a number for each picture's own name, the same in a folder, an archive and a store; None
-            if they are pixels, whose order is that of the published files.
+        name_sums: uint32 [n], a number for each picture's own name, the same in a folder, an archive and a store.
         groups: uint64 [n], a number for what each picture belongs to, as its patient, 0 for nothing; None if no table
             says that of any.
         ignored: what else lay in the source, reason -> number of files.
@@ -72,7 +71,7 @@ class Source:
     sizes: np.ndarray
     shape: tuple[int, int, int] | None
     name: Callable[[int], str]
-    name_sums: np.ndarray | None = None
+    name_sums: np.ndarray
     groups: np.ndarray | None = None
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
     odd_lines: OddLines = dataclasses.field(default_factory=OddLines)
@@ -125,4 +124,5 @@ def pixel_source(
         sizes=np.full(len(labels), size, np.int64),
         shape=shape,
         name=name,
+        name_sums=np.arange(len(labels), dtype=np.uint32),
     )

@@ -286,8 +286,8 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert facts.heights == (20, 200, 200)
     assert facts.widths[::2] == (30, 300)
     assert facts.chosen == {
-        "validation": "about 20 % of each class's training pictures, by their hashes and split seed 5",
-        "test": "about 20 % of each class, by the pictures' hashes and split seed 5",
+        "validation": "about 20 % of each class's training pictures, by pictures' hashes and split seed 5",
+        "test": "about 20 % of each class, by pictures' hashes and split seed 5",
     }
     assert facts.pictures_per_second == pytest.approx(31 / facts.seconds)
 

@@ -27,6 +27,7 @@ def source(labels: list[int], given: list[int] | None = None) -> Source:
         sizes=np.ones(count, np.int64),
         shape=(1, 1, 1),
         name=str,
+        name_sums=np.zeros(count, np.uint32),
     )
 
 
@@ -84,7 +85,7 @@ def test_a_share_is_hit_about_and_the_seed_is_its_own():
     shares = np.bincount(splits, minlength=3) / 10_000
     # Within four standard deviations: 0.6, 0.2, 0.2.
     assert np.abs(shares - (0.6, 0.2, 0.2)).max() < 4 * (0.24 / 10_000) ** 0.5
-    assert words["test"] == "about 20 % of each class, by the pictures' hashes and split seed 0"
+    assert words["test"] == "about 20 % of each class, by pictures' hashes and split seed 0"
     assert (assigned(labels, seed=1, validation_split=0.25)[0] == splits).all()
     other, _ = assigned(labels, split_seed=1, validation_split=0.25)
     # Two seeds agree on a test picture as often as chance has it.
