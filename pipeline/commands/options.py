@@ -52,7 +52,7 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
     for setting in settings:
         [(name, value)] = from_command_line([setting]).items()
         if name in NEVER_NOTHING and not value:
-            said = "expected a value, received nothing, as of a variable that is not set; leave it out"
+            said = "expected a value, received nothing, as of a variable that is not set; give one, or leave it out"
             raise PipelineError(f"{name}: {said}")
         if name in given:
             raise PipelineError(f"expected {shown(name)} once, received it twice")
