@@ -1,6 +1,7 @@
 """A model's answers to pictures: on the terminal, or as a CSV file."""
 
 import collections
+import contextlib
 import csv
 import pathlib
 from collections.abc import Sequence
@@ -38,28 +39,31 @@ def predict_files(
         raise PipelineError(
             f"expected a CSV file to write, received the folder {out}; give {out.rstrip('/')}/answers.csv"
         )
-    place = find_model(model, outputs, registry)
-    from pipeline.keras_side.classify import classify, open_classifier
+    # The file is begun before anything is answered: a folder that takes none is told at once.
+    with whole_file(to) if to else contextlib.nullcontext() as partial:
+        place = find_model(model, outputs, registry)
+        from pipeline.keras_side.classify import classify, open_classifier
 
-    classifier = open_classifier(place)
-    names = classifier.class_names
-    rows: list[Row] = []
-    with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
-        for answered in classify(classifier, files):
-            best: list[tuple[str, float]] = []
-            if (found := answered.probabilities) is not None:
-                best = [(names[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:top]]
-            rows.append((printable(str(answered.path)), best, answered.reason))
-            progress.advance(1)
-    unreadable = [(path, reason) for path, _, reason in rows if reason]
-    if len(unreadable) == len(files):
-        path, reason = unreadable[0]
-        raise PipelineError(f"expected pictures, received {path}: {reason}")
+        classifier = open_classifier(place)
+        names = classifier.class_names
+        rows: list[Row] = []
+        with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
+            for answered in classify(classifier, files):
+                best: list[tuple[str, float]] = []
+                if (found := answered.probabilities) is not None:
+                    best = [(names[i], float(found[i])) for i in np.argsort(-found, kind="stable")[:top]]
+                rows.append((printable(str(answered.path)), best, answered.reason))
+                progress.advance(1)
+        unreadable = [(path, reason) for path, _, reason in rows if reason]
+        if len(unreadable) == len(files):
+            path, reason = unreadable[0]
+            raise PipelineError(f"expected pictures, received {path}: {reason}")
+        if partial:
+            _write(partial, rows, min(top, len(names)))
+        else:
+            _print(rows)
     if to:
-        _write(to, rows, min(top, len(names)))
         print(f"wrote {counted(len(rows), 'row')} to {to}")
-    else:
-        _print(rows)
     if unreadable:
         print(f"{len(unreadable):,} of {len(files):,} could not be read, for instance {unreadable[0][0]}")
 
@@ -123,7 +127,7 @@ def _print(rows: list[Row]) -> None:
 
 def _write(path: pathlib.Path, rows: list[Row], top: int) -> None:
     header = class_columns(top)
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *header, "error"])
         for name, best, reason in rows:

@@ -122,6 +122,12 @@ def test_places_that_are_no_files_of_this_machine_are_refused_at_once(pictures, 
     assert not list(pictures.glob("*:*"))
 
 
+def test_a_place_that_takes_no_file_is_told_before_anything_is_answered(pictures):
+    """As a folder that one may not write to: all answers were lost at the end."""
+    with pytest.raises(FileExistsError):
+        predict_files("no such model", [str(pictures)], f"{pictures}/a.jpg/answers.csv", 1, pictures)
+
+
 def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys):
     for name in ("film.mov", "film.png"):
         with (pictures / name).open("wb") as film:
