@@ -198,6 +198,11 @@ def require_free(folder: pathlib.Path, needed: int, advice: str) -> None:
         raise PipelineError(f"expected {amount(needed, 'B')} free in {folder}, received {amount(free, 'B')}; {advice}")
 
 
+def files_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+    """All files of a directory by their paths below it, sorted."""
+    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
 def sha256_of(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal, read in constant memory."""
     with pathlib.Path(path).open("rb") as file:

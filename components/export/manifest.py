@@ -7,7 +7,7 @@ import pydantic
 
 from components.core.artifacts.evaluation import Decision
 from components.core.artifacts.served_model import EXPORT_MANIFEST
-from components.core.files import sha256_of, write_json
+from components.core.files import files_below, sha256_of, write_json
 from components.export.verify import FormatProof
 
 
@@ -67,15 +67,14 @@ class ExportManifest(pydantic.BaseModel):
 def list_files(directory: pathlib.Path) -> list[ExportedFile]:
     """All files below `directory`, sorted by path."""
     return [
-        ExportedFile(path=path.relative_to(directory).as_posix(), bytes=path.stat().st_size, sha256=sha256_of(path))
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
+        ExportedFile(path=name, bytes=path.stat().st_size, sha256=sha256_of(path))
+        for name, path in files_below(directory).items()
     ]
 
 
 def size_of(path: pathlib.Path) -> int:
     """Bytes of a file, or of all files below a directory."""
-    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else files_below(path).values()))
 
 
 def write_export_manifest(directory: pathlib.Path, manifest: ExportManifest) -> None:

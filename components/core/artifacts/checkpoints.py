@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.core.errors import PipelineError
+from components.core.files import files_below
 from components.core.storage import bundle, open_store
 from components.core.storage.backend import Limits
 from components.core.storage.errors import Corrupted, NotFound, StorageError, tell
@@ -58,7 +59,7 @@ class Checkpoints:
         of the same job at the same time may be lost and need them.
         """
         place = f"{step:010d}-{uuid.uuid4().hex[:8]}"
-        files = bundle.files_below(pathlib.Path(directory))
+        files = files_below(pathlib.Path(directory))
         bundle.write(self.store, place, files, bundle.manifest_of(files, {"step": step}), "checkpoint")
         with self._kept_at_worst():
             for before in self.ours:

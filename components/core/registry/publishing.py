@@ -7,11 +7,11 @@ import uuid
 from typing import Any, NamedTuple
 
 from components.core.artifacts.served_model import EXPORT_MANIFEST, EXTRAS, SAVED_MODEL
-from components.core.files import sha256_of
+from components.core.files import files_below, sha256_of
 from components.core.registry.champion import Champion
 from components.core.registry.layout import claimed, claims, home, now, staged_place, staging
 from components.core.storage import PreconditionFailed, StorageError, Store
-from components.core.storage.bundle import MANIFEST, Manifest, files_below, write_manifest
+from components.core.storage.bundle import MANIFEST, Manifest, write_manifest
 
 
 class Exported(NamedTuple):
@@ -41,8 +41,7 @@ def read_export(directory: str | pathlib.Path) -> Exported:
             f"expected an export with one saved_model/VERSION/{SAVED_MODEL} or a SavedModel directory, "
             f"received {len(found) or 'none'} in {directory}"
         )
-    files = [path for path in sorted(directory.rglob("*")) if path.is_file() and found[0] not in path.parents]
-    extras = {path.relative_to(directory).as_posix(): path for path in files}
+    extras = {name: path for name, path in files_below(directory).items() if found[0] not in path.parents}
     facts = {}
     if EXPORT_MANIFEST in extras:
         try:

@@ -55,11 +55,6 @@ def manifest_of(files: dict[str, pathlib.Path], facts: dict[str, Any]) -> Manife
     return Manifest(files=described, facts=facts)
 
 
-def files_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
-    """All files of a directory by their paths below it."""
-    return {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
-
-
 def write(store: Store, prefix: str, files: dict[str, pathlib.Path], manifest: Manifest, label: str = "upload") -> None:
     """Uploads files, and then the manifest that describes them and makes them count."""
     store.upload_files([(path, f"{prefix}/{name}") for name, path in files.items()], label)

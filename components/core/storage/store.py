@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from components.core.files import require_free, unfinished
+from components.core.files import files_below, require_free, unfinished
 from components.core.progress import Progress
 from components.core.storage.backend import Backend, Limits, Stored
 from components.core.storage.download import Landing, reading, writing
@@ -77,15 +77,14 @@ class Store(Objects):
         path = pathlib.Path(directory)
         if not path.is_dir():
             raise StorageError(f"expected a directory to upload, received {path}")
-        names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-        if left_out := [name for name in names if unfinished(name)]:
-            names = [name for name in names if not unfinished(name)]
-            tell(f"{label}: {len(left_out):,} unfinished files are left out, for instance {path / left_out[0]}")
-        if not names:
+        found = files_below(path)
+        if left_out := list(filter(unfinished, found.values())):
+            tell(f"{label}: {len(left_out):,} unfinished files are left out, for instance {left_out[0]}")
+        top = prefix.strip("/")
+        files = [(file, f"{top}/{name}".lstrip("/")) for name, file in found.items() if not unfinished(file)]
+        if not files:
             raise StorageError(f"expected files to upload below {path}, received none")
-        prefix = prefix.strip("/")
-        keys = [f"{prefix}/{name.as_posix()}" if prefix else name.as_posix() for name in names]
-        return self.upload_files([(path / name, key) for name, key in zip(names, keys, strict=True)], label)
+        return self.upload_files(files, label)
 
     def upload_files(self, files: list[tuple[pathlib.Path, str]], label: str = "upload") -> Listing:
         """Stores files under the keys given beside them; returns their descriptions in the same order."""

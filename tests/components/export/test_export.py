@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from components.core.artifacts.dataset import INFO_FILE, SPLITS, read_info
-from components.core.artifacts.evaluation import DecisionReason, read_decision, write_decision
 from components.core.artifacts.model import read_training
 from components.core.artifacts.picture_hashes import LEARNED_FILE, read_hashes, split_hashes, write_hashes
 from components.core.errors import PipelineError
@@ -226,19 +225,6 @@ def test_no_test_pictures_is_refused(trained, evaluation, tmp_path):
     dataset = altered(trained.dataset, tmp_path / "dataset", splits={k: v for k, v in splits.items() if k != "test"})
     with pytest.raises(PipelineError, match="expected test pictures"):
         export(ExportSettings(), dataset, trained.model, evaluation, str(tmp_path / "exported"))
-
-
-def test_a_model_that_did_not_pass_the_gate_is_not_exported_whoever_asks(trained, evaluation, tmp_path):
-    copy = tmp_path / "evaluation"
-    shutil.copytree(evaluation, copy)
-    reason = DecisionReason(said="test accuracy 0.9 is below min_accuracy 1", holds=False)
-    write_decision(copy, read_decision(copy).model_copy(update={"passed": False, "reasons": [reason]}))
-    with pytest.raises(PipelineError, match="one that does not pass the gate: test accuracy 0.9 is below"):
-        export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
-    (copy / "decision.json").unlink()
-    with pytest.raises(PipelineError, match="run evaluate first"):
-        export(ExportSettings(), trained.dataset, trained.model, str(copy), str(tmp_path / "exported"))
-    assert not (tmp_path / "exported").exists()
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "Upper", "-dash"])
