@@ -42,19 +42,19 @@ READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 COMPRESSIONS = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "PPMd"}
 
 
-def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool = False) -> Iterator[Member]:
+def iter_members(path: str | os.PathLike, *, files_only: bool = True) -> Iterator[Member]:
     """Yields `(name, size in bytes, open binary file)` for each regular file in an archive, in the archive's order.
 
     A file is good until the next member is asked for, and can't be rewound: read it, or copy it. Names use `/`, carry
-    no leading `./`, and may repeat: tar itself takes the last. Folders are left out unless asked for, and so are links
-    that stay inside the archive, with one printed line saying how many.
+    no leading `./`, and may repeat: tar itself takes the last. Of links that stay inside the archive one printed line
+    says how many are left out.
 
     Out of it may come at most MAX_MEMBERS entries of any kind, and the larger of 1 GiB and 200 times its size.
 
     Args:
-        folders: also yields the folders the archive names, as `name/` with nothing in it.
-        links: also yields hard and symbolic links that are not hidden, with nothing in them; their file's `link` names
-            the member, before or after them, whose bytes they mean.
+        files_only: if not, also yields the folders the archive names, as `name/` with nothing in it, and hard and
+            symbolic links that are not hidden, with nothing in them; their file's `link` names the member, before or
+            after them, whose bytes they mean.
 
     Raises:
         PipelineError: not such an archive, truncated or damaged, encrypted, larger than allowed, or it holds a name
@@ -75,12 +75,12 @@ def iter_members(path: str | os.PathLike, *, folders: bool = False, links: bool 
                 if hidden(name.split("/"), ""):  # of a `.venv`: no picture, wherever it leads
                     continue
                 target = _inside(path, target)
-                skipped += not links
-                if links:
+                skipped += files_only
+                if not files_only:
                     yield name, 0, MemberFile(path, name, 0, io.BytesIO(), link=target)
             elif source is not None:
                 yield name, size, MemberFile(path, name, size, source)
-            elif folders:
+            elif not files_only:
                 yield f"{name}/", 0, MemberFile(path, name, 0, io.BytesIO())
     if skipped:
         print(f"skipped {skipped:,} links in {path.name}: only regular files are read", flush=True)

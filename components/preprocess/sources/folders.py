@@ -44,7 +44,7 @@ def find_packed(archive: pathlib.Path, called: str, scratch: pathlib.Path) -> Fo
         Progress("read", total=None, unit="pictures") as progress,
     ):
         pictures = _Pictures(found, payloads, names)
-        for name, size, file in iter_members(archive, folders=True, links=True):
+        for name, size, file in iter_members(archive, files_only=False):
             folder = found.picture_in(name)
             if folder is not None:
                 pictures.add(name, folder, size, file)

@@ -40,7 +40,7 @@ def packed(folder: pathlib.Path) -> bytes:
 
 def test_all_is_there_sorted_and_an_empty_folder_is_seen(folder):
     packed(folder)
-    found = {name: file.read() for name, _, file in iter_members(folder.parent / "out.tar", folders=True)}
+    found = {name: file.read() for name, _, file in iter_members(folder.parent / "out.tar", files_only=False)}
     assert {name: data for name, data in found.items() if not name.endswith("/")} == FILES
     assert "train/empty/" in found
     in_train = [name for name in found if name.startswith("train/") and name.count("/") == 2]

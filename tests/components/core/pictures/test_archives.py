@@ -114,12 +114,12 @@ def test_links_that_lead_outside_are_refused(tmp_path, link):
         read_all(write_tar(tmp_path / "a.tar", link))
 
 
-@pytest.mark.parametrize("links", [False, True])
-def test_a_hidden_link_refuses_nothing(tmp_path, links):
+@pytest.mark.parametrize("files_only", [False, True])
+def test_a_hidden_link_refuses_nothing(tmp_path, files_only):
     """As the tar of a folder with a .venv or a .git has them; a folder is packed without."""
     hidden = [member(".venv/bin/python", tarfile.SYMTYPE, "/usr/bin/python3"), member("train/.x", tarfile.SYMTYPE, "/")]
     packed = write_tar(tmp_path / "a.tar", *hidden)
-    assert [name for name, _, _ in iter_members(packed, links=links)] == [*FILES]
+    assert [name for name, _, _ in iter_members(packed, files_only=files_only)] == [*FILES]
 
 
 @pytest.mark.parametrize(("target", "refused"), [("../dog/2.jpg", False), ("../../../x", True), ("/etc/passwd", True)])
@@ -142,7 +142,7 @@ def test_links_are_yielded_if_asked_for(tmp_path):
         member("5.jpg", tarfile.LNKTYPE, "./train/cat/1.jpg"),
     ]
     path = write_tar(tmp_path / "a.tar", *links)
-    found = {name: (file.link, file.read()) for name, _, file in iter_members(path, links=True)}
+    found = {name: (file.link, file.read()) for name, _, file in iter_members(path, files_only=False)}
     assert found["train/cat/4.jpg"] == ("train/dog/2.jpg", b"")
     assert found["5.jpg"] == ("train/cat/1.jpg", b"")
     assert found["train/cat/1.jpg"] == ("", FILES["train/cat/1.jpg"])
@@ -308,5 +308,5 @@ def test_folders_are_yielded_where_asked_for(tmp_path):
     with zipfile.ZipFile(write_zip(tmp_path / "a.zip"), "a") as archive:
         archive.mkdir("train/empty")
     for path in (tar, tmp_path / "a.zip"):
-        assert "train/empty/" in {name for name, _, _ in iter_members(path, folders=True)}
+        assert "train/empty/" in {name for name, _, _ in iter_members(path, files_only=False)}
         assert read_all(path) == FILES
