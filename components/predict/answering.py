@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -71,6 +72,7 @@ def answered(
     target = classifier.target
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
     decoders = min(MOST_DECODERS, usable_cores())
+    turns = threading.Semaphore(usable_cores())
     with (
         ThreadPoolExecutor(READERS) as readers,
         ThreadPoolExecutor(decoders) as pool,
@@ -78,7 +80,7 @@ def answered(
         apply = readers.map if remote else map
 
         def look(batch: Sequence[Item]) -> list[Decoded | str]:
-            return list(apply(lambda item: _seen(item, read, target), batch))
+            return list(apply(lambda item: _seen(item, read, target, turns), batch))
 
         def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
             found = [one for one in seen if isinstance(one, Decoded)]
@@ -111,10 +113,12 @@ def refuse_films(size: int) -> None:
         raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
 
 
-def _seen(item: Item, read: Callable[[Item], bytes], target: Target) -> Decoded | str:
-    """The picture as the model sees it, or why it can't be read."""
+def _seen(item: Item, read: Callable[[Item], bytes], target: Target, turns: threading.Semaphore) -> Decoded | str:
+    """The picture as the model sees it, or why it can't be read. Decoding takes much memory, so it takes turns."""
     try:
-        return decode(read(item), None, target)
+        payload = read(item)
+        with turns:
+            return decode(payload, None, target)
     except (MemoryError, PipelineError):
         raise
     except OSError as error:
