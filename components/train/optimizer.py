@@ -103,10 +103,6 @@ class LearningRate:
         rising = round(settings.warmup * steps)
         return cls(settings.learning_rate, rising, steps, settings.schedule, frozen, settings.unfreeze_rate)
 
-    @property
-    def constant(self) -> bool:
-        return self.schedule == "constant" and not self.rising
-
     def at(self, step: Any, ops: ModuleType = np) -> Any:
         """The rate of a step (the first is 0), computed by NumPy or by keras.ops."""
         highest = max(self.rising - 1, 0)
@@ -126,7 +122,7 @@ class LearningRate:
         Args:
             first: the step of the training at which that optimizer begins.
         """
-        if self.constant:
+        if self.schedule == "constant" and not self.rising:
             return float(self.at(first))
         keras, rate = load_keras(), self
         base: Any = keras.optimizers.schedules.LearningRateSchedule

@@ -62,10 +62,6 @@ def _remove_earlier(store: Store) -> None:
 class DirectorySync:
     """Mirrors a growing directory to a store: each file is uploaded again whenever it has grown or changed.
 
-        with DirectorySync("logs", "gs://bucket/runs/7", every_s=30) as sync:
-            ...
-            sync.soon()     # at the end of an epoch
-
     A thread does it every `every_s` seconds, and when asked by `soon`. Leaving the block uploads what is left, also
     after an error. A store that fails meanwhile is told in a line and tried again at the next turn. A kill loses at
     most the last interval.
@@ -100,8 +96,8 @@ class DirectorySync:
     def once(self) -> None:
         """Uploads what has changed since the last turn."""
         for path in sorted(self.directory.rglob("*")):
-            if self._changed(path):
-                self._upload(path)
+            if path.is_file() and not unfinished(path):
+                self._upload_anew(path, path.relative_to(self.directory).as_posix())
 
     def _turns(self) -> None:
         while not self.ending:
@@ -114,29 +110,21 @@ class DirectorySync:
             except StorageError as failure:
                 tell(f"storage: {failure}; {self.directory} is uploaded at the next turn")
 
-    def _changed(self, path: pathlib.Path) -> bool:
+    def _upload_anew(self, path: pathlib.Path, key: str) -> None:
+        """Uploads a file if it is another than the last time."""
         try:
             status = path.stat()
-        except FileNotFoundError:
-            return False
-        known = self.uploaded.get(self._key(path))
-        return path.is_file() and not unfinished(path) and known != (status.st_size, status.st_mtime_ns)
-
-    def _upload(self, path: pathlib.Path) -> None:
-        try:
-            status = path.stat()
+            if self.uploaded.get(key) == (status.st_size, status.st_mtime_ns):
+                return
             if status.st_size <= self.store.limits.part:
                 with path.open("rb") as file:
-                    self.store.write_bytes(self._key(path), file.read(status.st_size))
+                    self.store.write_bytes(key, file.read(status.st_size))
             else:
                 # Its parts must fit each other: uploaded from a copy that does not grow.
                 with tempfile.NamedTemporaryFile() as still, path.open("rb") as file:
                     shutil.copyfileobj(file, still)
                     still.flush()
-                    self.store.upload_file(still.name, self._key(path), path.name)
+                    self.store.upload_file(still.name, key, path.name)
         except OSError as error:
             raise StorageError(f"can't read {path}: {error.strerror}; check the disk") from None
-        self.uploaded[self._key(path)] = (status.st_size, status.st_mtime_ns)
-
-    def _key(self, path: pathlib.Path) -> str:
-        return path.relative_to(self.directory).as_posix()
+        self.uploaded[key] = (status.st_size, status.st_mtime_ns)

@@ -86,6 +86,26 @@ def train_below(folder: pathlib.Path, dataset: str, name: str, **settings: Any) 
     return weights_below(place)
 
 
+@pytest.fixture
+def resumed(
+    train_plain: Callable[..., list[np.ndarray]],
+    plain: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> Callable[[], str]:
+    """Has a training by `train_plain` interrupted, and goes on to the weights of `plain`; gives what that one says."""
+
+    def resume() -> str:
+        with pytest.raises(Interruption):
+            train_plain("interrupted")
+        monkeypatch.undo()
+        capfd.readouterr()
+        assert same(train_plain("interrupted"), plain)
+        return capfd.readouterr().out
+
+    return resume
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, unjudged_digits: str) -> list[np.ndarray]:
     """The weights of an undisturbed training by `train_plain`."""
@@ -192,26 +212,15 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_epoch_and_a_first_one_is_a
 
 
 def test_a_checkpoint_is_written_by_time_and_an_older_one_means_more_work(
-    train_plain: Callable[..., list[np.ndarray]],
-    plain: list[np.ndarray],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
+    resumed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt_at(monkeypatch, 17)
     monkeypatch.setattr(callbacks, "EVERY_S", 3600)
-    with pytest.raises(Interruption):
-        train_plain("interrupted")
-    monkeypatch.undo()
-    capfd.readouterr()
-    assert same(train_plain("interrupted"), plain)
-    assert "after epoch 1" in capfd.readouterr().out
+    assert "after epoch 1" in resumed()
 
 
 def test_a_checkpoint_is_of_the_epoch_after_which_it_was_begun(
-    train_plain: Callable[..., list[np.ndarray]],
-    plain: list[np.ndarray],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
+    resumed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is so slow that two more epochs have ended when it is written."""
     save, on_epoch_end, ended = Checkpoint.save, SaveCheckpoint.on_epoch_end, threading.Event()
@@ -229,12 +238,7 @@ def test_a_checkpoint_is_of_the_epoch_after_which_it_was_begun(
     monkeypatch.setattr(callbacks, "EVERY_S", 0)
     monkeypatch.setattr(Checkpoint, "save", slow)
     monkeypatch.setattr(SaveCheckpoint, "on_epoch_end", end)
-    with pytest.raises(Interruption):
-        train_plain("interrupted")
-    monkeypatch.undo()
-    capfd.readouterr()
-    assert same(train_plain("interrupted"), plain)
-    assert "after epoch 1" in capfd.readouterr().out
+    assert "after epoch 1" in resumed()
 
 
 def test_a_checkpoint_that_another_run_removes_this_moment_is_none(
@@ -252,10 +256,7 @@ def test_a_checkpoint_that_cannot_be_removed_costs_no_model(tmp_path: pathlib.Pa
 
 
 def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
-    train_plain: Callable[..., list[np.ndarray]],
-    plain: list[np.ndarray],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
+    resumed: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_soon(monkeypatch)
 
@@ -263,12 +264,7 @@ def test_an_interrupt_before_the_model_is_written_trains_nothing_again(
         raise Interruption
 
     monkeypatch.setattr(fit, "training_record", interrupt)
-    with pytest.raises(Interruption):
-        train_plain("interrupted")
-    monkeypatch.undo()
-    capfd.readouterr()
-    assert same(train_plain("interrupted"), plain)
-    assert "epoch 4/4" not in capfd.readouterr().out
+    assert "epoch 4/4" not in resumed()
 
 
 @pytest.fixture(scope="module")
