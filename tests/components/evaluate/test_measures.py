@@ -161,6 +161,8 @@ def test_probabilities_that_hold_differ_from_accuracy_by_chance_alone(pictures, 
     draws = [(probabilities.cumsum(axis=1) < random.random((pictures, 1))).sum(axis=1).clip(0, 3) for _ in range(300)]
     found = [measures.calibration(labels, probabilities) for labels in draws]
     assert np.mean([each.error for each in found]) == pytest.approx(found[0].chance, rel=0.05)
+    fourfold = measures.calibration(np.repeat(draws[0], 4), np.repeat(probabilities, 4, axis=0), per_chance=4)
+    assert fourfold.chance == pytest.approx(found[0].chance)
 
 
 def test_calibration_counts_every_picture_once(answers):

@@ -9,10 +9,11 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
+from components.core.artifacts.evaluation import Decision
 from components.core.errors import PipelineError
 from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import Duel, class_not_asked
-from components.evaluate.gate import decide
+from components.evaluate.gate import both_answered, decide
 from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test
 from components.evaluate.settings import EvaluateSettings
 
@@ -161,17 +162,22 @@ def test_frames_of_one_video_are_one_chance():
     labels, videos = np.tile([0, 1], 500), np.arange(1000) // 50
     right = videos < 11
 
-    def decided(groups, metric="accuracy") -> tuple[bool, str, float]:
-        answers = [np.eye(2, dtype=np.float32)[np.where(each, labels, 1 - labels)] for each in (right, ~right)]
-        against = AskedChampion("birds version 4", 4, duel=Duel(np.ones(1000, bool), answers[1], 1, groups))
-        chosen = EvaluateSettings(publish_uri="x", model_name="birds", gate_metric=metric)
-        found = decide(chosen, labels, answers[0], [], against)
-        return found.passed, found.said, found.comparison.p_value
+    answers = [np.eye(2, dtype=np.float32)[np.where(each, labels, 1 - labels)] for each in (right, ~right)]
 
-    assert decided(None)[0] and decided(np.arange(1000))[0]
-    passed, said, p_value = decided(videos)
-    assert not passed and p_value == pytest.approx(mcnemar(11, 9)) and "counted by group, p = 0.41" in said
-    assert decided(videos, "balanced_accuracy")[2] > 0.2
+    def duel(groups) -> Duel:
+        return Duel(np.ones(1000, bool), answers[1], 1, groups)
+
+    def decided(groups, metric="accuracy") -> Decision:
+        chosen = EvaluateSettings(publish_uri="x", model_name="birds", gate_metric=metric)
+        return decide(chosen, labels, answers[0], [], AskedChampion("birds version 4", 4, duel=duel(groups)))
+
+    assert decided(None).passed and decided(np.arange(1000)).passed
+    found = decided(videos)
+    assert not found.passed and "counted by group, p = 0.41" in found.said
+    assert found.comparison.p_value == pytest.approx(mcnemar(11, 9))
+    assert found.comparison.difference_interval_95 == pytest.approx(difference_interval(11, 9, 20))
+    assert decided(videos, "balanced_accuracy").comparison.p_value > 0.2
+    assert both_answered(labels, answers[0], duel(videos)).champion.per_chance > 50
 
 
 def test_a_patient_who_is_half_of_a_rare_class_is_one_chance():
