@@ -78,7 +78,7 @@ def test_a_trial_that_fails_says_why_and_succeeds(
     assert tried(changes) is None
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"trial.json"}
     failed = read_trial(tmp_path / "model")
-    assert failed.changes == changes
+    assert (failed.changes, failed.lacked_memory) == (changes, False)
     assert said in failed.failed
     assert "\n" not in failed.failed
     assert "_hparams_/session_end_info" in accumulated(tmp_path / "board/result").Tags()["tensors"]
@@ -139,12 +139,15 @@ def test_a_full_disk_is_not_the_batchs_fault() -> None:
         raise ResourceExhaustedError("/out/events.v2; No space left on device")
 
 
-def test_a_batch_beyond_the_devices_memory_is_its_result(tried: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_beyond_the_devices_memory_is_its_result(
+    tried: Callable, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes")
 
     monkeypatch.setattr(keras.Model, "fit", fails)
     assert tried("seed=1") is None
+    assert read_trial(tmp_path / "model").lacked_memory
 
 
 def test_a_damaged_checkpoint_is_no_result(tried: Callable, tmp_path: pathlib.Path, digits: str) -> None:
