@@ -76,6 +76,8 @@ def inside(place: str, name: str) -> str:
     """The place of the file `name` in the folder or under the base URI `place`."""
     if scheme_of(place) == "file":
         return str(path_behind(place) / name)
+    if scheme_of(place) in STORE_SCHEMES:
+        return f"{place.rstrip('/')}/{name}"
     parts = urllib.parse.urlsplit(place)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{urllib.parse.quote(name)}").geturl()
 

@@ -57,6 +57,6 @@ def test_places():
     assert public("a/b") == str(pathlib.Path("a/b").absolute())
     assert inside("https://me@host/a/?c=d", "x y") == "https://me@host/a/x%20y?c=d"
     assert inside("/a", "b") == "/a/b"
-    assert inside("s3://bucket/a/", "b") == "s3://bucket/a/b"
+    assert inside("s3://bucket/a?c#d/", "b") == "s3://bucket/a?c#d/b"
     assert path_behind("~/x") == pathlib.Path.home() / "x"
     assert path_behind("odd:name") == pathlib.Path("odd:name").absolute()
