@@ -71,8 +71,6 @@ class LabelTable:
         for begins, (what, instead) in OTHERS.items():
             if start.startswith(begins):
                 raise PipelineError(f"expected CSV or JSON lines in UTF-8 in {self.name}, received {what}; {instead}")
-        if not start.strip():
-            raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
         is_csv = not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
         names, columns, rows = self._csv() if is_csv else self._json()
         if columns is None:
@@ -111,7 +109,9 @@ class LabelTable:
         return LabelLine(number, path, label, given, group)
 
     def _csv(self) -> Understood:
-        first = next(self._rows())[1]
+        _, first = next(self._rows(), (0, []))
+        if not first:
+            raise PipelineError(f"expected lines of path and label in {self.name}, received an empty file")
         if len(first) < 2:
             raise PipelineError(
                 f"expected columns of path and label in {self.name}, received one column: {listed(first)}; "
@@ -147,7 +147,7 @@ class LabelTable:
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The rows that have something in them, each with the number of its line."""
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = next(line for line in self._read(file) if line.strip())
+            first = next((line for line in self._read(file) if line.strip()), "")
             file.seek(0)
             reader = csv.reader(self._read(file), delimiter=max(",;\t", key=first.count), skipinitialspace=True)
             try:

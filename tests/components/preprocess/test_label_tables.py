@@ -237,6 +237,7 @@ def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, ca
         ("path,label\n", "received none that is there, no lines of them; the pictures are called as 000"),
         ("images/001.png,cat\nimages/003.png,cat\n", "expected at least two classes, received cat"),
         (" \n", "received an empty file"),
+        ("\ufeff,,\n,,\n", "received an empty file"),  # a sheet whose cells were emptied
         (
             f"path,label\n{'x' * 140_000},cat\n",
             "labels.csv, received field larger than field limit",
