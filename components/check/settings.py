@@ -41,7 +41,8 @@ class SizedSettings(Settings):
     """What pods ask for and may use: limits of CPUs under names that end in `_cpu`."""
 
     cpu_request: Cpus = Field(
-        "100m", description="CPUs that each step's pod is sure of; it takes more if its node has them"
+        "100m",
+        description="CPUs that each step's pod requests; it uses more, up to its limit, if its node has idle ones",
     )
 
     @model_validator(mode="after")
@@ -66,26 +67,26 @@ class PlacementSettings(SizedSettings):
     toleration that is a string, and takes a count or an amount only as a string.
     """
 
-    download_cpu: Cpus = Field("2", description="CPUs the download's pod may use")
-    download_memory: Memory = Field("1Gi", description="memory of the download's pod")
-    preprocess_cpu: Cpus = Field("2", description="CPUs that preprocessing may use")
-    preprocess_memory: Memory = Field("2Gi", description="memory of the preprocessing pod")
-    train_cpu: Cpus = Field("2", description="CPUs that training may use")
-    train_memory: Memory = Field("6Gi", description="memory the training pod gets, /dev/shm included")
-    choose_cpu: Cpus = Field("2", description="CPUs that a sweep's choosing may use")
-    choose_memory: Memory = Field("1Gi", description="memory of a sweep's choosing pod")
-    evaluate_cpu: Cpus = Field("2", description="CPUs that evaluation may use")
+    download_cpu: Cpus = Field("2", description="CPU limit of the download pod")
+    download_memory: Memory = Field("1Gi", description="memory of the download pod")
+    preprocess_cpu: Cpus = Field("2", description="CPU limit of the preprocess pod")
+    preprocess_memory: Memory = Field("2Gi", description="memory of the preprocess pod")
+    train_cpu: Cpus = Field("2", description="CPU limit of the train pod")
+    train_memory: Memory = Field("6Gi", description="memory of the train pod, /dev/shm included")
+    choose_cpu: Cpus = Field("2", description="CPU limit of the choose pod, which picks a sweep's best trial")
+    choose_memory: Memory = Field("1Gi", description="memory of the choose pod")
+    evaluate_cpu: Cpus = Field("2", description="CPU limit of the evaluate pod")
     evaluate_memory: Memory = Field(
-        "4Gi", description="memory of the evaluation pod; grows with test pictures times classes"
+        "4Gi", description="memory of the evaluate pod; grows with test pictures times classes"
     )
-    export_cpu: Cpus = Field("2", description="CPUs that exporting may use")
-    export_memory: Memory = Field("4Gi", description="memory of the export pod, two models at once")
+    export_cpu: Cpus = Field("2", description="CPU limit of the export pod")
+    export_memory: Memory = Field("4Gi", description="memory of the export pod, which holds two models at once")
     accelerator: str = Field(
-        "nvidia.com/gpu", description="resource that a GPU is on the cluster, such as nvidia.com/mig-1g.10gb"
+        "nvidia.com/gpu", description="Kubernetes resource name of the GPU, such as nvidia.com/mig-1g.10gb"
     )
-    node_selector: dict[str, str] = Field({}, description="labels that the training pod's node must have, as JSON")
-    tolerations: list[dict[str, Any]] = Field([], description="taints that the training pod tolerates, as JSON")
-    node_affinity: dict[str, Any] = Field({}, description="Kubernetes nodeAffinity of the training pod, as JSON")
+    node_selector: dict[str, str] = Field({}, description="labels that the train pod's node must have, as JSON")
+    tolerations: list[dict[str, Any]] = Field([], description="Kubernetes tolerations of the train pod, as JSON")
+    node_affinity: dict[str, Any] = Field({}, description="Kubernetes nodeAffinity of the train pod, as JSON")
 
     @field_validator("accelerator")
     @classmethod

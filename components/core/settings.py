@@ -99,8 +99,9 @@ class MetricSettings(Settings):
 
     gate_metric: GateMetric = pydantic.Field(
         "accuracy",
-        description="by what the best epoch, a sweep's best trial and the gate (min_accuracy, min_improvement and "
-        "significance) are told: accuracy, or balanced_accuracy, the mean recall, to which each class counts the same",
+        description="metric that selects the best epoch and a sweep's best trial, and that the gate compares "
+        "(min_accuracy, min_improvement, significance): accuracy, or balanced_accuracy, the mean recall over the "
+        "classes",
     )
 
 
@@ -110,12 +111,12 @@ class RegistrySettings(Settings):
     model_name: str = pydantic.Field(
         "classifier",
         pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$",
-        description="name of the exported model; by default the data set's, or that of the user's own source",
+        description="name of the exported model; by default that of the data set or of your own source",
     )
     publish_uri: StorePlace = pydantic.Field(
         "",
-        description="a gs, s3 or minio URI or a directory: the model registry whose champion a model must beat to be "
-        "exported, and to which it is then published",
+        description="the model registry, a gs, s3 or minio URI or a directory: a model that beats the champion there "
+        "is exported and published to it",
     )
 
 

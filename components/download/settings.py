@@ -15,32 +15,32 @@ class DownloadSettings(Settings):
     source: str = Field(
         "",
         validate_default=True,
-        description="where to take the data instead: a local path, or a file, http(s), gs, s3 or minio URI, of the "
-        "archive, of a folder of class folders (image_folder), or of the folder with the four IDX files (mnist, "
-        "fashion_mnist); of image_folder also several, as a list",
+        description="your own copy of the data or your own pictures: a local path, or a file, http(s), gs, s3 or minio "
+        "URI. It is an archive, a folder of class folders (image_folder, also a list of sources), or a folder with the "
+        "four IDX files (mnist, fashion_mnist)",
     )
     labels: str = Field(
         "",
-        description="a table of the pictures' labels: a local path or URI of a CSV or of JSON lines with columns such "
-        "as path, label and split. By default labels.csv, .tsv, .jsonl or .manifest beside the pictures, else their "
-        "folders are the classes",
+        description="label table: a local path or URI of a CSV or JSON lines file with columns such as path, label and "
+        "split. By default labels.csv, .tsv, .jsonl or .manifest beside the pictures; without a table the folders are "
+        "the classes",
     )
     source_sha256: Sha256 = Field(
         "",
-        description="the SHA-256 the source must have; accepts data that differ from the published. For several files: "
-        "of their sorted `sha256  name` lines; of a folder of pictures: of the tar it is packed into; of a prefix in a "
-        "store: of its listing, or of that tar",
+        description="the SHA-256 that the source must have, also in place of the published checksum. For several "
+        "files: of their sorted `sha256  name` lines; for a folder of pictures: of the tar it is packed into; for a "
+        "prefix in a store: of its listing, or of that tar",
     )
     mirror: StorePlace = Field(
         "",
-        description="a gs, s3 or minio URI or a directory where the team keeps fetched originals: those with a known "
-        "checksum are taken from there, and put there when they had to be fetched. Without it, pictures below a prefix "
-        "in a store are read where they lie; with it they are fetched and packed first",
+        description="a gs, s3 or minio URI or a directory with the team's copies of downloaded files: files with a "
+        "known checksum are read from there, and added once downloaded. Without a mirror, pictures below a prefix in a "
+        "store are read in place; with one they are fetched and packed first",
     )
     source_version: str = Field(
         "",
-        description="a name for how the source looks now: what was cached for another one is not taken. By default a "
-        "look at the source tells it, when a run begins",
+        description="name of the source's current state; a new name makes cached results invalid. By default each run "
+        "looks at the source and derives it",
     )
 
     @field_validator("dataset")

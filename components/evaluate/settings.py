@@ -12,29 +12,31 @@ class EvaluateSettings(RegistrySettings, MetricSettings):
     """The parameters of the evaluate step."""
 
     min_accuracy: float = Field(
-        0.0, ge=0, le=1, description="gate_metric of the test pictures from which the model is exported"
+        0.0, ge=0, le=1, description="least gate_metric on the test split with which a model is exported"
     )
     gate: GateName = Field(
         "beat_champion",
-        description="beat_champion: if publish_uri is set, export only what is better than the champion there; "
-        "min_accuracy: export whatever reaches that, and let it replace any champion",
+        description="beat_champion: with publish_uri, export only a model that is better than the champion there; "
+        "min_accuracy: export any model that reaches min_accuracy, and let it replace the champion",
     )
-    min_improvement: float = Field(
-        0.0, ge=0, le=1, description="gate_metric by which the champion must be beaten at least"
-    )
+    min_improvement: float = Field(0.0, ge=0, le=1, description="least lead in gate_metric over the champion")
     significance: float = Field(
         0.05,
         gt=0,
         le=1,
-        description="chance at most that any of all models no better than the champion passes for better on the same "
-        "test pictures; 1: any lead will do",
+        description="greatest chance that, of all models compared on the same test pictures, any wins by luck alone; "
+        "1: any lead will do",
     )
     behaviour: Literal["warn", "fail", "off"] = Field(
-        "warn", description="a model that fails a behaviour test: is told of, is not exported, or is not tested"
+        "warn",
+        description="behaviour tests: report a failure (warn), also refuse the export (fail), or do not run (off)",
     )
     behaviour_kept: float = Field(
-        0.8, ge=0, le=1, description="share of test pictures whose class must survive a small change of the picture"
+        0.8,
+        ge=0,
+        le=1,
+        description="least share of test pictures whose predicted class must survive a small change of the picture",
     )
     behaviour_certain: float = Field(
-        0.9, ge=0, le=1, description="certainty that no blank picture, and not half of the noise, may be answered with"
+        0.9, ge=0, le=1, description="greatest certainty allowed for any blank picture and for the median noise picture"
     )

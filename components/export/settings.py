@@ -13,27 +13,29 @@ from components.export.formats.formats import parse_formats
 class ExportSettings(RegistrySettings):
     """The names under which the model is served, and the files it is written to."""
 
-    model_version: int = pydantic.Field(1, ge=1, description="numeric version directory that TF Serving loads")
+    model_version: int = pydantic.Field(1, ge=1, description="number of the version directory that TF Serving loads")
     model_registry_url: str = pydantic.Field(
         "",
-        description="address of Kubeflow Hub (the Model Registry), which is told what is published to publish_uri",
+        description="address of a Kubeflow Hub (Model Registry) that records what is published to publish_uri",
     )
     formats: str = pydantic.Field(
         "saved_model,keras",
-        description="what to export, separated by commas: saved_model, keras, onnx, litert, litert_int8",
+        description="formats to export, separated by commas: saved_model, keras, onnx, litert, litert_int8",
     )
     int8_tolerance: float = pydantic.Field(
-        0.02, ge=0, le=1, description="test accuracy that litert_int8 may lose before the export is refused"
+        0.02, ge=0, le=1, description="greatest loss of test accuracy with which litert_int8 is exported"
     )
     proof_pictures: int = pydantic.Field(
-        1000, ge=0, description="test pictures that each exported format answers to prove itself; 0: all of them"
+        1000,
+        ge=0,
+        description="test pictures on which each exported format is compared with the evaluated model; 0: all",
     )
     example_pictures: int = pydantic.Field(
         3,
         ge=0,
         le=10,
-        description="training pictures, reduced, that the export carries of each class and each look, so that drift "
-        "reports show what is gone; 0: none leave the data set",
+        description="small training pictures in the export, per class and per bin of brightness, contrast and so on; "
+        "drift reports show them; 0: no picture leaves the data set",
     )
 
     @pydantic.field_validator("model_registry_url")

@@ -13,31 +13,32 @@ class AnswerSettings(Settings):
 
     source: StorePlace = Field(
         "",
-        description="the pictures to answer: a folder, a picture or an archive of them, here or at a gs, s3 or minio "
-        "URI; what was answered before is left out",
+        description="the pictures to classify: a picture, a folder or an archive, a local path or a gs, s3 or minio "
+        "URI; pictures that were answered before are skipped",
     )
     out: StorePlace = Field(
-        "", description="a directory or a gs, s3 or minio prefix for the answers, by model and version"
+        "", description="a directory or a gs, s3 or minio prefix for the answers, with a folder per model and version"
     )
-    top: int = Field(3, ge=0, description="classes told of each picture, the most probable first; 0: all")
+    top: int = Field(3, ge=0, description="classes per picture in the answers, most probable first; 0: all")
     answers_as: Literal["jsonl", "csv"] = Field("jsonl", description="the format of the answers")
     max_drift: float = Field(
         1.0,
         ge=0,
         le=1,
-        description="share of the pictures that may lie elsewhere than what the model knows, in any measure of the "
-        "drift report; more, and not by chance, fails the run; 1: never",
+        description="greatest drift allowed in any measure of the drift report: the share of pictures that lie "
+        "elsewhere in its distribution than the training data (total variation), beyond chance. More fails the run; 1: "
+        "never",
     )
     drift_significance: float = Field(
-        0.01, gt=0, lt=1, description="chance at most that a drift report calls any measure different if none is"
+        0.01, gt=0, lt=1, description="greatest chance that a drift report calls any measure different when none is"
     )
 
 
 class PredictSettings(AnswerSettings):
     """The parameters of the predict step."""
 
-    model: str = Field("", description="a version of the registry: NAME@champion or NAME@3")
-    registry: StorePlace = Field("", description="a gs, s3 or minio URI or a directory: the model registry")
+    model: str = Field("", description="a registry version: NAME@champion or NAME@3")
+    registry: StorePlace = Field("", description="the model registry: a gs, s3 or minio URI or a directory")
 
     @field_validator("model")
     @classmethod

@@ -15,42 +15,51 @@ class PreprocessSettings(Settings):
 
     image_size: str = Field(
         "auto",
-        description="pixels a side, or height x width as in 32x48; auto: the size most of the pictures have, up to 512",
+        description="pixels per side, or height x width such as 32x48; auto: the size of most pictures, up to 512",
     )
     resize: Literal["resize", "crop"] = Field(
         "crop",
-        description="crop: scale the shorter side and cut the rest off both ends; resize: stretch the whole picture",
+        description="crop: scale the shorter side and crop the longer one at the centre; resize: stretch the whole "
+        "picture",
     )
     color: Literal["auto", "rgb", "grayscale"] = Field(
-        "auto", description="channels of the pictures; auto: grayscale if all of them are, else rgb"
+        "auto", description="channels of the pictures; auto: grayscale if all pictures are, else rgb"
     )
     validation: Literal["auto", "stratified", "last"] = Field(
         "auto",
-        description="which training pictures validate: a share of each class, or the last ones, as Keras's "
-        "validation_split does; auto: last for cifar10, as the article has it, else stratified",
+        description="how the validation split is taken from the training pictures: stratified by class, or the last "
+        "ones, as Keras's validation_split does; auto: last for cifar10, as in the article, else stratified",
     )
     validation_split: float = Field(
         0.2,
         ge=0,
         lt=1,
-        description="about the share of the training pictures that validates; 0: none do, and the last epoch counts",
+        description="approximate share of the training pictures in the validation split; 0: no validation, and the "
+        "last epoch's model is kept",
     )
     test_split: float = Field(
-        0.2, gt=0, lt=1, description="about the share that tests, if the source has no test pictures"
+        0.2,
+        gt=0,
+        lt=1,
+        description="approximate share of the pictures in the test split, if the source has no test pictures",
     )
     split_seed: int = Field(
         0,
         ge=0,
         lt=2**32,
-        description="decides, with a picture's pixels or its group alone, whether it trains, validates or tests",
+        description="seed of the data split: it and the hash of a picture's pixels, or its group, decide on the split",
     )
     group_column: str = Field(
         "",
-        description="the column of the table of labels that says which pictures belong together, as those of a patient "
-        "or a burst: they train, validate or test together",
+        description="column of the label table with each picture's group, such as a patient or a burst: a group stays "
+        "in one split",
     )
-    max_unreadable: float = Field(0.01, ge=0, le=1, description="share of unreadable pictures above which to give up")
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of the order of the pictures")
+    max_unreadable: float = Field(
+        0.01, ge=0, le=1, description="greatest share of unreadable pictures; with more the step fails"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of the pictures' order; in training also of initial weights and dropout"
+    )
 
     @field_validator("group_column")
     @classmethod

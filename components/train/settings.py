@@ -37,32 +37,34 @@ class TrainSettings(MetricSettings):
     )
     start_from: str = Field(
         "",
-        description="a trained model whose layers are kept as far as they fit: digits@champion or digits@3 of the "
-        "registry publish_uri, the directory of a run, or a .keras or .weights.h5 file, here or in a store",
+        description="trained model to start from; its layers are kept as far as they fit: digits@champion or digits@3 "
+        "of the registry publish_uri, a run's directory, or a .keras or .weights.h5 file, local or in a store",
     )
     start_sha256: Sha256 = Field("", description="the SHA-256 that the file of start_from must have")
     start_version: str = Field(
         "",
-        description="a name for how the model of start_from looks now: what was trained from another one is not taken "
-        "from the cache. By default a look at it tells that, when a run begins",
+        description="name of the current state of start_from; a new name makes cached trainings invalid. By default "
+        "each run looks at the model and derives it",
     )
     freeze: str = Field(
         "",
-        description="the layers that stay as they are for the first freeze_epochs: how many from the first on, or "
-        "their names, separated by commas, such as conv2d,conv2d_1",
+        description="layers to freeze for the first freeze_epochs: how many, from the first one on, or their names, "
+        "separated by commas, such as conv2d,conv2d_1",
     )
-    freeze_epochs: int = Field(0, ge=0, description="epochs before the layers of freeze are trained too")
+    freeze_epochs: int = Field(0, ge=0, description="epochs for which the layers of freeze stay frozen")
     unfreeze_rate: float = Field(
-        0.1, gt=0, description="what the learning rate is multiplied by from then on; of no meaning without freeze"
+        0.1,
+        gt=0,
+        description="factor of the learning rate once the frozen layers are trained too; unused without freeze",
     )
     epochs: int = Field(25, ge=1, le=1_000_000, description="passes over the training pictures")
-    batch_size: int = Field(50, ge=1, description="pictures a step")
+    batch_size: int = Field(50, ge=1, description="pictures per training step")
     learning_rate: float = Field(0.001, gt=0, description="the optimizer's learning rate")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="how the learning rate goes: it stays, or falls to 0 over all epochs"
+        "constant", description="course of the learning rate: constant, or falling to 0 over all epochs"
     )
     warmup: float = Field(
-        0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises to its height"
+        0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises to learning_rate"
     )
     optimizer: str = Field(
         "adam",
@@ -70,70 +72,73 @@ class TrainSettings(MetricSettings):
         '{"SGD": {"momentum": 0.9, "nesterov": true}}',
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of a training label's certainty that is spread over all classes"
+        0.0, ge=0, lt=1, description="share of a training label's probability that is spread over all classes"
     )
     augment_flip: bool = Field(
-        False, description="whether half of the training pictures are mirrored, others each time"
+        False, description="mirror a random half of the training pictures left to right in each epoch"
     )
-    augment_shift: int = Field(0, ge=0, description="pixels by which a training picture is moved at most, each way")
+    augment_shift: int = Field(
+        0, ge=0, description="most pixels by which a training picture is shifted at random, in each direction"
+    )
     augmentation: str = Field(
         "",
-        description="how training pictures are changed, others each time: a JSON or YAML list of Keras's layers, such "
-        "as RandomRotation, RandAugment, MixUp and CutMix, after augment_shift and augment_flip",
+        description="random augmentation of the training pictures: a JSON or YAML list of Keras layers, such as "
+        "RandomRotation, RandAugment, MixUp and CutMix, applied after augment_shift and augment_flip",
     )
     class_weight: str = Field(
         "",
-        description="how much each class counts while it trains: balanced (the same), or a JSON or YAML table by class "
-        "name; empty: by its pictures",
+        description="weight of each class in the training loss: balanced (all classes count the same), or a JSON or "
+        "YAML table by class name; empty: each picture counts the same",
     )
     average_mirrored: bool = Field(
         False,
-        description="whether the model answers with the mean over a picture and its mirror image, at twice the work",
+        description="the model predicts the mean over a picture and its mirror image, at twice the cost",
     )
     verbose: Literal["auto", "0", "1", "2"] = Field(
         "auto",
-        description="0: silent, 2: a line an epoch, 1 and auto: also a bar or, in a log, a line a minute",
+        description="0: silent, 2: a line per epoch, 1 and auto: also a progress bar or, in a log, a line per minute",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of initial weights, the order of pictures, and dropout")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of initial weights, dropout and the pictures' order")
     backend: Literal["tensorflow", "jax"] = Field(
         "tensorflow",
-        description="what Keras trains on; jax trains on several GPUs, and is what the nodes of a training on several "
-        "have. Either gives a model that TensorFlow evaluates and exports",
+        description="Keras backend for training; several GPUs need jax, and several nodes always use it. TensorFlow "
+        "evaluates and exports the model of either",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="precision of the layers' arithmetic; weights stay float32. auto: what the device does well",
+        description="precision of the layers' arithmetic; weights stay float32. auto: the fastest that the device "
+        "supports well",
     )
-    deterministic: bool = Field(False, description="same bits run after run, at some cost in speed")
-    gpus: str = Field("0", description="GPUs asked for, checked against those that are there; auto: whatever is there")
+    deterministic: bool = Field(False, description="bit-identical results in each run, at some cost in speed")
+    gpus: str = Field(
+        "0", description="GPUs to train on; the step fails if it finds another number; auto: all that it finds"
+    )
     nodes: int = Field(
         1,
         ge=1,
-        description="nodes of a cluster that train together, each with `gpus` GPUs; more than 1 needs Kubeflow Trainer",
+        description="cluster nodes that train together, each with `gpus` GPUs; more than 1 needs Kubeflow Trainer",
     )
     early_stopping_patience: int = Field(
         0,
         ge=0,
-        description="stop after so many epochs without a better gate_metric of the validation pictures, or the same at "
-        "a lower loss; 0: train all epochs",
+        description="early stopping: epochs to wait for a better gate_metric on the validation split, or an equal one "
+        "with a lower loss; 0: train all epochs",
     )
     end_below: str = Field(
         "",
         pattern=r"^([1-9][0-9]*:(0|1)([.][0-9]+)?)?$",
-        description="EPOCH:ACCURACY, such as 8:0.55: training ends after that epoch if the best gate_metric of the "
-        "validation pictures is below; a search sets it",
+        description="EPOCH:ACCURACY, such as 8:0.55: stop after that epoch if the best gate_metric on the validation "
+        "split is below; Optuna's search sets it",
     )
     checkpoints: StorePlace = Field(
         "",
-        description="a directory or a gs, s3 or minio URI for checkpoints while it trains; a run that was killed and "
-        "is started again goes on from there",
+        description="a directory or a gs, s3 or minio URI for checkpoints during training; a killed run that is "
+        "started again resumes from there",
     )
     tensorboard_uri: StorePlace = Field(
-        "", description="a gs, s3 or minio URI to which event files go while it trains, in a folder a run"
+        "", description="a gs, s3 or minio URI for event files during training, with a folder per run"
     )
-    histograms: int = Field(
-        0, ge=0, description="TensorBoard shows the spread of the weights after every so many epochs; 0: never"
-    )
+    histograms: int = Field(0, ge=0, description="epochs between histograms of the weights in TensorBoard; 0: none")
 
     def trained_places(self) -> dict[str, str]:
         """The places of a backbone's weights and of the model to start from, unless the registry has it."""

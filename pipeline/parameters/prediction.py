@@ -16,8 +16,8 @@ PUBLISHED_TO = "publish_uri"
 class PredictionParameters(PredictSettings, SizedSettings):
     """The predict step's settings, and its share of a node on a cluster."""
 
-    predict_cpu: Cpus = Field("2", description="CPUs that answering may use")
-    predict_memory: Memory = Field("4Gi", description="memory of the answering pod")
+    predict_cpu: Cpus = Field("2", description="CPU limit of the predict pod")
+    predict_memory: Memory = Field("4Gi", description="memory of the predict pod")
 
 
 def configure_prediction(
