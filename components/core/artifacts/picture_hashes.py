@@ -2,8 +2,9 @@
 
     hashes.npy   of a dataset: uint64 [n], the pictures of train, validation and test in the order of their shards; or
                  [2, n], and below each the number of its group, as all pictures of a patient or a burst have
-    learned.npy  of a model or an export: uint64 [n], ascending, each once: every picture of train and validation, and
-                 what the model that it was started from has learned from; missing if that one does not say
+    learned.npy  of a model or an export: uint64 [n], ascending, each once: every picture of train and validation, the
+                 numbers of their groups, of which others may come, and what the model that it was started from has
+                 learned from; missing if that one does not say
 
 A hash is the first 8 bytes of a SHA-256 of the decoded picture (preprocess/identity.py), little-endian, and depends on
 nothing else: not on the data set, its settings or seeds. So two models can be compared on pictures that neither has
@@ -58,8 +59,8 @@ def learned_in_test(directory: str | pathlib.Path, info: DatasetInfo, learned: n
         PipelineError: as split_hashes does.
     """
     hashes, groups = _hashes_and_groups(directory, info)
-    known = np.isin(groups, groups[np.isin(hashes, learned)])
-    return _by_split(info, known)[SPLITS.index("test")]
+    known = np.append(learned, groups[np.isin(hashes, learned)])
+    return _by_split(info, np.isin(groups, known))[SPLITS.index("test")]
 
 
 def _hashes_and_groups(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarray:
@@ -88,11 +89,12 @@ def _by_split(info: DatasetInfo, of_all: np.ndarray) -> list[np.ndarray]:
 
 
 def learned_hashes(directory: str | pathlib.Path, info: DatasetInfo) -> np.ndarray:
-    """What a model that was trained on this data set has learned from, ascending, each hash once.
+    """What a model that was trained on this data set has learned from: pictures and their groups, ascending, each once.
 
     Validation pictures among it: they chose the epoch that was kept.
     """
-    return np.union1d(split_hashes(directory, info, "train"), split_hashes(directory, info, "validation"))
+    every = _hashes_and_groups(directory, info)
+    return np.unique(every[:, : every.shape[1] - split_count(info, "test")])
 
 
 def copies_in_test(directory: str | pathlib.Path, info: DatasetInfo, learned: np.ndarray | None) -> int | None:

@@ -76,19 +76,21 @@ def test_copies_of_what_the_challenger_has_learned_from_are_not_asked(judge, lin
     assert "200 of the test pictures are copies of pictures that it learned from, and prove nothing." in page
 
 
-def test_who_has_learned_from_one_picture_of_a_group_is_asked_none_of_it(judge, linear, saved, crowned, tmp_path):
-    """The champion is of a time without groups: it knows a picture of one test patient, and one of the others'."""
+@pytest.mark.parametrize("gone", [False, True])
+def test_who_has_learned_from_one_picture_of_a_group_is_asked_none_of_it(judge, linear, saved, crowned, tmp_path, gone):
+    """The champion knows one of two test patients, by a picture or, if that is gone, by number; and another picture."""
     dataset = tmp_path / "dataset"
     shutil.copytree(linear.dataset, dataset)
     info = read_info(dataset)
     every = np.concatenate([split_hashes(dataset, info, split) for split in SPLITS])
     groups = np.arange(len(every)) - len(every)
     groups[-200:] //= 100
+    groups = groups.astype(np.uint64)
     document = json.loads((dataset / INFO_FILE).read_text())
-    document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.stack([every, groups.astype(np.uint64)]))
+    document["hashes_sha256"] = write_hashes(dataset / HASHES_FILE, np.stack([every, groups]))
     (dataset / INFO_FILE).write_text(json.dumps(document))
     registry = str(tmp_path / "registry")
-    crowned(registry, saved(MUCH), every[[-150, -300]])
+    crowned(registry, saved(MUCH), np.array([groups[-150] if gone else every[-150], every[-300]]))
     found = judge(linear.model, registry, str(dataset)).comparison
     assert found.pictures == 500 - 100 - 1
     assert found.pictures_a_chance > 2  # the other test patient's hundred are as good as one

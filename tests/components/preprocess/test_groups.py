@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from components.core.artifacts.dataset import SPLITS, DatasetInfo, read_info
-from components.core.artifacts.picture_hashes import HASHES_FILE, learned_in_test, split_hashes
+from components.core.artifacts.picture_hashes import HASHES_FILE, learned_hashes, learned_in_test, split_hashes
 from components.core.errors import PipelineError
 from components.preprocess.groups import groups_of
 from components.preprocess.settings import PreprocessSettings
@@ -69,6 +69,9 @@ def test_who_has_learned_from_one_of_a_group_knows_them_all(made, tmp_path):
         hashes = [split_hashes(tmp_path / "dataset", info, split) for split in SPLITS]
         known = learned_in_test(tmp_path / "dataset", info, hashes[-1][:1])
         assert known.sum() == known_of_one and known[0]
+        groups = [split_hashes(tmp_path / "dataset", info, split, of_groups=True) for split in SPLITS]
+        learned = learned_hashes(tmp_path / "dataset", info)
+        assert learned.tolist() == np.unique(np.concatenate([*hashes[:2], *groups[:2]])).tolist()
         every.append(np.sort(np.concatenate(hashes)).tolist())
     assert every[0] == every[1]  # a picture's hash is its own, in a group too
 
