@@ -63,38 +63,38 @@ help: ## list the targets
 $(COMMANDS): $(VENV)/local
 	$(CONV2D) $(or $($@.called),$@) $(SETTINGS)
 
-run-local: ## train on this machine: SOURCE=photos/ IMAGE_SIZE=64 PROFILE= RUNNER=auto|docker|process CACHE=0 and any parameter
-sweep: ## train once for each combination, hand the best on: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
-model: ## print the layers, their parameters, and what a picture costs: PROFILE= CLASSES= and any parameter
-config: ## print every parameter, its value and where that came from: PROFILE= PLACEMENT= or WHAT=prediction
-predict: ## tell the class of a picture, or of a folder: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
-predict-all: ## answer all pictures that are new: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
+run-local: ## run the pipeline on this machine: PROFILE= SOURCE=photos/ IMAGE_SIZE=64 RUNNER=auto|docker|process CACHE=0 and any parameter
+sweep: ## train one model per combination, evaluate and export the best: GRID='learning_rate=0.001,0.003 batch_size=50,250' TRIALS=8 SAMPLER=optuna
+model: ## print the network's layers, their weights, and the cost of a picture: PROFILE= CLASSES= and any parameter
+config: ## print every parameter, its value and its origin: PROFILE= PLACEMENT= or WHAT=prediction
+predict: ## classify a picture, or a folder of pictures: IMAGE=cat.png MODEL=digits@champion REGISTRY=gs://bucket TOP=3 OUT=answers.csv
+predict-all: ## classify all new pictures, and report drift: MODEL=digits@champion REGISTRY= SOURCE=gs://bucket/new OUT=gs://bucket/answers TOP= ANSWERS_AS=csv MAX_DRIFT=0.2
 
 models.takes = REGISTRY ARGS
-models: $(VENV)/local ## the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
+models: $(VENV)/local ## list and manage the model registry: REGISTRY=gs://bucket ARGS='list', 'show digits 2', 'champion digits 2', 'rollback digits'
 	$(CONV2D) models $(if $(call given,REGISTRY),--registry $(call text,REGISTRY)) $(or $(subst $$,\$$,$(call given,ARGS)),list)
 
 pipeline-compile: ## write build/training.yaml for Kubeflow Pipelines: PROFILE= PLACEMENT=, any parameter, KUBERNETES_MANIFEST=1 for GitOps
-pipeline-upload: ## put it onto Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
-pipeline-run: ## run on Kubeflow and follow: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
-follow: ## follow a run that is there: RUN=id ENDPOINT= VERBOSE=1
-schedule: ## run again and again: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest of what was uploaded, WHAT=prediction
-schedules: ## list what is scheduled
+pipeline-upload: ## upload the pipeline to Kubeflow's Pipelines page, versioned by the code: PROFILE= ENDPOINT= and any parameter
+pipeline-run: ## run on Kubeflow and follow the run: PROFILE= PLACEMENT=k8s/overlays/gke/runs.env ENDPOINT= WATCH=0 CACHE=0 VERBOSE=1, WHAT=prediction MODEL= OUT=
+follow: ## follow a submitted run: RUN=id ENDPOINT= VERBOSE=1
+schedule: ## run on Kubeflow on a schedule: CRON='0 3 * * *' (UTC) NAME=nightly CACHE=1, VERSION=newest uploaded one, WHAT=prediction
+schedules: ## list the schedules
 unschedule: ## remove a schedule: NAME=nightly
-doctor: ## check this machine, the registry, the store and the cluster; each failure with its fix: JSON=1
+doctor: ## check this machine, the registry, the store and the cluster, and name a fix for each failure: JSON=1
 
 cluster-up.takes = CLUSTER KFP_VERSION NODE_IMAGE
-cluster-up: $(VENV)/local ## a kind cluster with Kubeflow Pipelines and our images on this machine (needs kind, kubectl, the network)
+cluster-up: $(VENV)/local ## create a kind cluster on this machine with Kubeflow Pipelines and our images (needs kind, kubectl, the network)
 	$(CONV2D) images build
 	@k8s/cluster-up.sh $$($(PYTHON) -m pipeline images names)
 
 cluster-down.takes = CLUSTER
-cluster-down: ## remove it
+cluster-down: ## remove that cluster
 	@k8s/cluster-down.sh
 
 ifneq ($(filter-out 0,$(call given,CLUSTER)),)
 tensorboard.takes = CLUSTER NAMESPACE PORT
-tensorboard: ## open the dashboards of every local run: PORT=, or with CLUSTER=1 those of the cluster: NAMESPACE=
+tensorboard: ## open TensorBoard on all local runs: PORT=, or with CLUSTER=1 on the cluster's runs: NAMESPACE=
 	@kubectl -n $(or $(if $(call given,NAMESPACE),$(call text,NAMESPACE)),kubeflow) port-forward service/tensorboard $(call text,PORT):80
 else
 tensorboard.takes = CLUSTER OUTPUTS PORT
@@ -103,54 +103,54 @@ tensorboard: $(VENV)/local
 endif
 
 images.takes = TARGET ACTION SIGN DOCKER
-images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push sends them and TensorBoard's to the registry: SIGN=cosign.key
+images: $(VENV)/local ## build the container images: TARGET=cpu|gpu|jax; ACTION=push also pushes them and TensorBoard's: SIGN=cosign.key
 	$(CONV2D) images $(call named,TARGET SIGN ACTION)
 	@$(if $(filter push,$(call given,ACTION)),REGISTRY="$${CONV2D_IMAGE_REPOSITORY%/*}" docker/tensorboard/image.sh push)
 
 base-image.takes = SUITE
-base-image: ## make a Python base image from Debian packages, for hosts without an image registry: SUITE=trixie
+base-image: ## build a Python base image from Debian packages, for hosts without an image registry: SUITE=trixie
 	@docker/base-image.sh
 
 test.takes = TESTS WORKERS
-test: $(VENV)/test ## run the tests, a worker more than cores (WORKERS=4), and print the ten slowest: TESTS=path to run some
+test: $(VENV)/test ## run the tests, and print the ten slowest: WORKERS= (cores + 1), TESTS=path to run some
 	@$(PYTHON) -m pytest $(or $(call given,TESTS),-n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10)
 
 soak.takes = EXAMPLES
-soak: $(VENV)/test ## look for what breaks only now and then, for two hours or so, and tell what was tried: EXAMPLES=2000
+soak: $(VENV)/test ## look for rare failures for about two hours, and print what was tried: EXAMPLES=2000
 	@CONV2D_SOAK=$(or $(call given,EXAMPLES),2000) $(PYTHON) -m pytest tests/soak --timeout 0
 
-optuna: $(VENV)/optuna ## add Optuna to the environment: SAMPLER=optuna of a sweep
+optuna: $(VENV)/optuna ## install Optuna, for SAMPLER=optuna in a sweep
 
-jax: $(VENV)/jax ## add JAX to the environment (380 MB): Keras's other backend
+jax: $(VENV)/jax ## install JAX (380 MB), for BACKEND=jax
 
 lint: $(VENV)/test ## check style and types
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 
-format: $(VENV)/test ## put the code in shape
+format: $(VENV)/test ## fix style where ruff can, and format the code
 	@$(PYTHON) -m ruff check --fix . && $(PYTHON) -m ruff format .
 
-bench: $(VENV)/test ## measure the speed of everything, beside the article's own job
+bench: $(VENV)/test ## run the benchmarks, with the article's own job for comparison
 	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; PYTHONPATH=. $(PYTHON) "$$bench" || exit 1; done
 
-golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after a wanted change of the pipeline
+golden: $(VENV)/local ## renew tests/pipeline/*.golden.yaml after an intended change of the pipeline
 	@$(PYTHON) -m tests.pipeline.golden
 
 lock.takes = UPGRADE
-lock: $(VENV)/test ## resolve pyproject.toml to the lock files: UPGRADE=1 to the newest versions, UPGRADE='kfp numpy' those
+lock: $(VENV)/test ## resolve pyproject.toml into the lock files: UPGRADE=1 upgrades all versions, UPGRADE='kfp numpy' only those
 	@UPGRADE=$(call quote,$(call given,UPGRADE)) docker/lock.sh
 
-audit: $(VENV)/test ## ask the package index which locked versions have known weaknesses (needs its whole web page)
+audit: $(VENV)/test ## ask the package index which locked versions have known vulnerabilities (needs its JSON API)
 	@for lock in cpu gpu jax tensorboard local; do \
 		$(VENV)/bin/uv tool run pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement $(LOCKS)/$$lock.txt || exit 1; done
 
-clean: ## remove what was built, and the environment; runs stay
+clean: ## remove build outputs and the environment, but no runs
 	rm -rf build $(VENV) .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # All that runs leave in OUTPUTS: a mistaken OUTPUTS=~ is to cost nothing.
 RUNS = (training|sweep)-[0-9-]+|no-run|latest|tensorboard|\.(cache|checkpoints|downloads|fitting|models)|\.latest\.[0-9]+
 clean-runs.takes = OUTPUTS
-clean-runs: ## remove every local run and its cache
+clean-runs: ## remove all local runs and their cache
 	@other=$$(ls -A -- $(call text,OUTPUTS) 2>/dev/null | grep -vxE '$(RUNS)' | head -n 1); test -z "$$other" || \
 		{ echo "error: expected runs and nothing else in "$(call text,OUTPUTS)", found $$other; nothing was removed" >&2; exit 1; }
 	rm -rf -- $(call text,OUTPUTS)

@@ -1,8 +1,8 @@
-"""Which task runs where on a cluster: image, CPU, memory, GPUs, which nodes, how long, how often again.
+"""Where and how each task runs on a cluster: image, CPU, memory, GPUs, nodes, time limit and retries.
 
-Training, and evaluation on request, go to GPU nodes; everything else to small CPU nodes. What may be chosen when a run
-is started is a pipeline parameter (PlacementSettings, and `gpus`), so that one compiled file serves an L4, an H100, MIG
-slices or no GPU:
+Training, and on request evaluation, run on GPU nodes; all other tasks on small CPU nodes. Whatever a user may choose at
+the start of a run is a pipeline parameter (PlacementSettings, and `gpus`), so that one compiled file serves an L4, an
+H100, MIG slices or no GPU:
 
 - gpus=0 puts `<accelerator>: 0` into the pod's limits. The scheduler skips a request of zero, so that any node will do.
 - A count or type that KFP can't read stops the step's driver; so both are checked before submission.

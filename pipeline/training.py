@@ -1,4 +1,4 @@
-"""The training pipeline. Read it from top to bottom: it is the story of a model."""
+"""The training pipeline as a graph of steps. Read it from top to bottom: it follows a model from data to export."""
 
 import contextlib
 import inspect

@@ -1,4 +1,4 @@
-"""The check of a run's parameters on a cluster, where whoever starts a run may give any.
+"""Check: validates a run's parameters on a cluster, where anyone who starts a run may type any value.
 
 python -m components.check.run COMPILED NAME VALUE [NAME VALUE ...]
 """

@@ -1,4 +1,4 @@
-"""The choosing step of a sweep: of all trials' model artifacts, the best one's. It never sees the test pictures."""
+"""Choose: picks the best trial's model artifact in a sweep. It never sees the test split."""
 
 import pathlib
 import shutil

@@ -1,6 +1,6 @@
-"""Download: brings the source of a data set, byte for byte, into the raw artifact.
+"""Download: copies the source of a data set, byte for byte, into the raw artifact.
 
-A prefix of pictures in a store stays where it is: the artifact then holds a listing, by which preprocess reads them.
+Pictures below a prefix in a store are not copied: the artifact then has a listing, by which preprocess reads them.
 """
 
 import contextlib

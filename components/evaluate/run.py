@@ -1,4 +1,4 @@
-"""Measures a model on the test split and writes down what it found."""
+"""Evaluate: measures a model on the test split, and writes the evaluation artifact with report and decision."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Writes the export artifact: what serving loads, with the proof that it answers as evaluate measured."""
+"""Export: writes the files that serving loads, and verifies that they give the predictions that evaluate measured."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Answers the pictures of a source that were not answered before, and compares them with what the model knows."""
+"""Predict: classifies the new pictures of a source, and compares them with the model's training data (drift)."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Preprocess: from the raw artifact to the dataset artifact and the data report.
+"""Preprocess: turns the raw artifact into the dataset artifact and the data report.
 
     read      index the pictures of the source, whatever its format         sources/
     decode    all of them once, on all cores, to the shape they all get     targets.py, decoding.py, chunks.py

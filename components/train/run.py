@@ -1,4 +1,4 @@
-"""The training step: from a dataset artifact to a model artifact (core/artifacts/model.py)."""
+"""Train: trains a model on a dataset artifact and writes the model artifact (core/artifacts/model.py)."""
 
 import contextlib
 import pathlib
