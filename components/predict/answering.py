@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-import threading
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -12,6 +12,7 @@ import numpy as np
 from components.core.errors import PipelineError
 from components.core.machine import usable_cores
 from components.core.pictures.decode import MAX_BYTES, Decoded, Target, decode, reason_of
+from components.core.storage.parallel import in_order
 
 # Threads that decode. Each holds a batch, and the model takes the cores as well.
 MOST_DECODERS = 4
@@ -60,27 +61,32 @@ class Batch(Generic[Item]):
 
 
 def answered(
-    batches: Iterable[Sequence[Item]], read: Callable[[Item], bytes], classifier: Classifier, remote: bool = False
+    batches: Iterable[Sequence[Item]],
+    read: Callable[[Item], bytes],
+    classifier: Classifier,
+    size_of: Callable[[Item], int] | None = None,
 ) -> Iterator[Batch[Item]]:
     """Answers batches of items in their order. One that can't be read is answered with the reason, and stops nothing.
 
     Args:
         read: gives an item's bytes; called in threads. OSError and ValueError say why it is no picture; a
             PipelineError, such as a store that is away, ends it all.
-        remote: whether a read waits for a network, so that many are made at a time.
+        size_of: an item's bytes, if a read waits for a network, so that many small ones are made at a time.
     """
     target = classifier.target
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
     decoders = min(MOST_DECODERS, usable_cores())
-    turns = threading.Semaphore(usable_cores())
     with (
         ThreadPoolExecutor(READERS) as readers,
         ThreadPoolExecutor(decoders) as pool,
     ):
-        apply = readers.map if remote else map
 
         def look(batch: Sequence[Item]) -> list[Decoded | str]:
-            return list(apply(lambda item: _seen(item, read, target, turns), batch))
+            given = [functools.partial(read, item) for item in batch]
+            if size_of is None:
+                return [_seen(payload, target) for payload in given]
+            reads = zip(map(size_of, batch), given, strict=True)
+            return [_seen(coming.result, target) for coming in in_order(reads, readers)]
 
         def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
             found = [one for one in seen if isinstance(one, Decoded)]
@@ -113,12 +119,10 @@ def refuse_films(size: int) -> None:
         raise ValueError(f"{size:,} bytes are more than a picture has (at most {MAX_BYTES:,})")
 
 
-def _seen(item: Item, read: Callable[[Item], bytes], target: Target, turns: threading.Semaphore) -> Decoded | str:
-    """The picture as the model sees it, or why it can't be read. Decoding takes much memory, so it takes turns."""
+def _seen(payload: Callable[[], bytes], target: Target) -> Decoded | str:
+    """The picture as the model sees it, or why it can't be read."""
     try:
-        payload = read(item)
-        with turns:
-            return decode(payload, None, target)
+        return decode(payload(), None, target)
     except (MemoryError, PipelineError):
         raise
     except OSError as error:

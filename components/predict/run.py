@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import operator
 import time
 from collections.abc import Collection, Iterator
 
@@ -111,7 +112,8 @@ def _answer(served: Served, source: PictureSource, pictures: list[Picture], rows
     counts = Counts()
     classifier = served.load()
     batches = source.batches(pictures, at_once(classifier.target.shape))
-    for batch in answered(batches, source.read, classifier, source.remote):
+    size_of = operator.attrgetter("size") if source.remote else None
+    for batch in answered(batches, source.read, classifier, size_of):
         progress.advance(len(batch.items))
         batch = _without(batch, source.refused)
         rows.add(batch)

@@ -1,7 +1,34 @@
 """Many small tasks at once."""
 
+import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Result = TypeVar("Result")
+# What is read ahead of who takes it; a larger read is made alone.
+AHEAD_BYTES = 32 << 20
+
+
+def in_order(
+    reads: Iterable[tuple[int, Callable[[], Result]]], pool: concurrent.futures.Executor
+) -> Iterator[concurrent.futures.Future[Result]]:
+    """Makes reads in a pool's threads, and yields them in their order. No more than AHEAD_BYTES are held.
+
+    Args:
+        reads: each with the bytes that it gives.
+    """
+    ahead: collections.deque[tuple[int, concurrent.futures.Future[Result]]] = collections.deque()
+    held = 0
+    for size, read in reads:
+        held += size
+        while ahead and held > AHEAD_BYTES:
+            oldest, future = ahead.popleft()
+            yield future
+            held -= oldest
+        ahead.append((size, pool.submit(read)))
+    for _, future in ahead:
+        yield future
 
 
 def run_all(tasks: Iterable[Callable[[], object]], workers: int) -> None:

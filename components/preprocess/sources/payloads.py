@@ -5,7 +5,6 @@ pictures at `offsets`, and raises OSError for a file that can't be read, Pipelin
 was listed. `discard` frees the space of copies once all are read.
 """
 
-import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -21,9 +20,8 @@ import numpy as np
 from components.core.artifacts.raw import listed_at
 from components.core.errors import PipelineError
 from components.core.storage import NotFound, PreconditionFailed, Store, Stored, open_store
+from components.core.storage.parallel import in_order
 
-# What is fetched ahead of the picture that is decoded; a larger one is fetched alone. A process holds no more.
-AHEAD_BYTES = 32 << 20
 # Bits of an offset within one of several sources: files of up to 280 TB.
 PART_BITS = 48
 
@@ -58,19 +56,11 @@ class InStore:
 
     def read(self, offsets: Sequence[int], sizes: Sequence[int]) -> Generator[bytes, None, None]:
         store = _opened(self.uri)
-        ahead: collections.deque[tuple[int, concurrent.futures.Future[bytes]]] = collections.deque()
-        held = 0
         pool = concurrent.futures.ThreadPoolExecutor(store.limits.workers)
+        wanted = zip(listed_at(self.path, offsets), sizes, strict=True)
+        reads = ((size, functools.partial(_fetch, store, listed, size)) for listed, size in wanted)
         try:
-            for listed, size in zip(listed_at(self.path, offsets), sizes, strict=True):
-                held += size
-                while ahead and held > AHEAD_BYTES:
-                    oldest, fetched = ahead.popleft()
-                    yield fetched.result()
-                    held -= oldest
-                ahead.append((size, pool.submit(_fetch, store, listed, size)))
-            for _, fetched in ahead:
-                yield fetched.result()
+            yield from (read.result() for read in in_order(reads, pool))
         finally:
             pool.shutdown(cancel_futures=True)
 

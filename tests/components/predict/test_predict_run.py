@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from components.core import machine
-from components.core.machine import usable_cores
 from components.core.page.numbers import page_percent, points
 from components.core.pictures.decode import Target
 from components.core.storage import Store, open_store
+from components.core.storage.parallel import AHEAD_BYTES
 from components.predict import answering, champion, run
 from components.predict.answering import answered
 from components.predict.component import predict as component
@@ -244,22 +244,21 @@ def test_an_archive_that_another_takes_the_place_of_once_it_is_listed_is_not_ans
     assert predict(here(archive)).pictures == count
 
 
-def test_pictures_of_a_bucket_are_decoded_a_few_at_a_time(monkeypatch, inbox):
-    """One of 12 megapixels takes 90 MB meanwhile: 32 at once ended a pod of 4 GiB, night after night."""
-    at_work, most, really_decode = [], [], answering.decode
+def test_pictures_of_a_bucket_are_held_and_decoded_a_few_at_a_time(monkeypatch, inbox):
+    """One of 12 megapixels takes 110 MB: 32 at once ended a pod of 4 GiB, night after night."""
+    read, held, really_decode = [], [], answering.decode
 
     def watched(*given):
-        at_work.append(given)
-        most.append(len(at_work))
-        time.sleep(0.02)  # all who may begin have begun
-        at_work.pop()
+        time.sleep(0.02)  # all who may be read meanwhile are
+        held.append(len(read) - len(held))
         return really_decode(*given)
 
     monkeypatch.setattr(answering, "decode", watched)
     files = sorted(inbox(40).iterdir())
     classifier = answering.Classifier(["a"], Target(8, 8, 1), lambda pictures: np.ones((len(pictures), 1)))
-    [batch] = answering.answered([files], pathlib.Path.read_bytes, classifier, remote=True)
-    assert len(batch.readable) == 40 and max(most) <= usable_cores()
+    given = [files], lambda file: (read.append(file), file.read_bytes())[1], classifier, lambda file: AHEAD_BYTES // 4
+    [batch] = answering.answered(*given)
+    assert len(batch.readable) == 40 and max(held) <= 5
 
 
 def test_a_folder_has_one_name_from_wherever_it_is_asked(here, tmp_path, inbox, monkeypatch):

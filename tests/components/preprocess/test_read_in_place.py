@@ -8,7 +8,7 @@ from PIL import Image
 from components.core.artifacts.dataset import read_info
 from components.core.artifacts.raw import iter_listing
 from components.core.errors import PipelineError
-from components.core.storage import open_store
+from components.core.storage import open_store, parallel
 from components.preprocess import targets
 from components.preprocess.sources import payloads
 from tests.components.preprocess.sources import archive, class_folders, encoded, noise, png
@@ -101,7 +101,7 @@ def test_damaged_pictures_are_left_out_by_name(gcs, made, tmp_path):
 
 def test_photographs_are_not_fetched_whole_to_learn_their_size(gcs, made, tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "START_BYTES", 2000)
-    monkeypatch.setattr(payloads, "AHEAD_BYTES", 12_000)
+    monkeypatch.setattr(parallel, "AHEAD_BYTES", 12_000)
     pictures = {
         f"{name}/{number}.jpg": encoded(Image.fromarray(noise(number, 64, 64)), "JPEG", quality=95)
         for name, first in (("cat", 0), ("dog", 10))
