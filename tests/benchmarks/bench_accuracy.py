@@ -14,12 +14,12 @@ recommended batch 0.612 (0.602 to 0.626). Ours keeps the best epoch by validatio
 
 import argparse
 import pathlib
-import sys
 import tempfile
 
 import numpy as np
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[2]), str(pathlib.Path(__file__).parent)]
+from tests.benchmarks.bench_train import write_pictures
+
 # Five times the batch is a fifth of the steps, and the article's constant rate would lose two points by that. Raised by
 # the square root (https://arxiv.org/abs/2205.10287) and falling from the first step on it gives 0.534 with seed 0, a
 # lower one that rises first 0.609.
@@ -42,8 +42,6 @@ def main() -> None:
         return
     found: dict[str, list[float]] = {"article": [], **{name: [] for name in OURS}}
     with tempfile.TemporaryDirectory() as directory:
-        from bench_train import write_pictures
-
         part = pathlib.Path(directory) / "dataset"
         write_pictures(part, arguments.dataset, arguments.pictures)
         for seed in range(arguments.seeds):
@@ -61,9 +59,9 @@ def main() -> None:
 
 def article_accuracy(part: str, whole: str, epochs: int, seed: int) -> float:
     import keras
-    from article import article
 
     from components.core.artifacts.dataset import read_info
+    from tests.benchmarks.article import article
     from tests.datasets import load_split
 
     keras.utils.set_random_seed(seed)

@@ -20,9 +20,8 @@ import sys
 import tempfile
 import time
 
-from pipeline import ROOT
+from tests.benchmarks.bench_train import write_pictures
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 WANTED_S = 60
 TEST_PICTURES = 10_000
 FORMATS = "saved_model,keras,onnx,litert,litert_int8"
@@ -46,8 +45,6 @@ def main() -> None:
         if arguments.dataset and arguments.model:
             paths |= {"dataset": arguments.dataset, "model": arguments.model}
         else:
-            from bench_train import write_pictures
-
             write_pictures(pathlib.Path(paths["dataset"]), None, 250, TEST_PICTURES)
             measured("train", paths)
         for _ in range(arguments.rounds):

@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 
+from components.train.nodes.job import Job
 from pipeline import ROOT
+from tests.benchmarks.bench_train import write_pictures
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 LAYERS = (
     '[{"Conv2D": {"filters": 16, "kernel_size": 3, "activation": "relu"}}, "MaxPooling2D",'
     ' {"Conv2D": {"filters": 32, "kernel_size": 3, "activation": "relu"}}, "Flatten"]'
@@ -27,8 +28,6 @@ TOLERANCE = 1e-3
 
 
 def main() -> None:
-    from bench_train import write_pictures
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--pictures", type=int, default=2560)
@@ -49,8 +48,6 @@ def main() -> None:
 
 def train(dataset: pathlib.Path, work: pathlib.Path, count: int, arguments: argparse.Namespace) -> dict:
     """Runs a training on `count` nodes and returns what training.json says."""
-    from components.train.nodes.job import Job
-
     settings = {"architecture": arguments.architecture, "epochs": arguments.epochs, "batch_size": arguments.batch}
     job = Job(settings=settings | {"gpus": "0"}, dataset=str(dataset), work=str(work), watched=False)
     with socket.create_server(("127.0.0.1", 0)) as free:

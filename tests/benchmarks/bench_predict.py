@@ -15,16 +15,14 @@ import contextlib
 import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pipeline import ROOT
+from tests.benchmarks.bench_train import write_pictures
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 WANTED = 0.9
 
 
@@ -51,7 +49,6 @@ def given(description: str | None) -> Iterator[tuple[pathlib.Path, pathlib.Path,
 
 def noise(directory: pathlib.Path, count: int) -> tuple[pathlib.Path, pathlib.Path]:
     """A model artifact, and a folder of JPEG files of its size."""
-    from bench_train import write_pictures
     from PIL import Image
 
     from components.train.run import train

@@ -11,20 +11,17 @@ the model's shape, and the model asked in batches of the same size. The two take
 import os
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
+from tests.benchmarks.bench_predict import given
+
 WANTED = 0.9
 
 
 def main() -> None:
-    from bench_predict import given
-
     with given(__doc__) as (model, folder, scratch, arguments):
         race(model, folder, scratch, arguments.pictures, arguments.rounds)
 

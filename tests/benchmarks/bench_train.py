@@ -19,9 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import ROOT
-
-sys.path.insert(0, str(ROOT))
 ARTICLE_BATCH = 50
 RECOMMENDED_BATCH = 250
 CIFAR_TRAINING_PICTURES = 40_000
@@ -142,10 +139,8 @@ def wait(word: str) -> None:
 
 
 def train_article(dataset: str, epochs: int, turns: Any) -> None:
-    sys.path.insert(0, str(pathlib.Path(__file__).parent))
-    from article import article
-
     from components.core.artifacts.dataset import read_info
+    from tests.benchmarks.article import article
     from tests.datasets import load_split
 
     splits = [load_split(dataset, read_info(dataset), split) for split in ("train", "validation")]

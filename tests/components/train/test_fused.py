@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.train.fused import fused_batch_normalization, fused_layers, fused_max_pooling
+from components.train.fused import fused_batch_normalization, fused_max_pooling
 
 
 def one_step(layer: keras.layers.Layer, values: np.ndarray) -> list[np.ndarray]:
@@ -73,9 +73,3 @@ def test_windows_that_fill_the_picture_are_compared_by_either_padding(size: int,
 
     operations = gradient.get_concrete_function(tf.TensorSpec((1, size, size, 2))).graph.get_operations()
     assert sum(operation.type == "MaxPoolGrad" for operation in operations) == own
-
-
-def test_tensorflow_on_a_gpu_keeps_its_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where XLA does not compile, the smallest of bytes is found on the processor alone."""
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
-    assert keras.layers.MaxPooling2D not in fused_layers()

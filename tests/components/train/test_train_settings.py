@@ -74,10 +74,6 @@ def test_numbers_with_an_exponent_are_numbers_in_json_and_in_yaml() -> None:
         assert parse_augmentation(text)[0].arguments == {"height_factor": 0.1}
 
 
-def test_every_parameter_is_described() -> None:
-    assert all(field.description for field in TrainSettings.model_fields.values())
-
-
 def test_the_known_optimizers_are_kerass() -> None:
     import keras
 
