@@ -75,8 +75,11 @@ def _check(source: Source, hashes: np.ndarray, splits: np.ndarray, settings: Pre
     """Refuses an empty split, and a class that can't be learned."""
     unreadable = np.count_nonzero(splits == UNREADABLE)
     received = f"{len(source):,} pictures of {len(source.class_names)} classes"
-    if settings.group_column:
-        received += f" in {counted(len(np.unique(hashes[splits != UNREADABLE])), 'group')}"
+    if source.groups is not None:
+        joined, named = (np.unique(numbers[splits != UNREADABLE]) for numbers in (hashes, source.groups))
+        received += f" in {counted(len(joined), 'group')}"
+        if (names := np.count_nonzero(named)) > len(joined):  # a black frame in all videos makes one of them
+            received += f", joined of {names:,} that share pictures"
     received += f", {unreadable:,} of them unreadable" if unreadable else ""
     for split in (TRAIN, VALIDATION, TEST):
         if split not in splits and (split != VALIDATION or settings.validation_split):
