@@ -78,8 +78,8 @@ def _check(source: Source, hashes: np.ndarray, splits: np.ndarray, settings: Pre
     if source.groups is not None:
         joined, named = (np.unique(numbers[splits != UNREADABLE]) for numbers in (hashes, source.groups))
         received += f" in {counted(len(joined), 'group')}"
-        if (names := np.count_nonzero(named)) > len(joined):  # a black frame in all videos makes one of them
-            received += f", joined of {names:,} that share pictures"
+        if (count := np.count_nonzero(named)) > len(joined):  # a black frame in all videos makes one of them
+            received += f", joined of {count:,} that share pictures"
     received += f", {unreadable:,} of them unreadable" if unreadable else ""
     for split in (TRAIN, VALIDATION, TEST):
         if split not in splits and (split != VALIDATION or settings.validation_split):
