@@ -57,7 +57,7 @@ def measure(place: pathlib.Path, source: pathlib.Path, format: str) -> float:  #
     (raw / source.name).symlink_to(source)
     file = RawFile(name=source.name, bytes=source.stat().st_size, sha256=sha256_of(source))
     info = RawInfo(
-        dataset="benchmark", format=format, uri=source.as_uri(), files=[file], bytes=file.bytes, sha256=file.sha256
+        dataset="image_folder", format=format, uri=source.as_uri(), files=[file], bytes=file.bytes, sha256=file.sha256
     )
     write_json(raw / SOURCE_FILE, info.model_dump())
     memory, (seconds, made) = in_a_process(run, str(raw), str(place / "dataset"))
