@@ -97,7 +97,7 @@ def model_show_command(configuration: Configuration, classes: int | None) -> Non
 )
 @options.registry
 @click.option("--out", default="", help="A CSV file to write.")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes told of each picture.")
+@click.option("--top", type=click.IntRange(min=0), default=3, show_default=True, help="Classes to tell; 0: all.")
 @options.outputs
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 def predict_command(

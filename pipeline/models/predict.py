@@ -46,6 +46,7 @@ def predict_files(
 
         classifier = open_classifier(place)
         names = classifier.class_names
+        top = min(top or len(names), len(names))
         rows: list[Row] = []
         with notes_aside(not to), Progress("predict", total=len(files), unit="pictures") as progress:
             for answered in classify(classifier, files):
@@ -59,7 +60,7 @@ def predict_files(
             path, reason = unreadable[0]
             raise PipelineError(f"expected pictures, received {path}: {reason}")
         if partial:
-            _write(partial, rows, min(top, len(names)))
+            _write(partial, rows, top)
         else:
             _print(rows)
     if to:

@@ -33,7 +33,7 @@ def notices(source: Source, tally: Tally) -> list[str]:
     ]
     hashes = tally.hashes[tally.readable]
     if (copies := len(hashes) - len(np.unique(hashes))) >= MANY_COPIES * len(hashes):
-        found.append(f"{copies:,} of {len(hashes):,} pictures are copies of others: see that no source is named twice")
+        found.append(f"{copies:,} of {len(hashes):,} pictures are copies of others: see that nothing is there twice")
     if black := tally.changes[NEARLY_BLACK]:
         found.append(
             f"{counted(black, 'picture')} of 16 bits a value, none above 4,095: the model sees them nearly black, and "

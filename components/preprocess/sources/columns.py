@@ -17,7 +17,7 @@ PATHS = (
     *("imageid", "idcode", "id"),
 )
 LABELS = (
-    *("label", "labels", "class", "classname", "category", "labelname", "target", "tag"),
+    *("label", "labels", "class", "classname", "category", "labelname", "target", "tag", "classid", "diagnosis", "dx"),
     *("classificationannotation.displayname", "metadata.classname"),
 )
 SPLIT_NAMES = (

@@ -132,13 +132,17 @@ def _before_the_names(table: Table, lines: Lines, pictures: dict[str, int]) -> s
     befores = (_before(_comparable(line.path), pictures) for line in looked_at)
     seen = collections.Counter(before for before in befores if before is not None)
     if not seen:
-        called = next(iter(pictures), "")
         example = min(lines(), key=lambda line: bool(line.odd), default=LabelLine(0))
         said = example.odd or example.path
         what = f"for instance {listed([said])} ({table.where(example)})" if said else "no lines of them"
+        below = f"/{_comparable(example.path)}"
+        called = next((name for name in pictures if name.endswith(below)), "")  # Kaggle's train.csv is of train/
+        mend = f"take {listed([called.removesuffix(below)])} as the source, or a list of such folders"
+        if not called:
+            called, mend = next(iter(pictures), ""), "if the folders are the classes, rename the table"
         raise PipelineError(
             f"expected paths of pictures in {table.name}, received none that is there, {what}; the pictures are called "
-            f"as {listed([called])}; if the folders are the classes, rename the table"
+            f"as {listed([called])}; {mend}"
         )
     return seen.most_common(1)[0][0]
 

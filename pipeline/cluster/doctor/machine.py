@@ -51,9 +51,8 @@ def check_docker(setup: Setup) -> Check:
     try:
         version = engine().version()
     except PipelineError as error:
-        said = str(error).partition("; ")[0]
-        mend = f"install and start Docker to build images; runs need none: {option('runner', 'process')}"
-        return warning(said, mend)
+        said, _, mend = str(error).partition("; ")
+        return warning(said, f"{mend} to build images; runs need none: {option('runner', 'process')}")
     return ok(f"{version.get('Version', 'unknown')} at {address()}")
 
 

@@ -111,6 +111,9 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
             "id, label from label, split from phase",
             ("a", "x", 1),
         ),
+        ("id_code,diagnosis\na,2\n", "id_code, label from diagnosis", ("a", "2", 0)),  # as Kaggle's tables call it
+        ("lesion_id,image_id,dx\nL1,a,nv\n", "image_id, label from dx", ("a", "nv", 0)),
+        ("Width,ClassId,Path\n9,1,Train/1/a.png\n", "Path, label from ClassId", ("Train/1/a.png", "1", 0)),
         ('{"img": "a.jpg", "tag": 3.0, "set": "train"}', "img, label from tag, split from set", ("a.jpg", "3", 0)),
         (
             '{"id": "a", "label": "x"}\n{"id": "b", "label": "x", "split": "test"}',  # the first line does not have all
@@ -212,6 +215,14 @@ def test_pictures_in_split_folders_are_of_those_splits_if_the_table_names_none(m
 def test_ids_in_place_of_paths(made, tmp_path):
     text = "id_code,Class\n" + "".join(f"{name[7:-4]},{label}\n" for name, label in LABELS.items())
     assert counts(made(tree(tmp_path / "pets", FLAT | {"labels.csv": text}))) == {"cat": 12, "dog": 12}
+
+
+def test_a_name_without_its_folder_is_told_where_it_is(made, tmp_path):
+    """As Kaggle packs them: train.csv says an id, of pictures in train/, beside test/."""
+    pets = tree(tmp_path / "pets", {"a/0.png": png(0), "train/1.png": png(1), "train/2.png": png(2)})
+    table = tree(tmp_path / "tables", {"train.csv": "id,label\n1,cat\n2,dog\n"}) / "train.csv"
+    said = refused(made, pets, labels=table)
+    assert "instance 1 (train.csv, line 2); the pictures are called as train/1; take train as the source, or a" in said
 
 
 def test_pictures_that_no_line_names_are_left_out_and_counted(made, tmp_path, capsys):

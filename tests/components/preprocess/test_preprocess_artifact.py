@@ -256,7 +256,7 @@ def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, 
     run(raw_artifact(archive(tmp_path / "a.tar", members)))
     said = capsys.readouterr().out
     assert "  1 in more than one class\n" in said
-    assert "  note: 6 of 94 pictures are copies of others: see that no source is named twice\n" in said
+    assert "  note: 6 of 94 pictures are copies of others: see that nothing is there twice\n" in said
     for names in ("Cat, cat", "3, 3.0"):
         assert f"  note: {names} differ in capital letters, spaces or a .0 only, and are 2 classes\n" in said
     assert "  warning: the test split has fewer than 5 pictures of 3.0 (2), dog (" in said

@@ -7,6 +7,8 @@ import socket
 import pytest
 
 from components.core.errors import PipelineError
+from pipeline.cluster.doctor.check import Setup
+from pipeline.cluster.doctor.machine import check_docker
 from pipeline.images.engine import address, engine
 
 
@@ -50,6 +52,7 @@ def test_an_engine_that_this_user_may_not_ask_is_not_told_to_start(tmp_path, mon
         PipelineError, match=r"received: Permission denied; have yourself added to its group \(docker\)"
     ):
         engine()
+    assert check_docker(Setup()).fix.startswith("have yourself added to its group (docker)")
 
 
 def test_an_engine_that_does_not_answer_is_told_without_the_layers_between(monkeypatch):

@@ -73,8 +73,9 @@ def test_answers_that_are_kept_in_a_file_are_answers_alone(model, pictures, tmp_
     assert "predict: 100%, 1 of 1 pictures" in said.err and "predict:" not in said.out
 
 
-def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys):
-    predict_files(model, [str(pictures)], str(tmp_path / "answers.csv"), 7, tmp_path)
+@pytest.mark.parametrize("top", [0, 7])
+def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures, tmp_path, capsys, top):
+    predict_files(model, [str(pictures)], str(tmp_path / "answers.csv"), top, tmp_path)
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     ranks = ["class", "probability", "class_2", "probability_2", "class_3", "probability_3"]
