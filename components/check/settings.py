@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from components.core.catalog import DATASETS
 from components.core.errors import PipelineError, nearest
 from components.core.settings import Settings
 from components.core.wording import listed
@@ -137,6 +138,16 @@ class Parameters(
     DownloadSettings, PreprocessSettings, TrainSettings, EvaluateSettings, ExportSettings, PlacementSettings
 ):
     """Every component's settings, flat, and where training runs on a cluster."""
+
+    @model_validator(mode="after")
+    def _groups_of_ones_own_pictures(self) -> Self:
+        """Refuses groups in a data set without a table of labels before it is fetched, which may take an hour."""
+        if self.group_column and DATASETS[self.dataset].format != "pictures":
+            raise PipelineError(
+                f"group_column: expected none for dataset={self.dataset}, which has no table of labels, received "
+                f"{self.group_column!r}; it takes dataset=image_folder"
+            )
+        return self
 
 
 def _cores(cpus: str) -> float:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from components.check.settings import Parameters
 from components.core.artifacts.dataset import SPLITS, DatasetInfo, read_info
 from components.core.artifacts.picture_hashes import HASHES_FILE, learned_hashes, learned_in_test, split_hashes
 from components.core.errors import PipelineError
@@ -111,3 +112,7 @@ def test_groups_where_there_are_none_are_refused(made, tmp_path):
         made(tree(tmp_path / "folders", class_folders({"cat": 9, "dog": 9})), group_column="patient")
     with pytest.raises(PipelineError, match="group_column: the last pictures may be a part of a group: choose valid"):
         PreprocessSettings.checked(group_column="patient", validation="last")
+    with pytest.raises(
+        PipelineError, match="group_column: expected none for dataset=cifar100, which has no table of l"
+    ):
+        Parameters.checked(dataset="cifar100", group_column="patient")  # it was fetched first, an hour long
