@@ -124,7 +124,8 @@ class LocalBackend:
         except FileNotFoundError:
             if target.parent.exists() or (source and not pathlib.Path(source[0]).exists()):
                 raise
-            raise _removed(target.parent) from None
+            # Deleting the last object of a directory removes it: perhaps between making it and writing into it.
+            raise Transient("the directory was removed meanwhile") from None
         finally:
             beside.unlink(missing_ok=True)
 
@@ -146,14 +147,7 @@ def _locked(*directories: pathlib.Path) -> Iterator[None]:
             descriptor = os.open(directory, os.O_RDONLY)
             held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not directory.exists():
-                raise _removed(directory)
         yield
-
-
-def _removed(directory: pathlib.Path) -> OSError:
-    """Deleting the last object of a directory removes it: perhaps between making it and writing into it."""
-    return OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(directory))
 
 
 def _there(paths: list[str]) -> list[Stored]:

@@ -10,6 +10,7 @@ import pytest
 from botocore.utils import parse_timestamp
 
 from components.core.errors import PipelineError
+from components.core.files import lock
 from components.core.storage import NotFound, PreconditionFailed, StorageError, Stored, open_store
 from components.core.storage.s3_client import moment
 from tests.servers.small import SMALL
@@ -131,6 +132,8 @@ def test_a_condition_that_fails_changes_nothing(store):
         store.write_bytes("pointer", b"three", if_generation=first.generation)
     with pytest.raises(PreconditionFailed):
         store.write_bytes("elsewhere", b"three", if_generation=first.generation)
+    with pytest.raises(PreconditionFailed):
+        store.read_as_listed(first)
     data, stored = store.read("pointer")
     assert (data, stored.generation) == (b"two", second.generation)
     assert not store.exists("elsewhere")
@@ -165,6 +168,18 @@ def test_compare_and_set_loses_no_update(store):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(add, [5] * 4))
     assert store.read_bytes("count") == b"20"
+
+
+def test_a_directory_is_changed_by_one_at_a_time(tmp_path):
+    """Of two that saw the same state one fails, however long both wait for who holds the lock."""
+    store = open_store(str(tmp_path))
+    seen, held = store.write_bytes("count", b"0").generation, lock(tmp_path)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(store.write_bytes, "count", b"1", if_generation=seen) for _ in range(2)]
+        concurrent.futures.wait(writing, timeout=0.2)
+        assert store.read_bytes("count") == b"0"
+        os.close(held)
+    assert sum(isinstance(each.exception(), PreconditionFailed) for each in writing) == 1
 
 
 def test_what_is_missing_is_named(store, tmp_path):
