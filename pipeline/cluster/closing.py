@@ -10,7 +10,7 @@ from typing import Any
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.wording import listed
 from pipeline.closing_block import PLACES
-from pipeline.cluster.endings import killed
+from pipeline.cluster.endings import ONLY_STATUS, killed
 from pipeline.cluster.pods import Pods
 from pipeline.cluster.story import Story, word
 from pipeline.cluster.tasks import StepName, failed_driver
@@ -82,7 +82,7 @@ def _cause(pods: Pods | None, step: StepName) -> str:
         return "KFP's API does not say why, and there is no access to its pod from here"
     log = pods.log(step)
     ending = pods.ending(step)
-    only_status = re.search(r"Error \(exit code (\d+)\)$", ending)
+    only_status = ONLY_STATUS.search(ending)
     if log.last_error or (ending and not only_status):
         return log.last_error or ending
     if log.exit_status == KILLED:

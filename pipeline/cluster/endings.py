@@ -1,5 +1,6 @@
 """How a step's container ended, from its pod's status."""
 
+import re
 from typing import Any
 
 from components.core.errors import one_line
@@ -7,6 +8,8 @@ from pipeline.parameters.parameters import Parameters
 from pipeline.parameters.prediction import PredictionParameters
 from pipeline.step_log import KILLED
 
+# Argo's words on a container that ended by itself, of which its log tells more.
+ONLY_STATUS = re.compile(r"Error \(exit code (\d+)\)$")
 # Why the kubelet ends a pod that is still there then, as failed: to Argo that is none that vanished, to be tried again.
 # Terminated is said on a spot node that is given time to shut down.
 TAKEN = ("Evicted", "Terminated", "NodeShutdown")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.core.errors import one_line
-from pipeline.cluster.endings import container_ending, main_container
+from pipeline.cluster.endings import ONLY_STATUS, container_ending, main_container
 from pipeline.cluster.proxies import by_the_environment
 from pipeline.cluster.tasks import StepName, step_of
 from pipeline.cluster.troubles import Trouble, held_back, is_driver, pod_trouble, refused_pod
@@ -115,8 +115,10 @@ class Pods:
         return self.logs.get(newest.metadata.name, PodLog()) if newest else PodLog()
 
     def driver_error(self, step: str) -> str:
-        """Why KFP's driver of a step gave up; empty if its log does not say."""
-        said = ""
+        """Why KFP's driver of a step gave up: at its first try, as another stumbles over what that left. Else empty."""
+        said = self.node_message(StepName(step), 0, f"{step}-driver")
+        if said and not ONLY_STATUS.search(said):
+            return said
         for pod in self.pods:
             if is_driver(pod) and _step(pod).name == step:
                 log = PodLog()
@@ -137,13 +139,13 @@ class Pods:
         state = main_container(newest).state if newest and main_container(newest) else None
         return state.terminated.exit_code if state and state.terminated else None
 
-    def node_message(self, step: StepName, attempt: int | None = None) -> str:
+    def node_message(self, step: StepName, attempt: int | None = None, kind: str = "executor") -> str:
         """Argo's words on a step's pod, such as that it was deleted.
 
         Args:
             attempt: from 0; None: the last that it says something of.
         """
-        ending = ".executor(" if attempt is None else f".executor({attempt})"
+        ending = f".{kind}(" if attempt is None else f".{kind}({attempt})"
         said = [
             node["message"]
             for node in sorted(self.nodes, key=lambda node: node["name"])

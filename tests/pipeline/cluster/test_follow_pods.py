@@ -15,7 +15,7 @@ from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.story import Story
 from tests.pipeline.cluster.submitting import STEPS, STORY, TRAIN_FAILED, TRAINS, followed, tasks
-from tests.servers.kfp_runs import Moment
+from tests.servers.kfp_runs import WORKFLOW, Moment
 from tests.servers.kube_api import pod
 
 pytestmark = pytest.mark.usefixtures("bare_home")
@@ -114,6 +114,13 @@ def test_a_step_that_kubeflow_could_not_start_is_told_by_its_driver(quickstart_c
     _, error = followed(quickstart_compiled, [failed])
     assert error.startswith(
         "train failed: Kubeflow's driver could not start it: KFP driver: driver.Container() failed: bad"
+    )
+    # Seen with a service account that lacks the right: the second try only stumbles over what the first one left.
+    forbidden = "wait: Error (exit code 64): workflowtaskresults.argoproj.io is forbidden"
+    driver = f"{WORKFLOW}(0).root(0).train-driver"
+    kube.argo_nodes = [(f"{driver}(0)", "Error", forbidden), (f"{driver}(1)", "Failed", "main: Error (exit code 1)")]
+    assert followed(quickstart_compiled, [failed])[1].startswith(
+        f"train failed: Kubeflow's driver could not start it: {forbidden}"
     )
 
 
