@@ -200,6 +200,12 @@ def test_a_copy_in_the_mirror_that_is_not_the_original_is_told_and_mended(gcs, s
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
+def test_what_no_checksum_proves_is_fetched_anew_in_spite_of_a_mirror(gcs, server, fetch_pictures):
+    for data in (tar_gz(), tar_gz(1000)):
+        server.files["/mine.tar.gz"] = data
+        assert fetch_pictures(server.url("/mine.tar.gz"), mirror=gcs.uri).sha256 == hashlib.sha256(data).hexdigest()
+
+
 def test_a_mirror_that_does_not_answer_costs_nothing_but_a_line(gcs, server, fetch_known, capsys):
     gcs.proxy.fail("status:403", times=10_000)
     fetch_known(served(server, tar_gz()), mirror=gcs.uri)
