@@ -61,6 +61,8 @@ def lack(error: Exception) -> str | None:
         return f"expected to read and write {where}, but {_trouble(error)}"
     if "CA certificate bundle" in text:  # requests'
         return "expected a file of certificates behind REQUESTS_CA_BUNDLE, received a path to none"
+    if "can't start new thread" in text:  # a container's limit of processes, more often than ulimit's
+        return "expected to start a thread, but a limit of processes or memory is reached; raise it (pids, ulimit -u)"
     if DISK_FULL.search(text):
         return "expected to write files, but the disk is full; free some space and run again"
     return None

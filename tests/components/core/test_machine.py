@@ -58,6 +58,7 @@ class ResourceExhaustedError(Exception):
         (ResourceExhaustedError("failed"), "out of memory; try"),
         (OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /x"), "REQUESTS_CA_BUNDLE"),
         (MemoryError(), "out of memory; try a smaller batch_size"),
+        (RuntimeError("can't start new thread"), "but a limit of processes or memory is reached; raise"),  # Python's
         (KeyError("a defect"), None),
         (ValueError("a defect"), None),
     ],
