@@ -29,7 +29,7 @@ class Story:
         self._told: dict[StepName, StepState] = {}
         self._kinds: dict[StepName, tuple[str, float]] = {}
         self._speaker: StepName | None = None
-        self._lost = ""
+        self._lost, self._seen = "", False
         self._noted: set[str] = set()
 
     def tell(self, run: Any) -> None:
@@ -70,7 +70,8 @@ class Story:
         if pods.lost and not self._lost:
             print(f"note: the cluster's pods can't be seen: {pods.lost}; states only, without logs, until they can")
         self._lost = pods.lost
-        if not pods.lost and not pods.pods and has_running_pod(run):
+        self._seen |= bool(pods.pods)  # a drained node takes all that ran there, the pods that had ended too
+        if not pods.lost and not self._seen and has_running_pod(run):
             print(
                 f"note: the kubeconfig's cluster has no pod of this run in namespace {pods.namespace}: states only, "
                 f"without logs; look at its context, or give the run's {option('namespace')}"

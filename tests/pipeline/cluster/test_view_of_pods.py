@@ -26,6 +26,17 @@ def test_a_kubeconfig_of_another_cluster_is_told(quickstart_compiled, kube):
     assert "figures and places are in the UI only: there is no access to the pods' logs from here" in lines
 
 
+def test_a_moment_without_any_pod_is_no_other_cluster(quickstart_compiled, kube):
+    """As when a node is drained: from then on no line was told."""
+    first, second = pod("train", "Running"), pod("evaluate", "Running")
+    kube.add(first, "epoch 1")
+    kube.add(second, "epoch 2")
+    looks = [[first], [first], [], [second]]
+    kube.before = lambda _, path: path.endswith("/pods") and looks and setattr(kube, "pods", looks.pop(0))
+    lines, _ = followed(quickstart_compiled, [*[TRAINS] * 6, STORY[-1]])
+    assert "  epoch 1" in lines and "  epoch 2" in lines and not [line for line in lines if line.startswith("note")]
+
+
 def test_a_view_of_the_pods_that_is_lost_meanwhile_is_told_once(quickstart_compiled, kube):
     """As with a login at the cloud that expires in the night: there were no lines any more, and no word."""
     kube.add(pod("train", "Running"), "epoch 1")
