@@ -12,6 +12,7 @@ import hashlib
 import pathlib
 import re
 
+from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.errors import PipelineError
 from components.core.files import json_object, sha256_of
 from components.core.registry import Registry
@@ -89,8 +90,9 @@ def _newest_export(outputs: pathlib.Path) -> pathlib.Path:
     latest = (outputs / "latest").resolve()  # of which none is newer, whatever a clock that was put back says
     runs.sort(key=lambda run: (run.resolve() == latest, _ended(run)), reverse=True)
     if exported := next((run for run in runs if "saved_model" in _artifacts(run)), None):
-        print(f"model: exported by {exported}")
-        return _of_run(exported)
+        place = _of_run(exported)
+        print(f"model: {json_object(place / EXPORT_MANIFEST).get('model_name')}, exported by {exported}")
+        return place
     if trained := next((run for run in runs if "model" in _artifacts(run)), None):
         raise PipelineError(
             f"expected a run that exported a model, received {trained}, which exported none; MODEL={trained} takes "

@@ -12,6 +12,7 @@ from components.core.errors import PipelineError
 from components.core.registry import Registry
 from pipeline.models.find import find_model, trained_in
 from tests.servers.fixtures import gcs, gcs_server  # noqa: F401
+from tests.trees import tree
 
 
 @pytest.fixture
@@ -54,15 +55,16 @@ def test_the_newest_run_that_exported_answers_though_later_ones_exported_nothing
     made = [
         run(tmp_path, "training-1", saved_model="/runs/1/export/exported/saved_model", model="/runs/1/train/model/m"),
         run(tmp_path, "training-3", saved_model="/runs/3/export/exported/saved_model"),
-        run(tmp_path, "training-2", saved_model="/runs/2/export/exported/saved_model"),  # ended last of the three
+        run(tmp_path, "training-2", saved_model=f"{tmp_path}/pets/export/exported/saved_model"),  # ended last of three
         run(tmp_path, "training-4", model="/runs/4/train/model/model.keras"),  # kept by the gate
         run(tmp_path, "training-5"),  # failed
     ]
     for second, directory in enumerate(made):
         os.utime(directory / "summary.json", (second, second))
     (tmp_path / "latest").symlink_to("training-5")
-    assert find_model("", tmp_path) == pathlib.Path("/runs/2/export/exported")
-    assert capsys.readouterr().out == f"model: exported by {tmp_path / 'training-2'}\n"
+    tree(tmp_path / "pets/export/exported", {"manifest.json": '{"model_name": "pets"}'})
+    assert find_model("", tmp_path) == tmp_path / "pets/export/exported"
+    assert capsys.readouterr().out == f"model: pets, exported by {tmp_path / 'training-2'}\n"
 
 
 def test_a_copy_of_the_runs_answers_by_itself_and_by_its_own_times(tmp_path):
