@@ -25,7 +25,7 @@ SPLIT_NAMES = (
     "dataitemresourcelabels.aiplatform.googleapis.com/mluse",
 )
 # How headers begin of what pictures may belong to together.
-GROUPS = ("patient", "subject", "video", "burst", "sequence", "group")
+GROUPS = ("patient", "subject", "lesion", "study", "slide", "session", "video", "burst", "seq", "group")
 # What says that a line has no split: Vertex AI's word, and none.
 NO_SPLIT = ("", "unassigned")
 

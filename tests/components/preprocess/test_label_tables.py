@@ -112,7 +112,11 @@ GROUND_TRUTH = {"source-ref": "s3://t/a.jpg", "pet": 0, "pet-metadata": {"class-
             ("a", "x", 1),
         ),
         ("id_code,diagnosis\na,2\n", "id_code, label from diagnosis", ("a", "2", 0)),  # as Kaggle's tables call it
-        ("lesion_id,image_id,dx\nL1,a,nv\n", "image_id, label from dx", ("a", "nv", 0)),
+        (
+            "lesion_id,image_id,dx\nL1,a,nv\n",  # HAM10000: several pictures of one lesion
+            "image_id, label from dx, no group from lesion_id (group_column=lesion_id keeps each in one split)",
+            ("a", "nv", 0),
+        ),
         ("Width,ClassId,Path\n9,1,Train/1/a.png\n", "Path, label from ClassId", ("Train/1/a.png", "1", 0)),
         ('{"img": "a.jpg", "tag": 3.0, "set": "train"}', "img, label from tag, split from set", ("a.jpg", "3", 0)),
         (
