@@ -76,29 +76,27 @@ def answered(
     target = classifier.target
     nothing = np.empty((0, len(classifier.class_names)), np.float32)
     decoders = min(MOST_DECODERS, usable_cores())
-    with (
-        ThreadPoolExecutor(READERS) as readers,
-        ThreadPoolExecutor(decoders) as pool,
-    ):
+    readers, pool = ThreadPoolExecutor(READERS), ThreadPoolExecutor(decoders)
 
-        def look(batch: Sequence[Item]) -> list[Decoded | str]:
-            given = [functools.partial(read, item) for item in batch]
-            if size_of is None:
-                return [_seen(payload, target) for payload in given]
-            reads = zip(map(size_of, batch), given, strict=True)
-            return [_seen(coming.result, target) for coming in in_order(reads, readers)]
+    def look(batch: Sequence[Item]) -> list[Decoded | str]:
+        given = [functools.partial(read, item) for item in batch]
+        if size_of is None:
+            return [_seen(payload, target) for payload in given]
+        reads = zip(map(size_of, batch), given, strict=True)
+        return [_seen(coming.result, target) for coming in in_order(reads, readers)]
 
-        def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
-            found = [one for one in seen if isinstance(one, Decoded)]
-            pictures = np.array([one.pixels for one in found], np.uint8).reshape(len(found), *target.shape)
-            heights, widths = np.array([(one.height, one.width) for one in found], np.int64).reshape(-1, 2).T
-            probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
-            numbers = np.all(np.isfinite(probabilities), axis=1)
-            are_numbers = iter(numbers.tolist())
-            reasons = [one if isinstance(one, str) else "" if next(are_numbers) else NO_NUMBER for one in seen]
-            return Batch(batch, reasons, *(each[numbers] for each in (pictures, heights, widths, probabilities)))
+    def answer(batch: Sequence[Item], seen: list[Decoded | str]) -> Batch[Item]:
+        found = [one for one in seen if isinstance(one, Decoded)]
+        pictures = np.array([one.pixels for one in found], np.uint8).reshape(len(found), *target.shape)
+        heights, widths = np.array([(one.height, one.width) for one in found], np.int64).reshape(-1, 2).T
+        probabilities = np.asarray(classifier.answer(pictures)) if found else nothing
+        numbers = np.all(np.isfinite(probabilities), axis=1)
+        are_numbers = iter(numbers.tolist())
+        reasons = [one if isinstance(one, str) else "" if next(are_numbers) else NO_NUMBER for one in seen]
+        return Batch(batch, reasons, *(each[numbers] for each in (pictures, heights, widths, probabilities)))
 
-        ahead: collections.deque[tuple[Sequence[Item], Future[list[Decoded | str]]]] = collections.deque()
+    ahead: collections.deque[tuple[Sequence[Item], Future[list[Decoded | str]]]] = collections.deque()
+    try:
         for batch in batches:
             ahead.append((batch, pool.submit(look, batch)))
             if len(ahead) > decoders:
@@ -106,6 +104,9 @@ def answered(
                 yield answer(first, future.result())
         for first, future in ahead:
             yield answer(first, future.result())
+    finally:  # each read of a store that is away takes minutes
+        for each in (readers, pool):
+            each.shutdown(cancel_futures=True)
 
 
 def batches_of(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -1,18 +1,22 @@
 """What predict refuses, and what it passes over and tells."""
 
+import concurrent.futures
 import dataclasses
 import gzip
 import os
 import pathlib
 import re
 import shutil
+import threading
 
 import numpy as np
 import pytest
 
 from components.core.errors import PipelineError
+from components.core.pictures.decode import Target
 from components.core.storage import StorageError, open_store
-from components.predict import run
+from components.predict import answering, run
+from components.predict.answering import Classifier
 from components.predict.champion import fetched_model
 from components.predict.run import predict
 from tests.components.predict.conftest import in_a_bucket, refusal, rows, write_pictures
@@ -205,3 +209,26 @@ def test_local_places_that_can_not_be_are_refused(here, tmp_path, inbox):
     assert "which does not exist" in refusal(here(tmp_path / "none"))
     assert "received nothing" in refusal(here(tmp_path / "empty"))
     assert "can't use" in refusal(here(folder, out=str(tmp_path / "file" / "below")))
+
+
+def test_a_store_that_is_away_is_not_asked_for_what_is_left(monkeypatch):
+    """Each read takes minutes then: a run ended hours after its first one failed."""
+    asked, ending = [], threading.Event()
+
+    class Pool(concurrent.futures.ThreadPoolExecutor):
+        def shutdown(self, wait=True, **given):
+            super().shutdown(wait=False, **given)
+            ending.set()
+            super().shutdown(wait)
+
+    def read(number):
+        asked.append(number)
+        if number:
+            ending.wait()
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(answering, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(answering, "READERS", 1)
+    with pytest.raises(StorageError, match="away"):
+        list(answering.answered([range(9)], read, Classifier(["a"], Target(8, 8, 1), len), lambda number: 1))
+    assert len(asked) <= 2
