@@ -13,7 +13,7 @@ from pipeline.cluster.closing import summary, why
 from pipeline.cluster.kubeflow import Endpoint, ask_kubeflow, run_page
 from pipeline.cluster.refusals import said_by_kfp
 from pipeline.cluster.story import Story
-from pipeline.cluster.tasks import ENDED, is_waiting, was_cancelled
+from pipeline.cluster.tasks import ENDED, has_task_under_way, is_waiting, was_cancelled
 from pipeline.cluster.troubles import QUEUED
 from pipeline.cluster.upload import compiled_of
 
@@ -51,6 +51,7 @@ def follow(client: "kfp.Client", run_id: str, watch: Watch, pods: "Pods | None")
     began, story = time.monotonic(), Story(pods, watch.verbose)
     how = f"follow it with: {endpoint.follow_command(run_id)}"
     pipeline: dict[str, Any] | None = None
+    late_looks = 3  # KFP stores that a run has ended before it stores how its tasks have
     while True:
         run = _look(client, run_id, how)
         if run is None:
@@ -59,10 +60,13 @@ def follow(client: "kfp.Client", run_id: str, watch: Watch, pods: "Pods | None")
         run.pipeline_spec = pipeline = _pipeline(client, run) if pipeline is None else pipeline
         story.tell(run)
         if run.state in ENDED:
-            return _end(client, run, story)
-        if watch.timeout and time.monotonic() - began >= watch.timeout:
+            if late_looks == 0 or not has_task_under_way(run):
+                return _end(client, run, story)
+            late_looks -= 1
+        elif watch.timeout and time.monotonic() - began >= watch.timeout:
             raise PipelineError(f"the run did not end within {watch.timeout:g} s; it goes on; {how}")
-        _check_stuck(run, story, watch, how)
+        else:
+            _check_stuck(run, story, watch, how)
         time.sleep(watch.interval)
 
 

@@ -76,6 +76,11 @@ def has_running_pod(run: Any) -> bool:
     return run.state == "RUNNING" and "RUNNING" in _pod_states(run)
 
 
+def has_task_under_way(run: Any) -> bool:
+    """Whether some task of a run waits or runs, as far as KFP knows."""
+    return any(task.state in ("PENDING", "RUNNING") for task in _named(run))
+
+
 def was_cancelled(run: Any) -> bool:
     """Whether somebody ended the run: its last state may be FAILED, the history knows better.
 

@@ -44,6 +44,12 @@ def test_any_other_end_is_an_error_with_its_reason(quickstart_compiled, last, sa
     assert said in str(caught.value)
 
 
+def test_how_tasks_have_ended_is_known_after_the_run_has(quickstart_compiled):
+    """KFP stores one after the other: now and then the last step was running to the end, and no step had failed."""
+    with pytest.raises(PipelineError, match="download failed"):
+        run(KfpApi([Moment("FAILED", tasks("RUNNING")), Moment("FAILED", tasks("FAILED"))]), quickstart_compiled)
+
+
 def test_a_run_that_has_failed_and_goes_on_says_for_what(quickstart_compiled):
     """Argo's DAG runs until all that it began has ended: an hour's download held up the word that a value can't be."""
     refused = {"check": "FAILED", "download": "RUNNING"}
