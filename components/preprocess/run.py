@@ -22,6 +22,7 @@ from components.core.artifacts.raw import RawInfo, read_raw
 from components.core.catalog import DATASETS
 from components.core.files import remove, require_free, whole_directory, write_json
 from components.core.machine import usable_cores
+from components.core.wording import listed
 from components.preprocess.channels import Channels
 from components.preprocess.decoding import decode_all
 from components.preprocess.groups import group_notices, groups_of, require_groups
@@ -143,6 +144,7 @@ def _print_summary(facts: DataFacts) -> None:
         f"{counts} pictures of {len(facts.info.class_names)} classes, {height}x{width}x{channels}, in "
         f"{facts.seconds:.1f} s ({facts.pictures_per_second:,.0f} pictures/s)"
     )
+    print(f"  classes: {listed(facts.info.class_names, 12)}")
     for what, number in [
         *facts.conversions.items(),
         *((f"left out: {reason}", count) for reason, count in facts.ignored.items()),

@@ -94,6 +94,7 @@ def test_a_picture_folder_from_end_to_end(tmp_path, raw_artifact, run, capsys):
     said = capsys.readouterr().out
     train, validation, _ = per_class.sum(axis=1)
     assert said.startswith(f"{train} train, {validation} validation, 7 test pictures of 2 classes, 8x8x3, in ")
+    assert "\n  classes: cat, dog\n" in said  # a folder that is no class is seen before hours of training
     assert said.isascii()
 
 
