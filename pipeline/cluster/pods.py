@@ -30,6 +30,8 @@ RUN_LABEL = "pipeline/runid"
 NODE_NAME = "workflows.argoproj.io/node-name"
 TIMEOUT_S = (5, 20)
 FORBIDDEN = 403
+# The only deadline that a run has is the one that KFP gives it when somebody cancels it.
+ARGO_WORDS = {"pod deleted": "its pod was deleted", "Step exceeded its deadline": "the run was cancelled meanwhile"}
 # What is asked for twice of a log, so that nothing is lost between two looks.
 OVERLAP_S = 5
 
@@ -152,7 +154,7 @@ class Pods:
             if ending in node["name"] and step_of(node["name"]) == step and node.get("message")
         ]
         message = one_line(said[-1]) if said else ""
-        return "its pod was deleted" if message == "pod deleted" else message
+        return ARGO_WORDS.get(message, message)
 
     def events(self) -> list[str]:
         """The warnings about the run's pods, oldest first: asked only when nothing else tells what is wrong."""

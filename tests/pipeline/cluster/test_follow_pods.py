@@ -29,6 +29,12 @@ def test_a_lost_pod_and_the_next_try_are_told(quickstart_compiled, kube):
     assert lines.count("  train: its pod was deleted; trying again (2 of 4)") == 1
 
 
+def test_a_step_that_waited_when_its_run_was_cancelled_is_told_so(quickstart_compiled, kube):
+    """KFP's history lacks it then; Argo speaks of a deadline, which nobody has set."""
+    kube.argo_nodes = [(f"{WORKFLOW}(0).root(0).train(0).executor(0)", "Failed", "Step exceeded its deadline")]
+    assert followed(quickstart_compiled, [TRAIN_FAILED])[1].startswith("train failed: the run was cancelled")
+
+
 def test_log_lines_come_once_each_and_the_steps_own_error_is_the_cause(quickstart_compiled, kube):
     kube.pods = [pod("train", "Running")]
     name = kube.pods[0]["metadata"]["name"]
