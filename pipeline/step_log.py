@@ -15,7 +15,7 @@ EXECUTOR = re.compile(r"\[KFP Executor [^\]]*\]: ?(.*)")
 BODY = re.compile(r"\s|[{}\[\]],?$")
 CLOSING = ("}", "]")
 INPUT_HEADER = "Got executor_input:"
-FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: )?(.*)")
+FATAL = re.compile(r"F\d{4} .*?\] (?:failed to execute component: |KFP driver: driver\.\w+\([^)]*\) failed: )?(.*)")
 STATUS = re.compile(r"exit status (\d+)$|signal: killed$")
 # How Python begins what it prints of a defect, and the line in it that names the exception.
 TRACEBACK = "Traceback (most recent call last):"

@@ -114,13 +114,11 @@ def test_a_cached_step_whose_artifact_was_deleted_is_told(quickstart_compiled, k
 
 
 def test_a_step_that_kubeflow_could_not_start_is_told_by_its_driver(quickstart_compiled, kube):
-    line = "F1126 14:32:06.813869 16 main.go:113] KFP driver: driver.Container() failed: bad accelerator"
+    line = "F1126 14:32:06.813869 16 main.go:113] KFP driver: driver.Container(runID=7) failed: bad accelerator"
     kube.add(pod("train", "Failed", driver=True), line)
     failed = Moment("FAILED", tasks("SUCCEEDED", "SUCCEEDED"), undriven="train")
     _, error = followed(quickstart_compiled, [failed])
-    assert error.startswith(
-        "train failed: Kubeflow's driver could not start it: KFP driver: driver.Container() failed: bad"
-    )
+    assert error.startswith("train failed: Kubeflow's driver could not start it: bad accelerator")
     # Seen with a service account that lacks the right: the second try only stumbles over what the first one left.
     forbidden = "wait: Error (exit code 64): workflowtaskresults.argoproj.io is forbidden"
     driver = f"{WORKFLOW}(0).root(0).train-driver"
