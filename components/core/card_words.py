@@ -27,11 +27,11 @@ def purpose(image_shape: Sequence[int], class_names: Sequence[str], shown: Calla
     """The model's task, and that it always answers with one of its classes, in two sentences."""
     height, width, channels = image_shape
     more = f" and {len(class_names) - LISTED:,} more" if len(class_names) > LISTED else ""
-    kind = "grey" if channels == 1 else "colour"
+    kind = "greyscale" if channels == 1 else "colour"
     return (
-        f"Sorts {kind} pictures of {height} x {width} pixels into {len(class_names)} classes: "
-        f"{', '.join(map(shown, class_names[:LISTED]))}{more}. It answers every picture with one of these, also one "
-        "that shows nothing of the kind."
+        f"Classifies {kind} pictures of {height} x {width} pixels into {len(class_names)} classes: "
+        f"{', '.join(map(shown, class_names[:LISTED]))}{more}. It assigns one of these to every picture, even to "
+        "one that shows none of them."
     )
 
 
@@ -54,15 +54,14 @@ def limits(
     absent = [shown(score.name) for score in scores if not score.pictures]
     weakest = sorted((score for score in tested if score.recall < 1), key=lambda score: score.recall)[:WEAKEST]
     found = ", ".join(f"{shown(score.name)} ({100 * score.recall:.1f} %)" for score in weakest)
-    differ = f"differ by {100 * calibration_error:.1f} % on average (expected calibration error), "
-    differ += f"by about {100 * by_chance:.1f} % if every probability holds"
-    least = f"Found least often: {found}." if weakest else "Each class was found in all of its test pictures."
-    said = [least, f"Stated probabilities and accuracy {differ}."]
+    perfect = f"a perfectly calibrated model would get about {100 * by_chance:.1f} % on these pictures"
+    least = f"Lowest recall: {found}." if weakest else "Every class has a recall of 100 %."
+    said = [least, f"Expected calibration error: {100 * calibration_error:.1f} %; {perfect}."]
     if absent:
-        said.append(f"Not tested at all, for want of test pictures: {', '.join(absent)}.")
-    said += [f"{sentence(check)}: {'holds' if passed else 'FAILS'}." for check, passed in behaviour]
+        said.append(f"Not tested, because there were no test pictures: {', '.join(absent)}.")
+    said += [f"{sentence(check)}: {'pass' if passed else 'FAIL'}." for check, passed in behaviour]
     if not behaviour:
-        said.append("Its answers to changed, blank and noisy pictures were not tested.")
+        said.append("Predictions for changed, blank and noisy pictures were not tested.")
     return said
 
 

@@ -101,8 +101,7 @@ def look_at_start(start_from: str, start_sha256: str, start_version: str, publis
         return look(start_from)
     if not publish_uri:
         raise PipelineError(
-            f"start_from: expected to know the registry of {start_from}, received none; give publish_uri, such as "
-            "gs://bucket"
+            f"start_from: expected a registry for {start_from}, received none; give publish_uri, such as gs://bucket"
         )
     from components.core.registry import Registry
 

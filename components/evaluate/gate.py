@@ -163,7 +163,7 @@ def _unmeasured(settings: EvaluateSettings, champion: AskedChampion | None, test
     advice = "choose another model_name, or gate=min_accuracy to replace it"
     if champion.asked:  # it would do, but for the pictures
         advice = f"add new pictures (a larger test_split takes more of them), {advice}"
-    return DecisionReason(said=f"{name} can't be compared with, since {champion.other}: {advice}", holds=False)
+    return DecisionReason(said=f"{name} can't be compared, because {champion.other}: {advice}", holds=False)
 
 
 def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: int) -> list[DecisionReason]:
@@ -184,11 +184,11 @@ def _beaten(settings: EvaluateSettings, name: str, found: Comparison, tested: in
     sure = found.p_value <= found.p_allowed
     p, p_allowed = told_apart(found.p_value, found.p_allowed, ".2g"), told_apart(found.p_allowed, found.p_value, ".2g")
     whole = ", counted by group" if found.pictures_a_chance > 1 else ""
-    before = f"{found.look - 1:,} challengers were" if found.look != 2 else "1 challenger was"
+    before = f"{found.look - 1:,} earlier comparison{'s' if found.look != 2 else ''}"
     chance = (
-        f"its lead of {above} in {metric} over {name} {'is hardly' if sure else 'may be'} chance: it alone is right "
-        f"on {found.only_challenger:,} pictures, the champion alone on {found.only_champion:,}{whole}, "
+        f"its lead of {above} in {metric} over {name} {'is' if sure else 'is not'} significant: only the challenger is "
+        f"right on {found.only_challenger:,} pictures, only the champion on {found.only_champion:,}{whole}, "
         f"p = {p}, {'within' if sure else 'above'} the {p_allowed} that significance "
-        f"{settings.significance:g} leaves after {before} compared on these pictures"
+        f"{settings.significance:g} leaves after {before} on these pictures"
     )
     return [DecisionReason(said=improvement, holds=enough), DecisionReason(said=chance, holds=sure)]

@@ -184,8 +184,8 @@ def _judge(name: str, proof: FormatProof, int8_tolerance: float) -> None:
 def _say(name: str, proof: FormatProof) -> None:
     print(
         f"{name}: accuracy {proof.accuracy:.4f} on {proof.pictures:,} test pictures in a fresh process, largest "
-        f"difference {proof.largest_difference:.1g}, {proof.latency_ms:.3g} ms a picture alone, "
-        f"{proof.batch_latency_ms:.3g} ms in batches"
+        f"difference {proof.largest_difference:.1g}, {proof.latency_ms:.3g} ms per single picture, "
+        f"{proof.batch_latency_ms:.3g} ms per picture in a batch"
     )
 
 

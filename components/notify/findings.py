@@ -26,12 +26,12 @@ LAST_OUTPUT = re.compile(r"(export|predict)/[^/]+/(exported|answered)/")
 LOGS = "executor-logs"
 # STEP/ID/OUTPUT, by which an output's place says where the run's is.
 LEVELS = 3
-ANSWERED_BEFORE = "an earlier run's results were taken: nothing is new"
+ANSWERED_BEFORE = "all results came from the cache: nothing is new"
 # Steps that leave no more than a log also if they succeed: only an error in it tells that one failed. The notice itself
 # has left one if the run is retried.
 LEAVE_A_LOG = ("check", "look", "notify")
-KILLED = "killed, likely for want of memory; give the step more"
-NO_CAUSE = "it left no log, as a pod that was deleted or never started does not"
+KILLED = "killed, probably out of memory; give the step more"
+NO_CAUSE = "there is no log: a pod was deleted or never started"
 
 
 def find_outcome(state: str, message: str, own_output: str, run_name: str, run_id: str) -> RunOutcome:
@@ -53,7 +53,7 @@ def find_outcome(state: str, message: str, own_output: str, run_name: str, run_i
             return _success(store, folders, RunOutcome(run_name, run_id, word))
         step, cause = _failure(store, folders)
     except PipelineError as error:
-        return RunOutcome(run_name, run_id, word, cause=message or f"the artifact store does not tell why: {error}")
+        return RunOutcome(run_name, run_id, word, cause=message or f"the artifact store does not say why: {error}")
     return RunOutcome(run_name, run_id, word, cause=cause if step else message or cause, step=step)
 
 

@@ -87,7 +87,7 @@ def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.enviro
     """
     url = environment.get(SECRET_KEYS["url"], "").strip()
     if not url:
-        print("no webhook is set: nobody is told")
+        print("no webhook is set: no message is sent")
         return False
     if not is_url(url):
         raise PipelineError("expected an http(s) URL under `url` in the webhook's secret, received something else")
@@ -97,11 +97,11 @@ def post_message(outcome: RunOutcome, environment: Mapping[str, str] = os.enviro
             time.sleep(pause_s * attempt)
         said = _post(url, body)
         if not said:
-            print("the webhook took the message")
+            print("the webhook accepted the message")
             return True
         if said.startswith("HTTP 4") and said != TOO_MANY:
             break
-    print(f"the webhook did not take the message: {said}; look at the secret's `url`. The run is not affected")
+    print(f"the webhook did not accept the message: {said}; check the secret's `url`. The run is not affected")
     return False
 
 

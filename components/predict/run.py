@@ -163,18 +163,18 @@ def _judged(
     """
     drifts = report.drifts if report else []
     moved = {drift.name: drift.moved for drift in drifts if drift.different}
-    shares = ", ".join(f"{name} by {percent(round(share, 3))}" for name, share in moved.items())
+    shares = ", ".join(f"{name} {percent(round(share, 3))}" for name, share in moved.items())
     where = report.place if report else ""
     if report:
-        print(f"drift: {shares or 'none beyond chance'}; report: {where}", flush=True)
-    if beyond := [f"{drift.name} by {percent(drift.moved, max_drift)}" for drift in drifts if drift.exceeds(max_drift)]:
+        print(f"drift: {shares or 'none significant'}; report: {where}", flush=True)
+    if beyond := [f"{drift.name} {percent(drift.moved, max_drift)}" for drift in drifts if drift.exceeds(max_drift)]:
         raise PipelineError(
-            f"expected at most {percent(max_drift)} of the pictures elsewhere than what the model knows (max_drift), "
-            f"received {', '.join(beyond)}; the pictures are answered; look at {where}"
+            f"expected a drift of at most {percent(max_drift)} (max_drift), received {', '.join(beyond)}; the answers "
+            f"were written; look at {where}"
         )
     said = f"answered {counted(done.pictures, 'picture')}" if done.pictures else nothing
     unreadable = f", {done.unreadable:,} of them unreadable" if done.unreadable else ""
-    drifted = f"; drift: {shares or 'none beyond chance'}" if report else ""
+    drifted = f"; drift: {shares or 'none significant'}" if report else ""
     return PredictionSummary(
         pictures=done.pictures,
         unreadable=done.unreadable,

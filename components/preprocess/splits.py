@@ -49,13 +49,13 @@ def assign_splits(
     """
     splits = np.where(readable, source.given, UNREADABLE).astype(np.int8)
     words: dict[Split, str] = {"validation": GIVEN, "test": GIVEN}
-    by_hashes = f"by {'groups' if settings.group_column else 'pictures'}' hashes and split seed {settings.split_seed}"
+    by_hashes = f"by {'group' if settings.group_column else 'pixel'} hash and split_seed {settings.split_seed}"
     if TEST not in source.given:
         splits[_share(source.labels, hashes, splits, settings.test_split, settings.split_seed, TEST)] = TEST
         share = percent(settings.test_split)
         words["test"] = f"about {share} of each class, {by_hashes}"
     if VALIDATION not in source.given and not settings.validation_split:
-        words["validation"] = "none, as asked for: all training pictures are trained on"
+        words["validation"] = "none, as requested: all training pictures are trained on"
     elif VALIDATION not in source.given:
         share = percent(settings.validation_split)
         if validation == "last":

@@ -170,7 +170,7 @@ def _compare(asked: str, found: int) -> None:
             )
     elif int(asked) != found:
         raise PipelineError(
-            f"expected {asked} GPUs as asked for, received {found}; give gpus={found} or "
+            f"expected {asked} GPUs as requested, received {found}; give gpus={found} or "
             "auto, or check the node's driver, the pod's resource limits and that the image is the GPU one"
         )
 

@@ -175,8 +175,8 @@ class Fit:
         asked = " (auto)" if self.settings.precision == "auto" else ""
         steps = counted(training.steps, "step")
         return (
-            f"train {model.count_params():,} parameters on {training.count:,} images, batch "
-            f"{self.settings.batch_size}, {steps} an epoch; {self.device.name}, {self.policy}{asked}"
+            f"training {model.count_params():,} parameters on {training.count:,} images, batch size "
+            f"{self.settings.batch_size}, {steps} per epoch; {self.device.name}, {self.policy}{asked}"
         )
 
 

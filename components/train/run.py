@@ -191,7 +191,7 @@ def _start(model: "keras.Model", fit: Fit, ancestor: Ancestor) -> dict[str, Any]
     taken = take_over(plain, ancestor.file, ancestor.name, same_classes)
     model.set_weights(plain.get_weights())
     if fit.device.leads and fit.settings.verbose != "0":
-        anew = f"; made anew: {', '.join(taken.anew)}" if taken.anew else ""
+        anew = f"; with new weights: {', '.join(taken.anew)}" if taken.anew else ""
         print(f"started from {ancestor.name}, sha256 {ancestor.sha256}: kept {', '.join(taken.kept)}{anew}", flush=True)
     return {"name": ancestor.name, "sha256": ancestor.sha256, **taken._asdict()}
 

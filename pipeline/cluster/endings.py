@@ -38,7 +38,7 @@ def container_ending(step: str, pod: Any) -> str:
 
 def killed(step: str) -> str:
     """A step that ended by SIGKILL, and not at its own limit."""
-    return f"killed (exit code {KILLED}), likely for want of memory on its node{_more(step)}"
+    return f"killed (exit code {KILLED}), probably out of memory on its node{_more(step)}"
 
 
 def _told(said: Any) -> str:

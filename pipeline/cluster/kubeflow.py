@@ -72,7 +72,7 @@ def find_endpoint(url: str = "", namespace: str = "", environment: Mapping[str, 
         raise PipelineError("expected an endpoint without credentials in it; set KFP_EXISTING_TOKEN to a token instead")
     if not url and not has_cluster(environment):
         raise PipelineError(
-            "expected to know where Kubeflow Pipelines is, found no endpoint and no kubeconfig; give "
+            "expected an endpoint of Kubeflow Pipelines or a kubeconfig, received neither; give "
             f"{option('endpoint')} or set KFP_ENDPOINT, for instance http://localhost:8080 beside "
             "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80`"
         )

@@ -150,17 +150,17 @@ def schedules(client: "kfp.Client") -> list[Any]:
 
 
 def code_of(entry: Any, client: "kfp.Client") -> str:
-    """Whose code a schedule runs, which stays that of the day it was made.
+    """Whether the code here is another than a schedule runs, which keeps that of the day it was made.
 
     Returns:
-        `this`, `another: ` and the components that are another, or `-` if it runs none of our images.
+        `unchanged`, `changed since: ` and the components whose code changed, or `-` if it runs none of our images.
     """
     executors = compiled_of(client, entry).get("deploymentSpec", {}).get("executors", {})
     found = [executor.get("container", {}).get("image", "") for executor in executors.values()]
     tags = {tag for tag in map(_tag, found) if TAG.fullmatch(tag)}
     here = {_tag(name) for name in names(("cpu", "gpu", "jax"))}
     others = sorted(TAG.fullmatch(tag)[1] for tag in tags - here)  # type: ignore[index]
-    return f"another: {', '.join(others)}" if others else "this" if tags else "-"
+    return f"changed since: {', '.join(others)}" if others else "unchanged" if tags else "-"
 
 
 def unschedule(name: str, endpoint: Endpoint) -> str:

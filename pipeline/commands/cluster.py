@@ -17,13 +17,13 @@ from pipeline.parameters.pipeline import Pipeline
 @click.option(
     "--to",
     type=options.LocalPath(),
-    help="The file to write.  [default: build/training.yaml, build/sweep.yaml, build/prediction.yaml]",
+    help="File to write.  [default: build/training.yaml, build/sweep.yaml or build/prediction.yaml]",
 )
-@click.option("--kubernetes-manifest", is_flag=True, help="Write Kubernetes' Pipeline and PipelineVersion, for GitOps.")
+@click.option("--kubernetes-manifest", is_flag=True, help="Write a Pipeline and a PipelineVersion, for GitOps.")
 @options.compiled(with_cache=True)
 @options.check_images
 def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool, check_images: bool) -> None:
-    """Compiles the pipeline for Kubeflow, the profile's values as its defaults."""
+    """Compiles the pipeline for Kubeflow, with the profile's values as defaults."""
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
 
@@ -44,7 +44,7 @@ def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_mani
 @options.check_images
 @options.endpoint
 def upload_command(pipeline: Pipeline, check_images: bool, endpoint: Any) -> None:
-    """Puts the pipeline onto Kubeflow's Pipelines page, from where others start it, as a version named for the code."""
+    """Uploads the pipeline to Kubeflow's Pipelines page, as a version named by its code's hash."""
     from pipeline.cluster.submit import prepared
     from pipeline.cluster.upload import upload
     from pipeline.revision import version_of
@@ -82,7 +82,7 @@ def submit_command(pipeline: Pipeline, check_images: bool, watching: Any, watch:
 @options.watched
 @click.argument("run_id", metavar="RUN")
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
-    """Follows a run that is there; exits 0 only if it succeeded."""
+    """Follows an existing run; exits 0 only if it succeeded."""
     from pipeline.cluster.kubeflow import connect, run_page
 
     client = connect(endpoint)
@@ -98,13 +98,13 @@ def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
 @options.experiment
 @options.service_account
 @options.endpoint
-@click.option("--name", default="", help="The schedule's name; else the profile's.")
-@click.option("--version", default="", help="Run this version of the Pipelines page, or the `newest` there is now.")
+@click.option("--name", default="", help="Name of the schedule.  [default: the profile's]")
+@click.option("--version", default="", help="Version on the Pipelines page to run, or `newest`, the newest there now.")
 @click.pass_context
 def schedule_command(
     context: click.Context, cron: str, pipeline: Pipeline, check_images: bool, version: str, **where: Any
 ) -> None:
-    """Has KFP start a run at each time of CRON (minute hour day month weekday), in UTC."""
+    """Schedules a recurring run. CRON is minute hour day month weekday, in UTC."""
     from pipeline.cluster.schedule import check_cron, schedule
     from pipeline.cluster.submit import prepared
 
@@ -123,7 +123,7 @@ def schedule_command(
 @click.command("schedules")
 @options.endpoint
 def schedules_command(endpoint: Any) -> None:
-    """Lists the schedules, and what code each runs: that of the day it was made."""
+    """Lists the schedules. Each keeps the code it was made with: to update it, unschedule it and schedule it again."""
     from pipeline.cluster.kubeflow import connect
     from pipeline.cluster.schedule import code_of, schedules
 
@@ -145,7 +145,7 @@ def schedules_command(endpoint: Any) -> None:
 @options.endpoint
 @click.argument("name", metavar="NAME")
 def unschedule_command(name: str, endpoint: Any) -> None:
-    """Removes the schedule of that name or id."""
+    """Removes a schedule, by its name or id."""
     from pipeline.cluster.schedule import unschedule
 
     print(f"unscheduled {name} ({unschedule(name, endpoint)})")
@@ -156,13 +156,13 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @options.namespace
 @options.profile
 @options.placement
-@click.option("--bucket", default="", help="Object store to try, such as gs://bucket/prefix.")
+@click.option("--bucket", default="", help="Object store to test, such as gs://bucket/prefix.")
 @options.webhook_secret
-@click.option("--service-account", default="conv2d-runner", show_default=True, help="Of the pods.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: a list of checks.")
+@click.option("--service-account", default="conv2d-runner", show_default=True, help="The pods' service account.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @options.settings
 def doctor_command(as_json: bool, **setup: Any) -> None:
-    """Checks this machine, the registry, the store and the cluster; each finding with its fix."""
+    """Checks this machine, the image registry, the object store and the cluster, and says how to fix what fails."""
     from pipeline.cluster.doctor.check import Setup
     from pipeline.cluster.doctor.examine import examine, show
 
@@ -203,7 +203,7 @@ def _follow(client: Any, run_id: str, watching: Any) -> None:
     try:
         pods = find_pods(run_id, pods_namespace(client, run_id))
         if pods is None:
-            print("note: no kubeconfig here, or no right to list the cluster's pods: states only, without logs")
+            print("note: no kubeconfig, or no permission to list pods, so only states are shown, no logs")
         follow(client, run_id, watching, pods)
     except KeyboardInterrupt:
         raise PipelineError(

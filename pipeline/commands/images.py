@@ -10,7 +10,7 @@ from pipeline.images.names import Target, names
 @click.command("images")
 @click.argument("action", metavar="ACTION", type=click.Choice(["build", "push", "names"]), default="build")
 @click.option("--target", type=click.Choice(["cpu", "gpu", "jax"]), default="cpu", show_default=True)
-@click.option("--sign", "key", default="", help="At a push: cosign's key, a KMS address, or keyless.")
+@click.option("--sign", "key", default="", help="Sign pushed images: cosign's key, a KMS address, or keyless.")
 def images_command(action: str, target: Target, key: str) -> None:
     """Builds or pushes the container images, or prints their names."""
     from pipeline.images import build

@@ -29,11 +29,11 @@ def run_local_command(job: Any) -> None:
     type=click.Choice(["grid", "optuna"]),
     default="grid",
     show_default=True,
-    help="optuna: each trial by the results before it, also from ranges, LOW..HIGH; bad ones end early.",
+    help="optuna: choose each trial by the earlier results, also from ranges LOW..HIGH, and stop bad trials early.",
 )
 @options.on_this_machine
 def sweep_command(job: Any, grid: str, trials: int, sampler: str) -> None:
-    """Trains on this machine once for each combination of some parameters, and hands the best model on."""
+    """Trains one model per combination of parameters on this machine, then evaluates and exports the best."""
     from pipeline.local.start import run_local
 
     refuse_given_twice(job.configuration, grid)
@@ -51,7 +51,7 @@ def sweep_command(job: Any, grid: str, trials: int, sampler: str) -> None:
 @options.outputs
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True)
 def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
-    """Opens the dashboards of every run on this machine."""
+    """Starts TensorBoard with all runs on this machine."""
     from pipeline.local.dashboards import show_dashboards
     from pipeline.local.links import BOARD
 
@@ -61,7 +61,7 @@ def tensorboard_command(outputs: pathlib.Path, port: int) -> None:
 @click.command("config")
 @options.configured_for
 def config_command(configuration: Configuration) -> None:
-    """Prints every parameter, step by step: its value, where that came from, and what it is."""
+    """Prints all parameters by step: value, origin and description."""
     from pipeline.console import table
     from pipeline.parameters.parameters import names_by_step
 
@@ -73,49 +73,47 @@ def config_command(configuration: Configuration) -> None:
             value = without_secrets(str(getattr(configuration.parameters, name)))  # it may be a CI's log
             about = kind.model_fields[name].description or ""
             rows.append((name, value, configuration.origins[name], about))
-    print(table(rows, ("name", "value", "from", "what it is")))
+    print(table(rows, ("name", "value", "from", "description")))
 
 
 @click.group("model")
 def model_group() -> None:
-    """The network, before there is any data."""
+    """Describes the network, without any data."""
 
 
 @model_group.command("show")
-@click.option("--classes", type=click.IntRange(min=2), help="How many, for pictures of your own.")
+@click.option("--classes", type=click.IntRange(min=2), help="Number of classes, for pictures of your own.")
 @options.configured
 def model_show_command(configuration: Configuration, classes: int | None) -> None:
-    """Prints the layers, their parameters, and what a picture costs in operations and memory."""
+    """Prints the layers, their parameters, and the FLOP and memory per picture."""
     from pipeline.keras_side.describe import describe
 
     print(describe(configuration.parameters, classes))
 
 
 @click.command("predict")
-@click.option(
-    "--model", default="", help="A file, export or run, NAME@VERSION or NAME@champion; else the newest export."
-)
+@click.option("--model", default="", help="File, export, run, NAME@VERSION or NAME@champion.  [default: newest export]")
 @options.registry
-@click.option("--out", default="", help="A CSV file to write.")
-@click.option("--top", type=click.IntRange(min=0), default=3, show_default=True, help="Classes to tell; 0: all.")
+@click.option("--out", default="", help="CSV file to write.")
+@click.option("--top", type=click.IntRange(min=0), default=3, show_default=True, help="Classes to print; 0: all.")
 @options.outputs
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 def predict_command(
     model: str, registry: str, out: str, top: int, outputs: pathlib.Path, images: tuple[str, ...]
 ) -> None:
-    """Tells the classes of pictures, or of all pictures in a folder."""
+    """Classifies pictures, or all pictures in a folder."""
     from pipeline.models.predict import predict_files
 
     predict_files(model, images, out, top, outputs, registry)
 
 
 @click.command("predict-all")
-@click.option("--model", default="", help="NAME@champion, NAME@VERSION, a file, export or run; else the newest export.")
+@click.option("--model", default="", help="NAME@champion, NAME@VERSION, file, export or run.  [default: newest export]")
 @options.registry
 @options.outputs
 @options.settings
 def predict_all_command(model: str, registry: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
-    """Answers the pictures at SOURCE=... that are new, into OUT=...; other settings: TOP, ANSWERS_AS, MAX_DRIFT."""
+    """Classifies the new pictures at SOURCE=... into OUT=...; more settings: TOP, ANSWERS_AS, MAX_DRIFT."""
     from components.predict.settings import AnswerSettings
     from pipeline.models.predict_all import predict_all
     from pipeline.parameters.parameters import from_command_line

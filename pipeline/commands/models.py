@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @click.group("models")
 @options.registry
 @click.option(
-    "--hub", envvar="CONV2D_MODEL_REGISTRY_URL", default="", help="Kubeflow Hub; else CONV2D_MODEL_REGISTRY_URL."
+    "--hub", envvar="CONV2D_MODEL_REGISTRY_URL", default="", help="Kubeflow Hub.  [default: CONV2D_MODEL_REGISTRY_URL]"
 )
 @click.pass_context
 def models(context: click.Context, registry: str, hub: str) -> None:
-    """The published models: versions, and which of them is the champion."""
+    """Lists and manages published models, their versions and champions."""
     context.obj = registry
     context.meta["hub"] = hub
 
@@ -51,7 +51,7 @@ def list_command(uri: str, name: str) -> None:
         else (str(each.number), _role(each), _accuracy(each), _decided(each), published(each), amount(each.bytes, "B"))
         for each in found
     ]
-    print(table(rows, ("version", "", "accuracy", "decided by", "published (UTC)", "size")))
+    print(table(rows, ("version", "role", "accuracy", "gate metric", "published (UTC)", "size")))
     damage = [f"version {each.number}: {each.reason}" for each in found if isinstance(each, UnreadableVersion)]
     print("".join(f"{line}\n" for line in [*damage, _champion(registry, name)[1]] if line), end="")
 
@@ -59,10 +59,10 @@ def list_command(uri: str, name: str) -> None:
 @models.command("show")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def show_command(uri: str, name: str, version: int | None, as_json: bool) -> None:
-    """Shows a version (the champion by default): its figures, files, and lineage back to the source's bytes."""
+    """Shows a version (default: the champion): its metrics, files, and lineage back to the source's SHA-256."""
     with notes_aside(as_json):
         shown = _open(uri).show(name, version)
     if as_json:
@@ -81,7 +81,7 @@ def show_command(uri: str, name: str, version: int | None, as_json: bool) -> Non
 def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool) -> None:
     """Publishes an export, a fetched version or a SavedModel directory as the next version.
 
-    No server sees it before it is the champion.
+    Servers do not see it until it is the champion.
     """
     from components.core.registry import read_export
 
@@ -99,9 +99,9 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @click.pass_obj
 def champion_command(uri: str, name: str, version: int | None) -> None:
-    """Makes a version the champion, also one that was rolled back; without one, tells which is.
+    """Makes a version the champion, also after a rollback; without VERSION, prints the champion.
 
-    If it was champion before, those since are rolled back.
+    If it was champion before, the champions since then count as rolled back.
     """
     registry = _open(uri)
     if version is None:
@@ -118,9 +118,9 @@ def champion_command(uri: str, name: str, version: int | None) -> None:
 @click.argument("name")
 @click.pass_obj
 def rollback_command(uri: str, name: str) -> None:
-    """Makes the champion before this one champion again.
+    """Makes the previous champion the champion again.
 
-    What it takes off, and identical models, are refused until `champion NAME VERSION` names them.
+    The version that is rolled back, or an identical model, becomes champion again only by `champion NAME VERSION`.
     """
     registry = _open(uri)
     version = registry.rollback(name).version
@@ -132,10 +132,10 @@ def rollback_command(uri: str, name: str) -> None:
 @models.command("fetch")
 @click.argument("name")
 @click.argument("directory", type=options.LocalPath())
-@click.option("--version", type=click.IntRange(min=1), help="Else the champion.")
+@click.option("--version", type=click.IntRange(min=1), help="Version to fetch.  [default: the champion]")
 @click.pass_obj
 def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | None) -> None:
-    """Downloads a version into a new directory, every file proven by its SHA-256."""
+    """Downloads a version into a new directory, and verifies the SHA-256 of every file."""
     if directory.exists():
         raise PipelineError(f"expected a new directory, received {directory}, which exists; choose another")
     fetched = _open(uri).fetch(name, version, directory)
@@ -145,16 +145,16 @@ def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | N
 @models.command("serve")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1), required=False)
-@click.option("--newest", is_flag=True, help="Whichever has the highest number of those that are or were champion.")
+@click.option("--newest", is_flag=True, help="Follow the highest version number among present and past champions.")
 @click.pass_obj
 def serve_command(uri: str, name: str, version: int | None, newest: bool) -> None:
-    """Writes into k8s/overlays/serving which version is served, by KServe too: the champion, or another."""
+    """Writes the version to serve, by default the champion, into k8s/overlays/serving, also for KServe."""
     from pipeline.models import serving
 
     overlay = "k8s/overlays/serving"
     if newest:
         served = serving.unpin(name)
-        print("the newest of those that are or were champion is served, after: ", end="")
+        print("servers follow the newest present or past champion, after: ", end="")
         onnx = "left as it was, since it serves a version by its number"
     else:
         pinned = serving.pin(_open(uri), name, version)
@@ -162,14 +162,14 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
         print(f"version {pinned.number} of {name} is served, after: ", end="")
         missing = "left as it was, since the version has no ONNX (FORMATS=saved_model,keras,onnx)"
         onnx = "KServe's Triton, in new pods" if pinned.onnx else missing
-    print("kubectl apply --server-side -k OVERLAY, which is one of these, or one of yours that takes it in")
+    print("kubectl apply --server-side -k OVERLAY, which is one of these, or yours that includes it")
     reads_none = served.startswith(("s3://", "minio://"))
-    alone = "reads no S3: take KServe" if reads_none else "follows within two minutes, without a restart"
+    alone = "can't read S3: use KServe" if reads_none else "loads it within two minutes, without a restart"
     print(f"  {overlay}: TensorFlow Serving {alone}")
     print(f"  {overlay}/kserve: KServe, in new pods")
     print(f"  {overlay}/kserve-v2: {onnx}")
     if not newest:
-        print("a later champion is served after the same again, or after --newest")
+        print("to serve a later champion, repeat this command, or use --newest")
     elif uri:
         _tell_served(_open(uri), name)
 
@@ -177,11 +177,11 @@ def serve_command(uri: str, name: str, version: int | None, newest: bool) -> Non
 @models.command("delete")
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--force", is_flag=True, help="Also one that a rollback could reach. Never the champion.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also delete a version that a rollback could reach. Never the champion.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) -> None:
-    """Deletes a version; its number is not used again."""
+    """Deletes a version. Its number is not used again."""
     registry = _open(uri)
     if not yes:
         click.confirm(f"delete version {version} of {name} from {registry.uri(name)}?", abort=True)
@@ -194,9 +194,9 @@ def delete_command(uri: str, name: str, version: int, force: bool, yes: bool) ->
 @click.argument("name")
 @click.pass_obj
 def register_command(uri: str, name: str) -> None:
-    """Tells Kubeflow Hub which versions there are, and the champion. Whatever changes them does it too."""
+    """Registers all versions and the champion with Kubeflow Hub. Commands that change them do so too."""
     if not click.get_current_context().meta["hub"]:
-        raise PipelineError("expected to know where Kubeflow Hub is; set CONV2D_MODEL_REGISTRY_URL=http://...")
+        raise PipelineError("expected the URL of Kubeflow Hub, received none; set CONV2D_MODEL_REGISTRY_URL=http://...")
     _open(uri)
     if not _register(uri, name):
         raise SystemExit(1)
@@ -209,8 +209,8 @@ def _tell_served(registry: "Registry", name: str) -> None:
     """Tells if the cluster's servers, as the overlays are at first, serve another version than the champion."""
     highest, champion = registry.highest(name), registry.champion(name)
     if champion and highest > champion.version:
-        what = f"go on serving version {highest}: make models ARGS='serve {name}'"
-        print(f"servers that follow the highest number {what}")
+        what = f"still serve version {highest}: make models ARGS='serve {name}'"
+        print(f"note: servers that follow the highest number {what}")
 
 
 def _register(uri: str, name: str) -> bool:

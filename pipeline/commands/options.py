@@ -28,7 +28,7 @@ from pipeline.parameters.sweep import plan_sweep, refuse_given_twice
 REGISTRY_VARIABLE = "CONV2D_PUBLISH_URI"
 # What a person may set as NAME=VALUE, for one command or another.
 SETTINGS = {**Parameters.model_fields, **PredictionParameters.model_fields}
-GRID = "What to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
+GRID = "Values to try: 'learning_rate=0.001,0.003 batch_size=50,250'."
 PARALLEL = 4
 # What is learned from: nothing, as of a script's variable that is not set, would be other pictures in silence.
 NEVER_NOTHING = ("source", "labels", "group_column")
@@ -70,43 +70,43 @@ outputs = click.option(
     type=LocalPath(),
     default="local_outputs",
     show_default=True,
-    help="The folder of all local runs.",
+    help="Folder of all local runs.",
 )
 trials = click.option(
-    "--trials", type=click.IntRange(min=0), default=0, help="So many of the grid's trials, at random.  [default: all]"
+    "--trials", type=click.IntRange(min=0), default=0, help="Number of random trials from the grid.  [default: all]"
 )
 registry = click.option(
     "--registry",
     envvar=REGISTRY_VARIABLE,
     default="",
-    help=f"The model registry: gs://bucket, ...; else {REGISTRY_VARIABLE}.",
+    help=f"Model registry, such as gs://bucket.  [default: {REGISTRY_VARIABLE}]",
 )
-profile = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="A profile's name or a YAML file.")
+profile = click.option("--profile", default=DEFAULT_PROFILE, show_default=True, help="Profile name or YAML file.")
 what = click.option(
     "--what",
     type=click.Choice(["training", "prediction"]),
     default="training",
     show_default=True,
-    help="prediction: the champion answers pictures.",
+    help="prediction: the champion classifies new pictures.",
 )
 settings = click.argument("settings", nargs=-1, metavar="[NAME=VALUE]...", callback=check_names)
 placement = click.option(
-    "--placement", default="", help="A file of NAME=VALUE lines that say where, k8s/overlays/*/runs.env."
+    "--placement", default="", help="File of NAME=VALUE lines for a cluster, such as k8s/overlays/*/runs.env."
 )
 endpoint_url = click.option(
-    "--endpoint", "url", default="", help="KFP's address; else KFP_ENDPOINT, else the kubeconfig."
+    "--endpoint", "url", default="", help="KFP's URL.  [default: KFP_ENDPOINT, else by the kubeconfig]"
 )
 namespace = click.option(
-    "--namespace", default="", help="Your Kubeflow profile's; else KFP_NAMESPACE. Token: KFP_EXISTING_TOKEN."
+    "--namespace", default="", help="Kubeflow profile's namespace. Token: KFP_EXISTING_TOKEN.  [default: KFP_NAMESPACE]"
 )
 webhook_secret = click.option(
-    "--webhook-secret", default="", help="Kubernetes secret with the `url` to tell when a run ends."
+    "--webhook-secret", default="", help="Kubernetes secret whose `url` gets a message when a run ends."
 )
 
 
 def cached(default: bool) -> Callable:
     return click.option(
-        "--cache/--no-cache", "cached", default=default, show_default=True, help="May take earlier runs' results."
+        "--cache/--no-cache", "cached", default=default, show_default=True, help="Reuse results of earlier runs."
     )
 
 
@@ -173,12 +173,12 @@ def _watching(interval: float, timeout: float, verbose: bool) -> Any:
     return Watch(interval, timeout=timeout, verbose=verbose)
 
 
-experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP's folder of runs.")
+experiment = click.option("--experiment", default="conv2d", show_default=True, help="KFP experiment of the run.")
 service_account = click.option(
-    "--service-account", default="", help="The pods' Kubernetes service account; else KFP's own."
+    "--service-account", default="", help="Kubernetes service account of the pods.  [default: KFP's own]"
 )
 check_images = click.option(
-    "--check-images/--no-check-images", default=True, help="Ask the registry for the images first."
+    "--check-images/--no-check-images", default=True, help="First check that the registry has the images."
 )
 configured = adding("configuration", lambda profile, settings: configure(profile, settings), profile, settings)
 # Of a training or of a prediction.
@@ -191,7 +191,7 @@ on_this_machine = adding(
         type=click.Choice(["auto", "docker", "process"]),
         default="auto",
         show_default=True,
-        help="Where the steps run; auto takes Docker if an engine answers.",
+        help="Where the steps run; auto uses Docker if an engine is running.",
     ),
     outputs,
     cached(True),
@@ -201,9 +201,9 @@ endpoint = adding("endpoint", _endpoint, endpoint_url, namespace)
 watched = adding(
     "watching",
     _watching,
-    click.option("--interval", default=5.0, show_default=True, help="Seconds between two looks."),
-    click.option("--timeout", default=0.0, help="Seconds after which to stop following.  [default: never]"),
-    click.option("--verbose", is_flag=True, help="Kubeflow's and Argo's lines too."),
+    click.option("--interval", default=5.0, show_default=True, help="Seconds between two status requests."),
+    click.option("--timeout", default=0.0, help="Stop following after so many seconds.  [default: never]"),
+    click.option("--verbose", is_flag=True, help="Also print the log lines of Kubeflow and Argo."),
 )
 
 
@@ -221,29 +221,29 @@ def compiled(with_cache: bool) -> Callable[[Callable], Callable]:
             type=click.Choice(["cpu", "gpu"]),
             default="cpu",
             show_default=True,
-            help="gpu: where training is.",
+            help="gpu: on the nodes that train.",
         ),
-        click.option("--queue", default="", help="Kueue's LocalQueue for the GPU steps."),
-        click.option("--priority", default="", help="Kueue's WorkloadPriorityClass for the GPU steps."),
+        click.option("--queue", default="", help="Kueue LocalQueue of the GPU steps."),
+        click.option("--priority", default="", help="Kueue WorkloadPriorityClass of the GPU steps."),
         webhook_secret,
         cached(with_cache),
-        click.option("--digests", is_flag=True, help="Name the images by their digests in the registry, too."),
+        click.option("--digests", is_flag=True, help="Also pin the images by their digests in the registry."),
         click.option(
             "--proxy",
             type=click.Choice(["site", "kubeflow"]),
             default="site",
             show_default=True,
-            help="kubeflow: Kubeflow's API server has HTTPS_PROXY, and hands it on to pods itself.",
+            help="kubeflow: Kubeflow's API server has HTTPS_PROXY set and passes it to the pods.",
         ),
     )
     return adding(
         "pipeline",
         _pipeline,
         fixed,
-        click.option("--grid", default="", help=f"Train several times, and hand on the best. {GRID}"),
+        click.option("--grid", default="", help=f"Train one model per combination, and export the best. {GRID}"),
         trials,
         click.option(
-            "--parallel", type=click.IntRange(min=1), help=f"Trials that run at a time.  [default: {PARALLEL}]"
+            "--parallel", type=click.IntRange(min=1), help=f"Trials that run in parallel.  [default: {PARALLEL}]"
         ),
         configured_for,
     )

@@ -66,7 +66,7 @@ def renew(file: pathlib.Path = FILE) -> None:
     # Docker Hub's own images have names of one part.
     state, digest = look_up(read_name(name if "/" in name else f"docker.io/library/{name}"))
     if state == "absent":
-        raise PipelineError(f"expected the registry to have the base image {name}, it has not; correct {file}")
+        raise PipelineError(f"expected the base image {name} in the registry, received none; correct {file}")
     if not digest:
         print(f"the base image stays {before}: {state}")
     elif before != f"{name}@{digest}":

@@ -93,7 +93,7 @@ def require_images(images: Iterable[str]) -> str:
         made_for = [re.search(r":[a-z]+-(gpu|jax)-", image) for image in absent]
         targets = sorted({found[1] if found else "cpu" for found in made_for})
         how = " and ".join(f"make images ACTION=push TARGET={target}" for target in targets)
-        raise PipelineError(f"expected the registry to have {absent[0]}{more}, it has not; try {how}")
+        raise PipelineError(f"expected {absent[0]}{more} in the registry, received none; try {how}")
     return unasked
 
 

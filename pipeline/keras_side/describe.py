@@ -35,7 +35,7 @@ def describe(parameters: Parameters, classes: int | None = None) -> str:
     return "\n".join(
         [
             f"{parameters.dataset}: pictures of {_shape(shape)}, {count} classes",
-            *([f"assumed, as only the data can tell: {', '.join(assumed)}"] if assumed else []),
+            *([f"assumed, because it depends on the data: {', '.join(assumed)}"] if assumed else []),
             "",
             ask("describe", settings=settings, image_shape=shape, class_count=count),
         ]
@@ -71,19 +71,19 @@ def described(settings: dict[str, Any], image_shape: Sequence[int], class_count:
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     kept = sum(layer.bytes for layer in layers)
     state = variable_bytes([*model.weights, *model.trainable_weights, *optimizer.variables])
-    auto = f", what {device.name} does well" if checked.precision == "auto" else ""
-    exported = "; twice that as exported, with average_mirrored" if checked.average_mirrored else ""
+    auto = f", chosen for {device.name}" if checked.precision == "auto" else ""
+    exported = "; twice that when exported, because of average_mirrored" if checked.average_mirrored else ""
     told = [
         ("precision", f"{policy}{auto}"),
         ("parameters", f"{model.count_params():,}, of which {trained:,} are trained"),
         ("weights", amount(variable_bytes(model.weights), "B")),
-        ("forward", f"{_flop(forward)}FLOP a picture{exported}"),
-        ("", f"{amount(working_bytes(model), 'B')} a picture at a time"),
-        ("training", f"{_flop(TRAINING_TIMES * forward)}FLOP a picture, about three times the forward pass"),
-        ("", f"{amount(kept, 'B')} a picture, kept until the backward pass has used it"),
+        ("forward", f"{_flop(forward)}FLOP per picture{exported}"),
+        ("", f"{amount(working_bytes(model), 'B')} of activations per picture, at most at a time"),
+        ("training", f"{_flop(TRAINING_TIMES * forward)}FLOP per picture, about three times the forward pass"),
+        ("", f"{amount(kept, 'B')} of activations per picture, kept for the backward pass"),
         (
             "memory",
-            f"{amount(state, 'B')} for weights, gradients and the optimizer's state, and "
+            f"{amount(state, 'B')} for weights, gradients and optimizer state, plus "
             f"{amount(kept * checked.batch_size, 'B')} for a batch of {checked.batch_size:,}",
         ),
     ]

@@ -146,7 +146,7 @@ class LocalRun:
         try:
             outputs, state = execute()
             if not task_directory.exists() and (earlier := _earlier(outputs, task_name)) and not kept.is_whole(earlier):
-                self.console.say(f"  note: not all is there that {earlier} had; made anew")
+                self.console.say(f"  note: {earlier} is no longer complete; running the step again")
                 kept.forget(self.cache, earlier)
                 outputs, state = execute()
         except Exception as error:  # an engine that stopped answering, an image that went away
@@ -201,7 +201,7 @@ class LocalRun:
         if self.console.last_error:
             return f"failed: {self.console.last_error}"
         if self.exit_status == -signal.SIGKILL:
-            return f"was killed (signal 9), likely for want of memory: {MEMORY_ADVICE}"
+            return f"was killed (signal 9), probably out of memory: {MEMORY_ADVICE}"
         if self.exit_status < 0:
             return f"was ended by signal {-self.exit_status}; its last lines are above"
         return f"failed: {self.console.last_line.strip() or f'it ended with exit status {self.exit_status}'}"

@@ -46,12 +46,12 @@ def choose_runner(choice: RunnerChoice, parameters: Parameters) -> tuple[RunnerN
         except PipelineError as reason:
             if choice == "docker":
                 raise PipelineError(f"{reason}, or use {option('runner', 'process')}") from None
-            print(f"runner: processes, since Docker can't run the steps here: {reason}")
+            print(f"runner: processes, because Docker can't run the steps here: {reason}")
         else:
-            print("runner: Docker, an engine answers" if choice == "auto" else "runner: Docker, as asked")
+            print("runner: Docker, an engine is running" if choice == "auto" else "runner: Docker, as requested")
             return "docker", images.__getitem__
     else:
-        print("runner: processes, as asked")
+        print("runner: processes, as requested")
     require_backend(parameters.backend)
     return "process", image
 

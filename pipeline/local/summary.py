@@ -71,8 +71,8 @@ def _point_latest(directory: pathlib.Path) -> None:
     latest = directory.with_name("latest")
     if refused := lead(latest, directory):
         print(
-            f"note: {_shown(latest)} can't be made a link to {directory.name} ({refused}); without links make "
-            f"tensorboard does not show it either, but does this: tensorboard --logdir {_shown(directory)}"
+            f"note: {_shown(latest)} can't be made a link to {directory.name} ({refused}); make tensorboard needs "
+            f"links too: use tensorboard --logdir {_shown(directory)}"
         )
 
 

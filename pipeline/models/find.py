@@ -111,7 +111,7 @@ def _of_run(run: pathlib.Path) -> pathlib.Path:
             f"expected MODEL=path, or a run that made a model, received neither: none in {run}; make run-local trains "
             "one"
         )
-    print(f"{run} exported nothing: the model that it trained answers")
+    print(f"{run} exported nothing: using the model that it trained")
     return artifacts["model"]
 
 

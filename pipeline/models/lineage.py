@@ -35,15 +35,15 @@ def lineage(version: "Version") -> str:
     """The whole story of a version, as text for a terminal; what its publisher did not say is `not recorded`."""
     facts = version.facts
     sections = [
-        ("gate: why it was let through", _gate(facts)),
-        ("evaluation: how it answers test pictures, which training does not see", _evaluation(facts)),
-        ("training: what made its weights", _training(facts)),
+        ("gate: why it was exported", _gate(facts)),
+        ("evaluation: how it did on the test split", _evaluation(facts)),
+        ("training: how its weights were made", _training(facts)),
         ("dataset: what it was trained and tested on", _dataset(facts)),
         (
-            "source: the bytes that the data set was made of",
+            "source: what the data set was made from",
             ((name, facts.get(f"source_{name}") or UNKNOWN) for name in ("uri", "sha256")),
         ),
-        ("code: what made and exported it", _code(facts)),
+        ("code: what trained and exported it", _code(facts)),
     ]
     head = [
         f"{version.name} version {version.number}{', the champion' if version.champion else ''}",
@@ -65,7 +65,7 @@ def _as_far_as_known(rows: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
     try:
         told.extend(rows)
     except ODD_JSON:
-        told.append(("", "more is not said as an export says it: show --json"))
+        told.append(("", "the rest is not in the form of an export: see show --json"))
     return told
 
 
@@ -97,7 +97,7 @@ def _evaluation(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "balanced accuracy", f"{balanced:.4f}"
     if "loss" in facts:
         yield "test loss", f"{facts['loss']:.4f}"
-    for label, name in (("mean F1", "macro_f1"), ("calibration error", "calibration_error")):
+    for label, name in (("macro F1", "macro_f1"), ("calibration error", "calibration_error")):
         if name in metrics:
             yield label, f"{metrics[name]:.4f}"
 

@@ -177,7 +177,7 @@ def test_a_step_that_is_killed_is_told_as_that(command_line, tmp_path):
         os.kill(step, signal.SIGKILL)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.startswith("error: train was killed (signal 9), likely for want of memory: ")
+    assert said.startswith("error: train was killed (signal 9), probably out of memory: ")
     assert said.count("\n") == 1
     summary = (outputs / "latest/summary.json").read_text()
     assert json.loads(summary)["error"] in said

@@ -14,7 +14,7 @@ from components.core.pictures.thumbnail import as_image
 
 CELL = 44
 LONGEST_NAME = 200  # pixels
-AXES = "Rows: the true class; columns: the answer."
+AXES = "Rows: true class; columns: predicted class."
 MOST_CLASSES = 40
 SHADES = 800
 INK, PAPER, ACCENT = (30, 32, 36), (255, 255, 255), (26, 94, 184)
@@ -112,7 +112,7 @@ def picture_sheet(shown: list[Shown]) -> np.ndarray:
         sure, colour = f" {page_percent(probability, 0)}".replace(NO_BREAK_SPACE, " "), GOOD if answer == truth else BAD
         draw.text((x, y + side + 3), _cut(answer, font, side - font.getlength(sure)) + sure, colour, font)
         if answer != truth:
-            draw.text((x, y + side + 18), _cut(f"is {truth}", font, side), colour, font)
+            draw.text((x, y + side + 18), _cut(f"true: {truth}", font, side), colour, font)
     return np.asarray(sheet)
 
 

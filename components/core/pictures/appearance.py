@@ -3,9 +3,9 @@
 import numpy as np
 
 LOOKS = {
-    "brightness": "the mean of its values; 0 % is black, 100 % white",
-    "contrast": "how far light and dark lie apart: the standard deviation of its grey values, in percent of white",
-    "detail": "how much changes from pixel to pixel: the mean step between neighbours, in percent of white",
+    "brightness": "the mean pixel value; 0 % is black, 100 % white",
+    "contrast": "the standard deviation of the grey values, in percent of white",
+    "detail": "the mean difference between neighbouring pixels, in percent of white",
 }
 
 # Sizes are counted by quarters of an octave, from 8 to 16,384 pixels a side.

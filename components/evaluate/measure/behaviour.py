@@ -55,8 +55,8 @@ class BehaviourCheck:
         """What came of it: a sentence without its end."""
         value = f"{told_apart(100 * self.value, 100 * self.limit, '.1f')} %"
         if self.at_least:
-            return f"{value} of test pictures {self.shown} keep their class (expected: {self.expected})"
-        return f"{self.shown} answered with a certainty of {value} (expected: {self.expected})"
+            return f"{value} of test pictures keep their class when {self.shown} (expected: {self.expected})"
+        return f"{self.shown} is classified with {value} confidence (expected: {self.expected})"
 
     @property
     def expected(self) -> str:

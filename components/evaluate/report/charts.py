@@ -51,7 +51,7 @@ def _rate_chart(points: list[tuple[float, float]], mark: tuple[float, str] | Non
         return []
     last = math.ceil(points[-1][0])
     show = "{:.4g}".format
-    said = f"from {show(rates[0])} by way of at most {show(max(rates))} to {show(rates[-1])}"
+    said = f"from {show(rates[0])} to {show(rates[-1])}, at most {show(max(rates))}"
     return [
         Chart(
             "rate",
@@ -69,7 +69,7 @@ def _rate_chart(points: list[tuple[float, float]], mark: tuple[float, str] | Non
 def roc_charts(facts: EvaluationFacts) -> list[Chart]:
     """Small charts, a class each, the least area first; at most CLASS_CHARTS."""
     curves = {k: (c.auc, c.false_positive_rate, c.true_positive_rate, (0, 1)) for k, c in facts.roc.items()}
-    return _class_charts(facts, "roc", "false alarms", "ROC curve of {}; area under the curve {}.", curves)
+    return _class_charts(facts, "roc", "false positive rate", "ROC curve of {}; area under the curve {}.", curves)
 
 
 def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
@@ -77,7 +77,7 @@ def precision_recall_charts(facts: EvaluationFacts) -> list[Chart]:
     share = [score.support / facts.count for score in facts.per_class]
     found = facts.precision_recall.items()
     curves = {k: (c.average_precision, c.recall, c.precision, (share[k], share[k])) for k, c in found}
-    return _class_charts(facts, "precision", "found", "Precision and recall of {}; average precision {}.", curves)
+    return _class_charts(facts, "precision", "recall", "Precision and recall of {}; average precision {}.", curves)
 
 
 def _class_charts(facts: EvaluationFacts, kind: str, across: str, said: str, curves: dict[int, Any]) -> list[Chart]:
@@ -106,11 +106,11 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
     """The reliability diagram, and under it how many pictures each bin holds."""
     bins = calibration.bins
     total = sum(b.count for b in bins)
-    x = share_axis("stated probability")
-    pairs = "; ".join(f"stated {_percent(b.confidence)}, right {_percent(b.accuracy)}" for b in bins)
+    x = share_axis("predicted probability")
+    pairs = "; ".join(f"predicted {_percent(b.confidence)}, correct {_percent(b.accuracy)}" for b in bins)
     reliability = Chart(
         "reliability",
-        "Right, by stated probability",
+        "Accuracy by predicted probability",
         f"Reliability diagram; expected calibration error {page_percent(calibration.error)}. By bin: {pairs}.",
         x,
         share_axis(""),
@@ -122,7 +122,7 @@ def calibration_charts(calibration: Calibration) -> list[Chart]:
     )
     histogram = Chart(
         "certainty",
-        "Pictures, by stated probability",
+        "Pictures by predicted probability",
         f"Share of the test pictures in each bin: {'; '.join(_percent(b.count / total) for b in bins)}.",
         x,
         axis("", [0, max(b.count / total for b in bins)], percent=True),

@@ -88,15 +88,15 @@ def _lead(facts: EvaluationFacts) -> dict[str, Any]:
 def _sections(facts: EvaluationFacts) -> list[Section]:
     return [
         Section("champion", "Champion and challenger", wanted=facts.both is not None),
-        Section("learning", "How it learned", wanted=any(facts.history.values())),
-        Section("confusions", "What it confuses"),
-        Section("classes", "Class by class"),
-        Section("slices", "By look of the pictures", wanted=bool(facts.slices)),
+        Section("learning", "Learning curves", wanted=any(facts.history.values())),
+        Section("confusions", "Confusion matrix"),
+        Section("classes", "Metrics by class"),
+        Section("slices", "Accuracy by picture property", wanted=bool(facts.slices)),
         Section("mistakes", "Most confident mistakes"),
-        Section("successes", "Least confident successes"),
+        Section("successes", "Least confident correct predictions"),
         Section("calibration", "Calibration"),
         Section("curves", "ROC and precision-recall"),
-        Section("behaviour", "How it behaves", wanted=bool(facts.behaviour)),
+        Section("behaviour", "Behaviour tests", wanted=bool(facts.behaviour)),
         Section("facts", "Data and training"),
         Section("card", "Model card"),
     ]

@@ -19,9 +19,9 @@ from components.predict.settings import AnswerSettings
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 MEANINGS = LOOKS | {
-    "size": "the side of a square with as many pixels as the picture has where it lies",
-    "certainty": "the probability of the class that it answers",
-    CLASSES: "how often it answers each class",
+    "size": "the side of a square with as many pixels as the original picture",
+    "certainty": "the probability of the predicted class",
+    CLASSES: "how often each class is predicted",
 }
 NAMED = 3
 # Below a chart there is room for so many labels, and for so many characters of them and between them.
@@ -61,12 +61,12 @@ def write_drift_report(
         "Drift report",
         served.model.said,
         [
-            Section("measures", "What has changed"),
-            Section("strangers", "New: least like what it knows", wanted=bool(counts.odd)),
-            Section("gone", "Gone, and more than before", wanted=bool(less or more)),
-            Section("distributions", "How they are distributed"),
+            Section("measures", "Drift by measure"),
+            Section("strangers", "Outliers", wanted=bool(counts.odd)),
+            Section("gone", "Gone and new", wanted=bool(less or more)),
+            Section("distributions", "Distributions"),
             Section("unreadable", "Unreadable", wanted=bool(counts.unreadable)),
-            Section("method", "How it is measured"),
+            Section("method", "Method"),
         ],
         counts=counts,
         drifts=drifts,
@@ -139,7 +139,7 @@ def _stranger(odd: Odd, reference: Reference) -> dict[str, Any]:
     """One of the pictures that are least like what the model knows."""
     usual, _ = middle(reference.measures[odd.measure])
     found, known = (value_text(odd.measure, value) for value in (odd.value, usual))
-    said = f"{odd.measure} {found}; it knows about {known}"
+    said = f"{odd.measure} {found}; reference about {known}"
     return {"name": odd.name, "said": said, "pixels": unpacked(odd.png)}
 
 
@@ -156,7 +156,7 @@ def chart(drift: Drift, reference: Reference) -> Chart:
     ticks = [(float(place), label) for place, label in enumerate(labels) if label and place % every == 0]
     line = [(float(place + side), float(known[at])) for place, at in enumerate(kept) for side in (0, 1)]
     said = ", ".join(
-        f"{names[at]} {page_percent(float(new[at]))} where it knows {page_percent(float(known[at]))}" for at in kept
+        f"{names[at]} {page_percent(float(new[at]))} (reference {page_percent(float(known[at]))})" for at in kept
     )
     return Chart(
         f"drift-{drift.name}",
@@ -164,6 +164,6 @@ def chart(drift: Drift, reference: Reference) -> Chart:
         f"Shares of the new pictures: {said}.",
         Axis("", 0, len(kept), ticks),
         axis("", [0, float(max(known[kept].max(), new[kept].max()))], percent=True),
-        [Line("what it knows", line, "ink", markers=False)],
+        [Line("reference", line, "ink", markers=False)],
         [Bar(place + 0.1, place + 0.9, float(new[at])) for place, at in enumerate(kept)],
     )

@@ -27,17 +27,17 @@ def notices(source: Source, tally: Tally) -> list[str]:
     for name in source.class_names:
         alike[same_name(name)].append(name)
     found = [
-        f"{listed(names)} differ in capital letters, spaces or a .0 only, and are {len(names)} classes"
+        f"{listed(names)} differ only in capital letters, spaces or a .0, but are {len(names)} classes"
         for names in alike.values()
         if len(names) > 1
     ]
     hashes = tally.hashes[tally.readable]
     if (copies := len(hashes) - len(np.unique(hashes))) >= MANY_COPIES * len(hashes):
-        found.append(f"{copies:,} of {len(hashes):,} pictures are copies of others: see that nothing is there twice")
+        found.append(f"{copies:,} of {len(hashes):,} pictures are exact duplicates: check that nothing is there twice")
     if black := tally.changes[NEARLY_BLACK]:
         found.append(
-            f"{counted(black, 'picture')} of 16 bits a value, none above 4,095: the model sees them nearly black, and "
-            "if they hold 12 bits, they should be multiplied by 16"
+            f"in {counted(black, 'picture')} of 16 bits no value is above 4,095: the model sees them nearly black; "
+            "if they hold 12 bits, multiply them by 16"
         )
     return found
 
@@ -59,7 +59,5 @@ def scarce(facts: DataFacts, shown: Callable[[str], str] = str) -> list[str]:
             said = "no picture of " + ", ".join(name for name, _ in names)
         more = f" and {len(few) - NAMED:,} more" if len(few) > NAMED else ""
         helps = "more pictures" if facts.chosen[split] == GIVEN else f"more pictures or a larger {split}_split"
-        found.append(
-            f"the {split} split has {said}{more}: too few to tell how a model does on them; {helps} would help"
-        )
+        found.append(f"the {split} split has {said}{more}: too few to test a model on them; {helps} would help")
     return found

@@ -52,14 +52,14 @@ def write_data_report(path: str | os.PathLike, facts: DataFacts) -> None:
 
 def _sections(facts: DataFacts) -> list[Section]:
     return [
-        Section("splits", "Training, validation, test"),
-        Section("classes", "Balance of the classes"),
-        Section("samples", "What it looks like", wanted=bool(facts.samples)),
-        Section("duplicates", "Same picture in two splits"),
-        Section("in_two_classes", "Same picture in two classes", wanted=bool(facts.in_two_classes.count)),
+        Section("splits", "Splits"),
+        Section("classes", "Class balance"),
+        Section("samples", "Samples", wanted=bool(facts.samples)),
+        Section("duplicates", "Duplicates across splits"),
+        Section("in_two_classes", "Duplicates across classes", wanted=bool(facts.in_two_classes.count)),
         Section("left_out", "Left out"),
         Section("shapes", "Sizes and conversions"),
-        Section("source", "Where it comes from"),
+        Section("source", "Source"),
     ]
 
 

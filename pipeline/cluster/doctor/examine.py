@@ -10,7 +10,7 @@ from pipeline.cluster.doctor.check import Check, Setup, State, failed, skipped
 from pipeline.cluster.refusals import said
 from pipeline.console import option
 
-MARKS: dict[State, str] = {"ok": "ok     ", "warning": "look   ", "failed": "FAILED ", "skipped": "skipped"}
+MARKS: dict[State, str] = {"ok": "ok     ", "warning": "warning", "failed": "FAILED ", "skipped": "skipped"}
 
 
 def show(found: list[Check], as_json: bool) -> None:
@@ -24,7 +24,7 @@ def show(found: list[Check], as_json: bool) -> None:
         if check.fix and check.state in ("failed", "warning"):
             print(f"{' ' * (len(MARKS['ok']) + width + 4)}{check.fix}")
     bad = sum(check.state == "failed" for check in found)
-    print(f"\n{bad} of {len(found)} checks failed" if bad else "\nnothing failed")
+    print(f"\n{bad} of {len(found)} checks failed" if bad else "\nno check failed")
 
 
 def examine(setup: Setup) -> Iterator[Check]:
@@ -33,11 +33,11 @@ def examine(setup: Setup) -> Iterator[Check]:
         yield guarded(name, check, setup)
     if not setup.names_a_cluster:
         how = f"give {option('endpoint', 'http://...')}, set KFP_ENDPOINT, or point KUBECONFIG at one"
-        yield skipped(f"none is named here, so nothing was checked on one; {how}", name="cluster")
+        yield skipped(f"no cluster is configured, so none was checked; {how}", name="cluster")
         return
-    yield from _if_reached(setup, kubeflow.CHECKS, "Kubeflow Pipelines is not reached")
+    yield from _if_reached(setup, kubeflow.CHECKS, "can't reach Kubeflow Pipelines")
     on_it = kubernetes_side.CHECKS | room.CHECKS | workloads.CHECKS
-    yield from _if_reached(setup, on_it, "the cluster is not reached")
+    yield from _if_reached(setup, on_it, "can't reach the cluster")
 
 
 def _if_reached(setup: Setup, checks: Mapping[str, Callable[[Setup], Check]], else_why: str) -> Iterator[Check]:

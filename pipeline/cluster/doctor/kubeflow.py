@@ -32,7 +32,7 @@ def check_versions(setup: Setup) -> Check:
     except (ApiException, ValueError, AttributeError):
         version = ""
     if not re.match(r"\d+\.\d+", version):
-        return skipped(f"it does not tell its version; the SDK is {sdk}")
+        return skipped(f"KFP does not report its version; the SDK is {sdk}")
     if _minor(version) < _minor(sdk):
         fix = (
             "upgrade Kubeflow Pipelines: what the older one lacks (parameters as resources and tolerations) fails there"

@@ -60,13 +60,13 @@ def check_site(setup: Setup) -> Check:
     read = functools.partial(setup.core.read_namespaced_config_map, SITE, setup.pods_in, _request_timeout=TIMEOUT_S)
     site = unless_absent(read)
     if site is None:
-        return skipped(f"no config map {SITE}: pods have no store, proxy or authority of your own")
+        return skipped(f"no config map {SITE}: pods get no proxy, store or certificate authority of yours")
     data = site.data or {}
     fix = "k8s/components/site/kustomization.yaml has an example"
     files = {f"{SITE_FOLDER}/{name}" for name in data}
     for name, value in data.items():
         if "." not in name and name not in SITE_VARIABLES:
-            found = f"{SITE} has {name}, which no pod is given; {nearest(name, list(SITE_VARIABLES))}"
+            found = f"{SITE} has {name}, which pods do not get; {nearest(name, list(SITE_VARIABLES))}"
             return failed(found, fix)
         if name.endswith("_BUNDLE") and value not in files:
             return failed(f"{SITE} has {name}={value}, and no such file: no certificate would be trusted", fix)
@@ -76,7 +76,7 @@ def check_site(setup: Setup) -> Check:
 def check_webhook_secret(setup: Setup) -> Check:
     name = setup.webhook_secret
     if not name:
-        return skipped(f"no {option('webhook-secret')} given: nobody is told when a run ends")
+        return skipped(f"no {option('webhook-secret')} given: no message is sent when a run ends")
     fix = f"kubectl create secret generic {name} -n {setup.pods_in} --from-literal=url=... --from-literal=ui=..."
 
     def read() -> Any:
@@ -92,7 +92,7 @@ def check_cpu_nodes(setup: Setup) -> Check:
     free = [node for node in nodes if not _hard_taints(node)]
     if free:
         return ok(f"{len(free)} of {len(nodes)} nodes without taints")
-    found = f"each of {len(nodes)} nodes has a taint" if nodes else "there is no node"
+    found = f"all {len(nodes)} nodes have taints" if nodes else "there is no node"
     return failed(found, "keep an untainted pool: KFP's drivers run there")
 
 
@@ -102,7 +102,7 @@ def check_gpu_nodes(setup: Setup) -> Check:
     asked, nodes = gpus_asked(setup), all_nodes(setup)
     total = sum(gpus_of(node, setup) for node in nodes)
     if not asked:
-        return skipped(f"the run asks for none; the cluster has {total} {parameters.accelerator}")
+        return skipped(f"the run requests none; the cluster has {total} {parameters.accelerator}")
     fitting = [node for node in nodes_for(setup) if gpus_of(node, setup) >= asked]
     what = f"{asked} {parameters.accelerator} on a node with {json.dumps(parameters.node_selector)}"
     if fitting:

@@ -39,9 +39,9 @@ def check_packages(setup: Setup, lock: pathlib.Path = LOCK) -> Check:
         if not pinned.specifier.contains(here if here != "missing" else "0", prereleases=True):
             off.append(f"{pinned.name} {here}, locked {str(pinned.specifier).removeprefix('==')}")
     if not off:
-        return ok(f"{len(packages)} packages, each as the lock file has it")
+        return ok(f"{len(packages)} packages, all as locked")
     more = f" and {len(off) - 3} more" if len(off) > 3 else ""
-    return warning("; ".join(off[:3]) + more, "make clean, and any make target makes the environment anew")
+    return warning("; ".join(off[:3]) + more, "make clean; the next make target builds a new environment")
 
 
 def check_docker(setup: Setup) -> Check:

@@ -43,12 +43,10 @@ def check_room(setup: Setup) -> Check:
         # A pool that an autoscaler has yet to make is the check of GPU nodes' to tell.
         if given and not any(all(wish.pod[what] <= some[what] for what in wish.pod) for some in given):
             largest = max(given, key=lambda some: some["memory"])
-            fix = (
-                f"give {wish.step}_memory or cpu_request less, or add a larger node; an autoscaler may do so by itself"
-            )
-            found = f"{wish.step} asks for {_shown(wish.pod)}, the largest node gives {_shown(largest)}"
+            fix = f"lower {wish.step}_memory or cpu_request, or add a larger node (an autoscaler may do so)"
+            found = f"{wish.step} requests {_shown(wish.pod)}, the largest node has {_shown(largest)}"
             return failed(found, fix)
-    return ok("each step fits on a node")
+    return ok("every step fits on a node")
 
 
 def check_quota(setup: Setup) -> Check:
@@ -61,11 +59,11 @@ def check_quota(setup: Setup) -> Check:
             for what, amount in wish.asked.items():
                 name = f"requests.{what}" if f"requests.{what}" in hard else what
                 if name in hard and amount > (left := hard[name] - used.get(name, Decimal(0))):
-                    amounts = f"leaves {_amount(what, left)}, {wish.step} asks for {_amount(what, amount)}"
-                    less = "" if what == "pods" else f", or give {wish.parameter(what)} less"
-                    fix = f"wait for other runs, or have it raised{less}"
+                    amounts = f"leaves {_amount(what, left)}, {wish.step} requests {_amount(what, amount)}"
+                    less = "" if what == "pods" else f", or lower {wish.parameter(what)}"
+                    fix = f"wait for other runs, ask for a higher quota{less}"
                     return failed(f"{quota.metadata.name} {amounts}", fix)
-    return ok(f"{len(quotas)} leave room for each step" if quotas else "there is none")
+    return ok(f"{len(quotas)} leave room for every step" if quotas else "no quota")
 
 
 CHECKS = {"room": check_room, "quota": check_quota}

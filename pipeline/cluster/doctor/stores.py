@@ -19,7 +19,7 @@ def check_registry(setup: Setup) -> Check:
     refused = may_push(name)
     if refused:
         return failed(refused, f"docker login {name.registry}, with an account that may write {name.path}")
-    return ok(f"{name.registry}/{name.path} takes images")
+    return ok(f"{name.registry}/{name.path} accepts images")
 
 
 def check_images(setup: Setup) -> Check:
@@ -61,7 +61,7 @@ def check_hub(setup: Setup) -> Check:
     """Whether Kubeflow Hub answers, if the run is to tell it."""
     url = setup.parameters.model_registry_url
     if not url:
-        return skipped("no MODEL_REGISTRY_URL given: nothing is told")
+        return skipped("no MODEL_REGISTRY_URL given: nothing is registered")
     from components.export.hub import Hub, HubError
 
     try:

@@ -168,9 +168,9 @@ def test_evaluate_says_what_fails_and_writes_it_down(trained, outputs, capsys, m
         assert [check["name"] for check in failed][-2:] == ["Blank", "Noise"]
         assert [check["said"] for check in failed] == behaviour["failed"]
         assert behaviour["checks"][0]["value"] > 0.9
-        assert "How it behaves" in report and all(sentence in report for sentence in behaviour["failed"])
+        assert "Behaviour tests" in report and all(sentence in report for sentence in behaviour["failed"])
     else:
-        assert "behaviour" not in out and "How it behaves" not in report
+        assert "behaviour" not in out and "Behaviour tests" not in report
 
 
 @pytest.mark.parametrize(

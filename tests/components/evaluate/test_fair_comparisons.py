@@ -142,7 +142,7 @@ def test_too_few_pictures_decide_nothing(judge, linear, saved, crowned, hashes, 
     decision = judge(linear.model, registry)
     assert (decision.passed, decision.champion, decision.comparison) == (False, 1, None)
     assert decision.said == (
-        "does not pass the gate: digits version 1, the champion, can't be compared with, since there are only 29 test "
+        "does not pass the gate: digits version 1, the champion, can't be compared, because there are only 29 test "
         "pictures of 500 that neither has learned from, and a comparison takes 30: add new pictures (a larger "
         "test_split takes more of them), choose another model_name, or gate=min_accuracy to replace it"
     )

@@ -139,7 +139,7 @@ def test_a_refused_challenger_counts_and_a_later_one_must_be_surer(judge, linear
     last = judge(linear.model, registry)
     assert last.passed
     assert last.comparison.p_allowed == pytest.approx(0.05 / 20)
-    assert "that significance 0.05 leaves after 3 challengers were compared on these pictures" in last.said
+    assert "that significance 0.05 leaves after 3 earlier comparisons on these pictures" in last.said
     assert "3 challengers were compared on these pictures before" in (tmp_path / "report").read_text()
 
 

@@ -152,7 +152,7 @@ def test_the_gate_goes_by_the_metric_it_is_given():
     assert low < balanced.comparison.difference < high
     assert "test balanced accuracy 0.8333, and no min_accuracy is set" in balanced.said
     assert "its balanced accuracy is 0.3433 above the 0.4900 of birds version 4, the champion, at le" in balanced.said
-    assert "its lead of 0.3433 in balanced accuracy over birds version 4 is hardly chance" in balanced.said
+    assert "its lead of 0.3433 in balanced accuracy over birds version 4 is significant" in balanced.said
     floor = decided(gate_metric="balanced_accuracy", min_accuracy=0.9)
     assert floor.said == "does not pass the gate: test balanced accuracy 0.8333 is below min_accuracy 0.9"
 

@@ -22,12 +22,12 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     points = 100 * (facts.accuracy - before.accuracy)
     intervals = [measures.wilson_interval(each.correct, 500) for each in (before, facts)]
     for said in (
-        "Passes the gate holds accuracy 0.7000 reaches min_accuracy 0.6",
-        "The champion, digits version 3, is what serves now.",
+        "Passes the gate pass accuracy 0.7000 reaches min_accuracy 0.6",
+        "The champion, digits version 3, is the version in use.",
         f"{points:+.1f} points".replace("-", "\u2212"),
         f"Accuracy {100 * before.accuracy:.1f} % {100 * facts.accuracy:.1f} %",
         " ".join(f"{100 * low:.1f} % to {100 * high:.1f} %" for low, high in intervals),
-        f"Mean F1 {before.macro_f1:.4f} {facts.macro_f1:.4f}",
+        f"Macro F1 {before.macro_f1:.4f} {facts.macro_f1:.4f}",
         f"Only the challenger is right {comparison.only_challenger} ",
         f"Only the champion is right {comparison.only_champion} ",
         "McNemar's exact test, one-sided: p = 0.012.",
@@ -37,7 +37,7 @@ def test_the_champion_stands_beside_the_challenger(tmp_path):
     assert both + neither + comparison.only_challenger + comparison.only_champion == 500
     for k, (old, new) in enumerate(zip(before.per_class, facts.per_class, strict=True)):
         assert f"{NAMES[k]} {100 * old.recall:.1f} % {100 * new.recall:.1f} % " in page.text
-    gains = re.findall(r"([+\u2212][\d.]+) points", page.text.partition("the greatest loss first")[2])[:4]
+    gains = re.findall(r"([+\u2212][\d.]+) points", page.text.partition("largest loss first")[2])[:4]
     assert gains == sorted(gains, key=lambda gain: float(gain.replace("\u2212", "-"))) != gains[::-1]
 
 
@@ -56,10 +56,10 @@ def test_a_comparison_on_some_of_the_test_pictures_says_so_and_how_often_they_we
     page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
     low, high = measures.wilson_interval(gate["both"].challenger.correct, 200)
     for part in (
-        "Both answered the same 200 pictures: those of the 500 test pictures that neither has learned from.",
+        "Both were tested on the same 200 pictures: those of the 500 test pictures that neither has learned from.",
         f"{100 * gate['both'].champion.accuracy:.1f} % {100 * gate['both'].challenger.accuracy:.1f} %",
         f"{100 * low:.1f} % to {100 * high:.1f} %",
-        f"{said}: for the chance that any of them all is promoted by luck to stay below 5.0 %, p may be 0.025 at most",
+        f"{said}. To keep the chance that any of them is promoted by luck below 5.0 %, p may be at most 0.025",
     ):
         assert part in page.text
     # The two accuracies are not of the same pictures, so that no scale shows them together.
@@ -73,7 +73,7 @@ def test_a_gate_that_refuses_says_why_without_a_champion(tmp_path):
     ]
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, decision=decision_of(False, reasons)))
     assert (
-        "Does not pass the gate fails accuracy 0.7000 is below min_accuracy 0.8 holds there is no champion" in page.text
+        "Does not pass the gate fail accuracy 0.7000 is below min_accuracy 0.8 pass there is no champion" in page.text
     )
     assert "Champion and challenger" not in page.text
 
@@ -87,10 +87,10 @@ def test_balanced_accuracy_leads_where_classes_are_uneven(tmp_path):
     page = written(tmp_path, facts)
     low, high = measures.mean_recall_interval(facts)
     for said in (
-        f"{100 * facts.balanced_accuracy:.1f} % of a class’s test pictures were classified correctly on average",
-        f"Of all test pictures {100 * facts.accuracy:.1f} % were: {facts.correct} of {facts.count}.",
-        f"true balanced accuracy lies between {100 * low:.1f} % and {100 * high:.1f} %",
-        "one and the same answer for all would reach 33.3 %.",
+        f"{100 * facts.balanced_accuracy:.1f} % balanced accuracy: the mean recall over all classes.",
+        f"Of all test pictures {100 * facts.accuracy:.1f} % were classified correctly: {facts.correct} of",
+        f"confidence interval is {100 * low:.1f} % to {100 * high:.1f} % (Wilson, with",
+        "one class for every picture would reach 33.3 %.",
         f"Balanced accuracy {facts.balanced_accuracy:.4f} Test accuracy {facts.accuracy:.4f}",
     ):
         assert said in page.text
@@ -111,7 +111,7 @@ def test_a_gate_that_goes_by_balanced_accuracy_says_so(tmp_path):
     comparison = gate["decision"].comparison.model_copy(update={"metric": "balanced_accuracy"})
     gate["decision"] = gate["decision"].model_copy(update={"comparison": comparison, "balanced_accuracy": 0.7})
     page = written(tmp_path, facts_of(labels, probabilities, NAMES, **gate))
-    assert "Balanced accuracy of the challenger, which this page measures, minus that of the champion" in page.text
+    assert "The challenger’s balanced accuracy minus the champion’s is" in page.text
     assert "Score test of the paired recalls, one-sided: p = 0.012" in page.text
     assert f"Balanced accuracy {100 * gate['both'].champion.balanced_accuracy:.1f} %" in page.text
 

@@ -37,11 +37,11 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
     low, high = measures.wilson_interval(facts.correct, 500)
     for said in (
         f"{100 * facts.accuracy:.1f} % of the test pictures were classified correctly: {facts.correct} of 500",
-        f"between {100 * low:.1f} % and {100 * high:.1f} %",
-        f"same answer for all would reach {max(score.support for score in facts.per_class) / 5:.1f} % at best",
+        f"confidence interval is {100 * low:.1f} % to {100 * high:.1f} %",
+        f"one class for every picture would reach {max(score.support for score in facts.per_class) / 5:.1f} % at best",
         f"Test accuracy {facts.accuracy:.4f} Test loss 0.1235",
-        f"Mean F1 {facts.macro_f1:.4f}",
-        f"Mean ROC area {measures.macro_auc(facts.roc):.4f} Calibration error {100 * facts.calibration.error:.1f} %",
+        f"Macro F1 {facts.macro_f1:.4f}",
+        f"Macro ROC AUC {measures.macro_auc(facts.roc):.4f} Calibration error {100 * facts.calibration.error:.1f} %",
         "The weights of epoch 2 were kept",
         "1,147,466",
         "f1" * 32,
@@ -62,7 +62,7 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
         assert f"{100 * b.confidence:.1f} % {100 * b.accuracy:.1f} % {b.count}" in page.text
     for shot in facts.mistakes:
         answer = f"{NAMES[shot.predicted]} {100 * shot.probability:.1f} %"
-        assert f"{answer}is {NAMES[shot.true]}" in page.text.replace("> 99.9", "100.0")
+        assert f"{answer}true: {NAMES[shot.true]}" in page.text.replace("> 99.9", "100.0")
     assert page.count("img") == len(facts.mistakes) + len(facts.uncertain_successes) == 48
     assert page.count("figure", "chart") == 2 + 2 * 4 + 2  # learning (the rate never changed), curves, calibration
 
@@ -116,7 +116,7 @@ def test_all_wrong_says_so_too(tmp_path):
     labels = np.arange(40) % 4
     page = written(tmp_path, facts_of(labels, np.eye(4)[(labels + 1) % 4], NAMES))
     assert "no test picture was classified correctly" in page.text
-    assert "cat was taken for dog (10 times" in page.text
+    assert "cat predicted as dog (10 times" in page.text
 
 
 def test_an_absent_class_is_named_and_has_no_scores(tmp_path):
@@ -129,7 +129,7 @@ def test_an_absent_class_is_named_and_has_no_scores(tmp_path):
 
 def test_test_pictures_of_one_class_only(tmp_path):
     page = written(tmp_path, facts_of(np.zeros(9, np.int64), np.full((9, 2), 0.5), ["cat", "dog"]))
-    assert "pictures of one class only" in page.text and "Mean ROC area" not in page.text
+    assert "pictures of one class only" in page.text and "Macro ROC AUC" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_learning_curves_need_more_than_one_epoch(tmp_path, history, sections, c
     assert page.count("section") == sections
     assert page.count("figure", "chart") == charts + 2 * 4 + 2
     assert ("Loss training" in page.text) == bool(charts), "one line alone is named too: it is not validation's"
-    ended = "no curve to draw. It ended with: Validation accuracy 0.5000 Training loss 1.0"
+    ended = "so there is no curve. Its results: Validation accuracy 0.5000 Training loss 1.0"
     assert (ended in page.text) == (len(history.get("loss", [])) == 1)
 
 
@@ -174,7 +174,7 @@ def test_the_learning_rate_is_drawn_as_it_went(tmp_path):
     """A rate that rises and falls within one epoch does so in its chart."""
     rates = [(0.0, 0.1), (0.25, 0.2), (0.5, 0.4), (0.75, 0.2), (1.0, 0.0)]
     written(tmp_path, facts_of(*answers(4, 100), NAMES, learning_rate=rates, best_epoch=None))
-    said = "Learning rate by epochs done: from 0.1 by way of at most 0.4 to 0."
+    said = "Learning rate by epochs done: from 0.1 to 0, at most 0.4."
     assert said in (tmp_path / "report.html").read_text()
     written(tmp_path, facts_of(*answers(4, 100), NAMES, learning_rate=[(0.0, 0.1), (1.0, 0.1)]))
     assert "Learning rate by epochs" not in (tmp_path / "report.html").read_text()
@@ -187,9 +187,9 @@ def test_behaviour_is_told_in_words_and_numbers(tmp_path):
         BehaviourCheck("Noise", "a picture of random pixels", 0.3, 0.9, False, example),
     ]
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, behaviour=checks))
-    assert "1 of 2 tests fails." in page.text
-    assert "shifted by 1/32 of a side fails 62.5 % – 80 % or more" in page.text
-    assert "a picture of random pixels holds – 30.0 % 90 % or less" in page.text
+    assert "1 of 2 tests failed." in page.text
+    assert "shifted by 1/32 of a side fail 62.5 % – 80 % or more" in page.text
+    assert "a picture of random pixels pass – 30.0 % 90 % or less" in page.text
     assert page.count("section") == 10
 
 
@@ -201,7 +201,7 @@ def test_all_but_empty_bins_are_in_the_table_alone(tmp_path, counts, drawn):
     calibration = Calibration(bins, 0.1, 0.05)
     assert [found.count for found in drawn_bins(calibration)] == drawn
     page = written(tmp_path, facts_of(*answers(4, 100), NAMES, calibration=calibration))
-    assert ("Bins of few pictures are in the table alone" in page.text) == (len(drawn) < len(counts))
+    assert ("Bins with few pictures are in the table only" in page.text) == (len(drawn) < len(counts))
     assert all(f"50.0 % {count:,}" in page.text for count in counts)
 
 
@@ -214,7 +214,7 @@ def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
         low, high = measures.wilson_interval(band.correct, 100)
         away = f"{100 * (band.correct / 100 - facts.accuracy):+.1f} points".replace("-", "−")
         assert f"{text} {band.correct:.1f} % {100 * low:.1f} % – {100 * high:.1f} % {away} 100" in page.text
-    assert f"difference are to the {100 * facts.accuracy:.1f} % of all pictures" in page.text
+    assert f"accuracy on all pictures, {100 * facts.accuracy:.1f} %;" in page.text
     assert re.findall(r"<b>.(\d+).*points</b>", page.source) == ["74", "11"]  # chance may do what the third has
 
 
@@ -225,11 +225,11 @@ def test_the_card_says_what_for_and_what_not(tmp_path):
     page = written(tmp_path, facts)
     recall, weakest = min((facts.per_class[k].recall, NAMES[k]) for k in (0, 1, 3))
     for said in (
-        "Sorts grey pictures of 8 x 8 pixels into 4 classes: cat, dog, ship, truck.",
-        "one that shows nothing of the kind",
-        f"Found least often: {weakest} ({100 * recall:.1f} %), ",
-        "Not tested at all, for want of test pictures: ship.",
-        "Its answers to changed, blank and noisy pictures were not tested.",
+        "Classifies greyscale pictures of 8 x 8 pixels into 4 classes: cat, dog, ship, truck.",
+        "even to one that shows none of them",
+        f"Lowest recall: {weakest} ({100 * recall:.1f} %), ",
+        "Not tested, because there were no test pictures: ship.",
+        "Predictions for changed, blank and noisy pictures were not tested.",
         "CC BY 4.0",
         "uint8, 8 × 8 × 1 (height, width, channels)",
     ):
@@ -251,7 +251,7 @@ def test_a_thousand_classes_make_a_small_page(tmp_path):
     for found in frequent_confusions(facts.confusion)[:30]:
         assert f"{names[found.true]} {names[found.predicted]} {found.times} " in page.text
     assert "The other 970 classes" in page.text and page.text.count("12 hardest of") == 2
-    assert all(name in page.text for name in names) and "and 900 more. It answers" in page.text
+    assert all(name in page.text for name in names) and "and 900 more. It assigns" in page.text
 
 
 def test_the_same_facts_make_the_same_bytes(tmp_path):

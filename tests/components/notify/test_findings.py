@@ -19,7 +19,7 @@ LEFT = {
     "download/1/executor-logs-0": b"digits: here",
     "download/1/raw/source.json": b"{}",
     "check/9/executor-logs-0": b"every step can take its parameters\n",
-    "notify/9/executor-logs-0": b"the webhook took the message\n",  # of the run before it was retried
+    "notify/9/executor-logs-0": b"the webhook accepted the message\n",  # of the run before it was retried
 }
 EVALUATED = LEFT | {"evaluate/2/executor-logs-0": b"Test loss", "evaluate/2/evaluation/decision.json": stored(False)}
 LOOKED = {"look/0/executor-logs-0": b"generation 7"}
@@ -44,7 +44,7 @@ CASES = {
         {"evaluate/2/evaluation/decision.json": stored(True)},
         "nightly: exported, test accuracy 0.7500\n",
     ),
-    "cached": ("COMPLETE", {}, "nightly: succeeded\nan earlier run's results were taken: nothing is new\nrun run-1"),
+    "cached": ("COMPLETE", {}, "nightly: succeeded\nall results came from the cache: nothing is new\nrun run-1"),
     "answered": (
         "COMPLETE",
         {
@@ -76,7 +76,7 @@ CASES = {
     "out of memory": (
         "FAILED",
         LEFT | {"train/2/executor-logs-0": b"epoch 1/8\nKilled\n"},
-        "nightly: failed\ntrain: killed, likely for want of memory; give the step more\nrun run-1",
+        "nightly: failed\ntrain: killed, probably out of memory; give the step more\nrun run-1",
     ),
     "odd bytes": (
         "FAILED",
@@ -86,12 +86,12 @@ CASES = {
     "a pod that never was": (
         "FAILED",
         LEFT,
-        "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
+        "nightly: failed\nthere is no log: a pod was deleted or never started\nrun run-1",
     ),
     "a pod that never was, after a look at the source": (
         "FAILED",
         LEFT | LOOKED,
-        "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
+        "nightly: failed\nthere is no log: a pod was deleted or never started\nrun run-1",
     ),
     "a sweep that succeeded": (
         "RUNNING",
@@ -109,7 +109,7 @@ CASES = {
     "a pod that never was, left undecided": (
         "RUNNING",
         EVALUATED,
-        "nightly: failed\nit left no log, as a pod that was deleted or never started does not\nrun run-1",
+        "nightly: failed\nthere is no log: a pod was deleted or never started\nrun run-1",
     ),
     "a look that failed": (
         "FAILED",
@@ -137,4 +137,4 @@ def test_it_is_read_from_a_bucket_too(bucket):
 
 def test_a_store_that_can_not_be_asked_is_told():
     found = find_outcome("FAILED", "", "nowhere://b/training/run-1/notify/9/place", "nightly", "run-1")
-    assert found.cause.startswith("the artifact store does not tell why: ")
+    assert found.cause.startswith("the artifact store does not say why: ")

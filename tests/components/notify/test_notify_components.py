@@ -60,7 +60,7 @@ ENDS = {
         "quickstart 2026-11-26",
         {"train/1/executor-logs-0": kept("step-out-of-memory")},
         "quickstart 2026-11-26: failed\n"
-        "train: killed, likely for want of memory; give the step more\nhttp://kfp/#/runs/details/run-1",
+        "train: killed, probably out of memory; give the step more\nhttp://kfp/#/runs/details/run-1",
     ),
     "a schedule's run, which has no name": (
         "FAILED",

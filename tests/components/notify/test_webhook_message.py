@@ -86,7 +86,7 @@ def test_it_is_posted_as_json_where_a_webhook_is_set(capsys):
 
 def test_none_set_is_no_error(capsys):
     assert not post_message(RunOutcome("n", "r", "exported"), {})
-    assert "nobody is told" in capsys.readouterr().out
+    assert "no message is sent" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -304,8 +304,8 @@ def test_the_headline_of_a_drift_report_says_what_it_counts(here, tmp_path, inbo
     """Not 0 % where the table has measures that have moved, if only by chance."""
     predict(here(inbox()), str(tmp_path / "page.html"))
     text = read_page(tmp_path / "page.html").text
-    assert "Lies elsewhere, at most, in measures that differ none differs" in text
-    assert "May lie elsewhere (max_drift) no limit was set" in text
+    assert "Largest significant drift none" in text
+    assert "Allowed drift (max_drift) no limit" in text
 
 
 def test_the_tables_of_a_drift_report_are_its_facts(here, made, tmp_path, digits):
@@ -318,7 +318,7 @@ def test_the_tables_of_a_drift_report_are_its_facts(here, made, tmp_path, digits
         told = f"{name.capitalize()} {moved} {low} – {high} {chance} ".replace("\u00a0", " ")
         assert re.search(f"{re.escape(told)}[<.0-9 ]+ {'yes' if found['different'] else 'no'} ", text)
     answered = [row["class"] for row in rows(str(tmp_path)) if "class" in row]
-    assert f"measures of {len(answered)} new pictures differ" in text
+    assert f"measures of {len(answered)} new pictures drifted significantly" in text
     for digit, known in enumerate(json.loads(made().reference.read_text())["classes"]):
         shares = known / len(digits.splits["test"][0]), answered.count(str(digit)) / len(answered)
         told = " ".join([str(digit), *map(page_percent, shares), points(shares[1] - shares[0])])

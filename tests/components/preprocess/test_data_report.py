@@ -70,9 +70,9 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
     page = written(tmp_path, facts_of(NAMES, COUNTS, conversions={"greyscale to RGB": 12345}))
     for said in (
         "6,300 pictures of 3 classes, each 8 × 8 pixels, in colour",
-        "For training 3,900",
-        "For validation 900",
-        "For the test 1,500",
+        "Training 3,900",
+        "Validation 900",
+        "Test 1,500",
         "train 3,900 61.9 % the rest",
         "validation 900 14.3 % the last 20 % of the training pictures",
         "test 1,500 23.8 % as the source gives it",
@@ -92,11 +92,11 @@ def test_the_numbers_on_the_page_are_the_numbers_given(tmp_path):
 
 def test_a_sound_data_set_says_so(tmp_path):
     text = written(tmp_path, facts_of(NAMES, {"train": [5, 5, 5], "validation": [1, 1, 1], "test": [5, 5, 5]})).text
-    assert "Every class has the same number of pictures in all." in text
+    assert "Every class has the same number of pictures." in text
     assert "split has" not in text
-    assert "None: no picture occurs" in text
-    assert "Nothing: every file of the source was a picture" in text
-    assert "Every picture was taken as it is" in text
+    assert "None: no picture is in more" in text
+    assert "None: every file in the source is a readable picture" in text
+    assert "No picture was converted" in text
 
 
 def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
@@ -110,11 +110,11 @@ def test_what_is_wrong_with_the_data_is_said_first_and_shown(tmp_path):
         ignored={"not a picture by its extension": 3},
     )
     page = written(tmp_path, facts)
-    said_first = page.text.partition("Training, validation, test")[0]
+    said_first = page.text.partition("Splits")[0]
     for said in (
         "57 pictures are in more than one split",
         "The test split has fewer than 5 pictures of dog (0)",
-        "uneven: cat has 1,400",
+        "imbalanced: cat has 1,400",
         "300 files or lines could not",
     ):
         assert said in said_first
@@ -134,9 +134,9 @@ def test_classes_with_too_few_pictures_to_measure_are_named_with_what_helps(tmp_
     counts = {"train": [9] * 6, "validation": [1, 1, 0, 1, 1, 1], "test": [4, 1, 5, 0, 4, 5]}
     shared = facts_of(list("abcdef"), counts, chosen=dict.fromkeys(("test", "validation"), "about 20 % of each class"))
     said = [
-        "the test split has fewer than 5 pictures of d (0), b (1), a (4) and 1 more: too few to tell how a model does "
-        "on them; more pictures or a larger test_split would help",
-        "the validation split has no picture of c: too few to tell how a model does on them; more pictures or a larger "
+        "the test split has fewer than 5 pictures of d (0), b (1), a (4) and 1 more: too few to test a model on "
+        "them; more pictures or a larger test_split would help",
+        "the validation split has no picture of c: too few to test a model on them; more pictures or a larger "
         "validation_split would help",
     ]
     assert scarce(shared) == said

@@ -257,9 +257,9 @@ def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, 
     run(raw_artifact(archive(tmp_path / "a.tar", members)))
     said = capsys.readouterr().out
     assert "  1 in more than one class\n" in said
-    assert "  note: 6 of 94 pictures are copies of others: see that nothing is there twice\n" in said
+    assert "  note: 6 of 94 pictures are exact duplicates: check that nothing is there twice\n" in said
     for names in ("Cat, cat", "3, 3.0"):
-        assert f"  note: {names} differ in capital letters, spaces or a .0 only, and are 2 classes\n" in said
+        assert f"  note: {names} differ only in capital letters, spaces or a .0, but are 2 classes\n" in said
     assert "  warning: the test split has fewer than 5 pictures of 3.0 (2), dog (" in said
     page = (tmp_path / "dataset.html").read_text(encoding="utf-8")
     assert "1 picture is in more than one class." in page
@@ -287,8 +287,8 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert facts.heights == (20, 200, 200)
     assert facts.widths[::2] == (30, 300)
     assert facts.chosen == {
-        "validation": "about 20 % of each class's training pictures, by pictures' hashes and split seed 5",
-        "test": "about 20 % of each class, by pictures' hashes and split seed 5",
+        "validation": "about 20 % of each class's training pictures, by pixel hash and split_seed 5",
+        "test": "about 20 % of each class, by pixel hash and split_seed 5",
     }
     assert facts.pictures_per_second == pytest.approx(31 / facts.seconds)
 

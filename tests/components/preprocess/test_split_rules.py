@@ -85,7 +85,7 @@ def test_a_share_is_hit_about_and_the_seed_is_its_own():
     shares = np.bincount(splits, minlength=3) / 10_000
     # Within four standard deviations: 0.6, 0.2, 0.2.
     assert np.abs(shares - (0.6, 0.2, 0.2)).max() < 4 * (0.24 / 10_000) ** 0.5
-    assert words["test"] == "about 20 % of each class, by pictures' hashes and split seed 0"
+    assert words["test"] == "about 20 % of each class, by pixel hash and split_seed 0"
     assert (assigned(labels, seed=1, validation_split=0.25)[0] == splits).all()
     other, _ = assigned(labels, split_seed=1, validation_split=0.25)
     # Two seeds agree on a test picture as often as chance has it.
@@ -258,4 +258,4 @@ def test_last_is_a_slice_to_the_end():
 def test_no_validation_pictures_if_none_are_asked_for() -> None:
     splits, words = assigned([0, 1] * 50, validation_split=0.0)
     assert set(splits.tolist()) == {TRAIN, TEST}
-    assert words["validation"] == "none, as asked for: all training pictures are trained on"
+    assert words["validation"] == "none, as requested: all training pictures are trained on"

@@ -299,7 +299,7 @@ def test_weights_that_the_last_step_lost_are_no_model(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"gpus": "1"}, "expected 1 GPUs as asked for, received"),
+        ({"gpus": "1"}, "expected 1 GPUs as requested, received"),
         ({"architecture": '[{"Conv2D": {"filters": 8, "kernel_size": 9}}, "Flatten"]'}, "layer 1 (Conv2D) doesn't fit"),
     ],
 )

@@ -87,7 +87,7 @@ FAILURES = {
         f"killed, {told}": (
             f"Killed\nF1126 14:32:06.813869 16 main.go:130] failed to execute component: {told}",
             {"exitCode": 1, "reason": "Error"},
-            "killed (exit code 137), likely for want of memory on its node; give train_memory more",
+            "killed (exit code 137), probably out of memory on its node; give train_memory more",
         )
         for told in ("exit status 137", "signal: killed")
     },

@@ -121,7 +121,7 @@ def test_schedules_tell_whose_code_they_run(quickstart_compiled, tmp_path):
         listed = CliRunner().invoke(main, ["schedules", "--endpoint", url], catch_exceptions=False).output
     rows = [line.split() for line in listed.splitlines()[1:]]
     assert [(row[0], " ".join(row[8:-1])) for row in rows] == [
-        ("new", "this"), ("old", "another: train"), ("of-a-version", "another: train"), ("theirs", "-"),
+        ("new", "unchanged"), ("old", old := "changed since: train"), ("of-a-version", old), ("theirs", "-"),
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def test_the_articles_model_is_shown_without_any_data():
     lines = {tuple(line.split()[:2]): line.split() for line in said.splitlines() if line}
     assert lines["conv2d_2", "Conv2D"][2:] == ["26", "x", "26", "x", "128", "73,856", "99.9", "M", "346.1", "kB"]
     assert "parameters  11,170,250, of which 11,170,250 are trained" in said
-    assert "training    457.9 MFLOP a picture" in said
+    assert "training    457.9 MFLOP per picture" in said
     assert "33.9 MB for a batch of 50" in said
     assert "assumed" not in said
 
@@ -41,9 +41,14 @@ def test_the_articles_model_is_shown_without_any_data():
 def test_what_only_the_data_can_tell_is_assumed_and_said():
     small = 'ARCHITECTURE=["GlobalAveragePooling2D"]'
     said = show("DATASET=image_folder", "SOURCE=photos", small)
-    assert "assumed, as only the data can tell: pictures of 32 x 32 x 3 (set image_size and color), 10 classes" in said
+    assert (
+        "assumed, because it depends on the data: pictures of 32 x 32 x 3 (set image_size and color), 10 classes"
+        in said
+    )
     said = show("DATASET=image_folder", "SOURCE=photos", "IMAGE_SIZE=48x64", "--classes", "3", small)
-    assert said.startswith("image_folder: pictures of 48 x 64 x 3, 3 classes\nassumed, as only the data can tell: ")
+    assert said.startswith(
+        "image_folder: pictures of 48 x 64 x 3, 3 classes\nassumed, because it depends on the data: "
+    )
 
 
 def test_layers_that_do_not_fit_are_refused_in_one_line():

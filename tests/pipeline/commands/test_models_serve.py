@@ -33,11 +33,11 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     untouched = (overlay / "models.config").read_text()
     said = typed("serve", "digits").out
     assert said.splitlines()[:2] == [
-        "version 2 of digits is served, after: kubectl apply --server-side -k OVERLAY, which is one of these, or one "
-        "of yours that takes it in",
-        "  k8s/overlays/serving: TensorFlow Serving follows within two minutes, without a restart",
+        "version 2 of digits is served, after: kubectl apply --server-side -k OVERLAY, which is one of these, or "
+        "yours that includes it",
+        "  k8s/overlays/serving: TensorFlow Serving loads it within two minutes, without a restart",
     ]
-    assert said.endswith("a later champion is served after the same again, or after --newest\n")
+    assert said.endswith("to serve a later champion, repeat this command, or use --newest\n")
     assert policy(overlay) == "{ specific { versions: 2 } }"
     typed("rollback", "digits")
     typed("serve", "digits")
@@ -46,7 +46,7 @@ def test_the_champion_is_what_is_served(typed, export, overlay, tmp_path):
     assert policy(overlay) == "{ specific { versions: 2 } }"
     newest = typed("serve", "digits", "--newest").out
     assert "later champion" not in newest
-    assert newest.endswith("go on serving version 2: make models ARGS='serve digits'\n")  # which was rolled back
+    assert newest.endswith("still serve version 2: make models ARGS='serve digits'\n")  # which was rolled back
     assert (overlay / "models.config").read_text() == untouched
     assert "received none" in typed("serve", "digits", "7").err
     typed("publish", "digits", str(export))
@@ -93,7 +93,7 @@ def test_tensorflow_serving_is_not_told_to_read_s3(typed, overlay, scheme):
     common.write_text(re.sub(r"URI=\S+", f"URI={scheme}://bucket/models/digits", common.read_text()))
     said = typed("serve", "digits", "--newest", uri="").out.splitlines()
     assert said[1:3] == [
-        "  k8s/overlays/serving: TensorFlow Serving reads no S3: take KServe",
+        "  k8s/overlays/serving: TensorFlow Serving can't read S3: use KServe",
         "  k8s/overlays/serving/kserve: KServe, in new pods",
     ]
     assert fetched(overlay / "kserve") == ("s3://bucket/models/digits", "/mnt/models")
@@ -103,11 +103,11 @@ def test_servers_that_do_not_follow_the_champion_are_told_of(typed, export):
     """In the overlays as they are at first: the highest number is served, a rolled-back one's too."""
     for _ in range(3):
         published = typed("publish", "digits", str(export), "--champion").out
-        assert "go on serving" not in published
-    told = "servers that follow the highest number go on serving version 3: make models ARGS='serve digits'\n"
+        assert "still serve" not in published
+    told = "note: servers that follow the highest number still serve version 3: make models ARGS='serve digits'\n"
     assert typed("rollback", "digits").out.endswith(told)
     assert typed("champion", "digits", "1").out.endswith(told)
-    assert "go on serving" not in typed("champion", "digits", "3").out
+    assert "still serve" not in typed("champion", "digits", "3").out
 
 
 def test_an_overlay_of_another_model_is_not_pinned(typed, export, overlay):

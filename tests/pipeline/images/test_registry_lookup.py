@@ -42,10 +42,10 @@ def test_images_are_looked_up_in_their_registry(guarded):
         name = f"{registry.url.removeprefix('http://')}/team/conv2d"
         assert require_images([f"{name}:train-1", f"{name}:export-1"]) == ""
         with pytest.raises(
-            PipelineError, match="to have .*:train-2, it has not; try make images ACTION=push TARGET=cpu$"
+            PipelineError, match="train-2 in the registry, received none; try make images ACTION=push TARGET=cpu$"
         ):
             require_images([f"{name}:train-2", f"{name}:export-1"])
-        both = "to have .*:check-2 and 1 more, it has not; try make images ACTION=push TARGET=cpu and .* TARGET=jax$"
+        both = "check-2 and 1 more in the registry, .* try make images ACTION=push TARGET=cpu and .* TARGET=jax$"
         with pytest.raises(PipelineError, match=both):
             require_images([f"{name}:train-jax-2", f"{name}:check-2", f"{name}:export-1"])
 
@@ -55,7 +55,7 @@ def test_what_is_compiled_for_images_that_are_not_there_says_so(tmp_path, monkey
     compiled = ["compile", "--to", str(tmp_path / "training.yaml")]
     with Registry(set()).serving() as url:
         for repository, said in {
-            f"{url.removeprefix('http://')}/team/conv2d": "expected the registry to have ",
+            f"{url.removeprefix('http://')}/team/conv2d": "expected ",
             "conv2d-pipeline": "the images (conv2d-pipeline:check-",
         }.items():
             monkeypatch.setenv("CONV2D_IMAGE_REPOSITORY", repository)

@@ -54,7 +54,7 @@ def test_what_is_not_whole_any_more_is_made_anew_once(train, tmp_path, damage):
     damage(tmp_path / "training-1" / "train" / "model" / "file")
     cached, said = train("training-3")
     assert not cached
-    assert f"  note: not all is there that {tmp_path}/training-1/train had; made anew\n" in said
+    assert f"  note: {tmp_path}/training-1/train is no longer complete; running the step again\n" in said
     assert train("training-4")[0]
     assert cache.get("another"), "what else is known stays known"
 

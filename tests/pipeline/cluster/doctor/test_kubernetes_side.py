@@ -59,7 +59,7 @@ def test_the_stores_secret_is_not_needed_by_everybody(cluster):
 @pytest.mark.parametrize(
     ("settings", "state", "found"),
     [
-        ((), "skipped", "asks for none; the cluster has 4"),
+        ((), "skipped", "requests none; the cluster has 4"),
         (("GPUS=4", "BACKEND=jax"), "ok", "1 can give 4"),
         (("GPUS=8", "BACKEND=jax"), "warning", "none can give 8"),
         (("GPUS=1", 'NODE_SELECTOR={"gpu": "h100"}'), "warning", "none can give 1"),
@@ -94,7 +94,7 @@ def test_tolerations_that_fit_and_the_one_that_would(cluster, tolerations, state
 
 @pytest.mark.parametrize(
     ("nodes", "said"),
-    [([node("gpu-1", 4, taints=[TAINT])], "each of 1 nodes has a taint"), ([], "there is no node")],
+    [([node("gpu-1", 4, taints=[TAINT])], "all 1 nodes have taints"), ([], "there is no node")],
 )
 def test_a_cluster_without_a_node_for_drivers(cluster, nodes, said):
     cluster.objects["/api/v1/nodes"] = {"items": nodes}
@@ -148,10 +148,10 @@ SMALL = {"cpu": "1930m", "memory": "3Gi"}
 @pytest.mark.parametrize(
     ("allocatable", "settings", "said"),
     [
-        (SMALL, (), "each step fits on a node"),
-        (SMALL, ("TRAIN_MEMORY=64Gi", 'NODE_SELECTOR={"pool": "on-demand"}'), "each step fits on a node"),
-        (SMALL, ("EVALUATE_MEMORY=3Gi",), "evaluate asks for 0.11 CPUs and 3.12 GiB, the largest node gives 1.93 CPUs"),
-        (SMALL, ("CPU_REQUEST=2",), "download asks for 2.01 CPUs and 1.12 GiB"),
+        (SMALL, (), "every step fits on a node"),
+        (SMALL, ("TRAIN_MEMORY=64Gi", 'NODE_SELECTOR={"pool": "on-demand"}'), "every step fits on a node"),
+        (SMALL, ("EVALUATE_MEMORY=3Gi",), "evaluate requests 0.11 CPUs and 3.12 GiB, the largest node has 1.93 CPUs"),
+        (SMALL, ("CPU_REQUEST=2",), "download requests 2.01 CPUs and 1.12 GiB"),
     ],
 )
 def test_each_steps_request_is_compared_with_the_largest_node(cluster, allocatable, settings, said):
@@ -159,7 +159,7 @@ def test_each_steps_request_is_compared_with_the_largest_node(cluster, allocatab
     cluster.objects["/api/v1/nodes"]["items"][0]["status"]["allocatable"] = allocatable
     found = check("room", "EXPORT_MEMORY=2Gi", *settings)
     assert said in found.found
-    assert (found.state == "ok") == (said == "each step fits on a node")
+    assert (found.state == "ok") == (said == "every step fits on a node")
 
 
 @pytest.mark.parametrize(("used", "state"), [("1Gi", "ok"), ("15Gi", "failed")])
@@ -171,7 +171,7 @@ def test_each_steps_request_is_compared_with_the_quota(cluster, used, state):
     cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
     found = check("quota")
     assert found.state == state
-    assert state == "ok" or found.found == "team leaves 1 GiB, download asks for 1.12 GiB"
+    assert state == "ok" or found.found == "team leaves 1 GiB, download requests 1.12 GiB"
 
 
 def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
@@ -180,17 +180,17 @@ def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
     cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
     assert check("quota", "GPUS=3", "BACKEND=jax").state == "ok"
     found = check("quota", "GPUS=2", "NODES=2", "BACKEND=jax")
-    assert (found.state, found.found) == ("failed", "team leaves 3 nvidia.com/gpu, train asks for 4 nvidia.com/gpu")
+    assert (found.state, found.found) == ("failed", "team leaves 3 nvidia.com/gpu, train requests 4 nvidia.com/gpu")
     assert found.fix.endswith("or give gpus less")
 
 
 @pytest.mark.parametrize(
     ("hard", "said"),
     [
-        ({"limits.memory": "2.5Gi"}, "leaves 2.5 GiB as a limit, export asks for 3 GiB as a limit"),
-        ({"limits.cpu": "1500m"}, "leaves 1.5 CPUs as a limit, download asks for 2 CPUs as a limit"),
-        ({"pods": "0"}, "leaves 0 pods, download asks for 1 pods"),
-        ({"memory": "2.5Gi"}, "leaves 2.5 GiB, export asks for 3.12 GiB"),
+        ({"limits.memory": "2.5Gi"}, "leaves 2.5 GiB as a limit, export requests 3 GiB as a limit"),
+        ({"limits.cpu": "1500m"}, "leaves 1.5 CPUs as a limit, download requests 2 CPUs as a limit"),
+        ({"pods": "0"}, "leaves 0 pods, download requests 1 pods"),
+        ({"memory": "2.5Gi"}, "leaves 2.5 GiB, export requests 3.12 GiB"),
         ({"limits.memory": "6Gi", "limits.cpu": "2", "pods": "1"}, ""),
     ],
 )
@@ -198,7 +198,7 @@ def test_each_steps_limits_are_compared_with_the_quota_too(cluster, hard, said):
     quota = {"metadata": {"name": "team"}, "status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}
     cluster.objects["/api/v1/namespaces/kubeflow/resourcequotas"] = {"items": [quota]}
     found = check("quota")
-    assert (found.state, found.found) == (("failed", f"team {said}") if said else ("ok", "1 leave room for each step"))
+    assert (found.state, found.found) == (("failed", f"team {said}") if said else ("ok", "1 leave room for every step"))
 
 
 @pytest.mark.parametrize(
