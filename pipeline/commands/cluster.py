@@ -23,7 +23,7 @@ from pipeline.parameters.pipeline import Pipeline
 @options.compiled(with_cache=True)
 @options.check_images
 def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_manifest: bool, check_images: bool) -> None:
-    """Compiles the pipeline for Kubeflow, with the profile's values as defaults."""
+    """Compiles the pipeline for Kubeflow. The profile's values are the defaults."""
     from pipeline.cluster.compile import compile_pipeline, step_images
     from pipeline.images.lookup import require_images
 
@@ -44,7 +44,7 @@ def compile_command(pipeline: Pipeline, to: pathlib.Path | None, kubernetes_mani
 @options.check_images
 @options.endpoint
 def upload_command(pipeline: Pipeline, check_images: bool, endpoint: Any) -> None:
-    """Uploads the pipeline to Kubeflow's Pipelines page, as a version named by its code's hash."""
+    """Uploads the pipeline to Kubeflow's Pipelines page. The version is named for the code."""
     from pipeline.cluster.submit import prepared
     from pipeline.cluster.upload import upload
     from pipeline.revision import version_of
@@ -66,7 +66,7 @@ def upload_command(pipeline: Pipeline, check_images: bool, endpoint: Any) -> Non
 @options.watched
 @click.option("--watch/--no-watch", default=True, show_default=True, help="Follow the run to its end.")
 def submit_command(pipeline: Pipeline, check_images: bool, watching: Any, watch: bool, **where: Any) -> None:
-    """Runs the pipeline on Kubeflow; exits 0 only if the run succeeded (or, with --no-watch, was started)."""
+    """Runs the pipeline on Kubeflow. Exits 0 only if the run succeeded (with --no-watch: was started)."""
     from pipeline.cluster.submit import prepared, submit
 
     with prepared(pipeline, check_images) as compiled:
@@ -82,7 +82,7 @@ def submit_command(pipeline: Pipeline, check_images: bool, watching: Any, watch:
 @options.watched
 @click.argument("run_id", metavar="RUN")
 def follow_command(run_id: str, endpoint: Any, watching: Any) -> None:
-    """Follows an existing run; exits 0 only if it succeeded."""
+    """Follows an existing run. Exits 0 only if it succeeded."""
     from pipeline.cluster.kubeflow import connect, run_page
 
     client = connect(endpoint)
@@ -162,7 +162,7 @@ def unschedule_command(name: str, endpoint: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @options.settings
 def doctor_command(as_json: bool, **setup: Any) -> None:
-    """Checks this machine, the image registry, the object store and the cluster, and says how to fix what fails."""
+    """Checks this machine, the registry, the store and the cluster. Says how to fix what fails."""
     from pipeline.cluster.doctor.check import Setup
     from pipeline.cluster.doctor.examine import examine, show
 

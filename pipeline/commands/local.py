@@ -33,7 +33,7 @@ def run_local_command(job: Any) -> None:
 )
 @options.on_this_machine
 def sweep_command(job: Any, grid: str, trials: int, sampler: str) -> None:
-    """Trains one model per combination of parameters on this machine, then evaluates and exports the best."""
+    """Trains a model per combination of parameters. Runs on this machine, then evaluates and exports the best one."""
     from pipeline.local.start import run_local
 
     refuse_given_twice(job.configuration, grid)
@@ -113,7 +113,7 @@ def predict_command(
 @options.outputs
 @options.settings
 def predict_all_command(model: str, registry: str, outputs: pathlib.Path, settings: tuple[str, ...]) -> None:
-    """Classifies the new pictures at SOURCE=... into OUT=...; more settings: TOP, ANSWERS_AS, MAX_DRIFT."""
+    """Classifies the new pictures at SOURCE=... into OUT=... More settings: TOP, ANSWERS_AS, MAX_DRIFT."""
     from components.predict.settings import AnswerSettings
     from pipeline.models.predict_all import predict_all
     from pipeline.parameters.parameters import from_command_line

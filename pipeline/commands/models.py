@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def models(context: click.Context, registry: str, hub: str) -> None:
-    """Lists and manages published models, their versions and champions."""
+    """Lists and manages the published models."""
     context.obj = registry
     context.meta["hub"] = hub
 
@@ -62,7 +62,7 @@ def list_command(uri: str, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def show_command(uri: str, name: str, version: int | None, as_json: bool) -> None:
-    """Shows a version (default: the champion): its metrics, files, and lineage back to the source's SHA-256."""
+    """Shows a version, by default the champion. Prints metrics, files, and lineage back to the source's SHA-256."""
     with notes_aside(as_json):
         shown = _open(uri).show(name, version)
     if as_json:
@@ -99,7 +99,7 @@ def publish_command(uri: str, name: str, directory: pathlib.Path, champion: bool
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @click.pass_obj
 def champion_command(uri: str, name: str, version: int | None) -> None:
-    """Makes a version the champion, also after a rollback; without VERSION, prints the champion.
+    """Makes a version the champion, also after a rollback. Without VERSION, prints the champion.
 
     If it was champion before, the champions since then count as rolled back.
     """
@@ -135,7 +135,7 @@ def rollback_command(uri: str, name: str) -> None:
 @click.option("--version", type=click.IntRange(min=1), help="Version to fetch.  [default: the champion]")
 @click.pass_obj
 def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | None) -> None:
-    """Downloads a version into a new directory, and verifies the SHA-256 of every file."""
+    """Downloads a version into a new directory. Verifies the SHA-256 of every file."""
     if directory.exists():
         raise PipelineError(f"expected a new directory, received {directory}, which exists; choose another")
     fetched = _open(uri).fetch(name, version, directory)
@@ -148,7 +148,7 @@ def fetch_command(uri: str, name: str, directory: pathlib.Path, version: int | N
 @click.option("--newest", is_flag=True, help="Follow the highest version number among present and past champions.")
 @click.pass_obj
 def serve_command(uri: str, name: str, version: int | None, newest: bool) -> None:
-    """Writes the version to serve, by default the champion, into k8s/overlays/serving, also for KServe."""
+    """Sets the version that k8s/overlays/serving serves, also by KServe. Default: the champion."""
     from pipeline.models import serving
 
     overlay = "k8s/overlays/serving"

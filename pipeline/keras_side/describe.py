@@ -78,7 +78,7 @@ def described(settings: dict[str, Any], image_shape: Sequence[int], class_count:
         ("parameters", f"{model.count_params():,}, of which {trained:,} are trained"),
         ("weights", amount(variable_bytes(model.weights), "B")),
         ("forward", f"{_flop(forward)}FLOP per picture{exported}"),
-        ("", f"{amount(working_bytes(model), 'B')} of activations per picture, at most at a time"),
+        ("", f"{amount(working_bytes(model), 'B')} of activations per picture, at the peak"),
         ("training", f"{_flop(TRAINING_TIMES * forward)}FLOP per picture, about three times the forward pass"),
         ("", f"{amount(kept, 'B')} of activations per picture, kept for the backward pass"),
         (

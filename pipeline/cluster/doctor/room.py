@@ -61,7 +61,7 @@ def check_quota(setup: Setup) -> Check:
                 if name in hard and amount > (left := hard[name] - used.get(name, Decimal(0))):
                     amounts = f"leaves {_amount(what, left)}, {wish.step} requests {_amount(what, amount)}"
                     less = "" if what == "pods" else f", or lower {wish.parameter(what)}"
-                    fix = f"wait for other runs, ask for a higher quota{less}"
+                    fix = f"wait for other runs or ask for a higher quota{less}"
                     return failed(f"{quota.metadata.name} {amounts}", fix)
     return ok(f"{len(quotas)} leave room for every step" if quotas else "no quota")
 

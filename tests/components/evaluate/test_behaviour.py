@@ -40,7 +40,7 @@ def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
     assert [found[name].value for name in ("Brightness", "Shift", "Mirror")] == [1, 1, 1]
     assert found["Blank"].value == pytest.approx(0.99)
     assert found["Blank"].said == (
-        "a black, grey or white picture answered with a certainty of 99.0 % (expected: 90 % or less)"
+        "a black, grey or white picture is classified with 99.0 % confidence (expected: 90 % or less)"
     )
     assert found["Mirror"].said == (
         "100.0 % of test pictures mirrored left to right keep their class (expected: 80 % or more)"
@@ -50,7 +50,7 @@ def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
 def test_a_limit_is_told_as_it_was_set():
     found = checks(lambda shown: certain_of(np.zeros(len(shown), int), 0.998), certain=0.995, kept=0.005)
     assert not found["Blank"].passed
-    assert found["Blank"].said.endswith("a certainty of 99.8 % (expected: 99.5 % or less)")
+    assert found["Blank"].said.endswith("with 99.8 % confidence (expected: 99.5 % or less)")
     assert found["Shift"].said.endswith("keep their class (expected: 0.5 % or more)")
 
 
@@ -59,7 +59,7 @@ def test_a_figure_beside_its_limit_shows_on_which_side_it_lies():
     assert not near.passed and near.said.startswith("79.96 % of test pictures") and "80 % or more" in near.said
     assert at.passed and at.said.startswith("80.0 % of test pictures")
     sure = BehaviourCheck("Blank", "nothing", 0.90003, 0.9, False, np.zeros(1))
-    assert not sure.passed and sure.said == "nothing answered with a certainty of 90.003 % (expected: 90 % or less)"
+    assert not sure.passed and sure.said == "nothing is classified with 90.003 % confidence (expected: 90 % or less)"
 
 
 def test_a_model_that_sees_only_the_left_edge_fails_the_mirror_alone():

@@ -94,7 +94,7 @@ def test_who_has_learned_from_one_picture_of_a_group_is_asked_none_of_it(judge, 
     found = judge(linear.model, registry, str(dataset)).comparison
     assert found.pictures == 500 - 100 - 1
     assert found.pictures_a_chance > 2  # the other test patient's hundred are as good as one
-    assert "Pictures of a group, and copies, are answered alike" in (tmp_path / "report").read_text()
+    assert "Pictures of one group, and copies, get similar predictions" in (tmp_path / "report").read_text()
 
 
 @pytest.fixture
@@ -130,7 +130,9 @@ def test_a_challenger_started_from_what_does_not_say_what_it_learned_from(judge,
     crowned(registry, saved(MUCH))
     decision = judge(model, registry)
     assert (decision.passed, decision.comparison) == (False, None)
-    assert "since the challenger was started from a model without learned.npy, so that nobody can know" in decision.said
+    assert (
+        "because the challenger was started from a model without learned.npy, so that nobody can know" in decision.said
+    )
     assert judge(model, registry, gate="min_accuracy").passed
     page = " ".join((tmp_path / "report").read_text().split())
     assert "It was started from x.keras, which may have learned from test pictures." in page
@@ -168,7 +170,9 @@ def test_a_champion_that_does_not_say_what_it_learned_from_is_not_compared_with(
     crowned(registry, saved(MUCH), None)
     decision = judge(linear.model, registry)
     assert (decision.passed, decision.comparison) == (False, None)
-    assert "since it has no assets.extra/learned.npy, which says what pictures it learned from: choose" in decision.said
+    assert (
+        "because it has no assets.extra/learned.npy, which says what pictures it learned from: choose" in decision.said
+    )
     assert judge(linear.model, registry, gate="min_accuracy").passed
 
 

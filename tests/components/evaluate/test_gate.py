@@ -217,4 +217,4 @@ def test_behaviour_counts_only_where_that_was_asked(linear, outputs):
         settings = EvaluateSettings(behaviour=mode, behaviour_kept=kept, behaviour_certain=certain)
         decision = evaluate(settings, linear.dataset, linear.model, *outputs)[0].decision
         assert decision.passed is passed
-    assert "behaviour: a black, grey or white picture answered with a certainty of" in decision.said
+    assert "behaviour: a black, grey or white picture is classified with" in decision.said

@@ -231,7 +231,7 @@ def test_the_card_says_what_for_and_what_not(tmp_path):
         "Not tested, because there were no test pictures: ship.",
         "Predictions for changed, blank and noisy pictures were not tested.",
         "CC BY 4.0",
-        "uint8, 8 × 8 × 1 (height, width, channels)",
+        "uint8 pictures, 8 × 8 × 1 (height, width, channels)",
     ):
         assert said in page.text
 

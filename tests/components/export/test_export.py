@@ -132,8 +132,8 @@ def test_the_card_of_what_is_published_claims_no_number(exported, metrics, card_
     card = card_of(exported[0], metrics, registry="gs://bucket")
     unpublished = (exported[1] / "MODEL_CARD.md").read_text()
     cropped = card_of(exported[0].model_copy(update={"resize": "crop"}), metrics)
-    assert "the whole of a picture is stretched to that size" in unpublished
-    assert "the middle of a picture that has these proportions is scaled to that size" in cropped
+    assert "then stretched to this size with" in unpublished
+    assert "cropped to the centre in these proportions and scaled to this size with" in cropped
     name = exported[0].model_name
     assert card.startswith(f"# {name}, made for gs://bucket\n") and unpublished.startswith(f"# {name}, version 7\n")
     assert "In gs://bucket the SavedModel is the version's own directory" in card
@@ -149,14 +149,14 @@ def test_the_card_has_a_known_data_sets_licence_and_no_other_and_names_no_class_
     own = own.model_copy(update={"dataset_title": own.dataset})
     card = card_of(own, metrics)
     assert "- data set: digits\n- licence: CC BY 4.0" in card
-    assert "- Each class was found in all of its test pictures.\n" in card and "Found least often" not in card
+    assert "- Every class has a recall of 100 %.\n" in card and "Lowest recall" not in card
 
 
 def test_a_class_without_test_pictures_is_said_to_be_untested(exported, metrics, card_of):
     metrics["per_class"][4] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
     card = card_of(exported[0], metrics)
     assert "| 4 | - | - | - | 0 |" in card
-    assert "Not tested at all, for want of test pictures: 4." in card
+    assert "Not tested, because there were no test pictures: 4." in card
 
 
 def test_class_names_stay_text(exported, metrics, card_of):

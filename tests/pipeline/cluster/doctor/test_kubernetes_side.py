@@ -181,7 +181,7 @@ def test_the_gpus_of_all_nodes_are_compared_with_the_quota(cluster):
     assert check("quota", "GPUS=3", "BACKEND=jax").state == "ok"
     found = check("quota", "GPUS=2", "NODES=2", "BACKEND=jax")
     assert (found.state, found.found) == ("failed", "team leaves 3 nvidia.com/gpu, train requests 4 nvidia.com/gpu")
-    assert found.fix.endswith("or give gpus less")
+    assert found.fix.endswith("or lower gpus")
 
 
 @pytest.mark.parametrize(
