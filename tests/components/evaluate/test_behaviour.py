@@ -43,7 +43,7 @@ def test_a_model_that_never_changes_its_mind_keeps_all_and_doubts_nothing():
         "a black, grey or white picture is classified with 99.0 % confidence (expected: 90 % or less)"
     )
     assert found["Mirror"].said == (
-        "100.0 % of test pictures mirrored left to right keep their class (expected: 80 % or more)"
+        "100.0 % of test pictures keep their class when mirrored left to right (expected: 80 % or more)"
     )
 
 
@@ -51,7 +51,7 @@ def test_a_limit_is_told_as_it_was_set():
     found = checks(lambda shown: certain_of(np.zeros(len(shown), int), 0.998), certain=0.995, kept=0.005)
     assert not found["Blank"].passed
     assert found["Blank"].said.endswith("with 99.8 % confidence (expected: 99.5 % or less)")
-    assert found["Shift"].said.endswith("keep their class (expected: 0.5 % or more)")
+    assert found["Shift"].said.endswith("of a side (expected: 0.5 % or more)")
 
 
 def test_a_figure_beside_its_limit_shows_on_which_side_it_lies():

@@ -264,7 +264,7 @@ def test_a_picture_in_two_classes_and_classes_of_one_name_are_noticed(tmp_path, 
     page = (tmp_path / "dataset.html").read_text(encoding="utf-8")
     assert "1 picture is in more than one class." in page
     assert "dog/copy.png" in page
-    assert "Cat, cat differ in capital letters" in page
+    assert "Cat, cat differ only in capital letters" in page
 
 
 def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
