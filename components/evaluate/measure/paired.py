@@ -35,7 +35,9 @@ def per_chance(lead: np.ndarray, groups: np.ndarray) -> float:
             recall a patient may be half of a rare class. All 0 tell of no chance at all: then a group is one.
         groups: (n,), equal for the pictures of one.
     """
-    _, places = np.unique(groups, return_inverse=True)
+    names, places = np.unique(groups, return_inverse=True)
+    if len(names) == len(groups):  # in another order the same squares have another sum, by their last bit
+        return 1.0
     lead = lead if lead.any() else np.ones(len(lead))
     return max(1.0, float((np.bincount(places, lead) ** 2).sum() / (lead**2).sum()))
 

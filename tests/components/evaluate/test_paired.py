@@ -14,7 +14,7 @@ from components.core.errors import PipelineError
 from components.evaluate.champion import AskedChampion
 from components.evaluate.comparing import Duel, class_not_asked
 from components.evaluate.gate import both_answered, decide
-from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test
+from components.evaluate.measure.paired import by_class, difference_interval, mcnemar, mean_recall_test, per_chance
 from components.evaluate.settings import EvaluateSettings
 
 DRAWS = 2000
@@ -178,6 +178,11 @@ def test_frames_of_one_video_are_one_chance():
     assert found.comparison.difference_interval_95 == pytest.approx(difference_interval(11, 9, 20))
     assert decided(videos, "balanced_accuracy").comparison.p_value > 0.2
     assert both_answered(labels, answers[0], duel(videos)).champion.per_chance > 50
+
+
+def test_pictures_that_each_are_a_group_are_one_chance_each():
+    """Not 1.0000000000000002, with which the gate counts "by group"."""
+    assert per_chance(1 / np.arange(1, 24), -np.arange(23)) == 1
 
 
 def test_a_patient_who_is_half_of_a_rare_class_is_one_chance():
