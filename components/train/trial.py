@@ -17,6 +17,7 @@ from components.core.artifacts.trial import Trial, parse_changes, write_trial
 from components.core.board.events import Events
 from components.core.errors import PipelineError, one_line
 from components.core.files import whole_directory
+from components.core.framework import load_keras
 from components.core.wording import printable
 from components.train.errors import SettingsError, TooLittleMemoryError
 from components.train.run import TrainingResult, train, training_identity
@@ -71,6 +72,7 @@ def run_trial(
 
 def _show_failure(tensorboard_path: str, settings: TrainSettings, info: DatasetInfo, varied: Collection[str]) -> None:
     """Gives a trial that failed before it trained its row in the HParams tab; one that failed later has it."""
+    load_keras(settings.backend)
     from components.train.board.events import hyperparameters
 
     directory = pathlib.Path(tensorboard_path) / "result"

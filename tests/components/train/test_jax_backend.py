@@ -131,7 +131,9 @@ sys.meta_path.insert(0, NoTensorFlow())
 from components.train.settings import TrainSettings
 from components.train.trial import run_trial
 dataset, model, board, settings = sys.argv[1:]
-run_trial(TrainSettings.checked(**json.loads(settings)), "seed=1 learning_rate=0.01", dataset, model, board)
+chosen = TrainSettings.checked(**json.loads(settings))
+assert run_trial(chosen, 'class_weight={"lion":1}', dataset, model + "-failed", board + "-failed") is None
+run_trial(chosen, "seed=1 learning_rate=0.01", dataset, model, board)
 again = TrainSettings.checked(**{**json.loads(settings), "start_from": model, "epochs": 1})
 assert run_trial(again, "seed=2", dataset, model + "-again", board + "-again")
 assert not NoTensorFlow.asked, NoTensorFlow.asked
