@@ -27,7 +27,7 @@ def pack(folder: pathlib.Path, target: pathlib.Path) -> None:
     """
     root = str(folder.resolve())
     if target.resolve().is_relative_to(root):
-        raise PipelineError(f"expected a folder of pictures, received {folder}, in which the results are written too")
+        raise PipelineError(f"expected a folder of pictures, received {folder}, where the results go too; move one")
     sizes = (pathlib.Path(path).stat().st_size for _, path in _entries(root, root, "") if path)
     total = sum(BLOCK - (-size // BLOCK) * BLOCK for size in sizes)
     if not total:

@@ -143,7 +143,7 @@ def _say(answers: Answers, source: PictureSource, done: Counts, seconds: float, 
     else:
         print(f"{nothing}: {counted(len(answers.seen), 'picture')} answered before, in {answers.uri()}", flush=True)
     if source.left_out:
-        print(f"  {source.left_out.total():,} left out: no picture by its ending")
+        print(f"  {source.left_out.total():,} left out: not a picture by its extension")
     if source.links:
         print(f"  {not_followed(source.links)}", flush=True)
     if source.refused:

@@ -16,7 +16,7 @@ def images_command(action: str, target: Target, key: str) -> None:
     from pipeline.images import build
 
     if key and action != "push":
-        raise PipelineError(f"expected {option('sign')} at a push alone, received it to {action}; nothing was signed")
+        raise PipelineError(f"expected {option('sign')} with push only, received it with {action}; nothing was signed")
     if action == "names":
         print("\n".join(names([target])))
         return

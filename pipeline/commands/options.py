@@ -52,7 +52,7 @@ def check_names(context: click.Context, parameter: click.Parameter, settings: tu
     for setting in settings:
         [(name, value)] = from_command_line([setting]).items()
         if name in NEVER_NOTHING and not value:
-            said = "expected a value, received nothing, as of a variable that is not set; give one, or leave it out"
+            said = "expected a value, received none (a variable that is not set?); give one, or leave it out"
             raise PipelineError(f"{name}: {said}")
         if name in given:
             raise PipelineError(f"expected {shown(name)} once, received it twice")
@@ -131,7 +131,7 @@ def _configuration(what: str, profile: str, placement: str, settings: tuple[str,
     placed = placement_file(placement) if placement else []
     if what == "prediction":
         if profile != DEFAULT_PROFILE:
-            raise PipelineError(f"expected no {option('profile')} of a prediction, which trains nothing; leave it out")
+            raise PipelineError(f"expected no {option('profile')} for a prediction, which trains nothing; leave it out")
         return configure_prediction(settings, placed)
     return configure(profile, [*placed, *settings])
 
@@ -150,14 +150,14 @@ def _pipeline(configuration: Any, cluster: ClusterOptions, grid: str, trials: in
         trainings = {"grid": grid, "queue": cluster.queue, "priority": cluster.priority}
         trainings["evaluate-on"] = cluster.evaluate_on.removeprefix("cpu")
         if given := next((name for name, value in trainings.items() if value), ""):
-            raise PipelineError(f"expected no {option(given)} of a prediction, which trains nothing; leave it out")
+            raise PipelineError(f"expected no {option(given)} for a prediction, which trains nothing; leave it out")
     sweep = None
     if grid:
         refuse_given_twice(configuration, grid)
         sweep = plan_sweep(configuration.parameters, grid, trials, parallel or PARALLEL)
     elif trials or parallel:
         given = option("trials" if trials else "parallel")
-        raise PipelineError(f"expected {option('grid')} beside {given}, received none; without, it trains once")
+        raise PipelineError(f"expected {option('grid')} beside {given}, received none; without one, it trains once")
     return Pipeline(configuration, cluster, sweep)
 
 

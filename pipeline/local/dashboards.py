@@ -14,7 +14,7 @@ def show_dashboards(directory: pathlib.Path, port: int) -> int:
 
     directory.mkdir(parents=True, exist_ok=True)
     if not any(directory.iterdir()):
-        print(f"no runs in {directory.parent} yet; what runs from now on will be shown", flush=True)
+        print(f"no runs in {directory.parent} yet; new runs will appear", flush=True)
     logging.getLogger("tensorboard").setLevel(logging.CRITICAL)  # it prints its errors too
     program._DATA_SERVER_ADVISORY_MESSAGE = ""  # the reader of event files that it has taken since 2021
     board = program.TensorBoard(plugins=tensorboard.default.get_plugins())

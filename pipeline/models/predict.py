@@ -93,7 +93,7 @@ def find_pictures(images: Sequence[str]) -> list[pathlib.Path]:
         found += files
         left_out += others
     if left_out:
-        print(f"{left_out.total():,} left out: no picture by its ending: {endings(left_out)}")
+        print(f"{left_out.total():,} left out: not a picture by its extension: {endings(left_out)}")
     if links:
         print(not_followed(links))
     return found

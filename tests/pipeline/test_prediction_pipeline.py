@@ -66,7 +66,7 @@ def test_the_command_line_reaches_it(tmp_path):
     assert line.split()[1:4] == ["digits@champion", "command", "line"] and "drift_significance" in told.output
     for given in ("--grid=seed=1,2", "--profile=cifar10", "--evaluate-on=gpu", "--queue=team", "--priority=high"):
         refused = CliRunner().invoke(main, ["compile", "--what", "prediction", given, "--", *ASKED]).exception
-        assert str(refused).startswith(f"expected no {given.partition('=')[0]} of a prediction, "), refused
+        assert str(refused).startswith(f"expected no {given.partition('=')[0]} for a prediction, "), refused
 
 
 def test_values_come_from_the_command_line_then_the_environment():

@@ -119,7 +119,7 @@ def test_the_model_to_start_from_is_looked_at_in_every_run_and_train_goes_by_it(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["START_FROM=digits@3"], "start_from: expected to know the registry of digits@3"),
+        (["START_FROM=digits@3"], "start_from: expected a registry for digits@3"),
         (["START_FROM=models/x.keras"], "start_from: expected a place that the cluster's pods can reach"),
         ([WEIGHTS], "architecture: weights: expected a place that the cluster's pods can reach"),
         ([WEIGHTS, "START_FROM=digits@3", "PUBLISH_URI=gs://bucket"], "architecture: weights: expected a place"),

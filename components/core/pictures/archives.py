@@ -107,7 +107,7 @@ def archive_kind(path: str | os.PathLike) -> ArchiveKind:
             start = unpacked.read(tarfile.BLOCKSIZE)
         if is_tar(start):
             return "tar.gz"
-        raise PipelineError(f"expected a .tar.gz, received {path}, which is gzip around something that is no tar")
+        raise PipelineError(f"expected a .tar.gz, received {path}, which is gzip of something that is not a tar")
     if is_tar(start):
         return "tar"
     known = (name for magic, name in _OTHER_KINDS.items() if start.startswith(magic))

@@ -92,11 +92,11 @@ def _untold(labels: np.ndarray, predicted: np.ndarray, class_names: list[str]) -
     of one class."""
     seen, said = np.bincount(labels, minlength=len(class_names)), []
     if absent := [name for name, count in zip(class_names, seen, strict=True) if not count]:
-        said.append(f"the test split has no picture of {listed(absent)}: nothing tells how it does on those")
+        said.append(f"the test split has no picture of {listed(absent)}: the model was not tested on them")
     if len(np.unique(predicted)) == 1 < np.count_nonzero(seen):
         said.append(
-            f"all test pictures were answered with {listed([class_names[predicted[0]]])}: the model tells no class "
-            "from another; try more epochs, another learning_rate, or class_weight=balanced"
+            f"the model predicts {listed([class_names[predicted[0]]])} for all test pictures: it tells no classes "
+            "apart; try more epochs, another learning_rate, or class_weight=balanced"
         )
     return said
 

@@ -46,7 +46,7 @@ class DataFacts:
         quarantine: the first pictures that could not be read, and lines of labels that were odd (a capped list, as
             quarantine.json holds it).
         ignored: what else lay in the source and was left out, reason -> number of files, for instance
-            {"no picture by its ending: .txt": 3}.
+            {"not a picture by its extension: .txt": 3}.
         chosen: how the validation and the test split came about, for people: "the last 20 % of the training pictures".
         widths, heights: smallest, median and largest of the source's pictures, after EXIF rotation, before resizing.
         conversions: what had to be done to pictures, change -> number of pictures, for instance

@@ -156,7 +156,7 @@ class LabelTable:
                         yield reader.line_num, [cell.strip() for cell in row]
             except csv.Error as error:
                 where = f"line {reader.line_num}"
-                raise PipelineError(f"expected CSV in {self.name}, received {error} in {where}; mend it") from None
+                raise PipelineError(f"expected CSV in {self.name}, received {error} in {where}; fix it") from None
 
     def _objects(self) -> Iterator[tuple[int, dict[str, str] | None]]:
         """What each line says by its keys, and by `outer.inner` of an object inside; None if it is no object."""

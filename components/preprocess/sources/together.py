@@ -138,7 +138,7 @@ def _ignored(parts: Sequence[Found], labels: Labels, left_out: np.ndarray) -> di
     ignored[labels.unlabelled] = int(((labels.labels == -1) & ~left_out).sum())
     others = sum((part.others for part in parts), collections.Counter())
     for ending, count in others.most_common(ENDINGS_TOLD):
-        ignored[f"no picture by its ending: {printable(ending) or 'it has none'}"] = count
+        ignored[f"not a picture by its extension: {printable(ending) or 'it has none'}"] = count
     ignored["no pictures by other endings"] = sum(count for _, count in others.most_common()[ENDINGS_TOLD:])
     return {reason: count for reason, count in sorted(ignored.items()) if count}
 

@@ -119,7 +119,7 @@ def test_a_folder_without_files(tmp_path):
 
 
 def test_a_folder_that_holds_the_results_is_refused(folder):
-    with pytest.raises(PipelineError, match="in which the results are written too"):
+    with pytest.raises(PipelineError, match="where the results go too; move one"):
         pack(folder, folder / "out.tar")
 
 

@@ -79,7 +79,7 @@ def test_an_archive_bomb_is_not_unpacked_to_its_end(archive, fetch_pictures, mon
         (b"", "received the empty file"),
         (b"<html>", "which is a web page"),
         (b"just text", "which is no archive at all"),
-        (gzip.compress(b"just text" * 99, mtime=0), "gzip around something that is no tar"),
+        (gzip.compress(b"just text" * 99, mtime=0), "gzip of something that is not a tar"),
         (DATA[: len(DATA) // 2], "truncated or damaged"),
         (DATA[:-1], "truncated or damaged"),
         (gzip.decompress(DATA)[:200_000], "truncated or damaged"),

@@ -94,7 +94,7 @@ def test_tensorboard_gets_the_score_the_matrix_and_the_mistakes(evaluated):
 
 def test_one_answer_for_all_is_told_of(judge, biased, linear, capsys):
     judge(biased(1000.0))
-    assert "warning: all test pictures were answered with 0: the model tells no class" in capsys.readouterr().out
+    assert "warning: the model predicts 0 for all test pictures: " in capsys.readouterr().out
     judge(linear.model)
     assert "all test pictures" not in capsys.readouterr().out
 
@@ -166,7 +166,7 @@ def test_a_class_that_no_test_picture_has_is_told_of_and_stops_nothing(trained, 
     result, _ = evaluate(EvaluateSettings(behaviour="off"), str(dataset), trained.model, *outputs)
     assert result.count == kept.sum() < len(labels)
     said = capsys.readouterr().out
-    assert said.count("warning: the test split has no picture of 4: nothing tells") == 1
+    assert said.count("warning: the test split has no picture of 4: the model was not tested") == 1
     assert "note: the model was trained on another state of the data set" in said
     metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
     assert metrics["per_class"][4]["support"] == 0

@@ -214,7 +214,7 @@ def test_bands_are_told_with_their_interval_and_their_distance(tmp_path):
         low, high = measures.wilson_interval(band.correct, 100)
         away = f"{100 * (band.correct / 100 - facts.accuracy):+.1f} points".replace("-", "−")
         assert f"{text} {band.correct:.1f} % {100 * low:.1f} % – {100 * high:.1f} % {away} 100" in page.text
-    assert f"accuracy on all pictures, {100 * facts.accuracy:.1f} %;" in page.text
+    assert f"accuracy on all pictures, {100 * facts.accuracy:.1f} %," in page.text
     assert re.findall(r"<b>.(\d+).*points</b>", page.source) == ["74", "11"]  # chance may do what the third has
 
 

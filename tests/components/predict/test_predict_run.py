@@ -48,7 +48,7 @@ def test_every_picture_is_answered_once_wherever_it_lies(place, settings, digits
     assert found[36]["picture"].endswith("damaged.png") and "not a picture of a known format" in found[36]["error"]
     said = capsys.readouterr().out
     assert "model: digits version 1, the champion" in said and "answered 37 pictures in" in said
-    assert "1 left out: no picture by its ending" in said and "1 could not be read" in said
+    assert "1 left out: not a picture by its extension" in said and "1 could not be read" in said
     assert (done.pictures, done.unreadable) == (37, 1) and done.report.startswith(
         f"{place.uri}/answers/digits-1/drift/"
     )
@@ -108,7 +108,7 @@ def test_an_emptied_inbox_is_no_failure_and_one_that_never_had_any_is(place, set
     assert (done.pictures, done.report, done.said) == (0, "", f"no pictures at '{place.uri}/new'")
     emptied = f"no pictures at '{place.uri}/new': 37 pictures answered before, in {place.uri}/answers"
     said = capsys.readouterr().out
-    assert emptied in said and "1 left out: no picture by its ending" in said
+    assert emptied in said and "1 left out: not a picture by its extension" in said
     made().publish(f"{place.uri}/registry")  # of another champion's answers there are none yet
     assert predict(settings()).said == done.said
     assert rows(place.uri) == before

@@ -192,8 +192,8 @@ def test_what_is_no_picture_is_left_out_and_counted(tmp_path):
     assert source.ignored == {
         "hidden": 3,
         "in __MACOSX, which a program has left there": 1,
-        "no picture by its ending: .csv": 1,
-        "no picture by its ending: .md": 1,
+        "not a picture by its extension: .csv": 1,
+        "not a picture by its extension: .md": 1,
         "not inside a class folder": 1,
     }
     assert source.notices == [
@@ -249,9 +249,9 @@ def test_files_left_out_are_counted_by_their_ending(tmp_path):
     members |= {"cat/@eaDir/0000.png/SYNOPHOTO_THUMB_M.jpg": png(1), "cat/.thumbnails/1.png": png(2)}
     source = read_folders(archive(tmp_path / "a.tar", members), tmp_path)
     assert len(source) == 4
-    assert source.ignored["no picture by its ending: .heic"] == 5
-    assert source.ignored["no picture by its ending: .mov"] == 1
-    assert source.ignored["no picture by its ending: it has none"] == 1
+    assert source.ignored["not a picture by its extension: .heic"] == 5
+    assert source.ignored["not a picture by its extension: .mov"] == 1
+    assert source.ignored["not a picture by its extension: it has none"] == 1
     assert source.ignored["no pictures by other endings"] == 11
     assert source.ignored["in @eaDir, which a program has left there"] == 1
     assert source.ignored["hidden"] == 1

@@ -53,7 +53,7 @@ def test_a_table_beside_the_pictures_gives_what_class_folders_give(bucket, made,
         assert (info.fingerprint, counts(info), info.quarantined) == (wanted, {"cat": 12, "dog": 12}, 0)
     page = (tmp_path / "report.html").read_text()
     assert "picture from image, label from label" in page
-    assert "no picture by its ending: .csv" not in page
+    assert "not a picture by its extension: .csv" not in page
 
 
 def test_a_named_table_is_fetched_looked_at_and_counts_more_than_folders(bucket, made, tmp_path):

@@ -49,7 +49,7 @@ def test_shards_are_what_class_folders_are_and_their_names_say_the_split(made, t
     page = (tmp_path / "report.html").read_text()
     assert page.count("labels are from") == 1, "a line for all of them, as there may be a thousand"
     assert "labels are from training_0.tar, eval_0.tar: of each picture from the .json beside it" in page
-    assert "no picture by its ending" not in page
+    assert "not a picture by its extension" not in page
 
 
 def test_classes_may_be_numbers_and_a_folder_may_hold_what_a_shard_does(made, tmp_path):

@@ -54,7 +54,7 @@ def test_links_in_a_tar_are_the_pictures_that_they_lead_to(tmp_path, kind):
     same = {"dog/again.png": members["cat/0001.png"], "dog/thrice.png": members["cat/0001.png"]}
     assert payloads(source) == members | same
     assert source.labels.tolist() == [0, 0, 1, 1, 1, 1]
-    assert source.ignored == {"a link to no picture of the archive": 1, "no picture by its ending: .txt": 1}
+    assert source.ignored == {"a link to no picture of the archive": 1, "not a picture by its extension: .txt": 1}
 
 
 def test_a_folder_s_tar_made_by_gnu_tar_gives_what_the_folder_gives(tmp_path):

@@ -282,7 +282,7 @@ def test_what_the_report_is_told(tmp_path, raw_artifact, run, monkeypatch):
     assert {picture.dtype for pictures in facts.samples.values() for picture in pictures} == {np.dtype("uint8")}
     assert facts.conversions == {"resized and cropped": 30}
     assert (info.resized, info.split_seed) == (30, 5)
-    assert facts.ignored == {"no picture by its ending: .txt": 1}
+    assert facts.ignored == {"not a picture by its extension: .txt": 1}
     assert (info.quarantined, [picture.name for picture in facts.quarantine]) == (1, ["dog/bad.png"])
     assert facts.heights == (20, 200, 200)
     assert facts.widths[::2] == (30, 300)

@@ -91,7 +91,7 @@ def test_an_endpoint_that_is_not_kfp():
         ("ftp://kfp", "expected an endpoint such as"),
         ("http://", "expected an endpoint such as"),
         ("https://me:pass@kfp.example", "without credentials"),
-        ("", "found no endpoint and no kubeconfig"),
+        ("", "a kubeconfig, received neither"),
     ],
 )
 def test_an_endpoint_that_can_not_be(tmp_path, url, said):

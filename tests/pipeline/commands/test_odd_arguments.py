@@ -121,12 +121,12 @@ def test_a_mistyped_name_is_told_with_the_nearest(typed, monkeypatch, capsys):
         (("images", "publish"), "invalid value for 'ACTION': 'publish' is not one of"),
         (
             ("images", "build", "--sign", "cosign.key"),
-            "expected SIGN= at a push alone, received it to build; nothing was",
+            "expected SIGN= with push only, received it with build; nothing was",
         ),
         (("run-local", "--outputs", ""), "invalid value for 'OUTPUTS': expected a path on this machine, received ''"),
         (("run-local", "--outputs", "gs://b/x"), "expected a path on this machine, received 'gs://b/x'"),
         (("config", "EPOCHS=3", "epochs=4"), "expected 'epochs' once, received it twice"),
-        (("run-local", "SOURCE="), "source: expected a value, received nothing, as of a variable that is not set; "),
+        (("run-local", "SOURCE="), "source: expected a value, received none (a variable that is not set?); "),
         (("run-local", "GRID=seed=1,2"), "unknown parameter 'grid' in command line; make sweep takes GRID="),
     ],
 )
@@ -180,7 +180,7 @@ def test_an_interrupt_while_the_command_line_loads_is_a_word():
 
 
 BOTH = "epochs: expected one value or a grid of them, received both; leave one out"
-WITHOUT_GRID = "expected --grid beside {}, received none; without, it trains once"
+WITHOUT_GRID = "expected --grid beside {}, received none; without one, it trains once"
 PLACES_PODS = "train_memory: expected none on this machine, as it places a cluster's pods; leave it out"
 IN_SILENCE = {
     ("sweep", "--grid", "epochs=1,2 seed=1,2", "EPOCHS=3"): BOTH,

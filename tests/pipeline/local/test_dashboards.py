@@ -21,7 +21,7 @@ def test_it_prints_its_address_and_shows_the_runs(tmp_path):
         finally:
             board.send_signal(signal.SIGINT)
     nothing_yet, address = told  # and no advice to pass --bind_all, which make takes for no option
-    assert nothing_yet == f"no runs in {tmp_path} yet; what runs from now on will be shown\n"
+    assert nothing_yet == f"no runs in {tmp_path} yet; new runs will appear\n"
     assert address.startswith("TensorBoard ") and " at http://localhost:" in address
     assert (tmp_path / "tensorboard").is_dir()
 

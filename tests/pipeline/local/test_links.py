@@ -65,8 +65,8 @@ def test_a_file_system_without_links_costs_no_run(run, monkeypatch, capsys, numb
     monkeypatch.chdir(run.parent)
     assert all_links(run) == []
     assert capsys.readouterr().out == (
-        f"note: latest can't be made a link to training-2 ({os.strerror(number)}); without links make tensorboard "
-        "does not show it either, but does this: tensorboard --logdir training-2\n"
+        f"note: latest can't be made a link to training-2 ({os.strerror(number)}); make tensorboard needs links "
+        "too: use tensorboard --logdir training-2\n"
     )
 
 

@@ -90,7 +90,7 @@ def test_a_folder_becomes_a_csv_file_with_what_could_not_be_read(model, pictures
     assert "not a picture of a known format" in rows[3]["error"]
     said = capsys.readouterr().out
     assert "wrote 4 rows" in said and "1 of 4 could not be read" in said and "damaged.png" in said
-    assert "1 left out: no picture by its ending: 1 .txt" in said
+    assert "1 left out: not a picture by its extension: 1 .txt" in said
 
 
 def test_a_tilde_is_the_home(model, pictures, tmp_path, monkeypatch, capsys):
@@ -139,7 +139,7 @@ def test_a_film_among_the_pictures_is_not_read(model, pictures, tmp_path, capsys
     tracemalloc.stop()
     assert peak < 200 << 20
     said = capsys.readouterr().out
-    assert "2 left out: no picture by its ending: 1 .mov and 1 .txt" in said
+    assert "2 left out: not a picture by its extension: 1 .mov and 1 .txt" in said
     assert "2 of 5 could not be read" in said
     with (tmp_path / "answers.csv").open(newline="") as file:
         errors = {pathlib.Path(row["file"]).name: row["error"] for row in csv.DictReader(file)}

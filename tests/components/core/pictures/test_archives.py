@@ -278,7 +278,7 @@ def test_flipped_bytes_end_in_the_right_bytes_or_in_one_line(archive):
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS; fetch the file itself"),
         (b"hello, world " * 99, "no archive at all"),
         (b"\xfd7zXZ\x00" + b"x" * 99, "which is xz; unpack it"),
-        (gzip.compress(b"hello" * 200, mtime=0), "gzip around something that is no tar"),
+        (gzip.compress(b"hello" * 200, mtime=0), "gzip of something that is not a tar"),
     ],
 )
 def test_what_is_no_archive_is_named(tmp_path, data, said):
