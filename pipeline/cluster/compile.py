@@ -122,7 +122,7 @@ def check_places(parameters: Parameters | PredictionParameters) -> None:
     refuse_places_here(parameters, parameters.trained_places())
     if named_version(parameters.start_from) and not parameters.publish_uri:
         raise PipelineError(
-            f"start_from: expected to know the registry of {parameters.start_from}, received none; give PUBLISH_URI="
+            f"start_from: expected a registry for {parameters.start_from}, received none; give PUBLISH_URI="
         )
 
 

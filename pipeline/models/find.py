@@ -37,7 +37,7 @@ def find_model(model: str, outputs: pathlib.Path, registry: str = "") -> pathlib
     if version := named_version(model):
         if not registry:
             given = option("registry", "gs://bucket")
-            raise PipelineError(f"expected to know the registry of {model}, received none; give {given}")
+            raise PipelineError(f"expected a registry for {model}, received none; give {given}")
         return _fetched(registry, *version, outputs)
     found = IN_REGISTRY.fullmatch(model)
     if "://" in model:
