@@ -212,7 +212,7 @@ def test_a_version_of_a_registry_is_pinned_and_proven(ancestor, tmp_path):
     other = settings(start_from="digits@champion", start_version=seen[:-64] + "0" * 64)
     with pytest.raises(PipelineError, match="expected digits version 1 with sha256 0000"), found_ancestor(other):
         pass
-    with pytest.raises(PipelineError, match="expected to know the registry of digits@2"):
+    with pytest.raises(PipelineError, match="expected a registry for digits@2"):
         look_at_start("digits@2", "", "", "")
     registry.publish("digits", tmp_path / "saved")
     with pytest.raises(PipelineError, match=r"version 2 with assets.extra/model.keras, received one .* without"):

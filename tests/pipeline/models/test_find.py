@@ -162,7 +162,7 @@ def test_a_damaged_version_is_not_used(tmp_path, publish):
 @pytest.mark.parametrize(
     ("model", "registry", "said"),
     [
-        ("digits@2", "", "expected to know the registry of digits@2, received none; give --registry gs://bucket"),
+        ("digits@2", "", "expected a registry for digits@2, received none; give --registry gs://bucket"),
         ("gs://bucket/digits", "", "expected a version such as gs://bucket/models/digits/3"),
         ("digits@9", "REGISTRY", "expected version 9 of digits, received none; there: 1, 2"),
         ("cats@champion", "REGISTRY", "expected a champion of cats, received no such model; there: digits"),
