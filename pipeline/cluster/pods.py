@@ -48,6 +48,7 @@ class Pods:
     """The pods of one run as of the last look, and what their logs said so far.
 
     Attributes:
+        packed: all nodes of a workflow that is so large that Argo compresses them; else none.
         lost: why the last look saw nothing, such as a login that has expired; empty: it did not fail.
         unread: why the pods' logs are refused, which is a right of its own; empty: they are not.
     """
@@ -56,6 +57,7 @@ class Pods:
         self.core, self.custom, self.namespace, self.run_id = core, custom, namespace, run_id
         self.pods: list[Any] = []
         self.nodes: list[dict[str, Any]] = []
+        self.packed: list[dict[str, Any]] = []
         self.logs: dict[str, PodLog] = {}
         self.lost = self.unread = ""
 
@@ -98,8 +100,7 @@ class Pods:
         lines: list[tuple[StepName, str]] = []
         for pod in self.pods:
             name, phase = pod.metadata.name, pod.status.phase
-            # Drivers are KFP's own.
-            if is_driver(pod) or phase in ("Pending", None):
+            if is_driver(pod) or phase in ("Pending", None):  # drivers are KFP's own
                 continue
             with unless_unreachable(self._note_refusal):
                 log = self.logs.setdefault(name, PodLog())
@@ -107,8 +108,7 @@ class Pods:
                     own = log.own(line)
                     if verbose or own is not None:
                         lines.append((_step(pod), line if own is None else own))
-                # One that has ended is read once more, for its last lines.
-                log.ended = phase in ("Succeeded", "Failed")
+                log.ended = phase in ("Succeeded", "Failed")  # was read once more, for its last lines
         return lines
 
     def log(self, step: StepName) -> StepLog:
@@ -190,9 +190,9 @@ class Pods:
             label_selector=f"{RUN_LABEL}={self.run_id}",
             _request_timeout=TIMEOUT_S,
         )
-        nodes = [
-            node for workflow in listed.get("items", []) for node in _nodes_of(workflow.get("status") or {}).values()
-        ]
+        statuses = [workflow.get("status") or {} for workflow in listed.get("items", [])]
+        nodes = [node for status in statuses for node in _nodes_of(status).values()]
+        self.packed = nodes if any("compressedNodes" in status for status in statuses) else []
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 
     def _log_lines(self, pod: str, log: PodLog) -> list[str]:

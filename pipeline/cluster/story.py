@@ -1,12 +1,22 @@
 """Tells a run's story as it happens, as a local run does: a step's name, its own lines below it, how it ended."""
 
 import time
+import types
 from typing import Any
 
 from components.core.artifacts.trial import TRIAL_ROW
 from components.core.wording import listed
 from pipeline.cluster.pods import Pods
-from pipeline.cluster.tasks import ENDED, StepName, StepState, has_running_pod, most_tries, step_states, trial_settings
+from pipeline.cluster.tasks import (
+    ENDED,
+    StepName,
+    StepState,
+    has_running_pod,
+    most_tries,
+    step_states,
+    tasks_of,
+    trial_settings,
+)
 from pipeline.cluster.troubles import Trouble
 from pipeline.console import option
 
@@ -44,11 +54,13 @@ class Story:
                 self.lines.setdefault(step, []).append(line)
             if self.pods.unread:
                 self._note(f"the pods' logs can't be read: {self.pods.unread}; states only, without lines and figures")
+            if self.pods.packed:
+                run.run_details = types.SimpleNamespace(task_details=tasks_of(self.pods.packed))
         self.states = step_states(run)
         for state in self.states:
             self._tell_step(run, state, new.pop(state.step, []))
         for step, lines in new.items():  # of a step that KFP does not list yet
-            self._speak(step, step.name, lines)
+            self._tell_step(run, self._told.get(step, StepState(step)), lines)
         self._tell_rest()
 
     def troubles(self) -> list[tuple[Trouble, float]]:
@@ -101,7 +113,8 @@ class Story:
         if news or (state.state and not before.state):
             self._speak(step, self._title(run, state), news)
         if state != before:
-            self._told[step], self.moved = state, time.monotonic()
+            self.moved = time.monotonic()
+        self._told[step] = state
 
     def _speak(self, step: StepName, title: str, lines: list[str]) -> None:
         if self._speaker != step:

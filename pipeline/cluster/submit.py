@@ -101,10 +101,15 @@ def submit(
         )
         return run.run_id
 
-    run_id = ask_kubeflow(start, endpoint)
-    print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline.name}' if known else ''}")
-    if page := run_page(client, run_id):
-        print(f"  {page}")
+    try:
+        run_id = ask_kubeflow(start, endpoint)
+        print(f"run: {name} ({run_id}) of version {version}{f' of pipeline {pipeline.name}' if known else ''}")
+        if page := run_page(client, run_id):
+            print(f"  {page}")
+    except KeyboardInterrupt:
+        raise PipelineError(
+            f"interrupted while the run was submitted; if Kubeflow lists {name}, it goes on: end it in the UI"
+        ) from None
     return client, run_id
 
 

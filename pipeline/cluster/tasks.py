@@ -8,9 +8,11 @@ from the top: of all that could be below a node, those exist whose id somebody n
 """
 
 import dataclasses
+import datetime
 import graphlib
 import json
 import re
+import types
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ ENDED = ("SUCCEEDED", "COMPLETE", "FAILED", "CANCELED", "SKIPPED")
 ITERATION = re.compile(r"\((\d+):")
 NOT_BEGUN = ("", None, "RUNTIME_STATE_UNSPECIFIED")
 MOST_TRIES = 10  # of one node, that are looked for
+PHASES = {"Error": "FAILED", "Omitted": "SKIPPED"}  # of Argo's, those that KFP has another word for
 # Node names without the tries' numbers, for people: `training-x7k2p(0).root(0).train(0)` is train.
 TRY = re.compile(r"\(\d+\)")
 
@@ -63,6 +66,27 @@ def step_states(run: Any) -> list[StepState]:
             found = [dataclasses.replace(state, state=state.state.replace("FAILED", "CANCELED")) for state in found]
         states += sorted(found, key=lambda state: state.step) or [StepState(StepName(name))]
     return states
+
+
+def tasks_of(nodes: Iterable[dict[str, Any]]) -> list[Any]:
+    """A workflow's nodes as KFP lists them.
+
+    Those of a larger sweep Argo compresses, which KFP does not read: it lists them for ever as they were before.
+    """
+
+    def moment(stamp: str | None) -> datetime.datetime | None:
+        return datetime.datetime.fromisoformat(stamp) if stamp else None
+
+    return [
+        types.SimpleNamespace(
+            display_name=node.get("displayName"),
+            state=PHASES.get(phase := node.get("phase", ""), phase.upper()),
+            start_time=moment(node.get("startedAt")),
+            end_time=moment(node.get("finishedAt")),
+            child_tasks=[types.SimpleNamespace(pod_name=child) for child in node.get("children") or []],
+        )
+        for node in nodes
+    ]
 
 
 def is_waiting(run: Any) -> bool:

@@ -196,11 +196,11 @@ def _refuse_compiled(context: click.Context) -> None:
 
 
 def _follow(client: Any, run_id: str, watching: Any) -> None:
-    from pipeline.cluster.follow import follow
-    from pipeline.cluster.pods import find_pods
-    from pipeline.cluster.submit import pods_namespace
-
     try:
+        from pipeline.cluster.follow import follow
+        from pipeline.cluster.pods import find_pods
+        from pipeline.cluster.submit import pods_namespace
+
         pods = find_pods(run_id, pods_namespace(client, run_id))
         if pods is None:
             print("note: no kubeconfig, or no permission to list pods, so only states are shown, no logs")

@@ -5,6 +5,7 @@ import datetime
 import gzip
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ class KubeApi(Api):
         if path in self.objects:
             return 200, self.objects[path]
         if parts[-1] == "workflows":
-            nodes = {node[0]: _node(*node) for node in self.argo_nodes}
+            nodes = {node[0]: _node(*node, [name for name, *_ in self.argo_nodes]) for node in self.argo_nodes}
             packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
             return 200, {"items": [{"status": {"compressedNodes": packed} if self.is_large else {"nodes": nodes}}]}
         if parts[-1] == "events":
@@ -84,8 +85,10 @@ class KubeApi(Api):
         return 200, log
 
 
-def _node(name: str, phase: str, message: str) -> dict[str, Any]:
-    return {"type": "Pod", "name": name, "phase": phase, "message": message}
+def _node(name: str, phase: str, message: str, names: list[str]) -> dict[str, Any]:
+    below = [f"{WORKFLOW}-{node_id(other)}" for other in names if re.fullmatch(re.escape(name) + TAIL, other)]
+    named = {"name": name, "displayName": name.rpartition(".")[2], "children": below}
+    return {"type": "Pod", "phase": phase, "message": message, "startedAt": MOMENT, "finishedAt": MOMENT, **named}
 
 
 def _event(pod_name: str, message: str, reason: str = "Failed", count: int = 1) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def status(code: int, reason: str, message: str) -> dict[str, Any]:
     }
 
 
+TAIL = r"(\.[^.()]+|\([0-9:]+\))"  # of a node's whole name, what its parent's lacks
 MOMENT = "2026-01-01T00:00:00Z"
 FINISHED = {"exitCode": 0, "finishedAt": MOMENT, "reason": "Completed", "startedAt": MOMENT}
 

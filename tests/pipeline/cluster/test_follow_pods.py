@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import re
 import types
 
 import pytest
@@ -14,7 +15,9 @@ from pipeline.cluster.endings import container_ending
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
 from pipeline.cluster.story import Story
+from pipeline.cluster.tasks import trial_settings
 from tests.pipeline.cluster.submitting import STEPS, STORY, TRAIN_FAILED, TRAINS, followed, tasks
+from tests.pipeline.golden import compiled
 from tests.servers.kfp_runs import WORKFLOW, Moment
 from tests.servers.kube_api import pod
 
@@ -229,6 +232,18 @@ def test_a_sweep_ends_with_the_table_of_its_trials(kube, capsys):
     of_train = ["train", "  | a table | of its own |"]
     told = capsys.readouterr().out.splitlines()
     assert told == [*of_train, "choose", "  best of 2 trials (1 failed): trial 2, epochs=2"], "the table is told once"
+
+
+def test_a_sweep_that_argo_compresses_is_told_by_its_nodes(kube, capsys):
+    """KFP lists for ever what it listed before: trials had no number and no end, and the run was thought stuck."""
+    trial = f"{WORKFLOW}(0).root(0).for-loop-2(0).iteration-iterations(1:1)(0).iteration-item(0).train(0).executor(0)"
+    kube.argo_nodes = [(trial[: end.start()], "Succeeded", "") for end in re.finditer(r"[.(]|$", trial)]
+    kube.is_large = True
+    story = Story(find_pods("run-2", ""))
+    spec = compiled("sweep")[0]
+    story.tell(types.SimpleNamespace(run_details=None, pipeline_spec=spec, state="RUNNING", state_history=None))
+    settings = trial_settings(spec)
+    assert capsys.readouterr().out == f"train 2 of {len(settings)}: {settings[1]}\n  succeeded, cached\n"
 
 
 def test_no_access_to_pods_is_no_error(kube):

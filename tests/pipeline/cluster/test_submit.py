@@ -243,19 +243,23 @@ def test_the_submit_command_exits_0_only_on_success(tmp_path):
     assert done.stderr == "error: the run was cancelled\n"
 
 
-def test_an_interrupt_as_soon_as_the_run_is_there_says_that_it_goes_on(tmp_path, monkeypatch):
-    """Where its pods are was asked before it was followed: `Aborted!` was all that was said."""
+@pytest.mark.parametrize(
+    "at, said",
+    [("GET /apis/v2beta1/runs/", "no longer followed; the run goes on: "), ("POST /apis/v2beta1/runs", "interrupted ")],
+)
+def test_an_interrupt_says_that_a_run_may_be_there(tmp_path, monkeypatch, at, said):
+    """`Aborted!` was all that was said."""
     monkeypatch.chdir(tmp_path)
     api = KfpApi([Moment("RUNNING")])
 
-    def interrupted(_, path):
-        if path.startswith("/apis/v2beta1/runs/"):
+    def interrupted(method, path):
+        if f"{method} {path}".startswith(at):
             signal.raise_signal(signal.SIGINT)
 
     api.before = interrupted
     with api.serving() as url:
         done = CliRunner().invoke(main, ["submit", "--endpoint", url, "--no-check-images"])
-    assert str(done.exception).startswith("no longer followed; the run goes on: ")
+    assert str(done.exception).startswith(said)
 
 
 def test_kfps_own_command_takes_the_same_file(quickstart_compiled, tmp_path):
