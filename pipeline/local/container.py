@@ -2,6 +2,7 @@
 plain process has. Credentials can be read there, not written."""
 
 import json
+import os
 import pathlib
 import re
 import urllib.parse
@@ -48,14 +49,17 @@ LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 
 
 def variables(environment: Mapping[str, str], home: pathlib.Path) -> dict[str, str]:
-    """The variables that a container is given: this process's, and those of the logins in the user's home folder."""
+    """The variables that a container is given: this process's, and those of the logins in the user's home folder.
+
+    A home that this user may not look into, as `sudo -u` leaves one, has none: pathlib raises PermissionError there.
+    """
     given = {
         name: str(path_behind(value)) if name in FILES and value else value
         for name, value in environment.items()
         if name.startswith(PREFIXES) or name in VARIABLES or name in FILES
     }
     login = path_behind(environment.get("CLOUDSDK_CONFIG") or str(home / ".config/gcloud")) / GCLOUD_LOGIN
-    return {GOOGLE_CREDENTIALS: str(login), **given} if login.is_file() else given
+    return {GOOGLE_CREDENTIALS: str(login), **given} if os.access(login, os.R_OK) else given
 
 
 def mounts(
@@ -66,7 +70,7 @@ def mounts(
     files += [token for file in files if (token := _federated_token(file))]
     seen = {str(path): (path, False) for path in (*files, *read)}
     seen |= {f"{HOME}/{login}": (home / login, False) for login in (AWS_LOGIN, HTTP_LOGIN)}
-    seen = {place: (path, writable) for place, (path, writable) in seen.items() if path.exists()}
+    seen = {place: (path, writable) for place, (path, writable) in seen.items() if os.access(path, os.F_OK)}
     for path in written:
         path.mkdir(parents=True, exist_ok=True)
         seen[str(path)] = (path, True)

@@ -47,6 +47,12 @@ def test_another_folder_of_gclouds(home, tmp_path):
     assert given["GOOGLE_APPLICATION_CREDENTIALS"] == str(other)
 
 
+def test_a_home_that_may_not_be_looked_into_has_no_logins(tmp_path):
+    """`sudo -u` leaves root's. Root may look anywhere, so that here a name is too long instead."""
+    closed = tmp_path / ("x" * 300)
+    assert container.variables({}, closed) == container.mounts({}, closed, [], []) == {}
+
+
 def test_proxies_profiles_and_certificates_are_handed_on_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ca.pem").touch()
