@@ -30,6 +30,9 @@ from pipeline.training import STEPS, SWEEP_STEPS, is_looked_at, training_pipelin
 
 # KFP hands its first driver all tasks as one argument, the trials of a sweep among them; Linux takes 128 KiB as one.
 LARGEST_TRIALS = 96 * 1024
+# Argo keeps a run's state in 1 MiB, compressed, and ends a larger one. Of a sweep of nine trials it has 0.2 MiB at the
+# start and 12.5 kB a trial; a pod that is made again adds to it.
+MOST_TRIALS = 50
 # What Kubeflow's reader of YAML, yaml.v3, takes for a number or a date, and PyYAML for text: 09, 08_2026, 4839e27.
 NUMBER_OR_DATE = re.compile(
     r"[-+]?([.]?[0-9_]+|[0-9_]+[.][0-9_]*)([eE][-+]?[0-9_]+)?$|[-+]?0[bBoOxX][0-9a-fA-F_]+$|[0-9]{4}-[0-9]"
@@ -142,6 +145,11 @@ def refuse_secrets(values: Mapping[str, Any]) -> None:
 
 
 def _check_trials(sweep: Sweep) -> None:
+    if len(sweep.trials) > MOST_TRIALS:
+        raise PipelineError(
+            f"grid: expected at most {MOST_TRIALS} trials on a cluster, as Argo keeps a run's state in 1 MiB, received "
+            f"{len(sweep.trials)}; give TRIALS={MOST_TRIALS} of them"
+        )
     size = len(json.dumps(json.dumps(sweep.trials)))  # as it is in the tasks' JSON, itself text
     if size > LARGEST_TRIALS:
         raise PipelineError(

@@ -177,14 +177,17 @@ def test_bad_settings_are_refused_before_anything_is_sent(settings, said, tmp_pa
 
 
 def test_more_trials_than_a_driver_takes_are_refused(tmp_path, monkeypatch):
-    """Linux takes no longer argument, and the root's driver is given them all in one."""
+    """Linux takes no longer argument, and the root's driver is given them all in one; Argo takes 1 MiB of state."""
     monkeypatch.chdir(tmp_path)
-    layers = (json.dumps([{"Dense": {"units": units}}] * 60) for units in range(100))
+    short = Sweep(tuple(f"seed={seed}" for seed in range(51)), ("seed",))
+    with pytest.raises(PipelineError, match="grid: expected at most 50 trials"), prepared(training(sweep=short), False):
+        pass
+    layers = (json.dumps([{"Dense": {"units": units}}] * 120) for units in range(50))
     many = Sweep(tuple(f"architecture={one} seed=1" for one in layers), ("seed",))
-    said = "grid: expected trials of at most .* in 100; give TRIALS= of them"
+    said = "grid: expected trials of at most .* in 50; give TRIALS= of them"
     with pytest.raises(PipelineError, match=said), prepared(training(sweep=many), check=False):
         pass
-    few = Sweep(many.trials[:40], many.names)
+    few = Sweep(many.trials[:20], many.names)
     with prepared(training(sweep=few), check=False) as compiled:
         root = next(yaml.load_all(compiled.read_text(), yaml.CSafeLoader))["root"]
     assert LARGEST_TRIALS * 0.5 < len(json.dumps(root)) < 128 * 1024
