@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from components.train.settings import TrainSettings
 
 
-def make_loss(smoothing: float) -> Callable[[Any, Any], Any]:
+def make_loss(smoothing: float, mixed: bool = False) -> Callable[[Any, Any], Any]:
     """Categorical cross-entropy of logits, in the form that `keras.Model.compile` takes.
 
     Args:
         smoothing: the share of a label's certainty that is spread evenly over all classes (section 7 of
             https://arxiv.org/abs/1512.00567). The loss of a perfect answer is then above 0.
+        mixed: whether training pictures are of several classes, each by its share.
     """
     keras = load_keras()
+    if not smoothing and not mixed:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def crossentropy(labels: Any, logits: Any) -> Any:
         """int64 [n] or [n, 1], or float32 [n, classes], and float32 [n, classes] -> float32 [n]."""
@@ -36,7 +39,7 @@ def make_loss(smoothing: float) -> Callable[[Any, Any], Any]:
     return crossentropy
 
 
-def make_metrics(balanced: int = 0) -> list["keras.metrics.Metric"]:
+def make_metrics(mixed: bool = False, balanced: int = 0) -> list["keras.metrics.Metric"]:
     """The share of pictures whose likeliest class is the one that they show, or show the most of if they are mixed;
     and, of so many classes as are `balanced`, the mean of that over those that have pictures.
 
@@ -63,7 +66,8 @@ def make_metrics(balanced: int = 0) -> list["keras.metrics.Metric"]:
             tested = ops.cast(self.pictures > 0, "float32")
             return ops.sum(self.found / ops.maximum(self.pictures, 1e-9)) / ops.maximum(ops.sum(tested), 1)
 
-    plain = keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+    mean = keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+    plain = mean if mixed else keras.metrics.SparseCategoricalAccuracy("accuracy")
     return [plain, *([BalancedAccuracy()] if balanced else [])]
 
 

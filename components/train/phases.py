@@ -11,6 +11,7 @@ from components.core.errors import nearest
 from components.train.device import compiles
 from components.train.errors import SettingsError
 from components.train.network.architecture import frozen_places, parse_architecture
+from components.train.network.augmentation import mixes_labels
 from components.train.optimizer import LearningRate, make_loss, make_metrics, make_optimizer
 from components.train.optimizer_spec import parse_optimizer
 
@@ -48,10 +49,11 @@ class Phase:
                 layer.trainable = place not in self.frozen and spec.arguments.get("trainable", True)
         refuse_unknown_layers(settings.optimizer, model)
         first_step = self.first * (rate.steps // settings.epochs)
+        mixed = mixes_labels(settings.augmentation)
         model.compile(
             optimizer=make_optimizer(settings, rate.steps, policy, first_step),
-            loss=make_loss(settings.label_smoothing),
-            metrics=make_metrics(model.output_shape[-1] if settings.gate_metric == "balanced_accuracy" else 0),
+            loss=make_loss(settings.label_smoothing, mixed),
+            metrics=make_metrics(mixed, model.output_shape[-1] if settings.gate_metric == "balanced_accuracy" else 0),
             steps_per_execution=steps,
             jit_compile=compiles(model, augmented=bool(settings.augmentation)),
         )

@@ -13,7 +13,7 @@ import numpy as np
 from components.core.errors import one_line
 from components.core.framework import load_keras
 from components.train.errors import SettingsError
-from components.train.network.augmentation import MIXING_LAYERS, OURS, parse_augmentation, place_of
+from components.train.network.augmentation import MIXING_LAYERS, OURS, mixes_labels, parse_augmentation, place_of
 from components.train.network.model import build_layer
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ class Augmentation:
 
     def __init__(self, settings: "TrainSettings", image_shape: tuple[int, int, int]):
         self.layers: list[keras.layers.Layer] = []
-        specs = parse_augmentation(settings.augmentation)
-        self.mixes = any(spec.type in MIXING_LAYERS for spec in specs)
+        self.mixes = mixes_labels(settings.augmentation)
         if settings.augment_flip or settings.augment_shift:
             self.layers.append(_layer_class()(settings.augment_flip, settings.augment_shift, settings.seed))
             self.layers[0].build((None, *image_shape))
-        for position, spec in enumerate(specs, start=1):
+        for position, spec in enumerate(parse_augmentation(settings.augmentation), start=1):
             where = place_of(position, spec)
             arguments = {**spec.arguments, "seed": _seed(settings.seed, position)}
             layer = build_layer(where, type(spec)(spec.type, arguments), "float32", hidden=tuple(OURS))

@@ -88,6 +88,11 @@ def parse_augmentation(text: str) -> list[LayerSpec]:
     return layers
 
 
+def mixes_labels(text: str) -> bool:
+    """Whether pictures are then of several classes, each by its share."""
+    return any(layer.type in MIXING_LAYERS for layer in parse_augmentation(text))
+
+
 def place_of(position: int, layer: LayerSpec) -> str:
     """How a message begins that is about a layer of the list, the first being 1."""
     return f"augmentation: layer {position} ({layer.type})"
