@@ -368,7 +368,7 @@ def test_a_training_that_is_judged_and_found_bad_ends(run: Callable[..., Trainin
     assert run(**flat, epochs=3, end_below="1:1.0").epochs == 1
     assert "below 1: stopped after epoch 1" in capsys.readouterr().out
     assert run(**flat, epochs=2, end_below="1:0.01", model="good", batch_size=2000).epochs == 2
-    assert "batch 2000, 1 step an epoch" in capsys.readouterr().out
+    assert "batch size 2000, 1 step per epoch" in capsys.readouterr().out
 
 
 def test_an_accuracy_of_just_what_is_asked_is_not_below_it() -> None:
