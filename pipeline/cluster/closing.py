@@ -68,7 +68,8 @@ def why(story: Story, run: Any) -> str:
         said = story.pods.driver_error(name) if story.pods else ""
         return f"{name} failed: Kubeflow's driver could not start it{': ' if said else ''}{said}"
     if failed is None:
-        return f"the run failed: {run.error.message if run.error else 'KFP does not say in which step, nor why'}"
+        said = run.error.message if run.error else story.pods.message if story.pods else ""
+        return f"the run failed: {said or 'KFP does not say in which step, nor why'}"
     cause = _cause(story.pods, failed.step)
     cached = [str(state.step) for state in story.states if state.cached]
     if cached and LACKING.match(cause):

@@ -48,6 +48,7 @@ class Pods:
     """The pods of one run as of the last look, and what their logs said so far.
 
     Attributes:
+        message: Argo's words on the whole run, such as that it ended it; mostly none.
         packed: all nodes of a workflow that is so large that Argo compresses them; else none.
         lost: why the last look saw nothing, such as a login that has expired; empty: it did not fail.
         unread: why the pods' logs are refused, which is a right of its own; empty: they are not.
@@ -59,7 +60,7 @@ class Pods:
         self.nodes: list[dict[str, Any]] = []
         self.packed: list[dict[str, Any]] = []
         self.logs: dict[str, PodLog] = {}
-        self.lost = self.unread = ""
+        self.lost = self.unread = self.message = ""
 
     def look(self) -> None:
         """Asks again; what can't be asked stays as it was."""
@@ -142,11 +143,7 @@ class Pods:
         return state.terminated.exit_code if state and state.terminated else None
 
     def node_message(self, step: StepName, attempt: int | None = None, kind: str = "executor") -> str:
-        """Argo's words on a step's pod, such as that it was deleted.
-
-        Args:
-            attempt: from 0; None: the last that it says something of.
-        """
+        """Argo's words on a step's pod at an attempt, from 0; None: at the last that it says something of."""
         ending = f".{kind}(" if attempt is None else f".{kind}({attempt})"
         said = [
             node["message"]
@@ -192,6 +189,7 @@ class Pods:
         )
         statuses = [workflow.get("status") or {} for workflow in listed.get("items", [])]
         nodes = [node for status in statuses for node in _nodes_of(status).values()]
+        self.message = one_line(next((status["message"] for status in statuses if status.get("message")), ""))
         self.packed = nodes if any("compressedNodes" in status for status in statuses) else []
         return [node for node in nodes if node.get("type") == "Pod" and node.get("name")]
 

@@ -23,6 +23,7 @@ class KubeApi(Api):
         logs: each pod's, as text or bytes with timestamps.
         now: what the nodes take the time to be, by which a log's `sinceSeconds` goes; None: as it is.
         argo_nodes: what Argo says of a run's pods: (whole name, phase, message).
+        argo_message: what Argo says of the whole run.
         is_large: whether the workflow is so large that Argo compresses its nodes.
         warnings: (pod, message), and if they count, the reason and how often.
         missing: beginnings of paths of no API.
@@ -34,6 +35,7 @@ class KubeApi(Api):
         self.logs: dict[str, str | bytes] = {}
         self.now: datetime.datetime | None = None
         self.argo_nodes: list[tuple[str, str, str]] = []
+        self.argo_message = ""
         self.is_large = False
         self.warnings: list[tuple] = []
         self.objects: dict[str, Any] = {}
@@ -63,7 +65,8 @@ class KubeApi(Api):
         if parts[-1] == "workflows":
             nodes = {node[0]: _node(*node, [name for name, *_ in self.argo_nodes]) for node in self.argo_nodes}
             packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
-            return 200, {"items": [{"status": {"compressedNodes": packed} if self.is_large else {"nodes": nodes}}]}
+            known = {"compressedNodes": packed} if self.is_large else {"nodes": nodes}
+            return 200, {"items": [{"status": known | {"message": self.argo_message}}]}
         if parts[-1] == "events":
             items = [_event(*warning) for warning in self.warnings]
             return 200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}

@@ -10,7 +10,7 @@ import pytest
 
 from components.core.artifacts.dataset import read_info
 from components.core.errors import PipelineError
-from pipeline.cluster.closing import summary
+from pipeline.cluster.closing import summary, why
 from pipeline.cluster.endings import container_ending
 from pipeline.cluster.follow import Watch
 from pipeline.cluster.pods import find_pods
@@ -244,6 +244,15 @@ def test_a_sweep_that_argo_compresses_is_told_by_its_nodes(kube, capsys):
     story.tell(types.SimpleNamespace(run_details=None, pipeline_spec=spec, state="RUNNING", state_history=None))
     settings = trial_settings(spec)
     assert capsys.readouterr().out == f"train 2 of {len(settings)}: {settings[1]}\n  succeeded, cached\n"
+
+
+def test_a_run_that_argo_ends_is_told_in_its_words(kube):
+    kube.argo_message = "failed to save workflow: workflow is longer than maximum allowed size"
+    story = Story(find_pods("run-2", ""))
+    run = types.SimpleNamespace(run_details=None, pipeline_spec=compiled("sweep")[0], state="FAILED", error=None)
+    run.state_history = None
+    story.tell(run)
+    assert why(story, run) == f"the run failed: {kube.argo_message}"
 
 
 def test_no_access_to_pods_is_no_error(kube):
