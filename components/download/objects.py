@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from components.core.artifacts.raw import Listing, write_listing
 from components.core.errors import PipelineError
-from components.core.files import hidden_beside, remove
+from components.core.files import files_below, hidden_beside, remove
 from components.core.pictures.archives import MAX_MEMBERS
 from components.core.progress import Progress
 from components.core.storage import NotFound, Stored
@@ -127,9 +127,8 @@ def state(place: str) -> str:
 
 def _forget_deleted(there: set[str], folder: pathlib.Path) -> None:
     """Removes an earlier try's files that the store holds no more. What it holds and had come in part goes on."""
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    gone = {path for path in files if path.as_posix() not in there}
+    gone = files_below(folder).keys() - there
     endings = ("partial", "partial.done")
-    if gone and not gone <= {hidden_beside(pathlib.Path(name), ending) for name in there for ending in endings}:
+    if gone and not gone <= {str(hidden_beside(pathlib.Path(name), ending)) for name in there for ending in endings}:
         shutil.rmtree(folder)
         folder.mkdir()

@@ -8,7 +8,7 @@ import contextlib
 import json
 import pathlib
 
-from components.core.files import write_json
+from components.core.files import files_below, write_json
 
 FILE = ".kept.json"
 # Curves are for people: to train again for them would be too much.
@@ -39,5 +39,5 @@ def forget(cache: pathlib.Path, directory: pathlib.Path) -> None:
 
 
 def _sizes(directory: pathlib.Path) -> dict[str, int]:
-    files = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
-    return {str(name): path.stat().st_size for name, path in files.items() if name.parts[0] not in (FOR_PEOPLE, FILE)}
+    files = files_below(directory).items()
+    return {name: path.stat().st_size for name, path in files if name.split("/")[0] not in (FOR_PEOPLE, FILE)}

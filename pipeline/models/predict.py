@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.core.errors import PipelineError
-from components.core.files import whole_file
+from components.core.files import files_below, whole_file
 from components.core.pictures.names import endings
 from components.core.progress import Progress
 from components.core.storage import location
@@ -112,8 +112,7 @@ def _here(given: str) -> pathlib.Path:
 def _below(folder: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter[str]]:
     """The pictures below a folder, sorted, and how many other files have each ending; hidden ones are in neither."""
     others: collections.Counter[str] = collections.Counter()
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    return [file for file in files if is_picture(file.relative_to(folder).as_posix(), others)], others
+    return [file for name, file in files_below(folder).items() if is_picture(name, others)], others
 
 
 def _print(rows: list[Row]) -> None:

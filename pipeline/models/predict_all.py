@@ -6,7 +6,7 @@ import pathlib
 from components.core.artifacts.reference import IN_VERSION, REFERENCE_FILE, Reference, read_reference
 from components.core.artifacts.served_model import EXPORT_MANIFEST
 from components.core.errors import PipelineError
-from components.core.files import json_object, sha256_of
+from components.core.files import files_below, json_object, sha256_of
 from components.core.storage.bundle import MANIFEST, Manifest
 from components.predict.settings import AnswerSettings
 from pipeline.models.find import CACHE, find_model
@@ -35,7 +35,7 @@ def predict_all(model: str, registry: str, outputs: pathlib.Path, settings: Answ
         proven = Manifest.model_validate_json((place / MANIFEST).read_bytes()).files
         digest = model_digest({path: file.sha256 for path, file in proven.items()})
     else:
-        files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+        files = files_below(place).values() if place.is_dir() else [place]
         digest = model_digest({str(file.relative_to(place.parent)): sha256_of(file) for file in files})
         exported_as = json_object(place / EXPORT_MANIFEST).get("model_name")
         name, version = exported_as or place.stem.lower() or "model", digest[:12]

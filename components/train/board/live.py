@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
-from components.core.files import unfinished
+from components.core.files import files_below, unfinished
 from components.core.storage.backend import Limits
 from components.core.storage.errors import Denied, StorageError, tell
 from components.core.storage.store import Store, open_store
@@ -95,9 +95,9 @@ class DirectorySync:
 
     def once(self) -> None:
         """Uploads what has changed since the last turn."""
-        for path in sorted(self.directory.rglob("*")):
-            if path.is_file() and not unfinished(path):
-                self._upload_anew(path, path.relative_to(self.directory).as_posix())
+        for key, path in files_below(self.directory).items():
+            if not unfinished(path):
+                self._upload_anew(path, key)
 
     def _turns(self) -> None:
         while not self.ending:
