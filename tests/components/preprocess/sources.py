@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import pathlib
 import struct
 import tarfile
@@ -10,8 +11,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from components.core.errors import PipelineError
 from components.preprocess.sources.folders import find_packed
 from components.preprocess.sources.source import Source
 from components.preprocess.sources.together import together
@@ -104,3 +107,28 @@ def idx_file(path: pathlib.Path, values: np.ndarray) -> pathlib.Path:
 def read_folders(packed: pathlib.Path, scratch: pathlib.Path) -> Source:
     """The pictures of one archive."""
     return together([find_packed(packed, packed.name, scratch)])
+
+
+# Pictures without class folders, and the table that labels them.
+FLAT = {f"images/{number:03d}.png": png(number) for number in range(24)}
+LABELS = {name: "cat" if number % 2 else "dog" for number, name in enumerate(FLAT)}
+CSV = "image,label\n" + "".join(f"{name},{label}\n" for name, label in LABELS.items())
+
+
+def counts(info) -> dict[str, int]:
+    """How many pictures each class has, in all splits."""
+    per_class = zip(*(split.per_class for split in info.splits.values()), strict=True)
+    return dict(zip(info.class_names, map(sum, per_class), strict=True))
+
+
+def quarantine(tmp_path: pathlib.Path) -> dict[str, str]:
+    """What a data set has left out, and why."""
+    listed = json.loads((tmp_path / "dataset" / "quarantine.json").read_text())["listed"]
+    return {item["name"]: item["reason"] for item in listed}
+
+
+def refused(run, *arguments, **settings) -> str:
+    """The line with which a call is refused."""
+    with pytest.raises(PipelineError) as error:
+        run(*arguments, **settings)
+    return str(error.value)
